@@ -1,0 +1,1 @@
+"""The asyncio-native Python SDK for SmartX CloudTower."""
