@@ -1,0 +1,1 @@
+"""What is asked: operations, their arguments and their answers."""

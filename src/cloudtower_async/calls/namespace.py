@@ -1,0 +1,15 @@
+"""Base of the generated namespaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .caller import Caller
+
+
+class Namespace:
+    """The operations of one kind of resource: ``tower.vm``, ``tower.cluster``, …"""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller

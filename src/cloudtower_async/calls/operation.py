@@ -1,0 +1,105 @@
+"""What a call is: where it goes, what it carries, what comes back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+R = TypeVar("R")
+
+
+class Kind(StrEnum):
+    """What a call does to the server. It decides whether a call may be sent again."""
+
+    QUERY = "query"
+    MUTATION = "mutation"
+    UPLOAD = "upload"
+
+
+class Carries(StrEnum):
+    """How the arguments travel."""
+
+    JSON = "json"
+    QUERY_STRING = "query_string"
+    FORM = "form"
+
+
+class Auth(StrEnum):
+    """Which credential a call needs."""
+
+    TOKEN = "token"  # noqa: S105 - the kind of credential, not one
+    BASIC = "basic"
+    NONE = "none"
+
+
+class Operation(Generic[R]):
+    """One operation of the API; R is the type of its answer.
+
+    Args:
+        name: Namespace and method: ``"vm.get_vms"``.
+        path: Below the API root: ``"/get-vms"``.
+        kind: Query, mutation or upload.
+        answer: Returns the type of the answer. A function, so that the models load at first use.
+        body: Returns the type of the arguments; None when there are none.
+        carries: How the arguments travel.
+        method: HTTP method.
+        auth: Which credential it needs.
+        since: First server version that has it.
+        not_modified: The server may answer 304; the call then yields an empty list.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "answer",
+        "auth",
+        "body",
+        "carries",
+        "kind",
+        "method",
+        "name",
+        "not_modified",
+        "path",
+        "since",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        kind: Kind,
+        answer: Callable[[], type[R]],
+        *,
+        body: Callable[[], object] | None = None,
+        carries: Carries = Carries.JSON,
+        method: str = "POST",
+        auth: Auth = Auth.TOKEN,
+        since: str = "3.0.0",
+        not_modified: bool = False,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.kind = kind
+        self.answer = answer
+        self.body = body
+        self.carries = carries
+        self.method = method
+        self.auth = auth
+        self.since = since
+        self.not_modified = not_modified
+        self._decoder: msgspec.json.Decoder[R] | None = None
+
+    @property
+    def decoder(self) -> msgspec.json.Decoder[R]:
+        """Decodes an answer. Built at first use, together with the models it needs."""
+        decoder = self._decoder
+        if decoder is None:
+            decoder = self._decoder = msgspec.json.Decoder(self.answer())
+        return decoder
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name} {self.method} {self.path} ({self.kind})>"

@@ -1,0 +1,323 @@
+"""Everything that can be raised.
+
+    CloudtowerError
+    ├── InvalidSettings            endpoint, credentials, TLS files: names the option   (ValueError)
+    ├── InvalidInput               arguments that cannot be sent                        (ValueError)
+    ├── SessionClosed              the session is closed, or of another event loop
+    ├── CallError                  about one call
+    │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
+    │   │   ├── NameNotResolved    the host name has no address
+    │   │   └── TLSFailed          the certificate was refused, or TLS not spoken
+    │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
+    │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
+    │   └── StatusError            the server answered with an error status
+    │       ├── BadRequest         400
+    │       │   └── ResourceLocked 400, the resource is busy with something else
+    │       ├── Unauthorized       401
+    │       │   └── LoginFailed    the credentials were refused
+    │       ├── Forbidden          403
+    │       ├── NotFound           404
+    │       ├── TooManyRequests    429
+    │       ├── ServerError        5xx
+    │       └── UnexpectedStatus   any other, redirects included
+    └── TaskError
+        ├── TaskFailed             the task ended as FAILED
+        ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
+        └── TaskNotFound           the server does not know the task
+
+Each prints as one line: what happened, what the server said, where, and what to do next.
+"""
+
+# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LONGEST_TEXT = 500  # characters of a server's message in the printed line; the attribute has all
+
+
+class CloudtowerError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class InvalidSettings(CloudtowerError, ValueError):
+    """An option of the session cannot be used. ``option`` names it."""
+
+    def __init__(self, message: str, *, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class InvalidInput(CloudtowerError, ValueError):
+    """The arguments of a call cannot be sent. Nothing was sent."""
+
+
+class SessionClosed(CloudtowerError):
+    """The session was closed, or belongs to another event loop."""
+
+
+class CallError(CloudtowerError):
+    """A call failed.
+
+    Attributes:
+        operation: Which one: ``"vm.get_vms"``, or the path for calls outside the schema.
+        endpoint: Root address of the server.
+        status: HTTP status, when there was an answer.
+        request_id: ``x-tower-request-id`` of the answer: quote it to support.
+        code: The server's error code, such as ``"ResourceLocked"``.
+        props: What the server added to the code.
+        server_message: What the server said, in full.
+        sent: False when it is certain that the server did not get the request.
+        hint: What to do next.
+    """
+
+    default_hint: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        endpoint: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+        props: object = None,
+        server_message: str | None = None,
+        sent: bool = True,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.endpoint = endpoint
+        self.status = status
+        self.request_id = request_id
+        self.code = code
+        self.props = props
+        self.server_message = server_message
+        self.sent = sent
+        self.hint = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        line = f"{self.operation}: {self.message}" if self.operation else self.message
+        if self.server_message:
+            line += f": {_one_line(self.server_message)}"
+        where = [self.endpoint] if self.endpoint else []
+        if self.status is not None:
+            where.append(f"HTTP {self.status}")
+        if self.code:
+            where.append(f"code {self.code}")
+        if self.request_id:
+            where.append(f"request id {self.request_id}")
+        if where:
+            line += f" [{', '.join(where)}]"
+        return f"{line}. {self.hint}" if self.hint else line
+
+
+class ConnectionFailed(CallError, ConnectionError):
+    """No connection could be made, or it broke before the answer was complete."""
+
+    default_hint = "Check that the server is up and that nothing on the way cuts connections."
+
+
+class NameNotResolved(ConnectionFailed):
+    """The host name of the endpoint has no address."""
+
+    default_hint = "Check the spelling of the endpoint and the DNS settings of this machine."
+
+
+class TLSFailed(ConnectionFailed):
+    """The connection could not be made safe, mostly as the certificate is not trusted.
+
+    ``reason`` is what OpenSSL said.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
+        super().__init__(message, sent=False, hint=hint)
+        self.reason = reason
+
+
+class CallTimeout(CallError, TimeoutError):
+    """No complete answer came in time. A mutation may have been executed all the same."""
+
+    default_hint = "Pass a longer timeout= if the call is a slow one."
+
+
+class ResponseDecodeError(CallError):
+    """The answer is not what the API promises.
+
+    Attributes:
+        place: Where in the body, as in ``"$[3].vcpu"``; ``"$"`` is the body as a whole.
+        excerpt: The start of what stands there.
+    """
+
+    default_hint = ""
+
+    def __init__(self, message: str, *, place: str = "$", excerpt: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.excerpt = excerpt
+
+
+class StatusError(CallError):
+    """The server answered with an error status."""
+
+
+class BadRequest(StatusError):
+    """HTTP 400: the server found the arguments wrong."""
+
+    default_hint = "Check the arguments of the call; the message names the one at fault."
+
+
+class LockedResource(msgspec.Struct, frozen=True, gc=False):
+    """One resource that is busy: ``type`` is ``"VM"`` or ``"VM_VOLUME"``."""
+
+    id: str
+    type: str
+
+
+class ResourceLocked(BadRequest):
+    """HTTP 400 with code ``ResourceLocked``: something else is changing the resource.
+
+    Nothing was done. The resource is free when its ``entityAsyncStatus`` is None.
+    """
+
+    default_hint = "Nothing was done: wait for the other task to end, then call again."
+
+    @property
+    def locked_resources(self) -> list[LockedResource]:
+        """The resources that are busy, as far as the server names them."""
+        try:
+            return msgspec.convert(self.props, _LockProps).locked_resources
+        except msgspec.ValidationError:
+            return []
+
+
+class _LockProps(msgspec.Struct):
+    locked_resources: list[LockedResource]
+
+
+class Unauthorized(StatusError):
+    """HTTP 401: the token is missing, wrong or has run out."""
+
+    default_hint = "The token is not valid (any more): open a new session, or pass a new token=."
+
+
+class LoginFailed(Unauthorized):
+    """The server gave no token for these credentials."""
+
+    default_hint = (
+        "Check username, password and source (LOCAL or LDAP); "
+        "with two-factor authentication pass an API key as token=."
+    )
+
+
+class Forbidden(StatusError):
+    """HTTP 403: the user may not do this."""
+
+    default_hint = "Ask an administrator to give the user's role this permission."
+
+
+class NotFound(StatusError):
+    """HTTP 404: no such resource, or no such operation on this server."""
+
+    default_hint = (
+        "Check the ids; if none is wrong, the server is too old for the operation "
+        "or the endpoint is not a CloudTower."
+    )
+
+
+class TooManyRequests(StatusError):
+    """HTTP 429: the server wants fewer calls."""
+
+    default_hint = "Nothing was done: call again later, with fewer calls at once."
+
+
+class ServerError(StatusError):
+    """HTTP 5xx: the server, or a proxy before it, failed."""
+
+    default_hint = "Try again later; if it stays, give the request id to support."
+
+
+class UnexpectedStatus(StatusError):
+    """A status that the API does not speak of, such as a redirect."""
+
+    default_hint = "Check that the endpoint is the address of CloudTower itself."
+
+
+class TaskError(CloudtowerError):
+    """About the tasks that a mutation started."""
+
+
+class TaskFailed(TaskError):
+    """A task ended as FAILED.
+
+    Attributes:
+        task_id: Which one.
+        code: The server's ``error_code``, such as ``"CREATE_VM_FORM_TEMPLATE_FAILED"``.
+        ec: The code of the component below, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
+        message: What the server says went wrong.
+        task: The task itself.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        code: str | None = None,
+        ec: str | None = None,
+        message: str | None = None,
+        task: object = None,
+    ) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+        self.code = code
+        self.ec = ec
+        self.message = message
+        self.task = task
+
+    def __str__(self) -> str:
+        said = _one_line(self.message) if self.message else "the server gives no reason"
+        codes = ", ".join(code for code in (self.code, self.ec) if code)
+        return f"task {self.task_id} failed: {said}" + (f" [{codes}]" if codes else "")
+
+
+class TaskTimeout(TaskError, TimeoutError):
+    """Tasks were still running when the time to wait for them was over.
+
+    They go on: wait for ``pending`` again, or look at them with ``tower.task.get_tasks``.
+    """
+
+    def __init__(self, pending: Sequence[str], timeout: float | None = None) -> None:
+        super().__init__(pending)
+        self.pending = tuple(pending)
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        shown = ", ".join(self.pending[:5]) + (", …" if len(self.pending) > 5 else "")
+        return (
+            f"{len(self.pending)} task(s) still running{after}: {shown}. "
+            "They go on: wait again, with a longer timeout= if need be."
+        )
+
+
+class TaskNotFound(TaskError):
+    """The server does not know the task, also after the moment a new task may need to appear."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"

@@ -1,0 +1,59 @@
+"""Shapes that many answers and arguments share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
+"""Language of texts in answers; ``*`` (CloudTower 4.4 and later) sends every language at once."""
+
+Texts: TypeAlias = list[str] | tuple[str, ...] | set[str] | frozenset[str]
+"""Several texts. A lone ``str`` is not one of these: its letters would be taken for the texts."""
+
+FileContent: TypeAlias = bytes | bytearray | memoryview | BinaryIO
+"""What an upload sends: the bytes themselves, or a file opened in binary mode."""
+
+
+class OpenEnum(StrEnum):
+    """An enum that newer servers may extend.
+
+    A value this version does not know becomes a member that is equal to its text, so an answer of
+    a newer server decodes and ``if vm.status == "NEW_STATE"`` works.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        # Not registered with the class: what a server sends must not make the process grow.
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        return member
+
+
+class WithTask(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
+    """Answer of a mutation: the resource, and the task that is changing it.
+
+    Until the task has ended only ``data.id`` is reliable. ``task_id`` None: it is already done.
+    """
+
+    data: T
+    task_id: str | None = None
+
+
+class Aggregate(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Figures over everything that matched."""
+
+    count: int
+
+
+class Connection(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Answer of the ``…_connection`` operations: how many resources matched."""
+
+    aggregate: Aggregate

@@ -1,0 +1,1 @@
+"""How it travels: connections, credentials, TLS, statuses."""
