@@ -1,0 +1,1 @@
+"""Turns a CloudTower API schema into the `api`, `models` and `inputs` packages."""

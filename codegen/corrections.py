@@ -1,0 +1,33 @@
+"""What the schema leaves open or gets wrong, each with its reason. Nothing else is special."""
+
+from __future__ import annotations
+
+# A name that the general rule would split badly -> the Python name.
+NAMES = {
+    # A plural of an abbreviation: the rule sees `VD` + `Ses`.
+    "manageVDSes": "manage_vdses",
+    # The vendor's Python SDK calls it so, and users look for it there.
+    "GetTopNVmVolumeMetrics": "get_top_nvm_volume_metrics",
+}
+
+# An enum value with no letters in it -> the member's name.
+MEMBERS = {"*": "ANY"}
+
+# (schema, property) -> the scalar to read it as.
+SCALARS = {
+    # Milliseconds, an integer for some servers and a number for others.
+    ("DataPoint", "t"): "float",
+}
+
+# Operations that only read although their path does not begin with `/get-`.
+QUERIES = frozenset(
+    {
+        # Results of a precheck that ran before, looked up by its task.
+        "/enter-maintance-mode-precheck-result",
+        "/exit-maintance-mode-precheck-result",
+        # Both compute an answer from what is there and store nothing.
+        "/download_nvram",
+        "/export-csv",
+        "/resource-changes",
+    }
+)

@@ -1,0 +1,211 @@
+"""Writes `api`: one module for each namespace, with an awaitable method for each operation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from . import corrections, emit_inputs, emit_models, layout, names, wording, writing
+from .history import History
+from .schema import Api, ListOf, Node, Operation, Property, Ref
+
+# What every method takes besides its own arguments; none of the schema's has one of these names.
+_COMMON = (
+    ("content_language", "ContentLanguage"),
+    ("external_cloudtower_id", "str"),
+    ("timeout", "float"),
+)
+
+
+def files(api: Api, history: History) -> dict[str, str]:
+    """The files of the package, by path below it."""
+    namespaces: defaultdict[str, list[Operation]] = defaultdict(list)
+    for operation in api.operations:
+        namespaces[layout.namespace(operation)].append(operation)
+    made = {
+        f"{namespace}.py": _module(api, history, namespace, operations)
+        for namespace, operations in namespaces.items()
+    }
+    made["__init__.py"] = _package([(name, ops[0].tag) for name, ops in sorted(namespaces.items())])
+    made["catalogue.py"] = _catalogue(api)
+    return made
+
+
+def kind(operation: Operation) -> str:
+    """Whether an operation reads, changes, or takes a file."""
+    if operation.path.startswith("/get-") or operation.path in corrections.QUERIES:
+        return "QUERY"
+    return "UPLOAD" if operation.carries == "FORM" else "MUTATION"
+
+
+def _class(tag: str) -> str:
+    return f"{tag}Namespace"
+
+
+def _package(tags: list[tuple[str, str]]) -> str:
+    imports = "\n".join(f"    from .{name} import {_class(tag)}" for name, tag in tags)
+    properties = "\n".join(
+        f"""    @cached_property
+    def {name}(self) -> {_class(tag)}:
+        from .{name} import {_class(tag)}
+
+        return {_class(tag)}(self._caller)
+"""
+        for name, tag in tags
+    )
+    return f'''"""The namespaces of the API as attributes of the session, loaded at first use."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..calls.caller import Caller
+{imports}
+
+
+class Namespaces:
+    """What the session is made of besides its connection: the operations, by namespace."""
+
+    _caller: Caller
+
+{properties}'''
+
+
+def _catalogue(api: Api) -> str:
+    rows = "\n".join(
+        f'    "{operation.path}": "{_full_name(operation)}",' for operation in api.operations
+    )
+    return f'''"""Every operation, by its path: the namespace and method that call it."""
+
+from __future__ import annotations
+
+OPERATIONS = {{
+{rows}
+}}
+'''
+
+
+def _full_name(operation: Operation) -> str:
+    return f"{layout.namespace(operation)}.{names.snake(operation.id)}"
+
+
+def _module(api: Api, history: History, namespace: str, operations: list[Operation]) -> str:
+    constants = "\n".join(_constant(api, history, operation) for operation in operations)
+    methods = "\n".join(
+        line for operation in operations for line in _method(api, history, operation)
+    )
+    answers = {_answer(api, operation.answer) for operation in operations}
+    imports: set[tuple[str, str]] = {
+        ("..calls.namespace", "Namespace"),
+        ("..calls.operation", "Kind"),
+        ("..calls.operation", "Operation"),
+        ("typing", "TYPE_CHECKING"),
+    }
+    imports |= {("..calls.operation", name) for name in ("Auth", "Carries") if name in constants}
+    imports |= {("..types", t) for t in ("Connection", "WithTask") if t in "".join(answers)}
+    imports |= {("..", p) for p in ("inputs", "models") if f"{p}." in constants}
+    static = {("..types", "ContentLanguage"), *emit_inputs.scaffolding(methods)}
+    return "\n".join(
+        [
+            f'"""`tower.{namespace}`: {wording.counted(len(operations), "operation")}."""',
+            "",
+            "from __future__ import annotations",
+            "",
+            *writing.import_lines(imports),
+            "",
+            "if TYPE_CHECKING:",
+            *(f"    {line}" for line in writing.import_lines(static)),
+            "",
+            constants,
+            "",
+            f"class {_class(operations[0].tag)}(Namespace):",
+            f'    """{wording.namespace(operations[0].tag)}"""',
+            "",
+            methods,
+        ]
+    )
+
+
+def _constant(api: Api, history: History, operation: Operation) -> str:
+    given = [
+        f'"{_full_name(operation)}"',
+        f'"{operation.path}"',
+        f"Kind.{kind(operation)}",
+        f"lambda: {_answer(api, operation.answer)}",
+    ]
+    if operation.arguments is not None:
+        given.append(f"body=lambda: {_given(operation.arguments, 'list')}")
+    if operation.carries != "JSON":
+        given.append(f"carries=Carries.{operation.carries}")
+    if operation.method != "POST":
+        given.append(f'method="{operation.method}"')
+    if operation.auth != "TOKEN":
+        given.append(f"auth=Auth.{operation.auth}")
+    given.append(f'since="{history.operation_since(operation.id)}"')
+    return f"{names.snake(operation.id).upper()} = Operation({', '.join(given)})"
+
+
+def _method(api: Api, history: History, operation: Operation) -> Iterator[str]:
+    name = names.snake(operation.id)
+    signature, passed = _arguments(api, operation)
+    signature += [f"{common}: {kind} | None = None" for common, kind in _COMMON]
+    answer = _answer(api, operation.answer)
+    yield f"    async def {name}(self, {', '.join(signature)}) -> {answer}:"
+    for line in _docstring(api, history, operation):
+        yield f"        {line}" if line else ""
+    yield f"        return await self._caller.call({name.upper()}, {passed},"
+    yield f"            {', '.join(common for common, _ in _COMMON)})"
+    yield ""
+
+
+def _docstring(api: Api, history: History, operation: Operation) -> list[str]:
+    record = api.record(operation.arguments)
+    since = history.operation_since(operation.id)
+    arguments: dict[str, str] = {}
+    for prop in record.properties if record else ():
+        later = history.property_since(record, prop) if record else since
+        arguments[names.snake(prop.wire)] = wording.argument(
+            prop.wire, kind(operation), later if later > since else None
+        )
+    if operation.arguments is not None and record is None:
+        arguments["items"] = "what to make or change, one entry for each"
+    return wording.docstring(operation, kind(operation), since, arguments, _subject(api, operation))
+
+
+def _subject(api: Api, operation: Operation) -> str:
+    """The name of what is answered, when that is one type or a list of it."""
+    return next(iter(layout.own_types(api, operation.answer)), "")
+
+
+def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
+    """The parameters of a method, and the expression that hands them on under their wire names."""
+    if operation.arguments is None:
+        return ["*"], "None"
+    record = api.record(operation.arguments)
+    if record is None:
+        return [f"items: {_given(operation.arguments)}", "*"], "items"
+    ordered = sorted(record.properties, key=lambda prop: not prop.required)
+    passed = ", ".join(f'"{prop.wire}": {names.snake(prop.wire)}' for prop in ordered)
+    return ["*", *map(_parameter, ordered)], f"{{{passed}}}"
+
+
+def _parameter(prop: Property) -> str:
+    static = _given(prop.node)
+    name = names.snake(prop.wire)
+    return f"{name}: {static}" if prop.required else f"{name}: {static} | None = None"
+
+
+def _given(node: Node, listed: str = "Sequence") -> str:
+    return emit_inputs.annotation(node, "inputs.", listed)
+
+
+def _answer(api: Api, node: Node) -> str:
+    if isinstance(node, ListOf):
+        return f"list[{_answer(api, node.items)}]"
+    if isinstance(node, Ref) and node.name.startswith(layout.WITH_TASK):
+        return f"WithTask[{_answer(api, layout.task_data(api, node.name))}]"
+    if isinstance(node, Ref):
+        return "Connection" if layout.is_connection(api, node.name) else f"models.{node.name}"
+    return emit_models.annotation(node)

@@ -1,0 +1,199 @@
+"""Writes `inputs`: what is sent, as TypedDicts and literals with the keys of the wire.
+
+Filters refer to each other without end, which type checkers pay for dearly. So a filter that stands
+below another is a variant of bounded depth, and below the last one anything goes, statically: at
+run time each level is checked. The variants are there for checkers only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from . import layout, names, writing
+from .history import History
+from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
+
+# A filter inside a filter, by how deep it stands: what a to-one relation and a `_some`, `_every`
+# or `_none` below it is annotated with.
+_DEPTHS = {1: ("2", "2"), 2: ("3", None), 3: (None, None)}
+_TO_MANY = ("_some", "_every", "_none")
+_WORDS = re.compile(r"\w+")
+_ANYTHING = "Mapping[str, object]"
+
+
+def files(api: Api, history: History) -> dict[str, str]:
+    """The files of the package, by path below it."""
+    modules = layout.inputs(api)
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for name, module in modules.items():
+        members[module].append(name)
+    answered = layout.models(api)
+    made = {
+        f"{module}.py": _module(api, history, modules, answered, module, wanted)
+        for module, wanted in members.items()
+    }
+    made["__init__.py"] = writing.lazy_package(
+        "Every shape that an argument has, by its name in the API; loaded at first use.", modules
+    )
+    return made
+
+
+def annotation(node: Node, inside: str = "", listed: str = "Sequence") -> str:
+    """The static type of what a caller may pass for a node.
+
+    `inside` goes before the name of a type, for those who see it from outside; `listed` is what a
+    list is annotated with.
+    """
+    match node:
+        case Ref(name):
+            return inside + name
+        case ListOf(Scalar("str")) if listed == "Sequence":
+            return "Texts"
+        case ListOf(items):
+            return f"{listed}[{annotation(items, inside, listed)}]"
+        case FreeForm():
+            return _ANYTHING
+        case Choice(values):
+            return _literal(values)
+        case Scalar(python):
+            return "object" if python == "Any" else python
+
+
+def scaffolding(text: str) -> Iterator[tuple[str, str]]:
+    """The (module, name) pairs that annotations in `text` need besides the inputs themselves."""
+    words = set(_WORDS.findall(text))
+    for module, name in (
+        ("collections.abc", "Mapping"),
+        ("collections.abc", "Sequence"),
+        ("typing", "Literal"),
+        ("typing", "Required"),
+        ("typing", "TypeAlias"),
+        ("typing", "TypedDict"),
+        ("typing", "Union"),
+        ("..types", "Texts"),
+        ("..types", "FileContent"),
+    ):
+        if name in words:
+            yield module, name
+
+
+def _module(
+    api: Api,
+    history: History,
+    modules: dict[str, str],
+    answered: dict[str, str],
+    module: str,
+    wanted: list[str],
+) -> str:
+    enums = [kind for name in wanted if isinstance(kind := api.types[name], Enum)]
+    records = [kind for name in wanted if isinstance(kind := api.types[name], Record)]
+    lines = [_enum(enum, enum.name in answered) for enum in enums]
+    for record in records:
+        lines += ["", *_record(history, record), ""]
+    variants = [
+        line
+        for record in records
+        if is_filter(record.name)
+        for depth in (2, 3)
+        for line in _variant(record, depth)
+    ]
+    text = "\n".join(lines)
+    static = set(
+        _others(records, modules, module, set(_WORDS.findall("\n".join(lines + variants))))
+    )
+    if any(enum.name in answered for enum in enums):
+        static.add(("..", "models"))
+    imports = set(scaffolding("\n".join([text, *variants])))
+    if static or variants:
+        imports.add(("typing", "TYPE_CHECKING"))
+    return "\n".join(
+        [
+            f'"""Arguments of `tower.{module}`."""',
+            "",
+            *writing.import_lines(imports),
+            "",
+            *(["if TYPE_CHECKING:"] if static else []),
+            *(f"    {line}" for line in writing.import_lines(static)),
+            "",
+            text,
+            *(["if TYPE_CHECKING:"] if variants else []),
+            *(f"    {line}" for line in variants),
+        ]
+    )
+
+
+def _others(
+    records: list[Record], modules: dict[str, str], module: str, mentioned: set[str]
+) -> Iterator[tuple[str, str]]:
+    """The types of other modules that this one mentions: for checkers, as they form circles."""
+    for record in records:
+        for prop in record.properties:
+            for ref in refs(prop.node):
+                for name in (ref, f"{ref}2", f"{ref}3"):
+                    if modules[ref] != module and name in mentioned:
+                        yield f".{modules[ref]}", name
+
+
+def _enum(enum: Enum, answered: bool) -> str:
+    literal = _literal(enum.values)
+    if answered:
+        literal = f'Union[{literal}, "models.{enum.name}"]'
+    return f"{enum.name}: TypeAlias = {literal}"
+
+
+def _record(history: History, record: Record) -> Iterator[str]:
+    keys = {prop.wire: _key(prop, _at_depth(prop, 1)) for prop in record.properties}
+    if not all(names.is_key(wire) for wire in keys):
+        body = ", ".join(f'"{wire}": {kind}' for wire, kind in keys.items())
+        yield f'{record.name} = TypedDict("{record.name}", {{{body}}}, total=False)'
+        return
+    oldest = history.schema_since(record.within)
+    yield f"class {record.name}(TypedDict, total=False):"
+    yield f'    """Since CloudTower {oldest}."""'
+    yield ""
+    for prop in record.properties:
+        since = history.property_since(record, prop)
+        notes = [prop.node.bounds] if isinstance(prop.node, Scalar | ListOf) else []
+        notes += [f"since {since}"] if since != oldest else []
+        notes += ["deprecated"] if prop.deprecated else []
+        said = ", ".join(note for note in notes if note)
+        yield f"    {prop.wire}: {keys[prop.wire]}{f'  # {said}' if said else ''}"
+
+
+def _variant(record: Record, depth: int) -> Iterator[str]:
+    yield f"class {record.name}{depth}(TypedDict, total=False):"
+    for prop in record.properties:
+        yield f"    {prop.wire}: {_key(prop, _at_depth(prop, depth))}"
+    yield ""
+
+
+def _key(prop: Property, kind: str) -> str:
+    """An annotation that is quoted where it names what is not there yet when the class is made."""
+    if prop.nullable:
+        kind = f"{kind} | None"
+    if any(True for _ in refs(prop.node)):
+        kind = f'"{kind}"'
+    return f"Required[{kind}]" if prop.required else kind
+
+
+def _at_depth(prop: Property, depth: int) -> str:
+    """The annotation of a property in a filter that stands `depth` deep."""
+    inner = prop.node.items if isinstance(prop.node, ListOf) else prop.node
+    if not (isinstance(inner, Ref) and is_filter(inner.name)):
+        return annotation(prop.node)
+    if prop.wire in ("AND", "OR", "NOT"):
+        return f"Sequence[{inner.name}{depth if depth > 1 else ''}]"
+    below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
+    kind = _ANYTHING if below is None else f"{inner.name}{below}"
+    return f"Sequence[{kind}]" if isinstance(prop.node, ListOf) else kind
+
+
+def is_filter(name: str) -> bool:
+    """Whether a record is the `where` of some resource."""
+    return name.endswith("WhereInput")
+
+
+def _literal(values: tuple[str, ...]) -> str:
+    return f"Literal[{', '.join(repr(value) for value in values)}]"

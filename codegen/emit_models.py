@@ -1,0 +1,121 @@
+"""Writes `models`: what the server answers with, as msgspec structs and open enums."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from . import layout, names, writing
+from .history import FIRST, History
+from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
+
+
+def files(api: Api, history: History) -> dict[str, str]:
+    """The files of the package, by path below it."""
+    modules = layout.models(api)
+    members: defaultdict[str, set[str]] = defaultdict(set)
+    for name, module in modules.items():
+        members[module].add(name)
+    made = {
+        f"{module.replace('.', '/')}.py": _module(api, history, modules, module, wanted)
+        for module, wanted in members.items()
+    }
+    made["shared/__init__.py"] = '"""Answers that several namespaces share, one to a module."""\n'
+    made["__init__.py"] = writing.lazy_package(
+        "Every struct and enum that an answer holds, by its name in the API; loaded at first use.",
+        modules,
+    )
+    return made
+
+
+def annotation(node: Node) -> str:
+    """The Python type that a node of an answer decodes to."""
+    match node:
+        case Ref(name):
+            return name
+        case ListOf(items):
+            return f"list[{annotation(items)}]"
+        case FreeForm():
+            return "dict[str, Any]"
+        case Choice():
+            # Values in place are type names that GraphQL adds: open as all enums, so plain text.
+            return "str"
+        case Scalar(python):
+            return python
+
+
+def _module(
+    api: Api, history: History, modules: dict[str, str], module: str, wanted: set[str]
+) -> str:
+    bodies = [_type(api, history, name) for name in layout.in_order(api, wanted)]
+    text = "\n\n".join(bodies)
+    imports = set(_imports(api, modules, module, wanted))
+    if "Any" in text:
+        imports.add(("typing", "Any"))
+    subject = f"`tower.{module}`" if "." not in module else "several namespaces"
+    return "\n".join(
+        [f'"""Answers of {subject}."""', "", *writing.import_lines(imports), "", "", text]
+    )
+
+
+def _imports(
+    api: Api, modules: dict[str, str], module: str, wanted: set[str]
+) -> Iterator[tuple[str, str]]:
+    up = "." * module.count(".")
+    for name in wanted:
+        kind = api.types[name]
+        if isinstance(kind, Enum):
+            yield f"..{up}types", "OpenEnum"
+            continue
+        yield "msgspec", "Struct"
+        for prop in kind.properties:
+            for ref in refs(prop.node):
+                if ref not in wanted:
+                    yield f".{up}{modules[ref]}", ref
+
+
+def _type(api: Api, history: History, name: str) -> str:
+    kind = api.types[name]
+    lines = _enum(history, kind) if isinstance(kind, Enum) else _struct(history, kind)
+    return "\n".join(lines) + "\n"
+
+
+def _enum(history: History, enum: Enum) -> Iterator[str]:
+    yield f"class {enum.name}(OpenEnum):"
+    yield f'    """Since CloudTower {history.schema_since(enum.name)}."""'
+    yield ""
+    oldest = history.schema_since(enum.name)
+    for value in enum.values:
+        since = history.value_since(enum.name, value)
+        yield f'    {names.member(value)} = "{value}"{_since(since, oldest)}'
+
+
+def _struct(history: History, record: Record) -> Iterator[str]:
+    renamed = {
+        names.snake(prop.wire): prop.wire
+        for prop in record.properties
+        if names.snake(prop.wire) != prop.wire
+    }
+    options = "kw_only=True, frozen=True, gc=False"
+    if renamed:
+        options += f", rename={renamed!r}"
+    oldest = history.schema_since(record.within)
+    yield f"class {record.name}(Struct, {options}):"
+    yield f'    """Since CloudTower {oldest}."""'
+    yield ""
+    for prop in record.properties:
+        field = f"{names.snake(prop.wire)}: {_field(history, record, prop)}"
+        yield f"    {field}{_since(history.property_since(record, prop), oldest)}"
+
+
+def _field(history: History, record: Record, prop: Property) -> str:
+    """The annotation and default of a field; quoted where a struct holds more of its own kind."""
+    kind = annotation(prop.node)
+    default = ""
+    if not history.always_sent(record, prop):
+        kind, default = (kind if kind == "Any" else f"{kind} | None"), " = None"
+    return (f'"{kind}"' if record.name in refs(prop.node) else kind) + default
+
+
+def _since(since: str, oldest: str) -> str:
+    return "" if since in (oldest, FIRST) else f"  # since {since}"

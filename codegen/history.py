@@ -1,0 +1,54 @@
+"""Since which server version a thing exists, and whether every server sends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .schema import Property, Record
+
+FIRST = "3.0.0"
+
+
+class History:
+    """What `history.json` says; see the README beside the schemas for its form."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._operations: Mapping[str, Any] = document["operations"]
+        self._schemas: Mapping[str, Any] = document["schemas"]
+
+    @classmethod
+    def load(cls, path: Path) -> History:
+        """Read the history file at `path`."""
+        return cls(json.loads(path.read_bytes()))
+
+    def operation_since(self, operation_id: str) -> str:
+        """The first server version that has this operation."""
+        return str(self._operations[operation_id]["since"])
+
+    def schema_since(self, name: str) -> str:
+        """The first server version that has this schema; the oldest known for a form's own."""
+        return str(self._schemas.get(name, {}).get("since", FIRST))
+
+    def value_since(self, enum: str, value: str) -> str:
+        """The first server version that has this enum value."""
+        return str(self._schemas[enum]["values"][value]["since"])
+
+    def property_since(self, record: Record, prop: Property) -> str:
+        """The first server version that has this property."""
+        return str(self._property(record, prop).get("since", FIRST))
+
+    def always_sent(self, record: Record, prop: Property) -> bool:
+        """Whether each server that has the record sends this property, and never null."""
+        if not prop.required or prop.nullable:
+            return False
+        return bool(
+            self._property(record, prop)["required_since"] == self.schema_since(record.within)
+        )
+
+    def _property(self, record: Record, prop: Property) -> Mapping[str, Any]:
+        schema, _, path = f"{record.within}.{prop.wire}".partition(".")
+        found: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {}).get(path, {})
+        return found

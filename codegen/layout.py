@@ -1,0 +1,96 @@
+"""Which module a schema's type is written to.
+
+A type that one namespace alone needs stands in that namespace's module. What several share:
+
+- of an answer, each in a small module of its own, so that the first use of a namespace loads what
+  it needs and nothing else;
+- of an input, with the namespace it is named after, else in `common`: inputs refer to each other
+  in circles, but only for type checkers, so that loading one never loads another.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from . import names
+from .schema import Api, Node, Operation, Record, Ref, closure, refs
+
+WITH_TASK = "WithTask_"
+COMMON = "common"
+
+
+def is_connection(api: Api, name: str) -> bool:
+    """Whether a schema is one of the many that hold nothing but `aggregate.count`."""
+    record = api.record(Ref(name))
+    return record is not None and [p.wire for p in record.properties] == ["aggregate"]
+
+
+def task_data(api: Api, name: str) -> Node:
+    """The `data` of a `WithTask_…` schema."""
+    record = api.record(Ref(name))
+    assert record is not None
+    return next(prop.node for prop in record.properties if prop.wire == "data")
+
+
+def own_types(api: Api, answer: Node) -> Iterator[str]:
+    """The names in an answer, seen through `WithTask_…` and without the connections."""
+    for name in refs(answer):
+        if name.startswith(WITH_TASK):
+            yield from own_types(api, task_data(api, name))
+        elif not is_connection(api, name):
+            yield name
+
+
+def models(api: Api) -> dict[str, str]:
+    """The module, below `models`, of each type that an answer holds."""
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    for operation in api.operations:
+        for name in closure(api, own_types(api, operation.answer)):
+            users[name].add(namespace(operation))
+    return {
+        name: next(iter(used_by)) if len(used_by) == 1 else f"shared.{names.snake(name)}"
+        for name, used_by in sorted(users.items())
+    }
+
+
+def inputs(api: Api) -> dict[str, str]:
+    """The module, below `inputs`, of each type that an argument holds."""
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    for operation in api.operations:
+        for name in closure(api, refs(operation.arguments)):
+            users[name].add(namespace(operation))
+    tags = sorted({operation.tag for operation in api.operations}, key=len, reverse=True)
+    return {
+        name: next(iter(used_by)) if len(used_by) == 1 else _named_after(name, tags)
+        for name, used_by in sorted(users.items())
+    }
+
+
+def namespace(operation: Operation) -> str:
+    """The attribute of the session that an operation stands under."""
+    return names.snake(operation.tag)
+
+
+def in_order(api: Api, wanted: set[str]) -> Iterator[str]:
+    """`wanted`, each after what it refers to: answers form no cycle."""
+    done: set[str] = set()
+
+    def visit(name: str) -> Iterator[str]:
+        if name in done or name not in wanted:
+            return
+        done.add(name)
+        kind = api.types[name]
+        if isinstance(kind, Record):
+            for prop in kind.properties:
+                for ref in refs(prop.node):
+                    yield from visit(ref)
+        yield name
+
+    for name in sorted(wanted):
+        yield from visit(name)
+
+
+def _named_after(name: str, tags: list[str]) -> str:
+    bare = name.removeprefix("Nested")
+    return next((names.snake(tag) for tag in tags if bare.startswith(tag)), COMMON)

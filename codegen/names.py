@@ -1,0 +1,44 @@
+"""Python names for the schema's names."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from . import corrections
+
+_LAST_OF_CAPITALS = re.compile(r"([A-Z]+)([A-Z][a-z])")
+_LOWER_THEN_CAPITAL = re.compile(r"([a-z\d])([A-Z])")
+_NOT_IN_IDENTIFIERS = re.compile(r"\W+")
+
+
+def snake(name: str) -> str:
+    """`entityAsyncStatus` -> `entity_async_status`, `VmID` -> `vm_id`, `_host` -> `host`."""
+    corrected = corrections.NAMES.get(name)
+    if corrected is not None:
+        return corrected
+    spaced = _LAST_OF_CAPITALS.sub(r"\1_\2", name)
+    spaced = _LOWER_THEN_CAPITAL.sub(r"\1_\2", spaced)
+    plain = _NOT_IN_IDENTIFIERS.sub("_", spaced).strip("_").lower()
+    return f"{plain}_" if keyword.iskeyword(plain) else plain
+
+
+def pascal(name: str) -> str:
+    """`exec_h_m` -> `ExecHM`, `vmVolumes` -> `VmVolumes`: to name a schema after a property."""
+    parts = _NOT_IN_IDENTIFIERS.sub("_", name).split("_")
+    return "".join(part[:1].upper() + part[1:] for part in parts)
+
+
+def member(value: str) -> str:
+    """The name of an enum member: the value itself where that is an identifier."""
+    corrected = corrections.MEMBERS.get(value)
+    if corrected is not None:
+        return corrected
+    if value.isidentifier() and not keyword.iskeyword(value):
+        return value
+    return _NOT_IN_IDENTIFIERS.sub("_", value).strip("_").upper()
+
+
+def is_key(name: str) -> bool:
+    """Whether a class body can declare this key: no keyword, and no private name to be mangled."""
+    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
