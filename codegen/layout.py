@@ -4,8 +4,9 @@ A type that one namespace alone needs stands in that namespace's module. What se
 
 - of an answer, each in a small module of its own, so that the first use of a namespace loads what
   it needs and nothing else;
-- of an input, with the namespace it is named after, else in `common`: inputs refer to each other
-  in circles, but only for type checkers, so that loading one never loads another.
+- of an input, with the namespace whose operation takes it or that it is named after, else in
+  `common`: inputs refer to each other in circles, but only for type checkers, so that loading one
+  never loads another.
 """
 
 from __future__ import annotations
@@ -57,14 +58,20 @@ def models(api: Api) -> dict[str, str]:
 def inputs(api: Api) -> dict[str, str]:
     """The module, below `inputs`, of each type that an argument holds."""
     users: defaultdict[str, set[str]] = defaultdict(set)
+    arguments_of: dict[str, str] = {}
     for operation in api.operations:
+        for name in refs(operation.arguments):
+            arguments_of[name] = namespace(operation)
         for name in closure(api, refs(operation.arguments)):
             users[name].add(namespace(operation))
     tags = sorted({operation.tag for operation in api.operations}, key=len, reverse=True)
-    return {
-        name: next(iter(used_by)) if len(used_by) == 1 else _named_after(name, tags)
-        for name, used_by in sorted(users.items())
-    }
+
+    def home(name: str) -> str:
+        if len(users[name]) == 1:
+            return next(iter(users[name]))
+        return arguments_of.get(name) or _named_after(name, tags)
+
+    return {name: home(name) for name in sorted(users)}
 
 
 def namespace(operation: Operation) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .alert import AlertOrderByInput as AlertOrderByInput
     from .alert import AlertWhereInput as AlertWhereInput
     from .alert import GetAlertsConnectionRequestBody as GetAlertsConnectionRequestBody
+    from .alert import GetAlertsRequestBody as GetAlertsRequestBody
     from .alert import ResolveAlertParams as ResolveAlertParams
     from .alert_notifier import AlertNotifierCreationParams as AlertNotifierCreationParams
     from .alert_notifier import AlertNotifierManyUpdationParams as AlertNotifierManyUpdationParams
@@ -285,6 +286,7 @@ if TYPE_CHECKING:
         GetClusterPinInPerformanceInfoRequestBody as GetClusterPinInPerformanceInfoRequestBody,
     )
     from .cluster import GetClustersConnectionRequestBody as GetClustersConnectionRequestBody
+    from .cluster import GetClustersRequestBody as GetClustersRequestBody
     from .cluster import GetClusterStorageInfoEffect as GetClusterStorageInfoEffect
     from .cluster import GetClusterStorageInfoRequestBody as GetClusterStorageInfoRequestBody
     from .cluster import GetMetaLeaderRequestBody as GetMetaLeaderRequestBody
@@ -348,42 +350,6 @@ if TYPE_CHECKING:
     from .common import FailoverExecutionWhereInput as FailoverExecutionWhereInput
     from .common import FailoverShutdownMode as FailoverShutdownMode
     from .common import FilterStatus as FilterStatus
-    from .common import GetAlertsRequestBody as GetAlertsRequestBody
-    from .common import GetClustersRequestBody as GetClustersRequestBody
-    from .common import GetConsistencyGroupsRequestBody as GetConsistencyGroupsRequestBody
-    from .common import GetContentLibraryImagesRequestBody as GetContentLibraryImagesRequestBody
-    from .common import (
-        GetContentLibraryVmTemplatesRequestBody as GetContentLibraryVmTemplatesRequestBody,
-    )
-    from .common import GetDatacentersRequestBody as GetDatacentersRequestBody
-    from .common import GetDisksRequestBody as GetDisksRequestBody
-    from .common import GetElfDataStoresRequestBody as GetElfDataStoresRequestBody
-    from .common import GetElfImagesRequestBody as GetElfImagesRequestBody
-    from .common import GetEntityFiltersRequestBody as GetEntityFiltersRequestBody
-    from .common import GetGlobalAlertRulesRequestBody as GetGlobalAlertRulesRequestBody
-    from .common import GetHostsRequestBody as GetHostsRequestBody
-    from .common import GetIscsiConnectionsRequestBody as GetIscsiConnectionsRequestBody
-    from .common import GetIscsiLunSnapshotsRequestBody as GetIscsiLunSnapshotsRequestBody
-    from .common import GetIscsiLunsRequestBody as GetIscsiLunsRequestBody
-    from .common import GetIscsiTargetsRequestBody as GetIscsiTargetsRequestBody
-    from .common import GetNamespaceGroupsRequestBody as GetNamespaceGroupsRequestBody
-    from .common import GetNfsExportsRequestBody as GetNfsExportsRequestBody
-    from .common import GetNicsRequestBody as GetNicsRequestBody
-    from .common import GetNvmfNamespaceSnapshotsRequestBody as GetNvmfNamespaceSnapshotsRequestBody
-    from .common import GetNvmfNamespacesRequestBody as GetNvmfNamespacesRequestBody
-    from .common import GetNvmfSubsystemsRequestBody as GetNvmfSubsystemsRequestBody
-    from .common import GetSnapshotPlansRequestBody as GetSnapshotPlansRequestBody
-    from .common import GetSystemAuditLogsRequestBody as GetSystemAuditLogsRequestBody
-    from .common import GetTasksRequestBody as GetTasksRequestBody
-    from .common import GetUsbDevicesRequestBody as GetUsbDevicesRequestBody
-    from .common import GetUserAuditLogsRequestBody as GetUserAuditLogsRequestBody
-    from .common import GetUsersRequestBody as GetUsersRequestBody
-    from .common import GetVdsesRequestBody as GetVdsesRequestBody
-    from .common import GetVlansRequestBody as GetVlansRequestBody
-    from .common import GetVmPlacementGroupsRequestBody as GetVmPlacementGroupsRequestBody
-    from .common import GetVmsRequestBody as GetVmsRequestBody
-    from .common import GetVmTemplatesRequestBody as GetVmTemplatesRequestBody
-    from .common import GetVmVolumesRequestBody as GetVmVolumesRequestBody
     from .common import GlobalPolicyAction as GlobalPolicyAction
     from .common import Hypervisor as Hypervisor
     from .common import IommuStatus as IommuStatus
@@ -445,6 +411,9 @@ if TYPE_CHECKING:
     from .consistency_group import (
         GetConsistencyGroupsConnectionRequestBody as GetConsistencyGroupsConnectionRequestBody,
     )
+    from .consistency_group import (
+        GetConsistencyGroupsRequestBody as GetConsistencyGroupsRequestBody,
+    )
     from .consistency_group_snapshot import (
         ConsistencyGroupSnapshotCreationParams as ConsistencyGroupSnapshotCreationParams,
     )
@@ -502,6 +471,9 @@ if TYPE_CHECKING:
     from .content_library_image import (
         GetContentLibraryImagesConnectionRequestBody as GetContentLibraryImagesConnectionRequestBody,
     )
+    from .content_library_image import (
+        GetContentLibraryImagesRequestBody as GetContentLibraryImagesRequestBody,
+    )
     from .content_library_vm_template import ContentLibraryImportVmNic as ContentLibraryImportVmNic
     from .content_library_vm_template import (
         ContentLibraryVmdkCdromModify as ContentLibraryVmdkCdromModify,
@@ -548,6 +520,9 @@ if TYPE_CHECKING:
     from .content_library_vm_template import (
         GetContentLibraryVmTemplatesConnectionRequestBody as GetContentLibraryVmTemplatesConnectionRequestBody,
     )
+    from .content_library_vm_template import (
+        GetContentLibraryVmTemplatesRequestBody as GetContentLibraryVmTemplatesRequestBody,
+    )
     from .datacenter import AddClustersToDatacenterParams as AddClustersToDatacenterParams
     from .datacenter import AddClustersToDatacenterParamsData as AddClustersToDatacenterParamsData
     from .datacenter import DatacenterCreationParams as DatacenterCreationParams
@@ -560,6 +535,7 @@ if TYPE_CHECKING:
     from .datacenter import (
         GetDatacentersConnectionRequestBody as GetDatacentersConnectionRequestBody,
     )
+    from .datacenter import GetDatacentersRequestBody as GetDatacentersRequestBody
     from .datacenter import RemoveClustersFromDatacenterParams as RemoveClustersFromDatacenterParams
     from .datacenter import (
         RemoveClustersFromDatacenterParamsData as RemoveClustersFromDatacenterParamsData,
@@ -580,6 +556,7 @@ if TYPE_CHECKING:
     from .disk import DiskUsageStatus as DiskUsageStatus
     from .disk import DiskWhereInput as DiskWhereInput
     from .disk import GetDisksConnectionRequestBody as GetDisksConnectionRequestBody
+    from .disk import GetDisksRequestBody as GetDisksRequestBody
     from .disk_pool import DiskPoolOrderByInput as DiskPoolOrderByInput
     from .disk_pool import DiskPoolStatus as DiskPoolStatus
     from .disk_pool import DiskPoolUseState as DiskPoolUseState
@@ -598,6 +575,7 @@ if TYPE_CHECKING:
     from .elf_data_store import (
         GetElfDataStoresConnectionRequestBody as GetElfDataStoresConnectionRequestBody,
     )
+    from .elf_data_store import GetElfDataStoresRequestBody as GetElfDataStoresRequestBody
     from .elf_image import CreateElfImageForm as CreateElfImageForm
     from .elf_image import ElfImageDeletionParams as ElfImageDeletionParams
     from .elf_image import ElfImageOrderByInput as ElfImageOrderByInput
@@ -605,6 +583,7 @@ if TYPE_CHECKING:
     from .elf_image import ElfImageUpdationParamsData as ElfImageUpdationParamsData
     from .elf_image import ElfImageWhereInput as ElfImageWhereInput
     from .elf_image import GetElfImagesConnectionRequestBody as GetElfImagesConnectionRequestBody
+    from .elf_image import GetElfImagesRequestBody as GetElfImagesRequestBody
     from .elf_storage_policy import ElfStoragePolicyOrderByInput as ElfStoragePolicyOrderByInput
     from .elf_storage_policy import ElfStoragePolicyWhereInput as ElfStoragePolicyWhereInput
     from .elf_storage_policy import (
@@ -626,6 +605,7 @@ if TYPE_CHECKING:
     from .entity_filter import (
         GetEntityFiltersConnectionRequestBody as GetEntityFiltersConnectionRequestBody,
     )
+    from .entity_filter import GetEntityFiltersRequestBody as GetEntityFiltersRequestBody
     from .everoute_cluster import EverouteClusterOrderByInput as EverouteClusterOrderByInput
     from .everoute_cluster import EverouteClusterPhase as EverouteClusterPhase
     from .everoute_cluster import EverouteClusterWhereInput as EverouteClusterWhereInput
@@ -655,6 +635,7 @@ if TYPE_CHECKING:
     from .global_alert_rule import (
         GetGlobalAlertRulesConnectionRequestBody as GetGlobalAlertRulesConnectionRequestBody,
     )
+    from .global_alert_rule import GetGlobalAlertRulesRequestBody as GetGlobalAlertRulesRequestBody
     from .global_alert_rule import GlobalAlertRuleOrderByInput as GlobalAlertRuleOrderByInput
     from .global_alert_rule import GlobalAlertRuleUpdationParams as GlobalAlertRuleUpdationParams
     from .global_alert_rule import (
@@ -717,6 +698,7 @@ if TYPE_CHECKING:
     from .host import ExitMaintenanceModeParamsWhere as ExitMaintenanceModeParamsWhere
     from .host import ExitMaintenanceModeResultParams as ExitMaintenanceModeResultParams
     from .host import GetHostsConnectionRequestBody as GetHostsConnectionRequestBody
+    from .host import GetHostsRequestBody as GetHostsRequestBody
     from .host import HostAuthInfo as HostAuthInfo
     from .host import HostBatchCreateDiskInput as HostBatchCreateDiskInput
     from .host import HostBatchCreateIfaceFunction as HostBatchCreateIfaceFunction
@@ -745,10 +727,12 @@ if TYPE_CHECKING:
     from .iscsi_connection import (
         GetIscsiConnectionsConnectionRequestBody as GetIscsiConnectionsConnectionRequestBody,
     )
+    from .iscsi_connection import GetIscsiConnectionsRequestBody as GetIscsiConnectionsRequestBody
     from .iscsi_connection import IscsiConnectionOrderByInput as IscsiConnectionOrderByInput
     from .iscsi_connection import IscsiConnectionWhereInput as IscsiConnectionWhereInput
     from .iscsi_lun import CopyIscsiLunParams as CopyIscsiLunParams
     from .iscsi_lun import GetIscsiLunsConnectionRequestBody as GetIscsiLunsConnectionRequestBody
+    from .iscsi_lun import GetIscsiLunsRequestBody as GetIscsiLunsRequestBody
     from .iscsi_lun import IscsiLunCloneParams as IscsiLunCloneParams
     from .iscsi_lun import IscsiLunCreationParams as IscsiLunCreationParams
     from .iscsi_lun import IscsiLunDeletionParams as IscsiLunDeletionParams
@@ -761,6 +745,9 @@ if TYPE_CHECKING:
     from .iscsi_lun_snapshot import (
         GetIscsiLunSnapshotsConnectionRequestBody as GetIscsiLunSnapshotsConnectionRequestBody,
     )
+    from .iscsi_lun_snapshot import (
+        GetIscsiLunSnapshotsRequestBody as GetIscsiLunSnapshotsRequestBody,
+    )
     from .iscsi_lun_snapshot import IscsiLunSnapshotCreationEffect as IscsiLunSnapshotCreationEffect
     from .iscsi_lun_snapshot import IscsiLunSnapshotCreationParams as IscsiLunSnapshotCreationParams
     from .iscsi_lun_snapshot import IscsiLunSnapshotDeletionParams as IscsiLunSnapshotDeletionParams
@@ -769,6 +756,7 @@ if TYPE_CHECKING:
     from .iscsi_target import (
         GetIscsiTargetsConnectionRequestBody as GetIscsiTargetsConnectionRequestBody,
     )
+    from .iscsi_target import GetIscsiTargetsRequestBody as GetIscsiTargetsRequestBody
     from .iscsi_target import (
         IscsiTargetCommonParamsInitiatorChaps as IscsiTargetCommonParamsInitiatorChaps,
     )
@@ -842,6 +830,7 @@ if TYPE_CHECKING:
     from .namespace_group import (
         GetNamespaceGroupsConnectionRequestBody as GetNamespaceGroupsConnectionRequestBody,
     )
+    from .namespace_group import GetNamespaceGroupsRequestBody as GetNamespaceGroupsRequestBody
     from .namespace_group import NamespaceGroupCreationParams as NamespaceGroupCreationParams
     from .namespace_group import NamespaceGroupDeletionParams as NamespaceGroupDeletionParams
     from .namespace_group import NamespaceGroupOrderByInput as NamespaceGroupOrderByInput
@@ -878,6 +867,7 @@ if TYPE_CHECKING:
         NetworkPolicyRuleServiceWhereInput as NetworkPolicyRuleServiceWhereInput,
     )
     from .nfs_export import GetNfsExportsConnectionRequestBody as GetNfsExportsConnectionRequestBody
+    from .nfs_export import GetNfsExportsRequestBody as GetNfsExportsRequestBody
     from .nfs_export import NfsExportCreationParams as NfsExportCreationParams
     from .nfs_export import NfsExportDeletionParams as NfsExportDeletionParams
     from .nfs_export import NfsExportOrderByInput as NfsExportOrderByInput
@@ -891,6 +881,7 @@ if TYPE_CHECKING:
     from .nfs_inode import NfsInodeUpdationParamsData as NfsInodeUpdationParamsData
     from .nfs_inode import NfsInodeWhereInput as NfsInodeWhereInput
     from .nic import GetNicsConnectionRequestBody as GetNicsConnectionRequestBody
+    from .nic import GetNicsRequestBody as GetNicsRequestBody
     from .nic import NicDriverState as NicDriverState
     from .nic import NicOrderByInput as NicOrderByInput
     from .nic import NicUpdationParams as NicUpdationParams
@@ -909,6 +900,7 @@ if TYPE_CHECKING:
     from .nvmf_namespace import (
         GetNvmfNamespacesConnectionRequestBody as GetNvmfNamespacesConnectionRequestBody,
     )
+    from .nvmf_namespace import GetNvmfNamespacesRequestBody as GetNvmfNamespacesRequestBody
     from .nvmf_namespace import NvmfNamespaceCloneParams as NvmfNamespaceCloneParams
     from .nvmf_namespace import NvmfNamespaceCreationParams as NvmfNamespaceCreationParams
     from .nvmf_namespace import NvmfNamespaceDeletionParams as NvmfNamespaceDeletionParams
@@ -920,6 +912,9 @@ if TYPE_CHECKING:
     from .nvmf_namespace import NvmfNamespaceWhereInput as NvmfNamespaceWhereInput
     from .nvmf_namespace_snapshot import (
         GetNvmfNamespaceSnapshotsConnectionRequestBody as GetNvmfNamespaceSnapshotsConnectionRequestBody,
+    )
+    from .nvmf_namespace_snapshot import (
+        GetNvmfNamespaceSnapshotsRequestBody as GetNvmfNamespaceSnapshotsRequestBody,
     )
     from .nvmf_namespace_snapshot import (
         NvmfNamespaceSnapshotCreationParams as NvmfNamespaceSnapshotCreationParams,
@@ -936,6 +931,7 @@ if TYPE_CHECKING:
     from .nvmf_subsystem import (
         GetNvmfSubsystemsConnectionRequestBody as GetNvmfSubsystemsConnectionRequestBody,
     )
+    from .nvmf_subsystem import GetNvmfSubsystemsRequestBody as GetNvmfSubsystemsRequestBody
     from .nvmf_subsystem import NvmfSubsystemCreationParams as NvmfSubsystemCreationParams
     from .nvmf_subsystem import NvmfSubsystemDeletionParams as NvmfSubsystemDeletionParams
     from .nvmf_subsystem import NvmfSubsystemOrderByInput as NvmfSubsystemOrderByInput
@@ -1097,6 +1093,7 @@ if TYPE_CHECKING:
     from .snapshot_plan import (
         GetSnapshotPlansConnectionRequestBody as GetSnapshotPlansConnectionRequestBody,
     )
+    from .snapshot_plan import GetSnapshotPlansRequestBody as GetSnapshotPlansRequestBody
     from .snapshot_plan import SnapshotPlanCreationParams as SnapshotPlanCreationParams
     from .snapshot_plan import SnapshotPlanDeletionParams as SnapshotPlanDeletionParams
     from .snapshot_plan import SnapshotPlanExecuteStatus as SnapshotPlanExecuteStatus
@@ -1164,12 +1161,14 @@ if TYPE_CHECKING:
     from .system_audit_log import (
         GetSystemAuditLogsConnectionRequestBody as GetSystemAuditLogsConnectionRequestBody,
     )
+    from .system_audit_log import GetSystemAuditLogsRequestBody as GetSystemAuditLogsRequestBody
     from .system_audit_log import SystemAuditLogOrderByInput as SystemAuditLogOrderByInput
     from .system_audit_log import SystemAuditLogWhereInput as SystemAuditLogWhereInput
     from .table_reporter import ColumnConfig as ColumnConfig
     from .table_reporter import TableReporterParams as TableReporterParams
     from .table_reporter import TableReporterParamsFilter as TableReporterParamsFilter
     from .task import GetTasksConnectionRequestBody as GetTasksConnectionRequestBody
+    from .task import GetTasksRequestBody as GetTasksRequestBody
     from .task import TaskCreationParams as TaskCreationParams
     from .task import TaskDescription as TaskDescription
     from .task import TaskOrderByInput as TaskOrderByInput
@@ -1189,6 +1188,7 @@ if TYPE_CHECKING:
     from .upload_task import UploadTaskStatus as UploadTaskStatus
     from .upload_task import UploadTaskWhereInput as UploadTaskWhereInput
     from .usb_device import GetUsbDevicesConnectionRequestBody as GetUsbDevicesConnectionRequestBody
+    from .usb_device import GetUsbDevicesRequestBody as GetUsbDevicesRequestBody
     from .usb_device import UsbDeviceMountParams as UsbDeviceMountParams
     from .usb_device import UsbDeviceMountParamsData as UsbDeviceMountParamsData
     from .usb_device import UsbDeviceOrderByInput as UsbDeviceOrderByInput
@@ -1197,6 +1197,7 @@ if TYPE_CHECKING:
     from .usb_device import UsbDeviceUnmountParamsData as UsbDeviceUnmountParamsData
     from .usb_device import UsbDeviceWhereInput as UsbDeviceWhereInput
     from .user import GetUsersConnectionRequestBody as GetUsersConnectionRequestBody
+    from .user import GetUsersRequestBody as GetUsersRequestBody
     from .user import LoginInput as LoginInput
     from .user import MfaType as MfaType
     from .user import RootUserCreationParams as RootUserCreationParams
@@ -1213,6 +1214,7 @@ if TYPE_CHECKING:
     from .user_audit_log import (
         GetUserAuditLogsConnectionRequestBody as GetUserAuditLogsConnectionRequestBody,
     )
+    from .user_audit_log import GetUserAuditLogsRequestBody as GetUserAuditLogsRequestBody
     from .user_audit_log import UserAuditLogCreationParams as UserAuditLogCreationParams
     from .user_audit_log import UserAuditLogMessage as UserAuditLogMessage
     from .user_audit_log import UserAuditLogOrderByInput as UserAuditLogOrderByInput
@@ -1251,6 +1253,7 @@ if TYPE_CHECKING:
     from .vcenter_account import VcenterAccountWhereInput as VcenterAccountWhereInput
     from .vcenter_account import VcenterAccountWhereUniqueInput as VcenterAccountWhereUniqueInput
     from .vds import GetVdsesConnectionRequestBody as GetVdsesConnectionRequestBody
+    from .vds import GetVdsesRequestBody as GetVdsesRequestBody
     from .vds import VdsCreationParams as VdsCreationParams
     from .vds import VdsCreationWithMAccessVlanParams as VdsCreationWithMAccessVlanParams
     from .vds import VdsCreationWithMAccessVlanParamsVlan as VdsCreationWithMAccessVlanParamsVlan
@@ -1587,6 +1590,7 @@ if TYPE_CHECKING:
     )
     from .vlan import ExtraIp as ExtraIp
     from .vlan import GetVlansConnectionRequestBody as GetVlansConnectionRequestBody
+    from .vlan import GetVlansRequestBody as GetVlansRequestBody
     from .vlan import ManagementVlanUpdationParams as ManagementVlanUpdationParams
     from .vlan import ManagementVlanUpdationParamsData as ManagementVlanUpdationParamsData
     from .vlan import MigrationVlanUpdationParams as MigrationVlanUpdationParams
@@ -1607,6 +1611,7 @@ if TYPE_CHECKING:
     from .vm import ConvertVmTemplateToVmParams as ConvertVmTemplateToVmParams
     from .vm import DiskOperateModifyDisk as DiskOperateModifyDisk
     from .vm import GetVmsConnectionRequestBody as GetVmsConnectionRequestBody
+    from .vm import GetVmsRequestBody as GetVmsRequestBody
     from .vm import GetVmVncInfoParams as GetVmVncInfoParams
     from .vm import InstallVmtoolsParams as InstallVmtoolsParams
     from .vm import InstallVmtoolsParamsData as InstallVmtoolsParamsData
@@ -1772,6 +1777,9 @@ if TYPE_CHECKING:
     from .vm_placement_group import (
         GetVmPlacementGroupsConnectionRequestBody as GetVmPlacementGroupsConnectionRequestBody,
     )
+    from .vm_placement_group import (
+        GetVmPlacementGroupsRequestBody as GetVmPlacementGroupsRequestBody,
+    )
     from .vm_placement_group import VmPlacementGroupCreationParams as VmPlacementGroupCreationParams
     from .vm_placement_group import VmPlacementGroupDeletionParams as VmPlacementGroupDeletionParams
     from .vm_placement_group import VmPlacementGroupOrderByInput as VmPlacementGroupOrderByInput
@@ -1793,6 +1801,7 @@ if TYPE_CHECKING:
     from .vm_template import (
         GetVmTemplatesConnectionRequestBody as GetVmTemplatesConnectionRequestBody,
     )
+    from .vm_template import GetVmTemplatesRequestBody as GetVmTemplatesRequestBody
     from .vm_template import VmTemplateCreationParams as VmTemplateCreationParams
     from .vm_template import VmTemplateDeletionParams as VmTemplateDeletionParams
     from .vm_template import VmTemplateOrderByInput as VmTemplateOrderByInput
@@ -1804,6 +1813,7 @@ if TYPE_CHECKING:
     from .vm_volume import ExportVmVolumeParams as ExportVmVolumeParams
     from .vm_volume import ExportVmVolumeParamsData as ExportVmVolumeParamsData
     from .vm_volume import GetVmVolumesConnectionRequestBody as GetVmVolumesConnectionRequestBody
+    from .vm_volume import GetVmVolumesRequestBody as GetVmVolumesRequestBody
     from .vm_volume import ImportVmVolumeParams as ImportVmVolumeParams
     from .vm_volume import (
         ImportVmVolumeParamsElfEcStoragePolicy as ImportVmVolumeParamsElfEcStoragePolicy,
@@ -2162,7 +2172,7 @@ MODULES = {
     "GetAlertRulesConnectionRequestBody": "alert_rule",
     "GetAlertRulesRequestBody": "alert_rule",
     "GetAlertsConnectionRequestBody": "alert",
-    "GetAlertsRequestBody": "common",
+    "GetAlertsRequestBody": "alert",
     "GetApplicationsConnectionRequestBody": "application",
     "GetApplicationsRequestBody": "application",
     "GetBackupPlanExecutionsConnectionRequestBody": "backup_plan_execution",
@@ -2203,17 +2213,17 @@ MODULES = {
     "GetClusterUpgradeHistoriesConnectionRequestBody": "cluster_upgrade_history",
     "GetClusterUpgradeHistoriesRequestBody": "cluster_upgrade_history",
     "GetClustersConnectionRequestBody": "cluster",
-    "GetClustersRequestBody": "common",
+    "GetClustersRequestBody": "cluster",
     "GetConsistencyGroupSnapshotsConnectionRequestBody": "consistency_group_snapshot",
     "GetConsistencyGroupSnapshotsRequestBody": "consistency_group_snapshot",
     "GetConsistencyGroupsConnectionRequestBody": "consistency_group",
-    "GetConsistencyGroupsRequestBody": "common",
+    "GetConsistencyGroupsRequestBody": "consistency_group",
     "GetContentLibraryImagesConnectionRequestBody": "content_library_image",
-    "GetContentLibraryImagesRequestBody": "common",
+    "GetContentLibraryImagesRequestBody": "content_library_image",
     "GetContentLibraryVmTemplatesConnectionRequestBody": "content_library_vm_template",
-    "GetContentLibraryVmTemplatesRequestBody": "common",
+    "GetContentLibraryVmTemplatesRequestBody": "content_library_vm_template",
     "GetDatacentersConnectionRequestBody": "datacenter",
-    "GetDatacentersRequestBody": "common",
+    "GetDatacentersRequestBody": "datacenter",
     "GetDeploysConnectionRequestBody": "deploy",
     "GetDeploysRequestBody": "deploy",
     "GetDiscoverHostsRequestBody": "discovered_host",
@@ -2221,17 +2231,17 @@ MODULES = {
     "GetDiskPoolsConnectionRequestBody": "disk_pool",
     "GetDiskPoolsRequestBody": "disk_pool",
     "GetDisksConnectionRequestBody": "disk",
-    "GetDisksRequestBody": "common",
+    "GetDisksRequestBody": "disk",
     "GetEcpLicensesConnectionRequestBody": "ecp_license",
     "GetEcpLicensesRequestBody": "ecp_license",
     "GetElfDataStoresConnectionRequestBody": "elf_data_store",
-    "GetElfDataStoresRequestBody": "common",
+    "GetElfDataStoresRequestBody": "elf_data_store",
     "GetElfImagesConnectionRequestBody": "elf_image",
-    "GetElfImagesRequestBody": "common",
+    "GetElfImagesRequestBody": "elf_image",
     "GetElfStoragePoliciesConnectionRequestBody": "elf_storage_policy",
     "GetElfStoragePoliciesRequestBody": "elf_storage_policy",
     "GetEntityFiltersConnectionRequestBody": "entity_filter",
-    "GetEntityFiltersRequestBody": "common",
+    "GetEntityFiltersRequestBody": "entity_filter",
     "GetEverouteClustersConnectionRequestBody": "everoute_cluster",
     "GetEverouteClustersRequestBody": "everoute_cluster",
     "GetEverouteLicensesConnectionRequestBody": "everoute_license",
@@ -2240,7 +2250,7 @@ MODULES = {
     "GetEveroutePackagesRequestBody": "everoute_package",
     "GetExportFileDownloadLinksParams": "ovf",
     "GetGlobalAlertRulesConnectionRequestBody": "global_alert_rule",
-    "GetGlobalAlertRulesRequestBody": "common",
+    "GetGlobalAlertRulesRequestBody": "global_alert_rule",
     "GetGlobalSettingsesConnectionRequestBody": "global_settings",
     "GetGlobalSettingsesRequestBody": "global_settings",
     "GetGpuDevicesConnectionRequestBody": "gpu_device",
@@ -2251,16 +2261,16 @@ MODULES = {
     "GetHostNetworkMetricInput": "metrics",
     "GetHostServiceMetricInput": "metrics",
     "GetHostsConnectionRequestBody": "host",
-    "GetHostsRequestBody": "common",
+    "GetHostsRequestBody": "host",
     "GetIpmisRequestBody": "ipmi",
     "GetIscsiConnectionsConnectionRequestBody": "iscsi_connection",
-    "GetIscsiConnectionsRequestBody": "common",
+    "GetIscsiConnectionsRequestBody": "iscsi_connection",
     "GetIscsiLunSnapshotsConnectionRequestBody": "iscsi_lun_snapshot",
-    "GetIscsiLunSnapshotsRequestBody": "common",
+    "GetIscsiLunSnapshotsRequestBody": "iscsi_lun_snapshot",
     "GetIscsiLunsConnectionRequestBody": "iscsi_lun",
-    "GetIscsiLunsRequestBody": "common",
+    "GetIscsiLunsRequestBody": "iscsi_lun",
     "GetIscsiTargetsConnectionRequestBody": "iscsi_target",
-    "GetIscsiTargetsRequestBody": "common",
+    "GetIscsiTargetsRequestBody": "iscsi_target",
     "GetIsolationPoliciesConnectionRequestBody": "isolation_policy",
     "GetIsolationPoliciesRequestBody": "isolation_policy",
     "GetLabelsConnectionRequestBody": "label",
@@ -2273,24 +2283,24 @@ MODULES = {
     "GetLunMetricInput": "metrics",
     "GetMetaLeaderRequestBody": "cluster",
     "GetNamespaceGroupsConnectionRequestBody": "namespace_group",
-    "GetNamespaceGroupsRequestBody": "common",
+    "GetNamespaceGroupsRequestBody": "namespace_group",
     "GetNetworkPolicyRuleServicesConnectionRequestBody": "network_policy_rule_service",
     "GetNetworkPolicyRuleServicesRequestBody": "network_policy_rule_service",
     "GetNfsExportsConnectionRequestBody": "nfs_export",
-    "GetNfsExportsRequestBody": "common",
+    "GetNfsExportsRequestBody": "nfs_export",
     "GetNfsInodesConnectionRequestBody": "nfs_inode",
     "GetNfsInodesRequestBody": "nfs_inode",
     "GetNicsConnectionRequestBody": "nic",
-    "GetNicsRequestBody": "common",
+    "GetNicsRequestBody": "nic",
     "GetNodeTopoesConnectionRequestBody": "node_topo",
     "GetNodeTopoesRequestBody": "node_topo",
     "GetNvmfNamespaceMetricInput": "metrics",
     "GetNvmfNamespaceSnapshotsConnectionRequestBody": "nvmf_namespace_snapshot",
-    "GetNvmfNamespaceSnapshotsRequestBody": "common",
+    "GetNvmfNamespaceSnapshotsRequestBody": "nvmf_namespace_snapshot",
     "GetNvmfNamespacesConnectionRequestBody": "nvmf_namespace",
-    "GetNvmfNamespacesRequestBody": "common",
+    "GetNvmfNamespacesRequestBody": "nvmf_namespace",
     "GetNvmfSubsystemsConnectionRequestBody": "nvmf_subsystem",
-    "GetNvmfSubsystemsRequestBody": "common",
+    "GetNvmfSubsystemsRequestBody": "nvmf_subsystem",
     "GetOrganizationsConnectionRequestBody": "organization",
     "GetOrganizationsRequestBody": "organization",
     "GetPciDevicesRequestBody": "pci_device",
@@ -2326,7 +2336,7 @@ MODULES = {
     "GetSnapshotPlanTasksConnectionRequestBody": "snapshot_plan_task",
     "GetSnapshotPlanTasksRequestBody": "snapshot_plan_task",
     "GetSnapshotPlansConnectionRequestBody": "snapshot_plan",
-    "GetSnapshotPlansRequestBody": "common",
+    "GetSnapshotPlansRequestBody": "snapshot_plan",
     "GetSnmpTransportsConnectionRequestBody": "snmp_transport",
     "GetSnmpTransportsRequestBody": "snmp_transport",
     "GetSnmpTrapReceiversConnectionRequestBody": "snmp_trap_receiver",
@@ -2336,26 +2346,26 @@ MODULES = {
     "GetSyncReplicationPlansConnectionRequestBody": "sync_replication_plan",
     "GetSyncReplicationPlansRequestBody": "sync_replication_plan",
     "GetSystemAuditLogsConnectionRequestBody": "system_audit_log",
-    "GetSystemAuditLogsRequestBody": "common",
+    "GetSystemAuditLogsRequestBody": "system_audit_log",
     "GetTasksConnectionRequestBody": "task",
-    "GetTasksRequestBody": "common",
+    "GetTasksRequestBody": "task",
     "GetTopNMetricInput": "metrics",
     "GetUploadTasksConnectionRequestBody": "upload_task",
     "GetUploadTasksRequestBody": "upload_task",
     "GetUsbDevicesConnectionRequestBody": "usb_device",
-    "GetUsbDevicesRequestBody": "common",
+    "GetUsbDevicesRequestBody": "usb_device",
     "GetUserAuditLogsConnectionRequestBody": "user_audit_log",
-    "GetUserAuditLogsRequestBody": "common",
+    "GetUserAuditLogsRequestBody": "user_audit_log",
     "GetUserRoleNextsConnectionRequestBody": "user_role_next",
     "GetUserRoleNextsRequestBody": "user_role_next",
     "GetUsersConnectionRequestBody": "user",
-    "GetUsersRequestBody": "common",
+    "GetUsersRequestBody": "user",
     "GetV2EverouteLicensesConnectionRequestBody": "v2_everoute_license",
     "GetV2EverouteLicensesRequestBody": "v2_everoute_license",
     "GetVcenterAccountsConnectionRequestBody": "vcenter_account",
     "GetVcenterAccountsRequestBody": "vcenter_account",
     "GetVdsesConnectionRequestBody": "vds",
-    "GetVdsesRequestBody": "common",
+    "GetVdsesRequestBody": "vds",
     "GetViewsConnectionRequestBody": "view",
     "GetViewsRequestBody": "view",
     "GetVirtualPrivateCloudClusterBindingsConnectionRequestBody": "virtual_private_cloud_cluster_binding",
@@ -2385,7 +2395,7 @@ MODULES = {
     "GetVirtualPrivateCloudsConnectionRequestBody": "virtual_private_cloud",
     "GetVirtualPrivateCloudsRequestBody": "virtual_private_cloud",
     "GetVlansConnectionRequestBody": "vlan",
-    "GetVlansRequestBody": "common",
+    "GetVlansRequestBody": "vlan",
     "GetVmDisksConnectionRequestBody": "vm_disk",
     "GetVmDisksRequestBody": "vm_disk",
     "GetVmEntityFilterResultsConnectionRequestBody": "vm_entity_filter_result",
@@ -2399,19 +2409,19 @@ MODULES = {
     "GetVmNicsConnectionRequestBody": "vm_nic",
     "GetVmNicsRequestBody": "vm_nic",
     "GetVmPlacementGroupsConnectionRequestBody": "vm_placement_group",
-    "GetVmPlacementGroupsRequestBody": "common",
+    "GetVmPlacementGroupsRequestBody": "vm_placement_group",
     "GetVmSnapshotsConnectionRequestBody": "vm_snapshot",
     "GetVmSnapshotsRequestBody": "vm_snapshot",
     "GetVmTemplatesConnectionRequestBody": "vm_template",
-    "GetVmTemplatesRequestBody": "common",
+    "GetVmTemplatesRequestBody": "vm_template",
     "GetVmVncInfoParams": "vm",
     "GetVmVolumeMetricInput": "metrics",
     "GetVmVolumeSnapshotsConnectionRequestBody": "vm_volume_snapshot",
     "GetVmVolumeSnapshotsRequestBody": "vm_volume_snapshot",
     "GetVmVolumesConnectionRequestBody": "vm_volume",
-    "GetVmVolumesRequestBody": "common",
+    "GetVmVolumesRequestBody": "vm_volume",
     "GetVmsConnectionRequestBody": "vm",
-    "GetVmsRequestBody": "common",
+    "GetVmsRequestBody": "vm",
     "GetVsphereEsxiAccountsConnectionRequestBody": "vsphere_esxi_account",
     "GetVsphereEsxiAccountsRequestBody": "vsphere_esxi_account",
     "GetWitnessMetricInput": "metrics",

@@ -250,6 +250,18 @@ class GetAlertsConnectionRequestBody(TypedDict, total=False):
     where: "AlertWhereInput2 | None"
 
 
+class GetAlertsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "AlertOrderByInput | None"
+    skip: int | None
+    where: "AlertWhereInput2 | None"
+
+
 class ResolveAlertParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -1168,6 +1168,18 @@ class GetClustersConnectionRequestBody(TypedDict, total=False):
     where: "ClusterWhereInput2 | None"
 
 
+class GetClustersRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "ClusterOrderByInput | None"
+    skip: int | None
+    where: "ClusterWhereInput2 | None"
+
+
 class GetMetaLeaderRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

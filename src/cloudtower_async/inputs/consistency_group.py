@@ -181,6 +181,18 @@ class GetConsistencyGroupsConnectionRequestBody(TypedDict, total=False):
     where: "ConsistencyGroupWhereInput2 | None"
 
 
+class GetConsistencyGroupsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "ConsistencyGroupOrderByInput | None"
+    skip: int | None
+    where: "ConsistencyGroupWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class ConsistencyGroupWhereInput2(TypedDict, total=False):

@@ -212,6 +212,18 @@ class GetContentLibraryImagesConnectionRequestBody(TypedDict, total=False):
     where: "ContentLibraryImageWhereInput2 | None"
 
 
+class GetContentLibraryImagesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "ContentLibraryImageOrderByInput | None"
+    skip: int | None
+    where: "ContentLibraryImageWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class ContentLibraryImageWhereInput2(TypedDict, total=False):

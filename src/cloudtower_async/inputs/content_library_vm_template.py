@@ -379,6 +379,18 @@ class GetContentLibraryVmTemplatesConnectionRequestBody(TypedDict, total=False):
     where: "ContentLibraryVmTemplateWhereInput2 | None"
 
 
+class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "ContentLibraryVmTemplateOrderByInput | None"
+    skip: int | None
+    where: "ContentLibraryVmTemplateWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class ContentLibraryVmTemplateWhereInput2(TypedDict, total=False):

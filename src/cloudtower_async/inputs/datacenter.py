@@ -221,6 +221,18 @@ class GetDatacentersConnectionRequestBody(TypedDict, total=False):
     where: "DatacenterWhereInput2 | None"
 
 
+class GetDatacentersRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "DatacenterOrderByInput | None"
+    skip: int | None
+    where: "DatacenterWhereInput2 | None"
+
+
 class RemoveClustersFromDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -306,6 +306,18 @@ class GetDisksConnectionRequestBody(TypedDict, total=False):
     where: "DiskWhereInput2 | None"
 
 
+class GetDisksRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "DiskOrderByInput | None"
+    skip: int | None
+    where: "DiskWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class DiskWhereInput2(TypedDict, total=False):

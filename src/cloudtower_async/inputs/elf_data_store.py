@@ -150,6 +150,18 @@ class GetElfDataStoresConnectionRequestBody(TypedDict, total=False):
     where: "ElfDataStoreWhereInput2 | None"
 
 
+class GetElfDataStoresRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "ElfDataStoreOrderByInput | None"
+    skip: int | None
+    where: "ElfDataStoreWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class ElfDataStoreWhereInput2(TypedDict, total=False):

@@ -194,6 +194,18 @@ class GetElfImagesConnectionRequestBody(TypedDict, total=False):
     where: "ElfImageWhereInput2 | None"
 
 
+class GetElfImagesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "ElfImageOrderByInput | None"
+    skip: int | None
+    where: "ElfImageWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class ElfImageWhereInput2(TypedDict, total=False):

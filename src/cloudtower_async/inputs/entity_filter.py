@@ -172,6 +172,18 @@ class GetEntityFiltersConnectionRequestBody(TypedDict, total=False):
     where: "EntityFilterWhereInput2 | None"
 
 
+class GetEntityFiltersRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "EntityFilterOrderByInput | None"
+    skip: int | None
+    where: "EntityFilterWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
     class EntityFilterWhereInput2(TypedDict, total=False):

@@ -78,6 +78,18 @@ class GetGlobalAlertRulesConnectionRequestBody(TypedDict, total=False):
     where: "GlobalAlertRuleWhereInput2 | None"
 
 
+class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "GlobalAlertRuleOrderByInput | None"
+    skip: int | None
+    where: "GlobalAlertRuleWhereInput2 | None"
+
+
 class GlobalAlertRuleUpdationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -281,6 +281,18 @@ class GetHostsConnectionRequestBody(TypedDict, total=False):
     where: "HostWhereInput2 | None"
 
 
+class GetHostsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "HostOrderByInput | None"
+    skip: int | None
+    where: "HostWhereInput2 | None"
+
+
 class HostAuthInfo(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 

@@ -39,6 +39,18 @@ class GetIscsiConnectionsConnectionRequestBody(TypedDict, total=False):
     where: "IscsiConnectionWhereInput2 | None"
 
 
+class GetIscsiConnectionsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "IscsiConnectionOrderByInput | None"
+    skip: int | None
+    where: "IscsiConnectionWhereInput2 | None"
+
+
 class IscsiConnectionWhereInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

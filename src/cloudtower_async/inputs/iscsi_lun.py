@@ -135,6 +135,18 @@ class GetIscsiLunsConnectionRequestBody(TypedDict, total=False):
     where: "IscsiLunWhereInput2 | None"
 
 
+class GetIscsiLunsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "IscsiLunOrderByInput | None"
+    skip: int | None
+    where: "IscsiLunWhereInput2 | None"
+
+
 class IscsiLunCloneParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

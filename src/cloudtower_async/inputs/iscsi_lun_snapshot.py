@@ -51,6 +51,18 @@ class GetIscsiLunSnapshotsConnectionRequestBody(TypedDict, total=False):
     where: "IscsiLunSnapshotWhereInput2 | None"
 
 
+class GetIscsiLunSnapshotsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "IscsiLunSnapshotOrderByInput | None"
+    skip: int | None
+    where: "IscsiLunSnapshotWhereInput2 | None"
+
+
 class IscsiLunSnapshotCreationEffect(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -128,6 +128,18 @@ class GetIscsiTargetsConnectionRequestBody(TypedDict, total=False):
     where: "IscsiTargetWhereInput2 | None"
 
 
+class GetIscsiTargetsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "IscsiTargetOrderByInput | None"
+    skip: int | None
+    where: "IscsiTargetWhereInput2 | None"
+
+
 class IscsiTargetCommonParamsInitiatorChaps(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

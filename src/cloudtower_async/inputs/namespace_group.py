@@ -38,6 +38,18 @@ class GetNamespaceGroupsConnectionRequestBody(TypedDict, total=False):
     where: "NamespaceGroupWhereInput2 | None"
 
 
+class GetNamespaceGroupsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "NamespaceGroupOrderByInput | None"
+    skip: int | None
+    where: "NamespaceGroupWhereInput2 | None"
+
+
 class NamespaceGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -58,6 +58,18 @@ class GetNfsExportsConnectionRequestBody(TypedDict, total=False):
     where: "NfsExportWhereInput2 | None"
 
 
+class GetNfsExportsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "NfsExportOrderByInput | None"
+    skip: int | None
+    where: "NfsExportWhereInput2 | None"
+
+
 class NfsExportCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

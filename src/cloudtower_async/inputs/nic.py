@@ -86,6 +86,18 @@ class GetNicsConnectionRequestBody(TypedDict, total=False):
     where: "NicWhereInput2 | None"
 
 
+class GetNicsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "NicOrderByInput | None"
+    skip: int | None
+    where: "NicWhereInput2 | None"
+
+
 class NicUpdationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -129,6 +129,18 @@ class GetNvmfNamespacesConnectionRequestBody(TypedDict, total=False):
     where: "NvmfNamespaceWhereInput2 | None"
 
 
+class GetNvmfNamespacesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "NvmfNamespaceOrderByInput | None"
+    skip: int | None
+    where: "NvmfNamespaceWhereInput2 | None"
+
+
 class NvmfNamespaceCloneParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -51,6 +51,18 @@ class GetNvmfNamespaceSnapshotsConnectionRequestBody(TypedDict, total=False):
     where: "NvmfNamespaceSnapshotWhereInput2 | None"
 
 
+class GetNvmfNamespaceSnapshotsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "NvmfNamespaceSnapshotOrderByInput | None"
+    skip: int | None
+    where: "NvmfNamespaceSnapshotWhereInput2 | None"
+
+
 class NvmfNamespaceSnapshotCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -127,6 +127,18 @@ class GetNvmfSubsystemsConnectionRequestBody(TypedDict, total=False):
     where: "NvmfSubsystemWhereInput2 | None"
 
 
+class GetNvmfSubsystemsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "NvmfSubsystemOrderByInput | None"
+    skip: int | None
+    where: "NvmfSubsystemWhereInput2 | None"
+
+
 class NvmfSubsystemCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -89,6 +89,18 @@ class GetSnapshotPlansConnectionRequestBody(TypedDict, total=False):
     where: "SnapshotPlanWhereInput2 | None"
 
 
+class GetSnapshotPlansRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "SnapshotPlanOrderByInput | None"
+    skip: int | None
+    where: "SnapshotPlanWhereInput2 | None"
+
+
 class SnapshotPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -42,6 +42,18 @@ class GetSystemAuditLogsConnectionRequestBody(TypedDict, total=False):
     where: "SystemAuditLogWhereInput2 | None"
 
 
+class GetSystemAuditLogsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "SystemAuditLogOrderByInput | None"
+    skip: int | None
+    where: "SystemAuditLogWhereInput2 | None"
+
+
 class SystemAuditLogWhereInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -5,42 +5,40 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from .common import (
-        GetAlertsRequestBody,
-        GetClustersRequestBody,
-        GetConsistencyGroupsRequestBody,
-        GetContentLibraryImagesRequestBody,
-        GetContentLibraryVmTemplatesRequestBody,
-        GetDatacentersRequestBody,
-        GetDisksRequestBody,
-        GetElfDataStoresRequestBody,
-        GetElfImagesRequestBody,
-        GetEntityFiltersRequestBody,
-        GetGlobalAlertRulesRequestBody,
-        GetHostsRequestBody,
-        GetIscsiConnectionsRequestBody,
-        GetIscsiLunSnapshotsRequestBody,
-        GetIscsiLunsRequestBody,
-        GetIscsiTargetsRequestBody,
-        GetNamespaceGroupsRequestBody,
-        GetNfsExportsRequestBody,
-        GetNicsRequestBody,
-        GetNvmfNamespaceSnapshotsRequestBody,
-        GetNvmfNamespacesRequestBody,
-        GetNvmfSubsystemsRequestBody,
-        GetSnapshotPlansRequestBody,
-        GetSystemAuditLogsRequestBody,
-        GetTasksRequestBody,
-        GetUsbDevicesRequestBody,
-        GetUserAuditLogsRequestBody,
-        GetUsersRequestBody,
-        GetVdsesRequestBody,
-        GetVlansRequestBody,
-        GetVmPlacementGroupsRequestBody,
-        GetVmsRequestBody,
-        GetVmTemplatesRequestBody,
-        GetVmVolumesRequestBody,
-    )
+    from .alert import GetAlertsRequestBody
+    from .cluster import GetClustersRequestBody
+    from .consistency_group import GetConsistencyGroupsRequestBody
+    from .content_library_image import GetContentLibraryImagesRequestBody
+    from .content_library_vm_template import GetContentLibraryVmTemplatesRequestBody
+    from .datacenter import GetDatacentersRequestBody
+    from .disk import GetDisksRequestBody
+    from .elf_data_store import GetElfDataStoresRequestBody
+    from .elf_image import GetElfImagesRequestBody
+    from .entity_filter import GetEntityFiltersRequestBody
+    from .global_alert_rule import GetGlobalAlertRulesRequestBody
+    from .host import GetHostsRequestBody
+    from .iscsi_connection import GetIscsiConnectionsRequestBody
+    from .iscsi_lun import GetIscsiLunsRequestBody
+    from .iscsi_lun_snapshot import GetIscsiLunSnapshotsRequestBody
+    from .iscsi_target import GetIscsiTargetsRequestBody
+    from .namespace_group import GetNamespaceGroupsRequestBody
+    from .nfs_export import GetNfsExportsRequestBody
+    from .nic import GetNicsRequestBody
+    from .nvmf_namespace import GetNvmfNamespacesRequestBody
+    from .nvmf_namespace_snapshot import GetNvmfNamespaceSnapshotsRequestBody
+    from .nvmf_subsystem import GetNvmfSubsystemsRequestBody
+    from .snapshot_plan import GetSnapshotPlansRequestBody
+    from .system_audit_log import GetSystemAuditLogsRequestBody
+    from .task import GetTasksRequestBody
+    from .usb_device import GetUsbDevicesRequestBody
+    from .user import GetUsersRequestBody
+    from .user_audit_log import GetUserAuditLogsRequestBody
+    from .vds import GetVdsesRequestBody
+    from .vlan import GetVlansRequestBody
+    from .vm import GetVmsRequestBody
+    from .vm_placement_group import GetVmPlacementGroupsRequestBody
+    from .vm_template import GetVmTemplatesRequestBody
+    from .vm_volume import GetVmVolumesRequestBody
 
 
 class ColumnConfig(TypedDict, total=False):

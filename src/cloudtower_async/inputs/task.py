@@ -76,6 +76,18 @@ class GetTasksConnectionRequestBody(TypedDict, total=False):
     where: "TaskWhereInput2 | None"
 
 
+class GetTasksRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "TaskOrderByInput | None"
+    skip: int | None
+    where: "TaskWhereInput2 | None"
+
+
 class TaskCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 

@@ -51,6 +51,18 @@ class GetUsbDevicesConnectionRequestBody(TypedDict, total=False):
     where: "UsbDeviceWhereInput2 | None"
 
 
+class GetUsbDevicesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "UsbDeviceOrderByInput | None"
+    skip: int | None
+    where: "UsbDeviceWhereInput2 | None"
+
+
 class UsbDeviceMountParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

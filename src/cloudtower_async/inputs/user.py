@@ -73,6 +73,18 @@ class GetUsersConnectionRequestBody(TypedDict, total=False):
     where: "UserWhereInput2 | None"
 
 
+class GetUsersRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "UserOrderByInput | None"
+    skip: int | None
+    where: "UserWhereInput2 | None"
+
+
 class LoginInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

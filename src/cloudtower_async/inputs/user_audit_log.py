@@ -52,6 +52,18 @@ class GetUserAuditLogsConnectionRequestBody(TypedDict, total=False):
     where: "UserAuditLogWhereInput2 | None"
 
 
+class GetUserAuditLogsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "UserAuditLogOrderByInput | None"
+    skip: int | None
+    where: "UserAuditLogWhereInput2 | None"
+
+
 class UserAuditLogCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 

@@ -50,6 +50,18 @@ class GetVdsesConnectionRequestBody(TypedDict, total=False):
     where: "VdsWhereInput2 | None"
 
 
+class GetVdsesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "VdsOrderByInput | None"
+    skip: int | None
+    where: "VdsWhereInput2 | None"
+
+
 class VdsCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

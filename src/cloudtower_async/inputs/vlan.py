@@ -67,6 +67,18 @@ class GetVlansConnectionRequestBody(TypedDict, total=False):
     where: "VlanWhereInput2 | None"
 
 
+class GetVlansRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "VlanOrderByInput | None"
+    skip: int | None
+    where: "VlanWhereInput2 | None"
+
+
 class ManagementVlanUpdationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

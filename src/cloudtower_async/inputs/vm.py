@@ -243,6 +243,18 @@ class GetVmsConnectionRequestBody(TypedDict, total=False):
     where: "VmWhereInput2 | None"
 
 
+class GetVmsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "VmOrderByInput | None"
+    skip: int | None
+    where: "VmWhereInput2 | None"
+
+
 class InstallVmtoolsParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

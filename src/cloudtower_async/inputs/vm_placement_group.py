@@ -60,6 +60,18 @@ class GetVmPlacementGroupsConnectionRequestBody(TypedDict, total=False):
     where: "VmPlacementGroupWhereInput2 | None"
 
 
+class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "VmPlacementGroupOrderByInput | None"
+    skip: int | None
+    where: "VmPlacementGroupWhereInput2 | None"
+
+
 class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

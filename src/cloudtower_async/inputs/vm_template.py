@@ -81,6 +81,18 @@ class GetVmTemplatesConnectionRequestBody(TypedDict, total=False):
     where: "VmTemplateWhereInput2 | None"
 
 
+class GetVmTemplatesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "VmTemplateOrderByInput | None"
+    skip: int | None
+    where: "VmTemplateWhereInput2 | None"
+
+
 class VmTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 

@@ -123,6 +123,18 @@ class GetVmVolumesConnectionRequestBody(TypedDict, total=False):
     where: "VmVolumeWhereInput2 | None"
 
 
+class GetVmVolumesRequestBody(TypedDict, total=False):
+    """Since CloudTower 3.0.0."""
+
+    after: str | None
+    before: str | None
+    first: int | None
+    last: int | None
+    orderBy: "VmVolumeOrderByInput | None"
+    skip: int | None
+    where: "VmVolumeWhereInput2 | None"
+
+
 class ImportVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
