@@ -1,1 +1,103 @@
-"""The asyncio-native Python SDK for SmartX CloudTower."""
+"""The asyncio-native Python SDK for SmartX CloudTower.
+
+Importing this loads nothing else: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .errors import (
+        BadRequest,
+        CallError,
+        CallTimeout,
+        CloudtowerError,
+        ConnectionFailed,
+        Forbidden,
+        InvalidInput,
+        InvalidSettings,
+        LockedResource,
+        LoginFailed,
+        NameNotResolved,
+        NotFound,
+        ResourceLocked,
+        ResponseDecodeError,
+        ServerError,
+        SessionClosed,
+        StatusError,
+        TaskError,
+        TaskFailed,
+        TaskNotFound,
+        TaskTimeout,
+        TLSFailed,
+        TooManyRequests,
+        Unauthorized,
+        UnexpectedStatus,
+    )
+    from .session import Cloudtower
+    from .types import (
+        Aggregate,
+        Connection,
+        ContentLanguage,
+        FileContent,
+        OpenEnum,
+        Texts,
+        WithTask,
+    )
+
+__all__ = [
+    "Aggregate",
+    "BadRequest",
+    "CallError",
+    "CallTimeout",
+    "Cloudtower",
+    "CloudtowerError",
+    "Connection",
+    "ConnectionFailed",
+    "ContentLanguage",
+    "FileContent",
+    "Forbidden",
+    "InvalidInput",
+    "InvalidSettings",
+    "LockedResource",
+    "LoginFailed",
+    "NameNotResolved",
+    "NotFound",
+    "OpenEnum",
+    "ResourceLocked",
+    "ResponseDecodeError",
+    "ServerError",
+    "SessionClosed",
+    "StatusError",
+    "TLSFailed",
+    "TaskError",
+    "TaskFailed",
+    "TaskNotFound",
+    "TaskTimeout",
+    "Texts",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnexpectedStatus",
+    "WithTask",
+    "__version__",
+]
+
+_TYPES = "Aggregate Connection ContentLanguage FileContent OpenEnum Texts WithTask"
+_HOMES = {"Cloudtower": ".session", **dict.fromkeys(_TYPES.split(), ".types")}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_HOMES.get(name, ".errors"), __name__)
+    value: object = getattr(module, name)
+    globals()[name] = value  # found at once from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

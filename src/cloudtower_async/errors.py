@@ -139,7 +139,7 @@ class TLSFailed(ConnectionFailed):
     """
 
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
-        super().__init__(message, sent=False, hint=hint)
+        super().__init__(message, hint=hint)
         self.reason = reason
 
 
@@ -157,10 +157,26 @@ class ResponseDecodeError(CallError):
         excerpt: The start of what stands there.
     """
 
-    default_hint = ""
-
-    def __init__(self, message: str, *, place: str = "$", excerpt: str = "") -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        endpoint: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+        place: str = "$",
+        excerpt: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            operation=operation,
+            endpoint=endpoint,
+            status=status,
+            request_id=request_id,
+            hint=hint,
+        )
         self.place = place
         self.excerpt = excerpt
 
@@ -285,6 +301,27 @@ class TaskFailed(TaskError):
         said = _one_line(self.message) if self.message else "the server gives no reason"
         codes = ", ".join(code for code in (self.code, self.ec) if code)
         return f"task {self.task_id} failed: {said}" + (f" [{codes}]" if codes else "")
+
+
+class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
+    """Several of the tasks waited for failed; a group, for ``except*``.
+
+    Attributes:
+        succeeded: The tasks that did not fail.
+    """
+
+    succeeded: list[Task]
+
+    def __new__(cls, failures: Sequence[TaskError], succeeded: list[Task]) -> Self:
+        """Make the group; what it says is made of what failed."""
+        said = f"{len(failures)} tasks failed, {len(succeeded)} succeeded"
+        group = super().__new__(cls, said, failures)
+        group.succeeded = succeeded
+        return group
+
+    def derive(self, excs: Sequence[TaskError]) -> TasksFailed:  # type: ignore[override]
+        """Keep the successful tasks at hand in the parts that ``except*`` makes."""
+        return TasksFailed(excs, self.succeeded)
 
 
 class TaskTimeout(TaskError, TimeoutError):

@@ -1,0 +1,151 @@
+"""Bytes → the declared type, also when the server breaks its own schema.
+
+The strict decode comes first and is all that happens to a right answer. Only when it fails is the
+body taken apart: what is right is kept, what is wrong becomes None, and one warning says where.
+"""
+
+from __future__ import annotations
+
+import binascii
+import logging
+import re
+from base64 import b64decode
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
+
+from ..errors import ResponseDecodeError
+from ..wire.statuses import looks_like_html
+from .operation import Auth, Kind
+from .repair import WRONG, Fault, repair
+
+if TYPE_CHECKING:
+    from ..wire.transport import Answer
+    from .operation import Operation
+
+R = TypeVar("R")
+
+_log = logging.getLogger("cloudtower_async")
+_LONGEST_EXCERPT = 80  # characters
+_MOST_PLACES = 5  # named in the warning
+
+_SECRET_KEY = r"token|passw|secret|key|credential"  # noqa: S105 - names of secrets
+_SECRET_MEMBER = re.compile(rf'("[^"]*(?:{_SECRET_KEY})[^"]*"\s*:\s*")[^"]*', re.IGNORECASE)
+_SECRET_PLACE = re.compile(_SECRET_KEY, re.IGNORECASE)
+
+_OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may answer there."
+_CUT = "Something on the way may limit the size of answers: try again, or ask for less at once."
+_SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
+
+
+def decode(operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool) -> R:
+    """Decode an answer.
+
+    Raises:
+        ResponseDecodeError: It is not JSON, or nothing of what was declared; with ``strict``: it
+            differs from what was declared in any place.
+    """
+    try:
+        return operation.decoder.decode(answer.body)
+    except (ValueError, RecursionError) as exc:
+        first_fault = str(exc)
+    error = _Error(operation, answer, endpoint)
+    wanted = operation.answer()
+    if wanted is str or wanted is bytes:
+        return cast(R, _plain(wanted, answer.body, error))
+    value = _parse(answer.body, error)
+    faults: list[Fault] = []
+    repaired = repair(value, wanted, "$", faults)
+    # A list of which nothing is left must not look like "there are none".
+    if strict or repaired is WRONG or (value and repaired == []):
+        fault = faults[0] if faults else Fault("$", first_fault, value)
+        raise error.at(fault)
+    if faults:
+        _warn(operation.name, faults, answer.request_id)
+    return cast(R, repaired)
+
+
+def _parse(body: bytes, error: _Error) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError) as exc:
+        reason = exc
+    # Raised out here, as the exception above can hold the body, and that a secret.
+    if not body.strip():
+        raise error("the answer is empty", hint=_OTHER_SERVICE)
+    if looks_like_html(body):
+        raise error("an HTML page came back instead of JSON", body, hint=_OTHER_SERVICE)
+    if "truncated" in str(reason):
+        raise error("the answer ends in the middle of the JSON", body, hint=_CUT)
+    raise error("the answer is not JSON", body, hint=_OTHER_SERVICE)
+
+
+def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
+    """Read a text or a file. Servers also send these as they are instead of as JSON."""
+    if looks_like_html(body):
+        raise error("an HTML page came back", body, hint=_OTHER_SERVICE)
+    try:
+        content = msgspec.json.decode(body, type=str)
+    except (ValueError, RecursionError):
+        if wanted is bytes:
+            return body
+        content = body.decode(errors="replace").strip()
+    if wanted is bytes:
+        try:
+            return b64decode(content, validate=True)
+        except (binascii.Error, ValueError):
+            return content.encode(errors="replace")
+    if not content and not body.strip():
+        raise error("the answer is empty", hint=_OTHER_SERVICE)
+    return content
+
+
+def _warn(operation: str, faults: list[Fault], request_id: str | None) -> None:
+    places = ", ".join(fault.place for fault in faults[:_MOST_PLACES])
+    more = len(faults) - _MOST_PLACES
+    _log.warning(
+        "%s: the answer breaks the API schema at %s%s; left out or None there (request id %s)",
+        operation,
+        places,
+        f" and {more} more places" if more > 0 else "",
+        request_id,
+    )
+
+
+class _Error:
+    """Makes the errors about one answer."""
+
+    def __init__(self, operation: Operation[R], answer: Answer, endpoint: str) -> None:
+        self._operation = operation
+        self._answer = answer
+        self._endpoint = endpoint
+
+    def __call__(
+        self, message: str, shown: bytes = b"", *, place: str = "$", hint: str
+    ) -> ResponseDecodeError:
+        return ResponseDecodeError(
+            message,
+            operation=self._operation.name,
+            endpoint=self._endpoint,
+            status=self._answer.status,
+            request_id=self._answer.request_id,
+            place=place,
+            excerpt=self._excerpt(shown, place),
+            hint=hint,
+        )
+
+    def at(self, fault: Fault) -> ResponseDecodeError:
+        return self(
+            f"the answer breaks the API schema at {fault.place}: {fault.why}",
+            msgspec.json.encode(fault.value),
+            place=fault.place,
+            hint=_SCHEMA,
+        )
+
+    def _excerpt(self, shown: bytes, place: str) -> str:
+        gives_token = (self._operation.auth, self._operation.kind) == (Auth.NONE, Kind.MUTATION)
+        if gives_token or _SECRET_PLACE.search(place):
+            return ""
+        start = shown[: _LONGEST_EXCERPT * 8].decode(errors="replace")
+        text = " ".join(_SECRET_MEMBER.sub(r"\1***", start).split())
+        return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

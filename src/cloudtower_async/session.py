@@ -1,0 +1,315 @@
+"""The session: one connection to one CloudTower, and everything that can be asked of it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio.to_thread
+
+from .api import Namespaces
+from .calls.caller import Caller
+from .calls.operation import Carries, Kind, Operation
+from .errors import CloudtowerError, InvalidInput
+from .settings import Settings, check_seconds, from_environment
+from .wire.auth import Authenticator
+from .wire.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self, TypedDict, Unpack
+
+    import aiohttp
+
+    from .settings import ClientCert, Source, StrPath
+    from .types import ContentLanguage
+
+    class FromEnv(TypedDict, total=False):
+        """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
+
+        endpoint: str | None
+        username: str | None
+        password: str | None
+        source: Source | None
+        token: str | None
+        auth_config_id: str | None
+        content_language: ContentLanguage | None
+        strict: bool
+        headers: Mapping[str, str] | None
+        timeout: float
+        connect_timeout: float
+        max_connections: int
+        verify_tls: bool | None
+        ca_file: StrPath | None
+        client_cert: ClientCert | None
+        session: aiohttp.ClientSession | None
+        connector: aiohttp.BaseConnector | None
+        trace_configs: Sequence[aiohttp.TraceConfig]
+
+
+class Cloudtower(Namespaces):
+    """A session with a CloudTower.
+
+    Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs
+    in when it is entered, or at the first call; any number of tasks may use it at once.
+
+    Args:
+        endpoint: Address of the server: ``https://tower.example``. Without a scheme it is https;
+            ``/v2/api`` at the end may be there or not.
+
+        username: Name to log in with.
+        password: Password to log in with.
+        source: Where the user is kept: LOCAL, or LDAP for a directory.
+        token: A token or an API key; there is no login then.
+        auth_config_id: Which authentication strategy, where the server has several.
+
+        content_language: Language of texts in answers; each call can choose another.
+        strict: Raise ResponseDecodeError for an answer that breaks the API schema anywhere,
+            instead of keeping what is right.
+        headers: Sent with every request.
+
+        timeout: Seconds for a whole call, logging in and the last byte of the answer included;
+            each call can choose another.
+        connect_timeout: Seconds to make a connection.
+        max_connections: Most connections at a time; further calls wait for one.
+
+        verify_tls: Check the server's certificate. False trusts any.
+        ca_file: PEM file with the authorities to trust instead of the system's.
+        client_cert: PEM file with our certificate and key, or a pair of files.
+
+        session: Use this aiohttp session. It, as the connector, stays yours to close, and
+            max_connections is then its own matter.
+        connector: Use this aiohttp connector.
+        trace_configs: aiohttp's hooks for tracing.
+
+    Raises:
+        InvalidSettings: An option cannot be used; it names which.
+
+    Example:
+        ::
+
+            async with Cloudtower("tower.example", username="root", password="…") as tower:
+                vms = await tower.vm.get_vms(where={"name_contains": "web"})
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        # who
+        username: str | None = None,
+        password: str | None = None,
+        source: Source = "LOCAL",
+        token: str | None = None,
+        auth_config_id: str | None = None,
+        # what
+        content_language: ContentLanguage = "en-US",
+        strict: bool = False,
+        headers: Mapping[str, str] | None = None,
+        # how long, how many
+        timeout: float = 60.0,
+        connect_timeout: float = 10.0,
+        max_connections: int = 100,
+        # TLS
+        verify_tls: bool = True,
+        ca_file: StrPath | None = None,
+        client_cert: ClientCert | None = None,
+        # aiohttp
+        session: aiohttp.ClientSession | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        self._settings = Settings(
+            endpoint=endpoint,
+            username=username,
+            password=password,
+            source=source,
+            token=token,
+            auth_config_id=auth_config_id,
+            content_language=content_language,
+            strict=strict,
+            headers=headers,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            max_connections=max_connections,
+            verify_tls=verify_tls,
+            ca_file=ca_file,
+            client_cert=client_cert,
+        )
+        self._transport = Transport(
+            self._settings, session=session, connector=connector, trace_configs=trace_configs
+        )
+        self._authenticator = Authenticator(self._transport)
+        self._caller = Caller(
+            self._transport,
+            self._authenticator,
+            content_language=content_language,
+            timeout=timeout,
+            strict=strict,
+        )
+        self._owner: Cloudtower | None = None  # whose connection this is, when it is shared
+        self._entered = False
+
+    @classmethod
+    def from_env(cls, **options: Unpack[FromEnv]) -> Self:
+        """Make a session from the environment; what is given here wins.
+
+        The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
+        CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS
+        (true or false), CLOUDTOWER_CA_FILE.
+
+        Args:
+            options: As those of `Cloudtower`, the endpoint by keyword too. None: not given.
+
+        Raises:
+            InvalidSettings: An option or a variable cannot be used; it names which.
+        """
+        settings: dict[str, Any] = from_environment(options)
+        return cls(**settings)
+
+    @property
+    def endpoint(self) -> str:
+        """Root address of the server: ``https://host[:port][/prefix]``."""
+        return self._settings.endpoint
+
+    async def open(self) -> Self:
+        """Connect and log in now instead of at the first call. Safe to repeat.
+
+        Raises:
+            LoginFailed: The credentials were refused.
+            CallError: The server cannot be reached.
+            SessionClosed: The session is closed.
+        """
+        await self._transport.open()
+        await self._authenticator.log_in()
+        return self
+
+    async def close(self) -> None:
+        """Close the connections; calls under way end with SessionClosed. Safe to repeat.
+
+        On what `with_options` returned this does nothing: the connection is the first session's.
+        """
+        if self._owner is None:
+            await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise CloudtowerError("the session is entered already; use the one that `as` names")
+        self._entered = True
+        try:
+            return await self.open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def with_options(
+        self, *, content_language: ContentLanguage | None = None, timeout: float | None = None
+    ) -> Self:
+        """Return a session over the same connection with other defaults; it needs no closing.
+
+        Args:
+            content_language: Language of texts; None: as here.
+            timeout: Seconds for a whole call; None: as here.
+        """
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        caller = self._caller
+        other = type(self).__new__(type(self))
+        other._settings = self._settings
+        other._transport = self._transport
+        other._authenticator = self._authenticator
+        other._owner = self._owner or self
+        other._entered = False
+        other._caller = Caller(
+            self._transport,
+            self._authenticator,
+            content_language=content_language or caller.content_language,
+            timeout=timeout or caller.timeout,
+            strict=caller.strict,
+        )
+        return other
+
+    async def request(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        method: str = "POST",
+        query: Mapping[str, object] | None = None,
+        content_language: ContentLanguage | None = None,
+        external_cloudtower_id: str | None = None,
+        timeout: float | None = None,
+    ) -> object:
+        """Call what the schema does not know, and return plain dicts, lists and values.
+
+        Args:
+            path: Below ``/v2/api``, with or without the slash.
+            body: Sent as JSON; None: no body.
+            method: HTTP method.
+            query: Query string, for a call without a body.
+            content_language: Language of texts; None: the session's.
+            external_cloudtower_id: Sent as the header of that name.
+            timeout: Seconds for the whole call; None: the session's.
+
+        Raises:
+            CallError: See its subclasses.
+            InvalidInput: The path or the body cannot be sent.
+        """
+        path = "/" + path.lstrip("/")
+        if "://" in path or "?" in path or "#" in path:
+            raise InvalidInput(f"request: {path!r} is not a path; a query string goes in query=")
+        if body is not None and query is not None:
+            raise InvalidInput(f"request {path}: pass body= or query=, not both")
+        operation = Operation[object](
+            path,
+            path,
+            Kind.MUTATION,
+            lambda: object,
+            carries=Carries.JSON if query is None else Carries.QUERY_STRING,
+            method=method.upper(),
+        )
+        arguments = cast("Mapping[str, object] | None", body if query is None else query)
+        return await self._caller.call(
+            operation, arguments, content_language, external_cloudtower_id, timeout
+        )
+
+    async def preload(self, *namespaces: str) -> None:
+        """Load namespaces, their models and decoders now, in a thread, not at their first use.
+
+        Args:
+            namespaces: As their attributes are named: ``"vm"``; none: all of them.
+
+        Raises:
+            InvalidInput: There is no such namespace.
+        """
+        await anyio.to_thread.run_sync(_preload, namespaces)
+
+    def __repr__(self) -> str:
+        user = self._settings.username if self._settings.token is None else None
+        state = " closed" if self._transport.closed else ""
+        return f"<Cloudtower {self.endpoint} {f'as {user!r}' if user else 'by token'}{state}>"
+
+
+def _preload(namespaces: Sequence[str]) -> None:
+    from .api.catalogue import OPERATIONS
+
+    known = {name.partition(".")[0] for name in OPERATIONS.values()}
+    for namespace in namespaces or sorted(known):
+        if namespace not in known:
+            near = difflib.get_close_matches(namespace, known)
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise InvalidInput(f"preload: there is no namespace {namespace!r}{meant}")
+        module = importlib.import_module(f".api.{namespace}", __package__)
+        for operation in vars(module).values():
+            if isinstance(operation, Operation):
+                _ = cast("Operation[object]", operation).decoder

@@ -1,0 +1,255 @@
+"""The options of a session, checked once and frozen.
+
+An argument wins over the environment (`from_environment` only), which wins over the default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
+
+from .errors import InvalidSettings
+from .types import ContentLanguage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_PATH = "/v2/api"
+
+Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
+StrPath: TypeAlias = str | os.PathLike[str]
+ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings:
+    """Checked options. Making one raises InvalidSettings if any of them cannot be used."""
+
+    endpoint: str
+    username: str | None = None
+    password: str | None = None
+    source: Source = "LOCAL"
+    token: str | None = None
+    auth_config_id: str | None = None
+    content_language: ContentLanguage = "en-US"
+    timeout: float = 60.0
+    connect_timeout: float = 10.0
+    max_connections: int = 100
+    verify_tls: bool = True
+    ca_file: StrPath | None = None
+    client_cert: ClientCert | None = None
+    strict: bool = False
+    headers: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "endpoint", normalise_endpoint(self.endpoint))
+        set_(self, "headers", _checked_headers(self.headers))
+        _check_credentials(self)
+        _check_choice("source", self.source, get_args(Source))
+        _check_choice("content_language", self.content_language, get_args(ContentLanguage))
+        check_seconds("timeout", self.timeout)
+        check_seconds("connect_timeout", self.connect_timeout)
+        if type(self.max_connections) is not int or self.max_connections < 1:
+            raise InvalidSettings(
+                f"max_connections: expected a whole number from 1 on, got {self.max_connections!r}",
+                option="max_connections",
+            )
+
+    @property
+    def api_root(self) -> str:
+        """Address that the paths of operations are appended to."""
+        return self.endpoint + API_PATH
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={self._shown(name)}" for name in self.__slots__)
+        return f"Settings({shown})"
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name in ("password", "token") and value is not None:
+            return "'***'"
+        if name == "headers" and value:
+            return repr(dict.fromkeys(value, "***"))
+        return repr(value)
+
+
+def from_environment(options: Mapping[str, object]) -> dict[str, object]:
+    """Fill in what is not given from the ``CLOUDTOWER_…`` variables; an empty one counts as unset.
+
+    An option that is None counts as not given. With a user name or a password among the options,
+    a token in the environment is left alone: it would win over them.
+
+    Raises:
+        InvalidSettings: A variable holds what it cannot mean, or no endpoint is given.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    found: dict[str, object] = {}
+    for name in (
+        "endpoint",
+        "username",
+        "password",
+        "source",
+        "token",
+        "content_language",
+        "ca_file",
+    ):
+        if text := os.environ.get(f"CLOUDTOWER_{name.upper()}"):
+            found[name] = text
+    if {"username", "password"} & given.keys():
+        found.pop("token", None)
+    if text := os.environ.get("CLOUDTOWER_VERIFY_TLS"):
+        found["verify_tls"] = _boolean("CLOUDTOWER_VERIFY_TLS", text)
+    if source := found.get("source"):
+        _check_choice("CLOUDTOWER_SOURCE", source, get_args(Source))
+    if language := found.get("content_language"):
+        _check_choice("CLOUDTOWER_CONTENT_LANGUAGE", language, get_args(ContentLanguage))
+    if "endpoint" not in given and "endpoint" not in found:
+        raise InvalidSettings(
+            "no endpoint: pass endpoint= or set CLOUDTOWER_ENDPOINT to the address of CloudTower",
+            option="CLOUDTOWER_ENDPOINT",
+        )
+    return {**found, **given}
+
+
+def check_seconds(option: str, value: float) -> None:
+    """Refuse what is no time to wait. Without end is no choice: nothing may hang."""
+    if not isinstance(value, int | float) or not 0 < value < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidSettings(
+            f"{option}: expected a number of seconds above 0, got {value!r}", option=option
+        )
+
+
+def _check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        expected = ", ".join(choices)
+        raise InvalidSettings(f"{option}: expected one of {expected}; got {value!r}", option=option)
+
+
+def _check_credentials(settings: Settings) -> None:
+    if settings.token is not None:
+        # Of a secret only its fault is told, never the value.
+        if not _SENDABLE.fullmatch(settings.token):
+            raise InvalidSettings(
+                "token: it is empty, or holds a space or a character that no header may hold",
+                option="token",
+            )
+        return
+    for option in ("username", "password"):
+        if not getattr(settings, option):
+            raise InvalidSettings(
+                f"{option}: missing; pass username= and password=, or token= (an API key)",
+                option=option,
+            )
+
+
+def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    checked: dict[str, str] = {}
+    for name, value in (headers or {}).items():
+        lower = name.lower()
+        if instead := _MANAGED_HEADERS.get(lower):
+            raise InvalidSettings(f"headers: {name} is not one to set; {instead}", option="headers")
+        if not _HEADER_NAME.fullmatch(lower) or not _HEADER_VALUE.fullmatch(value):
+            raise InvalidSettings(
+                f"headers: {name!r} or its value holds a character that no header may hold",
+                option="headers",
+            )
+        checked[lower] = value
+    return checked
+
+
+def _boolean(variable: str, text: str) -> bool:
+    lower = text.strip().lower()
+    if lower in ("1", "true", "yes", "on"):
+        return True
+    if lower in ("0", "false", "no", "off"):
+        return False
+    raise InvalidSettings(f"{variable}: expected true or false, got {text!r}", option=variable)
+
+
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_MANAGED_HEADERS = {
+    "authorization": "pass token=, or username= and password=",
+    "content-language": "pass content_language=",
+    "content-length": "it follows from the body",
+    "content-type": "it follows from the body",
+    "host": "it follows from the endpoint",
+    "transfer-encoding": "it follows from the body",
+}
+
+_EXPECTED = "expected an address such as https://tower.example or tower.example:8443"
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
+
+
+def normalise_endpoint(text: str) -> str:
+    """Bring the address of a Tower into one form: ``scheme://host[:port][/prefix]``.
+
+    Without a scheme it is https. A trailing ``/v2/api`` and slashes are dropped; the path prefix
+    of a reverse proxy stays.
+
+    Raises:
+        InvalidSettings: It is no such address.
+    """
+    text = text.strip()
+    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        raise _refused("it holds a space, a backslash or a control character")
+    # Ruled out before anything is quoted, as it may hold a password.
+    if "@" in text:
+        raise _refused("it holds user info: pass username= and password= instead")
+    if _is_ipv6(text):
+        text = f"[{text}]"
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "https", text
+    scheme = scheme.lower()
+    if scheme not in ("https", "http"):
+        raise _refused(f"the scheme is {scheme!r}, not https or http")
+    if "?" in rest or "#" in rest:
+        raise _refused("it holds a query or a fragment")
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        host, port = _host(parts.hostname or ""), parts.port
+    except ValueError as exc:
+        raise _refused(f"{rest!r} does not name a host and port") from exc
+    if port == 0 or parts.netloc.endswith(":"):
+        raise _refused("its port is not between 1 and 65535")
+    return f"{scheme}://{host}" + (f":{port}" if port else "") + _prefix(parts.path)
+
+
+def _host(host: str) -> str:
+    if ":" in host:
+        ipaddress.IPv6Address(host)
+        return f"[{host}]"
+    if not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    if not _HOST.fullmatch(host) or ".." in host:
+        raise ValueError(host)
+    return host
+
+
+def _prefix(path: str) -> str:
+    while path.endswith(("/", API_PATH)):
+        path = path.rstrip("/").removesuffix(API_PATH)
+    if not _PREFIX.fullmatch(path) or not {".", ".."}.isdisjoint(path.split("/")):
+        raise _refused(f"{path!r} is not a path")
+    return path
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _refused(why: str) -> InvalidSettings:
+    return InvalidSettings(f"endpoint: {why}; {_EXPECTED}", option="endpoint")

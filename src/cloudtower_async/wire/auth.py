@@ -1,0 +1,169 @@
+"""Credentials → the Authorization header."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+
+from ..errors import CallTimeout, CloudtowerError, LoginFailed, StatusError
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+LOGIN = "user.login"
+_STRATEGIES = msgspec.json.encode({"query": "{authnStrategies{id type}}"})
+
+
+class Authenticator:
+    """Logs in at first use, once for all who wait.
+
+    There is no task for it: the first that needs the token logs in, the others wait. When that
+    one is cancelled the next takes over; when the login fails it fails for all who waited, so
+    that a wrong password is tried once and not as often as there are callers.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._settings = transport.settings
+        self._token = transport.settings.token
+        self._lock = anyio.Lock()
+        self._failures: int = 0
+        self._failure: CloudtowerError | None = None
+
+    @property
+    def token(self) -> str | None:
+        """The token, when there is one already."""
+        return self._token
+
+    async def log_in(self) -> str:
+        """Return the token; get it first if need be.
+
+        Raises:
+            LoginFailed: The server refused the credentials.
+            CallError: The server could not be asked.
+            SessionClosed: Before or meanwhile.
+        """
+        failures = self._failures
+        async with self._lock:
+            if self._token is not None:
+                return self._token
+            if self._failure is not None and self._failures != failures:
+                # A copy each: a traceback belongs to one raise.
+                raise copy.copy(self._failure) from self._failure.__cause__
+            try:
+                self._token = await self._ask_in_time()
+            except CloudtowerError as exc:
+                self._failures += 1
+                self._failure = exc
+                raise
+            self._failure = None
+            self._transport.mask.add(self._token)
+            return self._token
+
+    async def _ask_in_time(self) -> str:
+        seconds = self._settings.timeout
+        with anyio.move_on_after(seconds):
+            return await self._ask()
+        raise CallTimeout(
+            f"no token within {seconds:g} s", operation=LOGIN, endpoint=self._settings.endpoint
+        )
+
+    async def _ask(self) -> str:
+        source, auth_config_id = await self._source()
+        body: dict[str, object] = {
+            "username": self._settings.username,
+            "password": self._settings.password,
+            "source": source,
+        }
+        if auth_config_id is not None:
+            body["auth_config_id"] = auth_config_id
+        headers = {"content-language": self._settings.content_language}
+        try:
+            answer = await self._transport.exchange(
+                LOGIN,
+                "POST",
+                f"{self._settings.api_root}/login",
+                headers,
+                body=msgspec.json.encode(body),
+            )
+        except StatusError as exc:
+            if exc.status in (400, 401, 403):
+                raise _refused(exc) from exc
+            raise
+        token = _token_of(answer.body)
+        if token is None:
+            raise LoginFailed(
+                "the server answered without a token",
+                operation=LOGIN,
+                endpoint=self._settings.endpoint,
+                status=answer.status,
+                request_id=answer.request_id,
+                hint="Check that the endpoint is a CloudTower's; "
+                "with two-factor authentication pass an API key as token=.",
+            )
+        return token
+
+    async def _source(self) -> tuple[str, str | None]:
+        source, auth_config_id = self._settings.source, self._settings.auth_config_id
+        if source != "LDAP":
+            return source, auth_config_id
+        if auth_config_id is None:
+            auth_config_id = await self._ldap_strategy()
+        # Servers that keep no strategies know the source LDAP itself.
+        return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
+
+    async def _ldap_strategy(self) -> str | None:
+        try:
+            answer = await self._transport.exchange(
+                LOGIN, "POST", f"{self._settings.endpoint}/api", {}, body=_STRATEGIES
+            )
+            found = msgspec.json.decode(answer.body, type=_StrategiesAnswer)
+        except (StatusError, ValueError, RecursionError):
+            return None
+        strategies = found.data.authn_strategies
+        return next((strategy.id for strategy in strategies if strategy.type == "LDAP"), None)
+
+
+def _refused(exc: StatusError) -> LoginFailed:
+    return LoginFailed(
+        "the credentials were refused",
+        operation=exc.operation,
+        endpoint=exc.endpoint,
+        status=exc.status,
+        request_id=exc.request_id,
+        code=exc.code,
+        props=exc.props,
+        server_message=exc.server_message,
+    )
+
+
+def _token_of(body: bytes) -> str | None:
+    # The body may hold the token also when it cannot be read: nothing of it goes into an error.
+    try:
+        return msgspec.json.decode(body, type=_LoginAnswer).data.token or None
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Token(msgspec.Struct):
+    token: str
+
+
+class _LoginAnswer(msgspec.Struct):
+    data: _Token
+
+
+class _Strategy(msgspec.Struct):
+    id: str
+    type: str
+
+
+class _Strategies(msgspec.Struct):
+    authn_strategies: list[_Strategy] = msgspec.field(name="authnStrategies")
+
+
+class _StrategiesAnswer(msgspec.Struct):
+    data: _Strategies

@@ -1,0 +1,95 @@
+"""What can go wrong with a connection → one of our errors, with what to do about it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from ..errors import CallError, CallTimeout, ConnectionFailed, NameNotResolved, TLSFailed
+
+_TRUST = "Pass the certificate of the authority that signed it as ca_file=, or verify_tls=False"
+
+# OpenSSL's X509_V_ERR_… numbers → what is wrong, and what helps.
+_CERTIFICATE_FAULTS = {
+    9: ("it is not valid yet", "Check the clocks of this machine and of the server."),
+    10: ("it has expired", "Renew it on the server, or pass verify_tls=False for the time being."),
+    18: ("it is self-signed", f"{_TRUST} to trust any certificate."),
+    19: ("its authority is self-signed and not known here", f"{_TRUST} to trust any certificate."),
+    20: ("its authority is not known here", f"{_TRUST} to trust any certificate."),
+    21: ("its authority is not known here", f"{_TRUST} to trust any certificate."),
+    62: (
+        "it is for another host name",
+        "Use a host name of the certificate as endpoint, or pass verify_tls=False.",
+    ),
+    64: (
+        "it is not for this IP address",
+        "Use a host name of the certificate as endpoint, or pass verify_tls=False.",
+    ),
+}
+
+
+def connection_error(exc: BaseException) -> CallError:
+    """Explain an exception of aiohttp or of the operating system."""
+    error = _explain(exc)
+    error.sent = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return error
+
+
+def _explain(exc: BaseException) -> CallError:
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return _explain_tls(cause)
+        cause = cause.__cause__
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return NameNotResolved(f"the host name {exc.host!r} cannot be resolved")
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        number = exc.os_error.errno
+        return ConnectionFailed(
+            f"no connection: {os.strerror(number) if number else exc.os_error}",
+            hint="Check host and port of the endpoint, and that the server is up.",
+        )
+    if isinstance(exc, aiohttp.ConnectionTimeoutError):
+        return CallTimeout(
+            "no connection in time",
+            hint="Check host, port and firewalls; connect_timeout= is the time for it.",
+        )
+    if isinstance(exc, TimeoutError):
+        return CallTimeout("no answer in time")
+    if isinstance(exc, aiohttp.ClientPayloadError):
+        return ConnectionFailed("the answer was cut off")
+    if isinstance(exc, aiohttp.ClientResponseError):
+        _forget_request(exc)
+        return ConnectionFailed(
+            f"the answer is not HTTP: {exc.message}",
+            hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
+        )
+    return ConnectionFailed("the connection was closed before the answer")
+
+
+def _explain_tls(exc: ssl.SSLError) -> TLSFailed:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        fault, hint = _CERTIFICATE_FAULTS.get(
+            exc.verify_code, (exc.verify_message, f"{_TRUST} to trust any certificate.")
+        )
+        return TLSFailed(
+            f"the server's certificate was refused: {fault}", reason=exc.verify_message, hint=hint
+        )
+    reason = exc.reason or str(exc)
+    return TLSFailed(
+        f"no TLS connection: {reason}",
+        reason=reason,
+        hint="Check the port of the endpoint, whether it speaks https or http, and client_cert=.",
+    )
+
+
+def _forget_request(exc: aiohttp.ClientResponseError) -> None:
+    # It stays the cause of our error and carries the request with the Authorization header, which
+    # whoever prints or reports the cause would show.
+    info = exc.request_info
+    none = CIMultiDictProxy(CIMultiDict[str]())
+    exc.request_info = aiohttp.RequestInfo(info.url, info.method, none, info.real_url)
+    exc.args = (exc.status, exc.message)

@@ -1,0 +1,69 @@
+"""Arguments of uploads → a multipart form."""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePath
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import aiohttp
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def form(fields: Mapping[str, object]) -> aiohttp.FormData:
+    """Build the form. Bytes and binary files become file parts, anything else a text."""
+    data = aiohttp.FormData(default_to_multipart=True)
+    for name, value in fields.items():
+        if isinstance(value, bytes | bytearray | memoryview):
+            content = cast("bytes | bytearray | memoryview[int]", value)
+            _add_file(data, name, io.BytesIO(content), name)
+        elif hasattr(value, "read"):
+            source = cast(BinaryIO, value)
+            _add_file(data, name, _borrow(source), _file_name(source, name))
+        else:
+            data.add_field(name, text(value))
+    return data
+
+
+def text(value: object) -> str:
+    """Spell a value for a form field or a query string; lists and objects as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _add_file(data: aiohttp.FormData, field: str, content: io.IOBase, filename: str) -> None:
+    data.add_field(field, content, filename=filename, content_type="application/octet-stream")
+
+
+def _file_name(source: BinaryIO, default: str) -> str:
+    name = getattr(source, "name", None)
+    return PurePath(name).name if isinstance(name, str) else default
+
+
+def _borrow(source: BinaryIO) -> io.IOBase:
+    try:
+        source.fileno()
+    except (AttributeError, OSError):
+        return io.BytesIO(source.read())  # in memory anyway, and aiohttp can tell its size
+    return _Borrowed(source)
+
+
+class _Borrowed(io.BufferedIOBase):
+    """The caller's file, which aiohttp would close."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._source.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
+    def fileno(self) -> int:
+        return self._source.fileno()

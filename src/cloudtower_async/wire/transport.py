@@ -1,0 +1,217 @@
+"""One exchange with the server: a request out, bytes in; what goes wrong becomes our errors."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import msgspec
+
+from .._version import __version__
+from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
+from .failures import connection_error
+from .forms import form, text
+from .masking import Mask
+from .statuses import status_error
+from .tls import tls_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping, Sequence
+
+    from ..settings import Settings
+
+_LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
+_CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What came back: a success, or 304."""
+
+    status: int
+    body: bytes
+    request_id: str | None
+
+
+class Transport:
+    """Sends requests to one server over a pool of connections.
+
+    The pool is made at first use, in the event loop that uses it. What is handed in stays the
+    caller's to close.
+
+    Args:
+        settings: The session's options.
+        session: Use this one and its pool instead of our own.
+        connector: Use this pool.
+        trace_configs: Passed to aiohttp.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        if session is not None and (connector is not None or trace_configs):
+            raise InvalidSettings(
+                "session: it brings its own connector and trace_configs; pass them when making it",
+                option="session",
+            )
+        self.settings = settings
+        self.mask = Mask(settings.password, settings.token)
+        self.closed = False
+        self._given = session
+        self._connector = connector
+        self._trace_configs = list(trace_configs)
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = anyio.Lock()
+        self._ssl: ssl.SSLContext | bool = True
+        # The whole call is timed where it begins, as logging in and waiting for a connection of
+        # the pool are parts of it. Only the connecting has a limit of its own.
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout)
+        self._headers = {
+            "accept": "application/json",
+            "user-agent": f"cloudtower-async/{__version__}",
+            **(settings.headers or {}),
+        }
+
+    async def exchange(
+        self,
+        operation: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, object] | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> Answer:
+        """Send a request and read the whole answer. Without a time limit: the caller sets one.
+
+        Args:
+            operation: For errors: what this is about.
+            method: HTTP method.
+            url: Where to.
+            headers: In addition to those of every request.
+            body: JSON.
+            query: Query string.
+            fields: Fields of a multipart form.
+
+        Raises:
+            CallError: No answer, or one with an error status.
+            InvalidInput: The arguments cannot be sent.
+            SessionClosed: Before or meanwhile.
+        """
+        session = self._session
+        if session is None or self._loop is not asyncio.get_running_loop() or self.closed:
+            session = await self.open()
+        options, content_type = _content(operation, body, query, fields)
+        try:
+            async with session.request(
+                method,
+                url,
+                headers={**self._headers, **content_type, **headers},
+                allow_redirects=False,
+                timeout=self._timeout,
+                ssl=self._ssl,
+                **options,
+            ) as response:
+                answer = Answer(
+                    response.status,
+                    await response.read(),
+                    response.headers.get("x-tower-request-id"),
+                )
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as exc:
+            raise self._explain(exc, operation) from exc
+        if answer.status >= 300 and answer.status != 304:
+            raise status_error(
+                answer.status,
+                self.mask(answer.body),
+                operation=operation,
+                endpoint=self.settings.endpoint,
+                request_id=answer.request_id,
+            )
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections. Calls under way end with SessionClosed. Safe to repeat."""
+        self.closed = True
+        session, self._session = self._session, None
+        if session is not None and session is not self._given:
+            # Shielded, as a session is often closed because of a cancellation; and bounded.
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await session.close()
+
+    async def open(self) -> aiohttp.ClientSession:
+        """Make the pool, unless there is one. Connections are made when calls need them.
+
+        Raises:
+            InvalidSettings: A file for TLS cannot be used.
+            SessionClosed: It is closed, or belongs to another event loop.
+        """
+        async with self._opening:
+            self._check_usable()
+            if self._session is None:
+                self._ssl = await anyio.to_thread.run_sync(tls_context, self.settings)
+                self._check_usable()  # it may have been closed meanwhile
+                self._loop = asyncio.get_running_loop()
+                self._session = self._given or self._make_session()
+            return self._session
+
+    def _check_usable(self) -> None:
+        if self.closed:
+            raise SessionClosed("the session is closed; make a new one")
+        if self._loop not in (None, asyncio.get_running_loop()):
+            raise SessionClosed(
+                "the session belongs to another event loop; make one inside each asyncio.run()"
+            )
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=self._connector or aiohttp.TCPConnector(limit=self.settings.max_connections),
+            connector_owner=self._connector is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._trace_configs,
+        )
+
+    def _explain(self, exc: Exception, operation: str) -> Exception:
+        closed = self.closed or (self._session is not None and self._session.closed)
+        if closed:
+            return SessionClosed(f"{operation}: the session was closed during the call")
+        if isinstance(exc, aiohttp.InvalidURL) or not isinstance(
+            exc, aiohttp.ClientError | OSError
+        ):
+            return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
+        error: CallError = connection_error(exc)
+        error.operation = operation
+        error.endpoint = self.settings.endpoint
+        return error
+
+
+_JSON = {"content-type": "application/json"}
+_NO_TYPE: dict[str, str] = {}
+
+
+def _content(
+    operation: str,
+    body: bytes | None,
+    query: Mapping[str, object] | None,
+    fields: Mapping[str, object] | None,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    if body is not None:
+        return {"data": body if len(body) <= _LARGE else io.BytesIO(body)}, _JSON
+    try:
+        if fields is not None:
+            return {"data": form(fields)}, _NO_TYPE
+        if query:
+            return {"params": {name: text(value) for name, value in query.items()}}, _NO_TYPE
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
+    return {}, _NO_TYPE
