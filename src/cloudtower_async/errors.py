@@ -20,10 +20,11 @@
     │       ├── TooManyRequests    429
     │       ├── ServerError        5xx
     │       └── UnexpectedStatus   any other, redirects included
-    └── TaskError
-        ├── TaskFailed             the task ended as FAILED
-        ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
-        └── TaskNotFound           the server does not know the task
+    ├── TaskError
+    │   ├── TaskFailed             the task ended as FAILED
+    │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
+    │   └── TaskNotFound           the server does not know the task
+    └── TasksFailed                several of these, of tasks waited for together  (ExceptionGroup)
 
 Each prints as one line: what happened, what the server said, where, and what to do next.
 """
@@ -37,6 +38,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .models import Task
 
 _LONGEST_TEXT = 500  # characters of a server's message in the printed line; the attribute has all
 
@@ -288,7 +291,7 @@ class TaskFailed(TaskError):
         code: str | None = None,
         ec: str | None = None,
         message: str | None = None,
-        task: object = None,
+        task: Task | None = None,
     ) -> None:
         super().__init__(task_id)
         self.task_id = task_id
@@ -304,24 +307,13 @@ class TaskFailed(TaskError):
 
 
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
-    """Several of the tasks waited for failed; a group, for ``except*``.
+    """Several of the tasks waited for failed: a group, also for ``except*``.
 
     Attributes:
         succeeded: The tasks that did not fail.
     """
 
-    succeeded: list[Task]
-
-    def __new__(cls, failures: Sequence[TaskError], succeeded: list[Task]) -> Self:
-        """Make the group; what it says is made of what failed."""
-        said = f"{len(failures)} tasks failed, {len(succeeded)} succeeded"
-        group = super().__new__(cls, said, failures)
-        group.succeeded = succeeded
-        return group
-
-    def derive(self, excs: Sequence[TaskError]) -> TasksFailed:  # type: ignore[override]
-        """Keep the successful tasks at hand in the parts that ``except*`` makes."""
-        return TasksFailed(excs, self.succeeded)
+    succeeded: Sequence[Task] = ()
 
 
 class TaskTimeout(TaskError, TimeoutError):

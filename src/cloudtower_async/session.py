@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from .flows.tasks import TaskWaiter, Waitable
+    from .models import Task
     from .settings import ClientCert, Source, StrPath
     from .types import ContentLanguage
 
@@ -150,6 +152,7 @@ class Cloudtower(Namespaces):
             strict=strict,
         )
         self._owner: Cloudtower | None = None  # whose connection this is, when it is shared
+        self._waiter: TaskWaiter | None = None
         self._entered = False
 
     @classmethod
@@ -192,6 +195,8 @@ class Cloudtower(Namespaces):
         On what `with_options` returned this does nothing: the connection is the first session's.
         """
         if self._owner is None:
+            if self._waiter is not None:
+                self._waiter.close()
             await self._transport.close()
 
     async def __aenter__(self) -> Self:
@@ -229,6 +234,7 @@ class Cloudtower(Namespaces):
         other._transport = self._transport
         other._authenticator = self._authenticator
         other._owner = self._owner or self
+        other._waiter = None
         other._entered = False
         other._caller = Caller(
             self._transport,
@@ -282,6 +288,53 @@ class Cloudtower(Namespaces):
         return await self._caller.call(
             operation, arguments, content_language, external_cloudtower_id, timeout
         )
+
+    async def wait(
+        self,
+        tasks: Waitable,
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 30.0,
+        fail_fast: bool = False,
+    ) -> list[Task]:
+        """Wait until the tasks that mutations started have ended; one poll serves all who wait.
+
+        Args:
+            tasks: Task ids, answers of mutations, or any nesting of these. Only read, never
+                changed. An answer that needed no task counts as done.
+            timeout: Seconds until TaskTimeout; None waits without limit.
+            interval: Seconds between polls; the first ones come quicker.
+            grace: Seconds until a task that the server does not show counts as not found.
+            fail_fast: Raise at the first failure instead of after the last task has ended.
+
+        Returns:
+            The ended tasks in the order given, each once.
+
+        Raises:
+            TaskFailed: A task failed.
+            TaskNotFound: The server does not know a task.
+            TasksFailed: Several of these: a group, with the tasks that succeeded.
+            TaskTimeout: Tasks were still running after `timeout` seconds.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                started = await tower.vm.start_vm(where={"id_in": ids})
+                await tower.wait(started)
+        """
+        waiter = (self._owner or self)._task_waiter()
+        return await waiter.wait(
+            tasks, timeout=timeout, interval=interval, grace=grace, fail_fast=fail_fast
+        )
+
+    def _task_waiter(self) -> TaskWaiter:
+        if self._waiter is None:
+            from .flows.tasks import TaskWaiter
+
+            self._waiter = TaskWaiter(self._caller)
+        return self._waiter
 
     async def preload(self, *namespaces: str) -> None:
         """Load namespaces, their models and decoders now, in a thread, not at their first use.

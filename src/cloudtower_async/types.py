@@ -7,7 +7,7 @@ from typing import BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
 """Language of texts in answers; ``*`` (CloudTower 4.4 and later) sends every language at once."""
@@ -37,13 +37,13 @@ class OpenEnum(StrEnum):
         return member
 
 
-class WithTask(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
+class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=False):
     """Answer of a mutation: the resource, and the task that is changing it.
 
     Until the task has ended only ``data.id`` is reliable. ``task_id`` None: it is already done.
     """
 
-    data: T
+    data: T_co
     task_id: str | None = None
 
 

@@ -1,0 +1,241 @@
+"""Waiting for the tasks that mutations start: one poll for all who wait.
+
+Nothing runs in the background. One of the callers that wait leads: it asks the server for the tasks
+of all of them. When the leader has what it came for, runs out of time or is cancelled, the next
+one leads. So each poll has an owner, and when the last one leaves nothing is left running.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+
+from ..api.task import TaskNamespace
+from ..errors import (
+    CallTimeout,
+    CloudtowerError,
+    ConnectionFailed,
+    ResponseDecodeError,
+    ServerError,
+    SessionClosed,
+    TaskError,
+    TaskNotFound,
+    TasksFailed,
+    TaskTimeout,
+    TooManyRequests,
+)
+from ..types import WithTask
+from .failures import task_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..calls.caller import Caller
+    from ..models import Task
+
+Waitable: TypeAlias = "str | WithTask[object] | Iterable[Waitable] | None"
+"""A task's id, the answer of a mutation, or any nesting of these. A null id is already done."""
+
+_MOST_IDS = 500
+"""Ids in one request: enough for few requests, and far below any limit on a body's size."""
+
+_FIRST_DELAY = 0.25
+"""Seconds between the first two polls; each delay after it is twice as long, up to the interval."""
+
+_PASSING = (CallTimeout, ConnectionFailed, ResponseDecodeError, ServerError, TooManyRequests)
+"""What a later poll may not meet again."""
+
+
+def task_ids(waitable: Waitable) -> Iterator[str]:
+    """The task ids in what a caller waits for, in its order; it is only read, never changed."""
+    if waitable is None:
+        return
+    if isinstance(waitable, str):
+        yield waitable
+    elif isinstance(waitable, WithTask):
+        yield from task_ids(waitable.task_id)
+    else:
+        for part in waitable:
+            yield from task_ids(part)
+
+
+class _Wait:
+    """What one caller waits for, and what has been seen of it."""
+
+    def __init__(self, ids: list[str], interval: float, grace: float, fail_fast: bool) -> None:
+        now = anyio.current_time()
+        self.pending = dict.fromkeys(ids)
+        self.ended: dict[str, Task] = {}
+        self.failures: list[TaskError] = []
+        self.due = now
+        self.error: CloudtowerError | None = None
+        self.turn = anyio.Event()
+        self._unseen = set(ids)
+        self._unseen_until = now + grace
+        self._interval = interval
+        self._delay = min(_FIRST_DELAY, interval)
+        self._fail_fast = fail_fast
+
+    @property
+    def over(self) -> bool:
+        return not self.pending or (self._fail_fast and bool(self.failures))
+
+    def failed_together(self) -> TasksFailed:
+        succeeded = [task for task in self.ended.values() if task.status == "SUCCESSED"]
+        group = TasksFailed(
+            f"{len(self.failures)} tasks failed, {len(succeeded)} succeeded", self.failures
+        )
+        group.succeeded = succeeded
+        return group
+
+    def take(self, tasks: dict[str, Task], error: CloudtowerError | None) -> None:
+        """Learn from a poll, and say when the next one is due."""
+        now = anyio.current_time()
+        self.error = error
+        for task_id in tasks.keys() & self.pending.keys():
+            self._unseen.discard(task_id)
+            task = tasks[task_id]
+            if task.status not in ("SUCCESSED", "FAILED"):
+                continue
+            del self.pending[task_id]
+            self.ended[task_id] = task
+            if task.status == "FAILED":
+                self.failures.append(task_failed(task))
+        if error is None and now >= self._unseen_until:
+            for task_id in self._unseen:
+                del self.pending[task_id]
+                self.failures.append(TaskNotFound(task_id))
+            self._unseen.clear()
+        self.due = now + self._delay
+        self._delay = min(self._delay * 2, self._interval)
+        if self.over:
+            self.turn.set()
+
+
+class TaskWaiter:
+    """Watches the tasks of a session.
+
+    Args:
+        caller: How to ask the server.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._tasks = TaskNamespace(caller)
+        self._waits: dict[_Wait, None] = {}
+        self._led = False
+        self._joined = anyio.Event()
+        self._closed = False
+
+    async def wait(
+        self,
+        waitable: Waitable,
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 30.0,
+        fail_fast: bool = False,
+    ) -> list[Task]:
+        """Wait until every task has ended.
+
+        Args:
+            waitable: Task ids, answers of mutations, or any nesting of these.
+            timeout: Seconds until `TaskTimeout`; None waits without limit.
+            interval: Seconds between polls; the first ones come quicker.
+            grace: Seconds until a task that the server does not show raises `TaskNotFound`.
+            fail_fast: Raise at the first failure instead of after the last task has ended.
+
+        Returns:
+            The ended tasks in the order given, each once, without those that needed no task.
+
+        Raises:
+            TaskFailed: A task failed.
+            TasksFailed: Several failed: a group of `TaskFailed`, with those that succeeded.
+            TaskNotFound: The server does not know a task.
+            TaskTimeout: Tasks were still running after `timeout` seconds.
+            SessionClosed: The session was closed meanwhile.
+        """
+        ids = list(dict.fromkeys(task_ids(waitable)))
+        wait = _Wait(ids, interval, grace, fail_fast)
+        with anyio.move_on_after(timeout):
+            await self._watch(wait)
+        if not wait.over:
+            raise TaskTimeout(list(wait.pending), timeout) from wait.error
+        if len(wait.failures) > 1:
+            raise wait.failed_together()
+        if wait.failures:
+            raise wait.failures[0]
+        return [wait.ended[task_id] for task_id in ids]
+
+    def close(self) -> None:
+        """End every wait with `SessionClosed`."""
+        self._closed = True
+        self._joined.set()
+        for wait in self._waits:
+            wait.turn.set()
+
+    async def _watch(self, wait: _Wait) -> None:
+        """Lead, or be served by who leads, until the wait is over."""
+        self._waits[wait] = None
+        self._joined.set()
+        try:
+            while not wait.over:
+                if self._closed:
+                    raise SessionClosed
+                if self._led:
+                    wait.turn = anyio.Event()
+                    await wait.turn.wait()
+                else:
+                    await self._lead(wait)
+        finally:
+            del self._waits[wait]
+            if not self._led:
+                self._hand_over()
+
+    async def _lead(self, leader: _Wait) -> None:
+        self._led = True
+        try:
+            while not (leader.over or self._closed):
+                due = min(wait.due for wait in self._waits)
+                if due > anyio.current_time():
+                    await self._sleep_until(due)
+                else:
+                    await self._poll()
+        finally:
+            self._led = False
+
+    def _hand_over(self) -> None:
+        """Give the lead to one of those who still wait."""
+        for wait in self._waits:
+            wait.turn.set()
+            break
+
+    async def _sleep_until(self, due: float) -> None:
+        """Sleep, but no longer than until somebody joins, whose first poll is due at once."""
+        self._joined = anyio.Event()
+        with anyio.move_on_after(max(0.0, due - anyio.current_time())):
+            await self._joined.wait()
+
+    async def _poll(self) -> None:
+        """Ask once for the tasks of all who wait."""
+        waits = list(self._waits)
+        ids = list(dict.fromkeys(chain.from_iterable(wait.pending for wait in waits)))
+        tasks: dict[str, Task] = {}
+        errors: list[CloudtowerError] = []
+
+        async def ask(some: list[str]) -> None:
+            try:
+                for task in await self._tasks.get_tasks(where={"id_in": some}, first=len(some)):
+                    tasks[task.id] = task
+            except CloudtowerError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            for start in range(0, len(ids), _MOST_IDS):
+                group.start_soon(ask, ids[start : start + _MOST_IDS])
+        for error in errors:
+            if not isinstance(error, _PASSING):
+                raise error
+        for wait in waits:
+            wait.take(tasks, errors[0] if errors else None)
