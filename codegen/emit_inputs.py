@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from . import layout, names, writing
 from .history import History
@@ -145,9 +145,8 @@ def _enum(enum: Enum, answered: bool) -> str:
 
 def _record(history: History, record: Record) -> Iterator[str]:
     keys = {prop.wire: _key(prop, _at_depth(prop, 1)) for prop in record.properties}
-    if not all(names.is_key(wire) for wire in keys):
-        body = ", ".join(f'"{wire}": {kind}' for wire, kind in keys.items())
-        yield f'{record.name} = TypedDict("{record.name}", {{{body}}}, total=False)'
+    if not all(map(names.is_key, keys)):
+        yield _functional(record.name, keys)
         return
     oldest = history.schema_since(record.within)
     yield f"class {record.name}(TypedDict, total=False):"
@@ -163,10 +162,21 @@ def _record(history: History, record: Record) -> Iterator[str]:
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
-    yield f"class {record.name}{depth}(TypedDict, total=False):"
-    for prop in record.properties:
-        yield f"    {prop.wire}: {_key(prop, _at_depth(prop, depth))}"
+    name = f"{record.name}{depth}"
+    keys = {prop.wire: _key(prop, _at_depth(prop, depth)) for prop in record.properties}
+    if not all(map(names.is_key, keys)):
+        yield _functional(name, keys)
+        return
+    yield f"class {name}(TypedDict, total=False):"
+    for wire, kind in keys.items():
+        yield f"    {wire}: {kind}"
     yield ""
+
+
+def _functional(name: str, keys: Mapping[str, str]) -> str:
+    """A TypedDict with a key that a class body cannot declare."""
+    body = ", ".join(f"{wire!r}: {kind}" for wire, kind in keys.items())
+    return f"{name} = TypedDict({name!r}, {{{body}}}, total=False)"
 
 
 def _key(prop: Property, kind: str) -> str:

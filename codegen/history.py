@@ -44,9 +44,9 @@ class History:
         """Whether each server that has the record sends this property, and never null."""
         if not prop.required or prop.nullable:
             return False
-        return bool(
-            self._property(record, prop)["required_since"] == self.schema_since(record.within)
-        )
+        # A record of which history says nothing: an answer that is written in place.
+        required_since = self._property(record, prop).get("required_since")
+        return bool(required_since == self.schema_since(record.within))
 
     def _property(self, record: Record, prop: Property) -> Mapping[str, Any]:
         schema, _, path = f"{record.within}.{prop.wire}".partition(".")

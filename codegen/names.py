@@ -36,7 +36,10 @@ def member(value: str) -> str:
         return corrected
     if value.isidentifier() and not keyword.iskeyword(value):
         return value
-    return _NOT_IN_IDENTIFIERS.sub("_", value).strip("_").upper()
+    plain = _NOT_IN_IDENTIFIERS.sub("_", value).strip("_").upper()
+    if not plain:
+        raise ValueError(f"the enum value {value!r} needs a name in corrections.MEMBERS")
+    return f"VALUE_{plain}" if plain[0].isdigit() else plain
 
 
 def is_key(name: str) -> bool:

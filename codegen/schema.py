@@ -151,7 +151,9 @@ class _Reader:
         if "enum" in raw:
             self.api.types[name] = Enum(name, tuple(raw["enum"]))
         elif raw.get("properties") or "allOf" in raw:
-            self.api.types[name] = Record(name, within, tuple(self._properties(name, within, raw)))
+            properties = tuple(self._properties(name, within, raw))
+            _check_python_names(name, properties)
+            self.api.types[name] = Record(name, within, properties)
 
     def _behind(self, raw: Raw) -> Raw:
         """What a reference, or an `allOf` of a single part, stands for."""
@@ -165,17 +167,22 @@ class _Reader:
 
     def _properties(self, owner: str, within: str, raw: Raw) -> Iterator[Property]:
         """A record's properties; several parts of an `allOf` become one record."""
-        for part in raw.get("allOf", ()):
-            yield from self._properties(owner, within, self._behind(part))
-        required = raw.get("required", ())
-        for wire, value in raw.get("properties", {}).items():
+        parts = list(self._parts(raw))
+        required = {wire for part in parts for wire in part.get("required", ())}
+        values = {wire: v for part in parts for wire, v in part.get("properties", {}).items()}
+        for wire, value in values.items():
             yield Property(
                 wire=wire,
                 node=self._node(value, owner, wire, f"{within}.{wire}"),
                 required=wire in required,
-                nullable=value.get("nullable", False),
+                nullable=value.get("nullable", self._behind(value).get("nullable", False)),
                 deprecated=value.get("deprecated", False),
             )
+
+    def _parts(self, raw: Raw) -> Iterator[Raw]:
+        for part in raw.get("allOf", ()):
+            yield from self._parts(self._behind(part))
+        yield raw
 
     def _node(self, raw: Raw, owner: str, wire: str, within: str) -> Node:
         """The shape of a value; a record written in place gets a name of its own."""
@@ -190,7 +197,7 @@ class _Reader:
             return Choice(tuple(raw["enum"]))
         if raw.get("type") == "array":
             return ListOf(self._node(raw["items"], owner, wire, f"{within}[]"), _bounds(raw))
-        if raw.get("properties"):
+        if raw.get("properties") or "allOf" in raw:
             name = owner + names.pascal(wire)
             if name in self._schemas:
                 raise ValueError(f"{owner}.{wire} wants the name of the schema {name}")
@@ -228,13 +235,22 @@ class _Reader:
         for content_type, content in raw.get("requestBody", {}).get("content", {}).items():
             carries = "FORM" if content_type.startswith("multipart/") else "JSON"
             return self._node(content["schema"], operation, "Form", operation), carries
-        in_query = [p for p in raw["parameters"] if p["in"] == "query"]
+        in_query = [p for p in raw.get("parameters", ()) if p["in"] == "query"]
         if not in_query:
             return None, "QUERY_STRING"
         properties = {p["name"]: p["schema"] for p in in_query}
         required = [p["name"] for p in in_query if p.get("required")]
         raw = {"properties": properties, "required": required}
         return self._node(raw, operation, "Query", operation), "QUERY_STRING"
+
+
+def _check_python_names(record: str, properties: tuple[Property, ...]) -> None:
+    """Two properties must not become the same field."""
+    wires: dict[str, str] = {}
+    for prop in properties:
+        other = wires.setdefault(names.snake(prop.wire), prop.wire)
+        if other != prop.wire:
+            raise ValueError(f"{record}: {other} and {prop.wire} have the same Python name")
 
 
 def _name(raw: Raw) -> str:

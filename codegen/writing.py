@@ -9,6 +9,8 @@ from pathlib import Path
 
 from .schema import Api
 
+_SETTINGS = Path(__file__).parent.parent / "pyproject.toml"
+
 
 def header(api: Api) -> str:
     """The first line of each generated file."""
@@ -69,5 +71,7 @@ def write(package: Path, files: Mapping[str, str], head: str) -> None:
     for found in package.rglob("*.py"):
         if str(found.relative_to(package)) not in files:
             found.unlink()
+    # The project's own settings, wherever the package is written to.
+    settings = ["--quiet", "--config", _SETTINGS]
     for command in (["check", "--select=I", "--fix"], ["format"]):
-        subprocess.run([sys.executable, "-m", "ruff", *command, "--quiet", package], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "ruff", *command, *settings, package], check=True)  # noqa: S603
