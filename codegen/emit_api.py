@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from . import corrections, emit_inputs, emit_models, layout, names, wording, writing
-from .history import History
+from .history import History, newer
 from .schema import Api, ListOf, Node, Operation, Property, Ref
 
 # What every method takes besides its own arguments; none of the schema's has one of these names.
@@ -167,7 +167,7 @@ def _docstring(api: Api, history: History, operation: Operation) -> list[str]:
     for prop in record.properties if record else ():
         later = history.property_since(record, prop) if record else since
         arguments[names.snake(prop.wire)] = wording.argument(
-            prop.wire, kind(operation), later if later > since else None
+            prop.wire, kind(operation), later if newer(later, since) else None
         )
     if operation.arguments is not None and record is None:
         arguments["items"] = "what to make or change, one entry for each"

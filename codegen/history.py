@@ -12,6 +12,11 @@ from .schema import Property, Record
 FIRST = "3.0.0"
 
 
+def newer(version: str, than: str) -> bool:
+    """Whether one server version came after another."""
+    return _parts(version) > _parts(than)
+
+
 class History:
     """What `history.json` says; see the README beside the schemas for its form."""
 
@@ -28,9 +33,13 @@ class History:
         """The first server version that has this operation."""
         return str(self._operations[operation_id]["since"])
 
-    def schema_since(self, name: str) -> str:
-        """The first server version that has this schema; the oldest known for a form's own."""
-        return str(self._schemas.get(name, {}).get("since", FIRST))
+    def schema_since(self, within: str) -> str:
+        """The first server version that has this schema, operation, or dotted way to a property."""
+        name, _, path = within.partition(".")
+        found: Mapping[str, Any] = self._schemas.get(name, self._operations.get(name, {}))
+        if path:
+            found = found.get("properties", {}).get(path.removesuffix("[]"), {})
+        return str(found.get("since", FIRST))
 
     def value_since(self, enum: str, value: str) -> str:
         """The first server version that has this enum value."""
@@ -38,7 +47,7 @@ class History:
 
     def property_since(self, record: Record, prop: Property) -> str:
         """The first server version that has this property."""
-        return str(self._property(record, prop).get("since", FIRST))
+        return str(self._property(record, prop).get("since", self.schema_since(record.within)))
 
     def always_sent(self, record: Record, prop: Property) -> bool:
         """Whether each server that has the record sends this property, and never null."""
@@ -52,3 +61,7 @@ class History:
         schema, _, path = f"{record.within}.{prop.wire}".partition(".")
         found: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {}).get(path, {})
         return found
+
+
+def _parts(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]

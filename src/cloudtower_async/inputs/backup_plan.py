@@ -158,9 +158,9 @@ class BackupPlanDeletionParams(TypedDict, total=False):
 
 
 class BackupPlanDeletionParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.4.0."""
 
-    delete_strategy: Required["BackupPlanDeleteStrategy"]  # since 4.4.0
+    delete_strategy: Required["BackupPlanDeleteStrategy"]
 
 
 class BackupPlanExecuteParams(TypedDict, total=False):
@@ -171,9 +171,9 @@ class BackupPlanExecuteParams(TypedDict, total=False):
 
 
 class BackupPlanExecuteParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.4.0."""
 
-    type: Required["BackupExecutionType"]  # since 4.4.0
+    type: Required["BackupExecutionType"]
 
 
 class BackupPlanResumeParams(TypedDict, total=False):
@@ -206,27 +206,27 @@ class BackupPlanUpdationParams(TypedDict, total=False):
 
 
 class BackupPlanUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.4.0."""
 
-    backup_delay_option: "BackupPlanDelayOption"  # since 4.4.0
-    compression: bool  # since 4.4.0
-    description: str  # since 4.4.0
-    disconnect_strategy: "BackupPlanDeleteStrategy"  # since 4.4.0
-    enable_window: bool  # since 4.4.0
-    full_interval: int  # since 4.4.0
-    full_period: "BackupPlanPeriod"  # since 4.4.0
-    full_time_point: "BackupPlanTimePoint"  # since 4.4.0
-    incremental_interval: int  # since 4.4.0
-    incremental_period: "BackupPlanPeriod"  # since 4.4.0
-    incremental_time_points: "Sequence[BackupPlanTimePoint]"  # since 4.4.0
-    incremental_weekdays: "Sequence[WeekdayTypeEnum]"  # since 4.4.0
-    keep_policy: "BackupPlanKeepPolicy"  # since 4.4.0
-    keep_policy_value: int  # since 4.4.0
-    name: str  # since 4.4.0
-    snapshot_consistent_type: "ConsistentType"  # since 4.4.0
-    vms: "VmWhereInput2"  # since 4.4.0
-    window_end: str  # since 4.4.0
-    window_start: str  # since 4.4.0
+    backup_delay_option: "BackupPlanDelayOption"
+    compression: bool
+    description: str
+    disconnect_strategy: "BackupPlanDeleteStrategy"
+    enable_window: bool
+    full_interval: int
+    full_period: "BackupPlanPeriod"
+    full_time_point: "BackupPlanTimePoint"
+    incremental_interval: int
+    incremental_period: "BackupPlanPeriod"
+    incremental_time_points: "Sequence[BackupPlanTimePoint]"
+    incremental_weekdays: "Sequence[WeekdayTypeEnum]"
+    keep_policy: "BackupPlanKeepPolicy"
+    keep_policy_value: int
+    name: str
+    snapshot_consistent_type: "ConsistentType"
+    vms: "VmWhereInput2"
+    window_end: str
+    window_start: str
 
 
 class BackupPlanWhereInput(TypedDict, total=False):
@@ -578,15 +578,13 @@ class BackupRestorePointRebuildParams(TypedDict, total=False):
 
 
 class BackupRestorePointRebuildParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.4.0."""
 
-    rebuild_name: Required[str]  # since 4.4.0
-    rebuild_network_mapping: Required[
-        "Sequence[BackupRestoreExecutionNetworkMapping]"
-    ]  # since 4.4.0
-    rebuild_target_cluster_id: Required[str]  # since 4.4.0
-    rebuild_target_host_id: Required[str]  # since 4.4.0
-    startup_after_restore: Required[bool]  # since 4.4.0
+    rebuild_name: Required[str]
+    rebuild_network_mapping: Required["Sequence[BackupRestoreExecutionNetworkMapping]"]
+    rebuild_target_cluster_id: Required[str]
+    rebuild_target_host_id: Required[str]
+    startup_after_restore: Required[bool]
 
 
 class BackupRestorePointRestoreInPlaceParams(TypedDict, total=False):
@@ -597,9 +595,9 @@ class BackupRestorePointRestoreInPlaceParams(TypedDict, total=False):
 
 
 class BackupRestorePointRestoreInPlaceParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.4.0."""
 
-    startup_after_restore: Required[bool]  # since 4.4.0
+    startup_after_restore: Required[bool]
 
 
 class BackupRestorePointWhereUniqueInput(TypedDict, total=False):

@@ -288,10 +288,10 @@ class ClusterEnablePinInPerformanceParams(TypedDict, total=False):
 
 
 class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.7.0."""
 
-    cluster_default_prio_percentage: Required[float]  # since 4.7.0
-    hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]  # since 4.7.0
+    cluster_default_prio_percentage: Required[float]
+    hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]
 
 
 class ClusterHaUpdationParams(TypedDict, total=False):

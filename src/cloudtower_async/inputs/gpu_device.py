@@ -95,9 +95,9 @@ class GpuDeviceDescriptionUpdationParams(TypedDict, total=False):
 
 
 class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.3.0."""
 
-    description: Required[str]  # since 3.3.0
+    description: Required[str]
 
 
 class GpuDeviceSriovSwitchParams(TypedDict, total=False):
@@ -108,9 +108,9 @@ class GpuDeviceSriovSwitchParams(TypedDict, total=False):
 
 
 class GpuDeviceSriovSwitchParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.3.0."""
 
-    enable: Required[bool]  # since 3.3.0
+    enable: Required[bool]
 
 
 class GpuDeviceUsageUpdationParams(TypedDict, total=False):
@@ -121,10 +121,10 @@ class GpuDeviceUsageUpdationParams(TypedDict, total=False):
 
 
 class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.3.0."""
 
-    usage: "GpuDeviceUsage"  # since 3.3.0
-    vgpu_spec: str  # since 3.3.0
+    usage: "GpuDeviceUsage"
+    vgpu_spec: str
 
 
 class GpuDeviceWhereInput(TypedDict, total=False):

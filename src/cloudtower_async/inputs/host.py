@@ -225,9 +225,9 @@ class EnterMaintenanceModeParams(TypedDict, total=False):
 
 
 class EnterMaintenanceModeParamsWhere(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.0.0."""
 
-    host_id: Required[str]  # since 4.0.0
+    host_id: Required[str]
 
 
 class EnterMaintenanceModeResultParams(TypedDict, total=False):
@@ -237,9 +237,9 @@ class EnterMaintenanceModeResultParams(TypedDict, total=False):
 
 
 class EnterMaintenanceModeResultParamsWhere(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.0.0."""
 
-    task_id: Required[str]  # since 4.0.0
+    task_id: Required[str]
 
 
 class ExitMaintenanceModeInput(TypedDict, total=False):
@@ -258,9 +258,9 @@ class ExitMaintenanceModeParams(TypedDict, total=False):
 
 
 class ExitMaintenanceModeParamsWhere(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.0.0."""
 
-    host_id: Required[str]  # since 4.0.0
+    host_id: Required[str]
 
 
 class ExitMaintenanceModeResultParams(TypedDict, total=False):
@@ -1092,9 +1092,9 @@ class OperateHostPowerParams(TypedDict, total=False):
 
 
 class OperateHostPowerParamsWhere(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.0.0."""
 
-    host_id: Required[str]  # since 4.0.0
+    host_id: Required[str]
 
 
 class TriggerDiskBlinkParams(TypedDict, total=False):

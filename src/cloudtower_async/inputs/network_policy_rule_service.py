@@ -77,11 +77,11 @@ class NetworkPolicyRuleServiceUpdationParams(TypedDict, total=False):
 
 
 class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.6.0."""
 
-    description: str  # since 4.6.0
-    members: "Sequence[NetworkPolicyRuleServiceMemberParams]"  # since 4.6.0
-    name: str  # since 4.6.0
+    description: str
+    members: "Sequence[NetworkPolicyRuleServiceMemberParams]"
+    name: str
 
 
 class NetworkPolicyRuleServiceWhereInput(TypedDict, total=False):

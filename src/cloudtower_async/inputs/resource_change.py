@@ -5,7 +5,7 @@ from typing import TypedDict
 
 
 class GetResourceChangesQuery(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.6.0."""
 
     action: str
     resource_type: str

@@ -131,28 +131,28 @@ class TaskUpdateParams(TypedDict, total=False):
 
 
 class TaskUpdateParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.0.0."""
 
-    args: Mapping[str, object]  # since 4.0.0
-    cluster_id: str  # since 4.0.0
-    description: "TaskDescription"  # since 4.0.0
-    error_code: str  # since 4.0.0
-    error_message: str  # since 4.0.0
+    args: Mapping[str, object]
+    cluster_id: str
+    description: "TaskDescription"
+    error_code: str
+    error_message: str
     finished_at: str  # since 4.5.0
-    key: str  # since 4.0.0
-    progress: float  # since 4.0.0
-    resource_id: str  # since 4.0.0
-    resource_mutation: str  # since 4.0.0
-    resource_rollback_error: str  # since 4.0.0
-    resource_rollback_retry_count: int  # since 4.0.0
-    resource_rollbacked: bool  # since 4.0.0
-    resource_type: str  # since 4.0.0
-    snapshot: str  # since 4.0.0
+    key: str
+    progress: float
+    resource_id: str
+    resource_mutation: str
+    resource_rollback_error: str
+    resource_rollback_retry_count: int
+    resource_rollbacked: bool
+    resource_type: str
+    snapshot: str
     started_at: str  # since 4.5.0
-    status: "TaskStatus"  # since 4.0.0
-    steps: "Sequence[TaskStepCreationParams]"  # since 4.0.0
-    type: "TaskType"  # since 4.0.0
-    user_id: str  # since 4.0.0
+    status: "TaskStatus"
+    steps: "Sequence[TaskStepCreationParams]"
+    type: "TaskType"
+    user_id: str
 
 
 class TaskWhereInput(TypedDict, total=False):

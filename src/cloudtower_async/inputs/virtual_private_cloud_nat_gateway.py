@@ -104,14 +104,14 @@ class VirtualPrivateCloudNatGatewayUpdationParams(TypedDict, total=False):
 
 
 class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.2.0."""
 
-    dnat_rules: "Sequence[VirtualPrivateCloudDnatRuleParams]"  # since 4.2.0
-    enable_dnat: bool  # since 4.2.0
-    enable_snat: bool  # since 4.2.0
-    external_ip: str  # since 4.2.0
+    dnat_rules: "Sequence[VirtualPrivateCloudDnatRuleParams]"
+    enable_dnat: bool
+    enable_snat: bool
+    external_ip: str
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    name: str  # since 4.2.0
+    name: str
 
 
 class VirtualPrivateCloudNatGatewayWhereInput(TypedDict, total=False):

@@ -87,11 +87,11 @@ class VirtualPrivateCloudRouteTableUpdationParams(TypedDict, total=False):
 
 
 class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.2.0."""
 
-    description: str  # since 4.2.0
-    name: str  # since 4.2.0
-    routes: "Sequence[VirtualPrivateCloudRouteParams]"  # since 4.2.0
+    description: str
+    name: str
+    routes: "Sequence[VirtualPrivateCloudRouteParams]"
 
 
 class VirtualPrivateCloudRouteTableWhereInput(TypedDict, total=False):

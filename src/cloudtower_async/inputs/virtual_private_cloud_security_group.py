@@ -86,12 +86,12 @@ class VirtualPrivateCloudSecurityGroupUpdationParams(TypedDict, total=False):
 
 
 class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.2.0."""
 
-    description: str  # since 4.2.0
-    label_groups: "Sequence[LabelGroup]"  # since 4.2.0
-    name: str  # since 4.2.0
-    vm_ids: Texts  # since 4.2.0
+    description: str
+    label_groups: "Sequence[LabelGroup]"
+    name: str
+    vm_ids: Texts
 
 
 class VirtualPrivateCloudSecurityGroupWhereInput(TypedDict, total=False):

@@ -283,11 +283,11 @@ class MigrateVmConfig(TypedDict, total=False):
 
 
 class MigrateVmConfigElfEcStoragePolicy(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.7.0."""
 
-    ec_k: int  # since 4.7.0
-    ec_m: int  # since 4.7.0
-    thin_provision: bool  # since 4.7.0
+    ec_k: int
+    ec_m: int
+    thin_provision: bool
 
 
 class MountDisksParams(TypedDict, total=False):
@@ -334,11 +334,11 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
 
 
 class MountNewCreateDisksParamsVmVolumeElfEcStoragePolicy(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.7.0."""
 
-    ec_k: int  # since 4.7.0
-    ec_m: int  # since 4.7.0
-    thin_provision: bool  # since 4.7.0
+    ec_k: int
+    ec_m: int
+    thin_provision: bool
 
 
 class NvramParams(TypedDict, total=False):
@@ -839,9 +839,9 @@ class VmOperatePciNicParams(TypedDict, total=False):
 
 
 class VmOperatePciNicParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.3.0."""
 
-    pci_nics: "NicWhereInput2"  # since 3.3.0
+    pci_nics: "NicWhereInput2"
 
 
 class VmOwnerParams(TypedDict, total=False):
@@ -926,9 +926,9 @@ class VmRemoveNicByWhereParams(TypedDict, total=False):
 
 
 class VmRemoveNicByWhereParamsEffect(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.3.0."""
 
-    vm_ids: Texts  # not empty, since 3.3.0
+    vm_ids: Texts  # not empty
 
 
 class VmRemoveNicParams(TypedDict, total=False):
@@ -1141,9 +1141,9 @@ class VmUpdateNicQosOptionsParams(TypedDict, total=False):
 
 
 class VmUpdateNicQosOptionsParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.2.0."""
 
-    qos: "VmNicQosOption"  # since 3.2.0
+    qos: "VmNicQosOption"
 
 
 class VmUpdateOwnerParams(TypedDict, total=False):
@@ -1189,9 +1189,9 @@ class VmUpdateVpcNicParams(TypedDict, total=False):
 
 
 class VmUpdateVpcNicParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.3.0."""
 
-    vpc_nic: Required["UpdateVpcNicPayloads"]  # since 4.3.0
+    vpc_nic: Required["UpdateVpcNicPayloads"]
 
 
 class VmWhereInput(TypedDict, total=False):
@@ -1715,11 +1715,11 @@ class VmdkDiskModify(TypedDict, total=False):
 
 
 class VmdkDiskModifyElfEcStoragePolicy(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.7.0."""
 
-    ec_k: int  # since 4.7.0
-    ec_m: int  # since 4.7.0
-    thin_provision: bool  # since 4.7.0
+    ec_k: int
+    ec_m: int
+    thin_provision: bool
 
 
 class VpcNicParams(TypedDict, total=False):

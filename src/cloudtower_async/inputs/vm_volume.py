@@ -106,9 +106,9 @@ class ExportVmVolumeParams(TypedDict, total=False):
 
 
 class ExportVmVolumeParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 3.2.0."""
 
-    type: Required["VmVolumeExportFileType"]  # since 3.2.0
+    type: Required["VmVolumeExportFileType"]
 
 
 class GetVmVolumesConnectionRequestBody(TypedDict, total=False):
@@ -147,11 +147,11 @@ class ImportVmVolumeParams(TypedDict, total=False):
 
 
 class ImportVmVolumeParamsElfEcStoragePolicy(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.7.0."""
 
-    ec_k: int  # since 4.7.0
-    ec_m: int  # since 4.7.0
-    thin_provision: bool  # since 4.7.0
+    ec_k: int
+    ec_m: int
+    thin_provision: bool
 
 
 class UpdateVmVolumeParams(TypedDict, total=False):
@@ -185,11 +185,11 @@ class VmVolumeCreationParams(TypedDict, total=False):
 
 
 class VmVolumeCreationParamsElfEcStoragePolicy(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+    """Since CloudTower 4.7.0."""
 
-    ec_k: int  # since 4.7.0
-    ec_m: int  # since 4.7.0
-    thin_provision: bool  # since 4.7.0
+    ec_k: int
+    ec_m: int
+    thin_provision: bool
 
 
 class VmVolumeDeletionParams(TypedDict, total=False):
