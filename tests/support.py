@@ -1,0 +1,83 @@
+"""Servers on loopback for tests."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+from aiohttp import web
+
+from cloudtower_async.settings import Settings
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+
+TOKEN = "t0ken-of-the-tests"
+PASSWORD = "passw0rd-of-the-tests"
+
+
+@asynccontextmanager
+async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve HTTP with one handler for everything; yields the root address."""
+    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+        await site.start()
+        port = runner.addresses[0][1]
+        yield f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncIterator[str]:
+    """Answer each connection with these bytes, then close it, or with ``hang`` keep it open."""
+
+    async def answer(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            for piece in pieces:
+                await stream.send(piece)
+            if hang:
+                await anyio.sleep_forever()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, answer)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        yield f"http://127.0.0.1:{port}"
+        group.cancel_scope.cancel()
+
+
+def unused_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def settings(endpoint: str = "tower.example", **options: object) -> Settings:
+    """Settings with a token, unless a user name is among the options."""
+    if "username" in options:
+        options.setdefault("password", PASSWORD)
+    else:
+        options.setdefault("token", TOKEN)
+    return Settings(endpoint=endpoint, **options)  # type: ignore[arg-type]
+
+
+def is_login(request: web.Request) -> bool:
+    """Tell a login from other calls."""
+    return request.path == "/v2/api/login"
+
+
+def login_answer(token: str = TOKEN) -> web.Response:
+    """What a server answers to a login."""
+    return web.json_response({"task_id": None, "data": {"token": token}})

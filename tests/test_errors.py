@@ -1,0 +1,115 @@
+"""The error tree and the lines it prints."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+from cloudtower_async import errors
+
+FULL = {
+    "operation": "vm.start_vm",
+    "endpoint": "https://tower.example",
+    "status": 400,
+    "request_id": "r-1",
+    "code": "X",
+    "props": {"a": 1},
+    "server_message": "it is\r\n  not so",
+}
+
+
+def test_a_call_error_is_one_line_with_all_there_is() -> None:
+    error = errors.BadRequest("refused", **FULL)  # type: ignore[arg-type]
+    assert str(error) == (
+        "vm.start_vm: refused: it is not so "
+        "[https://tower.example, HTTP 400, code X, request id r-1]. "
+        "Check the arguments of the call; the message names the one at fault."
+    )
+    assert error.server_message == "it is\r\n  not so"
+
+
+def test_a_call_error_needs_only_a_message() -> None:
+    assert str(errors.CallError("odd")) == "odd"
+
+
+def test_a_long_server_message_is_cut_in_the_line_only() -> None:
+    error = errors.ServerError("failed", server_message="x" * 9000)
+    assert len(str(error)) < 700
+    assert error.server_message == "x" * 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "builtin"),
+    [
+        ("InvalidSettings", ValueError),
+        ("InvalidInput", ValueError),
+        ("ConnectionFailed", ConnectionError),
+        ("NameNotResolved", ConnectionError),
+        ("TLSFailed", ConnectionError),
+        ("CallTimeout", TimeoutError),
+        ("TaskTimeout", TimeoutError),
+    ],
+)
+def test_the_builtin_that_fits_catches_it_too(name: str, builtin: type[Exception]) -> None:
+    assert issubclass(getattr(errors, name), builtin)
+
+
+def test_every_error_is_in_the_drawing_under_its_base() -> None:
+    drawn = re.findall(r"^    (.*?)([A-Z]\w+)", errors.__doc__ or "", re.MULTILINE)
+    bases: dict[int, str] = {}
+    for indent, name in drawn:
+        bases[len(indent)] = name
+        if indent:
+            base = bases[max(column for column in bases if column < len(indent))]
+            assert issubclass(getattr(errors, name), getattr(errors, base)), name
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, errors.CloudtowerError)
+    }
+    assert {name for _, name in drawn} == defined
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidSettings("no", option="endpoint"),
+        errors.ResourceLocked("locked", **FULL),  # type: ignore[arg-type]
+        errors.TLSFailed("refused", reason="self-signed", hint="trust it"),
+        errors.CallTimeout("late", sent=False),
+        errors.ResponseDecodeError("odd", place="$[3].vcpu", excerpt="{}"),
+        errors.TaskFailed("t", "CODE", "EC", "broken"),
+        errors.TaskTimeout(["a", "b"], 3.0),
+        errors.TaskNotFound("t"),
+    ],
+)
+def test_errors_survive_copying_and_pickling(error: errors.CloudtowerError) -> None:
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
+        assert type(twin) is type(error)
+        assert str(twin) == str(error)
+        assert vars(twin) == vars(error)
+
+
+def test_locked_resources_are_read_from_the_props() -> None:
+    props = {"locked_resources": [{"id": "v", "type": "VM"}]}
+    error = errors.ResourceLocked("locked", props=props)
+    assert error.locked_resources == [errors.LockedResource("v", "VM")]
+
+
+@pytest.mark.parametrize("props", [None, 5, {}, {"locked_resources": "x"}])
+def test_props_of_another_shape_lock_nothing(props: object) -> None:
+    assert errors.ResourceLocked("locked", props=props).locked_resources == []
+
+
+def test_task_errors_say_which_and_what_next() -> None:
+    assert str(errors.TaskFailed("t", "CODE", "EC", "it\nbroke")) == (
+        "task t failed: it broke [CODE, EC]"
+    )
+    assert str(errors.TaskFailed("t")) == "task t failed: the server gives no reason"
+    late = str(errors.TaskTimeout(["1", "2", "3", "4", "5", "6"], 300.0))
+    assert late.startswith("6 task(s) still running after 300 s: 1, 2, 3, 4, 5, …. They go on")
+    assert "still running: a." in str(errors.TaskTimeout(["a"]))
+    assert "unknown to the server" in str(errors.TaskNotFound("t"))

@@ -1,0 +1,226 @@
+"""Options: checked, frozen, masked; arguments before environment before defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+from cloudtower_async.errors import InvalidSettings
+from cloudtower_async.settings import Settings, from_environment, normalise_endpoint
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.support import PASSWORD, TOKEN, settings
+
+NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[^\s?#]*[^\s?#/])?")
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("tower.example", "https://tower.example"),
+        ("  tower.example\n", "https://tower.example"),
+        ("Tower.Example:8443/", "https://tower.example:8443"),
+        ("http://tower.example", "http://tower.example"),
+        ("HTTPS://tower.example/v2/api", "https://tower.example"),
+        ("tower.example/v2/api///", "https://tower.example"),
+        ("localhost:80", "https://localhost:80"),
+        ("192.168.36.133", "https://192.168.36.133"),
+        ("https://proxy.example/tower-1/v2/api/", "https://proxy.example/tower-1"),
+        ("[::1]:8443", "https://[::1]:8443"),
+        ("2001:DB8::1", "https://[2001:db8::1]"),
+        ("http://[2001:db8::1]/v2/api", "http://[2001:db8::1]"),
+        ("münchen.example", "https://xn--mnchen-3ya.example"),
+        ("tower.example.", "https://tower.example."),
+    ],
+)
+def test_an_endpoint_is_brought_into_one_form(given_: str, expected: str) -> None:
+    assert normalise_endpoint(given_) == expected
+    assert settings(given_).api_root == f"{expected}/v2/api"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "https://",
+        "ftp://tower.example",
+        "root:secret@tower.example",
+        "ro:secret@x://tower.example",
+        "https://tower.example?x=1",
+        "https://tower.example#top",
+        "tower.example:0",
+        "tower.example:",
+        "tower.example:65536",
+        "tower.example:https",
+        "//tower.example",
+        "tower example",
+        "tower\\example",
+        "to\nwer",
+        "-tower.example",
+        "tower..example",
+        "[::1",
+        "[tower]",
+        "é" * 70,
+        "tower.example/../x",
+        "tower.example//x",
+    ],
+)
+def test_what_is_no_endpoint_is_refused_and_the_message_says_what_is(wrong: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"endpoint: .*expected an address such as") as info:
+        normalise_endpoint(wrong)
+    assert info.value.option == "endpoint"
+    assert "secret" not in repr(info.value)
+
+
+@given(st.text() | st.from_regex(r"(https?://)?[a-zA-Z0-9.\[\]:@%-]+(:[0-9]+)?(/[a-z.%/]*)?"))
+@example("::ffff:1.2.3.4")
+@example("fe80::1%eth0")
+def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
+    try:
+        normal = normalise_endpoint(text)
+    except InvalidSettings:
+        return
+    assert NORMAL.fullmatch(normal)
+    assert normalise_endpoint(normal) == normal
+    assert normalise_endpoint(f"{normal}/v2/api/") == normal
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        ({}, "username"),
+        ({"username": "root"}, "password"),
+        ({"password": PASSWORD}, "username"),
+        ({"username": "", "password": PASSWORD}, "username"),
+        ({"token": ""}, "token"),
+        ({"token": "a\r\nb"}, "token"),
+        ({"token": "t", "source": "local"}, "source"),
+        ({"token": "t", "content_language": "de-DE"}, "content_language"),
+        ({"token": "t", "timeout": 0}, "timeout"),
+        ({"token": "t", "timeout": float("inf")}, "timeout"),
+        ({"token": "t", "timeout": None}, "timeout"),
+        ({"token": "t", "connect_timeout": -1}, "connect_timeout"),
+        ({"token": "t", "max_connections": 0}, "max_connections"),
+        ({"token": "t", "max_connections": 1.5}, "max_connections"),
+        ({"token": "t", "headers": {"Authorization": "x"}}, "headers"),
+        ({"token": "t", "headers": {"content-Language": "x"}}, "headers"),
+        ({"token": "t", "headers": {"a b": "x"}}, "headers"),
+        ({"token": "t", "headers": {"a": "x\ny"}}, "headers"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], option: str) -> None:
+    with pytest.raises(InvalidSettings, match=rf"^{option}: ") as info:
+        Settings(endpoint="tower.example", **options)
+    assert info.value.option == option
+    assert PASSWORD not in repr(info.value)
+
+
+def test_settings_cannot_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings().token = "x"  # type: ignore[misc]
+
+
+def test_header_names_are_lower_case_so_that_none_is_sent_twice() -> None:
+    assert settings(headers={"X-Trace": "1"}).headers == {"x-trace": "1"}
+
+
+def test_the_repr_masks_secrets() -> None:
+    shown = repr(settings(username="root", token=TOKEN, headers={"x-key": "key-of-the-tests"}))
+    assert "username='root'" in shown
+    assert "password='***'" in shown
+    assert "token='***'" in shown
+    assert "'x-key': '***'" in shown
+    assert not re.search("of-the-tests", shown)
+
+
+ENVIRONMENT = {
+    "CLOUDTOWER_ENDPOINT": "env.example",
+    "CLOUDTOWER_USERNAME": "env-user",
+    "CLOUDTOWER_PASSWORD": "env-password",
+    "CLOUDTOWER_SOURCE": "LDAP",
+    "CLOUDTOWER_TOKEN": "env-token",
+    "CLOUDTOWER_CONTENT_LANGUAGE": "zh-CN",
+    "CLOUDTOWER_VERIFY_TLS": "no",
+    "CLOUDTOWER_CA_FILE": "/env/ca.pem",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("environment")
+def test_every_variable_is_read() -> None:
+    found = Settings(**from_environment({}))  # type: ignore[arg-type]
+    assert found == Settings(
+        endpoint="env.example",
+        username="env-user",
+        password="env-password",
+        source="LDAP",
+        token="env-token",
+        content_language="zh-CN",
+        verify_tls=False,
+        ca_file="/env/ca.pem",
+    )
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("endpoint", "arg.example"),
+        ("username", "arg-user"),
+        ("password", "arg-password"),
+        ("source", "LOCAL"),
+        ("token", "arg-token"),
+        ("content_language", "*"),
+        ("verify_tls", True),
+        ("ca_file", "/arg/ca.pem"),
+    ],
+)
+def test_an_argument_wins_over_its_variable(option: str, value: object) -> None:
+    assert from_environment({option: value})[option] == value
+
+
+@pytest.mark.usefixtures("environment")
+def test_none_counts_as_not_given() -> None:
+    assert from_environment({"endpoint": None})["endpoint"] == "env.example"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_token_of_the_environment_does_not_win_over_a_given_user() -> None:
+    assert "token" not in from_environment({"username": "root", "password": PASSWORD})
+
+
+def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CLOUDTOWER_TOKEN", "")
+    assert "token" not in from_environment({})
+
+
+@pytest.mark.parametrize(("text", "meant"), [("1", True), ("YES", True), ("Off", False), ("0", False)])
+def test_verify_tls_reads_the_usual_words(
+    environment: pytest.MonkeyPatch, text: str, meant: bool
+) -> None:
+    environment.setenv("CLOUDTOWER_VERIFY_TLS", text)
+    assert from_environment({})["verify_tls"] is meant
+
+
+@pytest.mark.parametrize("name", ["VERIFY_TLS", "SOURCE", "CONTENT_LANGUAGE"])
+def test_a_variable_that_cannot_be_used_is_named(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv(f"CLOUDTOWER_{name}", "perhaps")
+    with pytest.raises(InvalidSettings, match=f"CLOUDTOWER_{name}: expected .*'perhaps'"):
+        from_environment({})
+
+
+def test_an_endpoint_must_come_from_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOUDTOWER_ENDPOINT", raising=False)
+    with pytest.raises(InvalidSettings, match="CLOUDTOWER_ENDPOINT"):
+        from_environment({"token": "t"})
