@@ -1,0 +1,90 @@
+"""The made-up API, read and generated once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from codegen import schema
+from codegen.__main__ import generate
+from codegen.history import History
+
+from . import made_up
+
+# What generated code imports from outside itself, as a package around it would have it.
+_SURROUNDINGS = {
+    "__init__.py": "",
+    "types.py": "from cloudtower_async.types import *",
+    "calls/__init__.py": "",
+    "calls/namespace.py": "from cloudtower_async.calls.namespace import Namespace as Namespace",
+    "calls/operation.py": "from cloudtower_async.calls.operation import *",
+    "calls/caller.py": "from cloudtower_async.calls.caller import Caller as Caller",
+}
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[made_up.Raw], schema.Api]:
+    """Reads a document as the generator reads a schema file."""
+
+    def load(document: made_up.Raw) -> schema.Api:
+        file = tmp_path / "document.json"
+        file.write_text(json.dumps(document))
+        return schema.load(file)
+
+    return load
+
+
+@pytest.fixture
+def api(read: Callable[[made_up.Raw], schema.Api]) -> schema.Api:
+    return read(made_up.document())
+
+
+@pytest.fixture
+def history() -> History:
+    return History(made_up.history())
+
+
+@pytest.fixture(scope="session")
+def made_up_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The made-up schema and its history as files."""
+    folder = tmp_path_factory.mktemp("schema")
+    schema_file, history_file = folder / "schema.json", folder / "history.json"
+    schema_file.write_text(json.dumps(made_up.document()))
+    history_file.write_text(json.dumps(made_up.history()))
+    return schema_file, history_file
+
+
+@pytest.fixture(scope="session")
+def package(
+    tmp_path_factory: pytest.TempPathFactory, made_up_files: tuple[Path, Path]
+) -> Path:
+    """A package `trees` with the code that is generated for the made-up API."""
+    package = tmp_path_factory.mktemp("generated") / "trees"
+    for name, text in _SURROUNDINGS.items():
+        file = package / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    generate(*made_up_files, package)
+    return package
+
+
+@pytest.fixture(scope="session")
+def load(package: Path) -> Iterator[Callable[[str], Any]]:
+    """Imports a module of the generated package: `load("models")`."""
+    name = package.name
+
+    def module(path: str) -> ModuleType:
+        return importlib.import_module(f"{name}.{path}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(package.parent)
+        yield module
+    for loaded in [key for key in sys.modules if key.split(".")[0] == name]:
+        del sys.modules[loaded]
