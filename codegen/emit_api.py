@@ -144,6 +144,8 @@ def _constant(api: Api, history: History, operation: Operation) -> str:
     if operation.auth != "TOKEN":
         given.append(f"auth=Auth.{operation.auth}")
     given.append(f'since="{history.operation_since(operation.id)}"')
+    if operation.not_modified:
+        given.append("not_modified=True")
     return f"{names.snake(operation.id).upper()} = Operation({', '.join(given)})"
 
 

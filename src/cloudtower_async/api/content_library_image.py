@@ -77,6 +77,7 @@ CREATE_CONTENT_LIBRARY_IMAGE = Operation(
     body=lambda: inputs.CreateContentLibraryImageForm,
     carries=Carries.FORM,
     since="3.0.0",
+    not_modified=True,
 )
 
 

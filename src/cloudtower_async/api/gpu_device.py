@@ -20,6 +20,7 @@ GET_DETAIL_VM_INFO_BY_GPU_DEVICES = Operation(
     lambda: list[models.GpuVmInfo],
     body=lambda: inputs.GetGpuDevicesRequestBody,
     since="4.0.0",
+    not_modified=True,
 )
 GET_GPU_DEVICES = Operation(
     "gpu_device.get_gpu_devices",
@@ -44,6 +45,7 @@ SWITCH_GPU_DEVICE_SRIOV = Operation(
     lambda: list[WithTask[models.GpuDevice]],
     body=lambda: inputs.GpuDeviceSriovSwitchParams,
     since="3.3.0",
+    not_modified=True,
 )
 UPDATE_GPU_DEVICE_DESCRIPTION = Operation(
     "gpu_device.update_gpu_device_description",
@@ -52,6 +54,7 @@ UPDATE_GPU_DEVICE_DESCRIPTION = Operation(
     lambda: list[WithTask[models.GpuDevice]],
     body=lambda: inputs.GpuDeviceDescriptionUpdationParams,
     since="3.3.0",
+    not_modified=True,
 )
 UPDATE_GPU_DEVICE_USAGE = Operation(
     "gpu_device.update_gpu_device_usage",
@@ -60,6 +63,7 @@ UPDATE_GPU_DEVICE_USAGE = Operation(
     lambda: list[WithTask[models.GpuDevice]],
     body=lambda: inputs.GpuDeviceUsageUpdationParams,
     since="3.3.0",
+    not_modified=True,
 )
 
 

@@ -22,6 +22,7 @@ ADD_LABELS_TO_RESOURCES = Operation(
     lambda: list[WithTask[models.Label]],
     body=lambda: inputs.AddLabelsToResourcesParams,
     since="3.0.0",
+    not_modified=True,
 )
 CREATE_LABEL = Operation(
     "label.create_label",
@@ -62,6 +63,7 @@ REMOVE_LABELS_FROM_RESOURCES = Operation(
     lambda: list[WithTask[models.Label]],
     body=lambda: inputs.RemoveLabelsFromResourcesParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_LABEL = Operation(
     "label.update_label",
@@ -70,6 +72,7 @@ UPDATE_LABEL = Operation(
     lambda: list[WithTask[models.Label]],
     body=lambda: inputs.LabelUpdationParams,
     since="3.0.0",
+    not_modified=True,
 )
 
 

@@ -20,6 +20,7 @@ CANCEL_UPLOAD_TASK = Operation(
     lambda: list[str],
     body=lambda: inputs.CancelUploadTaskParams,
     since="3.0.0",
+    not_modified=True,
 )
 GET_UPLOAD_TASKS = Operation(
     "upload_task.get_upload_tasks",

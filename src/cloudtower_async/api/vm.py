@@ -30,6 +30,7 @@ ADD_VM_CD_ROM = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmAddCdRomParams,
     since="3.0.0",
+    not_modified=True,
 )
 ADD_VM_DISK = Operation(
     "vm.add_vm_disk",
@@ -62,6 +63,7 @@ ADD_VM_PCI_NIC = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmOperatePciNicParams,
     since="3.3.0",
+    not_modified=True,
 )
 ADD_VM_TO_FOLDER = Operation(
     "vm.add_vm_to_folder",
@@ -158,6 +160,7 @@ EXPORT_VM = Operation(
     lambda: list[WithTask[models.VmExportFile]],
     body=lambda: inputs.VmExportParams,
     since="3.0.0",
+    not_modified=True,
 )
 FORCE_RESTART_VM = Operation(
     "vm.force_restart_vm",
@@ -230,6 +233,7 @@ MIGRATE_VM_ACROSS_CLUSTER = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmMigrateAcrossClusterParams,
     since="3.0.0",
+    not_modified=True,
 )
 MOVE_VM_TO_RECYCLE_BIN = Operation(
     "vm.move_vm_to_recycle_bin",
@@ -318,6 +322,7 @@ REMOVE_VM_PCI_NIC = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmOperatePciNicParams,
     since="3.3.0",
+    not_modified=True,
 )
 RESET_VM_GUEST_OS_PASSWORD = Operation(
     "vm.reset_vm_guest_os_password",
@@ -326,6 +331,7 @@ RESET_VM_GUEST_OS_PASSWORD = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmResetGuestOsPasswordParams,
     since="3.0.0",
+    not_modified=True,
 )
 RESTART_VM = Operation(
     "vm.restart_vm",
@@ -406,6 +412,7 @@ UPDATE_VM_ADVANCED_OPTIONS = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateAdvancedOptionsParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM = Operation(
     "vm.update_vm",
@@ -430,6 +437,7 @@ UPDATE_VM_HOST_OPTIONS = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateHostOptionsParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM_IO_POLICY = Operation(
     "vm.update_vm_io_policy",
@@ -438,6 +446,7 @@ UPDATE_VM_IO_POLICY = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateIoPolicyParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM_NIC = Operation(
     "vm.update_vm_nic",
@@ -454,6 +463,7 @@ UPDATE_VM_NIC_ADVANCE_INFO = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateNicAdvanceInfoParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM_NIC_BASIC_INFO = Operation(
     "vm.update_vm_nic_basic_info",
@@ -462,6 +472,7 @@ UPDATE_VM_NIC_BASIC_INFO = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateNicBasicInfoParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM_NIC_QOS_OPTION = Operation(
     "vm.update_vm_nic_qos_option",
@@ -470,6 +481,7 @@ UPDATE_VM_NIC_QOS_OPTION = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateNicQosOptionsParams,
     since="3.2.0",
+    not_modified=True,
 )
 UPDATE_VM_OWNER = Operation(
     "vm.update_vm_owner",
@@ -478,6 +490,7 @@ UPDATE_VM_OWNER = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateOwnerParams,
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM_NIC_VPC_INFO = Operation(
     "vm.update_vm_nic_vpc_info",
@@ -486,6 +499,7 @@ UPDATE_VM_NIC_VPC_INFO = Operation(
     lambda: list[WithTask[models.Vm]],
     body=lambda: inputs.VmUpdateVpcNicParams,
     since="4.3.0",
+    not_modified=True,
 )
 UPLOAD_NVRAM = Operation(
     "vm.upload_nvram",

@@ -78,6 +78,7 @@ REBUILD_VM_VOLUME = Operation(
     lambda: list[WithTask[models.VmVolume]],
     body=lambda: list[inputs.VmVolumeRebuildParams],
     since="3.0.0",
+    not_modified=True,
 )
 ROLLBACK_VM_VOLUME = Operation(
     "vm_volume.rollback_vm_volume",
@@ -86,6 +87,7 @@ ROLLBACK_VM_VOLUME = Operation(
     lambda: list[WithTask[models.VmVolume]],
     body=lambda: list[inputs.VmVolumeRollbackParams],
     since="3.0.0",
+    not_modified=True,
 )
 UPDATE_VM_VOLUME = Operation(
     "vm_volume.update_vm_volume",
@@ -94,6 +96,7 @@ UPDATE_VM_VOLUME = Operation(
     lambda: list[WithTask[models.VmVolume]],
     body=lambda: inputs.UpdateVmVolumeParams,
     since="3.0.0",
+    not_modified=True,
 )
 
 

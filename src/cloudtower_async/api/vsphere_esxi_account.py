@@ -38,6 +38,7 @@ UPDATE_VSPHERE_ESXI_ACCOUNT = Operation(
     lambda: list[WithTask[list[models.VsphereEsxiAccount]]],
     body=lambda: inputs.UpdateVsphereEsxiAccountParams,
     since="3.0.0",
+    not_modified=True,
 )
 
 
