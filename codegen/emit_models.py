@@ -87,7 +87,7 @@ def _enum(history: History, enum: Enum) -> Iterator[str]:
     oldest = history.schema_since(enum.name)
     for value in enum.values:
         since = history.value_since(enum.name, value)
-        yield f'    {names.member(value)} = {value!r}{_since(since, oldest)}'
+        yield f"    {names.member(value)} = {value!r}{_since(since, oldest)}"
 
 
 def _struct(history: History, record: Record) -> Iterator[str]:

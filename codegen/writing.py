@@ -72,6 +72,6 @@ def write(package: Path, files: Mapping[str, str], head: str) -> None:
         if str(found.relative_to(package)) not in files:
             found.unlink()
     # The project's own settings, wherever the package is written to.
-    settings = ["--quiet", "--config", _SETTINGS]
+    settings = ["--quiet", "--config", str(_SETTINGS)]
     for command in (["check", "--select=I", "--fix"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, *settings, package], check=True)  # noqa: S603

@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +14,11 @@ from codegen.__main__ import generate
 from codegen.history import History
 
 from . import made_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
 
 # What generated code imports from outside itself, as a package around it would have it.
 _SURROUNDINGS = {
@@ -62,9 +64,7 @@ def made_up_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 
 @pytest.fixture(scope="session")
-def package(
-    tmp_path_factory: pytest.TempPathFactory, made_up_files: tuple[Path, Path]
-) -> Path:
+def package(tmp_path_factory: pytest.TempPathFactory, made_up_files: tuple[Path, Path]) -> Path:
     """A package `trees` with the code that is generated for the made-up API."""
     package = tmp_path_factory.mktemp("generated") / "trees"
     for name, text in _SURROUNDINGS.items():
@@ -84,7 +84,7 @@ def load(package: Path) -> Iterator[Callable[[str], Any]]:
         return importlib.import_module(f"{name}.{path}")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(package.parent)
+        patch.setattr(sys, "path", [str(package.parent), *sys.path])
         yield module
     for loaded in [key for key in sys.modules if key.split(".")[0] == name]:
         del sys.modules[loaded]

@@ -32,7 +32,7 @@ def operation(
     *,
     content: str = "application/json",
     security: list[Raw] = TOKEN,
-    **more: Any,
+    **more: object,
 ) -> Raw:
     made: Raw = {
         "operationId": name,
@@ -48,7 +48,10 @@ def operation(
 
 _SCHEMAS: Raw = {
     "TreeStatus": {"type": "string", "enum": ["GROWING", "FELLED"]},
-    "TreeGrade": {"type": "string", "enum": ["A", "*", "second-hand", "class", "10 PCT", 'say "b"']},
+    "TreeGrade": {
+        "type": "string",
+        "enum": ["A", "*", "second-hand", "class", "10 PCT", 'say "b"'],
+    },
     "TreeOrderByInput": {"type": "string", "enum": ["name_ASC", "name_DESC"]},
     "RingCount": {"type": "integer", "format": "int32", "minimum": 2, "maximum": 3},
     "Nicknames": listed(TEXT, minItems=1),
@@ -112,7 +115,9 @@ _SCHEMAS: Raw = {
             "first": {"type": "integer", "format": "int32", "nullable": True},
         }
     ),
-    "CommonParams": record({"depth": {"type": "number", "minimum": 0}, "site": TEXT}, "site"),
+    "CommonParams": record(
+        {"depth": {"type": "number", "minimum": 0}, "site": {**TEXT, "deprecated": True}}, "site"
+    ),
     "PlantTreeParams": {
         "allOf": [
             record(
@@ -120,7 +125,7 @@ _SCHEMAS: Raw = {
                     "name": {"type": "string", "minLength": 1},
                     "spot": record({"row": COUNT}, "row"),
                     "rings": ref("RingCount"),
-                    "site": {"type": "string", "deprecated": True},
+                    "groves": listed(ref("OrchardWhereInput")),
                     "companions": listed(ref("PlantTreeParams"), minItems=1),
                 },
                 "name",
@@ -175,17 +180,13 @@ _PATHS: Raw = {
             listed(ref("WithTask_Tree_")),
             ref("PruneTreesParams"),
             responses={
-                "200": {
-                    "content": {"application/json": {"schema": listed(ref("WithTask_Tree_"))}}
-                },
+                "200": {"content": {"application/json": {"schema": listed(ref("WithTask_Tree_"))}}},
                 "304": {},
             },
         )
     },
     "/move-tree": {
-        "post": operation(
-            "MoveTree", "Tree", listed(ref("WithTask_Tree_")), ref("MoveTreeParams")
-        )
+        "post": operation("MoveTree", "Tree", listed(ref("WithTask_Tree_")), ref("MoveTreeParams"))
     },
     "/upload-bark": {
         "post": operation(
@@ -202,7 +203,10 @@ _PATHS: Raw = {
     "/get-stands": {"post": operation("GetStands", "FruitStand", listed(ref("Stand")))},
     "/get-picture": {
         "post": operation(
-            "GetPicture", "FruitStand", {"type": "string", "format": "byte"}, record({"id": TEXT})
+            "GetPicture",
+            "FruitStand",
+            {"type": "string", "format": "byte"},
+            record({"of": ref("TreeWhereInput"), "id": TEXT}),
         )
     },
     "/get-season": {
@@ -253,8 +257,9 @@ def history() -> Raw:
         schemas[name] = entry
     schemas["Tree"]["properties"]["new_in_two"] = {"since": "3.1.0", "required_since": "3.1.0"}
     schemas["TreeStatus"]["values"]["FELLED"] = {"since": "3.1.0"}
-    schemas["Stand"] |= {"since": "3.1.0"}
-    schemas["Stand"]["properties"]["id"] = {"since": "3.1.0", "required_since": "3.1.0"}
+    schemas["Stand"]["since"] = "3.1.0"
+    for wire in ("id", "orchard"):
+        schemas["Stand"]["properties"][wire] = {"since": "3.1.0", "required_since": "3.1.0"}
     schemas["GetTreesRequestBody"]["properties"]["first"] = {"since": "3.1.0"}
     schemas["TreeWhereInput"]["properties"]["name_in"] = {"since": "3.1.0"}
     return {"operations": operations, "schemas": schemas}
@@ -269,7 +274,9 @@ def _properties(raw: Raw, within: str) -> list[tuple[str, Raw]]:
         required = "3.0.0" if wire in raw.get("required", ()) else None
         found.append((within + wire, {"since": "3.0.0", "required_since": required}))
         inner, path = (
-            (value["items"], f"{within}{wire}[].") if "items" in value else (value, f"{within}{wire}.")
+            (value["items"], f"{within}{wire}[].")
+            if "items" in value
+            else (value, f"{within}{wire}.")
         )
         found += _properties(inner, path)
     return found

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from codegen import layout
 from codegen.schema import Api, ListOf, Ref, Scalar
 
 from .made_up import TEXT, Raw, listed, operation, record, ref, small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_namespace_is_the_tag_in_snake_case(api: Api) -> None:

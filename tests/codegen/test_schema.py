@@ -7,7 +7,7 @@ import pytest
 from codegen import schema
 from codegen.schema import Api, Choice, Enum, FreeForm, ListOf, Node, Record, Ref, Scalar
 
-from .made_up import COUNT, TEXT, Raw, listed, operation, record, ref, small
+from .made_up import COUNT, TEXT, Raw, operation, record, ref, small
 
 Read = Callable[[Raw], Api]
 
@@ -108,7 +108,7 @@ def test_two_properties_must_not_have_the_same_python_name(read: Read) -> None:
 
 def test_parts_of_an_all_of_become_one_record(api: Api) -> None:
     plant = _record(api, "PlantTreeParams")
-    assert set(plant) == {"depth", "site", "name", "spot", "rings", "companions"}
+    assert set(plant) == {"depth", "site", "name", "spot", "rings", "groves", "companions"}
     assert {wire for wire, prop in plant.items() if prop.required} == {"name", "site", "depth"}
     assert plant["depth"].node == Scalar("float", "at least 0")
     assert plant["name"].node == Scalar("str", "not empty")
@@ -118,7 +118,9 @@ def test_parts_of_an_all_of_become_one_record(api: Api) -> None:
 def test_a_later_part_of_an_all_of_wins(read: Read) -> None:
     parts = [record({"size": TEXT}, "size"), record({"size": COUNT})]
     api = read(small({"Box": {"allOf": parts}}))
-    assert _record(api, "Box") == {"size": schema.Property("size", Scalar("int"), True, False, False)}
+    assert _record(api, "Box") == {
+        "size": schema.Property("size", Scalar("int"), True, False, False)
+    }
 
 
 def test_several_parts_in_place_become_a_record_of_their_own(read: Read) -> None:
@@ -192,7 +194,9 @@ def test_the_credential_of_an_operation_is_what_its_security_asks(api: Api) -> N
 
 
 def test_only_operations_that_declare_304_can_answer_it(api: Api) -> None:
-    assert [operation.id for operation in api.operations if operation.not_modified] == ["PruneTrees"]
+    assert [operation.id for operation in api.operations if operation.not_modified] == [
+        "PruneTrees"
+    ]
 
 
 def test_a_deprecated_operation_is_known(api: Api) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codegen import writing
 from codegen.schema import Api
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_header_names_the_command_and_the_version() -> None:

@@ -1,0 +1,155 @@
+"""The generated arguments of the made-up API, imported and used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import pytest
+
+from codegen import emit_inputs
+from codegen.schema import Choice, FreeForm, ListOf, Node, Ref, Scalar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Load = Callable[[str], Any]
+Keys: TypeAlias = dict[str, str]
+
+
+@pytest.mark.parametrize(
+    ("node", "static"),
+    [
+        (Ref("Spot"), "inputs.Spot"),
+        (ListOf(Ref("Spot")), "Sequence[inputs.Spot]"),
+        (ListOf(Scalar("str")), "Texts"),
+        (ListOf(Scalar("int")), "Sequence[int]"),
+        (FreeForm(), "Mapping[str, object]"),
+        (Choice(("a", "it's")), "Literal['a', \"it's\"]"),
+        (Scalar("Any"), "object"),
+        (Scalar("bool"), "bool"),
+    ],
+)
+def test_each_shape_has_an_annotation(node: Node, static: str) -> None:
+    assert emit_inputs.annotation(node, "inputs.") == static
+
+
+def test_a_list_can_be_asked_for_where_a_sequence_will_not_do() -> None:
+    node = ListOf(ListOf(Scalar("str")))
+    assert emit_inputs.annotation(node, listed="list") == "list[list[str]]"
+
+
+def test_scaffolding_is_what_a_text_mentions_as_whole_words() -> None:
+    needed = set(emit_inputs.scaffolding("a: Sequence[Texts], b: MyMapping, c: Required[int]"))
+    assert needed == {
+        ("collections.abc", "Sequence"),
+        ("..types", "Texts"),
+        ("typing", "Required"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "required", "optional"),
+    [
+        ("PlantTreeParams", {"name", "site", "depth"}, {"spot", "rings", "groves", "companions"}),
+        ("ReplantTreeParams", {"name", "site", "depth"}, {"spot", "rings", "groves", "companions"}),
+        ("PruneTreeParams", {"from"}, {"__typename", "how-far"}),
+        ("MoveTreeParams", {"where", "data"}, {"import"}),
+        ("UploadBarkForm", {"file"}, {"size", "part"}),
+        ("GetSeasonsWeatherQuery", {"limit"}, {"from-day"}),
+        ("GetTreesRequestBody", set[str](), {"where", "orderBy", "first"}),
+        ("OrchardWhereInput", set[str](), {"OR", "class", "trees_some", "best_tree"}),
+    ],
+)
+def test_keys_are_those_of_the_wire_required_as_the_schema_says(
+    load: Load, name: str, required: set[str], optional: set[str]
+) -> None:
+    kind = getattr(load("inputs"), name)
+    assert kind.__required_keys__ == required
+    assert kind.__optional_keys__ == optional
+
+
+def test_enums_take_their_texts_and_those_of_answers_their_members(load: Load) -> None:
+    inputs = load("inputs")
+    assert inputs.TreeOrderByInput == Literal["name_ASC", "name_DESC"]
+    texts, member = get_args(inputs.TreeStatus)
+    assert texts == Literal["GROWING", "FELLED"]
+    assert member.__forward_arg__ == "models.TreeStatus"
+
+
+def test_limits_versions_and_deprecation_are_noted(package: Path) -> None:
+    text = (package / "inputs" / "tree.py").read_text()
+    assert "name: Required[str]  # not empty\n" in text
+    assert "rings: int  # 2 to 3\n" in text
+    assert "depth: Required[float]  # at least 0\n" in text
+    assert "site: Required[str]  # deprecated\n" in text
+    assert "name_in: Texts | None  # since 3.1.0\n" in text
+
+
+def _keys(package: Path) -> dict[str, Keys]:
+    """The annotation of each key by TypedDict, those for checkers too."""
+    found: dict[str, Keys] = {}
+    for file in (package / "inputs").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found[node.name] = {
+                    ast.unparse(line.target): _plain(line.annotation)
+                    for line in node.body
+                    if isinstance(line, ast.AnnAssign)
+                }
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "TypedDict":
+                name, table = node.args
+                assert isinstance(table, ast.Dict)
+                keys = [ast.literal_eval(key) for key in table.keys if key]
+                kinds = map(_plain, table.values)
+                found[ast.literal_eval(name)] = dict(zip(keys, kinds, strict=True))
+    return found
+
+
+def _plain(node: ast.expr) -> str:
+    text: object = ast.literal_eval(node) if isinstance(node, ast.Constant) else ast.unparse(node)
+    return str(text)
+
+
+def test_filters_inside_filters_have_a_bounded_depth(package: Path) -> None:
+    keys = _keys(package)
+    assert keys["TreeWhereInput"]["orchard"] == "OrchardWhereInput2 | None"
+    assert keys["TreeWhereInput2"]["orchard"] == "OrchardWhereInput3 | None"
+    assert keys["TreeWhereInput3"]["orchard"] == "Mapping[str, object] | None"
+
+
+def test_filters_over_many_are_one_level_shorter(package: Path) -> None:
+    keys = _keys(package)
+    assert keys["OrchardWhereInput"]["trees_some"] == "TreeWhereInput2 | None"
+    assert keys["OrchardWhereInput2"]["trees_some"] == "Mapping[str, object] | None"
+    assert keys["OrchardWhereInput2"]["best_tree"] == "TreeWhereInput3 | None"
+
+
+def test_and_or_not_stay_at_their_depth(package: Path) -> None:
+    keys = _keys(package)
+    for depth in ("", "2", "3"):
+        kind = f"Sequence[TreeWhereInput{depth}] | None"
+        assert keys[f"TreeWhereInput{depth}"]["AND"] == kind
+
+
+def test_variants_have_all_keys_of_the_filter(package: Path) -> None:
+    keys = _keys(package)
+    for name in ("TreeWhereInput", "OrchardWhereInput"):
+        assert list(keys[name]) == list(keys[f"{name}2"]) == list(keys[f"{name}3"])
+
+
+def test_variants_are_for_checkers_only(load: Load) -> None:
+    module = load("inputs.tree")
+    assert hasattr(module, "TreeWhereInput")
+    assert not hasattr(module, "TreeWhereInput2")
+
+
+def test_a_list_of_filters_in_a_record_is_a_sequence_of_them(package: Path) -> None:
+    assert _keys(package)["PlantTreeParams"]["groves"] == "Sequence[OrchardWhereInput2]"
+
+
+def test_types_of_other_modules_are_imported_for_checkers(package: Path) -> None:
+    tree = ast.parse((package / "inputs" / "fruit_stand.py").read_text())
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(ast.Module(guarded.body, [])) == "from .tree import TreeWhereInput2"

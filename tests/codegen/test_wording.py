@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from codegen import wording
+from codegen.schema import ListOf, Operation, Ref, Scalar
+
+_CUT = Operation(
+    id="CutVmNicHair",
+    method="POST",
+    path="/cut-vm-nic-hair",
+    tag="Hair",
+    carries="JSON",
+    auth="TOKEN",
+    arguments=None,
+    answer=ListOf(Ref("Hair")),
+    not_modified=False,
+    deprecated=False,
+)
+_GET = dataclasses.replace(_CUT, id="GetHairs", path="/get-hairs")
+_COUNT = dataclasses.replace(_GET, path="/get-hairs-connection")
+_LENGTH = dataclasses.replace(_GET, id="GetHairLength", answer=Scalar("int"))
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 call"), (0, "0 calls"), (2, "2 calls")])
+def test_a_number_takes_the_plural(number: int, said: str) -> None:
+    assert wording.counted(number, "call") == said
+
+
+@pytest.mark.parametrize(
+    ("wire", "kind", "since", "said"),
+    [
+        ("where", "QUERY", None, "which ones; all when left out"),
+        ("where", "MUTATION", None, "which ones to act on"),
+        ("skip", "QUERY", "4.1.0", "leave out so many before counting; since CloudTower 4.1.0"),
+        ("colour", "QUERY", "4.1.0", "since CloudTower 4.1.0"),
+        ("colour", "QUERY", None, ""),
+    ],
+)
+def test_an_argument_is_explained_as_far_as_its_name_tells(
+    wire: str, kind: str, since: str | None, said: str
+) -> None:
+    assert wording.argument(wire, kind, since) == said
+
+
+@pytest.mark.parametrize(
+    ("operation", "subject", "headline"),
+    [
+        (_CUT, "Hair", "Cut VM NIC hair."),
+        (_GET, "Hair", "Get what matches, as a list of `Hair`."),
+        (_GET, "", "Get hairs."),
+        (_COUNT, "", "Count what matches: the number is at `.aggregate.count`."),
+        (_LENGTH, "", "Get hair length."),
+    ],
+)
+def test_the_first_line_says_what_it_does(
+    operation: Operation, subject: str, headline: str
+) -> None:
+    assert wording.docstring(operation, "QUERY", "3.0.0", {}, subject) == [
+        f'"""{headline}',
+        "",
+        f"`POST {operation.path}`, since CloudTower 3.0.0.",
+        '"""',
+    ]
+
+
+def test_side_effects_304_and_deprecation_are_told() -> None:
+    operation = dataclasses.replace(_CUT, not_modified=True, deprecated=True)
+    lines = wording.docstring(operation, "MUTATION", "4.0.0", {}, "")
+    assert lines[2:5] == [
+        "`POST /cut-vm-nic-hair`, since CloudTower 4.0.0. Changes the server's state.",
+        "When there is nothing to change (status 304) the list is empty.",
+        "Deprecated by the server.",
+    ]
+
+
+def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
+    lines = wording.docstring(_CUT, "QUERY", "3.0.0", {"first": "so many", "colour": ""}, "")
+    assert lines[3:] == ["", "Args:", "    first: so many.", '"""']
+
+
+def test_a_namespace_is_introduced_by_its_tag() -> None:
+    assert wording.namespace("Hair") == "Operations of the API's tag `Hair`."
