@@ -91,14 +91,15 @@ __all__ = [
 _TYPES = "Aggregate Connection ContentLanguage FileContent OpenEnum Texts WithTask"
 _HOMES = {"Cloudtower": ".session", **dict.fromkeys(_TYPES.split(), ".types")}
 
+if not TYPE_CHECKING:  # to a checker it would mean that any name is there
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(_HOMES.get(name, ".errors"), __name__)
-    value: object = getattr(module, name)
-    globals()[name] = value  # found at once from now on
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(_HOMES.get(name, ".errors"), __name__)
+        value: object = getattr(module, name)
+        globals()[name] = value  # found at once from now on
+        return value
 
 
 def __dir__() -> list[str]:
