@@ -13,7 +13,7 @@ from cloudtower_async.settings import Settings
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
@@ -22,9 +22,15 @@ PASSWORD = "passw0rd-of-the-tests"
 
 
 @asynccontextmanager
-async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncGenerator[str]:
     """Serve HTTP with one handler for everything; yields the root address."""
-    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
+    app = web.Application(client_max_size=0)
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
@@ -36,7 +42,7 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
 
 
 @asynccontextmanager
-async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncIterator[str]:
+async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]:
     """Answer each connection with these bytes, then close it, or with ``hang`` keep it open."""
 
     async def answer(stream: anyio.abc.ByteStream) -> None:

@@ -8,6 +8,7 @@ import pickle
 import re
 
 import pytest
+
 from cloudtower_async import errors
 
 FULL = {

@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 import pytest
-from cloudtower_async.errors import InvalidSettings
-from cloudtower_async.settings import Settings, from_environment, normalise_endpoint
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cloudtower_async.errors import InvalidSettings
+from cloudtower_async.settings import Settings, from_environment, normalise_endpoint
 from tests.support import PASSWORD, TOKEN, settings
 
 NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[^\s?#]*[^\s?#/])?")
@@ -203,7 +203,9 @@ def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> N
     assert "token" not in from_environment({})
 
 
-@pytest.mark.parametrize(("text", "meant"), [("1", True), ("YES", True), ("Off", False), ("0", False)])
+@pytest.mark.parametrize(
+    ("text", "meant"), [("1", True), ("YES", True), ("Off", False), ("0", False)]
+)
 def test_verify_tls_reads_the_usual_words(
     environment: pytest.MonkeyPatch, text: str, meant: bool
 ) -> None:

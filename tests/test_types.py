@@ -7,6 +7,7 @@ import pickle
 
 import msgspec
 import pytest
+
 from cloudtower_async.types import Aggregate, Connection, OpenEnum, WithTask
 
 
@@ -46,7 +47,7 @@ def test_what_is_no_text_is_refused(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(body, type=Status)
     with pytest.raises(ValueError, match="5"):
-        Status(5)
+        Status(5)  # type: ignore[arg-type]
 
 
 def test_with_task_holds_the_resource_and_the_task() -> None:

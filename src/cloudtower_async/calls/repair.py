@@ -49,8 +49,13 @@ def repair(value: object, wanted: Any, place: str, faults: list[Fault]) -> Any:
 
 
 def _struct(members: dict[str, object], wanted: Any, place: str, faults: list[Fault]) -> object:
+    declared = msgspec.structs.fields(wanted)
+    if not any(field.encode_name in members for field in declared):
+        # Something else altogether, an error message for example.
+        faults.append(Fault(place, "it has none of the declared members", members))
+        return WRONG
     fields: dict[str, object] = {}
-    for field in msgspec.structs.fields(wanted):
+    for field in declared:
         here = f"{place}.{field.encode_name}"
         if field.encode_name in members:
             member = members[field.encode_name]

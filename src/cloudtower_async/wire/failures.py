@@ -41,7 +41,8 @@ def connection_error(exc: BaseException) -> CallError:
 def _explain(exc: BaseException) -> CallError:
     cause: BaseException | None = exc
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
+        # aiohttp's own classes count as SSLError but lack what OpenSSL found; their cause has it.
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             return _explain_tls(cause)
         cause = cause.__cause__
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
@@ -64,7 +65,7 @@ def _explain(exc: BaseException) -> CallError:
     if isinstance(exc, aiohttp.ClientResponseError):
         _forget_request(exc)
         return ConnectionFailed(
-            f"the answer is not HTTP: {exc.message}",
+            "the answer is not HTTP",
             hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
         )
     return ConnectionFailed("the connection was closed before the answer")

@@ -22,8 +22,7 @@ class Mask:
         """From now on mask this one as well."""
         if secret is None or len(secret) < _SHORTEST:
             return
-        spelled = (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-        known = {*self._secrets, *(text.encode(errors="replace") for text in spelled)}
+        known = {*self._secrets, *(text.encode(errors="replace") for text in _spellings(secret))}
         # Longest first, so that one secret that holds another goes as a whole.
         self._secrets = sorted(known, key=len, reverse=True)
 
@@ -34,3 +33,13 @@ class Mask:
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._secrets)} spellings>"
+
+
+def _spellings(secret: str) -> set[str]:
+    # Twice, as an error message may hold the JSON that was sent as a text within its own JSON.
+    once = {secret, *_in_json(secret)}
+    return once.union(*map(_in_json, once))
+
+
+def _in_json(text: str) -> set[str]:
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}

@@ -1,0 +1,200 @@
+"""From arguments to answer, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from aiohttp import web
+
+from cloudtower_async import errors
+from cloudtower_async.calls.caller import Caller
+from cloudtower_async.calls.operation import Auth, Carries, Kind, Operation
+from cloudtower_async.wire.auth import Authenticator
+from cloudtower_async.wire.transport import Transport
+from tests.support import TOKEN, is_login, login_answer, serve, serve_bytes, settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+pytestmark = pytest.mark.anyio
+
+ECHO = Operation("x.echo", "/echo", Kind.QUERY, lambda: dict[str, Any])
+LIST = Operation("x.list", "/list", Kind.MUTATION, lambda: list[int], not_modified=True)
+QUERY = Operation(
+    "x.query",
+    "/echo",
+    Kind.QUERY,
+    lambda: dict[str, Any],
+    carries=Carries.QUERY_STRING,
+    method="GET",
+)
+PUBLIC = Operation("x.public", "/echo", Kind.QUERY, lambda: dict[str, Any], auth=Auth.NONE)
+UPLOAD = Operation("x.upload", "/echo", Kind.UPLOAD, lambda: dict[str, Any], carries=Carries.FORM)
+
+
+@asynccontextmanager
+async def caller(url: str, **options: object) -> AsyncGenerator[Caller]:
+    chosen = settings(url, **options)
+    transport = Transport(chosen)
+    try:
+        yield Caller(
+            transport,
+            Authenticator(transport),
+            content_language=chosen.content_language,
+            timeout=chosen.timeout,
+            strict=chosen.strict,
+        )
+    finally:
+        await transport.close()
+
+
+async def echo(request: web.Request) -> web.Response:
+    """Answer with the request."""
+    form = request.content_type == "multipart/form-data"
+    return web.json_response(
+        {
+            "method": request.method,
+            "path": request.path_qs,
+            "headers": {name.lower(): value for name, value in request.headers.items()},
+            "body": "" if form else await request.text(),
+            "form": sorted(await request.post()) if form else None,
+        }
+    )
+
+
+async def test_none_is_left_out_at_the_top_and_sent_as_null_below() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        seen = await c.call(ECHO, {"where": {"id": None}, "first": None, "skip": 0})
+    assert json.loads(seen["body"]) == {"where": {"id": None}, "skip": 0}
+    assert (seen["method"], seen["path"]) == ("POST", "/v2/api/echo")
+
+
+async def test_an_object_of_nones_is_an_empty_object_and_no_arguments_are_no_body() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        assert (await c.call(ECHO, {"where": None}))["body"] == "{}"
+        assert (await c.call(ECHO))["body"] == ""
+
+
+async def test_a_list_is_sent_as_it_is() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        assert (await c.call(ECHO, [{"id": None}]))["body"] == '[{"id":null}]'
+
+
+async def test_the_token_goes_bare_and_not_to_public_operations() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        assert (await c.call(ECHO))["headers"]["authorization"] == TOKEN
+        assert "authorization" not in (await c.call(PUBLIC))["headers"]
+
+
+async def test_the_first_call_logs_in() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return login_answer("fresh") if is_login(request) else await echo(request)
+
+    async with serve(handler) as url, caller(url, username="root") as c:
+        assert (await c.call(ECHO))["headers"]["authorization"] == "fresh"
+
+
+async def test_the_language_of_the_call_wins_over_the_sessions() -> None:
+    async with serve(echo) as url, caller(url, content_language="zh-CN") as c:
+        assert (await c.call(ECHO))["headers"]["content-language"] == "zh-CN"
+        assert (await c.call(ECHO, None, "*"))["headers"]["content-language"] == "*"
+
+
+async def test_headers_that_do_not_apply_are_not_sent() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        assert "content-language" not in (await c.call(QUERY))["headers"]
+        assert "external-cloudtower-id" not in (await c.call(ECHO))["headers"]
+        assert (await c.call(ECHO, None, None, "t1"))["headers"]["external-cloudtower-id"] == "t1"
+
+
+async def test_a_query_string_carries_the_arguments() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        seen = await c.call(QUERY, {"start_revision": "7", "limit": 5, "action": None})
+    assert (seen["method"], seen["body"]) == ("GET", "")
+    assert seen["path"] == "/v2/api/echo?start_revision=7&limit=5"
+
+
+async def test_a_form_carries_the_arguments() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        seen = await c.call(UPLOAD, {"file": b"data", "name": "n", "size": None})
+    assert seen["form"] == ["file", "name"]
+
+
+@pytest.mark.parametrize("arguments", [{"a": object()}, {"a": "\ud800"}])
+async def test_arguments_that_are_no_json_are_refused(arguments: dict[str, object]) -> None:
+    async with caller("http://127.0.0.1") as c:
+        with pytest.raises(errors.InvalidInput, match=r"x\.echo: the arguments are no JSON"):
+            await c.call(ECHO, arguments)
+
+
+async def test_not_modified_is_an_empty_list() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=304)
+
+    async with serve(handler) as url, caller(url) as c:
+        assert await c.call(LIST) == []
+        with pytest.raises(errors.UnexpectedStatus, match="HTTP 304"):
+            await c.call(ECHO)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\n"], [HEAD, b"["]])
+async def test_nothing_hangs_wherever_the_server_stops(pieces: list[bytes]) -> None:
+    async with serve_bytes(*pieces, hang=True) as url, caller(url) as c:
+        with pytest.raises(errors.CallTimeout, match=r"x\.list: no answer within 0\.05 s"):
+            await c.call(LIST, timeout=0.05)
+
+
+async def test_the_time_of_a_call_covers_its_login() -> None:
+    async with serve_bytes(hang=True) as url, caller(url, username="root") as c:
+        with pytest.raises(errors.CallTimeout, match=r"x\.list: no answer within 0\.05 s"):
+            await c.call(LIST, timeout=0.05)
+
+
+async def test_the_time_of_the_session_is_the_default() -> None:
+    async with serve_bytes(hang=True) as url, caller(url, timeout=0.05) as c:
+        with pytest.raises(TimeoutError):
+            await c.call(LIST)
+
+
+async def test_a_time_that_is_none_is_refused() -> None:
+    async with caller("http://127.0.0.1") as c:
+        with pytest.raises(errors.InvalidSettings, match="timeout: "):
+            await c.call(LIST, timeout=-1)
+
+
+async def test_after_a_time_out_and_a_cancellation_the_pool_still_serves() -> None:
+    stuck = anyio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path.endswith("/list"):
+            stuck.set()
+            await anyio.sleep_forever()
+        return await echo(request)
+
+    async with serve(handler) as url, caller(url, max_connections=1) as c:
+        with pytest.raises(errors.CallTimeout):
+            await c.call(LIST, timeout=0.05)
+        async with anyio.create_task_group() as group:
+            group.start_soon(c.call, LIST)
+            await stuck.wait()
+            group.cancel_scope.cancel()
+        assert (await c.call(ECHO, timeout=5))["path"] == "/v2/api/echo"
+
+
+async def test_a_broken_answer_is_refused_only_when_strict() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=b'[1, "x"]')
+
+    async with serve(handler) as url:
+        async with caller(url) as c:
+            assert await c.call(LIST) == [1]
+        async with caller(url, strict=True) as c:
+            with pytest.raises(errors.ResponseDecodeError, match=r"\$\[1\]"):
+                await c.call(LIST)

@@ -1,0 +1,241 @@
+"""Bytes → the declared type, whatever the bytes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtower_async.calls.decoding import decode
+from cloudtower_async.calls.operation import Auth, Kind, Operation
+from cloudtower_async.errors import ResponseDecodeError
+from cloudtower_async.types import OpenEnum, WithTask
+from cloudtower_async.wire.transport import Answer
+
+
+class Status(OpenEnum):
+    RUNNING = "RUNNING"
+
+
+class Ref(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    id: str
+    name: str | None = None
+
+
+class Vm(msgspec.Struct, kw_only=True, frozen=True, gc=False, rename="camel"):
+    id: str
+    vcpu: int
+    status: Status | None = None
+    io_policy: str | None = None
+    host: Ref | None = None
+    disks: list[Ref] = []
+    labels: dict[str, int] | None = None
+
+
+VMS = Operation("vm.get_vms", "/get-vms", Kind.QUERY, lambda: list[Vm])
+ONE = Operation("vm.get_vm", "/get-vm", Kind.QUERY, lambda: Vm)
+TASK = Operation("vm.start_vm", "/start-vm", Kind.MUTATION, lambda: list[WithTask[Vm]])
+TEXT = Operation("x.text", "/x", Kind.QUERY, lambda: str)
+FILE = Operation("x.file", "/x", Kind.QUERY, lambda: bytes)
+SECRET = Operation("user.login", "/login", Kind.MUTATION, lambda: WithTask[Ref], auth=Auth.NONE)
+
+
+def decoded(operation: Operation[Any], body: object, *, strict: bool = False) -> Any:  # noqa: ANN401
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return decode(operation, Answer(200, raw, "r-1"), "https://t", strict=strict)
+
+
+def refused(
+    operation: Operation[Any], body: object, *, strict: bool = False
+) -> ResponseDecodeError:
+    with pytest.raises(ResponseDecodeError) as info:
+        decoded(operation, body, strict=strict)
+    error = info.value
+    assert (error.operation, error.endpoint, error.request_id) == (
+        operation.name,
+        "https://t",
+        "r-1",
+    )
+    assert error.hint
+    assert len(str(error).splitlines()) == 1
+    return error
+
+
+def vm(**fields: object) -> dict[str, object]:
+    return {"id": "v", "vcpu": 2, **fields}
+
+
+def test_a_right_answer_is_decoded_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    body = [vm(status="NEW", ioPolicy="x", future=1)]
+    assert decoded(VMS, body) == [Vm(id="v", vcpu=2, status=Status("NEW"), io_policy="x")]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("broken", "field", "place"),
+    [
+        (vm(vcpu=None), "vcpu", "$[1].vcpu"),
+        (vm(vcpu="two"), "vcpu", "$[1].vcpu"),
+        (vm(vcpu=2.9), "vcpu", "$[1].vcpu"),
+        ({"id": "v"}, "vcpu", "$[1].vcpu"),
+        (vm(ioPolicy=[]), "io_policy", "$[1].ioPolicy"),
+        (vm(status=5), "status", "$[1].status"),
+        (vm(host="h"), "host", "$[1].host"),
+    ],
+)
+def test_what_is_wrong_becomes_none_and_the_rest_is_kept(
+    broken: object, field: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad, also_good = decoded(VMS, [vm(), broken, vm()])
+    assert good == also_good == Vm(id="v", vcpu=2)
+    assert isinstance(bad, Vm)
+    assert getattr(bad, field) is None
+    assert bad.id == "v"
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("cloudtower_async", logging.WARNING)
+    said = record.getMessage()
+    assert "vm.get_vms" in said
+    assert f"at {place};" in said
+    assert "r-1" in said
+
+
+def test_faults_are_repaired_as_deep_as_they_lie(caplog: pytest.LogCaptureFixture) -> None:
+    body = vm(
+        host={"id": 5, "name": "h"}, disks=[{"id": "d"}, None, {"id": None}], labels={"a": "x"}
+    )
+    found = decoded(ONE, body)
+    assert found.host == Ref(id=None, name="h")  # type: ignore[arg-type]
+    assert found.disks == [Ref(id="d"), Ref(id=None)]  # type: ignore[arg-type]
+    assert found.labels == {"a": None}
+    places = "$.host.id, $.disks[1], $.disks[2].id, $.labels.a"
+    assert places in caplog.messages[0]
+
+
+def test_elements_that_are_no_objects_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    assert decoded(VMS, [None, vm(), "x", True, 5]) == [Vm(id="v", vcpu=2)]
+    assert len(caplog.records) == 1
+
+
+def test_generic_answers_are_repaired_too() -> None:
+    (started,) = decoded(TASK, [{"task_id": "t", "data": vm(vcpu=None)}])
+    assert started == WithTask(data=Vm(id="v", vcpu=None), task_id="t")  # type: ignore[arg-type]
+
+
+def test_the_warning_names_a_few_places_and_counts_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    decoded(VMS, [vm(vcpu=None)] * 100)
+    assert caplog.messages[0].count(".vcpu") == 5
+    assert "and 95 more places" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("body", [{}, "x", 5, None, ["x"], [None, None], [{}], [{"error": "x"}]])
+def test_an_answer_of_which_nothing_is_left_is_refused(body: object) -> None:
+    assert refused(VMS, body).place.startswith("$")
+
+
+def test_an_object_of_another_kind_is_refused() -> None:
+    error = refused(ONE, {"message": "not today"})
+    assert "none of the declared members" in str(error)
+    assert error.excerpt == '{"message":"not today"}'
+
+
+def test_strict_refuses_the_first_fault_and_quotes_it() -> None:
+    error = refused(VMS, [vm(), vm(vcpu="two")], strict=True)
+    assert (error.place, error.excerpt) == ("$[1].vcpu", '"two"')
+    assert "$[1].vcpu: Expected `int`, got `str`" in str(error)
+    assert refused(VMS, [{"id": "v"}], strict=True).place == "$[0].vcpu"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b'[{"id": "v", "vc', "in the middle of the JSON"),
+        (b'["\\ud800"]', "JSON"),
+        (b'["\xff"]', "not JSON"),
+        (b"{'id': 1}", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1e999]", "not JSON"),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_is_no_json_is_told_apart(body: bytes, said: str, strict: bool) -> None:
+    error = refused(VMS, body, strict=strict)
+    assert said in str(error)
+    assert error.place == "$"
+    assert len(error.excerpt) <= 81
+    assert error.__context__ is None
+
+
+def test_excerpts_hide_secrets() -> None:
+    body = b'{"name": "n", "api_token": "planted", "Password" : "planted", "x'
+    assert refused(VMS, body).excerpt == '{"name": "n", "api_token": "***", "Password" : "***", "x'
+    assert refused(SECRET, {"data": "planted"}, strict=True).excerpt == ""
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["id", "vcpu", "host", "disks", "data", "x"]), inner)
+    ),
+)
+
+
+@pytest.mark.parametrize("operation", [VMS, ONE, TASK, TEXT, FILE, SECRET])
+@given(body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()), strict=st.booleans())
+def test_nothing_but_our_error_comes_out(
+    operation: Operation[object], body: bytes, strict: bool
+) -> None:
+    try:
+        decode(operation, Answer(200, body, None), "https://t", strict=strict)
+    except ResponseDecodeError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+
+
+@given(JSON)
+def test_what_is_no_list_of_objects_is_never_read_as_no_vms(value: object) -> None:
+    try:
+        found = decoded(VMS, value)
+    except ResponseDecodeError:
+        return
+    assert json.dumps(value).startswith("[")
+    assert bool(found) == bool(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"), [(b'"4.9.0"', "4.9.0"), (b"4.9.0\n", "4.9.0"), (b'""', ""), (b"5", "5")]
+)
+def test_a_text_may_come_bare(body: bytes, text: str) -> None:
+    assert decoded(TEXT, body) == text
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>"])
+def test_a_page_or_nothing_is_no_text(body: bytes) -> None:
+    refused(TEXT, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        (b'"aWQsbmFtZQo="', b"id,name\n"),
+        (b'"id,name"', b"id,name"),
+        (b"id,name\n1,\xff\n", b"id,name\n1,\xff\n"),
+        (b'"id","name"\n', b'"id","name"\n'),
+        (b"", b""),
+    ],
+)
+def test_a_file_may_come_as_base64_or_as_it_is(body: bytes, content: bytes) -> None:
+    assert decoded(FILE, body) == content
+
+
+def test_a_page_is_no_file() -> None:
+    refused(FILE, b"<!doctype html>")

@@ -1,0 +1,59 @@
+"""The names of the package: lazy, complete, and the same for checkers as at run time."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cloudtower_async
+
+SOURCE = Path(cloudtower_async.__file__)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in cloudtower_async.__all__:
+        assert getattr(cloudtower_async, name) is not None
+    assert set(cloudtower_async.__all__) <= set(dir(cloudtower_async))
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Cloudtowr'"):
+        _ = cloudtower_async.Cloudtowr  # type: ignore[attr-defined] # pyright: ignore
+
+
+def test_checkers_see_the_same_names_in_the_same_places() -> None:
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    homes = {
+        alias.name: f"cloudtower_async.{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {*homes, "__version__"} == set(cloudtower_async.__all__)
+    for name, home in homes.items():
+        __import__(home)
+        assert getattr(cloudtower_async, name) is getattr(sys.modules[home], name)
+
+
+def test_importing_loads_nothing_else() -> None:
+    code = (
+        "import sys, cloudtower_async\n"
+        "print(*sorted(m for m in sys.modules if m.startswith('cloudtower_async')))\n"
+        "print('aiohttp' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert run.stdout.split() == ["cloudtower_async", "cloudtower_async._version", "False"]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert importlib.metadata.version("cloudtower-async") == cloudtower_async.__version__

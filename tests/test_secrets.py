@@ -1,0 +1,112 @@
+"""No secret comes out of anything that is shown: reprs, errors with their causes, log records."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from cloudtower_async import Cloudtower, CloudtowerError
+from tests.support import is_login, serve, serve_bytes, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.anyio
+
+MARK = "planted"
+GIVEN = {"username": "root", "password": f'{MARK}-"pässword'}
+TOKENS = f"{MARK}-token"
+
+
+def shown(error: BaseException) -> str:
+    """Everything of an error that a log or a report may show."""
+    pieces = ["".join(traceback.format_exception(error))]
+    chain: BaseException | None = error
+    while chain is not None:
+        pieces += [str(chain), repr(chain), repr(vars(chain)), repr(chain.args)]
+        chain = chain.__cause__ or chain.__context__
+    return "\n".join(pieces)
+
+
+async def echoing(request: web.Request) -> web.Response:
+    """Refuse everything and say back all that was sent."""
+    heard = [await request.text(), *request.headers.values()]
+    return web.json_response({"message": " ".join(heard), "props": heard}, status=400)
+
+
+async def leaking(request: web.Request) -> web.Response:
+    """Log in, then refuse with the token spelt out."""
+    if is_login(request):
+        return web.json_response({"data": {"token": TOKENS}})
+    return web.Response(status=500, text=f"<p>{request.headers['authorization']}")
+
+
+async def broken_login(_: web.Request) -> web.Response:
+    return web.Response(text=f'{{"data": {{"token": "{TOKENS}')
+
+
+async def no_list(request: web.Request) -> web.Response:
+    if is_login(request):
+        return web.json_response({"data": {"token": TOKENS}})
+    return web.Response(text=f'{{"token": "{request.headers["authorization"]}", "x')
+
+
+@pytest.fixture
+def records(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    caplog.set_level(logging.DEBUG)
+
+    def all_of_them() -> str:
+        return "\n".join(
+            f"{record.getMessage()} {record.args!r} {record.exc_info!r}"
+            for record in caplog.records
+        )
+
+    return all_of_them
+
+
+@pytest.mark.parametrize("handler", [echoing, leaking, broken_login, no_list])
+async def test_not_by_what_a_server_says_back(
+    handler: Callable[[web.Request], object], records: Callable[[], str]
+) -> None:
+    async with serve(handler) as url:  # type: ignore[arg-type]
+        session = Cloudtower(url, **GIVEN)  # type: ignore[arg-type]
+        with pytest.raises(CloudtowerError) as info:
+            await session.vm.get_vms()
+        assert MARK not in shown(info.value)
+        assert MARK not in repr(session)
+        assert MARK not in repr(vars(session))
+        await session.close()
+    assert MARK not in records()
+
+
+async def test_not_by_connections_that_fail(records: Callable[[], str]) -> None:
+    nowhere = f"http://127.0.0.1:{unused_port()}"
+    async with serve_bytes(b"junk\r\n\r\n") as junk, serve_bytes() as closed:
+        for url in (nowhere, junk, closed, "http://tower.invalid"):
+            session = Cloudtower(url, token=TOKENS, headers={"x-key": f"{MARK}-key"})
+            with pytest.raises(CloudtowerError) as info:
+                await session.vm.get_vms()
+            assert MARK not in shown(info.value)
+            assert MARK not in repr(vars(session))
+            await session.close()
+    assert MARK not in records()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options"),
+    [
+        (f"https://root:{MARK}@tower.example", {}),
+        (f"ftp://root:{MARK}@tower.example", {}),
+        ("tower.example", {"token": f"{MARK}\n"}),
+        ("tower.example", {"password": MARK}),
+        ("tower.example", {"token": "t", "headers": {"x-key": f"{MARK}\n"}}),
+    ],
+)
+def test_not_by_settings_that_are_refused(endpoint: str, options: dict[str, object]) -> None:
+    with pytest.raises(CloudtowerError) as info:
+        Cloudtower(endpoint, **options)  # type: ignore[arg-type]
+    assert MARK not in "".join(traceback.format_exception_only(info.value)) + repr(info.value)

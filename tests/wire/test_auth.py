@@ -1,0 +1,268 @@
+"""Logging in: once, for all who wait, whatever happens to any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from aiohttp import web
+
+from cloudtower_async import errors
+from cloudtower_async.wire.auth import Authenticator
+from cloudtower_async.wire.transport import Transport
+from tests.support import PASSWORD, TOKEN, login_answer, serve, serve_bytes, settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+pytestmark = pytest.mark.anyio
+
+Answerer = Callable[[dict[str, Any]], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def authenticator(url: str, **options: object) -> AsyncGenerator[Authenticator]:
+    transport = Transport(settings(url, username="root", **options))
+    try:
+        yield Authenticator(transport)
+    finally:
+        await transport.close()
+
+
+class Door:
+    """A server whose logins wait until the test opens it, then answer with ``status``."""
+
+    def __init__(self) -> None:
+        self.bodies: list[Any] = []
+        self.knocked = anyio.Event()
+        self.opened = anyio.Event()
+        self.status = 200
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.json())
+        self.knocked.set()
+        await self.opened.wait()
+        if self.status != 200:
+            return web.json_response({"message": "no", "code": "X"}, status=self.status)
+        return login_answer()
+
+
+async def test_a_given_token_needs_no_login() -> None:
+    auth = Authenticator(Transport(settings()))
+    assert auth.token == await auth.log_in() == TOKEN
+
+
+async def test_the_login_sends_the_credentials_and_keeps_the_token() -> None:
+    seen: list[tuple[str, Any, str | None, str]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        language = request.headers["content-language"]
+        token = request.headers.get("authorization")
+        seen.append((request.path, await request.json(), token, language))
+        return login_answer()
+
+    async with serve(handler) as url, authenticator(url, content_language="zh-CN") as auth:
+        assert auth.token is None
+        assert await auth.log_in() == await auth.log_in() == auth.token == TOKEN
+    body = {"username": "root", "password": PASSWORD, "source": "LOCAL"}
+    assert seen == [("/v2/api/login", body, None, "zh-CN")]
+
+
+async def test_any_number_at_once_log_in_once() -> None:
+    door = Door()
+    async with serve(door) as url, authenticator(url) as auth:
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(auth.log_in)
+            await door.knocked.wait()
+            door.opened.set()
+        assert auth.token == TOKEN
+    assert len(door.bodies) == 1
+
+
+async def test_cancelling_the_one_who_logs_in_hands_it_to_the_next() -> None:
+    door = Door()
+    async with serve(door) as url, authenticator(url) as auth:
+        tokens: list[str] = []
+
+        async def lead(scope: anyio.CancelScope) -> None:
+            with scope:
+                await auth.log_in()
+
+        async def follow() -> None:
+            tokens.append(await auth.log_in())
+
+        async with anyio.create_task_group() as group:
+            scope = anyio.CancelScope()
+            group.start_soon(lead, scope)
+            await door.knocked.wait()
+            for _ in range(5):
+                group.start_soon(follow)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            door.opened.set()
+        assert tokens == [TOKEN] * 5
+    assert len(door.bodies) == 2
+
+
+async def test_cancelling_one_who_waits_disturbs_nobody() -> None:
+    door = Door()
+    async with serve(door) as url, authenticator(url) as auth:
+        tokens: list[str] = []
+        scope = anyio.CancelScope()
+
+        async def cancelled() -> None:
+            with scope:
+                await auth.log_in()
+
+        async def log_in() -> None:
+            tokens.append(await auth.log_in())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(log_in)
+            await door.knocked.wait()
+            group.start_soon(cancelled)
+            group.start_soon(log_in)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            door.opened.set()
+        assert tokens == [TOKEN] * 2
+    assert len(door.bodies) == 1
+
+
+async def test_a_failure_is_for_all_who_waited_and_the_next_call_may_try_again() -> None:
+    door = Door()
+    door.status = 401
+    async with serve(door) as url, authenticator(url) as auth:
+        failures: list[errors.LoginFailed] = []
+
+        async def log_in() -> None:
+            with pytest.raises(errors.LoginFailed) as info:
+                await auth.log_in()
+            failures.append(info.value)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(log_in)
+            await door.knocked.wait()
+            await anyio.wait_all_tasks_blocked()
+            door.opened.set()
+        assert len(door.bodies) == 1
+        assert len({id(failure) for failure in failures}) == 10
+        assert len({str(failure) for failure in failures}) == 1
+
+        door.status = 200
+        assert await auth.log_in() == TOKEN
+    assert len(door.bodies) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_refused_credentials(status: int) -> None:
+    door = Door()
+    door.opened.set()
+    door.status = status
+    async with serve(door) as url, authenticator(url) as auth:
+        with pytest.raises(errors.LoginFailed) as info:
+            await auth.log_in()
+    error = info.value
+    assert (error.status, error.code, error.server_message) == (status, "X", "no")
+    assert "Check username, password and source" in str(error)
+    assert "API key" in str(error)
+
+
+async def test_a_failure_of_the_server_is_not_one_of_the_credentials() -> None:
+    door = Door()
+    door.opened.set()
+    door.status = 503
+    async with serve(door) as url, authenticator(url) as auth:
+        with pytest.raises(errors.ServerError):
+            await auth.log_in()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b'{"data": {"token": "abc',
+        b'{"data": null}',
+        b'{"data": {"token": ""}}',
+        b'{"data": {"token": "secret-\xff"}}',
+        b"[" * 100_000,
+    ],
+)
+async def test_an_answer_without_a_token_is_not_quoted(body: bytes) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async with serve(handler) as url, authenticator(url) as auth:
+        with pytest.raises(errors.LoginFailed, match="without a token") as info:
+            await auth.log_in()
+    assert info.value.__context__ is None
+    assert "secret" not in str(info.value)
+
+
+async def test_a_login_that_gets_no_answer_ends_in_time() -> None:
+    async with serve_bytes(hang=True) as url, authenticator(url, timeout=0.05) as auth:
+        with pytest.raises(errors.CallTimeout, match=r"user\.login: no token within 0\.05 s"):
+            await auth.log_in()
+
+
+async def logged_in_by_ldap(strategies: web.Response, **options: object) -> list[dict[str, Any]]:
+    """Log in with source LDAP; return what was asked before, and the body of the login."""
+    asked: list[dict[str, Any]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return strategies if request.path == "/api" else login_answer()
+
+    async with serve(handler) as url, authenticator(url, source="LDAP", **options) as auth:
+        await auth.log_in()
+    return asked
+
+
+def strategies(*pairs: tuple[str, str]) -> web.Response:
+    found = [{"id": id_, "type": type_} for id_, type_ in pairs]
+    return web.json_response({"data": {"authnStrategies": found}})
+
+
+async def test_ldap_logs_in_with_the_strategy_of_the_server() -> None:
+    question, login = await logged_in_by_ldap(strategies(("a", "OIDC"), ("b", "LDAP")))
+    assert question == {"query": "{authnStrategies{id type}}"}
+    assert (login["source"], login["auth_config_id"]) == ("AUTHN", "b")
+
+
+async def test_ldap_with_a_given_strategy_asks_nothing() -> None:
+    (login,) = await logged_in_by_ldap(strategies(), auth_config_id="c")
+    assert (login["source"], login["auth_config_id"]) == ("AUTHN", "c")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        strategies,
+        lambda: strategies(("a", "OIDC")),
+        lambda: web.json_response({"errors": [{"message": "no such field"}], "data": None}),
+        lambda: web.Response(status=404),
+        lambda: web.Response(status=500, text="<html>"),
+        lambda: web.Response(text="<html>"),
+    ],
+)
+async def test_ldap_of_a_server_without_strategies_is_sent_as_it_is(
+    answer: Callable[[], web.Response],
+) -> None:
+    _, login = await logged_in_by_ldap(answer())
+    assert login["source"] == "LDAP"
+    assert "auth_config_id" not in login
+
+
+async def test_another_source_is_sent_with_its_strategy() -> None:
+    door = Door()
+    door.opened.set()
+    async with serve(door) as url, authenticator(url, source="AUTHN", auth_config_id="x") as auth:
+        await auth.log_in()
+    assert (door.bodies[0]["source"], door.bodies[0]["auth_config_id"]) == ("AUTHN", "x")

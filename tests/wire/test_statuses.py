@@ -1,0 +1,84 @@
+"""Error status and body → error."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtower_async import errors
+from cloudtower_async.wire.statuses import looks_like_html, status_error
+
+BODY = b'{"message": "no such vm", "status": 404, "path": "/x", "code": "VmNotFound", "props": {}}'
+
+
+def made(status: int, body: bytes = BODY) -> errors.StatusError:
+    return status_error(
+        status, body, operation="vm.get_vms", endpoint="https://t", request_id="r-1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (307, errors.UnexpectedStatus),
+        (400, errors.BadRequest),
+        (401, errors.Unauthorized),
+        (403, errors.Forbidden),
+        (404, errors.NotFound),
+        (418, errors.UnexpectedStatus),
+        (429, errors.TooManyRequests),
+        (500, errors.ServerError),
+        (503, errors.ServerError),
+    ],
+)
+def test_each_status_has_its_class_and_advice(status: int, kind: type[errors.StatusError]) -> None:
+    error = made(status)
+    assert type(error) is kind
+    assert error.hint
+    assert "\n" not in str(error)
+
+
+def test_an_error_carries_all_that_the_server_said() -> None:
+    error = made(404)
+    assert (error.operation, error.endpoint, error.status) == ("vm.get_vms", "https://t", 404)
+    assert (error.code, error.props, error.request_id) == ("VmNotFound", {}, "r-1")
+    assert error.server_message == "no such vm"
+
+
+def test_a_lock_has_a_class_of_its_own() -> None:
+    body = (
+        b'{"message": "locked", "code": "ResourceLocked",'
+        b' "props": {"locked_resources": [{"id": "v", "type": "VM"}]}}'
+    )
+    error = made(400, body)
+    assert isinstance(error, errors.ResourceLocked)
+    assert error.locked_resources == [errors.LockedResource("v", "VM")]
+    assert type(made(500, body)) is errors.ServerError
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "(no message)"),
+        (b"<html><h1>Bad Gateway</h1></html>", "(an HTML page, perhaps of a proxy)"),
+        (b"upstream timed out", "upstream timed out"),
+        (b'{"message": 5, "code": 6}', '{"message": 5, "code": 6}'),
+        (b"x" * 9000, "x" * 200),
+        (b"[" * 100_000, "[" * 200),
+    ],
+)
+def test_a_body_that_is_not_the_apis_is_quoted(body: bytes, said: str) -> None:
+    error = made(500, body)
+    assert (error.server_message, error.code) == (said, None)
+
+
+@given(st.integers(300, 999), st.binary())
+def test_any_answer_becomes_an_error_of_one_line(status: int, body: bytes) -> None:
+    assert len(str(made(status, body)).splitlines()) == 1
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html>", b"\n <HTML>", b"<?xml version='1.0'?>"])
+def test_pages_are_told_from_answers(page: bytes) -> None:
+    assert looks_like_html(page)
+    assert not looks_like_html(b'{"a": "<html>"}')
