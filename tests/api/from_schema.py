@@ -1,0 +1,183 @@
+"""Values made from an API schema: answers and arguments, without any help of the generator's."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Raw: TypeAlias = dict[str, Any]
+
+SPECS = Path(__file__).parents[3] / "shared" / "specs"
+ABSENT = "the API schemas are not here; a Tower's API site serves them"
+
+
+def spec(version: str) -> Raw:
+    """The API schema of a server version, or `latest`."""
+    document: Raw = json.loads((SPECS / f"{version}.json").read_bytes())
+    return document
+
+
+def operations(document: Raw) -> Iterator[tuple[str, str, Raw]]:
+    """Path, HTTP method and description of each operation."""
+    for path, methods in document["paths"].items():
+        for method, described in methods.items():
+            yield path, method.upper(), described
+
+
+def answer_schema(operation: Raw) -> Raw:
+    """The schema of an operation's answer with status 200."""
+    schema: Raw = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    return schema
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What to make of a schema that leaves room."""
+
+    optional: bool = True
+    """Properties that may be left out are there."""
+    null: bool = False
+    """What may be null is."""
+    top: int = 1
+    """Elements of the outermost list."""
+    items: int = 1
+    """Elements of each list below it."""
+    depth: int = 1000
+    """Below so many records, one holds no other and few keys, as filters refer in circles."""
+
+
+class Maker:
+    """Makes values of the schemas of one document. No two are the same, as far as types allow."""
+
+    def __init__(self, document: Raw) -> None:
+        self._schemas: Raw = document["components"]["schemas"]
+        self._count = itertools.count(1)
+        # An integer for some servers and a number for others: a time, so never past a float's.
+        self._time = self._schemas.get("DataPoint", {}).get("properties", {}).get("t")
+        self._around: Counter[int] = Counter()
+        self._coming: dict[int, list[str]] = {}
+        self.enum_values = 0
+
+    def answer(self, schema: Raw, shape: Shape) -> object:
+        """An answer."""
+        schema = self._resolve(schema)
+        if schema.get("type") == "array":
+            return [self._value(schema["items"], shape, 0) for _ in range(shape.top)]
+        return self._value(schema, shape, 0)
+
+    def argument(self, schema: Raw) -> object:
+        """What a call is given: all keys, filters three records deep, one element in each list."""
+        return self._value(schema, Shape(depth=3), 0)
+
+    def value_is_due(self, schema: Raw) -> bool:
+        """Whether an enum that is reached from the schema has a value that was not made yet."""
+        return any(self._coming.get(id(enum), enum["enum"]) for enum in self._enums(schema))
+
+    def properties(self, schema: Raw) -> tuple[Raw, set[str]]:
+        """A record's properties, and which are required; those of an `allOf` come together."""
+        schema = self._resolve(schema)
+        found: Raw = {}
+        required: set[str] = set()
+        for part in schema.get("allOf", ()):
+            inherited, needed = self.properties(part)
+            found |= inherited
+            required |= needed
+        return found | schema.get("properties", {}), required | set(schema.get("required", ()))
+
+    def _resolve(self, schema: Raw) -> Raw:
+        while True:
+            if "$ref" in schema:
+                schema = self._schemas[schema["$ref"].rpartition("/")[2]]
+            elif len(schema.get("allOf", ())) == 1:
+                schema = schema["allOf"][0]
+            else:
+                return schema
+
+    def _value(self, schema: Raw, shape: Shape, depth: int) -> object:
+        if shape.null and schema.get("nullable"):
+            return None
+        schema = self._resolve(schema)
+        if "enum" in schema:
+            return self._next_of(schema)
+        if schema.get("type") == "array":
+            return [self._value(schema["items"], shape, depth) for _ in range(shape.items)]
+        properties, required = self.properties(schema)
+        if not properties:
+            return self._scalar(schema)
+        wanted = set(properties) if shape.optional else required
+        if depth >= shape.depth or self._around[id(schema)] == 2:
+            wanted = required | set(self._few(properties))
+        self._around[id(schema)] += 1
+        made = {
+            wire: self._value(value, shape, depth + 1)
+            for wire, value in properties.items()
+            if wire in wanted
+        }
+        self._around[id(schema)] -= 1
+        return made
+
+    def _few(self, properties: Raw) -> Iterator[str]:
+        """The first properties that hold no record."""
+        holds_none = (
+            wire
+            for wire, value in properties.items()
+            if not self.properties(self._resolve(value).get("items", value))[0]
+        )
+        return itertools.islice(holds_none, 3)
+
+    def _scalar(self, schema: Raw) -> object:
+        number = next(self._count)
+        if schema is self._time:
+            return 1_700_000_000_000 + number
+        match schema.get("type"), schema.get("format"):
+            case "string", "byte":
+                return base64.b64encode(f"bytes {number}".encode()).decode()
+            case "string", "binary":
+                return f"file {number}".encode()
+            case "string", _:
+                return f"text {number} 文字"
+            case "integer", "int64":
+                return 2**53 + number
+            case "integer", _:
+                low, high = schema.get("minimum", number), schema.get("maximum", number)
+                return max(low, min(high, number))
+            case "number", _:
+                return number if number % 2 else number + 0.5
+            case "boolean", _:
+                return number % 2 == 0
+            case "object", _:
+                return {"free": [number, None, "form"], "deep": {"true": True}}
+            case None, _:
+                return [f"any {number}", {"n": number}, number][number % 3]
+            case unknown:
+                raise AssertionError(f"{unknown} is new: {schema}")
+
+    def _next_of(self, enum: Raw) -> str:
+        coming = self._coming.setdefault(id(enum), list(enum["enum"]))
+        if coming:
+            self.enum_values += 1
+            return coming.pop()
+        values: list[str] = enum["enum"]
+        return values[next(self._count) % len(values)]
+
+    def _enums(self, schema: Raw) -> Iterator[Raw]:
+        seen: set[int] = set()
+        waiting = [schema]
+        while waiting:
+            schema = self._resolve(waiting.pop())
+            if id(schema) in seen:
+                continue
+            seen.add(id(schema))
+            if "enum" in schema:
+                yield schema
+            waiting += [*schema.get("allOf", ()), *schema.get("properties", {}).values()]
+            if "items" in schema:
+                waiting.append(schema["items"])
