@@ -1,0 +1,81 @@
+"""Directives that write parts of the pages from the code, so that these can't drift apart."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
+
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from cloudtower_async import errors
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.operation import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docutils import nodes
+    from sphinx.application import Sphinx
+
+
+class _Markdown(SphinxDirective):
+    """A directive that stands for the Markdown that its `lines` are."""
+
+    has_content: ClassVar[bool] = False
+
+    def lines(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        self.content = StringList(list(self.lines()), self.get_source_info()[0])
+        return self.parse_content_to_nodes()
+
+
+class ErrorTree(_Markdown):
+    """The tree of errors, as drawn where they are defined."""
+
+    def lines(self) -> Iterator[str]:
+        drawn = (errors.__doc__ or "").split("\n\n")[1]
+        yield from ("```text", *inspect.cleandoc(drawn).splitlines(), "```")
+
+
+class ErrorHints(_Markdown):
+    """What each error about a call says to do next."""
+
+    def lines(self) -> Iterator[str]:
+        yield from ("| error | what it means | what to do |", "| --- | --- | --- |")
+        for name, error in vars(errors).items():
+            if not (isinstance(error, type) and issubclass(error, errors.CallError)):
+                continue
+            if hint := vars(error).get("default_hint"):
+                meaning = inspect.cleandoc(error.__doc__ or "").splitlines()[0]
+                yield f"| `{name}` | {meaning} | {hint} |"
+
+
+class Namespaces(_Markdown):
+    """Every operation, by namespace."""
+
+    def lines(self) -> Iterator[str]:
+        methods: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for path, name in OPERATIONS.items():
+            namespace, _, method = name.partition(".")
+            methods[namespace][method] = path
+        yield f"{len(OPERATIONS)} operations in {len(methods)} namespaces."
+        for namespace in sorted(methods):
+            module = import_module(f"cloudtower_async.api.{namespace}")
+            yield from ("", f"**`tower.{namespace}`**", "")
+            yield from ("| method | path | since |", "| --- | --- | --- |")
+            for method, path in sorted(methods[namespace].items()):
+                operation = vars(module)[method.upper()]
+                assert isinstance(operation, Operation)  # noqa: S101 - for type checkers
+                yield f"| `{method}` | `{operation.method} {path}` | {operation.since} |"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("error-tree", ErrorTree)
+    app.add_directive("error-hints", ErrorHints)
+    app.add_directive("namespaces", Namespaces)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,27 @@
+"""How the documentation is built; see `nox -s docs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cloudtower_async
+
+sys.path.append(str(Path(__file__).parent / "_ext"))
+
+project = "cloudtower-async"
+version = release = cloudtower_async.__version__
+project_copyright = "the cloudtower-async maintainers"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_code"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = f"cloudtower-async {release}"
+
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_display_short_literal_types = True
