@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -135,6 +137,20 @@ async def test_a_refused_connection() -> None:
     error = await failure(f"http://127.0.0.1:{unused_port()}")
     assert type(error) is errors.ConnectionFailed
     assert "Connection refused" in str(error)
+    assert not error.sent
+
+
+async def test_a_connection_that_is_never_accepted() -> None:
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # more than it queues: from then on nothing is answered
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        error = await failure(f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout=0.05)
+    assert isinstance(error, errors.CallTimeout)
+    assert "connect_timeout=" in error.hint
     assert not error.sent
 
 

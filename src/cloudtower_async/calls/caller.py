@@ -91,7 +91,12 @@ class Caller:
             headers["external-cloudtower-id"] = external_cloudtower_id
         content = _content(operation, arguments)
         with anyio.move_on_after(timeout):
-            answer = await self._send(operation, headers, content)
+            if operation.auth is not Auth.NONE:
+                authenticator = self.authenticator
+                headers["authorization"] = authenticator.token or await authenticator.log_in()
+            answer = await self.transport.exchange(
+                operation.name, operation.method, self._root + operation.path, headers, **content
+            )
             if answer.status == 304:
                 return self._not_modified(operation, answer)
             return decode(operation, answer, self._endpoint, strict=self.strict)
@@ -108,16 +113,6 @@ class Caller:
             operation=operation.name,
             endpoint=self._endpoint,
             request_id=answer.request_id,
-        )
-
-    async def _send(
-        self, operation: Operation[R], headers: dict[str, str], content: dict[str, Any]
-    ) -> Answer:
-        if operation.auth is not Auth.NONE:
-            authenticator = self.authenticator
-            headers["authorization"] = authenticator.token or await authenticator.log_in()
-        return await self.transport.exchange(
-            operation.name, operation.method, self._root + operation.path, headers, **content
         )
 
 

@@ -56,12 +56,11 @@ def decode(operation: Operation[R], answer: Answer, endpoint: str, *, strict: bo
     value = _parse(answer.body, error)
     faults: list[Fault] = []
     repaired = repair(value, wanted, "$", faults)
+    faults = faults or [Fault("$", first_fault, value)]
     # A list of which nothing is left must not look like "there are none".
     if strict or repaired is WRONG or (value and repaired == []):
-        fault = faults[0] if faults else Fault("$", first_fault, value)
-        raise error.at(fault)
-    if faults:
-        _warn(operation.name, faults, answer.request_id)
+        raise error.at(faults[0])
+    _warn(operation.name, faults, answer.request_id)
     return cast(R, repaired)
 
 

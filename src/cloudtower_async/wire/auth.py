@@ -23,20 +23,18 @@ class Authenticator:
     There is no task for it: the first that needs the token logs in, the others wait. When that
     one is cancelled the next takes over; when the login fails it fails for all who waited, so
     that a wrong password is tried once and not as often as there are callers.
+
+    Attributes:
+        token: The token, when there is one already.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._settings = transport.settings
-        self._token = transport.settings.token
+        self.token = transport.settings.token
         self._lock = anyio.Lock()
         self._failures: int = 0
         self._failure: CloudtowerError | None = None
-
-    @property
-    def token(self) -> str | None:
-        """The token, when there is one already."""
-        return self._token
 
     async def log_in(self) -> str:
         """Return the token; get it first if need be.
@@ -48,20 +46,20 @@ class Authenticator:
         """
         failures = self._failures
         async with self._lock:
-            if self._token is not None:
-                return self._token
+            if self.token is not None:
+                return self.token
             if self._failure is not None and self._failures != failures:
                 # A copy each: a traceback belongs to one raise.
                 raise copy.copy(self._failure) from self._failure.__cause__
             try:
-                self._token = await self._ask_in_time()
+                self.token = await self._ask_in_time()
             except CloudtowerError as exc:
                 self._failures += 1
                 self._failure = exc
                 raise
             self._failure = None
-            self._transport.mask.add(self._token)
-            return self._token
+            self._transport.mask.add(self.token)
+            return self.token
 
     async def _ask_in_time(self) -> str:
         seconds = self._settings.timeout

@@ -58,8 +58,6 @@ def _explain(exc: BaseException) -> CallError:
             "no connection in time",
             hint="Check host, port and firewalls; connect_timeout= is the time for it.",
         )
-    if isinstance(exc, TimeoutError):
-        return CallTimeout("no answer in time")
     if isinstance(exc, aiohttp.ClientPayloadError):
         return ConnectionFailed("the answer was cut off")
     if isinstance(exc, aiohttp.ClientResponseError):
