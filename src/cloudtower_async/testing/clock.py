@@ -1,0 +1,42 @@
+"""The time of the simulated server."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from .schema import timestamp
+
+
+class Clock:
+    """Seconds since the server started. Tests drive it instead of waiting.
+
+    Args:
+        started_at: What date it was then. Fixed by default: the same seed gives the same fleet.
+        running: Whether time passes by itself; when not, only ``advance`` moves it.
+        per_request: Seconds that pass with every request, so that polling alone gets tasks done.
+    """
+
+    def __init__(
+        self,
+        started_at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+        *,
+        running: bool = True,
+        per_request: float = 0.0,
+    ) -> None:
+        self.started_at = started_at
+        self.per_request = per_request
+        self._passed = 0.0
+        self._since = time.monotonic() if running else None
+
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self._passed + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._passed += seconds
+
+    def timestamp(self, at: float | None = None) -> str:
+        """The date at so many seconds since the start, now by default, as the server writes it."""
+        return timestamp(self.started_at + timedelta(seconds=self.now() if at is None else at))

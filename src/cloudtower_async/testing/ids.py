@@ -1,0 +1,46 @@
+"""Ids in the form of the server's, the same ones from the same seed."""
+
+from __future__ import annotations
+
+import random
+import string
+
+_DIGITS = string.digits + string.ascii_lowercase
+_COUNTER = 36**4
+
+
+class Ids:
+    """Makes ids: cuids for resources, UUIDs for what a cluster numbers itself.
+
+    Ids made later sort behind those made before, as the server's do.
+    """
+
+    def __init__(self, seed: int, *, epoch_ms: int = 1_700_000_000_000) -> None:
+        self._random = random.Random(f"ids {seed}")  # noqa: S311 - made up, not secret
+        self._epoch_ms = epoch_ms
+        self._made = 0
+        self._fingerprint = _base36(self._random.randrange(_COUNTER), 4)
+
+    def cuid(self) -> str:
+        """The next id of a resource: 25 letters and digits."""
+        milliseconds, counter = divmod(self._made, _COUNTER)
+        self._made += 1
+        time = _base36(self._epoch_ms + milliseconds, 8)
+        tail = _base36(self._random.getrandbits(41), 8)
+        return f"c{time}{_base36(counter, 4)}{self._fingerprint}{tail}"
+
+    def uuid(self) -> str:
+        """A random UUID, version 4."""
+        digits = f"{self._random.getrandbits(128):032x}"
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return (
+            f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        )
+
+
+def _base36(number: int, width: int) -> str:
+    digits: list[str] = []
+    for _ in range(width):
+        number, digit = divmod(number, 36)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))

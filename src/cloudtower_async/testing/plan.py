@@ -1,0 +1,86 @@
+"""What a fleet is made of before it is made: which VMs there are, and hosts that they fit on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+GIB = 2**30
+TB = 10**12
+
+VCPUS_PER_CORE = 3
+"""How many virtual CPUs share a core at most."""
+
+REPLICAS = 2
+_MEMORY_USE = 0.8  # of a host's memory, by the VMs that were placed on it
+_STORAGE_USE = 0.6  # of a cluster's capacity, by the data that is on it
+
+_VM_SIZES = ((1, 2), (2, 4), (2, 8), (4, 8), (4, 16), (8, 16), (8, 32))  # vCPUs, GiB
+_VM_SIZE_WEIGHTS = (10, 30, 20, 20, 10, 6, 4)
+_DISK_GIB = (20, 40, 80, 100, 200)
+
+
+@dataclass(frozen=True, slots=True)
+class VmPlan:
+    """One VM to be: its size, and how much of its disks is written."""
+
+    number: int
+    vcpu: int
+    memory: int
+    disks: tuple[int, ...]
+    written: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class HostPlan:
+    """One host to be, and the VMs that it gets."""
+
+    vms: list[VmPlan] = field(default_factory=lambda: list[VmPlan]())
+    memory: int = 0
+    vcpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """One cluster to be. Its hosts are all alike, and large enough for the fullest of them."""
+
+    hosts: list[HostPlan]
+    host_memory: int
+    host_cores: int
+    data_disks: int
+    data_disk_size: int
+    data_written: int
+
+
+def plan_vm(number: int, random: Random) -> VmPlan:
+    """Make up a VM."""
+    vcpu, gib = random.choices(_VM_SIZES, _VM_SIZE_WEIGHTS)[0]
+    disks = [random.choice(_DISK_GIB) * GIB for _ in range(random.choice((1, 1, 1, 2, 3)))]
+    # Written in whole MiB, so that sums stay whole.
+    written = [int(size * random.uniform(0.1, 0.8)) >> 20 << 20 for size in disks]
+    return VmPlan(number, vcpu, gib * GIB, tuple(disks), tuple(written))
+
+
+def plan_cluster(vms: list[VmPlan], hosts: int) -> ClusterPlan:
+    """Spread VMs over hosts, the largest first, each to the host with the most room."""
+    plans = [HostPlan() for _ in range(hosts)]
+    for vm in sorted(vms, key=lambda vm: (-vm.memory, vm.number)):
+        emptiest = min(plans, key=lambda plan: plan.memory)
+        emptiest.vms.append(vm)
+        emptiest.memory += vm.memory
+        emptiest.vcpus += vm.vcpu
+    memory, cores, disk_size, disks = 128 * GIB, 32, 2 * TB, 6
+    while memory * _MEMORY_USE < max(plan.memory for plan in plans):
+        memory *= 2
+    while cores * VCPUS_PER_CORE < max(plan.vcpus for plan in plans):
+        cores *= 2
+    written = REPLICAS * sum(sum(vm.written) for vm in vms)
+    while hosts * disks * disk_size * _STORAGE_USE < written:
+        if disk_size < 16 * TB:
+            disk_size *= 2
+        else:
+            disks += 6
+    return ClusterPlan(plans, memory, cores, disks, disk_size, written)

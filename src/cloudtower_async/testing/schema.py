@@ -1,0 +1,242 @@
+"""What resources there are and what fields and keys they have, read off the generated code."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ForwardRef, Literal, cast, get_args, get_origin
+
+import msgspec
+
+from .. import inputs, models
+from ..api.catalogue import OPERATIONS
+from ..calls.operation import Kind, Operation
+from ..types import Connection
+from .filters import Condition
+from .paging import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_SUFFIXES = (
+    *("not_in", "not_contains", "not_starts_with", "not_ends_with", "not", "in"),
+    *("lte", "lt", "gte", "gt", "contains", "starts_with", "ends_with"),
+)
+_RELATION = re.compile(r"(\w+?)WhereInput\d?")  # the digit: a variant for type checkers only
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A field that leads to other resources.
+
+    Args:
+        owner: The resource that has it.
+        field: Its name.
+        target: The resource at the other end.
+        many: Whether it holds a list.
+        nested: What an answer shows of each.
+        inverse: The field of the target that leads back; None when there is none.
+    """
+
+    owner: str
+    field: str
+    target: str
+    many: bool
+    nested: tuple[str, ...]
+    inverse: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of thing that a server keeps: its plain fields and its relations."""
+
+    name: str
+    fields: tuple[str, ...]
+    relations: tuple[Relation, ...]
+
+
+@functools.cache
+def where_shape(resource: str) -> Mapping[str, Condition]:
+    """Every key that a where of the resource may have."""
+    annotations = _annotations(f"{resource}WhereInput")
+    shape: dict[str, Condition] = {}
+    for key, annotation in annotations.items():
+        if key in {"AND", "OR", "NOT"}:
+            continue
+        if target := _target(annotation):
+            field, _, how = key.rpartition("_")
+            if how in {"every", "some", "none"}:
+                shape[key] = Condition(field, how, target=target)
+            else:
+                shape[key] = Condition(key, "one", target=target)
+            continue
+        field, how = _split(key, annotations)
+        check = _check(annotations[field], is_date=f"{field}_contains" not in annotations)
+        shape[key] = Condition(field, how, check)
+    return shape
+
+
+@functools.cache
+def orders(resource: str) -> Mapping[str, Order]:
+    """The values that orderBy may have."""
+    values = get_args(getattr(inputs, f"{resource}OrderByInput"))
+    split = {value: value.rpartition("_") for value in values}
+    return {value: Order(field, way == "DESC") for value, (field, _, way) in split.items()}
+
+
+@functools.cache
+def describe(resource: str) -> Resource:
+    """The fields and relations of a resource."""
+    targets = _relations(resource)
+    fields: list[str] = []
+    relations: list[Relation] = []
+    for field in msgspec.structs.fields(getattr(models, resource)):
+        name = field.encode_name
+        if name not in targets:
+            fields.append(name)
+            continue
+        target, many = targets[name]
+        nested = tuple(part.encode_name for part in msgspec.structs.fields(_struct(field.type)))
+        back = _inverse(resource, target)
+        relations.append(Relation(resource, name, target, many, nested, back))
+    return Resource(resource, tuple(fields), tuple(relations))
+
+
+@functools.cache
+def operation(path: str) -> Operation[Any]:
+    """The operation at a path.
+
+    Raises:
+        KeyError: The API has none there.
+    """
+    namespace, _, method = OPERATIONS[path].partition(".")
+    module = import_module(f"cloudtower_async.api.{namespace}")
+    found: Operation[Any] = getattr(module, method.upper())
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query that answers with the resources that match, or with how many they are."""
+
+    resource: str
+    counts: bool
+
+
+@functools.cache
+def query(path: str) -> Query | None:
+    """What the query at a path asks for; None when it is not one of the regular ones."""
+    asked = operation(path)
+    if asked.kind is not Kind.QUERY or asked.body is None:
+        return None
+    annotations = getattr(asked.body(), "__annotations__", {})
+    if "where" not in annotations or "orderBy" not in annotations:
+        return None
+    resource = _target(annotations["where"])
+    return None if resource is None else Query(resource, asked.answer() is Connection)
+
+
+def _annotations(name: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", getattr(inputs, name).__annotations__)
+
+
+def _relations(resource: str) -> dict[str, tuple[str, bool]]:
+    return {
+        condition.field: (condition.target, condition.operator != "one")
+        for condition in where_shape(resource).values()
+        if condition.target is not None
+    }
+
+
+def _inverse(resource: str, target: str) -> str | None:
+    """The field that leads back. Where the schema leaves a choice none is taken."""
+    there = [field for field, (end, _) in _relations(resource).items() if end == target]
+    back = [field for field, (end, _) in _relations(target).items() if end == resource]
+    return back[0] if len(there) == len(back) == 1 else None
+
+
+def _struct(annotation: object) -> type[msgspec.Struct]:
+    """The struct in ``NestedX``, ``NestedX | None`` or ``list[NestedX] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return annotation
+    return next(_struct(part) for part in get_args(annotation) if part is not type(None))
+
+
+def _text(annotation: object) -> str:
+    return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else ""
+
+
+def _target(annotation: object) -> str | None:
+    found = _RELATION.match(_text(annotation))
+    return found[1] if found else None
+
+
+def _split(key: str, known: Mapping[str, Any]) -> tuple[str, str]:
+    for suffix in _SUFFIXES:
+        field = key.removesuffix(f"_{suffix}")
+        if field != key and field in known:
+            return field, suffix
+    return key, ""
+
+
+def _check(annotation: object, *, is_date: bool) -> Callable[[object], object]:
+    if text := _text(annotation).removesuffix(" | None"):
+        return functools.partial(_one_of, frozenset(_literals(getattr(inputs, text))))
+    kinds = {bool: _boolean, int: _whole, float: _number, str: _date if is_date else _string}
+    return next(kinds[kind] for kind in get_args(annotation) if kind in kinds)
+
+
+def _literals(alias: object) -> list[str]:
+    if get_origin(alias) is Literal:
+        return list(get_args(alias))
+    return [value for part in get_args(alias) for value in _literals(part)]
+
+
+def _one_of(values: frozenset[str], value: object) -> object:
+    if value in values:
+        return value
+    raise ValueError(f"one of {', '.join(sorted(values))}")
+
+
+def _boolean(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("true or false")
+
+
+def _whole(value: object) -> object:
+    if type(value) is int:
+        return value
+    raise ValueError("a whole number")
+
+
+def _number(value: object) -> object:
+    if type(value) in {int, float}:
+        return value
+    raise ValueError("a number")
+
+
+def _string(value: object) -> object:
+    if isinstance(value, str):
+        return value
+    raise ValueError("a text")
+
+
+def _date(value: object) -> object:
+    """Dates are compared as the texts that the store keeps, so they are brought into that form."""
+    if isinstance(value, str):
+        try:
+            return timestamp(datetime.fromisoformat(value))
+        except ValueError:
+            pass
+    raise ValueError("a date in ISO 8601")
+
+
+def timestamp(moment: datetime) -> str:
+    """A date as the server writes it: UTC, milliseconds, Z."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"

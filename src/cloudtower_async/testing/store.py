@@ -1,0 +1,210 @@
+"""What the simulated server knows: documents by resource and id.
+
+A document is a dict with the wire's field names. Plain fields hold their values, all of them, null
+where nothing is known. Relations hold the id of the other document, or a list of ids; the store
+keeps both ends in step, and turns the ids into the nested objects of the API when it answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .filters import Sources, compile_where, pinned_ids
+from .paging import Page, take_page
+from .schema import describe, where_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from .filters import Document
+    from .schema import Relation, Resource
+
+LANGUAGES = ("en-US", "zh-CN")
+EVERY_LANGUAGE = "*"
+
+_TRANSLATED = {
+    "Alert": ("message", "cause", "impact", "solution"),
+    "Task": ("description",),
+}
+
+
+class Store:
+    """Documents of the resources that the server models.
+
+    Args:
+        resources: Names of the resources, as the schema has them.
+    """
+
+    def __init__(self, resources: Iterable[str]) -> None:
+        self.resources: dict[str, Resource] = {name: describe(name) for name in resources}
+        self.translations: dict[str, str] = {}
+        """Texts in zh-CN by the same text in en-US, which is the one that documents hold."""
+        self._tables: dict[str, dict[str, Document]] = {name: {} for name in self.resources}
+        self._sources = Sources(where_shape, self.table)
+        self._blank = {
+            name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
+        }
+        self._relations = {
+            name: {relation.field: relation for relation in resource.relations}
+            for name, resource in self.resources.items()
+        }
+
+    def table(self, resource: str) -> Mapping[str, Document]:
+        """The documents of a resource by id; empty for resources that are not modelled."""
+        return self._tables.get(resource, {})
+
+    def get(self, resource: str, identifier: str) -> Document:
+        """One document. Change it with ``change``, unless only plain fields are touched.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._tables[resource][identifier]
+
+    def add(self, resource: str, values: Mapping[str, Any]) -> Document:
+        """Put in a document and tie it to those it names. Fields left out become null.
+
+        Raises:
+            KeyError: A field that the resource does not have.
+        """
+        document: Document = self._blank[resource].copy()
+        relations = self._relations[resource]
+        document |= {field: value for field, value in values.items() if field not in relations}
+        if unknown := document.keys() - self._blank[resource].keys():
+            raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
+        self._tables[resource][document["id"]] = document
+        for field in values.keys() & relations.keys():
+            self._bind(relations[field], document, values[field])
+        return document
+
+    def change(self, resource: str, identifier: str, **values: object) -> Document:
+        """Set fields of a document; relations are followed to the other end.
+
+        Raises:
+            KeyError: There is no such document.
+        """
+        document = self._tables[resource][identifier]
+        relations = self._relations[resource]
+        for field, value in values.items():
+            if relation := relations.get(field):
+                self._release(relation, document)
+                self._bind(relation, document, value)
+            else:
+                document[field] = value
+        return document
+
+    def remove(self, resource: str, identifier: str) -> None:
+        """Take out a document, and take it from those that are tied to it.
+
+        Raises:
+            KeyError: There is no such document.
+        """
+        document = self._tables[resource][identifier]
+        for relation in self._relations[resource].values():
+            self._release(relation, document)
+        del self._tables[resource][identifier]
+
+    def select(
+        self,
+        resource: str,
+        where: object = None,
+        page: Page | None = None,
+        *,
+        without: Collection[str] = (),
+    ) -> list[Document]:
+        """The documents that match, sorted, and of these the page that is asked for.
+
+        Args:
+            resource: What to look for.
+            where: Which ones; None for all.
+            page: Which part of them; None for all.
+            without: Ids of documents to pass over.
+
+        Raises:
+            QueryError: The where has an unknown key, or a value of the wrong type.
+        """
+        table = self._tables[resource]
+        found: Iterable[Document] = table.values()
+        if where is not None:
+            matches = compile_where(where, resource, self._sources)
+            if (ids := pinned_ids(where)) is not None:
+                found = [table[one] for one in ids if one in table]
+            found = filter(matches, found)
+        if without:
+            found = [document for document in found if document["id"] not in without]
+        return take_page(found, page or Page(), table)
+
+    def render(self, resource: str, document: Document, language: str) -> dict[str, Any]:
+        """A document as the API shows it."""
+        shown = document.copy()
+        for relation in self.resources[resource].relations:
+            if document.get(relation.field):
+                shown[relation.field] = self._nested(relation, document)
+            else:
+                shown[relation.field] = [] if relation.many else None
+        for field in _TRANSLATED.get(resource, ()):
+            shown[field] = self.translate(document[field], language)
+        return shown
+
+    def translate(self, text: str, language: str) -> str:
+        """A text of a document in the language that an answer is asked for."""
+        if language == "en-US":
+            return text
+        chinese = self.translations.get(text, text)
+        if language == "zh-CN":
+            return chinese
+        return msgspec.json.encode({"en-US": text, "zh-CN": chinese}).decode()
+
+    def _nested(self, relation: Relation, document: Document) -> object:
+        # What was deleted is no longer shown where it was mentioned: an alert outlives its VM.
+        table = self._tables.get(relation.target, {})
+        found = [table[end] for end in _ends(relation, document) if end in table]
+        shown = [{field: end[field] for field in relation.nested} for end in found]
+        if relation.many:
+            return shown
+        return shown[0] if shown else None
+
+    def _bind(self, relation: Relation, document: Document, ends: object) -> None:
+        """Set a relation, and the other ends of it."""
+        document[relation.field] = ends
+        if relation.many:
+            document[relation.field] = _ends(relation, document)  # our own list
+        targets = self._tables[relation.target]
+        back = self._back(relation)
+        for end in _ends(relation, document):
+            other = targets[end]  # must be there: a relation that leads nowhere is a mistake
+            if back is None:
+                continue
+            if back.many:
+                other.setdefault(back.field, []).append(document["id"])
+                continue
+            if before := other.get(back.field):  # it belonged to another one
+                self._forget(relation, before, end)
+            other[back.field] = document["id"]
+
+    def _release(self, relation: Relation, document: Document) -> None:
+        """Let go of the other ends of a relation."""
+        if back := self._back(relation):
+            for end in _ends(relation, document):
+                self._forget(back, end, document["id"])
+
+    def _forget(self, relation: Relation, identifier: str, end: str) -> None:
+        """Take one end out of the relation of a document."""
+        document = self._tables[relation.owner][identifier]
+        if relation.many:
+            document[relation.field].remove(end)
+        else:
+            document[relation.field] = None
+
+    def _back(self, relation: Relation) -> Relation | None:
+        inverse = relation.inverse
+        return None if inverse is None else self._relations[relation.target][inverse]
+
+
+def _ends(relation: Relation, document: Document) -> list[str]:
+    ends = document.get(relation.field)
+    if not ends:
+        return []
+    return list(ends) if relation.many else [ends]

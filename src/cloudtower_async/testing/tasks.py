@@ -1,0 +1,201 @@
+"""The task engine: work that takes time, and what it does when the time has come.
+
+Nothing runs in the background. Whoever looks calls ``advance`` first, and what has become due since
+the last look happens then, in its order. A task is PENDING for a tenth of its time, EXECUTING for
+the rest, then SUCCESSED or FAILED.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .clock import Clock
+    from .filters import Document
+    from .ids import Ids
+    from .store import Store
+
+_PENDING_PART = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a task fails.
+
+    Args:
+        message: What went wrong.
+        code: The server's code.
+        ec: The code of the component below.
+    """
+
+    message: str = "the host did not answer"
+    code: str = "INTERNAL_ERROR"
+    ec: str = "JOB_FAILED"
+
+    def text(self, description: str) -> str:
+        """The error_message of the task: nested, as the server writes it."""
+        inner = msgspec.json.encode({"ec": self.ec, "error": {"msg": self.message}}).decode()
+        return f"{description} failed \r\ncode: {self.code}\r\nmessage: {inner}"
+
+
+def _succeed() -> Failure | None:
+    return None
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a task does when it has ended.
+
+    Args:
+        succeed: Called at the end; a Failure that it returns fails the task after all.
+        fail: Called when the task has failed.
+        settle: Called after either, later where the server is told to lag behind.
+    """
+
+    succeed: Callable[[], Failure | None] = _succeed
+    fail: Callable[[], None] = _nothing
+    settle: Callable[[], None] = _nothing
+
+
+@dataclass(slots=True)
+class _Running:
+    task: Document
+    work: Work
+    begins: float
+    ends: float
+    failure: Failure | None
+    hidden_polls: int
+    paused_at: float | None = None
+    ended: bool = False
+    settled: bool = False
+
+
+class TaskEngine:
+    """Runs tasks in the store.
+
+    Args:
+        store: Where the tasks are, and what they change.
+        clock: Says how far they are.
+        ids: Names them.
+        duration: Seconds that a task takes.
+        settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, ids: Ids, *, duration: float, settle_delay: float
+    ) -> None:
+        self.duration = duration
+        self.settle_delay = settle_delay
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._running: dict[str, _Running] = {}
+        self._failures: deque[Failure] = deque()
+        self._hidden_polls: deque[int] = deque()
+
+    def fail_next(self, failure: Failure | None = None, *, times: int = 1) -> None:
+        """The next tasks that start will fail."""
+        self._failures.extend([failure or Failure()] * times)
+
+    def hide_next(self, *, polls: int, times: int = 1) -> None:
+        """The next tasks that start will be missing from so many answers of get-tasks."""
+        self._hidden_polls.extend([polls] * times)
+
+    def start(self, values: dict[str, Any], work: Work) -> str:
+        """Start a task with these fields; returns its id."""
+        now = self._clock.now()
+        identifier = self._ids.cuid()
+        task = self._store.add(
+            "Task",
+            {
+                "id": identifier,
+                "args": {},
+                "internal": False,
+                "local_created_at": self._clock.timestamp(now),
+                "progress": 0.0,
+                "snapshot": "{}",
+                "status": "PENDING",
+                "steps": [],
+                **values,
+            },
+        )
+        running = _Running(
+            task,
+            work,
+            begins=now + self.duration * _PENDING_PART,
+            ends=now + self.duration,
+            failure=self._failures.popleft() if self._failures else None,
+            hidden_polls=self._hidden_polls.popleft() if self._hidden_polls else 0,
+        )
+        self._running[identifier] = running
+        return identifier
+
+    def pause(self, identifier: str) -> None:
+        """Hold a task that has not ended; its status is PAUSED until ``resume``."""
+        running = self._running[identifier]
+        running.paused_at = self._clock.now()
+        running.task["status"] = "PAUSED"
+
+    def resume(self, identifier: str) -> None:
+        """Let a paused task go on where it stopped."""
+        running = self._running[identifier]
+        if running.paused_at is not None:
+            lost = self._clock.now() - running.paused_at
+            running.begins += lost
+            running.ends += lost
+            running.paused_at = None
+            self.advance()
+
+    def hidden(self) -> set[str]:
+        """The tasks that this answer of get-tasks does not show yet."""
+        hidden: set[str] = set()
+        for identifier, running in self._running.items():
+            if running.hidden_polls > 0:
+                running.hidden_polls -= 1
+                hidden.add(identifier)
+        return hidden
+
+    def advance(self) -> None:
+        """Let everything happen that is due."""
+        now = self._clock.now()
+        for running in sorted(self._running.values(), key=lambda one: one.ends):
+            if running.paused_at is None and not running.ended:
+                self._go_on(running, now)
+            if running.ended and not running.settled and now >= running.ends + self.settle_delay:
+                running.settled = True
+                running.work.settle()
+            if running.settled and not running.hidden_polls:
+                del self._running[running.task["id"]]
+
+    def _go_on(self, running: _Running, now: float) -> None:
+        task = running.task
+        if now < running.begins:
+            task["status"] = "PENDING"
+            return
+        if task["started_at"] is None:
+            task["started_at"] = self._clock.timestamp(running.begins)
+        if now < running.ends:
+            task["status"] = "EXECUTING"
+            done = (now - running.begins) / (running.ends - running.begins)
+            task["progress"] = round(done, 3)
+            return
+        running.ended = True
+        task["finished_at"] = self._clock.timestamp(running.ends)
+        failure = running.failure or running.work.succeed()
+        if failure is None:
+            task["status"], task["progress"] = "SUCCESSED", 1.0
+        else:
+            task["status"] = "FAILED"
+            task["error_code"] = failure.code
+            task["error_message"] = failure.text(task["description"])
+            running.work.fail()
