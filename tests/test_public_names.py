@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cloudtower_async
+import cloudtower_async.errors
 
 SOURCE = Path(cloudtower_async.__file__)
 
@@ -57,3 +58,12 @@ def test_importing_loads_nothing_else() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert importlib.metadata.version("cloudtower-async") == cloudtower_async.__version__
+
+
+def test_every_error_is_public() -> None:
+    errors = {
+        name
+        for name, value in vars(cloudtower_async.errors).items()
+        if isinstance(value, type) and issubclass(value, cloudtower_async.CloudtowerError)
+    }
+    assert errors <= set(cloudtower_async.__all__)
