@@ -144,33 +144,51 @@ def _enum(enum: Enum, answered: bool) -> str:
 
 
 def _record(history: History, record: Record) -> Iterator[str]:
-    keys = {prop.wire: _key(prop, _at_depth(prop, 1)) for prop in record.properties}
-    if not all(map(names.is_key, keys)):
+    if not _has_class(record):
+        keys = {prop.wire: _key(prop, _at_depth(prop, 1)) for prop in record.properties}
         yield _functional(record.name, keys)
         return
-    oldest = history.schema_since(record.within)
-    yield f"class {record.name}(TypedDict, total=False):"
-    yield f'    """Since CloudTower {oldest}."""'
+    base, properties = "TypedDict", list(record.properties)
+    if is_filter(record.name):
+        base, properties = f"{record.name}Values", [p for p in properties if _is_nested(p)]
+        yield f"class {base}(TypedDict, total=False):"
+        yield f'    """Keys of `{record.name}` that look at the resource itself."""'
+        yield ""
+        yield from _keys(history, record, [p for p in record.properties if not _is_nested(p)])
+        yield ""
+    yield f"class {record.name}({base}, total=False):"
+    yield f'    """Since CloudTower {history.schema_since(record.within)}."""'
     yield ""
-    for prop in record.properties:
+    yield from _keys(history, record, properties)
+
+
+def _keys(history: History, record: Record, properties: list[Property]) -> Iterator[str]:
+    oldest = history.schema_since(record.within)
+    for prop in properties:
         since = history.property_since(record, prop)
         notes = [prop.node.bounds] if isinstance(prop.node, Scalar | ListOf) else []
         notes += [f"since {since}"] if since != oldest else []
         notes += ["deprecated"] if prop.deprecated else []
         said = ", ".join(note for note in notes if note)
-        yield f"    {prop.wire}: {keys[prop.wire]}{f'  # {said}' if said else ''}"
+        yield f"    {prop.wire}: {_key(prop, _at_depth(prop, 1))}{f'  # {said}' if said else ''}"
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
+    """A filter as it stands inside of another: the same values, but bounded filters in it."""
     name = f"{record.name}{depth}"
-    keys = {prop.wire: _key(prop, _at_depth(prop, depth)) for prop in record.properties}
-    if not all(map(names.is_key, keys)):
+    if not _has_class(record):
+        keys = {prop.wire: _key(prop, _at_depth(prop, depth)) for prop in record.properties}
         yield _functional(name, keys)
         return
-    yield f"class {name}(TypedDict, total=False):"
-    for wire, kind in keys.items():
-        yield f"    {wire}: {kind}"
-    yield ""
+    yield f"class {name}({record.name}Values, total=False):"
+    nested = [prop for prop in record.properties if _is_nested(prop)]
+    for prop in nested:
+        yield f"    {prop.wire}: {_key(prop, _at_depth(prop, depth))}"
+    yield "" if nested else "    pass"
+
+
+def _has_class(record: Record) -> bool:
+    return all(names.is_key(prop.wire) for prop in record.properties)
 
 
 def _functional(name: str, keys: Mapping[str, str]) -> str:
@@ -190,14 +208,24 @@ def _key(prop: Property, kind: str) -> str:
 
 def _at_depth(prop: Property, depth: int) -> str:
     """The annotation of a property in a filter that stands `depth` deep."""
-    inner = prop.node.items if isinstance(prop.node, ListOf) else prop.node
-    if not (isinstance(inner, Ref) and is_filter(inner.name)):
+    inner = _inner(prop)
+    if inner is None:
         return annotation(prop.node)
     if prop.wire in ("AND", "OR", "NOT"):
-        return f"Sequence[{inner.name}{depth if depth > 1 else ''}]"
+        return f"Sequence[{inner}{depth if depth > 1 else ''}]"
     below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
-    kind = _ANYTHING if below is None else f"{inner.name}{below}"
+    kind = _ANYTHING if below is None else f"{inner}{below}"
     return f"Sequence[{kind}]" if isinstance(prop.node, ListOf) else kind
+
+
+def _is_nested(prop: Property) -> bool:
+    return _inner(prop) is not None
+
+
+def _inner(prop: Property) -> str | None:
+    """The name of the filter that a property holds, alone or in a list."""
+    node = prop.node.items if isinstance(prop.node, ListOf) else prop.node
+    return node.name if isinstance(node, Ref) and is_filter(node.name) else None
 
 
 def is_filter(name: str) -> bool:

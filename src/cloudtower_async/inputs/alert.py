@@ -49,13 +49,9 @@ AlertOrderByInput: TypeAlias = Literal[
 ]
 
 
-class AlertWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class AlertWhereInputValues(TypedDict, total=False):
+    """Keys of `AlertWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[AlertWhereInput] | None"
-    NOT: "Sequence[AlertWhereInput] | None"
-    OR: "Sequence[AlertWhereInput] | None"
-    alert_rule: "AlertRuleWhereInput2 | None"
     cause: str | None
     cause_contains: str | None
     cause_ends_with: str | None
@@ -70,7 +66,6 @@ class AlertWhereInput(TypedDict, total=False):
     cause_not_in: Texts | None
     cause_not_starts_with: str | None
     cause_starts_with: str | None
-    cluster: "ClusterWhereInput2 | None"
     create_time: str | None
     create_time_gt: str | None
     create_time_gte: str | None
@@ -79,10 +74,8 @@ class AlertWhereInput(TypedDict, total=False):
     create_time_lte: str | None
     create_time_not: str | None
     create_time_not_in: Texts | None
-    disk: "DiskWhereInput2 | None"
     ended: bool | None
     ended_not: bool | None
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -233,6 +226,18 @@ class AlertWhereInput(TypedDict, total=False):
     value_lte: float | None
     value_not: float | None
     value_not_in: Sequence[float] | None
+
+
+class AlertWhereInput(AlertWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[AlertWhereInput] | None"
+    NOT: "Sequence[AlertWhereInput] | None"
+    OR: "Sequence[AlertWhereInput] | None"
+    alert_rule: "AlertRuleWhereInput2 | None"
+    cluster: "ClusterWhereInput2 | None"
+    disk: "DiskWhereInput2 | None"
+    host: "HostWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -270,374 +275,26 @@ class ResolveAlertParams(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class AlertWhereInput2(TypedDict, total=False):
+    class AlertWhereInput2(AlertWhereInputValues, total=False):
         AND: "Sequence[AlertWhereInput2] | None"
         NOT: "Sequence[AlertWhereInput2] | None"
         OR: "Sequence[AlertWhereInput2] | None"
         alert_rule: "AlertRuleWhereInput3 | None"
-        cause: str | None
-        cause_contains: str | None
-        cause_ends_with: str | None
-        cause_gt: str | None
-        cause_gte: str | None
-        cause_in: Texts | None
-        cause_lt: str | None
-        cause_lte: str | None
-        cause_not: str | None
-        cause_not_contains: str | None
-        cause_not_ends_with: str | None
-        cause_not_in: Texts | None
-        cause_not_starts_with: str | None
-        cause_starts_with: str | None
         cluster: "ClusterWhereInput3 | None"
-        create_time: str | None
-        create_time_gt: str | None
-        create_time_gte: str | None
-        create_time_in: Texts | None
-        create_time_lt: str | None
-        create_time_lte: str | None
-        create_time_not: str | None
-        create_time_not_in: Texts | None
         disk: "DiskWhereInput3 | None"
-        ended: bool | None
-        ended_not: bool | None
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        impact: str | None
-        impact_contains: str | None
-        impact_ends_with: str | None
-        impact_gt: str | None
-        impact_gte: str | None
-        impact_in: Texts | None
-        impact_lt: str | None
-        impact_lte: str | None
-        impact_not: str | None
-        impact_not_contains: str | None
-        impact_not_ends_with: str | None
-        impact_not_in: Texts | None
-        impact_not_starts_with: str | None
-        impact_starts_with: str | None
-        local_create_time: str | None
-        local_create_time_gt: str | None
-        local_create_time_gte: str | None
-        local_create_time_in: Texts | None
-        local_create_time_lt: str | None
-        local_create_time_lte: str | None
-        local_create_time_not: str | None
-        local_create_time_not_in: Texts | None
-        local_end_time: str | None
-        local_end_time_contains: str | None
-        local_end_time_ends_with: str | None
-        local_end_time_gt: str | None
-        local_end_time_gte: str | None
-        local_end_time_in: Texts | None
-        local_end_time_lt: str | None
-        local_end_time_lte: str | None
-        local_end_time_not: str | None
-        local_end_time_not_contains: str | None
-        local_end_time_not_ends_with: str | None
-        local_end_time_not_in: Texts | None
-        local_end_time_not_starts_with: str | None
-        local_end_time_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        local_start_time: str | None
-        local_start_time_contains: str | None
-        local_start_time_ends_with: str | None
-        local_start_time_gt: str | None
-        local_start_time_gte: str | None
-        local_start_time_in: Texts | None
-        local_start_time_lt: str | None
-        local_start_time_lte: str | None
-        local_start_time_not: str | None
-        local_start_time_not_contains: str | None
-        local_start_time_not_ends_with: str | None
-        local_start_time_not_in: Texts | None
-        local_start_time_not_starts_with: str | None
-        local_start_time_starts_with: str | None
-        local_update_time: str | None
-        local_update_time_contains: str | None
-        local_update_time_ends_with: str | None
-        local_update_time_gt: str | None
-        local_update_time_gte: str | None
-        local_update_time_in: Texts | None
-        local_update_time_lt: str | None
-        local_update_time_lte: str | None
-        local_update_time_not: str | None
-        local_update_time_not_contains: str | None
-        local_update_time_not_ends_with: str | None
-        local_update_time_not_in: Texts | None
-        local_update_time_not_starts_with: str | None
-        local_update_time_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        severity: str | None
-        severity_contains: str | None
-        severity_ends_with: str | None
-        severity_gt: str | None
-        severity_gte: str | None
-        severity_in: Texts | None
-        severity_lt: str | None
-        severity_lte: str | None
-        severity_not: str | None
-        severity_not_contains: str | None
-        severity_not_ends_with: str | None
-        severity_not_in: Texts | None
-        severity_not_starts_with: str | None
-        severity_starts_with: str | None
-        solution: str | None
-        solution_contains: str | None
-        solution_ends_with: str | None
-        solution_gt: str | None
-        solution_gte: str | None
-        solution_in: Texts | None
-        solution_lt: str | None
-        solution_lte: str | None
-        solution_not: str | None
-        solution_not_contains: str | None
-        solution_not_ends_with: str | None
-        solution_not_in: Texts | None
-        solution_not_starts_with: str | None
-        solution_starts_with: str | None
-        threshold: float | None
-        threshold_gt: float | None
-        threshold_gte: float | None
-        threshold_in: Sequence[float] | None
-        threshold_lt: float | None
-        threshold_lte: float | None
-        threshold_not: float | None
-        threshold_not_in: Sequence[float] | None
-        value: float | None
-        value_gt: float | None
-        value_gte: float | None
-        value_in: Sequence[float] | None
-        value_lt: float | None
-        value_lte: float | None
-        value_not: float | None
-        value_not_in: Sequence[float] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class AlertWhereInput3(TypedDict, total=False):
+    class AlertWhereInput3(AlertWhereInputValues, total=False):
         AND: "Sequence[AlertWhereInput3] | None"
         NOT: "Sequence[AlertWhereInput3] | None"
         OR: "Sequence[AlertWhereInput3] | None"
         alert_rule: "Mapping[str, object] | None"
-        cause: str | None
-        cause_contains: str | None
-        cause_ends_with: str | None
-        cause_gt: str | None
-        cause_gte: str | None
-        cause_in: Texts | None
-        cause_lt: str | None
-        cause_lte: str | None
-        cause_not: str | None
-        cause_not_contains: str | None
-        cause_not_ends_with: str | None
-        cause_not_in: Texts | None
-        cause_not_starts_with: str | None
-        cause_starts_with: str | None
         cluster: "Mapping[str, object] | None"
-        create_time: str | None
-        create_time_gt: str | None
-        create_time_gte: str | None
-        create_time_in: Texts | None
-        create_time_lt: str | None
-        create_time_lte: str | None
-        create_time_not: str | None
-        create_time_not_in: Texts | None
         disk: "Mapping[str, object] | None"
-        ended: bool | None
-        ended_not: bool | None
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        impact: str | None
-        impact_contains: str | None
-        impact_ends_with: str | None
-        impact_gt: str | None
-        impact_gte: str | None
-        impact_in: Texts | None
-        impact_lt: str | None
-        impact_lte: str | None
-        impact_not: str | None
-        impact_not_contains: str | None
-        impact_not_ends_with: str | None
-        impact_not_in: Texts | None
-        impact_not_starts_with: str | None
-        impact_starts_with: str | None
-        local_create_time: str | None
-        local_create_time_gt: str | None
-        local_create_time_gte: str | None
-        local_create_time_in: Texts | None
-        local_create_time_lt: str | None
-        local_create_time_lte: str | None
-        local_create_time_not: str | None
-        local_create_time_not_in: Texts | None
-        local_end_time: str | None
-        local_end_time_contains: str | None
-        local_end_time_ends_with: str | None
-        local_end_time_gt: str | None
-        local_end_time_gte: str | None
-        local_end_time_in: Texts | None
-        local_end_time_lt: str | None
-        local_end_time_lte: str | None
-        local_end_time_not: str | None
-        local_end_time_not_contains: str | None
-        local_end_time_not_ends_with: str | None
-        local_end_time_not_in: Texts | None
-        local_end_time_not_starts_with: str | None
-        local_end_time_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        local_start_time: str | None
-        local_start_time_contains: str | None
-        local_start_time_ends_with: str | None
-        local_start_time_gt: str | None
-        local_start_time_gte: str | None
-        local_start_time_in: Texts | None
-        local_start_time_lt: str | None
-        local_start_time_lte: str | None
-        local_start_time_not: str | None
-        local_start_time_not_contains: str | None
-        local_start_time_not_ends_with: str | None
-        local_start_time_not_in: Texts | None
-        local_start_time_not_starts_with: str | None
-        local_start_time_starts_with: str | None
-        local_update_time: str | None
-        local_update_time_contains: str | None
-        local_update_time_ends_with: str | None
-        local_update_time_gt: str | None
-        local_update_time_gte: str | None
-        local_update_time_in: Texts | None
-        local_update_time_lt: str | None
-        local_update_time_lte: str | None
-        local_update_time_not: str | None
-        local_update_time_not_contains: str | None
-        local_update_time_not_ends_with: str | None
-        local_update_time_not_in: Texts | None
-        local_update_time_not_starts_with: str | None
-        local_update_time_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        severity: str | None
-        severity_contains: str | None
-        severity_ends_with: str | None
-        severity_gt: str | None
-        severity_gte: str | None
-        severity_in: Texts | None
-        severity_lt: str | None
-        severity_lte: str | None
-        severity_not: str | None
-        severity_not_contains: str | None
-        severity_not_ends_with: str | None
-        severity_not_in: Texts | None
-        severity_not_starts_with: str | None
-        severity_starts_with: str | None
-        solution: str | None
-        solution_contains: str | None
-        solution_ends_with: str | None
-        solution_gt: str | None
-        solution_gte: str | None
-        solution_in: Texts | None
-        solution_lt: str | None
-        solution_lte: str | None
-        solution_not: str | None
-        solution_not_contains: str | None
-        solution_not_ends_with: str | None
-        solution_not_in: Texts | None
-        solution_not_starts_with: str | None
-        solution_starts_with: str | None
-        threshold: float | None
-        threshold_gt: float | None
-        threshold_gte: float | None
-        threshold_in: Sequence[float] | None
-        threshold_lt: float | None
-        threshold_lte: float | None
-        threshold_not: float | None
-        threshold_not_in: Sequence[float] | None
-        value: float | None
-        value_gt: float | None
-        value_gte: float | None
-        value_in: Sequence[float] | None
-        value_lt: float | None
-        value_lte: float | None
-        value_not: float | None
-        value_not_in: Sequence[float] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

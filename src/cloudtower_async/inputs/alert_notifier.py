@@ -80,15 +80,9 @@ class AlertNotifierUpdationParams(TypedDict, total=False):
     smtp_server_id: str  # since 3.1.0
 
 
-class AlertNotifierWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class AlertNotifierWhereInputValues(TypedDict, total=False):
+    """Keys of `AlertNotifierWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[AlertNotifierWhereInput] | None"
-    NOT: "Sequence[AlertNotifierWhereInput] | None"
-    OR: "Sequence[AlertNotifierWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
     disabled: bool | None
     disabled_not: bool | None
     email_from: str | None
@@ -145,7 +139,6 @@ class AlertNotifierWhereInput(TypedDict, total=False):
     security_mode_in: "Sequence[NotifierSecurityMode] | None"
     security_mode_not: "NotifierSecurityMode | None"
     security_mode_not_in: "Sequence[NotifierSecurityMode] | None"
-    smtp_server_config: "SmtpServerWhereInput2 | None"  # since 3.1.0
     smtp_server_host: str | None
     smtp_server_host_contains: str | None
     smtp_server_host_ends_with: str | None
@@ -184,6 +177,18 @@ class AlertNotifierWhereInput(TypedDict, total=False):
     username_starts_with: str | None
 
 
+class AlertNotifierWhereInput(AlertNotifierWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[AlertNotifierWhereInput] | None"
+    NOT: "Sequence[AlertNotifierWhereInput] | None"
+    OR: "Sequence[AlertNotifierWhereInput] | None"
+    clusters_every: "ClusterWhereInput2 | None"
+    clusters_none: "ClusterWhereInput2 | None"
+    clusters_some: "ClusterWhereInput2 | None"
+    smtp_server_config: "SmtpServerWhereInput2 | None"  # since 3.1.0
+
+
 class DeleteAlertNotifierParams(TypedDict, total=False):
     """Since CloudTower 3.1.0."""
 
@@ -216,204 +221,20 @@ class GetAlertNotifiersRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class AlertNotifierWhereInput2(TypedDict, total=False):
+    class AlertNotifierWhereInput2(AlertNotifierWhereInputValues, total=False):
         AND: "Sequence[AlertNotifierWhereInput2] | None"
         NOT: "Sequence[AlertNotifierWhereInput2] | None"
         OR: "Sequence[AlertNotifierWhereInput2] | None"
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        disabled: bool | None
-        disabled_not: bool | None
-        email_from: str | None
-        email_from_contains: str | None
-        email_from_ends_with: str | None
-        email_from_gt: str | None
-        email_from_gte: str | None
-        email_from_in: Texts | None
-        email_from_lt: str | None
-        email_from_lte: str | None
-        email_from_not: str | None
-        email_from_not_contains: str | None
-        email_from_not_ends_with: str | None
-        email_from_not_in: Texts | None
-        email_from_not_starts_with: str | None
-        email_from_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        language_code: "NotifierLanguageCode | None"
-        language_code_in: "Sequence[NotifierLanguageCode] | None"
-        language_code_not: "NotifierLanguageCode | None"
-        language_code_not_in: "Sequence[NotifierLanguageCode] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        security_mode: "NotifierSecurityMode | None"
-        security_mode_in: "Sequence[NotifierSecurityMode] | None"
-        security_mode_not: "NotifierSecurityMode | None"
-        security_mode_not_in: "Sequence[NotifierSecurityMode] | None"
         smtp_server_config: "SmtpServerWhereInput3 | None"
-        smtp_server_host: str | None
-        smtp_server_host_contains: str | None
-        smtp_server_host_ends_with: str | None
-        smtp_server_host_gt: str | None
-        smtp_server_host_gte: str | None
-        smtp_server_host_in: Texts | None
-        smtp_server_host_lt: str | None
-        smtp_server_host_lte: str | None
-        smtp_server_host_not: str | None
-        smtp_server_host_not_contains: str | None
-        smtp_server_host_not_ends_with: str | None
-        smtp_server_host_not_in: Texts | None
-        smtp_server_host_not_starts_with: str | None
-        smtp_server_host_starts_with: str | None
-        smtp_server_port: int | None
-        smtp_server_port_gt: int | None
-        smtp_server_port_gte: int | None
-        smtp_server_port_in: Sequence[int] | None
-        smtp_server_port_lt: int | None
-        smtp_server_port_lte: int | None
-        smtp_server_port_not: int | None
-        smtp_server_port_not_in: Sequence[int] | None
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class AlertNotifierWhereInput3(TypedDict, total=False):
+    class AlertNotifierWhereInput3(AlertNotifierWhereInputValues, total=False):
         AND: "Sequence[AlertNotifierWhereInput3] | None"
         NOT: "Sequence[AlertNotifierWhereInput3] | None"
         OR: "Sequence[AlertNotifierWhereInput3] | None"
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        disabled: bool | None
-        disabled_not: bool | None
-        email_from: str | None
-        email_from_contains: str | None
-        email_from_ends_with: str | None
-        email_from_gt: str | None
-        email_from_gte: str | None
-        email_from_in: Texts | None
-        email_from_lt: str | None
-        email_from_lte: str | None
-        email_from_not: str | None
-        email_from_not_contains: str | None
-        email_from_not_ends_with: str | None
-        email_from_not_in: Texts | None
-        email_from_not_starts_with: str | None
-        email_from_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        language_code: "NotifierLanguageCode | None"
-        language_code_in: "Sequence[NotifierLanguageCode] | None"
-        language_code_not: "NotifierLanguageCode | None"
-        language_code_not_in: "Sequence[NotifierLanguageCode] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        security_mode: "NotifierSecurityMode | None"
-        security_mode_in: "Sequence[NotifierSecurityMode] | None"
-        security_mode_not: "NotifierSecurityMode | None"
-        security_mode_not_in: "Sequence[NotifierSecurityMode] | None"
         smtp_server_config: "Mapping[str, object] | None"
-        smtp_server_host: str | None
-        smtp_server_host_contains: str | None
-        smtp_server_host_ends_with: str | None
-        smtp_server_host_gt: str | None
-        smtp_server_host_gte: str | None
-        smtp_server_host_in: Texts | None
-        smtp_server_host_lt: str | None
-        smtp_server_host_lte: str | None
-        smtp_server_host_not: str | None
-        smtp_server_host_not_contains: str | None
-        smtp_server_host_not_ends_with: str | None
-        smtp_server_host_not_in: Texts | None
-        smtp_server_host_not_starts_with: str | None
-        smtp_server_host_starts_with: str | None
-        smtp_server_port: int | None
-        smtp_server_port_gt: int | None
-        smtp_server_port_gte: int | None
-        smtp_server_port_in: Sequence[int] | None
-        smtp_server_port_lt: int | None
-        smtp_server_port_lte: int | None
-        smtp_server_port_not: int | None
-        smtp_server_port_not_in: Sequence[int] | None
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None

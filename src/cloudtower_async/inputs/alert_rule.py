@@ -73,18 +73,13 @@ AlertRuleUnit: TypeAlias = Union[
 ]
 
 
-class AlertRuleWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class AlertRuleWhereInputValues(TypedDict, total=False):
+    """Keys of `AlertRuleWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[AlertRuleWhereInput] | None"
-    NOT: "Sequence[AlertRuleWhereInput] | None"
-    OR: "Sequence[AlertRuleWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     customized: bool | None
     customized_not: bool | None
     disabled: bool | None
     disabled_not: bool | None
-    global_alert_rule: "GlobalAlertRuleWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -115,6 +110,16 @@ class AlertRuleWhereInput(TypedDict, total=False):
     local_id_starts_with: str | None
 
 
+class AlertRuleWhereInput(AlertRuleWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[AlertRuleWhereInput] | None"
+    NOT: "Sequence[AlertRuleWhereInput] | None"
+    OR: "Sequence[AlertRuleWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    global_alert_rule: "GlobalAlertRuleWhereInput2 | None"
+
+
 class GetAlertRulesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -141,80 +146,16 @@ class GetAlertRulesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class AlertRuleWhereInput2(TypedDict, total=False):
+    class AlertRuleWhereInput2(AlertRuleWhereInputValues, total=False):
         AND: "Sequence[AlertRuleWhereInput2] | None"
         NOT: "Sequence[AlertRuleWhereInput2] | None"
         OR: "Sequence[AlertRuleWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        customized: bool | None
-        customized_not: bool | None
-        disabled: bool | None
-        disabled_not: bool | None
         global_alert_rule: "GlobalAlertRuleWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
 
-    class AlertRuleWhereInput3(TypedDict, total=False):
+    class AlertRuleWhereInput3(AlertRuleWhereInputValues, total=False):
         AND: "Sequence[AlertRuleWhereInput3] | None"
         NOT: "Sequence[AlertRuleWhereInput3] | None"
         OR: "Sequence[AlertRuleWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        customized: bool | None
-        customized_not: bool | None
-        disabled: bool | None
-        disabled_not: bool | None
         global_alert_rule: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None

@@ -54,13 +54,9 @@ ApplicationState: TypeAlias = Union[
 ApplicationType: TypeAlias = Union[Literal["MONITOR"], "models.ApplicationType"]
 
 
-class ApplicationWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ApplicationWhereInputValues(TypedDict, total=False):
+    """Keys of `ApplicationWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ApplicationWhereInput] | None"
-    NOT: "Sequence[ApplicationWhereInput] | None"
-    OR: "Sequence[ApplicationWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     error_message: str | None
     error_message_contains: str | None
     error_message_ends_with: str | None
@@ -177,7 +173,6 @@ class ApplicationWhereInput(TypedDict, total=False):
     version_not_in: Texts | None
     version_not_starts_with: str | None
     version_starts_with: str | None
-    vm: "VmWhereInput2 | None"
     volume_size: int | None
     volume_size_gt: int | None
     volume_size_gte: int | None
@@ -186,6 +181,16 @@ class ApplicationWhereInput(TypedDict, total=False):
     volume_size_lte: int | None
     volume_size_not: int | None
     volume_size_not_in: Sequence[int] | None
+
+
+class ApplicationWhereInput(ApplicationWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ApplicationWhereInput] | None"
+    NOT: "Sequence[ApplicationWhereInput] | None"
+    OR: "Sequence[ApplicationWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    vm: "VmWhereInput2 | None"
 
 
 class GetApplicationsConnectionRequestBody(TypedDict, total=False):
@@ -214,264 +219,16 @@ class GetApplicationsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ApplicationWhereInput2(TypedDict, total=False):
+    class ApplicationWhereInput2(ApplicationWhereInputValues, total=False):
         AND: "Sequence[ApplicationWhereInput2] | None"
         NOT: "Sequence[ApplicationWhereInput2] | None"
         OR: "Sequence[ApplicationWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        error_message: str | None
-        error_message_contains: str | None
-        error_message_ends_with: str | None
-        error_message_gt: str | None
-        error_message_gte: str | None
-        error_message_in: Texts | None
-        error_message_lt: str | None
-        error_message_lte: str | None
-        error_message_not: str | None
-        error_message_not_contains: str | None
-        error_message_not_ends_with: str | None
-        error_message_not_in: Texts | None
-        error_message_not_starts_with: str | None
-        error_message_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        image_name: str | None
-        image_name_contains: str | None
-        image_name_ends_with: str | None
-        image_name_gt: str | None
-        image_name_gte: str | None
-        image_name_in: Texts | None
-        image_name_lt: str | None
-        image_name_lte: str | None
-        image_name_not: str | None
-        image_name_not_contains: str | None
-        image_name_not_ends_with: str | None
-        image_name_not_in: Texts | None
-        image_name_not_starts_with: str | None
-        image_name_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        state: "ApplicationState | None"
-        state_in: "Sequence[ApplicationState] | None"
-        state_not: "ApplicationState | None"
-        state_not_in: "Sequence[ApplicationState] | None"
-        storage_ip: str | None
-        storage_ip_contains: str | None
-        storage_ip_ends_with: str | None
-        storage_ip_gt: str | None
-        storage_ip_gte: str | None
-        storage_ip_in: Texts | None
-        storage_ip_lt: str | None
-        storage_ip_lte: str | None
-        storage_ip_not: str | None
-        storage_ip_not_contains: str | None
-        storage_ip_not_ends_with: str | None
-        storage_ip_not_in: Texts | None
-        storage_ip_not_starts_with: str | None
-        storage_ip_starts_with: str | None
-        type: "ApplicationType | None"
-        type_in: "Sequence[ApplicationType] | None"
-        type_not: "ApplicationType | None"
-        type_not_in: "Sequence[ApplicationType] | None"
-        update_time: str | None
-        update_time_gt: str | None
-        update_time_gte: str | None
-        update_time_in: Texts | None
-        update_time_lt: str | None
-        update_time_lte: str | None
-        update_time_not: str | None
-        update_time_not_in: Texts | None
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
         vm: "VmWhereInput3 | None"
-        volume_size: int | None
-        volume_size_gt: int | None
-        volume_size_gte: int | None
-        volume_size_in: Sequence[int] | None
-        volume_size_lt: int | None
-        volume_size_lte: int | None
-        volume_size_not: int | None
-        volume_size_not_in: Sequence[int] | None
 
-    class ApplicationWhereInput3(TypedDict, total=False):
+    class ApplicationWhereInput3(ApplicationWhereInputValues, total=False):
         AND: "Sequence[ApplicationWhereInput3] | None"
         NOT: "Sequence[ApplicationWhereInput3] | None"
         OR: "Sequence[ApplicationWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        error_message: str | None
-        error_message_contains: str | None
-        error_message_ends_with: str | None
-        error_message_gt: str | None
-        error_message_gte: str | None
-        error_message_in: Texts | None
-        error_message_lt: str | None
-        error_message_lte: str | None
-        error_message_not: str | None
-        error_message_not_contains: str | None
-        error_message_not_ends_with: str | None
-        error_message_not_in: Texts | None
-        error_message_not_starts_with: str | None
-        error_message_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        image_name: str | None
-        image_name_contains: str | None
-        image_name_ends_with: str | None
-        image_name_gt: str | None
-        image_name_gte: str | None
-        image_name_in: Texts | None
-        image_name_lt: str | None
-        image_name_lte: str | None
-        image_name_not: str | None
-        image_name_not_contains: str | None
-        image_name_not_ends_with: str | None
-        image_name_not_in: Texts | None
-        image_name_not_starts_with: str | None
-        image_name_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        state: "ApplicationState | None"
-        state_in: "Sequence[ApplicationState] | None"
-        state_not: "ApplicationState | None"
-        state_not_in: "Sequence[ApplicationState] | None"
-        storage_ip: str | None
-        storage_ip_contains: str | None
-        storage_ip_ends_with: str | None
-        storage_ip_gt: str | None
-        storage_ip_gte: str | None
-        storage_ip_in: Texts | None
-        storage_ip_lt: str | None
-        storage_ip_lte: str | None
-        storage_ip_not: str | None
-        storage_ip_not_contains: str | None
-        storage_ip_not_ends_with: str | None
-        storage_ip_not_in: Texts | None
-        storage_ip_not_starts_with: str | None
-        storage_ip_starts_with: str | None
-        type: "ApplicationType | None"
-        type_in: "Sequence[ApplicationType] | None"
-        type_not: "ApplicationType | None"
-        type_not_in: "Sequence[ApplicationType] | None"
-        update_time: str | None
-        update_time_gt: str | None
-        update_time_gte: str | None
-        update_time_in: Texts | None
-        update_time_lt: str | None
-        update_time_lte: str | None
-        update_time_not: str | None
-        update_time_not_in: Texts | None
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
         vm: "Mapping[str, object] | None"
-        volume_size: int | None
-        volume_size_gt: int | None
-        volume_size_gte: int | None
-        volume_size_in: Sequence[int] | None
-        volume_size_lt: int | None
-        volume_size_lte: int | None
-        volume_size_not: int | None
-        volume_size_not_in: Sequence[int] | None

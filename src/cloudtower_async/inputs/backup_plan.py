@@ -229,19 +229,13 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     window_start: str
 
 
-class BackupPlanWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class BackupPlanWhereInputValues(TypedDict, total=False):
+    """Keys of `BackupPlanWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BackupPlanWhereInput] | None"
-    NOT: "Sequence[BackupPlanWhereInput] | None"
-    OR: "Sequence[BackupPlanWhereInput] | None"
     backup_delay_option: "BackupPlanDelayOption | None"  # since 4.5.0
     backup_delay_option_in: "Sequence[BackupPlanDelayOption] | None"  # since 4.5.0
     backup_delay_option_not: "BackupPlanDelayOption | None"  # since 4.5.0
     backup_delay_option_not_in: "Sequence[BackupPlanDelayOption] | None"  # since 4.5.0
-    backup_plan_executions_every: "BackupPlanExecutionWhereInput2 | None"  # since 4.5.0
-    backup_plan_executions_none: "BackupPlanExecutionWhereInput2 | None"  # since 4.5.0
-    backup_plan_executions_some: "BackupPlanExecutionWhereInput2 | None"  # since 4.5.0
     backup_restore_point_count: int | None  # since 4.5.0
     backup_restore_point_count_gt: int | None  # since 4.5.0
     backup_restore_point_count_gte: int | None  # since 4.5.0
@@ -250,11 +244,6 @@ class BackupPlanWhereInput(TypedDict, total=False):
     backup_restore_point_count_lte: int | None  # since 4.5.0
     backup_restore_point_count_not: int | None  # since 4.5.0
     backup_restore_point_count_not_in: Sequence[int] | None  # since 4.5.0
-    backup_restore_points_every: "BackupRestorePointWhereInput2 | None"  # since 4.5.0
-    backup_restore_points_none: "BackupRestorePointWhereInput2 | None"  # since 4.5.0
-    backup_restore_points_some: "BackupRestorePointWhereInput2 | None"  # since 4.5.0
-    backup_service: "BackupServiceWhereInput2 | None"
-    backup_store_repository: "BackupStoreRepositoryWhereInput2 | None"
     backup_total_size: int | None  # since 4.5.0
     backup_total_size_gt: int | None  # since 4.5.0
     backup_total_size_gte: int | None  # since 4.5.0
@@ -505,9 +494,6 @@ class BackupPlanWhereInput(TypedDict, total=False):
     valid_size_of_restore_point_lte: int | None  # since 4.5.0
     valid_size_of_restore_point_not: int | None  # since 4.5.0
     valid_size_of_restore_point_not_in: Sequence[int] | None  # since 4.5.0
-    vms_every: "VmWhereInput2 | None"  # since 4.5.0
-    vms_none: "VmWhereInput2 | None"  # since 4.5.0
-    vms_some: "VmWhereInput2 | None"  # since 4.5.0
     window_end: str | None
     window_end_contains: str | None
     window_end_ends_with: str | None
@@ -536,6 +522,25 @@ class BackupPlanWhereInput(TypedDict, total=False):
     window_start_not_in: Texts | None
     window_start_not_starts_with: str | None
     window_start_starts_with: str | None
+
+
+class BackupPlanWhereInput(BackupPlanWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[BackupPlanWhereInput] | None"
+    NOT: "Sequence[BackupPlanWhereInput] | None"
+    OR: "Sequence[BackupPlanWhereInput] | None"
+    backup_plan_executions_every: "BackupPlanExecutionWhereInput2 | None"  # since 4.5.0
+    backup_plan_executions_none: "BackupPlanExecutionWhereInput2 | None"  # since 4.5.0
+    backup_plan_executions_some: "BackupPlanExecutionWhereInput2 | None"  # since 4.5.0
+    backup_restore_points_every: "BackupRestorePointWhereInput2 | None"  # since 4.5.0
+    backup_restore_points_none: "BackupRestorePointWhereInput2 | None"  # since 4.5.0
+    backup_restore_points_some: "BackupRestorePointWhereInput2 | None"  # since 4.5.0
+    backup_service: "BackupServiceWhereInput2 | None"
+    backup_store_repository: "BackupStoreRepositoryWhereInput2 | None"
+    vms_every: "VmWhereInput2 | None"  # since 4.5.0
+    vms_none: "VmWhereInput2 | None"  # since 4.5.0
+    vms_some: "VmWhereInput2 | None"  # since 4.5.0
 
 
 BackupRestoreExecutionNetworkInformation = TypedDict(
@@ -639,614 +644,34 @@ class GetBackupRestorePointMetadataRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BackupPlanWhereInput2(TypedDict, total=False):
+    class BackupPlanWhereInput2(BackupPlanWhereInputValues, total=False):
         AND: "Sequence[BackupPlanWhereInput2] | None"
         NOT: "Sequence[BackupPlanWhereInput2] | None"
         OR: "Sequence[BackupPlanWhereInput2] | None"
-        backup_delay_option: "BackupPlanDelayOption | None"
-        backup_delay_option_in: "Sequence[BackupPlanDelayOption] | None"
-        backup_delay_option_not: "BackupPlanDelayOption | None"
-        backup_delay_option_not_in: "Sequence[BackupPlanDelayOption] | None"
         backup_plan_executions_every: "Mapping[str, object] | None"
         backup_plan_executions_none: "Mapping[str, object] | None"
         backup_plan_executions_some: "Mapping[str, object] | None"
-        backup_restore_point_count: int | None
-        backup_restore_point_count_gt: int | None
-        backup_restore_point_count_gte: int | None
-        backup_restore_point_count_in: Sequence[int] | None
-        backup_restore_point_count_lt: int | None
-        backup_restore_point_count_lte: int | None
-        backup_restore_point_count_not: int | None
-        backup_restore_point_count_not_in: Sequence[int] | None
         backup_restore_points_every: "Mapping[str, object] | None"
         backup_restore_points_none: "Mapping[str, object] | None"
         backup_restore_points_some: "Mapping[str, object] | None"
         backup_service: "BackupServiceWhereInput3 | None"
         backup_store_repository: "BackupStoreRepositoryWhereInput3 | None"
-        backup_total_size: int | None
-        backup_total_size_gt: int | None
-        backup_total_size_gte: int | None
-        backup_total_size_in: Sequence[int] | None
-        backup_total_size_lt: int | None
-        backup_total_size_lte: int | None
-        backup_total_size_not: int | None
-        backup_total_size_not_in: Sequence[int] | None
-        compression: bool | None
-        compression_not: bool | None
-        compression_ratio: float | None
-        compression_ratio_gt: float | None
-        compression_ratio_gte: float | None
-        compression_ratio_in: Sequence[float] | None
-        compression_ratio_lt: float | None
-        compression_ratio_lte: float | None
-        compression_ratio_not: float | None
-        compression_ratio_not_in: Sequence[float] | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        delete_strategy: "BackupPlanDeleteStrategy | None"
-        delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        delete_strategy_not: "BackupPlanDeleteStrategy | None"
-        delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        enable_window: bool | None
-        enable_window_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        full_interval: int | None
-        full_interval_gt: int | None
-        full_interval_gte: int | None
-        full_interval_in: Sequence[int] | None
-        full_interval_lt: int | None
-        full_interval_lte: int | None
-        full_interval_not: int | None
-        full_interval_not_in: Sequence[int] | None
-        full_period: "BackupPlanPeriod | None"
-        full_period_in: "Sequence[BackupPlanPeriod] | None"
-        full_period_not: "BackupPlanPeriod | None"
-        full_period_not_in: "Sequence[BackupPlanPeriod] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        incremental_interval: int | None
-        incremental_interval_gt: int | None
-        incremental_interval_gte: int | None
-        incremental_interval_in: Sequence[int] | None
-        incremental_interval_lt: int | None
-        incremental_interval_lte: int | None
-        incremental_interval_not: int | None
-        incremental_interval_not_in: Sequence[int] | None
-        incremental_period: "BackupPlanPeriod | None"
-        incremental_period_in: "Sequence[BackupPlanPeriod] | None"
-        incremental_period_not: "BackupPlanPeriod | None"
-        incremental_period_not_in: "Sequence[BackupPlanPeriod] | None"
-        keep_policy: "BackupPlanKeepPolicy | None"
-        keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_not: "BackupPlanKeepPolicy | None"
-        keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_value: int | None
-        keep_policy_value_gt: int | None
-        keep_policy_value_gte: int | None
-        keep_policy_value_in: Sequence[int] | None
-        keep_policy_value_lt: int | None
-        keep_policy_value_lte: int | None
-        keep_policy_value_not: int | None
-        keep_policy_value_not_in: Sequence[int] | None
-        last_execute_status: "BackupPlanExecutionStatus | None"
-        last_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_status_message: str | None
-        last_execute_status_message_contains: str | None
-        last_execute_status_message_ends_with: str | None
-        last_execute_status_message_gt: str | None
-        last_execute_status_message_gte: str | None
-        last_execute_status_message_in: Texts | None
-        last_execute_status_message_lt: str | None
-        last_execute_status_message_lte: str | None
-        last_execute_status_message_not: str | None
-        last_execute_status_message_not_contains: str | None
-        last_execute_status_message_not_ends_with: str | None
-        last_execute_status_message_not_in: Texts | None
-        last_execute_status_message_not_starts_with: str | None
-        last_execute_status_message_starts_with: str | None
-        last_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_success_job_count: int | None
-        last_execute_success_job_count_gt: int | None
-        last_execute_success_job_count_gte: int | None
-        last_execute_success_job_count_in: Sequence[int] | None
-        last_execute_success_job_count_lt: int | None
-        last_execute_success_job_count_lte: int | None
-        last_execute_success_job_count_not: int | None
-        last_execute_success_job_count_not_in: Sequence[int] | None
-        last_execute_total_job_count: int | None
-        last_execute_total_job_count_gt: int | None
-        last_execute_total_job_count_gte: int | None
-        last_execute_total_job_count_in: Sequence[int] | None
-        last_execute_total_job_count_lt: int | None
-        last_execute_total_job_count_lte: int | None
-        last_execute_total_job_count_not: int | None
-        last_execute_total_job_count_not_in: Sequence[int] | None
-        last_executed_at: str | None
-        last_executed_at_gt: str | None
-        last_executed_at_gte: str | None
-        last_executed_at_in: Texts | None
-        last_executed_at_lt: str | None
-        last_executed_at_lte: str | None
-        last_executed_at_not: str | None
-        last_executed_at_not_in: Texts | None
-        last_manual_execute_status: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_status_message: str | None
-        last_manual_execute_status_message_contains: str | None
-        last_manual_execute_status_message_ends_with: str | None
-        last_manual_execute_status_message_gt: str | None
-        last_manual_execute_status_message_gte: str | None
-        last_manual_execute_status_message_in: Texts | None
-        last_manual_execute_status_message_lt: str | None
-        last_manual_execute_status_message_lte: str | None
-        last_manual_execute_status_message_not: str | None
-        last_manual_execute_status_message_not_contains: str | None
-        last_manual_execute_status_message_not_ends_with: str | None
-        last_manual_execute_status_message_not_in: Texts | None
-        last_manual_execute_status_message_not_starts_with: str | None
-        last_manual_execute_status_message_starts_with: str | None
-        last_manual_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_success_job_count: int | None
-        last_manual_execute_success_job_count_gt: int | None
-        last_manual_execute_success_job_count_gte: int | None
-        last_manual_execute_success_job_count_in: Sequence[int] | None
-        last_manual_execute_success_job_count_lt: int | None
-        last_manual_execute_success_job_count_lte: int | None
-        last_manual_execute_success_job_count_not: int | None
-        last_manual_execute_success_job_count_not_in: Sequence[int] | None
-        last_manual_execute_total_job_count: int | None
-        last_manual_execute_total_job_count_gt: int | None
-        last_manual_execute_total_job_count_gte: int | None
-        last_manual_execute_total_job_count_in: Sequence[int] | None
-        last_manual_execute_total_job_count_lt: int | None
-        last_manual_execute_total_job_count_lte: int | None
-        last_manual_execute_total_job_count_not: int | None
-        last_manual_execute_total_job_count_not_in: Sequence[int] | None
-        last_manual_executed_at: str | None
-        last_manual_executed_at_gt: str | None
-        last_manual_executed_at_gte: str | None
-        last_manual_executed_at_in: Texts | None
-        last_manual_executed_at_lt: str | None
-        last_manual_executed_at_lte: str | None
-        last_manual_executed_at_not: str | None
-        last_manual_executed_at_not_in: Texts | None
-        logical_size: int | None
-        logical_size_gt: int | None
-        logical_size_gte: int | None
-        logical_size_in: Sequence[int] | None
-        logical_size_lt: int | None
-        logical_size_lte: int | None
-        logical_size_not: int | None
-        logical_size_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        next_execute_time: str | None
-        next_execute_time_gt: str | None
-        next_execute_time_gte: str | None
-        next_execute_time_in: Texts | None
-        next_execute_time_lt: str | None
-        next_execute_time_lte: str | None
-        next_execute_time_not: str | None
-        next_execute_time_not_in: Texts | None
-        phase: "BackupPlanPhase | None"
-        phase_in: "Sequence[BackupPlanPhase] | None"
-        phase_not: "BackupPlanPhase | None"
-        phase_not_in: "Sequence[BackupPlanPhase] | None"
-        physical_size: int | None
-        physical_size_gt: int | None
-        physical_size_gte: int | None
-        physical_size_in: Sequence[int] | None
-        physical_size_lt: int | None
-        physical_size_lte: int | None
-        physical_size_not: int | None
-        physical_size_not_in: Sequence[int] | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        status: "BackupPlanStatus | None"
-        status_in: "Sequence[BackupPlanStatus] | None"
-        status_not: "BackupPlanStatus | None"
-        status_not_in: "Sequence[BackupPlanStatus] | None"
-        valid_size_of_backup_object: int | None
-        valid_size_of_backup_object_gt: int | None
-        valid_size_of_backup_object_gte: int | None
-        valid_size_of_backup_object_in: Sequence[int] | None
-        valid_size_of_backup_object_lt: int | None
-        valid_size_of_backup_object_lte: int | None
-        valid_size_of_backup_object_not: int | None
-        valid_size_of_backup_object_not_in: Sequence[int] | None
-        valid_size_of_restore_point: int | None
-        valid_size_of_restore_point_gt: int | None
-        valid_size_of_restore_point_gte: int | None
-        valid_size_of_restore_point_in: Sequence[int] | None
-        valid_size_of_restore_point_lt: int | None
-        valid_size_of_restore_point_lte: int | None
-        valid_size_of_restore_point_not: int | None
-        valid_size_of_restore_point_not_in: Sequence[int] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
-        window_end: str | None
-        window_end_contains: str | None
-        window_end_ends_with: str | None
-        window_end_gt: str | None
-        window_end_gte: str | None
-        window_end_in: Texts | None
-        window_end_lt: str | None
-        window_end_lte: str | None
-        window_end_not: str | None
-        window_end_not_contains: str | None
-        window_end_not_ends_with: str | None
-        window_end_not_in: Texts | None
-        window_end_not_starts_with: str | None
-        window_end_starts_with: str | None
-        window_start: str | None
-        window_start_contains: str | None
-        window_start_ends_with: str | None
-        window_start_gt: str | None
-        window_start_gte: str | None
-        window_start_in: Texts | None
-        window_start_lt: str | None
-        window_start_lte: str | None
-        window_start_not: str | None
-        window_start_not_contains: str | None
-        window_start_not_ends_with: str | None
-        window_start_not_in: Texts | None
-        window_start_not_starts_with: str | None
-        window_start_starts_with: str | None
 
-    class BackupPlanWhereInput3(TypedDict, total=False):
+    class BackupPlanWhereInput3(BackupPlanWhereInputValues, total=False):
         AND: "Sequence[BackupPlanWhereInput3] | None"
         NOT: "Sequence[BackupPlanWhereInput3] | None"
         OR: "Sequence[BackupPlanWhereInput3] | None"
-        backup_delay_option: "BackupPlanDelayOption | None"
-        backup_delay_option_in: "Sequence[BackupPlanDelayOption] | None"
-        backup_delay_option_not: "BackupPlanDelayOption | None"
-        backup_delay_option_not_in: "Sequence[BackupPlanDelayOption] | None"
         backup_plan_executions_every: "Mapping[str, object] | None"
         backup_plan_executions_none: "Mapping[str, object] | None"
         backup_plan_executions_some: "Mapping[str, object] | None"
-        backup_restore_point_count: int | None
-        backup_restore_point_count_gt: int | None
-        backup_restore_point_count_gte: int | None
-        backup_restore_point_count_in: Sequence[int] | None
-        backup_restore_point_count_lt: int | None
-        backup_restore_point_count_lte: int | None
-        backup_restore_point_count_not: int | None
-        backup_restore_point_count_not_in: Sequence[int] | None
         backup_restore_points_every: "Mapping[str, object] | None"
         backup_restore_points_none: "Mapping[str, object] | None"
         backup_restore_points_some: "Mapping[str, object] | None"
         backup_service: "Mapping[str, object] | None"
         backup_store_repository: "Mapping[str, object] | None"
-        backup_total_size: int | None
-        backup_total_size_gt: int | None
-        backup_total_size_gte: int | None
-        backup_total_size_in: Sequence[int] | None
-        backup_total_size_lt: int | None
-        backup_total_size_lte: int | None
-        backup_total_size_not: int | None
-        backup_total_size_not_in: Sequence[int] | None
-        compression: bool | None
-        compression_not: bool | None
-        compression_ratio: float | None
-        compression_ratio_gt: float | None
-        compression_ratio_gte: float | None
-        compression_ratio_in: Sequence[float] | None
-        compression_ratio_lt: float | None
-        compression_ratio_lte: float | None
-        compression_ratio_not: float | None
-        compression_ratio_not_in: Sequence[float] | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        delete_strategy: "BackupPlanDeleteStrategy | None"
-        delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        delete_strategy_not: "BackupPlanDeleteStrategy | None"
-        delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        enable_window: bool | None
-        enable_window_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        full_interval: int | None
-        full_interval_gt: int | None
-        full_interval_gte: int | None
-        full_interval_in: Sequence[int] | None
-        full_interval_lt: int | None
-        full_interval_lte: int | None
-        full_interval_not: int | None
-        full_interval_not_in: Sequence[int] | None
-        full_period: "BackupPlanPeriod | None"
-        full_period_in: "Sequence[BackupPlanPeriod] | None"
-        full_period_not: "BackupPlanPeriod | None"
-        full_period_not_in: "Sequence[BackupPlanPeriod] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        incremental_interval: int | None
-        incremental_interval_gt: int | None
-        incremental_interval_gte: int | None
-        incremental_interval_in: Sequence[int] | None
-        incremental_interval_lt: int | None
-        incremental_interval_lte: int | None
-        incremental_interval_not: int | None
-        incremental_interval_not_in: Sequence[int] | None
-        incremental_period: "BackupPlanPeriod | None"
-        incremental_period_in: "Sequence[BackupPlanPeriod] | None"
-        incremental_period_not: "BackupPlanPeriod | None"
-        incremental_period_not_in: "Sequence[BackupPlanPeriod] | None"
-        keep_policy: "BackupPlanKeepPolicy | None"
-        keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_not: "BackupPlanKeepPolicy | None"
-        keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_value: int | None
-        keep_policy_value_gt: int | None
-        keep_policy_value_gte: int | None
-        keep_policy_value_in: Sequence[int] | None
-        keep_policy_value_lt: int | None
-        keep_policy_value_lte: int | None
-        keep_policy_value_not: int | None
-        keep_policy_value_not_in: Sequence[int] | None
-        last_execute_status: "BackupPlanExecutionStatus | None"
-        last_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_status_message: str | None
-        last_execute_status_message_contains: str | None
-        last_execute_status_message_ends_with: str | None
-        last_execute_status_message_gt: str | None
-        last_execute_status_message_gte: str | None
-        last_execute_status_message_in: Texts | None
-        last_execute_status_message_lt: str | None
-        last_execute_status_message_lte: str | None
-        last_execute_status_message_not: str | None
-        last_execute_status_message_not_contains: str | None
-        last_execute_status_message_not_ends_with: str | None
-        last_execute_status_message_not_in: Texts | None
-        last_execute_status_message_not_starts_with: str | None
-        last_execute_status_message_starts_with: str | None
-        last_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_success_job_count: int | None
-        last_execute_success_job_count_gt: int | None
-        last_execute_success_job_count_gte: int | None
-        last_execute_success_job_count_in: Sequence[int] | None
-        last_execute_success_job_count_lt: int | None
-        last_execute_success_job_count_lte: int | None
-        last_execute_success_job_count_not: int | None
-        last_execute_success_job_count_not_in: Sequence[int] | None
-        last_execute_total_job_count: int | None
-        last_execute_total_job_count_gt: int | None
-        last_execute_total_job_count_gte: int | None
-        last_execute_total_job_count_in: Sequence[int] | None
-        last_execute_total_job_count_lt: int | None
-        last_execute_total_job_count_lte: int | None
-        last_execute_total_job_count_not: int | None
-        last_execute_total_job_count_not_in: Sequence[int] | None
-        last_executed_at: str | None
-        last_executed_at_gt: str | None
-        last_executed_at_gte: str | None
-        last_executed_at_in: Texts | None
-        last_executed_at_lt: str | None
-        last_executed_at_lte: str | None
-        last_executed_at_not: str | None
-        last_executed_at_not_in: Texts | None
-        last_manual_execute_status: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_status_message: str | None
-        last_manual_execute_status_message_contains: str | None
-        last_manual_execute_status_message_ends_with: str | None
-        last_manual_execute_status_message_gt: str | None
-        last_manual_execute_status_message_gte: str | None
-        last_manual_execute_status_message_in: Texts | None
-        last_manual_execute_status_message_lt: str | None
-        last_manual_execute_status_message_lte: str | None
-        last_manual_execute_status_message_not: str | None
-        last_manual_execute_status_message_not_contains: str | None
-        last_manual_execute_status_message_not_ends_with: str | None
-        last_manual_execute_status_message_not_in: Texts | None
-        last_manual_execute_status_message_not_starts_with: str | None
-        last_manual_execute_status_message_starts_with: str | None
-        last_manual_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_success_job_count: int | None
-        last_manual_execute_success_job_count_gt: int | None
-        last_manual_execute_success_job_count_gte: int | None
-        last_manual_execute_success_job_count_in: Sequence[int] | None
-        last_manual_execute_success_job_count_lt: int | None
-        last_manual_execute_success_job_count_lte: int | None
-        last_manual_execute_success_job_count_not: int | None
-        last_manual_execute_success_job_count_not_in: Sequence[int] | None
-        last_manual_execute_total_job_count: int | None
-        last_manual_execute_total_job_count_gt: int | None
-        last_manual_execute_total_job_count_gte: int | None
-        last_manual_execute_total_job_count_in: Sequence[int] | None
-        last_manual_execute_total_job_count_lt: int | None
-        last_manual_execute_total_job_count_lte: int | None
-        last_manual_execute_total_job_count_not: int | None
-        last_manual_execute_total_job_count_not_in: Sequence[int] | None
-        last_manual_executed_at: str | None
-        last_manual_executed_at_gt: str | None
-        last_manual_executed_at_gte: str | None
-        last_manual_executed_at_in: Texts | None
-        last_manual_executed_at_lt: str | None
-        last_manual_executed_at_lte: str | None
-        last_manual_executed_at_not: str | None
-        last_manual_executed_at_not_in: Texts | None
-        logical_size: int | None
-        logical_size_gt: int | None
-        logical_size_gte: int | None
-        logical_size_in: Sequence[int] | None
-        logical_size_lt: int | None
-        logical_size_lte: int | None
-        logical_size_not: int | None
-        logical_size_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        next_execute_time: str | None
-        next_execute_time_gt: str | None
-        next_execute_time_gte: str | None
-        next_execute_time_in: Texts | None
-        next_execute_time_lt: str | None
-        next_execute_time_lte: str | None
-        next_execute_time_not: str | None
-        next_execute_time_not_in: Texts | None
-        phase: "BackupPlanPhase | None"
-        phase_in: "Sequence[BackupPlanPhase] | None"
-        phase_not: "BackupPlanPhase | None"
-        phase_not_in: "Sequence[BackupPlanPhase] | None"
-        physical_size: int | None
-        physical_size_gt: int | None
-        physical_size_gte: int | None
-        physical_size_in: Sequence[int] | None
-        physical_size_lt: int | None
-        physical_size_lte: int | None
-        physical_size_not: int | None
-        physical_size_not_in: Sequence[int] | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        status: "BackupPlanStatus | None"
-        status_in: "Sequence[BackupPlanStatus] | None"
-        status_not: "BackupPlanStatus | None"
-        status_not_in: "Sequence[BackupPlanStatus] | None"
-        valid_size_of_backup_object: int | None
-        valid_size_of_backup_object_gt: int | None
-        valid_size_of_backup_object_gte: int | None
-        valid_size_of_backup_object_in: Sequence[int] | None
-        valid_size_of_backup_object_lt: int | None
-        valid_size_of_backup_object_lte: int | None
-        valid_size_of_backup_object_not: int | None
-        valid_size_of_backup_object_not_in: Sequence[int] | None
-        valid_size_of_restore_point: int | None
-        valid_size_of_restore_point_gt: int | None
-        valid_size_of_restore_point_gte: int | None
-        valid_size_of_restore_point_in: Sequence[int] | None
-        valid_size_of_restore_point_lt: int | None
-        valid_size_of_restore_point_lte: int | None
-        valid_size_of_restore_point_not: int | None
-        valid_size_of_restore_point_not_in: Sequence[int] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
-        window_end: str | None
-        window_end_contains: str | None
-        window_end_ends_with: str | None
-        window_end_gt: str | None
-        window_end_gte: str | None
-        window_end_in: Texts | None
-        window_end_lt: str | None
-        window_end_lte: str | None
-        window_end_not: str | None
-        window_end_not_contains: str | None
-        window_end_not_ends_with: str | None
-        window_end_not_in: Texts | None
-        window_end_not_starts_with: str | None
-        window_end_starts_with: str | None
-        window_start: str | None
-        window_start_contains: str | None
-        window_start_ends_with: str | None
-        window_start_gt: str | None
-        window_start_gte: str | None
-        window_start_in: Texts | None
-        window_start_lt: str | None
-        window_start_lte: str | None
-        window_start_not: str | None
-        window_start_not_contains: str | None
-        window_start_not_ends_with: str | None
-        window_start_not_in: Texts | None
-        window_start_not_starts_with: str | None
-        window_start_starts_with: str | None

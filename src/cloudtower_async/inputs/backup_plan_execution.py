@@ -57,13 +57,9 @@ BackupPlanExecutionStatus: TypeAlias = Union[
 ]
 
 
-class BackupPlanExecutionWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class BackupPlanExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `BackupPlanExecutionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BackupPlanExecutionWhereInput] | None"
-    NOT: "Sequence[BackupPlanExecutionWhereInput] | None"
-    OR: "Sequence[BackupPlanExecutionWhereInput] | None"
-    backup_plan: "BackupPlanWhereInput2 | None"
     deletable_flag_marked: bool | None
     deletable_flag_marked_not: bool | None
     duration: int | None
@@ -156,6 +152,15 @@ class BackupPlanExecutionWhereInput(TypedDict, total=False):
     type_not_in: "Sequence[BackupExecutionType] | None"
 
 
+class BackupPlanExecutionWhereInput(BackupPlanExecutionWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[BackupPlanExecutionWhereInput] | None"
+    NOT: "Sequence[BackupPlanExecutionWhereInput] | None"
+    OR: "Sequence[BackupPlanExecutionWhereInput] | None"
+    backup_plan: "BackupPlanWhereInput2 | None"
+
+
 class GetBackupPlanExecutionsConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
@@ -182,194 +187,14 @@ class GetBackupPlanExecutionsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BackupPlanExecutionWhereInput2(TypedDict, total=False):
+    class BackupPlanExecutionWhereInput2(BackupPlanExecutionWhereInputValues, total=False):
         AND: "Sequence[BackupPlanExecutionWhereInput2] | None"
         NOT: "Sequence[BackupPlanExecutionWhereInput2] | None"
         OR: "Sequence[BackupPlanExecutionWhereInput2] | None"
         backup_plan: "BackupPlanWhereInput3 | None"
-        deletable_flag_marked: bool | None
-        deletable_flag_marked_not: bool | None
-        duration: int | None
-        duration_gt: int | None
-        duration_gte: int | None
-        duration_in: Sequence[int] | None
-        duration_lt: int | None
-        duration_lte: int | None
-        duration_not: int | None
-        duration_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        method: "BackupExecutionMethod | None"
-        method_in: "Sequence[BackupExecutionMethod] | None"
-        method_not: "BackupExecutionMethod | None"
-        method_not_in: "Sequence[BackupExecutionMethod] | None"
-        state: "BackupPlanExecutionState | None"
-        state_in: "Sequence[BackupPlanExecutionState] | None"
-        state_not: "BackupPlanExecutionState | None"
-        state_not_in: "Sequence[BackupPlanExecutionState] | None"
-        status: "BackupPlanExecutionStatus | None"
-        status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        status_not: "BackupPlanExecutionStatus | None"
-        status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
 
-    class BackupPlanExecutionWhereInput3(TypedDict, total=False):
+    class BackupPlanExecutionWhereInput3(BackupPlanExecutionWhereInputValues, total=False):
         AND: "Sequence[BackupPlanExecutionWhereInput3] | None"
         NOT: "Sequence[BackupPlanExecutionWhereInput3] | None"
         OR: "Sequence[BackupPlanExecutionWhereInput3] | None"
         backup_plan: "Mapping[str, object] | None"
-        deletable_flag_marked: bool | None
-        deletable_flag_marked_not: bool | None
-        duration: int | None
-        duration_gt: int | None
-        duration_gte: int | None
-        duration_in: Sequence[int] | None
-        duration_lt: int | None
-        duration_lte: int | None
-        duration_not: int | None
-        duration_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        method: "BackupExecutionMethod | None"
-        method_in: "Sequence[BackupExecutionMethod] | None"
-        method_not: "BackupExecutionMethod | None"
-        method_not_in: "Sequence[BackupExecutionMethod] | None"
-        state: "BackupPlanExecutionState | None"
-        state_in: "Sequence[BackupPlanExecutionState] | None"
-        state_not: "BackupPlanExecutionState | None"
-        state_not_in: "Sequence[BackupPlanExecutionState] | None"
-        status: "BackupPlanExecutionStatus | None"
-        status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        status_not: "BackupPlanExecutionStatus | None"
-        status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"

@@ -46,13 +46,9 @@ BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
 ]
 
 
-class BackupRestoreExecutionWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class BackupRestoreExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `BackupRestoreExecutionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BackupRestoreExecutionWhereInput] | None"
-    NOT: "Sequence[BackupRestoreExecutionWhereInput] | None"
-    OR: "Sequence[BackupRestoreExecutionWhereInput] | None"
-    backup_restore_point: "BackupRestorePointWhereInput2 | None"
     duration: int | None
     duration_gt: int | None
     duration_gte: int | None
@@ -165,6 +161,15 @@ class BackupRestoreExecutionWhereInput(TypedDict, total=False):
     total_bytes_not_in: Sequence[int] | None
 
 
+class BackupRestoreExecutionWhereInput(BackupRestoreExecutionWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[BackupRestoreExecutionWhereInput] | None"
+    NOT: "Sequence[BackupRestoreExecutionWhereInput] | None"
+    OR: "Sequence[BackupRestoreExecutionWhereInput] | None"
+    backup_restore_point: "BackupRestorePointWhereInput2 | None"
+
+
 class GetBackupRestoreExecutionsConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
@@ -191,234 +196,14 @@ class GetBackupRestoreExecutionsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BackupRestoreExecutionWhereInput2(TypedDict, total=False):
+    class BackupRestoreExecutionWhereInput2(BackupRestoreExecutionWhereInputValues, total=False):
         AND: "Sequence[BackupRestoreExecutionWhereInput2] | None"
         NOT: "Sequence[BackupRestoreExecutionWhereInput2] | None"
         OR: "Sequence[BackupRestoreExecutionWhereInput2] | None"
         backup_restore_point: "BackupRestorePointWhereInput3 | None"
-        duration: int | None
-        duration_gt: int | None
-        duration_gte: int | None
-        duration_in: Sequence[int] | None
-        duration_lt: int | None
-        duration_lte: int | None
-        duration_not: int | None
-        duration_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        mode: "BackupRestoreExecutionMode | None"
-        mode_in: "Sequence[BackupRestoreExecutionMode] | None"
-        mode_not: "BackupRestoreExecutionMode | None"
-        mode_not_in: "Sequence[BackupRestoreExecutionMode] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        read_bytes: int | None
-        read_bytes_gt: int | None
-        read_bytes_gte: int | None
-        read_bytes_in: Sequence[int] | None
-        read_bytes_lt: int | None
-        read_bytes_lte: int | None
-        read_bytes_not: int | None
-        read_bytes_not_in: Sequence[int] | None
-        rebuild_name: str | None
-        rebuild_name_contains: str | None
-        rebuild_name_ends_with: str | None
-        rebuild_name_gt: str | None
-        rebuild_name_gte: str | None
-        rebuild_name_in: Texts | None
-        rebuild_name_lt: str | None
-        rebuild_name_lte: str | None
-        rebuild_name_not: str | None
-        rebuild_name_not_contains: str | None
-        rebuild_name_not_ends_with: str | None
-        rebuild_name_not_in: Texts | None
-        rebuild_name_not_starts_with: str | None
-        rebuild_name_starts_with: str | None
-        rebuild_target_cluster: str | None
-        rebuild_target_cluster_contains: str | None
-        rebuild_target_cluster_ends_with: str | None
-        rebuild_target_cluster_gt: str | None
-        rebuild_target_cluster_gte: str | None
-        rebuild_target_cluster_in: Texts | None
-        rebuild_target_cluster_lt: str | None
-        rebuild_target_cluster_lte: str | None
-        rebuild_target_cluster_not: str | None
-        rebuild_target_cluster_not_contains: str | None
-        rebuild_target_cluster_not_ends_with: str | None
-        rebuild_target_cluster_not_in: Texts | None
-        rebuild_target_cluster_not_starts_with: str | None
-        rebuild_target_cluster_starts_with: str | None
-        retry_times: int | None
-        retry_times_gt: int | None
-        retry_times_gte: int | None
-        retry_times_in: Sequence[int] | None
-        retry_times_lt: int | None
-        retry_times_lte: int | None
-        retry_times_not: int | None
-        retry_times_not_in: Sequence[int] | None
-        startup_after_restore: bool | None
-        startup_after_restore_not: bool | None
-        status: "BackupExecutionStatus | None"
-        status_in: "Sequence[BackupExecutionStatus] | None"
-        status_not: "BackupExecutionStatus | None"
-        status_not_in: "Sequence[BackupExecutionStatus] | None"
-        total_bytes: int | None
-        total_bytes_gt: int | None
-        total_bytes_gte: int | None
-        total_bytes_in: Sequence[int] | None
-        total_bytes_lt: int | None
-        total_bytes_lte: int | None
-        total_bytes_not: int | None
-        total_bytes_not_in: Sequence[int] | None
 
-    class BackupRestoreExecutionWhereInput3(TypedDict, total=False):
+    class BackupRestoreExecutionWhereInput3(BackupRestoreExecutionWhereInputValues, total=False):
         AND: "Sequence[BackupRestoreExecutionWhereInput3] | None"
         NOT: "Sequence[BackupRestoreExecutionWhereInput3] | None"
         OR: "Sequence[BackupRestoreExecutionWhereInput3] | None"
         backup_restore_point: "Mapping[str, object] | None"
-        duration: int | None
-        duration_gt: int | None
-        duration_gte: int | None
-        duration_in: Sequence[int] | None
-        duration_lt: int | None
-        duration_lte: int | None
-        duration_not: int | None
-        duration_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        mode: "BackupRestoreExecutionMode | None"
-        mode_in: "Sequence[BackupRestoreExecutionMode] | None"
-        mode_not: "BackupRestoreExecutionMode | None"
-        mode_not_in: "Sequence[BackupRestoreExecutionMode] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        read_bytes: int | None
-        read_bytes_gt: int | None
-        read_bytes_gte: int | None
-        read_bytes_in: Sequence[int] | None
-        read_bytes_lt: int | None
-        read_bytes_lte: int | None
-        read_bytes_not: int | None
-        read_bytes_not_in: Sequence[int] | None
-        rebuild_name: str | None
-        rebuild_name_contains: str | None
-        rebuild_name_ends_with: str | None
-        rebuild_name_gt: str | None
-        rebuild_name_gte: str | None
-        rebuild_name_in: Texts | None
-        rebuild_name_lt: str | None
-        rebuild_name_lte: str | None
-        rebuild_name_not: str | None
-        rebuild_name_not_contains: str | None
-        rebuild_name_not_ends_with: str | None
-        rebuild_name_not_in: Texts | None
-        rebuild_name_not_starts_with: str | None
-        rebuild_name_starts_with: str | None
-        rebuild_target_cluster: str | None
-        rebuild_target_cluster_contains: str | None
-        rebuild_target_cluster_ends_with: str | None
-        rebuild_target_cluster_gt: str | None
-        rebuild_target_cluster_gte: str | None
-        rebuild_target_cluster_in: Texts | None
-        rebuild_target_cluster_lt: str | None
-        rebuild_target_cluster_lte: str | None
-        rebuild_target_cluster_not: str | None
-        rebuild_target_cluster_not_contains: str | None
-        rebuild_target_cluster_not_ends_with: str | None
-        rebuild_target_cluster_not_in: Texts | None
-        rebuild_target_cluster_not_starts_with: str | None
-        rebuild_target_cluster_starts_with: str | None
-        retry_times: int | None
-        retry_times_gt: int | None
-        retry_times_gte: int | None
-        retry_times_in: Sequence[int] | None
-        retry_times_lt: int | None
-        retry_times_lte: int | None
-        retry_times_not: int | None
-        retry_times_not_in: Sequence[int] | None
-        startup_after_restore: bool | None
-        startup_after_restore_not: bool | None
-        status: "BackupExecutionStatus | None"
-        status_in: "Sequence[BackupExecutionStatus] | None"
-        status_not: "BackupExecutionStatus | None"
-        status_not_in: "Sequence[BackupExecutionStatus] | None"
-        total_bytes: int | None
-        total_bytes_gt: int | None
-        total_bytes_gte: int | None
-        total_bytes_in: Sequence[int] | None
-        total_bytes_lt: int | None
-        total_bytes_lte: int | None
-        total_bytes_not: int | None
-        total_bytes_not_in: Sequence[int] | None

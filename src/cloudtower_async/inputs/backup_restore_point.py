@@ -76,17 +76,9 @@ BackupRestorePointType: TypeAlias = Union[
 ]
 
 
-class BackupRestorePointWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class BackupRestorePointWhereInputValues(TypedDict, total=False):
+    """Keys of `BackupRestorePointWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BackupRestorePointWhereInput] | None"
-    NOT: "Sequence[BackupRestorePointWhereInput] | None"
-    OR: "Sequence[BackupRestorePointWhereInput] | None"
-    backup_plan: "BackupPlanWhereInput2 | None"
-    backup_restore_executions_every: "BackupRestoreExecutionWhereInput2 | None"
-    backup_restore_executions_none: "BackupRestoreExecutionWhereInput2 | None"
-    backup_restore_executions_some: "BackupRestoreExecutionWhereInput2 | None"
-    backup_target_execution: "BackupTargetExecutionWhereInput2 | None"
     cluster_local_id: str | None
     cluster_local_id_contains: str | None
     cluster_local_id_ends_with: str | None
@@ -231,7 +223,6 @@ class BackupRestorePointWhereInput(TypedDict, total=False):
     valid_size_lte: int | None
     valid_size_not: int | None
     valid_size_not_in: Sequence[int] | None
-    vm: "VmWhereInput2 | None"
     vm_local_id: str | None
     vm_local_id_contains: str | None
     vm_local_id_ends_with: str | None
@@ -262,6 +253,20 @@ class BackupRestorePointWhereInput(TypedDict, total=False):
     vm_name_starts_with: str | None
 
 
+class BackupRestorePointWhereInput(BackupRestorePointWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[BackupRestorePointWhereInput] | None"
+    NOT: "Sequence[BackupRestorePointWhereInput] | None"
+    OR: "Sequence[BackupRestorePointWhereInput] | None"
+    backup_plan: "BackupPlanWhereInput2 | None"
+    backup_restore_executions_every: "BackupRestoreExecutionWhereInput2 | None"
+    backup_restore_executions_none: "BackupRestoreExecutionWhereInput2 | None"
+    backup_restore_executions_some: "BackupRestoreExecutionWhereInput2 | None"
+    backup_target_execution: "BackupTargetExecutionWhereInput2 | None"
+    vm: "VmWhereInput2 | None"
+
+
 class GetBackupRestorePointsConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
@@ -288,7 +293,7 @@ class GetBackupRestorePointsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BackupRestorePointWhereInput2(TypedDict, total=False):
+    class BackupRestorePointWhereInput2(BackupRestorePointWhereInputValues, total=False):
         AND: "Sequence[BackupRestorePointWhereInput2] | None"
         NOT: "Sequence[BackupRestorePointWhereInput2] | None"
         OR: "Sequence[BackupRestorePointWhereInput2] | None"
@@ -297,181 +302,9 @@ if TYPE_CHECKING:
         backup_restore_executions_none: "Mapping[str, object] | None"
         backup_restore_executions_some: "Mapping[str, object] | None"
         backup_target_execution: "BackupTargetExecutionWhereInput3 | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        compressed: bool | None
-        compressed_not: bool | None
-        compression_ratio: float | None
-        compression_ratio_gt: float | None
-        compression_ratio_gte: float | None
-        compression_ratio_in: Sequence[float] | None
-        compression_ratio_lt: float | None
-        compression_ratio_lte: float | None
-        compression_ratio_not: float | None
-        compression_ratio_not_in: Sequence[float] | None
-        creation: "BackupRestorePointCreation | None"
-        creation_in: "Sequence[BackupRestorePointCreation] | None"
-        creation_not: "BackupRestorePointCreation | None"
-        creation_not_in: "Sequence[BackupRestorePointCreation] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size: int | None
-        logical_size_gt: int | None
-        logical_size_gte: int | None
-        logical_size_in: Sequence[int] | None
-        logical_size_lt: int | None
-        logical_size_lte: int | None
-        logical_size_not: int | None
-        logical_size_not_in: Sequence[int] | None
-        parent_restore_point: str | None
-        parent_restore_point_contains: str | None
-        parent_restore_point_ends_with: str | None
-        parent_restore_point_gt: str | None
-        parent_restore_point_gte: str | None
-        parent_restore_point_in: Texts | None
-        parent_restore_point_lt: str | None
-        parent_restore_point_lte: str | None
-        parent_restore_point_not: str | None
-        parent_restore_point_not_contains: str | None
-        parent_restore_point_not_ends_with: str | None
-        parent_restore_point_not_in: Texts | None
-        parent_restore_point_not_starts_with: str | None
-        parent_restore_point_starts_with: str | None
-        physical_size: int | None
-        physical_size_gt: int | None
-        physical_size_gte: int | None
-        physical_size_in: Sequence[int] | None
-        physical_size_lt: int | None
-        physical_size_lte: int | None
-        physical_size_not: int | None
-        physical_size_not_in: Sequence[int] | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        slice: str | None
-        slice_contains: str | None
-        slice_ends_with: str | None
-        slice_gt: str | None
-        slice_gte: str | None
-        slice_in: Texts | None
-        slice_lt: str | None
-        slice_lte: str | None
-        slice_not: str | None
-        slice_not_contains: str | None
-        slice_not_ends_with: str | None
-        slice_not_in: Texts | None
-        slice_not_starts_with: str | None
-        slice_starts_with: str | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        type: "BackupRestorePointType | None"
-        type_in: "Sequence[BackupRestorePointType] | None"
-        type_not: "BackupRestorePointType | None"
-        type_not_in: "Sequence[BackupRestorePointType] | None"
-        valid_capacity: int | None
-        valid_capacity_gt: int | None
-        valid_capacity_gte: int | None
-        valid_capacity_in: Sequence[int] | None
-        valid_capacity_lt: int | None
-        valid_capacity_lte: int | None
-        valid_capacity_not: int | None
-        valid_capacity_not_in: Sequence[int] | None
-        valid_size: int | None
-        valid_size_gt: int | None
-        valid_size_gte: int | None
-        valid_size_in: Sequence[int] | None
-        valid_size_lt: int | None
-        valid_size_lte: int | None
-        valid_size_not: int | None
-        valid_size_not_in: Sequence[int] | None
         vm: "VmWhereInput3 | None"
-        vm_local_id: str | None
-        vm_local_id_contains: str | None
-        vm_local_id_ends_with: str | None
-        vm_local_id_gt: str | None
-        vm_local_id_gte: str | None
-        vm_local_id_in: Texts | None
-        vm_local_id_lt: str | None
-        vm_local_id_lte: str | None
-        vm_local_id_not: str | None
-        vm_local_id_not_contains: str | None
-        vm_local_id_not_ends_with: str | None
-        vm_local_id_not_in: Texts | None
-        vm_local_id_not_starts_with: str | None
-        vm_local_id_starts_with: str | None
-        vm_name: str | None
-        vm_name_contains: str | None
-        vm_name_ends_with: str | None
-        vm_name_gt: str | None
-        vm_name_gte: str | None
-        vm_name_in: Texts | None
-        vm_name_lt: str | None
-        vm_name_lte: str | None
-        vm_name_not: str | None
-        vm_name_not_contains: str | None
-        vm_name_not_ends_with: str | None
-        vm_name_not_in: Texts | None
-        vm_name_not_starts_with: str | None
-        vm_name_starts_with: str | None
 
-    class BackupRestorePointWhereInput3(TypedDict, total=False):
+    class BackupRestorePointWhereInput3(BackupRestorePointWhereInputValues, total=False):
         AND: "Sequence[BackupRestorePointWhereInput3] | None"
         NOT: "Sequence[BackupRestorePointWhereInput3] | None"
         OR: "Sequence[BackupRestorePointWhereInput3] | None"
@@ -480,176 +313,4 @@ if TYPE_CHECKING:
         backup_restore_executions_none: "Mapping[str, object] | None"
         backup_restore_executions_some: "Mapping[str, object] | None"
         backup_target_execution: "Mapping[str, object] | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        compressed: bool | None
-        compressed_not: bool | None
-        compression_ratio: float | None
-        compression_ratio_gt: float | None
-        compression_ratio_gte: float | None
-        compression_ratio_in: Sequence[float] | None
-        compression_ratio_lt: float | None
-        compression_ratio_lte: float | None
-        compression_ratio_not: float | None
-        compression_ratio_not_in: Sequence[float] | None
-        creation: "BackupRestorePointCreation | None"
-        creation_in: "Sequence[BackupRestorePointCreation] | None"
-        creation_not: "BackupRestorePointCreation | None"
-        creation_not_in: "Sequence[BackupRestorePointCreation] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size: int | None
-        logical_size_gt: int | None
-        logical_size_gte: int | None
-        logical_size_in: Sequence[int] | None
-        logical_size_lt: int | None
-        logical_size_lte: int | None
-        logical_size_not: int | None
-        logical_size_not_in: Sequence[int] | None
-        parent_restore_point: str | None
-        parent_restore_point_contains: str | None
-        parent_restore_point_ends_with: str | None
-        parent_restore_point_gt: str | None
-        parent_restore_point_gte: str | None
-        parent_restore_point_in: Texts | None
-        parent_restore_point_lt: str | None
-        parent_restore_point_lte: str | None
-        parent_restore_point_not: str | None
-        parent_restore_point_not_contains: str | None
-        parent_restore_point_not_ends_with: str | None
-        parent_restore_point_not_in: Texts | None
-        parent_restore_point_not_starts_with: str | None
-        parent_restore_point_starts_with: str | None
-        physical_size: int | None
-        physical_size_gt: int | None
-        physical_size_gte: int | None
-        physical_size_in: Sequence[int] | None
-        physical_size_lt: int | None
-        physical_size_lte: int | None
-        physical_size_not: int | None
-        physical_size_not_in: Sequence[int] | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        slice: str | None
-        slice_contains: str | None
-        slice_ends_with: str | None
-        slice_gt: str | None
-        slice_gte: str | None
-        slice_in: Texts | None
-        slice_lt: str | None
-        slice_lte: str | None
-        slice_not: str | None
-        slice_not_contains: str | None
-        slice_not_ends_with: str | None
-        slice_not_in: Texts | None
-        slice_not_starts_with: str | None
-        slice_starts_with: str | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        type: "BackupRestorePointType | None"
-        type_in: "Sequence[BackupRestorePointType] | None"
-        type_not: "BackupRestorePointType | None"
-        type_not_in: "Sequence[BackupRestorePointType] | None"
-        valid_capacity: int | None
-        valid_capacity_gt: int | None
-        valid_capacity_gte: int | None
-        valid_capacity_in: Sequence[int] | None
-        valid_capacity_lt: int | None
-        valid_capacity_lte: int | None
-        valid_capacity_not: int | None
-        valid_capacity_not_in: Sequence[int] | None
-        valid_size: int | None
-        valid_size_gt: int | None
-        valid_size_gte: int | None
-        valid_size_in: Sequence[int] | None
-        valid_size_lt: int | None
-        valid_size_lte: int | None
-        valid_size_not: int | None
-        valid_size_not_in: Sequence[int] | None
         vm: "Mapping[str, object] | None"
-        vm_local_id: str | None
-        vm_local_id_contains: str | None
-        vm_local_id_ends_with: str | None
-        vm_local_id_gt: str | None
-        vm_local_id_gte: str | None
-        vm_local_id_in: Texts | None
-        vm_local_id_lt: str | None
-        vm_local_id_lte: str | None
-        vm_local_id_not: str | None
-        vm_local_id_not_contains: str | None
-        vm_local_id_not_ends_with: str | None
-        vm_local_id_not_in: Texts | None
-        vm_local_id_not_starts_with: str | None
-        vm_local_id_starts_with: str | None
-        vm_name: str | None
-        vm_name_contains: str | None
-        vm_name_ends_with: str | None
-        vm_name_gt: str | None
-        vm_name_gte: str | None
-        vm_name_in: Texts | None
-        vm_name_lt: str | None
-        vm_name_lte: str | None
-        vm_name_not: str | None
-        vm_name_not_contains: str | None
-        vm_name_not_ends_with: str | None
-        vm_name_not_in: Texts | None
-        vm_name_not_starts_with: str | None
-        vm_name_starts_with: str | None

@@ -49,12 +49,9 @@ BackupTargetExecutionOrderByInput: TypeAlias = Literal[
 ]
 
 
-class BackupTargetExecutionWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class BackupTargetExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `BackupTargetExecutionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BackupTargetExecutionWhereInput] | None"
-    NOT: "Sequence[BackupTargetExecutionWhereInput] | None"
-    OR: "Sequence[BackupTargetExecutionWhereInput] | None"
     backup_group: str | None
     backup_group_contains: str | None
     backup_group_ends_with: str | None
@@ -69,8 +66,6 @@ class BackupTargetExecutionWhereInput(TypedDict, total=False):
     backup_group_not_in: Texts | None
     backup_group_not_starts_with: str | None
     backup_group_starts_with: str | None
-    backup_plan_execution: "BackupPlanExecutionWhereInput2 | None"
-    backup_restore_point: "BackupRestorePointWhereInput2 | None"
     cluster_local_id: str | None
     cluster_local_id_contains: str | None
     cluster_local_id_ends_with: str | None
@@ -179,7 +174,6 @@ class BackupTargetExecutionWhereInput(TypedDict, total=False):
     type_in: "Sequence[BackupExecutionType] | None"
     type_not: "BackupExecutionType | None"
     type_not_in: "Sequence[BackupExecutionType] | None"
-    vm: "VmWhereInput2 | None"
     vm_local_id: str | None
     vm_local_id_contains: str | None
     vm_local_id_ends_with: str | None
@@ -210,6 +204,17 @@ class BackupTargetExecutionWhereInput(TypedDict, total=False):
     vm_name_starts_with: str | None
 
 
+class BackupTargetExecutionWhereInput(BackupTargetExecutionWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[BackupTargetExecutionWhereInput] | None"
+    NOT: "Sequence[BackupTargetExecutionWhereInput] | None"
+    OR: "Sequence[BackupTargetExecutionWhereInput] | None"
+    backup_plan_execution: "BackupPlanExecutionWhereInput2 | None"
+    backup_restore_point: "BackupRestorePointWhereInput2 | None"
+    vm: "VmWhereInput2 | None"
+
+
 class GetBackupTargetExecutionsConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
@@ -236,318 +241,18 @@ class GetBackupTargetExecutionsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BackupTargetExecutionWhereInput2(TypedDict, total=False):
+    class BackupTargetExecutionWhereInput2(BackupTargetExecutionWhereInputValues, total=False):
         AND: "Sequence[BackupTargetExecutionWhereInput2] | None"
         NOT: "Sequence[BackupTargetExecutionWhereInput2] | None"
         OR: "Sequence[BackupTargetExecutionWhereInput2] | None"
-        backup_group: str | None
-        backup_group_contains: str | None
-        backup_group_ends_with: str | None
-        backup_group_gt: str | None
-        backup_group_gte: str | None
-        backup_group_in: Texts | None
-        backup_group_lt: str | None
-        backup_group_lte: str | None
-        backup_group_not: str | None
-        backup_group_not_contains: str | None
-        backup_group_not_ends_with: str | None
-        backup_group_not_in: Texts | None
-        backup_group_not_starts_with: str | None
-        backup_group_starts_with: str | None
         backup_plan_execution: "BackupPlanExecutionWhereInput3 | None"
         backup_restore_point: "BackupRestorePointWhereInput3 | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        duration: int | None
-        duration_gt: int | None
-        duration_gte: int | None
-        duration_in: Sequence[int] | None
-        duration_lt: int | None
-        duration_lte: int | None
-        duration_not: int | None
-        duration_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        parent_backup: str | None
-        parent_backup_contains: str | None
-        parent_backup_ends_with: str | None
-        parent_backup_gt: str | None
-        parent_backup_gte: str | None
-        parent_backup_in: Texts | None
-        parent_backup_lt: str | None
-        parent_backup_lte: str | None
-        parent_backup_not: str | None
-        parent_backup_not_contains: str | None
-        parent_backup_not_ends_with: str | None
-        parent_backup_not_in: Texts | None
-        parent_backup_not_starts_with: str | None
-        parent_backup_starts_with: str | None
-        read_bytes: int | None
-        read_bytes_gt: int | None
-        read_bytes_gte: int | None
-        read_bytes_in: Sequence[int] | None
-        read_bytes_lt: int | None
-        read_bytes_lte: int | None
-        read_bytes_not: int | None
-        read_bytes_not_in: Sequence[int] | None
-        retry_times: int | None
-        retry_times_gt: int | None
-        retry_times_gte: int | None
-        retry_times_in: Sequence[int] | None
-        retry_times_lt: int | None
-        retry_times_lte: int | None
-        retry_times_not: int | None
-        retry_times_not_in: Sequence[int] | None
-        status: "BackupExecutionStatus | None"
-        status_in: "Sequence[BackupExecutionStatus] | None"
-        status_not: "BackupExecutionStatus | None"
-        status_not_in: "Sequence[BackupExecutionStatus] | None"
-        total_bytes: int | None
-        total_bytes_gt: int | None
-        total_bytes_gte: int | None
-        total_bytes_in: Sequence[int] | None
-        total_bytes_lt: int | None
-        total_bytes_lte: int | None
-        total_bytes_not: int | None
-        total_bytes_not_in: Sequence[int] | None
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
         vm: "VmWhereInput3 | None"
-        vm_local_id: str | None
-        vm_local_id_contains: str | None
-        vm_local_id_ends_with: str | None
-        vm_local_id_gt: str | None
-        vm_local_id_gte: str | None
-        vm_local_id_in: Texts | None
-        vm_local_id_lt: str | None
-        vm_local_id_lte: str | None
-        vm_local_id_not: str | None
-        vm_local_id_not_contains: str | None
-        vm_local_id_not_ends_with: str | None
-        vm_local_id_not_in: Texts | None
-        vm_local_id_not_starts_with: str | None
-        vm_local_id_starts_with: str | None
-        vm_name: str | None
-        vm_name_contains: str | None
-        vm_name_ends_with: str | None
-        vm_name_gt: str | None
-        vm_name_gte: str | None
-        vm_name_in: Texts | None
-        vm_name_lt: str | None
-        vm_name_lte: str | None
-        vm_name_not: str | None
-        vm_name_not_contains: str | None
-        vm_name_not_ends_with: str | None
-        vm_name_not_in: Texts | None
-        vm_name_not_starts_with: str | None
-        vm_name_starts_with: str | None
 
-    class BackupTargetExecutionWhereInput3(TypedDict, total=False):
+    class BackupTargetExecutionWhereInput3(BackupTargetExecutionWhereInputValues, total=False):
         AND: "Sequence[BackupTargetExecutionWhereInput3] | None"
         NOT: "Sequence[BackupTargetExecutionWhereInput3] | None"
         OR: "Sequence[BackupTargetExecutionWhereInput3] | None"
-        backup_group: str | None
-        backup_group_contains: str | None
-        backup_group_ends_with: str | None
-        backup_group_gt: str | None
-        backup_group_gte: str | None
-        backup_group_in: Texts | None
-        backup_group_lt: str | None
-        backup_group_lte: str | None
-        backup_group_not: str | None
-        backup_group_not_contains: str | None
-        backup_group_not_ends_with: str | None
-        backup_group_not_in: Texts | None
-        backup_group_not_starts_with: str | None
-        backup_group_starts_with: str | None
         backup_plan_execution: "Mapping[str, object] | None"
         backup_restore_point: "Mapping[str, object] | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        duration: int | None
-        duration_gt: int | None
-        duration_gte: int | None
-        duration_in: Sequence[int] | None
-        duration_lt: int | None
-        duration_lte: int | None
-        duration_not: int | None
-        duration_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        parent_backup: str | None
-        parent_backup_contains: str | None
-        parent_backup_ends_with: str | None
-        parent_backup_gt: str | None
-        parent_backup_gte: str | None
-        parent_backup_in: Texts | None
-        parent_backup_lt: str | None
-        parent_backup_lte: str | None
-        parent_backup_not: str | None
-        parent_backup_not_contains: str | None
-        parent_backup_not_ends_with: str | None
-        parent_backup_not_in: Texts | None
-        parent_backup_not_starts_with: str | None
-        parent_backup_starts_with: str | None
-        read_bytes: int | None
-        read_bytes_gt: int | None
-        read_bytes_gte: int | None
-        read_bytes_in: Sequence[int] | None
-        read_bytes_lt: int | None
-        read_bytes_lte: int | None
-        read_bytes_not: int | None
-        read_bytes_not_in: Sequence[int] | None
-        retry_times: int | None
-        retry_times_gt: int | None
-        retry_times_gte: int | None
-        retry_times_in: Sequence[int] | None
-        retry_times_lt: int | None
-        retry_times_lte: int | None
-        retry_times_not: int | None
-        retry_times_not_in: Sequence[int] | None
-        status: "BackupExecutionStatus | None"
-        status_in: "Sequence[BackupExecutionStatus] | None"
-        status_not: "BackupExecutionStatus | None"
-        status_not_in: "Sequence[BackupExecutionStatus] | None"
-        total_bytes: int | None
-        total_bytes_gt: int | None
-        total_bytes_gte: int | None
-        total_bytes_in: Sequence[int] | None
-        total_bytes_lt: int | None
-        total_bytes_lte: int | None
-        total_bytes_not: int | None
-        total_bytes_not_in: Sequence[int] | None
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
         vm: "Mapping[str, object] | None"
-        vm_local_id: str | None
-        vm_local_id_contains: str | None
-        vm_local_id_ends_with: str | None
-        vm_local_id_gt: str | None
-        vm_local_id_gte: str | None
-        vm_local_id_in: Texts | None
-        vm_local_id_lt: str | None
-        vm_local_id_lte: str | None
-        vm_local_id_not: str | None
-        vm_local_id_not_contains: str | None
-        vm_local_id_not_ends_with: str | None
-        vm_local_id_not_in: Texts | None
-        vm_local_id_not_starts_with: str | None
-        vm_local_id_starts_with: str | None
-        vm_name: str | None
-        vm_name_contains: str | None
-        vm_name_ends_with: str | None
-        vm_name_gt: str | None
-        vm_name_gte: str | None
-        vm_name_in: Texts | None
-        vm_name_lt: str | None
-        vm_name_lte: str | None
-        vm_name_not: str | None
-        vm_name_not_contains: str | None
-        vm_name_not_ends_with: str | None
-        vm_name_not_in: Texts | None
-        vm_name_not_starts_with: str | None
-        vm_name_starts_with: str | None

@@ -92,14 +92,9 @@ class BrickTopoUpdationParamsData(TypedDict, total=False):
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
 
 
-class BrickTopoWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class BrickTopoWhereInputValues(TypedDict, total=False):
+    """Keys of `BrickTopoWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BrickTopoWhereInput] | None"
-    NOT: "Sequence[BrickTopoWhereInput] | None"
-    OR: "Sequence[BrickTopoWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    cluster_topo: "ClusterTopoWhereInput2 | None"
     height: int | None
     height_gt: int | None
     height_gte: int | None
@@ -164,9 +159,6 @@ class BrickTopoWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    node_topoes_every: "NodeTopoWhereInput2 | None"
-    node_topoes_none: "NodeTopoWhereInput2 | None"
-    node_topoes_some: "NodeTopoWhereInput2 | None"
     position: int | None
     position_gt: int | None
     position_gte: int | None
@@ -183,6 +175,19 @@ class BrickTopoWhereInput(TypedDict, total=False):
     power_position_in: "Sequence[PowerPosition] | None"
     power_position_not: "PowerPosition | None"
     power_position_not_in: "Sequence[PowerPosition] | None"
+
+
+class BrickTopoWhereInput(BrickTopoWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[BrickTopoWhereInput] | None"
+    NOT: "Sequence[BrickTopoWhereInput] | None"
+    OR: "Sequence[BrickTopoWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    cluster_topo: "ClusterTopoWhereInput2 | None"
+    node_topoes_every: "NodeTopoWhereInput2 | None"
+    node_topoes_none: "NodeTopoWhereInput2 | None"
+    node_topoes_some: "NodeTopoWhereInput2 | None"
     rack_topo: "RackTopoWhereInput2 | None"
 
 
@@ -227,184 +232,24 @@ class NestedTagPosition(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BrickTopoWhereInput2(TypedDict, total=False):
+    class BrickTopoWhereInput2(BrickTopoWhereInputValues, total=False):
         AND: "Sequence[BrickTopoWhereInput2] | None"
         NOT: "Sequence[BrickTopoWhereInput2] | None"
         OR: "Sequence[BrickTopoWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
         cluster_topo: "ClusterTopoWhereInput3 | None"
-        height: int | None
-        height_gt: int | None
-        height_gte: int | None
-        height_in: Sequence[int] | None
-        height_lt: int | None
-        height_lte: int | None
-        height_not: int | None
-        height_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         node_topoes_every: "Mapping[str, object] | None"
         node_topoes_none: "Mapping[str, object] | None"
         node_topoes_some: "Mapping[str, object] | None"
-        position: int | None
-        position_gt: int | None
-        position_gte: int | None
-        position_in: Sequence[int] | None
-        position_lt: int | None
-        position_lte: int | None
-        position_not: int | None
-        position_not_in: Sequence[int] | None
-        power_layout: "Direction | None"
-        power_layout_in: "Sequence[Direction] | None"
-        power_layout_not: "Direction | None"
-        power_layout_not_in: "Sequence[Direction] | None"
-        power_position: "PowerPosition | None"
-        power_position_in: "Sequence[PowerPosition] | None"
-        power_position_not: "PowerPosition | None"
-        power_position_not_in: "Sequence[PowerPosition] | None"
         rack_topo: "RackTopoWhereInput3 | None"
 
-    class BrickTopoWhereInput3(TypedDict, total=False):
+    class BrickTopoWhereInput3(BrickTopoWhereInputValues, total=False):
         AND: "Sequence[BrickTopoWhereInput3] | None"
         NOT: "Sequence[BrickTopoWhereInput3] | None"
         OR: "Sequence[BrickTopoWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
         cluster_topo: "Mapping[str, object] | None"
-        height: int | None
-        height_gt: int | None
-        height_gte: int | None
-        height_in: Sequence[int] | None
-        height_lt: int | None
-        height_lte: int | None
-        height_not: int | None
-        height_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         node_topoes_every: "Mapping[str, object] | None"
         node_topoes_none: "Mapping[str, object] | None"
         node_topoes_some: "Mapping[str, object] | None"
-        position: int | None
-        position_gt: int | None
-        position_gte: int | None
-        position_in: Sequence[int] | None
-        position_lt: int | None
-        position_lte: int | None
-        position_not: int | None
-        position_not_in: Sequence[int] | None
-        power_layout: "Direction | None"
-        power_layout_in: "Sequence[Direction] | None"
-        power_layout_not: "Direction | None"
-        power_layout_not_in: "Sequence[Direction] | None"
-        power_position: "PowerPosition | None"
-        power_position_in: "Sequence[PowerPosition] | None"
-        power_position_not: "PowerPosition | None"
-        power_position_not_in: "Sequence[PowerPosition] | None"
         rack_topo: "Mapping[str, object] | None"

@@ -32,14 +32,9 @@ BusinessHostOrderByInput: TypeAlias = Literal[
 ]
 
 
-class BusinessHostWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
+class BusinessHostWhereInputValues(TypedDict, total=False):
+    """Keys of `BusinessHostWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BusinessHostWhereInput] | None"
-    NOT: "Sequence[BusinessHostWhereInput] | None"
-    OR: "Sequence[BusinessHostWhereInput] | None"
-    business_host_group: "BusinessHostGroupWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -72,15 +67,6 @@ class BusinessHostWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
-    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -109,6 +95,25 @@ class BusinessHostWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class BusinessHostWhereInput(BusinessHostWhereInputValues, total=False):
+    """Since CloudTower 4.7.0."""
+
+    AND: "Sequence[BusinessHostWhereInput] | None"
+    NOT: "Sequence[BusinessHostWhereInput] | None"
+    OR: "Sequence[BusinessHostWhereInput] | None"
+    business_host_group: "BusinessHostGroupWhereInput2 | None"
+    cluster: "ClusterWhereInput2 | None"
+    iscsi_luns_every: "IscsiLunWhereInput2 | None"
+    iscsi_luns_none: "IscsiLunWhereInput2 | None"
+    iscsi_luns_some: "IscsiLunWhereInput2 | None"
+    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
+    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
+    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     nvmf_namespaces_every: "NvmfNamespaceWhereInput2 | None"
     nvmf_namespaces_none: "NvmfNamespaceWhereInput2 | None"
     nvmf_namespaces_some: "NvmfNamespaceWhereInput2 | None"
@@ -143,44 +148,12 @@ class GetBusinessHostsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BusinessHostWhereInput2(TypedDict, total=False):
+    class BusinessHostWhereInput2(BusinessHostWhereInputValues, total=False):
         AND: "Sequence[BusinessHostWhereInput2] | None"
         NOT: "Sequence[BusinessHostWhereInput2] | None"
         OR: "Sequence[BusinessHostWhereInput2] | None"
         business_host_group: "BusinessHostGroupWhereInput3 | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
@@ -190,34 +163,6 @@ if TYPE_CHECKING:
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespaces_every: "Mapping[str, object] | None"
         nvmf_namespaces_none: "Mapping[str, object] | None"
         nvmf_namespaces_some: "Mapping[str, object] | None"
@@ -225,44 +170,12 @@ if TYPE_CHECKING:
         nvmf_subsystems_none: "Mapping[str, object] | None"
         nvmf_subsystems_some: "Mapping[str, object] | None"
 
-    class BusinessHostWhereInput3(TypedDict, total=False):
+    class BusinessHostWhereInput3(BusinessHostWhereInputValues, total=False):
         AND: "Sequence[BusinessHostWhereInput3] | None"
         NOT: "Sequence[BusinessHostWhereInput3] | None"
         OR: "Sequence[BusinessHostWhereInput3] | None"
         business_host_group: "Mapping[str, object] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
@@ -272,34 +185,6 @@ if TYPE_CHECKING:
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespaces_every: "Mapping[str, object] | None"
         nvmf_namespaces_none: "Mapping[str, object] | None"
         nvmf_namespaces_some: "Mapping[str, object] | None"

@@ -29,16 +29,9 @@ BusinessHostGroupOrderByInput: TypeAlias = Literal[
 ]
 
 
-class BusinessHostGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
+class BusinessHostGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `BusinessHostGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[BusinessHostGroupWhereInput] | None"
-    NOT: "Sequence[BusinessHostGroupWhereInput] | None"
-    OR: "Sequence[BusinessHostGroupWhereInput] | None"
-    business_hosts_every: "BusinessHostWhereInput2 | None"
-    business_hosts_none: "BusinessHostWhereInput2 | None"
-    business_hosts_some: "BusinessHostWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -71,12 +64,6 @@ class BusinessHostGroupWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
-    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -105,6 +92,24 @@ class BusinessHostGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class BusinessHostGroupWhereInput(BusinessHostGroupWhereInputValues, total=False):
+    """Since CloudTower 4.7.0."""
+
+    AND: "Sequence[BusinessHostGroupWhereInput] | None"
+    NOT: "Sequence[BusinessHostGroupWhereInput] | None"
+    OR: "Sequence[BusinessHostGroupWhereInput] | None"
+    business_hosts_every: "BusinessHostWhereInput2 | None"
+    business_hosts_none: "BusinessHostWhereInput2 | None"
+    business_hosts_some: "BusinessHostWhereInput2 | None"
+    cluster: "ClusterWhereInput2 | None"
+    iscsi_luns_every: "IscsiLunWhereInput2 | None"
+    iscsi_luns_none: "IscsiLunWhereInput2 | None"
+    iscsi_luns_some: "IscsiLunWhereInput2 | None"
+    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
+    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
+    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
     nvmf_namespaces_every: "NvmfNamespaceWhereInput2 | None"
     nvmf_namespaces_none: "NvmfNamespaceWhereInput2 | None"
     nvmf_namespaces_some: "NvmfNamespaceWhereInput2 | None"
@@ -139,7 +144,7 @@ class GetBusinessHostGroupsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class BusinessHostGroupWhereInput2(TypedDict, total=False):
+    class BusinessHostGroupWhereInput2(BusinessHostGroupWhereInputValues, total=False):
         AND: "Sequence[BusinessHostGroupWhereInput2] | None"
         NOT: "Sequence[BusinessHostGroupWhereInput2] | None"
         OR: "Sequence[BusinessHostGroupWhereInput2] | None"
@@ -147,72 +152,12 @@ if TYPE_CHECKING:
         business_hosts_none: "Mapping[str, object] | None"
         business_hosts_some: "Mapping[str, object] | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
         iscsi_targets_every: "Mapping[str, object] | None"
         iscsi_targets_none: "Mapping[str, object] | None"
         iscsi_targets_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespaces_every: "Mapping[str, object] | None"
         nvmf_namespaces_none: "Mapping[str, object] | None"
         nvmf_namespaces_some: "Mapping[str, object] | None"
@@ -220,7 +165,7 @@ if TYPE_CHECKING:
         nvmf_subsystems_none: "Mapping[str, object] | None"
         nvmf_subsystems_some: "Mapping[str, object] | None"
 
-    class BusinessHostGroupWhereInput3(TypedDict, total=False):
+    class BusinessHostGroupWhereInput3(BusinessHostGroupWhereInputValues, total=False):
         AND: "Sequence[BusinessHostGroupWhereInput3] | None"
         NOT: "Sequence[BusinessHostGroupWhereInput3] | None"
         OR: "Sequence[BusinessHostGroupWhereInput3] | None"
@@ -228,72 +173,12 @@ if TYPE_CHECKING:
         business_hosts_none: "Mapping[str, object] | None"
         business_hosts_some: "Mapping[str, object] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
         iscsi_targets_every: "Mapping[str, object] | None"
         iscsi_targets_none: "Mapping[str, object] | None"
         iscsi_targets_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespaces_every: "Mapping[str, object] | None"
         nvmf_namespaces_none: "Mapping[str, object] | None"
         nvmf_namespaces_some: "Mapping[str, object] | None"

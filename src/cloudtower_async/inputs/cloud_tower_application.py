@@ -136,12 +136,9 @@ class ApplicationVmSpecStorage(TypedDict, total=False):
     size_unit: "ByteUnit"
 
 
-class CloudTowerApplicationWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class CloudTowerApplicationWhereInputValues(TypedDict, total=False):
+    """Keys of `CloudTowerApplicationWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[CloudTowerApplicationWhereInput] | None"
-    NOT: "Sequence[CloudTowerApplicationWhereInput] | None"
-    OR: "Sequence[CloudTowerApplicationWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -174,7 +171,6 @@ class CloudTowerApplicationWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    package: "CloudTowerApplicationPackageWhereInput2 | None"
     placementSituation: str | None
     placementSituation_contains: str | None
     placementSituation_ends_with: str | None
@@ -229,6 +225,15 @@ class CloudTowerApplicationWhereInput(TypedDict, total=False):
     targetPackage_not_in: Texts | None
     targetPackage_not_starts_with: str | None
     targetPackage_starts_with: str | None
+
+
+class CloudTowerApplicationWhereInput(CloudTowerApplicationWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[CloudTowerApplicationWhereInput] | None"
+    NOT: "Sequence[CloudTowerApplicationWhereInput] | None"
+    OR: "Sequence[CloudTowerApplicationWhereInput] | None"
+    package: "CloudTowerApplicationPackageWhereInput2 | None"
     user: "UserWhereInput2 | None"
 
 
@@ -307,188 +312,16 @@ class UploadCloudTowerApplicationPackageForm(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class CloudTowerApplicationWhereInput2(TypedDict, total=False):
+    class CloudTowerApplicationWhereInput2(CloudTowerApplicationWhereInputValues, total=False):
         AND: "Sequence[CloudTowerApplicationWhereInput2] | None"
         NOT: "Sequence[CloudTowerApplicationWhereInput2] | None"
         OR: "Sequence[CloudTowerApplicationWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         package: "CloudTowerApplicationPackageWhereInput3 | None"
-        placementSituation: str | None
-        placementSituation_contains: str | None
-        placementSituation_ends_with: str | None
-        placementSituation_gt: str | None
-        placementSituation_gte: str | None
-        placementSituation_in: Texts | None
-        placementSituation_lt: str | None
-        placementSituation_lte: str | None
-        placementSituation_not: str | None
-        placementSituation_not_contains: str | None
-        placementSituation_not_ends_with: str | None
-        placementSituation_not_in: Texts | None
-        placementSituation_not_starts_with: str | None
-        placementSituation_starts_with: str | None
-        placementVerb: str | None
-        placementVerb_contains: str | None
-        placementVerb_ends_with: str | None
-        placementVerb_gt: str | None
-        placementVerb_gte: str | None
-        placementVerb_in: Texts | None
-        placementVerb_lt: str | None
-        placementVerb_lte: str | None
-        placementVerb_not: str | None
-        placementVerb_not_contains: str | None
-        placementVerb_not_ends_with: str | None
-        placementVerb_not_in: Texts | None
-        placementVerb_not_starts_with: str | None
-        placementVerb_starts_with: str | None
-        resourceVersion: int | None
-        resourceVersion_gt: int | None
-        resourceVersion_gte: int | None
-        resourceVersion_in: Sequence[int] | None
-        resourceVersion_lt: int | None
-        resourceVersion_lte: int | None
-        resourceVersion_not: int | None
-        resourceVersion_not_in: Sequence[int] | None
-        state: "CloudTowerApplicationState | None"
-        state_in: "Sequence[CloudTowerApplicationState] | None"
-        state_not: "CloudTowerApplicationState | None"
-        state_not_in: "Sequence[CloudTowerApplicationState] | None"
-        targetPackage: str | None
-        targetPackage_contains: str | None
-        targetPackage_ends_with: str | None
-        targetPackage_gt: str | None
-        targetPackage_gte: str | None
-        targetPackage_in: Texts | None
-        targetPackage_lt: str | None
-        targetPackage_lte: str | None
-        targetPackage_not: str | None
-        targetPackage_not_contains: str | None
-        targetPackage_not_ends_with: str | None
-        targetPackage_not_in: Texts | None
-        targetPackage_not_starts_with: str | None
-        targetPackage_starts_with: str | None
         user: "UserWhereInput3 | None"
 
-    class CloudTowerApplicationWhereInput3(TypedDict, total=False):
+    class CloudTowerApplicationWhereInput3(CloudTowerApplicationWhereInputValues, total=False):
         AND: "Sequence[CloudTowerApplicationWhereInput3] | None"
         NOT: "Sequence[CloudTowerApplicationWhereInput3] | None"
         OR: "Sequence[CloudTowerApplicationWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         package: "Mapping[str, object] | None"
-        placementSituation: str | None
-        placementSituation_contains: str | None
-        placementSituation_ends_with: str | None
-        placementSituation_gt: str | None
-        placementSituation_gte: str | None
-        placementSituation_in: Texts | None
-        placementSituation_lt: str | None
-        placementSituation_lte: str | None
-        placementSituation_not: str | None
-        placementSituation_not_contains: str | None
-        placementSituation_not_ends_with: str | None
-        placementSituation_not_in: Texts | None
-        placementSituation_not_starts_with: str | None
-        placementSituation_starts_with: str | None
-        placementVerb: str | None
-        placementVerb_contains: str | None
-        placementVerb_ends_with: str | None
-        placementVerb_gt: str | None
-        placementVerb_gte: str | None
-        placementVerb_in: Texts | None
-        placementVerb_lt: str | None
-        placementVerb_lte: str | None
-        placementVerb_not: str | None
-        placementVerb_not_contains: str | None
-        placementVerb_not_ends_with: str | None
-        placementVerb_not_in: Texts | None
-        placementVerb_not_starts_with: str | None
-        placementVerb_starts_with: str | None
-        resourceVersion: int | None
-        resourceVersion_gt: int | None
-        resourceVersion_gte: int | None
-        resourceVersion_in: Sequence[int] | None
-        resourceVersion_lt: int | None
-        resourceVersion_lte: int | None
-        resourceVersion_not: int | None
-        resourceVersion_not_in: Sequence[int] | None
-        state: "CloudTowerApplicationState | None"
-        state_in: "Sequence[CloudTowerApplicationState] | None"
-        state_not: "CloudTowerApplicationState | None"
-        state_not_in: "Sequence[CloudTowerApplicationState] | None"
-        targetPackage: str | None
-        targetPackage_contains: str | None
-        targetPackage_ends_with: str | None
-        targetPackage_gt: str | None
-        targetPackage_gte: str | None
-        targetPackage_in: Texts | None
-        targetPackage_lt: str | None
-        targetPackage_lte: str | None
-        targetPackage_not: str | None
-        targetPackage_not_contains: str | None
-        targetPackage_not_ends_with: str | None
-        targetPackage_not_in: Texts | None
-        targetPackage_not_starts_with: str | None
-        targetPackage_starts_with: str | None
         user: "Mapping[str, object] | None"

@@ -28,15 +28,9 @@ CloudTowerApplicationPackageOrderByInput: TypeAlias = Literal[
 ]
 
 
-class CloudTowerApplicationPackageWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class CloudTowerApplicationPackageWhereInputValues(TypedDict, total=False):
+    """Keys of `CloudTowerApplicationPackageWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
-    NOT: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
-    OR: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
-    applications_every: "CloudTowerApplicationWhereInput2 | None"
-    applications_none: "CloudTowerApplicationWhereInput2 | None"
-    applications_some: "CloudTowerApplicationWhereInput2 | None"
     architecture: "Architecture | None"
     architecture_in: "Sequence[Architecture] | None"
     architecture_not: "Architecture | None"
@@ -99,6 +93,19 @@ class CloudTowerApplicationPackageWhereInput(TypedDict, total=False):
     version_starts_with: str | None
 
 
+class CloudTowerApplicationPackageWhereInput(
+    CloudTowerApplicationPackageWhereInputValues, total=False
+):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
+    NOT: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
+    OR: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
+    applications_every: "CloudTowerApplicationWhereInput2 | None"
+    applications_none: "CloudTowerApplicationWhereInput2 | None"
+    applications_some: "CloudTowerApplicationWhereInput2 | None"
+
+
 class GetCloudTowerApplicationPackagesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -125,138 +132,22 @@ class GetCloudTowerApplicationPackagesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class CloudTowerApplicationPackageWhereInput2(TypedDict, total=False):
+    class CloudTowerApplicationPackageWhereInput2(
+        CloudTowerApplicationPackageWhereInputValues, total=False
+    ):
         AND: "Sequence[CloudTowerApplicationPackageWhereInput2] | None"
         NOT: "Sequence[CloudTowerApplicationPackageWhereInput2] | None"
         OR: "Sequence[CloudTowerApplicationPackageWhereInput2] | None"
         applications_every: "Mapping[str, object] | None"
         applications_none: "Mapping[str, object] | None"
         applications_some: "Mapping[str, object] | None"
-        architecture: "Architecture | None"
-        architecture_in: "Sequence[Architecture] | None"
-        architecture_not: "Architecture | None"
-        architecture_not_in: "Sequence[Architecture] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        scosVersion: str | None
-        scosVersion_contains: str | None
-        scosVersion_ends_with: str | None
-        scosVersion_gt: str | None
-        scosVersion_gte: str | None
-        scosVersion_in: Texts | None
-        scosVersion_lt: str | None
-        scosVersion_lte: str | None
-        scosVersion_not: str | None
-        scosVersion_not_contains: str | None
-        scosVersion_not_ends_with: str | None
-        scosVersion_not_in: Texts | None
-        scosVersion_not_starts_with: str | None
-        scosVersion_starts_with: str | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
 
-    class CloudTowerApplicationPackageWhereInput3(TypedDict, total=False):
+    class CloudTowerApplicationPackageWhereInput3(
+        CloudTowerApplicationPackageWhereInputValues, total=False
+    ):
         AND: "Sequence[CloudTowerApplicationPackageWhereInput3] | None"
         NOT: "Sequence[CloudTowerApplicationPackageWhereInput3] | None"
         OR: "Sequence[CloudTowerApplicationPackageWhereInput3] | None"
         applications_every: "Mapping[str, object] | None"
         applications_none: "Mapping[str, object] | None"
         applications_some: "Mapping[str, object] | None"
-        architecture: "Architecture | None"
-        architecture_in: "Sequence[Architecture] | None"
-        architecture_not: "Architecture | None"
-        architecture_not_in: "Sequence[Architecture] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        scosVersion: str | None
-        scosVersion_contains: str | None
-        scosVersion_ends_with: str | None
-        scosVersion_gt: str | None
-        scosVersion_gte: str | None
-        scosVersion_in: Texts | None
-        scosVersion_lt: str | None
-        scosVersion_lte: str | None
-        scosVersion_not: str | None
-        scosVersion_not_contains: str | None
-        scosVersion_not_ends_with: str | None
-        scosVersion_not_in: Texts | None
-        scosVersion_not_starts_with: str | None
-        scosVersion_starts_with: str | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None

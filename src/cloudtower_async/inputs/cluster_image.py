@@ -34,13 +34,9 @@ ClusterImageOrderByInput: TypeAlias = Literal[
 ]
 
 
-class ClusterImageWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ClusterImageWhereInputValues(TypedDict, total=False):
+    """Keys of `ClusterImageWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ClusterImageWhereInput] | None"
-    NOT: "Sequence[ClusterImageWhereInput] | None"
-    OR: "Sequence[ClusterImageWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -165,6 +161,15 @@ class ClusterImageWhereInput(TypedDict, total=False):
     zbs_version_starts_with: str | None
 
 
+class ClusterImageWhereInput(ClusterImageWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ClusterImageWhereInput] | None"
+    NOT: "Sequence[ClusterImageWhereInput] | None"
+    OR: "Sequence[ClusterImageWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 class GetClusterImagesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -191,258 +196,14 @@ class GetClusterImagesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ClusterImageWhereInput2(TypedDict, total=False):
+    class ClusterImageWhereInput2(ClusterImageWhereInputValues, total=False):
         AND: "Sequence[ClusterImageWhereInput2] | None"
         NOT: "Sequence[ClusterImageWhereInput2] | None"
         OR: "Sequence[ClusterImageWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        meta_name: str | None
-        meta_name_contains: str | None
-        meta_name_ends_with: str | None
-        meta_name_gt: str | None
-        meta_name_gte: str | None
-        meta_name_in: Texts | None
-        meta_name_lt: str | None
-        meta_name_lte: str | None
-        meta_name_not: str | None
-        meta_name_not_contains: str | None
-        meta_name_not_ends_with: str | None
-        meta_name_not_in: Texts | None
-        meta_name_not_starts_with: str | None
-        meta_name_starts_with: str | None
-        meta_size: int | None
-        meta_size_gt: int | None
-        meta_size_gte: int | None
-        meta_size_in: Sequence[int] | None
-        meta_size_lt: int | None
-        meta_size_lte: int | None
-        meta_size_not: int | None
-        meta_size_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        upgrade_tool_version: str | None
-        upgrade_tool_version_contains: str | None
-        upgrade_tool_version_ends_with: str | None
-        upgrade_tool_version_gt: str | None
-        upgrade_tool_version_gte: str | None
-        upgrade_tool_version_in: Texts | None
-        upgrade_tool_version_lt: str | None
-        upgrade_tool_version_lte: str | None
-        upgrade_tool_version_not: str | None
-        upgrade_tool_version_not_contains: str | None
-        upgrade_tool_version_not_ends_with: str | None
-        upgrade_tool_version_not_in: Texts | None
-        upgrade_tool_version_not_starts_with: str | None
-        upgrade_tool_version_starts_with: str | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_semantic_gt: str | None
-        version_semantic_gte: str | None
-        version_semantic_lt: str | None
-        version_semantic_lte: str | None
-        version_starts_with: str | None
-        zbs_version: str | None
-        zbs_version_contains: str | None
-        zbs_version_ends_with: str | None
-        zbs_version_gt: str | None
-        zbs_version_gte: str | None
-        zbs_version_in: Texts | None
-        zbs_version_lt: str | None
-        zbs_version_lte: str | None
-        zbs_version_not: str | None
-        zbs_version_not_contains: str | None
-        zbs_version_not_ends_with: str | None
-        zbs_version_not_in: Texts | None
-        zbs_version_not_starts_with: str | None
-        zbs_version_starts_with: str | None
 
-    class ClusterImageWhereInput3(TypedDict, total=False):
+    class ClusterImageWhereInput3(ClusterImageWhereInputValues, total=False):
         AND: "Sequence[ClusterImageWhereInput3] | None"
         NOT: "Sequence[ClusterImageWhereInput3] | None"
         OR: "Sequence[ClusterImageWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        meta_name: str | None
-        meta_name_contains: str | None
-        meta_name_ends_with: str | None
-        meta_name_gt: str | None
-        meta_name_gte: str | None
-        meta_name_in: Texts | None
-        meta_name_lt: str | None
-        meta_name_lte: str | None
-        meta_name_not: str | None
-        meta_name_not_contains: str | None
-        meta_name_not_ends_with: str | None
-        meta_name_not_in: Texts | None
-        meta_name_not_starts_with: str | None
-        meta_name_starts_with: str | None
-        meta_size: int | None
-        meta_size_gt: int | None
-        meta_size_gte: int | None
-        meta_size_in: Sequence[int] | None
-        meta_size_lt: int | None
-        meta_size_lte: int | None
-        meta_size_not: int | None
-        meta_size_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        upgrade_tool_version: str | None
-        upgrade_tool_version_contains: str | None
-        upgrade_tool_version_ends_with: str | None
-        upgrade_tool_version_gt: str | None
-        upgrade_tool_version_gte: str | None
-        upgrade_tool_version_in: Texts | None
-        upgrade_tool_version_lt: str | None
-        upgrade_tool_version_lte: str | None
-        upgrade_tool_version_not: str | None
-        upgrade_tool_version_not_contains: str | None
-        upgrade_tool_version_not_ends_with: str | None
-        upgrade_tool_version_not_in: Texts | None
-        upgrade_tool_version_not_starts_with: str | None
-        upgrade_tool_version_starts_with: str | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_semantic_gt: str | None
-        version_semantic_gte: str | None
-        version_semantic_lt: str | None
-        version_semantic_lte: str | None
-        version_starts_with: str | None
-        zbs_version: str | None
-        zbs_version_contains: str | None
-        zbs_version_ends_with: str | None
-        zbs_version_gt: str | None
-        zbs_version_gte: str | None
-        zbs_version_in: Texts | None
-        zbs_version_lt: str | None
-        zbs_version_lte: str | None
-        zbs_version_not: str | None
-        zbs_version_not_contains: str | None
-        zbs_version_not_ends_with: str | None
-        zbs_version_not_in: Texts | None
-        zbs_version_not_starts_with: str | None
-        zbs_version_starts_with: str | None

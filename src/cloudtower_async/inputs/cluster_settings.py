@@ -34,13 +34,9 @@ ClusterSettingsOrderByInput: TypeAlias = Literal[
 ]
 
 
-class ClusterSettingsWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ClusterSettingsWhereInputValues(TypedDict, total=False):
+    """Keys of `ClusterSettingsWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ClusterSettingsWhereInput] | None"
-    NOT: "Sequence[ClusterSettingsWhereInput] | None"
-    OR: "Sequence[ClusterSettingsWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     default_ha: bool | None
     default_ha_not: bool | None
     default_storage_policy: "VmVolumeElfStoragePolicyType | None"
@@ -99,6 +95,15 @@ class ClusterSettingsWhereInput(TypedDict, total=False):
     id_starts_with: str | None
 
 
+class ClusterSettingsWhereInput(ClusterSettingsWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ClusterSettingsWhereInput] | None"
+    NOT: "Sequence[ClusterSettingsWhereInput] | None"
+    OR: "Sequence[ClusterSettingsWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 class GetClusterSettingsesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -125,126 +130,14 @@ class GetClusterSettingsesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ClusterSettingsWhereInput2(TypedDict, total=False):
+    class ClusterSettingsWhereInput2(ClusterSettingsWhereInputValues, total=False):
         AND: "Sequence[ClusterSettingsWhereInput2] | None"
         NOT: "Sequence[ClusterSettingsWhereInput2] | None"
         OR: "Sequence[ClusterSettingsWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        default_ha: bool | None
-        default_ha_not: bool | None
-        default_storage_policy: "VmVolumeElfStoragePolicyType | None"
-        default_storage_policy_ec_k: int | None
-        default_storage_policy_ec_k_gt: int | None
-        default_storage_policy_ec_k_gte: int | None
-        default_storage_policy_ec_k_in: Sequence[int] | None
-        default_storage_policy_ec_k_lt: int | None
-        default_storage_policy_ec_k_lte: int | None
-        default_storage_policy_ec_k_not: int | None
-        default_storage_policy_ec_k_not_in: Sequence[int] | None
-        default_storage_policy_ec_m: int | None
-        default_storage_policy_ec_m_gt: int | None
-        default_storage_policy_ec_m_gte: int | None
-        default_storage_policy_ec_m_in: Sequence[int] | None
-        default_storage_policy_ec_m_lt: int | None
-        default_storage_policy_ec_m_lte: int | None
-        default_storage_policy_ec_m_not: int | None
-        default_storage_policy_ec_m_not_in: Sequence[int] | None
-        default_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        default_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        default_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        default_storage_policy_replica_num: int | None
-        default_storage_policy_replica_num_gt: int | None
-        default_storage_policy_replica_num_gte: int | None
-        default_storage_policy_replica_num_in: Sequence[int] | None
-        default_storage_policy_replica_num_lt: int | None
-        default_storage_policy_replica_num_lte: int | None
-        default_storage_policy_replica_num_not: int | None
-        default_storage_policy_replica_num_not_in: Sequence[int] | None
-        default_storage_policy_stripe_num: int | None
-        default_storage_policy_stripe_num_gt: int | None
-        default_storage_policy_stripe_num_gte: int | None
-        default_storage_policy_stripe_num_in: Sequence[int] | None
-        default_storage_policy_stripe_num_lt: int | None
-        default_storage_policy_stripe_num_lte: int | None
-        default_storage_policy_stripe_num_not: int | None
-        default_storage_policy_stripe_num_not_in: Sequence[int] | None
-        default_storage_policy_thin_provision: bool | None
-        default_storage_policy_thin_provision_not: bool | None
-        enabled_iscsi: bool | None
-        enabled_iscsi_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
 
-    class ClusterSettingsWhereInput3(TypedDict, total=False):
+    class ClusterSettingsWhereInput3(ClusterSettingsWhereInputValues, total=False):
         AND: "Sequence[ClusterSettingsWhereInput3] | None"
         NOT: "Sequence[ClusterSettingsWhereInput3] | None"
         OR: "Sequence[ClusterSettingsWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        default_ha: bool | None
-        default_ha_not: bool | None
-        default_storage_policy: "VmVolumeElfStoragePolicyType | None"
-        default_storage_policy_ec_k: int | None
-        default_storage_policy_ec_k_gt: int | None
-        default_storage_policy_ec_k_gte: int | None
-        default_storage_policy_ec_k_in: Sequence[int] | None
-        default_storage_policy_ec_k_lt: int | None
-        default_storage_policy_ec_k_lte: int | None
-        default_storage_policy_ec_k_not: int | None
-        default_storage_policy_ec_k_not_in: Sequence[int] | None
-        default_storage_policy_ec_m: int | None
-        default_storage_policy_ec_m_gt: int | None
-        default_storage_policy_ec_m_gte: int | None
-        default_storage_policy_ec_m_in: Sequence[int] | None
-        default_storage_policy_ec_m_lt: int | None
-        default_storage_policy_ec_m_lte: int | None
-        default_storage_policy_ec_m_not: int | None
-        default_storage_policy_ec_m_not_in: Sequence[int] | None
-        default_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        default_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        default_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        default_storage_policy_replica_num: int | None
-        default_storage_policy_replica_num_gt: int | None
-        default_storage_policy_replica_num_gte: int | None
-        default_storage_policy_replica_num_in: Sequence[int] | None
-        default_storage_policy_replica_num_lt: int | None
-        default_storage_policy_replica_num_lte: int | None
-        default_storage_policy_replica_num_not: int | None
-        default_storage_policy_replica_num_not_in: Sequence[int] | None
-        default_storage_policy_stripe_num: int | None
-        default_storage_policy_stripe_num_gt: int | None
-        default_storage_policy_stripe_num_gte: int | None
-        default_storage_policy_stripe_num_in: Sequence[int] | None
-        default_storage_policy_stripe_num_lt: int | None
-        default_storage_policy_stripe_num_lte: int | None
-        default_storage_policy_stripe_num_not: int | None
-        default_storage_policy_stripe_num_not_in: Sequence[int] | None
-        default_storage_policy_thin_provision: bool | None
-        default_storage_policy_thin_provision_not: bool | None
-        enabled_iscsi: bool | None
-        enabled_iscsi_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None

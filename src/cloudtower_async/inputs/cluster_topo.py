@@ -17,16 +17,9 @@ ClusterTopoOrderByInput: TypeAlias = Literal[
 ]
 
 
-class ClusterTopoWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ClusterTopoWhereInputValues(TypedDict, total=False):
+    """Keys of `ClusterTopoWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ClusterTopoWhereInput] | None"
-    NOT: "Sequence[ClusterTopoWhereInput] | None"
-    OR: "Sequence[ClusterTopoWhereInput] | None"
-    brick_topoes_every: "BrickTopoWhereInput2 | None"
-    brick_topoes_none: "BrickTopoWhereInput2 | None"
-    brick_topoes_some: "BrickTopoWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -69,6 +62,18 @@ class ClusterTopoWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class ClusterTopoWhereInput(ClusterTopoWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ClusterTopoWhereInput] | None"
+    NOT: "Sequence[ClusterTopoWhereInput] | None"
+    OR: "Sequence[ClusterTopoWhereInput] | None"
+    brick_topoes_every: "BrickTopoWhereInput2 | None"
+    brick_topoes_none: "BrickTopoWhereInput2 | None"
+    brick_topoes_some: "BrickTopoWhereInput2 | None"
+    cluster: "ClusterWhereInput2 | None"
     node_topoes_every: "NodeTopoWhereInput2 | None"
     node_topoes_none: "NodeTopoWhereInput2 | None"
     node_topoes_some: "NodeTopoWhereInput2 | None"
@@ -103,7 +108,7 @@ class GetClusterTopoesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ClusterTopoWhereInput2(TypedDict, total=False):
+    class ClusterTopoWhereInput2(ClusterTopoWhereInputValues, total=False):
         AND: "Sequence[ClusterTopoWhereInput2] | None"
         NOT: "Sequence[ClusterTopoWhereInput2] | None"
         OR: "Sequence[ClusterTopoWhereInput2] | None"
@@ -111,48 +116,6 @@ if TYPE_CHECKING:
         brick_topoes_none: "Mapping[str, object] | None"
         brick_topoes_some: "Mapping[str, object] | None"
         cluster: "ClusterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         node_topoes_every: "Mapping[str, object] | None"
         node_topoes_none: "Mapping[str, object] | None"
         node_topoes_some: "Mapping[str, object] | None"
@@ -160,7 +123,7 @@ if TYPE_CHECKING:
         zone_topoes_none: "Mapping[str, object] | None"
         zone_topoes_some: "Mapping[str, object] | None"
 
-    class ClusterTopoWhereInput3(TypedDict, total=False):
+    class ClusterTopoWhereInput3(ClusterTopoWhereInputValues, total=False):
         AND: "Sequence[ClusterTopoWhereInput3] | None"
         NOT: "Sequence[ClusterTopoWhereInput3] | None"
         OR: "Sequence[ClusterTopoWhereInput3] | None"
@@ -168,48 +131,6 @@ if TYPE_CHECKING:
         brick_topoes_none: "Mapping[str, object] | None"
         brick_topoes_some: "Mapping[str, object] | None"
         cluster: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         node_topoes_every: "Mapping[str, object] | None"
         node_topoes_none: "Mapping[str, object] | None"
         node_topoes_some: "Mapping[str, object] | None"

@@ -27,13 +27,9 @@ ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
 ]
 
 
-class ClusterUpgradeHistoryWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ClusterUpgradeHistoryWhereInputValues(TypedDict, total=False):
+    """Keys of `ClusterUpgradeHistoryWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
-    NOT: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
-    OR: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     date: str | None
     date_gt: str | None
     date_gte: str | None
@@ -114,6 +110,15 @@ class ClusterUpgradeHistoryWhereInput(TypedDict, total=False):
     version_starts_with: str | None
 
 
+class ClusterUpgradeHistoryWhereInput(ClusterUpgradeHistoryWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
+    NOT: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
+    OR: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 class GetClusterUpgradeHistoriesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -140,170 +145,14 @@ class GetClusterUpgradeHistoriesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ClusterUpgradeHistoryWhereInput2(TypedDict, total=False):
+    class ClusterUpgradeHistoryWhereInput2(ClusterUpgradeHistoryWhereInputValues, total=False):
         AND: "Sequence[ClusterUpgradeHistoryWhereInput2] | None"
         NOT: "Sequence[ClusterUpgradeHistoryWhereInput2] | None"
         OR: "Sequence[ClusterUpgradeHistoryWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        date: str | None
-        date_gt: str | None
-        date_gte: str | None
-        date_in: Texts | None
-        date_lt: str | None
-        date_lte: str | None
-        date_not: str | None
-        date_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        result: str | None
-        result_contains: str | None
-        result_ends_with: str | None
-        result_gt: str | None
-        result_gte: str | None
-        result_in: Texts | None
-        result_lt: str | None
-        result_lte: str | None
-        result_not: str | None
-        result_not_contains: str | None
-        result_not_ends_with: str | None
-        result_not_in: Texts | None
-        result_not_starts_with: str | None
-        result_starts_with: str | None
-        task_uuid: str | None
-        task_uuid_contains: str | None
-        task_uuid_ends_with: str | None
-        task_uuid_gt: str | None
-        task_uuid_gte: str | None
-        task_uuid_in: Texts | None
-        task_uuid_lt: str | None
-        task_uuid_lte: str | None
-        task_uuid_not: str | None
-        task_uuid_not_contains: str | None
-        task_uuid_not_ends_with: str | None
-        task_uuid_not_in: Texts | None
-        task_uuid_not_starts_with: str | None
-        task_uuid_starts_with: str | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
 
-    class ClusterUpgradeHistoryWhereInput3(TypedDict, total=False):
+    class ClusterUpgradeHistoryWhereInput3(ClusterUpgradeHistoryWhereInputValues, total=False):
         AND: "Sequence[ClusterUpgradeHistoryWhereInput3] | None"
         NOT: "Sequence[ClusterUpgradeHistoryWhereInput3] | None"
         OR: "Sequence[ClusterUpgradeHistoryWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        date: str | None
-        date_gt: str | None
-        date_gte: str | None
-        date_in: Texts | None
-        date_lt: str | None
-        date_lte: str | None
-        date_not: str | None
-        date_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        result: str | None
-        result_contains: str | None
-        result_ends_with: str | None
-        result_gt: str | None
-        result_gte: str | None
-        result_in: Texts | None
-        result_lt: str | None
-        result_lte: str | None
-        result_not: str | None
-        result_not_contains: str | None
-        result_not_ends_with: str | None
-        result_not_in: Texts | None
-        result_not_starts_with: str | None
-        result_starts_with: str | None
-        task_uuid: str | None
-        task_uuid_contains: str | None
-        task_uuid_ends_with: str | None
-        task_uuid_gt: str | None
-        task_uuid_gte: str | None
-        task_uuid_in: Texts | None
-        task_uuid_lt: str | None
-        task_uuid_lte: str | None
-        task_uuid_not: str | None
-        task_uuid_not_contains: str | None
-        task_uuid_not_ends_with: str | None
-        task_uuid_not_in: Texts | None
-        task_uuid_not_starts_with: str | None
-        task_uuid_starts_with: str | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None

@@ -160,12 +160,9 @@ TimeUnit: TypeAlias = Union[Literal["DAY", "HOUR", "MINUTE", "MONTH"], "models.T
 VnetBondNetworkType: TypeAlias = Literal["VLAN", "VPC"]
 
 
-class ApiKeyWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class ApiKeyWhereInputValues(TypedDict, total=False):
+    """Keys of `ApiKeyWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ApiKeyWhereInput] | None"
-    NOT: "Sequence[ApiKeyWhereInput] | None"
-    OR: "Sequence[ApiKeyWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -182,9 +179,6 @@ class ApiKeyWhereInput(TypedDict, total=False):
     description_starts_with: str | None
     editable: bool | None
     editable_not: bool | None
-    external_cloudtowers_every: "ExternalCloudTowerWhereInput2 | None"
-    external_cloudtowers_none: "ExternalCloudTowerWhereInput2 | None"
-    external_cloudtowers_some: "ExternalCloudTowerWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -227,10 +221,6 @@ class ApiKeyWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    roles_every: "UserRoleNextWhereInput2 | None"
-    roles_none: "UserRoleNextWhereInput2 | None"
-    roles_some: "UserRoleNextWhereInput2 | None"
-    user: "UserWhereInput2 | None"
     username: str | None
     username_contains: str | None
     username_ends_with: str | None
@@ -247,12 +237,24 @@ class ApiKeyWhereInput(TypedDict, total=False):
     username_starts_with: str | None
 
 
-class ExternalCloudTowerWhereInput(TypedDict, total=False):
+class ApiKeyWhereInput(ApiKeyWhereInputValues, total=False):
     """Since CloudTower 4.6.0."""
 
-    AND: "Sequence[ExternalCloudTowerWhereInput] | None"
-    NOT: "Sequence[ExternalCloudTowerWhereInput] | None"
-    OR: "Sequence[ExternalCloudTowerWhereInput] | None"
+    AND: "Sequence[ApiKeyWhereInput] | None"
+    NOT: "Sequence[ApiKeyWhereInput] | None"
+    OR: "Sequence[ApiKeyWhereInput] | None"
+    external_cloudtowers_every: "ExternalCloudTowerWhereInput2 | None"
+    external_cloudtowers_none: "ExternalCloudTowerWhereInput2 | None"
+    external_cloudtowers_some: "ExternalCloudTowerWhereInput2 | None"
+    roles_every: "UserRoleNextWhereInput2 | None"
+    roles_none: "UserRoleNextWhereInput2 | None"
+    roles_some: "UserRoleNextWhereInput2 | None"
+    user: "UserWhereInput2 | None"
+
+
+class ExternalCloudTowerWhereInputValues(TypedDict, total=False):
+    """Keys of `ExternalCloudTowerWhereInput` that look at the resource itself."""
+
     api_key: str | None
     api_key_contains: str | None
     api_key_ends_with: str | None
@@ -321,12 +323,6 @@ class ExternalCloudTowerWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failback_executions_every: "FailbackExecutionWhereInput2 | None"
-    failback_executions_none: "FailbackExecutionWhereInput2 | None"
-    failback_executions_some: "FailbackExecutionWhereInput2 | None"
-    failover_executions_every: "FailoverExecutionWhereInput2 | None"
-    failover_executions_none: "FailoverExecutionWhereInput2 | None"
-    failover_executions_some: "FailoverExecutionWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -355,6 +351,32 @@ class ExternalCloudTowerWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+    status: "ExternalCloudTowerStatus | None"
+    status_in: "Sequence[ExternalCloudTowerStatus] | None"
+    status_not: "ExternalCloudTowerStatus | None"
+    status_not_in: "Sequence[ExternalCloudTowerStatus] | None"
+    updatedAt: str | None
+    updatedAt_gt: str | None
+    updatedAt_gte: str | None
+    updatedAt_in: Texts | None
+    updatedAt_lt: str | None
+    updatedAt_lte: str | None
+    updatedAt_not: str | None
+    updatedAt_not_in: Texts | None
+
+
+class ExternalCloudTowerWhereInput(ExternalCloudTowerWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[ExternalCloudTowerWhereInput] | None"
+    NOT: "Sequence[ExternalCloudTowerWhereInput] | None"
+    OR: "Sequence[ExternalCloudTowerWhereInput] | None"
+    failback_executions_every: "FailbackExecutionWhereInput2 | None"
+    failback_executions_none: "FailbackExecutionWhereInput2 | None"
+    failback_executions_some: "FailbackExecutionWhereInput2 | None"
+    failover_executions_every: "FailoverExecutionWhereInput2 | None"
+    failover_executions_none: "FailoverExecutionWhereInput2 | None"
+    failover_executions_some: "FailoverExecutionWhereInput2 | None"
     permanent_failover_executions_every: "PermanentFailoverExecutionWhereInput2 | None"
     permanent_failover_executions_none: "PermanentFailoverExecutionWhereInput2 | None"
     permanent_failover_executions_some: "PermanentFailoverExecutionWhereInput2 | None"
@@ -364,30 +386,15 @@ class ExternalCloudTowerWhereInput(TypedDict, total=False):
     replication_plans_every: "ReplicationPlanWhereInput2 | None"
     replication_plans_none: "ReplicationPlanWhereInput2 | None"
     replication_plans_some: "ReplicationPlanWhereInput2 | None"
-    status: "ExternalCloudTowerStatus | None"
-    status_in: "Sequence[ExternalCloudTowerStatus] | None"
-    status_not: "ExternalCloudTowerStatus | None"
-    status_not_in: "Sequence[ExternalCloudTowerStatus] | None"
     sync_replication_plans_every: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
     sync_replication_plans_none: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
     sync_replication_plans_some: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
     use_api_key: "ApiKeyWhereInput2 | None"
 
 
-class FailbackExecutionWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class FailbackExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `FailbackExecutionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[FailbackExecutionWhereInput] | None"
-    NOT: "Sequence[FailbackExecutionWhereInput] | None"
-    OR: "Sequence[FailbackExecutionWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -400,7 +407,6 @@ class FailbackExecutionWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     finished_at: str | None
     finished_at_gt: str | None
     finished_at_gte: str | None
@@ -425,16 +431,6 @@ class FailbackExecutionWhereInput(TypedDict, total=False):
     id_starts_with: str | None
     is_sync_replication: bool | None  # since 4.8.0
     is_sync_replication_not: bool | None  # since 4.8.0
-    replication_failback_target_executions_every: (
-        "ReplicationFailbackTargetExecutionWhereInput2 | None"
-    )
-    replication_failback_target_executions_none: (
-        "ReplicationFailbackTargetExecutionWhereInput2 | None"
-    )
-    replication_failback_target_executions_some: (
-        "ReplicationFailbackTargetExecutionWhereInput2 | None"
-    )
-    replication_service: "ReplicationServiceWhereInput2 | None"
     resource_version: int | None
     resource_version_gt: int | None
     resource_version_gte: int | None
@@ -473,12 +469,28 @@ class FailbackExecutionWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
-class FailoverExecutionWhereInput(TypedDict, total=False):
+class FailbackExecutionWhereInput(FailbackExecutionWhereInputValues, total=False):
     """Since CloudTower 4.6.0."""
 
-    AND: "Sequence[FailoverExecutionWhereInput] | None"
-    NOT: "Sequence[FailoverExecutionWhereInput] | None"
-    OR: "Sequence[FailoverExecutionWhereInput] | None"
+    AND: "Sequence[FailbackExecutionWhereInput] | None"
+    NOT: "Sequence[FailbackExecutionWhereInput] | None"
+    OR: "Sequence[FailbackExecutionWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    replication_failback_target_executions_every: (
+        "ReplicationFailbackTargetExecutionWhereInput2 | None"
+    )
+    replication_failback_target_executions_none: (
+        "ReplicationFailbackTargetExecutionWhereInput2 | None"
+    )
+    replication_failback_target_executions_some: (
+        "ReplicationFailbackTargetExecutionWhereInput2 | None"
+    )
+    replication_service: "ReplicationServiceWhereInput2 | None"
+
+
+class FailoverExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `FailoverExecutionWhereInput` that look at the resource itself."""
+
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -491,7 +503,6 @@ class FailoverExecutionWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     finished_at: str | None
     finished_at_gt: str | None
     finished_at_gte: str | None
@@ -518,16 +529,6 @@ class FailoverExecutionWhereInput(TypedDict, total=False):
     is_sync_replication_not: bool | None  # since 4.8.0
     is_test_mode: bool | None
     is_test_mode_not: bool | None
-    replication_failover_target_executions_every: (
-        "ReplicationFailoverTargetExecutionWhereInput2 | None"
-    )
-    replication_failover_target_executions_none: (
-        "ReplicationFailoverTargetExecutionWhereInput2 | None"
-    )
-    replication_failover_target_executions_some: (
-        "ReplicationFailoverTargetExecutionWhereInput2 | None"
-    )
-    replication_service: "ReplicationServiceWhereInput2 | None"
     resource_version: int | None
     resource_version_gt: int | None
     resource_version_gte: int | None
@@ -570,6 +571,25 @@ class FailoverExecutionWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
+class FailoverExecutionWhereInput(FailoverExecutionWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[FailoverExecutionWhereInput] | None"
+    NOT: "Sequence[FailoverExecutionWhereInput] | None"
+    OR: "Sequence[FailoverExecutionWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    replication_failover_target_executions_every: (
+        "ReplicationFailoverTargetExecutionWhereInput2 | None"
+    )
+    replication_failover_target_executions_none: (
+        "ReplicationFailoverTargetExecutionWhereInput2 | None"
+    )
+    replication_failover_target_executions_some: (
+        "ReplicationFailoverTargetExecutionWhereInput2 | None"
+    )
+    replication_service: "ReplicationServiceWhereInput2 | None"
+
+
 class IPSecurityPolicy(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -577,12 +597,9 @@ class IPSecurityPolicy(TypedDict, total=False):
     ip_block: Required[str]
 
 
-class LoadBalancerInstanceGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
+class LoadBalancerInstanceGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `LoadBalancerInstanceGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
-    NOT: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
-    OR: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -637,7 +654,6 @@ class LoadBalancerInstanceGroupWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -666,6 +682,15 @@ class LoadBalancerInstanceGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class LoadBalancerInstanceGroupWhereInput(LoadBalancerInstanceGroupWhereInputValues, total=False):
+    """Since CloudTower 4.7.2."""
+
+    AND: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
+    NOT: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
+    OR: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
+    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
     primary_load_balancer_instances_every: "LoadBalancerInstanceWhereInput2 | None"
     primary_load_balancer_instances_none: "LoadBalancerInstanceWhereInput2 | None"
     primary_load_balancer_instances_some: "LoadBalancerInstanceWhereInput2 | None"
@@ -677,12 +702,9 @@ class LoadBalancerInstanceGroupWhereInput(TypedDict, total=False):
     vnet_bond_groups_some: "VnetBondGroupWhereInput2 | None"
 
 
-class LoadBalancerInstanceWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
+class LoadBalancerInstanceWhereInputValues(TypedDict, total=False):
+    """Keys of `LoadBalancerInstanceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[LoadBalancerInstanceWhereInput] | None"
-    NOT: "Sequence[LoadBalancerInstanceWhereInput] | None"
-    OR: "Sequence[LoadBalancerInstanceWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -723,7 +745,6 @@ class LoadBalancerInstanceWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -756,6 +777,15 @@ class LoadBalancerInstanceWhereInput(TypedDict, total=False):
     phase_in: "Sequence[EverouteClusterPhase] | None"
     phase_not: "EverouteClusterPhase | None"
     phase_not_in: "Sequence[EverouteClusterPhase] | None"
+
+
+class LoadBalancerInstanceWhereInput(LoadBalancerInstanceWhereInputValues, total=False):
+    """Since CloudTower 4.7.2."""
+
+    AND: "Sequence[LoadBalancerInstanceWhereInput] | None"
+    NOT: "Sequence[LoadBalancerInstanceWhereInput] | None"
+    OR: "Sequence[LoadBalancerInstanceWhereInput] | None"
+    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
     primary_in_load_balancer_group: "LoadBalancerInstanceGroupWhereInput2 | None"
     secondary_in_load_balancer_group: "LoadBalancerInstanceGroupWhereInput2 | None"
     vm_instances_every: "VmWhereInput2 | None"
@@ -766,17 +796,13 @@ class LoadBalancerInstanceWhereInput(TypedDict, total=False):
     vnet_bonds_some: "VnetBondWhereInput2 | None"
 
 
-class LoadBalancerServiceWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class LoadBalancerServiceWhereInputValues(TypedDict, total=False):
+    """Keys of `LoadBalancerServiceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[LoadBalancerServiceWhereInput] | None"
-    NOT: "Sequence[LoadBalancerServiceWhereInput] | None"
-    OR: "Sequence[LoadBalancerServiceWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -791,6 +817,19 @@ class LoadBalancerServiceWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
+    phase: "EverouteClusterPhase | None"
+    phase_in: "Sequence[EverouteClusterPhase] | None"
+    phase_not: "EverouteClusterPhase | None"
+    phase_not_in: "Sequence[EverouteClusterPhase] | None"
+
+
+class LoadBalancerServiceWhereInput(LoadBalancerServiceWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[LoadBalancerServiceWhereInput] | None"
+    NOT: "Sequence[LoadBalancerServiceWhereInput] | None"
+    OR: "Sequence[LoadBalancerServiceWhereInput] | None"
+    everoute_cluster: "EverouteClusterWhereInput2 | None"
     load_balancer_instance_groups_every: (
         "LoadBalancerInstanceGroupWhereInput2 | None"  # since 4.8.0
     )
@@ -799,10 +838,6 @@ class LoadBalancerServiceWhereInput(TypedDict, total=False):
     load_balancer_instances_every: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
     load_balancer_instances_none: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
     load_balancer_instances_some: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
-    phase: "EverouteClusterPhase | None"
-    phase_in: "Sequence[EverouteClusterPhase] | None"
-    phase_not: "EverouteClusterPhase | None"
-    phase_not_in: "Sequence[EverouteClusterPhase] | None"
     vm_instances_every: "VmWhereInput2 | None"
     vm_instances_none: "VmWhereInput2 | None"
     vm_instances_some: "VmWhereInput2 | None"
@@ -832,12 +867,9 @@ class ParsedOVF(TypedDict, total=False):
     vcpu: Required[int]
 
 
-class PermanentFailoverExecutionWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class PermanentFailoverExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `PermanentFailoverExecutionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[PermanentFailoverExecutionWhereInput] | None"
-    NOT: "Sequence[PermanentFailoverExecutionWhereInput] | None"
-    OR: "Sequence[PermanentFailoverExecutionWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -846,7 +878,6 @@ class PermanentFailoverExecutionWhereInput(TypedDict, total=False):
     createdAt_lte: str | None
     createdAt_not: str | None
     createdAt_not_in: Texts | None
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     finished_at: str | None
     finished_at_gt: str | None
     finished_at_gte: str | None
@@ -871,10 +902,6 @@ class PermanentFailoverExecutionWhereInput(TypedDict, total=False):
     id_starts_with: str | None
     is_sync_replication: bool | None  # since 4.8.0
     is_sync_replication_not: bool | None  # since 4.8.0
-    permanent_failover_target_executions_every: "PermanentFailoverTargetExecutionWhereInput2 | None"
-    permanent_failover_target_executions_none: "PermanentFailoverTargetExecutionWhereInput2 | None"
-    permanent_failover_target_executions_some: "PermanentFailoverTargetExecutionWhereInput2 | None"
-    replication_service: "ReplicationServiceWhereInput2 | None"
     started_at: str | None
     started_at_gt: str | None
     started_at_gte: str | None
@@ -897,12 +924,22 @@ class PermanentFailoverExecutionWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
-class PermanentFailoverTargetExecutionWhereInput(TypedDict, total=False):
+class PermanentFailoverExecutionWhereInput(PermanentFailoverExecutionWhereInputValues, total=False):
     """Since CloudTower 4.6.0."""
 
-    AND: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
-    NOT: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
-    OR: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
+    AND: "Sequence[PermanentFailoverExecutionWhereInput] | None"
+    NOT: "Sequence[PermanentFailoverExecutionWhereInput] | None"
+    OR: "Sequence[PermanentFailoverExecutionWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    permanent_failover_target_executions_every: "PermanentFailoverTargetExecutionWhereInput2 | None"
+    permanent_failover_target_executions_none: "PermanentFailoverTargetExecutionWhereInput2 | None"
+    permanent_failover_target_executions_some: "PermanentFailoverTargetExecutionWhereInput2 | None"
+    replication_service: "ReplicationServiceWhereInput2 | None"
+
+
+class PermanentFailoverTargetExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `PermanentFailoverTargetExecutionWhereInput` that look at the resource itself."""
+
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -911,7 +948,6 @@ class PermanentFailoverTargetExecutionWhereInput(TypedDict, total=False):
     createdAt_lte: str | None
     createdAt_not: str | None
     createdAt_not_in: Texts | None
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     finished_at: str | None
     finished_at_gt: str | None
     finished_at_gte: str | None
@@ -940,12 +976,10 @@ class PermanentFailoverTargetExecutionWhereInput(TypedDict, total=False):
     keep_snapshot_not: bool | None
     keep_test_vm: bool | None
     keep_test_vm_not: bool | None
-    permanent_failover_execution: "PermanentFailoverExecutionWhereInput2 | None"
     phase: "BackupJobPhase | None"
     phase_in: "Sequence[BackupJobPhase] | None"
     phase_not: "BackupJobPhase | None"
     phase_not_in: "Sequence[BackupJobPhase] | None"
-    replica_vm: "ReplicaVmWhereInput2 | None"
     resource_version: int | None
     resource_version_gt: int | None
     resource_version_gte: int | None
@@ -972,13 +1006,94 @@ class PermanentFailoverTargetExecutionWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
-class ReplicationFailbackTargetExecutionWhereInput(TypedDict, total=False):
+class PermanentFailoverTargetExecutionWhereInput(
+    PermanentFailoverTargetExecutionWhereInputValues, total=False
+):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
+    NOT: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
+    OR: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    permanent_failover_execution: "PermanentFailoverExecutionWhereInput2 | None"
+    replica_vm: "ReplicaVmWhereInput2 | None"
+
+
+class ReplicationFailbackTargetExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationFailbackTargetExecutionWhereInput` that look at the resource itself."""
+
+    finished_at: str | None
+    finished_at_gt: str | None
+    finished_at_gte: str | None
+    finished_at_in: Texts | None
+    finished_at_lt: str | None
+    finished_at_lte: str | None
+    finished_at_not: str | None
+    finished_at_not_in: Texts | None
+    id: str | None
+    id_contains: str | None
+    id_ends_with: str | None
+    id_gt: str | None
+    id_gte: str | None
+    id_in: Texts | None
+    id_lt: str | None
+    id_lte: str | None
+    id_not: str | None
+    id_not_contains: str | None
+    id_not_ends_with: str | None
+    id_not_in: Texts | None
+    id_not_starts_with: str | None
+    id_starts_with: str | None
+    local_id: str | None
+    local_id_contains: str | None
+    local_id_ends_with: str | None
+    local_id_gt: str | None
+    local_id_gte: str | None
+    local_id_in: Texts | None
+    local_id_lt: str | None
+    local_id_lte: str | None
+    local_id_not: str | None
+    local_id_not_contains: str | None
+    local_id_not_ends_with: str | None
+    local_id_not_in: Texts | None
+    local_id_not_starts_with: str | None
+    local_id_starts_with: str | None
+    phase: "BackupJobPhase | None"
+    phase_in: "Sequence[BackupJobPhase] | None"
+    phase_not: "BackupJobPhase | None"
+    phase_not_in: "Sequence[BackupJobPhase] | None"
+    resource_version: int | None
+    resource_version_gt: int | None
+    resource_version_gte: int | None
+    resource_version_in: Sequence[int] | None
+    resource_version_lt: int | None
+    resource_version_lte: int | None
+    resource_version_not: int | None
+    resource_version_not_in: Sequence[int] | None
+    started_at: str | None
+    started_at_gt: str | None
+    started_at_gte: str | None
+    started_at_in: Texts | None
+    started_at_lt: str | None
+    started_at_lte: str | None
+    started_at_not: str | None
+    started_at_not_in: Texts | None
+
+
+class ReplicationFailbackTargetExecutionWhereInput(
+    ReplicationFailbackTargetExecutionWhereInputValues, total=False
+):
     """Since CloudTower 4.6.0."""
 
     AND: "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None"
     NOT: "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None"
     OR: "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None"
     failback_execution: "FailbackExecutionWhereInput2 | None"
+
+
+class ReplicationFailoverTargetExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationFailoverTargetExecutionWhereInput` that look at the resource itself."""
+
     finished_at: str | None
     finished_at_gt: str | None
     finished_at_gte: str | None
@@ -1037,77 +1152,20 @@ class ReplicationFailbackTargetExecutionWhereInput(TypedDict, total=False):
     started_at_not_in: Texts | None
 
 
-class ReplicationFailoverTargetExecutionWhereInput(TypedDict, total=False):
+class ReplicationFailoverTargetExecutionWhereInput(
+    ReplicationFailoverTargetExecutionWhereInputValues, total=False
+):
     """Since CloudTower 4.6.0."""
 
     AND: "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None"
     NOT: "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None"
     OR: "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None"
     failover_execution: "FailoverExecutionWhereInput2 | None"
-    finished_at: str | None
-    finished_at_gt: str | None
-    finished_at_gte: str | None
-    finished_at_in: Texts | None
-    finished_at_lt: str | None
-    finished_at_lte: str | None
-    finished_at_not: str | None
-    finished_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    phase: "BackupJobPhase | None"
-    phase_in: "Sequence[BackupJobPhase] | None"
-    phase_not: "BackupJobPhase | None"
-    phase_not_in: "Sequence[BackupJobPhase] | None"
-    resource_version: int | None
-    resource_version_gt: int | None
-    resource_version_gte: int | None
-    resource_version_in: Sequence[int] | None
-    resource_version_lt: int | None
-    resource_version_lte: int | None
-    resource_version_not: int | None
-    resource_version_not_in: Sequence[int] | None
-    started_at: str | None
-    started_at_gt: str | None
-    started_at_gte: str | None
-    started_at_in: Texts | None
-    started_at_lt: str | None
-    started_at_lte: str | None
-    started_at_not: str | None
-    started_at_not_in: Texts | None
 
 
-class ReplicationRestorePointWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class ReplicationRestorePointWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationRestorePointWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ReplicationRestorePointWhereInput] | None"
-    NOT: "Sequence[ReplicationRestorePointWhereInput] | None"
-    OR: "Sequence[ReplicationRestorePointWhereInput] | None"
     cluster_local_id: str | None
     cluster_local_id_contains: str | None
     cluster_local_id_ends_with: str | None
@@ -1134,9 +1192,6 @@ class ReplicationRestorePointWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failover_executions_every: "FailoverExecutionWhereInput2 | None"
-    failover_executions_none: "FailoverExecutionWhereInput2 | None"
-    failover_executions_some: "FailoverExecutionWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -1151,7 +1206,6 @@ class ReplicationRestorePointWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    iscsi_lun: "IscsiLunWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -1188,10 +1242,6 @@ class ReplicationRestorePointWhereInput(TypedDict, total=False):
     parent_restore_point_not_in: Texts | None
     parent_restore_point_not_starts_with: str | None
     parent_restore_point_starts_with: str | None
-    replica_vm: "ReplicaVmWhereInput2 | None"
-    replication_plan: "ReplicationPlanWhereInput2 | None"
-    replication_service: "ReplicationServiceWhereInput2 | None"
-    replication_target_execution: "ReplicationTargetExecutionWhereInput2 | None"
     resource_version: int | None
     resource_version_gt: int | None
     resource_version_gte: int | None
@@ -1218,7 +1268,6 @@ class ReplicationRestorePointWhereInput(TypedDict, total=False):
     snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
     snapshot_consistent_type_not: "ConsistentType | None"
     snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
     tower_deploy_id: str | None
     tower_deploy_id_contains: str | None
     tower_deploy_id_ends_with: str | None
@@ -1237,7 +1286,6 @@ class ReplicationRestorePointWhereInput(TypedDict, total=False):
     type_in: "Sequence[BackupRestorePointType] | None"
     type_not: "BackupRestorePointType | None"
     type_not_in: "Sequence[BackupRestorePointType] | None"
-    vm: "VmWhereInput2 | None"
     vm_local_id: str | None
     vm_local_id_contains: str | None
     vm_local_id_ends_with: str | None
@@ -1268,12 +1316,27 @@ class ReplicationRestorePointWhereInput(TypedDict, total=False):
     vm_name_starts_with: str | None
 
 
-class ReplicationTargetExecutionWhereInput(TypedDict, total=False):
+class ReplicationRestorePointWhereInput(ReplicationRestorePointWhereInputValues, total=False):
     """Since CloudTower 4.6.0."""
 
-    AND: "Sequence[ReplicationTargetExecutionWhereInput] | None"
-    NOT: "Sequence[ReplicationTargetExecutionWhereInput] | None"
-    OR: "Sequence[ReplicationTargetExecutionWhereInput] | None"
+    AND: "Sequence[ReplicationRestorePointWhereInput] | None"
+    NOT: "Sequence[ReplicationRestorePointWhereInput] | None"
+    OR: "Sequence[ReplicationRestorePointWhereInput] | None"
+    failover_executions_every: "FailoverExecutionWhereInput2 | None"
+    failover_executions_none: "FailoverExecutionWhereInput2 | None"
+    failover_executions_some: "FailoverExecutionWhereInput2 | None"
+    iscsi_lun: "IscsiLunWhereInput2 | None"
+    replica_vm: "ReplicaVmWhereInput2 | None"
+    replication_plan: "ReplicationPlanWhereInput2 | None"
+    replication_service: "ReplicationServiceWhereInput2 | None"
+    replication_target_execution: "ReplicationTargetExecutionWhereInput2 | None"
+    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
+    vm: "VmWhereInput2 | None"
+
+
+class ReplicationTargetExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationTargetExecutionWhereInput` that look at the resource itself."""
+
     createdAt: str | None  # since 4.8.1
     createdAt_gt: str | None  # since 4.8.1
     createdAt_gte: str | None  # since 4.8.1
@@ -1330,9 +1393,6 @@ class ReplicationTargetExecutionWhereInput(TypedDict, total=False):
     phase_in: "Sequence[BackupJobPhase] | None"
     phase_not: "BackupJobPhase | None"
     phase_not_in: "Sequence[BackupJobPhase] | None"
-    replica_vm: "ReplicaVmWhereInput2 | None"
-    replication_plan: "ReplicationPlanWhereInput2 | None"
-    replication_plan_execution: "ReplicationPlanExecutionWhereInput2 | None"
     resource_version: int | None
     resource_version_gt: int | None
     resource_version_gte: int | None
@@ -1349,7 +1409,6 @@ class ReplicationTargetExecutionWhereInput(TypedDict, total=False):
     started_at_lte: str | None
     started_at_not: str | None
     started_at_not_in: Texts | None
-    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
     type: "BackupExecutionType | None"
     type_in: "Sequence[BackupExecutionType] | None"
     type_not: "BackupExecutionType | None"
@@ -1364,12 +1423,21 @@ class ReplicationTargetExecutionWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None  # since 4.8.1
 
 
-class VnetBondGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
+class ReplicationTargetExecutionWhereInput(ReplicationTargetExecutionWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
 
-    AND: "Sequence[VnetBondGroupWhereInput] | None"
-    NOT: "Sequence[VnetBondGroupWhereInput] | None"
-    OR: "Sequence[VnetBondGroupWhereInput] | None"
+    AND: "Sequence[ReplicationTargetExecutionWhereInput] | None"
+    NOT: "Sequence[ReplicationTargetExecutionWhereInput] | None"
+    OR: "Sequence[ReplicationTargetExecutionWhereInput] | None"
+    replica_vm: "ReplicaVmWhereInput2 | None"
+    replication_plan: "ReplicationPlanWhereInput2 | None"
+    replication_plan_execution: "ReplicationPlanExecutionWhereInput2 | None"
+    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
+
+
+class VnetBondGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `VnetBondGroupWhereInput` that look at the resource itself."""
+
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -1410,7 +1478,6 @@ class VnetBondGroupWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    load_balancer_instance_group: "LoadBalancerInstanceGroupWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -1443,17 +1510,23 @@ class VnetBondGroupWhereInput(TypedDict, total=False):
     network_type_in: "Sequence[VnetBondNetworkType] | None"
     network_type_not: "VnetBondNetworkType | None"
     network_type_not_in: "Sequence[VnetBondNetworkType] | None"
+
+
+class VnetBondGroupWhereInput(VnetBondGroupWhereInputValues, total=False):
+    """Since CloudTower 4.7.2."""
+
+    AND: "Sequence[VnetBondGroupWhereInput] | None"
+    NOT: "Sequence[VnetBondGroupWhereInput] | None"
+    OR: "Sequence[VnetBondGroupWhereInput] | None"
+    load_balancer_instance_group: "LoadBalancerInstanceGroupWhereInput2 | None"
     vnet_bonds_every: "VnetBondWhereInput2 | None"
     vnet_bonds_none: "VnetBondWhereInput2 | None"
     vnet_bonds_some: "VnetBondWhereInput2 | None"
 
 
-class VnetBondWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
+class VnetBondWhereInputValues(TypedDict, total=False):
+    """Keys of `VnetBondWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VnetBondWhereInput] | None"
-    NOT: "Sequence[VnetBondWhereInput] | None"
-    OR: "Sequence[VnetBondWhereInput] | None"
     bond_for_client: bool | None
     bond_for_client_not: bool | None
     bond_for_server: bool | None
@@ -1484,8 +1557,6 @@ class VnetBondWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    load_balancer_instance: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -1532,6 +1603,16 @@ class VnetBondWhereInput(TypedDict, total=False):
     network_type_in: "Sequence[VnetBondNetworkType] | None"  # since 4.8.0
     network_type_not: "VnetBondNetworkType | None"  # since 4.8.0
     network_type_not_in: "Sequence[VnetBondNetworkType] | None"  # since 4.8.0
+
+
+class VnetBondWhereInput(VnetBondWhereInputValues, total=False):
+    """Since CloudTower 4.4.0."""
+
+    AND: "Sequence[VnetBondWhereInput] | None"
+    NOT: "Sequence[VnetBondWhereInput] | None"
+    OR: "Sequence[VnetBondWhereInput] | None"
+    load_balancer_instance: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
+    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
     vlan: "VlanWhereInput2 | None"
     vnet_bond_group: "VnetBondGroupWhereInput2 | None"  # since 4.8.0
     vpc: "VirtualPrivateCloudWhereInput2 | None"  # since 4.8.0
@@ -1540,280 +1621,40 @@ class VnetBondWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ApiKeyWhereInput2(TypedDict, total=False):
+    class ApiKeyWhereInput2(ApiKeyWhereInputValues, total=False):
         AND: "Sequence[ApiKeyWhereInput2] | None"
         NOT: "Sequence[ApiKeyWhereInput2] | None"
         OR: "Sequence[ApiKeyWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        editable: bool | None
-        editable_not: bool | None
         external_cloudtowers_every: "Mapping[str, object] | None"
         external_cloudtowers_none: "Mapping[str, object] | None"
         external_cloudtowers_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        key: str | None
-        key_contains: str | None
-        key_ends_with: str | None
-        key_gt: str | None
-        key_gte: str | None
-        key_in: Texts | None
-        key_lt: str | None
-        key_lte: str | None
-        key_not: str | None
-        key_not_contains: str | None
-        key_not_ends_with: str | None
-        key_not_in: Texts | None
-        key_not_starts_with: str | None
-        key_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         roles_every: "Mapping[str, object] | None"
         roles_none: "Mapping[str, object] | None"
         roles_some: "Mapping[str, object] | None"
         user: "UserWhereInput3 | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class ApiKeyWhereInput3(TypedDict, total=False):
+    class ApiKeyWhereInput3(ApiKeyWhereInputValues, total=False):
         AND: "Sequence[ApiKeyWhereInput3] | None"
         NOT: "Sequence[ApiKeyWhereInput3] | None"
         OR: "Sequence[ApiKeyWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        editable: bool | None
-        editable_not: bool | None
         external_cloudtowers_every: "Mapping[str, object] | None"
         external_cloudtowers_none: "Mapping[str, object] | None"
         external_cloudtowers_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        key: str | None
-        key_contains: str | None
-        key_ends_with: str | None
-        key_gt: str | None
-        key_gte: str | None
-        key_in: Texts | None
-        key_lt: str | None
-        key_lte: str | None
-        key_not: str | None
-        key_not_contains: str | None
-        key_not_ends_with: str | None
-        key_not_in: Texts | None
-        key_not_starts_with: str | None
-        key_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         roles_every: "Mapping[str, object] | None"
         roles_none: "Mapping[str, object] | None"
         roles_some: "Mapping[str, object] | None"
         user: "Mapping[str, object] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class ExternalCloudTowerWhereInput2(TypedDict, total=False):
+    class ExternalCloudTowerWhereInput2(ExternalCloudTowerWhereInputValues, total=False):
         AND: "Sequence[ExternalCloudTowerWhereInput2] | None"
         NOT: "Sequence[ExternalCloudTowerWhereInput2] | None"
         OR: "Sequence[ExternalCloudTowerWhereInput2] | None"
-        api_key: str | None
-        api_key_contains: str | None
-        api_key_ends_with: str | None
-        api_key_gt: str | None
-        api_key_gte: str | None
-        api_key_in: Texts | None
-        api_key_lt: str | None
-        api_key_lte: str | None
-        api_key_not: str | None
-        api_key_not_contains: str | None
-        api_key_not_ends_with: str | None
-        api_key_not_in: Texts | None
-        api_key_not_starts_with: str | None
-        api_key_starts_with: str | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        deploy_id: str | None
-        deploy_id_contains: str | None
-        deploy_id_ends_with: str | None
-        deploy_id_gt: str | None
-        deploy_id_gte: str | None
-        deploy_id_in: Texts | None
-        deploy_id_lt: str | None
-        deploy_id_lte: str | None
-        deploy_id_not: str | None
-        deploy_id_not_contains: str | None
-        deploy_id_not_ends_with: str | None
-        deploy_id_not_in: Texts | None
-        deploy_id_not_starts_with: str | None
-        deploy_id_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        endpoint: str | None
-        endpoint_contains: str | None
-        endpoint_ends_with: str | None
-        endpoint_gt: str | None
-        endpoint_gte: str | None
-        endpoint_in: Texts | None
-        endpoint_lt: str | None
-        endpoint_lte: str | None
-        endpoint_not: str | None
-        endpoint_not_contains: str | None
-        endpoint_not_ends_with: str | None
-        endpoint_not_in: Texts | None
-        endpoint_not_starts_with: str | None
-        endpoint_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         failback_executions_every: "Mapping[str, object] | None"
         failback_executions_none: "Mapping[str, object] | None"
         failback_executions_some: "Mapping[str, object] | None"
         failover_executions_every: "Mapping[str, object] | None"
         failover_executions_none: "Mapping[str, object] | None"
         failover_executions_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         permanent_failover_executions_every: "Mapping[str, object] | None"
         permanent_failover_executions_none: "Mapping[str, object] | None"
         permanent_failover_executions_some: "Mapping[str, object] | None"
@@ -1823,129 +1664,21 @@ if TYPE_CHECKING:
         replication_plans_every: "Mapping[str, object] | None"
         replication_plans_none: "Mapping[str, object] | None"
         replication_plans_some: "Mapping[str, object] | None"
-        status: "ExternalCloudTowerStatus | None"
-        status_in: "Sequence[ExternalCloudTowerStatus] | None"
-        status_not: "ExternalCloudTowerStatus | None"
-        status_not_in: "Sequence[ExternalCloudTowerStatus] | None"
         sync_replication_plans_every: "Mapping[str, object] | None"
         sync_replication_plans_none: "Mapping[str, object] | None"
         sync_replication_plans_some: "Mapping[str, object] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         use_api_key: "ApiKeyWhereInput3 | None"
 
-    class ExternalCloudTowerWhereInput3(TypedDict, total=False):
+    class ExternalCloudTowerWhereInput3(ExternalCloudTowerWhereInputValues, total=False):
         AND: "Sequence[ExternalCloudTowerWhereInput3] | None"
         NOT: "Sequence[ExternalCloudTowerWhereInput3] | None"
         OR: "Sequence[ExternalCloudTowerWhereInput3] | None"
-        api_key: str | None
-        api_key_contains: str | None
-        api_key_ends_with: str | None
-        api_key_gt: str | None
-        api_key_gte: str | None
-        api_key_in: Texts | None
-        api_key_lt: str | None
-        api_key_lte: str | None
-        api_key_not: str | None
-        api_key_not_contains: str | None
-        api_key_not_ends_with: str | None
-        api_key_not_in: Texts | None
-        api_key_not_starts_with: str | None
-        api_key_starts_with: str | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        deploy_id: str | None
-        deploy_id_contains: str | None
-        deploy_id_ends_with: str | None
-        deploy_id_gt: str | None
-        deploy_id_gte: str | None
-        deploy_id_in: Texts | None
-        deploy_id_lt: str | None
-        deploy_id_lte: str | None
-        deploy_id_not: str | None
-        deploy_id_not_contains: str | None
-        deploy_id_not_ends_with: str | None
-        deploy_id_not_in: Texts | None
-        deploy_id_not_starts_with: str | None
-        deploy_id_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        endpoint: str | None
-        endpoint_contains: str | None
-        endpoint_ends_with: str | None
-        endpoint_gt: str | None
-        endpoint_gte: str | None
-        endpoint_in: Texts | None
-        endpoint_lt: str | None
-        endpoint_lte: str | None
-        endpoint_not: str | None
-        endpoint_not_contains: str | None
-        endpoint_not_ends_with: str | None
-        endpoint_not_in: Texts | None
-        endpoint_not_starts_with: str | None
-        endpoint_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         failback_executions_every: "Mapping[str, object] | None"
         failback_executions_none: "Mapping[str, object] | None"
         failback_executions_some: "Mapping[str, object] | None"
         failover_executions_every: "Mapping[str, object] | None"
         failover_executions_none: "Mapping[str, object] | None"
         failover_executions_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         permanent_failover_executions_every: "Mapping[str, object] | None"
         permanent_failover_executions_none: "Mapping[str, object] | None"
         permanent_failover_executions_some: "Mapping[str, object] | None"
@@ -1955,450 +1688,58 @@ if TYPE_CHECKING:
         replication_plans_every: "Mapping[str, object] | None"
         replication_plans_none: "Mapping[str, object] | None"
         replication_plans_some: "Mapping[str, object] | None"
-        status: "ExternalCloudTowerStatus | None"
-        status_in: "Sequence[ExternalCloudTowerStatus] | None"
-        status_not: "ExternalCloudTowerStatus | None"
-        status_not_in: "Sequence[ExternalCloudTowerStatus] | None"
         sync_replication_plans_every: "Mapping[str, object] | None"
         sync_replication_plans_none: "Mapping[str, object] | None"
         sync_replication_plans_some: "Mapping[str, object] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         use_api_key: "Mapping[str, object] | None"
 
-    class FailbackExecutionWhereInput2(TypedDict, total=False):
+    class FailbackExecutionWhereInput2(FailbackExecutionWhereInputValues, total=False):
         AND: "Sequence[FailbackExecutionWhereInput2] | None"
         NOT: "Sequence[FailbackExecutionWhereInput2] | None"
         OR: "Sequence[FailbackExecutionWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
         replication_failback_target_executions_every: "Mapping[str, object] | None"
         replication_failback_target_executions_none: "Mapping[str, object] | None"
         replication_failback_target_executions_some: "Mapping[str, object] | None"
         replication_service: "ReplicationServiceWhereInput3 | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class FailbackExecutionWhereInput3(TypedDict, total=False):
+    class FailbackExecutionWhereInput3(FailbackExecutionWhereInputValues, total=False):
         AND: "Sequence[FailbackExecutionWhereInput3] | None"
         NOT: "Sequence[FailbackExecutionWhereInput3] | None"
         OR: "Sequence[FailbackExecutionWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
         replication_failback_target_executions_every: "Mapping[str, object] | None"
         replication_failback_target_executions_none: "Mapping[str, object] | None"
         replication_failback_target_executions_some: "Mapping[str, object] | None"
         replication_service: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class FailoverExecutionWhereInput2(TypedDict, total=False):
+    class FailoverExecutionWhereInput2(FailoverExecutionWhereInputValues, total=False):
         AND: "Sequence[FailoverExecutionWhereInput2] | None"
         NOT: "Sequence[FailoverExecutionWhereInput2] | None"
         OR: "Sequence[FailoverExecutionWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
-        is_test_mode: bool | None
-        is_test_mode_not: bool | None
         replication_failover_target_executions_every: "Mapping[str, object] | None"
         replication_failover_target_executions_none: "Mapping[str, object] | None"
         replication_failover_target_executions_some: "Mapping[str, object] | None"
         replication_service: "ReplicationServiceWhereInput3 | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        shutdown_mode: "FailoverShutdownMode | None"
-        shutdown_mode_in: "Sequence[FailoverShutdownMode] | None"
-        shutdown_mode_not: "FailoverShutdownMode | None"
-        shutdown_mode_not_in: "Sequence[FailoverShutdownMode] | None"
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class FailoverExecutionWhereInput3(TypedDict, total=False):
+    class FailoverExecutionWhereInput3(FailoverExecutionWhereInputValues, total=False):
         AND: "Sequence[FailoverExecutionWhereInput3] | None"
         NOT: "Sequence[FailoverExecutionWhereInput3] | None"
         OR: "Sequence[FailoverExecutionWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
-        is_test_mode: bool | None
-        is_test_mode_not: bool | None
         replication_failover_target_executions_every: "Mapping[str, object] | None"
         replication_failover_target_executions_none: "Mapping[str, object] | None"
         replication_failover_target_executions_some: "Mapping[str, object] | None"
         replication_service: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        shutdown_mode: "FailoverShutdownMode | None"
-        shutdown_mode_in: "Sequence[FailoverShutdownMode] | None"
-        shutdown_mode_not: "FailoverShutdownMode | None"
-        shutdown_mode_not_in: "Sequence[FailoverShutdownMode] | None"
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class LoadBalancerInstanceGroupWhereInput2(TypedDict, total=False):
+    class LoadBalancerInstanceGroupWhereInput2(
+        LoadBalancerInstanceGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[LoadBalancerInstanceGroupWhereInput2] | None"
         NOT: "Sequence[LoadBalancerInstanceGroupWhereInput2] | None"
         OR: "Sequence[LoadBalancerInstanceGroupWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        display_name: str | None
-        display_name_contains: str | None
-        display_name_ends_with: str | None
-        display_name_gt: str | None
-        display_name_gte: str | None
-        display_name_in: Texts | None
-        display_name_lt: str | None
-        display_name_lte: str | None
-        display_name_not: str | None
-        display_name_not_contains: str | None
-        display_name_not_ends_with: str | None
-        display_name_not_in: Texts | None
-        display_name_not_starts_with: str | None
-        display_name_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_service: "LoadBalancerServiceWhereInput3 | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         primary_load_balancer_instances_every: "Mapping[str, object] | None"
         primary_load_balancer_instances_none: "Mapping[str, object] | None"
         primary_load_balancer_instances_some: "Mapping[str, object] | None"
@@ -2409,93 +1750,13 @@ if TYPE_CHECKING:
         vnet_bond_groups_none: "Mapping[str, object] | None"
         vnet_bond_groups_some: "Mapping[str, object] | None"
 
-    class LoadBalancerInstanceGroupWhereInput3(TypedDict, total=False):
+    class LoadBalancerInstanceGroupWhereInput3(
+        LoadBalancerInstanceGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[LoadBalancerInstanceGroupWhereInput3] | None"
         NOT: "Sequence[LoadBalancerInstanceGroupWhereInput3] | None"
         OR: "Sequence[LoadBalancerInstanceGroupWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        display_name: str | None
-        display_name_contains: str | None
-        display_name_ends_with: str | None
-        display_name_gt: str | None
-        display_name_gte: str | None
-        display_name_in: Texts | None
-        display_name_lt: str | None
-        display_name_lte: str | None
-        display_name_not: str | None
-        display_name_not_contains: str | None
-        display_name_not_ends_with: str | None
-        display_name_not_in: Texts | None
-        display_name_not_starts_with: str | None
-        display_name_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_service: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         primary_load_balancer_instances_every: "Mapping[str, object] | None"
         primary_load_balancer_instances_none: "Mapping[str, object] | None"
         primary_load_balancer_instances_some: "Mapping[str, object] | None"
@@ -2506,83 +1767,11 @@ if TYPE_CHECKING:
         vnet_bond_groups_none: "Mapping[str, object] | None"
         vnet_bond_groups_some: "Mapping[str, object] | None"
 
-    class LoadBalancerInstanceWhereInput2(TypedDict, total=False):
+    class LoadBalancerInstanceWhereInput2(LoadBalancerInstanceWhereInputValues, total=False):
         AND: "Sequence[LoadBalancerInstanceWhereInput2] | None"
         NOT: "Sequence[LoadBalancerInstanceWhereInput2] | None"
         OR: "Sequence[LoadBalancerInstanceWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_service: "LoadBalancerServiceWhereInput3 | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
         primary_in_load_balancer_group: "LoadBalancerInstanceGroupWhereInput3 | None"
         secondary_in_load_balancer_group: "LoadBalancerInstanceGroupWhereInput3 | None"
         vm_instances_every: "Mapping[str, object] | None"
@@ -2592,83 +1781,11 @@ if TYPE_CHECKING:
         vnet_bonds_none: "Mapping[str, object] | None"
         vnet_bonds_some: "Mapping[str, object] | None"
 
-    class LoadBalancerInstanceWhereInput3(TypedDict, total=False):
+    class LoadBalancerInstanceWhereInput3(LoadBalancerInstanceWhereInputValues, total=False):
         AND: "Sequence[LoadBalancerInstanceWhereInput3] | None"
         NOT: "Sequence[LoadBalancerInstanceWhereInput3] | None"
         OR: "Sequence[LoadBalancerInstanceWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_service: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
         primary_in_load_balancer_group: "Mapping[str, object] | None"
         secondary_in_load_balancer_group: "Mapping[str, object] | None"
         vm_instances_every: "Mapping[str, object] | None"
@@ -2678,39 +1795,17 @@ if TYPE_CHECKING:
         vnet_bonds_none: "Mapping[str, object] | None"
         vnet_bonds_some: "Mapping[str, object] | None"
 
-    class LoadBalancerServiceWhereInput2(TypedDict, total=False):
+    class LoadBalancerServiceWhereInput2(LoadBalancerServiceWhereInputValues, total=False):
         AND: "Sequence[LoadBalancerServiceWhereInput2] | None"
         NOT: "Sequence[LoadBalancerServiceWhereInput2] | None"
         OR: "Sequence[LoadBalancerServiceWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         everoute_cluster: "EverouteClusterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_instance_groups_every: "Mapping[str, object] | None"
         load_balancer_instance_groups_none: "Mapping[str, object] | None"
         load_balancer_instance_groups_some: "Mapping[str, object] | None"
         load_balancer_instances_every: "Mapping[str, object] | None"
         load_balancer_instances_none: "Mapping[str, object] | None"
         load_balancer_instances_some: "Mapping[str, object] | None"
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
         vm_instances_every: "Mapping[str, object] | None"
         vm_instances_none: "Mapping[str, object] | None"
         vm_instances_some: "Mapping[str, object] | None"
@@ -2718,39 +1813,17 @@ if TYPE_CHECKING:
         vnet_bonds_none: "Mapping[str, object] | None"
         vnet_bonds_some: "Mapping[str, object] | None"
 
-    class LoadBalancerServiceWhereInput3(TypedDict, total=False):
+    class LoadBalancerServiceWhereInput3(LoadBalancerServiceWhereInputValues, total=False):
         AND: "Sequence[LoadBalancerServiceWhereInput3] | None"
         NOT: "Sequence[LoadBalancerServiceWhereInput3] | None"
         OR: "Sequence[LoadBalancerServiceWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         everoute_cluster: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_instance_groups_every: "Mapping[str, object] | None"
         load_balancer_instance_groups_none: "Mapping[str, object] | None"
         load_balancer_instance_groups_some: "Mapping[str, object] | None"
         load_balancer_instances_every: "Mapping[str, object] | None"
         load_balancer_instances_none: "Mapping[str, object] | None"
         load_balancer_instances_some: "Mapping[str, object] | None"
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
         vm_instances_every: "Mapping[str, object] | None"
         vm_instances_none: "Mapping[str, object] | None"
         vm_instances_some: "Mapping[str, object] | None"
@@ -2758,1365 +1831,169 @@ if TYPE_CHECKING:
         vnet_bonds_none: "Mapping[str, object] | None"
         vnet_bonds_some: "Mapping[str, object] | None"
 
-    class PermanentFailoverExecutionWhereInput2(TypedDict, total=False):
+    class PermanentFailoverExecutionWhereInput2(
+        PermanentFailoverExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[PermanentFailoverExecutionWhereInput2] | None"
         NOT: "Sequence[PermanentFailoverExecutionWhereInput2] | None"
         OR: "Sequence[PermanentFailoverExecutionWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
         permanent_failover_target_executions_every: "Mapping[str, object] | None"
         permanent_failover_target_executions_none: "Mapping[str, object] | None"
         permanent_failover_target_executions_some: "Mapping[str, object] | None"
         replication_service: "ReplicationServiceWhereInput3 | None"
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class PermanentFailoverExecutionWhereInput3(TypedDict, total=False):
+    class PermanentFailoverExecutionWhereInput3(
+        PermanentFailoverExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[PermanentFailoverExecutionWhereInput3] | None"
         NOT: "Sequence[PermanentFailoverExecutionWhereInput3] | None"
         OR: "Sequence[PermanentFailoverExecutionWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
         external_cloudtower: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
         permanent_failover_target_executions_every: "Mapping[str, object] | None"
         permanent_failover_target_executions_none: "Mapping[str, object] | None"
         permanent_failover_target_executions_some: "Mapping[str, object] | None"
         replication_service: "Mapping[str, object] | None"
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class PermanentFailoverTargetExecutionWhereInput2(TypedDict, total=False):
+    class PermanentFailoverTargetExecutionWhereInput2(
+        PermanentFailoverTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[PermanentFailoverTargetExecutionWhereInput2] | None"
         NOT: "Sequence[PermanentFailoverTargetExecutionWhereInput2] | None"
         OR: "Sequence[PermanentFailoverTargetExecutionWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
-        keep_snapshot: bool | None
-        keep_snapshot_not: bool | None
-        keep_test_vm: bool | None
-        keep_test_vm_not: bool | None
         permanent_failover_execution: "PermanentFailoverExecutionWhereInput3 | None"
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
         replica_vm: "ReplicaVmWhereInput3 | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class PermanentFailoverTargetExecutionWhereInput3(TypedDict, total=False):
+    class PermanentFailoverTargetExecutionWhereInput3(
+        PermanentFailoverTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[PermanentFailoverTargetExecutionWhereInput3] | None"
         NOT: "Sequence[PermanentFailoverTargetExecutionWhereInput3] | None"
         OR: "Sequence[PermanentFailoverTargetExecutionWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
         external_cloudtower: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_sync_replication: bool | None
-        is_sync_replication_not: bool | None
-        keep_snapshot: bool | None
-        keep_snapshot_not: bool | None
-        keep_test_vm: bool | None
-        keep_test_vm_not: bool | None
         permanent_failover_execution: "Mapping[str, object] | None"
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
         replica_vm: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class ReplicationFailbackTargetExecutionWhereInput2(TypedDict, total=False):
+    class ReplicationFailbackTargetExecutionWhereInput2(
+        ReplicationFailbackTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationFailbackTargetExecutionWhereInput2] | None"
         NOT: "Sequence[ReplicationFailbackTargetExecutionWhereInput2] | None"
         OR: "Sequence[ReplicationFailbackTargetExecutionWhereInput2] | None"
         failback_execution: "FailbackExecutionWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
 
-    class ReplicationFailbackTargetExecutionWhereInput3(TypedDict, total=False):
+    class ReplicationFailbackTargetExecutionWhereInput3(
+        ReplicationFailbackTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationFailbackTargetExecutionWhereInput3] | None"
         NOT: "Sequence[ReplicationFailbackTargetExecutionWhereInput3] | None"
         OR: "Sequence[ReplicationFailbackTargetExecutionWhereInput3] | None"
         failback_execution: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
 
-    class ReplicationFailoverTargetExecutionWhereInput2(TypedDict, total=False):
+    class ReplicationFailoverTargetExecutionWhereInput2(
+        ReplicationFailoverTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationFailoverTargetExecutionWhereInput2] | None"
         NOT: "Sequence[ReplicationFailoverTargetExecutionWhereInput2] | None"
         OR: "Sequence[ReplicationFailoverTargetExecutionWhereInput2] | None"
         failover_execution: "FailoverExecutionWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
 
-    class ReplicationFailoverTargetExecutionWhereInput3(TypedDict, total=False):
+    class ReplicationFailoverTargetExecutionWhereInput3(
+        ReplicationFailoverTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationFailoverTargetExecutionWhereInput3] | None"
         NOT: "Sequence[ReplicationFailoverTargetExecutionWhereInput3] | None"
         OR: "Sequence[ReplicationFailoverTargetExecutionWhereInput3] | None"
         failover_execution: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
 
-    class ReplicationRestorePointWhereInput2(TypedDict, total=False):
+    class ReplicationRestorePointWhereInput2(ReplicationRestorePointWhereInputValues, total=False):
         AND: "Sequence[ReplicationRestorePointWhereInput2] | None"
         NOT: "Sequence[ReplicationRestorePointWhereInput2] | None"
         OR: "Sequence[ReplicationRestorePointWhereInput2] | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        creation: "BackupRestorePointCreation | None"
-        creation_in: "Sequence[BackupRestorePointCreation] | None"
-        creation_not: "BackupRestorePointCreation | None"
-        creation_not_in: "Sequence[BackupRestorePointCreation] | None"
-        dedup: "BackupDedupMode | None"
-        dedup_in: "Sequence[BackupDedupMode] | None"
-        dedup_not: "BackupDedupMode | None"
-        dedup_not_in: "Sequence[BackupDedupMode] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         failover_executions_every: "Mapping[str, object] | None"
         failover_executions_none: "Mapping[str, object] | None"
         failover_executions_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_lun: "IscsiLunWhereInput3 | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        parent_restore_point: str | None
-        parent_restore_point_contains: str | None
-        parent_restore_point_ends_with: str | None
-        parent_restore_point_gt: str | None
-        parent_restore_point_gte: str | None
-        parent_restore_point_in: Texts | None
-        parent_restore_point_lt: str | None
-        parent_restore_point_lte: str | None
-        parent_restore_point_not: str | None
-        parent_restore_point_not_contains: str | None
-        parent_restore_point_not_ends_with: str | None
-        parent_restore_point_not_in: Texts | None
-        parent_restore_point_not_starts_with: str | None
-        parent_restore_point_starts_with: str | None
         replica_vm: "ReplicaVmWhereInput3 | None"
         replication_plan: "ReplicationPlanWhereInput3 | None"
         replication_service: "ReplicationServiceWhereInput3 | None"
         replication_target_execution: "ReplicationTargetExecutionWhereInput3 | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        slice: str | None
-        slice_contains: str | None
-        slice_ends_with: str | None
-        slice_gt: str | None
-        slice_gte: str | None
-        slice_in: Texts | None
-        slice_lt: str | None
-        slice_lte: str | None
-        slice_not: str | None
-        slice_not_contains: str | None
-        slice_not_ends_with: str | None
-        slice_not_in: Texts | None
-        slice_not_starts_with: str | None
-        slice_starts_with: str | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
         sync_replication_plan: "SyncReplicationPlanWhereInput3 | None"
-        tower_deploy_id: str | None
-        tower_deploy_id_contains: str | None
-        tower_deploy_id_ends_with: str | None
-        tower_deploy_id_gt: str | None
-        tower_deploy_id_gte: str | None
-        tower_deploy_id_in: Texts | None
-        tower_deploy_id_lt: str | None
-        tower_deploy_id_lte: str | None
-        tower_deploy_id_not: str | None
-        tower_deploy_id_not_contains: str | None
-        tower_deploy_id_not_ends_with: str | None
-        tower_deploy_id_not_in: Texts | None
-        tower_deploy_id_not_starts_with: str | None
-        tower_deploy_id_starts_with: str | None
-        type: "BackupRestorePointType | None"
-        type_in: "Sequence[BackupRestorePointType] | None"
-        type_not: "BackupRestorePointType | None"
-        type_not_in: "Sequence[BackupRestorePointType] | None"
         vm: "VmWhereInput3 | None"
-        vm_local_id: str | None
-        vm_local_id_contains: str | None
-        vm_local_id_ends_with: str | None
-        vm_local_id_gt: str | None
-        vm_local_id_gte: str | None
-        vm_local_id_in: Texts | None
-        vm_local_id_lt: str | None
-        vm_local_id_lte: str | None
-        vm_local_id_not: str | None
-        vm_local_id_not_contains: str | None
-        vm_local_id_not_ends_with: str | None
-        vm_local_id_not_in: Texts | None
-        vm_local_id_not_starts_with: str | None
-        vm_local_id_starts_with: str | None
-        vm_name: str | None
-        vm_name_contains: str | None
-        vm_name_ends_with: str | None
-        vm_name_gt: str | None
-        vm_name_gte: str | None
-        vm_name_in: Texts | None
-        vm_name_lt: str | None
-        vm_name_lte: str | None
-        vm_name_not: str | None
-        vm_name_not_contains: str | None
-        vm_name_not_ends_with: str | None
-        vm_name_not_in: Texts | None
-        vm_name_not_starts_with: str | None
-        vm_name_starts_with: str | None
 
-    class ReplicationRestorePointWhereInput3(TypedDict, total=False):
+    class ReplicationRestorePointWhereInput3(ReplicationRestorePointWhereInputValues, total=False):
         AND: "Sequence[ReplicationRestorePointWhereInput3] | None"
         NOT: "Sequence[ReplicationRestorePointWhereInput3] | None"
         OR: "Sequence[ReplicationRestorePointWhereInput3] | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        creation: "BackupRestorePointCreation | None"
-        creation_in: "Sequence[BackupRestorePointCreation] | None"
-        creation_not: "BackupRestorePointCreation | None"
-        creation_not_in: "Sequence[BackupRestorePointCreation] | None"
-        dedup: "BackupDedupMode | None"
-        dedup_in: "Sequence[BackupDedupMode] | None"
-        dedup_not: "BackupDedupMode | None"
-        dedup_not_in: "Sequence[BackupDedupMode] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         failover_executions_every: "Mapping[str, object] | None"
         failover_executions_none: "Mapping[str, object] | None"
         failover_executions_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_lun: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        parent_restore_point: str | None
-        parent_restore_point_contains: str | None
-        parent_restore_point_ends_with: str | None
-        parent_restore_point_gt: str | None
-        parent_restore_point_gte: str | None
-        parent_restore_point_in: Texts | None
-        parent_restore_point_lt: str | None
-        parent_restore_point_lte: str | None
-        parent_restore_point_not: str | None
-        parent_restore_point_not_contains: str | None
-        parent_restore_point_not_ends_with: str | None
-        parent_restore_point_not_in: Texts | None
-        parent_restore_point_not_starts_with: str | None
-        parent_restore_point_starts_with: str | None
         replica_vm: "Mapping[str, object] | None"
         replication_plan: "Mapping[str, object] | None"
         replication_service: "Mapping[str, object] | None"
         replication_target_execution: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        slice: str | None
-        slice_contains: str | None
-        slice_ends_with: str | None
-        slice_gt: str | None
-        slice_gte: str | None
-        slice_in: Texts | None
-        slice_lt: str | None
-        slice_lte: str | None
-        slice_not: str | None
-        slice_not_contains: str | None
-        slice_not_ends_with: str | None
-        slice_not_in: Texts | None
-        slice_not_starts_with: str | None
-        slice_starts_with: str | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
         sync_replication_plan: "Mapping[str, object] | None"
-        tower_deploy_id: str | None
-        tower_deploy_id_contains: str | None
-        tower_deploy_id_ends_with: str | None
-        tower_deploy_id_gt: str | None
-        tower_deploy_id_gte: str | None
-        tower_deploy_id_in: Texts | None
-        tower_deploy_id_lt: str | None
-        tower_deploy_id_lte: str | None
-        tower_deploy_id_not: str | None
-        tower_deploy_id_not_contains: str | None
-        tower_deploy_id_not_ends_with: str | None
-        tower_deploy_id_not_in: Texts | None
-        tower_deploy_id_not_starts_with: str | None
-        tower_deploy_id_starts_with: str | None
-        type: "BackupRestorePointType | None"
-        type_in: "Sequence[BackupRestorePointType] | None"
-        type_not: "BackupRestorePointType | None"
-        type_not_in: "Sequence[BackupRestorePointType] | None"
         vm: "Mapping[str, object] | None"
-        vm_local_id: str | None
-        vm_local_id_contains: str | None
-        vm_local_id_ends_with: str | None
-        vm_local_id_gt: str | None
-        vm_local_id_gte: str | None
-        vm_local_id_in: Texts | None
-        vm_local_id_lt: str | None
-        vm_local_id_lte: str | None
-        vm_local_id_not: str | None
-        vm_local_id_not_contains: str | None
-        vm_local_id_not_ends_with: str | None
-        vm_local_id_not_in: Texts | None
-        vm_local_id_not_starts_with: str | None
-        vm_local_id_starts_with: str | None
-        vm_name: str | None
-        vm_name_contains: str | None
-        vm_name_ends_with: str | None
-        vm_name_gt: str | None
-        vm_name_gte: str | None
-        vm_name_in: Texts | None
-        vm_name_lt: str | None
-        vm_name_lte: str | None
-        vm_name_not: str | None
-        vm_name_not_contains: str | None
-        vm_name_not_ends_with: str | None
-        vm_name_not_in: Texts | None
-        vm_name_not_starts_with: str | None
-        vm_name_starts_with: str | None
 
-    class ReplicationTargetExecutionWhereInput2(TypedDict, total=False):
+    class ReplicationTargetExecutionWhereInput2(
+        ReplicationTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationTargetExecutionWhereInput2] | None"
         NOT: "Sequence[ReplicationTargetExecutionWhereInput2] | None"
         OR: "Sequence[ReplicationTargetExecutionWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        creation: "ReplicationTargetExecutionCreation | None"
-        creation_in: "Sequence[ReplicationTargetExecutionCreation] | None"
-        creation_not: "ReplicationTargetExecutionCreation | None"
-        creation_not_in: "Sequence[ReplicationTargetExecutionCreation] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
         replica_vm: "ReplicaVmWhereInput3 | None"
         replication_plan: "ReplicationPlanWhereInput3 | None"
         replication_plan_execution: "ReplicationPlanExecutionWhereInput3 | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
         sync_replication_plan: "SyncReplicationPlanWhereInput3 | None"
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class ReplicationTargetExecutionWhereInput3(TypedDict, total=False):
+    class ReplicationTargetExecutionWhereInput3(
+        ReplicationTargetExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationTargetExecutionWhereInput3] | None"
         NOT: "Sequence[ReplicationTargetExecutionWhereInput3] | None"
         OR: "Sequence[ReplicationTargetExecutionWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        creation: "ReplicationTargetExecutionCreation | None"
-        creation_in: "Sequence[ReplicationTargetExecutionCreation] | None"
-        creation_not: "ReplicationTargetExecutionCreation | None"
-        creation_not_in: "Sequence[ReplicationTargetExecutionCreation] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        phase: "BackupJobPhase | None"
-        phase_in: "Sequence[BackupJobPhase] | None"
-        phase_not: "BackupJobPhase | None"
-        phase_not_in: "Sequence[BackupJobPhase] | None"
         replica_vm: "Mapping[str, object] | None"
         replication_plan: "Mapping[str, object] | None"
         replication_plan_execution: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
         sync_replication_plan: "Mapping[str, object] | None"
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class VnetBondGroupWhereInput2(TypedDict, total=False):
+    class VnetBondGroupWhereInput2(VnetBondGroupWhereInputValues, total=False):
         AND: "Sequence[VnetBondGroupWhereInput2] | None"
         NOT: "Sequence[VnetBondGroupWhereInput2] | None"
         OR: "Sequence[VnetBondGroupWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        display_name: str | None
-        display_name_contains: str | None
-        display_name_ends_with: str | None
-        display_name_gt: str | None
-        display_name_gte: str | None
-        display_name_in: Texts | None
-        display_name_lt: str | None
-        display_name_lte: str | None
-        display_name_not: str | None
-        display_name_not_contains: str | None
-        display_name_not_ends_with: str | None
-        display_name_not_in: Texts | None
-        display_name_not_starts_with: str | None
-        display_name_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_instance_group: "LoadBalancerInstanceGroupWhereInput3 | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        network_type: "VnetBondNetworkType | None"
-        network_type_in: "Sequence[VnetBondNetworkType] | None"
-        network_type_not: "VnetBondNetworkType | None"
-        network_type_not_in: "Sequence[VnetBondNetworkType] | None"
         vnet_bonds_every: "Mapping[str, object] | None"
         vnet_bonds_none: "Mapping[str, object] | None"
         vnet_bonds_some: "Mapping[str, object] | None"
 
-    class VnetBondGroupWhereInput3(TypedDict, total=False):
+    class VnetBondGroupWhereInput3(VnetBondGroupWhereInputValues, total=False):
         AND: "Sequence[VnetBondGroupWhereInput3] | None"
         NOT: "Sequence[VnetBondGroupWhereInput3] | None"
         OR: "Sequence[VnetBondGroupWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        display_name: str | None
-        display_name_contains: str | None
-        display_name_ends_with: str | None
-        display_name_gt: str | None
-        display_name_gte: str | None
-        display_name_in: Texts | None
-        display_name_lt: str | None
-        display_name_lte: str | None
-        display_name_not: str | None
-        display_name_not_contains: str | None
-        display_name_not_ends_with: str | None
-        display_name_not_in: Texts | None
-        display_name_not_starts_with: str | None
-        display_name_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_instance_group: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        network_type: "VnetBondNetworkType | None"
-        network_type_in: "Sequence[VnetBondNetworkType] | None"
-        network_type_not: "VnetBondNetworkType | None"
-        network_type_not_in: "Sequence[VnetBondNetworkType] | None"
         vnet_bonds_every: "Mapping[str, object] | None"
         vnet_bonds_none: "Mapping[str, object] | None"
         vnet_bonds_some: "Mapping[str, object] | None"
 
-    class VnetBondWhereInput2(TypedDict, total=False):
+    class VnetBondWhereInput2(VnetBondWhereInputValues, total=False):
         AND: "Sequence[VnetBondWhereInput2] | None"
         NOT: "Sequence[VnetBondWhereInput2] | None"
         OR: "Sequence[VnetBondWhereInput2] | None"
-        bond_for_client: bool | None
-        bond_for_client_not: bool | None
-        bond_for_server: bool | None
-        bond_for_server_not: bool | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_instance: "LoadBalancerInstanceWhereInput3 | None"
         load_balancer_service: "LoadBalancerServiceWhereInput3 | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        namespace: str | None
-        namespace_contains: str | None
-        namespace_ends_with: str | None
-        namespace_gt: str | None
-        namespace_gte: str | None
-        namespace_in: Texts | None
-        namespace_lt: str | None
-        namespace_lte: str | None
-        namespace_not: str | None
-        namespace_not_contains: str | None
-        namespace_not_ends_with: str | None
-        namespace_not_in: Texts | None
-        namespace_not_starts_with: str | None
-        namespace_starts_with: str | None
-        network_type: "VnetBondNetworkType | None"
-        network_type_in: "Sequence[VnetBondNetworkType] | None"
-        network_type_not: "VnetBondNetworkType | None"
-        network_type_not_in: "Sequence[VnetBondNetworkType] | None"
         vlan: "VlanWhereInput3 | None"
         vnet_bond_group: "VnetBondGroupWhereInput3 | None"
         vpc: "VirtualPrivateCloudWhereInput3 | None"
         vpc_subnet: "VirtualPrivateCloudSubnetWhereInput3 | None"
 
-    class VnetBondWhereInput3(TypedDict, total=False):
+    class VnetBondWhereInput3(VnetBondWhereInputValues, total=False):
         AND: "Sequence[VnetBondWhereInput3] | None"
         NOT: "Sequence[VnetBondWhereInput3] | None"
         OR: "Sequence[VnetBondWhereInput3] | None"
-        bond_for_client: bool | None
-        bond_for_client_not: bool | None
-        bond_for_server: bool | None
-        bond_for_server_not: bool | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         load_balancer_instance: "Mapping[str, object] | None"
         load_balancer_service: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        namespace: str | None
-        namespace_contains: str | None
-        namespace_ends_with: str | None
-        namespace_gt: str | None
-        namespace_gte: str | None
-        namespace_in: Texts | None
-        namespace_lt: str | None
-        namespace_lte: str | None
-        namespace_not: str | None
-        namespace_not_contains: str | None
-        namespace_not_ends_with: str | None
-        namespace_not_in: Texts | None
-        namespace_not_starts_with: str | None
-        namespace_starts_with: str | None
-        network_type: "VnetBondNetworkType | None"
-        network_type_in: "Sequence[VnetBondNetworkType] | None"
-        network_type_not: "VnetBondNetworkType | None"
-        network_type_not_in: "Sequence[VnetBondNetworkType] | None"
         vlan: "Mapping[str, object] | None"
         vnet_bond_group: "Mapping[str, object] | None"
         vpc: "Mapping[str, object] | None"

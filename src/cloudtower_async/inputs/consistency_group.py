@@ -72,16 +72,9 @@ class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
     remain_volume_snapshot: bool
 
 
-class ConsistencyGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ConsistencyGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `ConsistencyGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ConsistencyGroupWhereInput] | None"
-    NOT: "Sequence[ConsistencyGroupWhereInput] | None"
-    OR: "Sequence[ConsistencyGroupWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    consistency_group_snapshots_every: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_none: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_some: "ConsistencyGroupSnapshotWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -114,12 +107,6 @@ class ConsistencyGroupWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -156,9 +143,6 @@ class ConsistencyGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    namespaces_some: "NvmfNamespaceWhereInput2 | None"
     unique_size: int | None
     unique_size_gt: int | None
     unique_size_gte: int | None
@@ -167,6 +151,27 @@ class ConsistencyGroupWhereInput(TypedDict, total=False):
     unique_size_lte: int | None
     unique_size_not: int | None
     unique_size_not_in: Sequence[int] | None
+
+
+class ConsistencyGroupWhereInput(ConsistencyGroupWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ConsistencyGroupWhereInput] | None"
+    NOT: "Sequence[ConsistencyGroupWhereInput] | None"
+    OR: "Sequence[ConsistencyGroupWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    consistency_group_snapshots_every: "ConsistencyGroupSnapshotWhereInput2 | None"
+    consistency_group_snapshots_none: "ConsistencyGroupSnapshotWhereInput2 | None"
+    consistency_group_snapshots_some: "ConsistencyGroupSnapshotWhereInput2 | None"
+    iscsi_luns_every: "IscsiLunWhereInput2 | None"
+    iscsi_luns_none: "IscsiLunWhereInput2 | None"
+    iscsi_luns_some: "IscsiLunWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    namespaces_every: "NvmfNamespaceWhereInput2 | None"
+    namespaces_none: "NvmfNamespaceWhereInput2 | None"
+    namespaces_some: "NvmfNamespaceWhereInput2 | None"
 
 
 class GetConsistencyGroupsConnectionRequestBody(TypedDict, total=False):
@@ -195,7 +200,7 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ConsistencyGroupWhereInput2(TypedDict, total=False):
+    class ConsistencyGroupWhereInput2(ConsistencyGroupWhereInputValues, total=False):
         AND: "Sequence[ConsistencyGroupWhereInput2] | None"
         NOT: "Sequence[ConsistencyGroupWhereInput2] | None"
         OR: "Sequence[ConsistencyGroupWhereInput2] | None"
@@ -203,93 +208,17 @@ if TYPE_CHECKING:
         consistency_group_snapshots_every: "Mapping[str, object] | None"
         consistency_group_snapshots_none: "Mapping[str, object] | None"
         consistency_group_snapshots_some: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         namespaces_every: "Mapping[str, object] | None"
         namespaces_none: "Mapping[str, object] | None"
         namespaces_some: "Mapping[str, object] | None"
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
 
-    class ConsistencyGroupWhereInput3(TypedDict, total=False):
+    class ConsistencyGroupWhereInput3(ConsistencyGroupWhereInputValues, total=False):
         AND: "Sequence[ConsistencyGroupWhereInput3] | None"
         NOT: "Sequence[ConsistencyGroupWhereInput3] | None"
         OR: "Sequence[ConsistencyGroupWhereInput3] | None"
@@ -297,88 +226,12 @@ if TYPE_CHECKING:
         consistency_group_snapshots_every: "Mapping[str, object] | None"
         consistency_group_snapshots_none: "Mapping[str, object] | None"
         consistency_group_snapshots_some: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         namespaces_every: "Mapping[str, object] | None"
         namespaces_none: "Mapping[str, object] | None"
         namespaces_some: "Mapping[str, object] | None"
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None

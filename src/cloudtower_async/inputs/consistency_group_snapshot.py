@@ -55,16 +55,9 @@ class ConsistencyGroupSnapshotUpdationParams(TypedDict, total=False):
     where: Required["ConsistencyGroupSnapshotWhereInput2"]
 
 
-class ConsistencyGroupSnapshotWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ConsistencyGroupSnapshotWhereInputValues(TypedDict, total=False):
+    """Keys of `ConsistencyGroupSnapshotWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
-    Iscsi_lun_snapshots_every: "IscsiLunSnapshotWhereInput2 | None"
-    Iscsi_lun_snapshots_none: "IscsiLunSnapshotWhereInput2 | None"
-    Iscsi_lun_snapshots_some: "IscsiLunSnapshotWhereInput2 | None"
-    NOT: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
-    OR: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
-    consistency_group: "ConsistencyGroupWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -83,9 +76,6 @@ class ConsistencyGroupSnapshotWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -122,9 +112,6 @@ class ConsistencyGroupSnapshotWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    nvmf_namespace_snapshots_every: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_none: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
     unique_size: int | None
     unique_size_gt: int | None
     unique_size_gte: int | None
@@ -133,6 +120,24 @@ class ConsistencyGroupSnapshotWhereInput(TypedDict, total=False):
     unique_size_lte: int | None
     unique_size_not: int | None
     unique_size_not_in: Sequence[int] | None
+
+
+class ConsistencyGroupSnapshotWhereInput(ConsistencyGroupSnapshotWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
+    Iscsi_lun_snapshots_every: "IscsiLunSnapshotWhereInput2 | None"
+    Iscsi_lun_snapshots_none: "IscsiLunSnapshotWhereInput2 | None"
+    Iscsi_lun_snapshots_some: "IscsiLunSnapshotWhereInput2 | None"
+    NOT: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
+    OR: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
+    consistency_group: "ConsistencyGroupWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    nvmf_namespace_snapshots_every: "NvmfNamespaceSnapshotWhereInput2 | None"
+    nvmf_namespace_snapshots_none: "NvmfNamespaceSnapshotWhereInput2 | None"
+    nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
 
 
 class GetConsistencyGroupSnapshotsConnectionRequestBody(TypedDict, total=False):
@@ -161,7 +166,9 @@ class GetConsistencyGroupSnapshotsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ConsistencyGroupSnapshotWhereInput2(TypedDict, total=False):
+    class ConsistencyGroupSnapshotWhereInput2(
+        ConsistencyGroupSnapshotWhereInputValues, total=False
+    ):
         AND: "Sequence[ConsistencyGroupSnapshotWhereInput2] | None"
         Iscsi_lun_snapshots_every: "Mapping[str, object] | None"
         Iscsi_lun_snapshots_none: "Mapping[str, object] | None"
@@ -169,76 +176,16 @@ if TYPE_CHECKING:
         NOT: "Sequence[ConsistencyGroupSnapshotWhereInput2] | None"
         OR: "Sequence[ConsistencyGroupSnapshotWhereInput2] | None"
         consistency_group: "ConsistencyGroupWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespace_snapshots_every: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_none: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_some: "Mapping[str, object] | None"
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
 
-    class ConsistencyGroupSnapshotWhereInput3(TypedDict, total=False):
+    class ConsistencyGroupSnapshotWhereInput3(
+        ConsistencyGroupSnapshotWhereInputValues, total=False
+    ):
         AND: "Sequence[ConsistencyGroupSnapshotWhereInput3] | None"
         Iscsi_lun_snapshots_every: "Mapping[str, object] | None"
         Iscsi_lun_snapshots_none: "Mapping[str, object] | None"
@@ -246,71 +193,9 @@ if TYPE_CHECKING:
         NOT: "Sequence[ConsistencyGroupSnapshotWhereInput3] | None"
         OR: "Sequence[ConsistencyGroupSnapshotWhereInput3] | None"
         consistency_group: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespace_snapshots_every: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_none: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_some: "Mapping[str, object] | None"
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None

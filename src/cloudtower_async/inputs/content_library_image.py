@@ -83,15 +83,9 @@ class ContentLibraryImageUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class ContentLibraryImageWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ContentLibraryImageWhereInputValues(TypedDict, total=False):
+    """Keys of `ContentLibraryImageWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ContentLibraryImageWhereInput] | None"
-    NOT: "Sequence[ContentLibraryImageWhereInput] | None"
-    OR: "Sequence[ContentLibraryImageWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -114,9 +108,6 @@ class ContentLibraryImageWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    elf_images_every: "ElfImageWhereInput2 | None"
-    elf_images_none: "ElfImageWhereInput2 | None"
-    elf_images_some: "ElfImageWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -135,12 +126,6 @@ class ContentLibraryImageWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"  # since 4.3.0
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"  # since 4.3.0
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"  # since 4.3.0
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     name: str | None
     name_contains: str | None
     name_ends_with: str | None
@@ -177,6 +162,26 @@ class ContentLibraryImageWhereInput(TypedDict, total=False):
     size_lte: int | None
     size_not: int | None
     size_not_in: Sequence[int] | None
+
+
+class ContentLibraryImageWhereInput(ContentLibraryImageWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ContentLibraryImageWhereInput] | None"
+    NOT: "Sequence[ContentLibraryImageWhereInput] | None"
+    OR: "Sequence[ContentLibraryImageWhereInput] | None"
+    clusters_every: "ClusterWhereInput2 | None"
+    clusters_none: "ClusterWhereInput2 | None"
+    clusters_some: "ClusterWhereInput2 | None"
+    elf_images_every: "ElfImageWhereInput2 | None"
+    elf_images_none: "ElfImageWhereInput2 | None"
+    elf_images_some: "ElfImageWhereInput2 | None"
+    iscsi_luns_every: "IscsiLunWhereInput2 | None"  # since 4.3.0
+    iscsi_luns_none: "IscsiLunWhereInput2 | None"  # since 4.3.0
+    iscsi_luns_some: "IscsiLunWhereInput2 | None"  # since 4.3.0
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     vm_disks_every: "VmDiskWhereInput2 | None"
     vm_disks_none: "VmDiskWhereInput2 | None"
     vm_disks_some: "VmDiskWhereInput2 | None"
@@ -226,98 +231,22 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ContentLibraryImageWhereInput2(TypedDict, total=False):
+    class ContentLibraryImageWhereInput2(ContentLibraryImageWhereInputValues, total=False):
         AND: "Sequence[ContentLibraryImageWhereInput2] | None"
         NOT: "Sequence[ContentLibraryImageWhereInput2] | None"
         OR: "Sequence[ContentLibraryImageWhereInput2] | None"
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         elf_images_every: "Mapping[str, object] | None"
         elf_images_none: "Mapping[str, object] | None"
         elf_images_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"
@@ -328,98 +257,22 @@ if TYPE_CHECKING:
         vm_templates_none: "Mapping[str, object] | None"
         vm_templates_some: "Mapping[str, object] | None"
 
-    class ContentLibraryImageWhereInput3(TypedDict, total=False):
+    class ContentLibraryImageWhereInput3(ContentLibraryImageWhereInputValues, total=False):
         AND: "Sequence[ContentLibraryImageWhereInput3] | None"
         NOT: "Sequence[ContentLibraryImageWhereInput3] | None"
         OR: "Sequence[ContentLibraryImageWhereInput3] | None"
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         elf_images_every: "Mapping[str, object] | None"
         elf_images_none: "Mapping[str, object] | None"
         elf_images_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"

@@ -164,12 +164,9 @@ class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class ContentLibraryVmTemplateWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ContentLibraryVmTemplateWhereInputValues(TypedDict, total=False):
+    """Keys of `ContentLibraryVmTemplateWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
-    NOT: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
-    OR: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
     architecture: "Architecture | None"
     architecture_in: "Sequence[Architecture] | None"
     architecture_not: "Architecture | None"
@@ -180,9 +177,6 @@ class ContentLibraryVmTemplateWhereInput(TypedDict, total=False):
     clock_offset_not_in: "Sequence[VmClockOffset] | None"  # since 4.5.0
     cloud_init_supported: bool | None
     cloud_init_supported_not: bool | None
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
     cpu_model: str | None  # since 4.5.0
     cpu_model_contains: str | None  # since 4.5.0
     cpu_model_ends_with: str | None  # since 4.5.0
@@ -247,9 +241,6 @@ class ContentLibraryVmTemplateWhereInput(TypedDict, total=False):
     io_policy_in: "Sequence[VmDiskIoPolicy] | None"  # since 4.5.0
     io_policy_not: "VmDiskIoPolicy | None"  # since 4.5.0
     io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"  # since 4.5.0
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     max_bandwidth: int | None  # since 4.5.0
     max_bandwidth_gt: int | None  # since 4.5.0
     max_bandwidth_gte: int | None  # since 4.5.0
@@ -344,11 +335,25 @@ class ContentLibraryVmTemplateWhereInput(TypedDict, total=False):
     video_type_not_in: Texts | None  # since 4.5.0
     video_type_not_starts_with: str | None  # since 4.5.0
     video_type_starts_with: str | None  # since 4.5.0
+    win_opt: bool | None  # since 4.5.0
+    win_opt_not: bool | None  # since 4.5.0
+
+
+class ContentLibraryVmTemplateWhereInput(ContentLibraryVmTemplateWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
+    NOT: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
+    OR: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
+    clusters_every: "ClusterWhereInput2 | None"
+    clusters_none: "ClusterWhereInput2 | None"
+    clusters_some: "ClusterWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     vm_templates_every: "VmTemplateWhereInput2 | None"
     vm_templates_none: "VmTemplateWhereInput2 | None"
     vm_templates_some: "VmTemplateWhereInput2 | None"
-    win_opt: bool | None  # since 4.5.0
-    win_opt_not: bool | None  # since 4.5.0
 
 
 class ContentLibraryVmdkCdromModify(TypedDict, total=False):
@@ -393,370 +398,34 @@ class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ContentLibraryVmTemplateWhereInput2(TypedDict, total=False):
+    class ContentLibraryVmTemplateWhereInput2(
+        ContentLibraryVmTemplateWhereInputValues, total=False
+    ):
         AND: "Sequence[ContentLibraryVmTemplateWhereInput2] | None"
         NOT: "Sequence[ContentLibraryVmTemplateWhereInput2] | None"
         OR: "Sequence[ContentLibraryVmTemplateWhereInput2] | None"
-        architecture: "Architecture | None"
-        architecture_in: "Sequence[Architecture] | None"
-        architecture_not: "Architecture | None"
-        architecture_not_in: "Sequence[Architecture] | None"
-        clock_offset: "VmClockOffset | None"
-        clock_offset_in: "Sequence[VmClockOffset] | None"
-        clock_offset_not: "VmClockOffset | None"
-        clock_offset_not_in: "Sequence[VmClockOffset] | None"
-        cloud_init_supported: bool | None
-        cloud_init_supported_not: bool | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        cpu_model: str | None
-        cpu_model_contains: str | None
-        cpu_model_ends_with: str | None
-        cpu_model_gt: str | None
-        cpu_model_gte: str | None
-        cpu_model_in: Texts | None
-        cpu_model_lt: str | None
-        cpu_model_lte: str | None
-        cpu_model_not: str | None
-        cpu_model_not_contains: str | None
-        cpu_model_not_ends_with: str | None
-        cpu_model_not_in: Texts | None
-        cpu_model_not_starts_with: str | None
-        cpu_model_starts_with: str | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        firmware: "VmFirmware | None"
-        firmware_in: "Sequence[VmFirmware] | None"
-        firmware_not: "VmFirmware | None"
-        firmware_not_in: "Sequence[VmFirmware] | None"
-        ha: bool | None
-        ha_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        io_policy: "VmDiskIoPolicy | None"
-        io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-        io_policy_not: "VmDiskIoPolicy | None"
-        io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        os: str | None
-        os_contains: str | None
-        os_ends_with: str | None
-        os_gt: str | None
-        os_gte: str | None
-        os_in: Texts | None
-        os_lt: str | None
-        os_lte: str | None
-        os_not: str | None
-        os_not_contains: str | None
-        os_not_ends_with: str | None
-        os_not_in: Texts | None
-        os_not_starts_with: str | None
-        os_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        usage: "ContentLibraryVmTemplateUsage | None"
-        usage_in: "Sequence[ContentLibraryVmTemplateUsage] | None"
-        usage_not: "ContentLibraryVmTemplateUsage | None"
-        usage_not_in: "Sequence[ContentLibraryVmTemplateUsage] | None"
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        video_type: str | None
-        video_type_contains: str | None
-        video_type_ends_with: str | None
-        video_type_gt: str | None
-        video_type_gte: str | None
-        video_type_in: Texts | None
-        video_type_lt: str | None
-        video_type_lte: str | None
-        video_type_not: str | None
-        video_type_not_contains: str | None
-        video_type_not_ends_with: str | None
-        video_type_not_in: Texts | None
-        video_type_not_starts_with: str | None
-        video_type_starts_with: str | None
         vm_templates_every: "Mapping[str, object] | None"
         vm_templates_none: "Mapping[str, object] | None"
         vm_templates_some: "Mapping[str, object] | None"
-        win_opt: bool | None
-        win_opt_not: bool | None
 
-    class ContentLibraryVmTemplateWhereInput3(TypedDict, total=False):
+    class ContentLibraryVmTemplateWhereInput3(
+        ContentLibraryVmTemplateWhereInputValues, total=False
+    ):
         AND: "Sequence[ContentLibraryVmTemplateWhereInput3] | None"
         NOT: "Sequence[ContentLibraryVmTemplateWhereInput3] | None"
         OR: "Sequence[ContentLibraryVmTemplateWhereInput3] | None"
-        architecture: "Architecture | None"
-        architecture_in: "Sequence[Architecture] | None"
-        architecture_not: "Architecture | None"
-        architecture_not_in: "Sequence[Architecture] | None"
-        clock_offset: "VmClockOffset | None"
-        clock_offset_in: "Sequence[VmClockOffset] | None"
-        clock_offset_not: "VmClockOffset | None"
-        clock_offset_not_in: "Sequence[VmClockOffset] | None"
-        cloud_init_supported: bool | None
-        cloud_init_supported_not: bool | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        cpu_model: str | None
-        cpu_model_contains: str | None
-        cpu_model_ends_with: str | None
-        cpu_model_gt: str | None
-        cpu_model_gte: str | None
-        cpu_model_in: Texts | None
-        cpu_model_lt: str | None
-        cpu_model_lte: str | None
-        cpu_model_not: str | None
-        cpu_model_not_contains: str | None
-        cpu_model_not_ends_with: str | None
-        cpu_model_not_in: Texts | None
-        cpu_model_not_starts_with: str | None
-        cpu_model_starts_with: str | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        firmware: "VmFirmware | None"
-        firmware_in: "Sequence[VmFirmware] | None"
-        firmware_not: "VmFirmware | None"
-        firmware_not_in: "Sequence[VmFirmware] | None"
-        ha: bool | None
-        ha_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        io_policy: "VmDiskIoPolicy | None"
-        io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-        io_policy_not: "VmDiskIoPolicy | None"
-        io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        os: str | None
-        os_contains: str | None
-        os_ends_with: str | None
-        os_gt: str | None
-        os_gte: str | None
-        os_in: Texts | None
-        os_lt: str | None
-        os_lte: str | None
-        os_not: str | None
-        os_not_contains: str | None
-        os_not_ends_with: str | None
-        os_not_in: Texts | None
-        os_not_starts_with: str | None
-        os_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        usage: "ContentLibraryVmTemplateUsage | None"
-        usage_in: "Sequence[ContentLibraryVmTemplateUsage] | None"
-        usage_not: "ContentLibraryVmTemplateUsage | None"
-        usage_not_in: "Sequence[ContentLibraryVmTemplateUsage] | None"
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        video_type: str | None
-        video_type_contains: str | None
-        video_type_ends_with: str | None
-        video_type_gt: str | None
-        video_type_gte: str | None
-        video_type_in: Texts | None
-        video_type_lt: str | None
-        video_type_lte: str | None
-        video_type_not: str | None
-        video_type_not_contains: str | None
-        video_type_not_ends_with: str | None
-        video_type_not_in: Texts | None
-        video_type_not_starts_with: str | None
-        video_type_starts_with: str | None
         vm_templates_every: "Mapping[str, object] | None"
         vm_templates_none: "Mapping[str, object] | None"
         vm_templates_some: "Mapping[str, object] | None"
-        win_opt: bool | None
-        win_opt_not: bool | None

@@ -80,12 +80,9 @@ class DatacenterUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class DatacenterWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class DatacenterWhereInputValues(TypedDict, total=False):
+    """Keys of `DatacenterWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[DatacenterWhereInput] | None"
-    NOT: "Sequence[DatacenterWhereInput] | None"
-    OR: "Sequence[DatacenterWhereInput] | None"
     cluster_num: int | None
     cluster_num_gt: int | None
     cluster_num_gte: int | None
@@ -94,9 +91,6 @@ class DatacenterWhereInput(TypedDict, total=False):
     cluster_num_lte: int | None
     cluster_num_not: int | None
     cluster_num_not_in: Sequence[int] | None
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
     failure_data_space: int | None
     failure_data_space_gt: int | None
     failure_data_space_gte: int | None
@@ -127,9 +121,6 @@ class DatacenterWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     name: str | None
     name_contains: str | None
     name_ends_with: str | None
@@ -144,7 +135,6 @@ class DatacenterWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    organization: "OrganizationWhereInput2 | None"
     total_cpu_hz: int | None
     total_cpu_hz_gt: int | None
     total_cpu_hz_gte: int | None
@@ -203,6 +193,21 @@ class DatacenterWhereInput(TypedDict, total=False):
     vm_num_not_in: Sequence[int] | None
 
 
+class DatacenterWhereInput(DatacenterWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[DatacenterWhereInput] | None"
+    NOT: "Sequence[DatacenterWhereInput] | None"
+    OR: "Sequence[DatacenterWhereInput] | None"
+    clusters_every: "ClusterWhereInput2 | None"
+    clusters_none: "ClusterWhereInput2 | None"
+    clusters_some: "ClusterWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    organization: "OrganizationWhereInput2 | None"
+
+
 class DatacenterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -248,242 +253,26 @@ class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class DatacenterWhereInput2(TypedDict, total=False):
+    class DatacenterWhereInput2(DatacenterWhereInputValues, total=False):
         AND: "Sequence[DatacenterWhereInput2] | None"
         NOT: "Sequence[DatacenterWhereInput2] | None"
         OR: "Sequence[DatacenterWhereInput2] | None"
-        cluster_num: int | None
-        cluster_num_gt: int | None
-        cluster_num_gte: int | None
-        cluster_num_in: Sequence[int] | None
-        cluster_num_lt: int | None
-        cluster_num_lte: int | None
-        cluster_num_not: int | None
-        cluster_num_not_in: Sequence[int] | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        failure_data_space: int | None
-        failure_data_space_gt: int | None
-        failure_data_space_gte: int | None
-        failure_data_space_in: Sequence[int] | None
-        failure_data_space_lt: int | None
-        failure_data_space_lte: int | None
-        failure_data_space_not: int | None
-        failure_data_space_not_in: Sequence[int] | None
-        host_num: int | None
-        host_num_gt: int | None
-        host_num_gte: int | None
-        host_num_in: Sequence[int] | None
-        host_num_lt: int | None
-        host_num_lte: int | None
-        host_num_not: int | None
-        host_num_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         organization: "OrganizationWhereInput3 | None"
-        total_cpu_hz: int | None
-        total_cpu_hz_gt: int | None
-        total_cpu_hz_gte: int | None
-        total_cpu_hz_in: Sequence[int] | None
-        total_cpu_hz_lt: int | None
-        total_cpu_hz_lte: int | None
-        total_cpu_hz_not: int | None
-        total_cpu_hz_not_in: Sequence[int] | None
-        total_data_capacity: int | None
-        total_data_capacity_gt: int | None
-        total_data_capacity_gte: int | None
-        total_data_capacity_in: Sequence[int] | None
-        total_data_capacity_lt: int | None
-        total_data_capacity_lte: int | None
-        total_data_capacity_not: int | None
-        total_data_capacity_not_in: Sequence[int] | None
-        total_memory_bytes: int | None
-        total_memory_bytes_gt: int | None
-        total_memory_bytes_gte: int | None
-        total_memory_bytes_in: Sequence[int] | None
-        total_memory_bytes_lt: int | None
-        total_memory_bytes_lte: int | None
-        total_memory_bytes_not: int | None
-        total_memory_bytes_not_in: Sequence[int] | None
-        used_cpu_hz: float | None
-        used_cpu_hz_gt: float | None
-        used_cpu_hz_gte: float | None
-        used_cpu_hz_in: Sequence[float] | None
-        used_cpu_hz_lt: float | None
-        used_cpu_hz_lte: float | None
-        used_cpu_hz_not: float | None
-        used_cpu_hz_not_in: Sequence[float] | None
-        used_data_space: int | None
-        used_data_space_gt: int | None
-        used_data_space_gte: int | None
-        used_data_space_in: Sequence[int] | None
-        used_data_space_lt: int | None
-        used_data_space_lte: int | None
-        used_data_space_not: int | None
-        used_data_space_not_in: Sequence[int] | None
-        used_memory_bytes: float | None
-        used_memory_bytes_gt: float | None
-        used_memory_bytes_gte: float | None
-        used_memory_bytes_in: Sequence[float] | None
-        used_memory_bytes_lt: float | None
-        used_memory_bytes_lte: float | None
-        used_memory_bytes_not: float | None
-        used_memory_bytes_not_in: Sequence[float] | None
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None
 
-    class DatacenterWhereInput3(TypedDict, total=False):
+    class DatacenterWhereInput3(DatacenterWhereInputValues, total=False):
         AND: "Sequence[DatacenterWhereInput3] | None"
         NOT: "Sequence[DatacenterWhereInput3] | None"
         OR: "Sequence[DatacenterWhereInput3] | None"
-        cluster_num: int | None
-        cluster_num_gt: int | None
-        cluster_num_gte: int | None
-        cluster_num_in: Sequence[int] | None
-        cluster_num_lt: int | None
-        cluster_num_lte: int | None
-        cluster_num_not: int | None
-        cluster_num_not_in: Sequence[int] | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        failure_data_space: int | None
-        failure_data_space_gt: int | None
-        failure_data_space_gte: int | None
-        failure_data_space_in: Sequence[int] | None
-        failure_data_space_lt: int | None
-        failure_data_space_lte: int | None
-        failure_data_space_not: int | None
-        failure_data_space_not_in: Sequence[int] | None
-        host_num: int | None
-        host_num_gt: int | None
-        host_num_gte: int | None
-        host_num_in: Sequence[int] | None
-        host_num_lt: int | None
-        host_num_lte: int | None
-        host_num_not: int | None
-        host_num_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         organization: "Mapping[str, object] | None"
-        total_cpu_hz: int | None
-        total_cpu_hz_gt: int | None
-        total_cpu_hz_gte: int | None
-        total_cpu_hz_in: Sequence[int] | None
-        total_cpu_hz_lt: int | None
-        total_cpu_hz_lte: int | None
-        total_cpu_hz_not: int | None
-        total_cpu_hz_not_in: Sequence[int] | None
-        total_data_capacity: int | None
-        total_data_capacity_gt: int | None
-        total_data_capacity_gte: int | None
-        total_data_capacity_in: Sequence[int] | None
-        total_data_capacity_lt: int | None
-        total_data_capacity_lte: int | None
-        total_data_capacity_not: int | None
-        total_data_capacity_not_in: Sequence[int] | None
-        total_memory_bytes: int | None
-        total_memory_bytes_gt: int | None
-        total_memory_bytes_gte: int | None
-        total_memory_bytes_in: Sequence[int] | None
-        total_memory_bytes_lt: int | None
-        total_memory_bytes_lte: int | None
-        total_memory_bytes_not: int | None
-        total_memory_bytes_not_in: Sequence[int] | None
-        used_cpu_hz: float | None
-        used_cpu_hz_gt: float | None
-        used_cpu_hz_gte: float | None
-        used_cpu_hz_in: Sequence[float] | None
-        used_cpu_hz_lt: float | None
-        used_cpu_hz_lte: float | None
-        used_cpu_hz_not: float | None
-        used_cpu_hz_not_in: Sequence[float] | None
-        used_data_space: int | None
-        used_data_space_gt: int | None
-        used_data_space_gte: int | None
-        used_data_space_in: Sequence[int] | None
-        used_data_space_lt: int | None
-        used_data_space_lte: int | None
-        used_data_space_not: int | None
-        used_data_space_not_in: Sequence[int] | None
-        used_memory_bytes: float | None
-        used_memory_bytes_gt: float | None
-        used_memory_bytes_gte: float | None
-        used_memory_bytes_in: Sequence[float] | None
-        used_memory_bytes_lt: float | None
-        used_memory_bytes_lte: float | None
-        used_memory_bytes_not: float | None
-        used_memory_bytes_not_in: Sequence[float] | None
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None

@@ -12,12 +12,9 @@ if TYPE_CHECKING:
 DeployOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "version_ASC", "version_DESC"]
 
 
-class DeployWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class DeployWhereInputValues(TypedDict, total=False):
+    """Keys of `DeployWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[DeployWhereInput] | None"
-    NOT: "Sequence[DeployWhereInput] | None"
-    OR: "Sequence[DeployWhereInput] | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -32,7 +29,6 @@ class DeployWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    license: "LicenseWhereInput2 | None"
     version: str | None
     version_contains: str | None
     version_ends_with: str | None
@@ -47,6 +43,15 @@ class DeployWhereInput(TypedDict, total=False):
     version_not_in: Texts | None
     version_not_starts_with: str | None
     version_starts_with: str | None
+
+
+class DeployWhereInput(DeployWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[DeployWhereInput] | None"
+    NOT: "Sequence[DeployWhereInput] | None"
+    OR: "Sequence[DeployWhereInput] | None"
+    license: "LicenseWhereInput2 | None"
 
 
 class GetDeploysConnectionRequestBody(TypedDict, total=False):
@@ -75,70 +80,14 @@ class GetDeploysRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class DeployWhereInput2(TypedDict, total=False):
+    class DeployWhereInput2(DeployWhereInputValues, total=False):
         AND: "Sequence[DeployWhereInput2] | None"
         NOT: "Sequence[DeployWhereInput2] | None"
         OR: "Sequence[DeployWhereInput2] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         license: "LicenseWhereInput3 | None"
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
 
-    class DeployWhereInput3(TypedDict, total=False):
+    class DeployWhereInput3(DeployWhereInputValues, total=False):
         AND: "Sequence[DeployWhereInput3] | None"
         NOT: "Sequence[DeployWhereInput3] | None"
         OR: "Sequence[DeployWhereInput3] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         license: "Mapping[str, object] | None"
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None

@@ -101,12 +101,9 @@ class DiskUnmountParams(TypedDict, total=False):
     where: Required["DiskWhereInput2"]
 
 
-class DiskWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class DiskWhereInputValues(TypedDict, total=False):
+    """Keys of `DiskWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[DiskWhereInput] | None"
-    NOT: "Sequence[DiskWhereInput] | None"
-    OR: "Sequence[DiskWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -135,7 +132,6 @@ class DiskWhereInput(TypedDict, total=False):
     health_status_not_in: "Sequence[DiskHealthStatus] | None"
     healthy: bool | None
     healthy_not: bool | None
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -150,9 +146,6 @@ class DiskWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -243,9 +236,6 @@ class DiskWhereInput(TypedDict, total=False):
     physical_slot_on_brick_lte: int | None
     physical_slot_on_brick_not: int | None
     physical_slot_on_brick_not_in: Sequence[int] | None
-    pmem_dimms_every: "PmemDimmWhereInput2 | None"
-    pmem_dimms_none: "PmemDimmWhereInput2 | None"
-    pmem_dimms_some: "PmemDimmWhereInput2 | None"
     recommended_usage: "DiskUsage | None"
     recommended_usage_in: "Sequence[DiskUsage] | None"
     recommended_usage_not: "DiskUsage | None"
@@ -294,6 +284,21 @@ class DiskWhereInput(TypedDict, total=False):
     usage_status_not_in: "Sequence[DiskUsageStatus] | None"
 
 
+class DiskWhereInput(DiskWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[DiskWhereInput] | None"
+    NOT: "Sequence[DiskWhereInput] | None"
+    OR: "Sequence[DiskWhereInput] | None"
+    host: "HostWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    pmem_dimms_every: "PmemDimmWhereInput2 | None"
+    pmem_dimms_none: "PmemDimmWhereInput2 | None"
+    pmem_dimms_some: "PmemDimmWhereInput2 | None"
+
+
 class GetDisksConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -320,382 +325,26 @@ class GetDisksRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class DiskWhereInput2(TypedDict, total=False):
+    class DiskWhereInput2(DiskWhereInputValues, total=False):
         AND: "Sequence[DiskWhereInput2] | None"
         NOT: "Sequence[DiskWhereInput2] | None"
         OR: "Sequence[DiskWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        firmware: str | None
-        firmware_contains: str | None
-        firmware_ends_with: str | None
-        firmware_gt: str | None
-        firmware_gte: str | None
-        firmware_in: Texts | None
-        firmware_lt: str | None
-        firmware_lte: str | None
-        firmware_not: str | None
-        firmware_not_contains: str | None
-        firmware_not_ends_with: str | None
-        firmware_not_in: Texts | None
-        firmware_not_starts_with: str | None
-        firmware_starts_with: str | None
-        function: "DiskFunction | None"
-        function_in: "Sequence[DiskFunction] | None"
-        function_not: "DiskFunction | None"
-        function_not_in: "Sequence[DiskFunction] | None"
-        health_status: "DiskHealthStatus | None"
-        health_status_in: "Sequence[DiskHealthStatus] | None"
-        health_status_not: "DiskHealthStatus | None"
-        health_status_not_in: "Sequence[DiskHealthStatus] | None"
-        healthy: bool | None
-        healthy_not: bool | None
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        mounted: bool | None
-        mounted_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        numa_node: int | None
-        numa_node_gt: int | None
-        numa_node_gte: int | None
-        numa_node_in: Sequence[int] | None
-        numa_node_lt: int | None
-        numa_node_lte: int | None
-        numa_node_not: int | None
-        numa_node_not_in: Sequence[int] | None
-        offline: bool | None
-        offline_not: bool | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        persistent_memory_type: str | None
-        persistent_memory_type_contains: str | None
-        persistent_memory_type_ends_with: str | None
-        persistent_memory_type_gt: str | None
-        persistent_memory_type_gte: str | None
-        persistent_memory_type_in: Texts | None
-        persistent_memory_type_lt: str | None
-        persistent_memory_type_lte: str | None
-        persistent_memory_type_not: str | None
-        persistent_memory_type_not_contains: str | None
-        persistent_memory_type_not_ends_with: str | None
-        persistent_memory_type_not_in: Texts | None
-        persistent_memory_type_not_starts_with: str | None
-        persistent_memory_type_starts_with: str | None
-        physical_slot_on_brick: int | None
-        physical_slot_on_brick_gt: int | None
-        physical_slot_on_brick_gte: int | None
-        physical_slot_on_brick_in: Sequence[int] | None
-        physical_slot_on_brick_lt: int | None
-        physical_slot_on_brick_lte: int | None
-        physical_slot_on_brick_not: int | None
-        physical_slot_on_brick_not_in: Sequence[int] | None
         pmem_dimms_every: "Mapping[str, object] | None"
         pmem_dimms_none: "Mapping[str, object] | None"
         pmem_dimms_some: "Mapping[str, object] | None"
-        recommended_usage: "DiskUsage | None"
-        recommended_usage_in: "Sequence[DiskUsage] | None"
-        recommended_usage_not: "DiskUsage | None"
-        recommended_usage_not_in: "Sequence[DiskUsage] | None"
-        remaining_life_percent: int | None
-        remaining_life_percent_gt: int | None
-        remaining_life_percent_gte: int | None
-        remaining_life_percent_in: Sequence[int] | None
-        remaining_life_percent_lt: int | None
-        remaining_life_percent_lte: int | None
-        remaining_life_percent_not: int | None
-        remaining_life_percent_not_in: Sequence[int] | None
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        type: "DiskType | None"
-        type_in: "Sequence[DiskType] | None"
-        type_not: "DiskType | None"
-        type_not_in: "Sequence[DiskType] | None"
-        usage: "DiskUsage | None"
-        usage_in: "Sequence[DiskUsage] | None"
-        usage_not: "DiskUsage | None"
-        usage_not_in: "Sequence[DiskUsage] | None"
-        usage_status: "DiskUsageStatus | None"
-        usage_status_in: "Sequence[DiskUsageStatus] | None"
-        usage_status_not: "DiskUsageStatus | None"
-        usage_status_not_in: "Sequence[DiskUsageStatus] | None"
 
-    class DiskWhereInput3(TypedDict, total=False):
+    class DiskWhereInput3(DiskWhereInputValues, total=False):
         AND: "Sequence[DiskWhereInput3] | None"
         NOT: "Sequence[DiskWhereInput3] | None"
         OR: "Sequence[DiskWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        firmware: str | None
-        firmware_contains: str | None
-        firmware_ends_with: str | None
-        firmware_gt: str | None
-        firmware_gte: str | None
-        firmware_in: Texts | None
-        firmware_lt: str | None
-        firmware_lte: str | None
-        firmware_not: str | None
-        firmware_not_contains: str | None
-        firmware_not_ends_with: str | None
-        firmware_not_in: Texts | None
-        firmware_not_starts_with: str | None
-        firmware_starts_with: str | None
-        function: "DiskFunction | None"
-        function_in: "Sequence[DiskFunction] | None"
-        function_not: "DiskFunction | None"
-        function_not_in: "Sequence[DiskFunction] | None"
-        health_status: "DiskHealthStatus | None"
-        health_status_in: "Sequence[DiskHealthStatus] | None"
-        health_status_not: "DiskHealthStatus | None"
-        health_status_not_in: "Sequence[DiskHealthStatus] | None"
-        healthy: bool | None
-        healthy_not: bool | None
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        mounted: bool | None
-        mounted_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        numa_node: int | None
-        numa_node_gt: int | None
-        numa_node_gte: int | None
-        numa_node_in: Sequence[int] | None
-        numa_node_lt: int | None
-        numa_node_lte: int | None
-        numa_node_not: int | None
-        numa_node_not_in: Sequence[int] | None
-        offline: bool | None
-        offline_not: bool | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        persistent_memory_type: str | None
-        persistent_memory_type_contains: str | None
-        persistent_memory_type_ends_with: str | None
-        persistent_memory_type_gt: str | None
-        persistent_memory_type_gte: str | None
-        persistent_memory_type_in: Texts | None
-        persistent_memory_type_lt: str | None
-        persistent_memory_type_lte: str | None
-        persistent_memory_type_not: str | None
-        persistent_memory_type_not_contains: str | None
-        persistent_memory_type_not_ends_with: str | None
-        persistent_memory_type_not_in: Texts | None
-        persistent_memory_type_not_starts_with: str | None
-        persistent_memory_type_starts_with: str | None
-        physical_slot_on_brick: int | None
-        physical_slot_on_brick_gt: int | None
-        physical_slot_on_brick_gte: int | None
-        physical_slot_on_brick_in: Sequence[int] | None
-        physical_slot_on_brick_lt: int | None
-        physical_slot_on_brick_lte: int | None
-        physical_slot_on_brick_not: int | None
-        physical_slot_on_brick_not_in: Sequence[int] | None
         pmem_dimms_every: "Mapping[str, object] | None"
         pmem_dimms_none: "Mapping[str, object] | None"
         pmem_dimms_some: "Mapping[str, object] | None"
-        recommended_usage: "DiskUsage | None"
-        recommended_usage_in: "Sequence[DiskUsage] | None"
-        recommended_usage_not: "DiskUsage | None"
-        recommended_usage_not_in: "Sequence[DiskUsage] | None"
-        remaining_life_percent: int | None
-        remaining_life_percent_gt: int | None
-        remaining_life_percent_gte: int | None
-        remaining_life_percent_in: Sequence[int] | None
-        remaining_life_percent_lt: int | None
-        remaining_life_percent_lte: int | None
-        remaining_life_percent_not: int | None
-        remaining_life_percent_not_in: Sequence[int] | None
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        type: "DiskType | None"
-        type_in: "Sequence[DiskType] | None"
-        type_not: "DiskType | None"
-        type_not_in: "Sequence[DiskType] | None"
-        usage: "DiskUsage | None"
-        usage_in: "Sequence[DiskUsage] | None"
-        usage_not: "DiskUsage | None"
-        usage_not_in: "Sequence[DiskUsage] | None"
-        usage_status: "DiskUsageStatus | None"
-        usage_status_in: "Sequence[DiskUsageStatus] | None"
-        usage_status_not: "DiskUsageStatus | None"
-        usage_status_not_in: "Sequence[DiskUsageStatus] | None"

@@ -78,12 +78,9 @@ DiskPoolUseState: TypeAlias = Union[
 ]
 
 
-class DiskPoolWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
+class DiskPoolWhereInputValues(TypedDict, total=False):
+    """Keys of `DiskPoolWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[DiskPoolWhereInput] | None"
-    NOT: "Sequence[DiskPoolWhereInput] | None"
-    OR: "Sequence[DiskPoolWhereInput] | None"
     chunk_id: int | None
     chunk_id_gt: int | None
     chunk_id_gte: int | None
@@ -124,9 +121,6 @@ class DiskPoolWhereInput(TypedDict, total=False):
     dirty_cache_usage_lte: float | None
     dirty_cache_usage_not: float | None
     dirty_cache_usage_not_in: Sequence[float] | None
-    disks_every: "DiskWhereInput2 | None"
-    disks_none: "DiskWhereInput2 | None"
-    disks_some: "DiskWhereInput2 | None"
     failure_cache_space: int | None
     failure_cache_space_gt: int | None
     failure_cache_space_gte: int | None
@@ -151,7 +145,6 @@ class DiskPoolWhereInput(TypedDict, total=False):
     hdd_disk_count_lte: int | None
     hdd_disk_count_not: int | None
     hdd_disk_count_not_in: Sequence[int] | None
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -166,9 +159,6 @@ class DiskPoolWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -327,6 +317,21 @@ class DiskPoolWhereInput(TypedDict, total=False):
     valid_free_cache_space_not_in: Sequence[int] | None
 
 
+class DiskPoolWhereInput(DiskPoolWhereInputValues, total=False):
+    """Since CloudTower 4.7.0."""
+
+    AND: "Sequence[DiskPoolWhereInput] | None"
+    NOT: "Sequence[DiskPoolWhereInput] | None"
+    OR: "Sequence[DiskPoolWhereInput] | None"
+    disks_every: "DiskWhereInput2 | None"
+    disks_none: "DiskWhereInput2 | None"
+    disks_some: "DiskWhereInput2 | None"
+    host: "HostWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+
+
 class GetDiskPoolsConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
@@ -353,494 +358,26 @@ class GetDiskPoolsRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class DiskPoolWhereInput2(TypedDict, total=False):
+    class DiskPoolWhereInput2(DiskPoolWhereInputValues, total=False):
         AND: "Sequence[DiskPoolWhereInput2] | None"
         NOT: "Sequence[DiskPoolWhereInput2] | None"
         OR: "Sequence[DiskPoolWhereInput2] | None"
-        chunk_id: int | None
-        chunk_id_gt: int | None
-        chunk_id_gte: int | None
-        chunk_id_in: Sequence[int] | None
-        chunk_id_lt: int | None
-        chunk_id_lte: int | None
-        chunk_id_not: int | None
-        chunk_id_not_in: Sequence[int] | None
-        chunk_ins_id: int | None
-        chunk_ins_id_gt: int | None
-        chunk_ins_id_gte: int | None
-        chunk_ins_id_in: Sequence[int] | None
-        chunk_ins_id_lt: int | None
-        chunk_ins_id_lte: int | None
-        chunk_ins_id_not: int | None
-        chunk_ins_id_not_in: Sequence[int] | None
-        data_space_usage: float | None
-        data_space_usage_gt: float | None
-        data_space_usage_gte: float | None
-        data_space_usage_in: Sequence[float] | None
-        data_space_usage_lt: float | None
-        data_space_usage_lte: float | None
-        data_space_usage_not: float | None
-        data_space_usage_not_in: Sequence[float] | None
-        dirty_cache_space: int | None
-        dirty_cache_space_gt: int | None
-        dirty_cache_space_gte: int | None
-        dirty_cache_space_in: Sequence[int] | None
-        dirty_cache_space_lt: int | None
-        dirty_cache_space_lte: int | None
-        dirty_cache_space_not: int | None
-        dirty_cache_space_not_in: Sequence[int] | None
-        dirty_cache_usage: float | None
-        dirty_cache_usage_gt: float | None
-        dirty_cache_usage_gte: float | None
-        dirty_cache_usage_in: Sequence[float] | None
-        dirty_cache_usage_lt: float | None
-        dirty_cache_usage_lte: float | None
-        dirty_cache_usage_not: float | None
-        dirty_cache_usage_not_in: Sequence[float] | None
         disks_every: "Mapping[str, object] | None"
         disks_none: "Mapping[str, object] | None"
         disks_some: "Mapping[str, object] | None"
-        failure_cache_space: int | None
-        failure_cache_space_gt: int | None
-        failure_cache_space_gte: int | None
-        failure_cache_space_in: Sequence[int] | None
-        failure_cache_space_lt: int | None
-        failure_cache_space_lte: int | None
-        failure_cache_space_not: int | None
-        failure_cache_space_not_in: Sequence[int] | None
-        failure_data_space: int | None
-        failure_data_space_gt: int | None
-        failure_data_space_gte: int | None
-        failure_data_space_in: Sequence[int] | None
-        failure_data_space_lt: int | None
-        failure_data_space_lte: int | None
-        failure_data_space_not: int | None
-        failure_data_space_not_in: Sequence[int] | None
-        hdd_disk_count: int | None
-        hdd_disk_count_gt: int | None
-        hdd_disk_count_gte: int | None
-        hdd_disk_count_in: Sequence[int] | None
-        hdd_disk_count_lt: int | None
-        hdd_disk_count_lte: int | None
-        hdd_disk_count_not: int | None
-        hdd_disk_count_not_in: Sequence[int] | None
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        numa_node: str | None
-        numa_node_contains: str | None
-        numa_node_ends_with: str | None
-        numa_node_gt: str | None
-        numa_node_gte: str | None
-        numa_node_in: Texts | None
-        numa_node_lt: str | None
-        numa_node_lte: str | None
-        numa_node_not: str | None
-        numa_node_not_contains: str | None
-        numa_node_not_ends_with: str | None
-        numa_node_not_in: Texts | None
-        numa_node_not_starts_with: str | None
-        numa_node_starts_with: str | None
-        nvme_ssd_disk_count: int | None
-        nvme_ssd_disk_count_gt: int | None
-        nvme_ssd_disk_count_gte: int | None
-        nvme_ssd_disk_count_in: Sequence[int] | None
-        nvme_ssd_disk_count_lt: int | None
-        nvme_ssd_disk_count_lte: int | None
-        nvme_ssd_disk_count_not: int | None
-        nvme_ssd_disk_count_not_in: Sequence[int] | None
-        perf_allocated_data_space: int | None
-        perf_allocated_data_space_gt: int | None
-        perf_allocated_data_space_gte: int | None
-        perf_allocated_data_space_in: Sequence[int] | None
-        perf_allocated_data_space_lt: int | None
-        perf_allocated_data_space_lte: int | None
-        perf_allocated_data_space_not: int | None
-        perf_allocated_data_space_not_in: Sequence[int] | None
-        perf_failure_data_space: int | None
-        perf_failure_data_space_gt: int | None
-        perf_failure_data_space_gte: int | None
-        perf_failure_data_space_in: Sequence[int] | None
-        perf_failure_data_space_lt: int | None
-        perf_failure_data_space_lte: int | None
-        perf_failure_data_space_not: int | None
-        perf_failure_data_space_not_in: Sequence[int] | None
-        perf_total_data_capacity: int | None
-        perf_total_data_capacity_gt: int | None
-        perf_total_data_capacity_gte: int | None
-        perf_total_data_capacity_in: Sequence[int] | None
-        perf_total_data_capacity_lt: int | None
-        perf_total_data_capacity_lte: int | None
-        perf_total_data_capacity_not: int | None
-        perf_total_data_capacity_not_in: Sequence[int] | None
-        perf_used_data_space: int | None
-        perf_used_data_space_gt: int | None
-        perf_used_data_space_gte: int | None
-        perf_used_data_space_in: Sequence[int] | None
-        perf_used_data_space_lt: int | None
-        perf_used_data_space_lte: int | None
-        perf_used_data_space_not: int | None
-        perf_used_data_space_not_in: Sequence[int] | None
-        perf_valid_data_space: int | None
-        perf_valid_data_space_gt: int | None
-        perf_valid_data_space_gte: int | None
-        perf_valid_data_space_in: Sequence[int] | None
-        perf_valid_data_space_lt: int | None
-        perf_valid_data_space_lte: int | None
-        perf_valid_data_space_not: int | None
-        perf_valid_data_space_not_in: Sequence[int] | None
-        planned_prioritized_space: int | None
-        planned_prioritized_space_gt: int | None
-        planned_prioritized_space_gte: int | None
-        planned_prioritized_space_in: Sequence[int] | None
-        planned_prioritized_space_lt: int | None
-        planned_prioritized_space_lte: int | None
-        planned_prioritized_space_not: int | None
-        planned_prioritized_space_not_in: Sequence[int] | None
-        prio_space_percentage: float | None
-        prio_space_percentage_gt: float | None
-        prio_space_percentage_gte: float | None
-        prio_space_percentage_in: Sequence[float] | None
-        prio_space_percentage_lt: float | None
-        prio_space_percentage_lte: float | None
-        prio_space_percentage_not: float | None
-        prio_space_percentage_not_in: Sequence[float] | None
-        sata_or_sas_ssd_disk_count: int | None
-        sata_or_sas_ssd_disk_count_gt: int | None
-        sata_or_sas_ssd_disk_count_gte: int | None
-        sata_or_sas_ssd_disk_count_in: Sequence[int] | None
-        sata_or_sas_ssd_disk_count_lt: int | None
-        sata_or_sas_ssd_disk_count_lte: int | None
-        sata_or_sas_ssd_disk_count_not: int | None
-        sata_or_sas_ssd_disk_count_not_in: Sequence[int] | None
-        status: "DiskPoolStatus | None"
-        status_in: "Sequence[DiskPoolStatus] | None"
-        status_not: "DiskPoolStatus | None"
-        status_not_in: "Sequence[DiskPoolStatus] | None"
-        total_cache_capacity: int | None
-        total_cache_capacity_gt: int | None
-        total_cache_capacity_gte: int | None
-        total_cache_capacity_in: Sequence[int] | None
-        total_cache_capacity_lt: int | None
-        total_cache_capacity_lte: int | None
-        total_cache_capacity_not: int | None
-        total_cache_capacity_not_in: Sequence[int] | None
-        total_data_capacity: int | None
-        total_data_capacity_gt: int | None
-        total_data_capacity_gte: int | None
-        total_data_capacity_in: Sequence[int] | None
-        total_data_capacity_lt: int | None
-        total_data_capacity_lte: int | None
-        total_data_capacity_not: int | None
-        total_data_capacity_not_in: Sequence[int] | None
-        use_state: "DiskPoolUseState | None"
-        use_state_in: "Sequence[DiskPoolUseState] | None"
-        use_state_not: "DiskPoolUseState | None"
-        use_state_not_in: "Sequence[DiskPoolUseState] | None"
-        used_cache_space: int | None
-        used_cache_space_gt: int | None
-        used_cache_space_gte: int | None
-        used_cache_space_in: Sequence[int] | None
-        used_cache_space_lt: int | None
-        used_cache_space_lte: int | None
-        used_cache_space_not: int | None
-        used_cache_space_not_in: Sequence[int] | None
-        used_data_space: int | None
-        used_data_space_gt: int | None
-        used_data_space_gte: int | None
-        used_data_space_in: Sequence[int] | None
-        used_data_space_lt: int | None
-        used_data_space_lte: int | None
-        used_data_space_not: int | None
-        used_data_space_not_in: Sequence[int] | None
-        valid_cache_space: int | None
-        valid_cache_space_gt: int | None
-        valid_cache_space_gte: int | None
-        valid_cache_space_in: Sequence[int] | None
-        valid_cache_space_lt: int | None
-        valid_cache_space_lte: int | None
-        valid_cache_space_not: int | None
-        valid_cache_space_not_in: Sequence[int] | None
-        valid_free_cache_space: int | None
-        valid_free_cache_space_gt: int | None
-        valid_free_cache_space_gte: int | None
-        valid_free_cache_space_in: Sequence[int] | None
-        valid_free_cache_space_lt: int | None
-        valid_free_cache_space_lte: int | None
-        valid_free_cache_space_not: int | None
-        valid_free_cache_space_not_in: Sequence[int] | None
 
-    class DiskPoolWhereInput3(TypedDict, total=False):
+    class DiskPoolWhereInput3(DiskPoolWhereInputValues, total=False):
         AND: "Sequence[DiskPoolWhereInput3] | None"
         NOT: "Sequence[DiskPoolWhereInput3] | None"
         OR: "Sequence[DiskPoolWhereInput3] | None"
-        chunk_id: int | None
-        chunk_id_gt: int | None
-        chunk_id_gte: int | None
-        chunk_id_in: Sequence[int] | None
-        chunk_id_lt: int | None
-        chunk_id_lte: int | None
-        chunk_id_not: int | None
-        chunk_id_not_in: Sequence[int] | None
-        chunk_ins_id: int | None
-        chunk_ins_id_gt: int | None
-        chunk_ins_id_gte: int | None
-        chunk_ins_id_in: Sequence[int] | None
-        chunk_ins_id_lt: int | None
-        chunk_ins_id_lte: int | None
-        chunk_ins_id_not: int | None
-        chunk_ins_id_not_in: Sequence[int] | None
-        data_space_usage: float | None
-        data_space_usage_gt: float | None
-        data_space_usage_gte: float | None
-        data_space_usage_in: Sequence[float] | None
-        data_space_usage_lt: float | None
-        data_space_usage_lte: float | None
-        data_space_usage_not: float | None
-        data_space_usage_not_in: Sequence[float] | None
-        dirty_cache_space: int | None
-        dirty_cache_space_gt: int | None
-        dirty_cache_space_gte: int | None
-        dirty_cache_space_in: Sequence[int] | None
-        dirty_cache_space_lt: int | None
-        dirty_cache_space_lte: int | None
-        dirty_cache_space_not: int | None
-        dirty_cache_space_not_in: Sequence[int] | None
-        dirty_cache_usage: float | None
-        dirty_cache_usage_gt: float | None
-        dirty_cache_usage_gte: float | None
-        dirty_cache_usage_in: Sequence[float] | None
-        dirty_cache_usage_lt: float | None
-        dirty_cache_usage_lte: float | None
-        dirty_cache_usage_not: float | None
-        dirty_cache_usage_not_in: Sequence[float] | None
         disks_every: "Mapping[str, object] | None"
         disks_none: "Mapping[str, object] | None"
         disks_some: "Mapping[str, object] | None"
-        failure_cache_space: int | None
-        failure_cache_space_gt: int | None
-        failure_cache_space_gte: int | None
-        failure_cache_space_in: Sequence[int] | None
-        failure_cache_space_lt: int | None
-        failure_cache_space_lte: int | None
-        failure_cache_space_not: int | None
-        failure_cache_space_not_in: Sequence[int] | None
-        failure_data_space: int | None
-        failure_data_space_gt: int | None
-        failure_data_space_gte: int | None
-        failure_data_space_in: Sequence[int] | None
-        failure_data_space_lt: int | None
-        failure_data_space_lte: int | None
-        failure_data_space_not: int | None
-        failure_data_space_not_in: Sequence[int] | None
-        hdd_disk_count: int | None
-        hdd_disk_count_gt: int | None
-        hdd_disk_count_gte: int | None
-        hdd_disk_count_in: Sequence[int] | None
-        hdd_disk_count_lt: int | None
-        hdd_disk_count_lte: int | None
-        hdd_disk_count_not: int | None
-        hdd_disk_count_not_in: Sequence[int] | None
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        numa_node: str | None
-        numa_node_contains: str | None
-        numa_node_ends_with: str | None
-        numa_node_gt: str | None
-        numa_node_gte: str | None
-        numa_node_in: Texts | None
-        numa_node_lt: str | None
-        numa_node_lte: str | None
-        numa_node_not: str | None
-        numa_node_not_contains: str | None
-        numa_node_not_ends_with: str | None
-        numa_node_not_in: Texts | None
-        numa_node_not_starts_with: str | None
-        numa_node_starts_with: str | None
-        nvme_ssd_disk_count: int | None
-        nvme_ssd_disk_count_gt: int | None
-        nvme_ssd_disk_count_gte: int | None
-        nvme_ssd_disk_count_in: Sequence[int] | None
-        nvme_ssd_disk_count_lt: int | None
-        nvme_ssd_disk_count_lte: int | None
-        nvme_ssd_disk_count_not: int | None
-        nvme_ssd_disk_count_not_in: Sequence[int] | None
-        perf_allocated_data_space: int | None
-        perf_allocated_data_space_gt: int | None
-        perf_allocated_data_space_gte: int | None
-        perf_allocated_data_space_in: Sequence[int] | None
-        perf_allocated_data_space_lt: int | None
-        perf_allocated_data_space_lte: int | None
-        perf_allocated_data_space_not: int | None
-        perf_allocated_data_space_not_in: Sequence[int] | None
-        perf_failure_data_space: int | None
-        perf_failure_data_space_gt: int | None
-        perf_failure_data_space_gte: int | None
-        perf_failure_data_space_in: Sequence[int] | None
-        perf_failure_data_space_lt: int | None
-        perf_failure_data_space_lte: int | None
-        perf_failure_data_space_not: int | None
-        perf_failure_data_space_not_in: Sequence[int] | None
-        perf_total_data_capacity: int | None
-        perf_total_data_capacity_gt: int | None
-        perf_total_data_capacity_gte: int | None
-        perf_total_data_capacity_in: Sequence[int] | None
-        perf_total_data_capacity_lt: int | None
-        perf_total_data_capacity_lte: int | None
-        perf_total_data_capacity_not: int | None
-        perf_total_data_capacity_not_in: Sequence[int] | None
-        perf_used_data_space: int | None
-        perf_used_data_space_gt: int | None
-        perf_used_data_space_gte: int | None
-        perf_used_data_space_in: Sequence[int] | None
-        perf_used_data_space_lt: int | None
-        perf_used_data_space_lte: int | None
-        perf_used_data_space_not: int | None
-        perf_used_data_space_not_in: Sequence[int] | None
-        perf_valid_data_space: int | None
-        perf_valid_data_space_gt: int | None
-        perf_valid_data_space_gte: int | None
-        perf_valid_data_space_in: Sequence[int] | None
-        perf_valid_data_space_lt: int | None
-        perf_valid_data_space_lte: int | None
-        perf_valid_data_space_not: int | None
-        perf_valid_data_space_not_in: Sequence[int] | None
-        planned_prioritized_space: int | None
-        planned_prioritized_space_gt: int | None
-        planned_prioritized_space_gte: int | None
-        planned_prioritized_space_in: Sequence[int] | None
-        planned_prioritized_space_lt: int | None
-        planned_prioritized_space_lte: int | None
-        planned_prioritized_space_not: int | None
-        planned_prioritized_space_not_in: Sequence[int] | None
-        prio_space_percentage: float | None
-        prio_space_percentage_gt: float | None
-        prio_space_percentage_gte: float | None
-        prio_space_percentage_in: Sequence[float] | None
-        prio_space_percentage_lt: float | None
-        prio_space_percentage_lte: float | None
-        prio_space_percentage_not: float | None
-        prio_space_percentage_not_in: Sequence[float] | None
-        sata_or_sas_ssd_disk_count: int | None
-        sata_or_sas_ssd_disk_count_gt: int | None
-        sata_or_sas_ssd_disk_count_gte: int | None
-        sata_or_sas_ssd_disk_count_in: Sequence[int] | None
-        sata_or_sas_ssd_disk_count_lt: int | None
-        sata_or_sas_ssd_disk_count_lte: int | None
-        sata_or_sas_ssd_disk_count_not: int | None
-        sata_or_sas_ssd_disk_count_not_in: Sequence[int] | None
-        status: "DiskPoolStatus | None"
-        status_in: "Sequence[DiskPoolStatus] | None"
-        status_not: "DiskPoolStatus | None"
-        status_not_in: "Sequence[DiskPoolStatus] | None"
-        total_cache_capacity: int | None
-        total_cache_capacity_gt: int | None
-        total_cache_capacity_gte: int | None
-        total_cache_capacity_in: Sequence[int] | None
-        total_cache_capacity_lt: int | None
-        total_cache_capacity_lte: int | None
-        total_cache_capacity_not: int | None
-        total_cache_capacity_not_in: Sequence[int] | None
-        total_data_capacity: int | None
-        total_data_capacity_gt: int | None
-        total_data_capacity_gte: int | None
-        total_data_capacity_in: Sequence[int] | None
-        total_data_capacity_lt: int | None
-        total_data_capacity_lte: int | None
-        total_data_capacity_not: int | None
-        total_data_capacity_not_in: Sequence[int] | None
-        use_state: "DiskPoolUseState | None"
-        use_state_in: "Sequence[DiskPoolUseState] | None"
-        use_state_not: "DiskPoolUseState | None"
-        use_state_not_in: "Sequence[DiskPoolUseState] | None"
-        used_cache_space: int | None
-        used_cache_space_gt: int | None
-        used_cache_space_gte: int | None
-        used_cache_space_in: Sequence[int] | None
-        used_cache_space_lt: int | None
-        used_cache_space_lte: int | None
-        used_cache_space_not: int | None
-        used_cache_space_not_in: Sequence[int] | None
-        used_data_space: int | None
-        used_data_space_gt: int | None
-        used_data_space_gte: int | None
-        used_data_space_in: Sequence[int] | None
-        used_data_space_lt: int | None
-        used_data_space_lte: int | None
-        used_data_space_not: int | None
-        used_data_space_not_in: Sequence[int] | None
-        valid_cache_space: int | None
-        valid_cache_space_gt: int | None
-        valid_cache_space_gte: int | None
-        valid_cache_space_in: Sequence[int] | None
-        valid_cache_space_lt: int | None
-        valid_cache_space_lte: int | None
-        valid_cache_space_not: int | None
-        valid_cache_space_not_in: Sequence[int] | None
-        valid_free_cache_space: int | None
-        valid_free_cache_space_gt: int | None
-        valid_free_cache_space_gte: int | None
-        valid_free_cache_space_in: Sequence[int] | None
-        valid_free_cache_space_lt: int | None
-        valid_free_cache_space_lte: int | None
-        valid_free_cache_space_not: int | None
-        valid_free_cache_space_not_in: Sequence[int] | None

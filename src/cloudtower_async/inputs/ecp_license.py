@@ -49,13 +49,9 @@ EcpLicenseOrderByInput: TypeAlias = Literal[
 ]
 
 
-class EcpLicenseWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
+class EcpLicenseWhereInputValues(TypedDict, total=False):
+    """Keys of `EcpLicenseWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[EcpLicenseWhereInput] | None"
-    NOT: "Sequence[EcpLicenseWhereInput] | None"
-    OR: "Sequence[EcpLicenseWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     cluster_local_id: str | None
     cluster_local_id_contains: str | None
     cluster_local_id_ends_with: str | None
@@ -210,6 +206,15 @@ class EcpLicenseWhereInput(TypedDict, total=False):
     version_not_in: Sequence[int] | None
 
 
+class EcpLicenseWhereInput(EcpLicenseWhereInputValues, total=False):
+    """Since CloudTower 4.7.0."""
+
+    AND: "Sequence[EcpLicenseWhereInput] | None"
+    NOT: "Sequence[EcpLicenseWhereInput] | None"
+    OR: "Sequence[EcpLicenseWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 class GetEcpLicensesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
@@ -236,318 +241,14 @@ class GetEcpLicensesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class EcpLicenseWhereInput2(TypedDict, total=False):
+    class EcpLicenseWhereInput2(EcpLicenseWhereInputValues, total=False):
         AND: "Sequence[EcpLicenseWhereInput2] | None"
         NOT: "Sequence[EcpLicenseWhereInput2] | None"
         OR: "Sequence[EcpLicenseWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        ecp_edition: "EcpEdition | None"
-        ecp_edition_in: "Sequence[EcpEdition] | None"
-        ecp_edition_not: "EcpEdition | None"
-        ecp_edition_not_in: "Sequence[EcpEdition] | None"
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        has_metrox: bool | None
-        has_metrox_not: bool | None
-        has_remote_backup: bool | None
-        has_remote_backup_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        license_type: "LicenseType | None"
-        license_type_in: "Sequence[LicenseType] | None"
-        license_type_not: "LicenseType | None"
-        license_type_not_in: "Sequence[LicenseType] | None"
-        max_core_num: int | None
-        max_core_num_gt: int | None
-        max_core_num_gte: int | None
-        max_core_num_in: Sequence[int] | None
-        max_core_num_lt: int | None
-        max_core_num_lte: int | None
-        max_core_num_not: int | None
-        max_core_num_not_in: Sequence[int] | None
-        max_physical_data_capacity: float | None
-        max_physical_data_capacity_gt: float | None
-        max_physical_data_capacity_gte: float | None
-        max_physical_data_capacity_in: Sequence[float] | None
-        max_physical_data_capacity_lt: float | None
-        max_physical_data_capacity_lte: float | None
-        max_physical_data_capacity_not: float | None
-        max_physical_data_capacity_not_in: Sequence[float] | None
-        original_code: str | None
-        original_code_contains: str | None
-        original_code_ends_with: str | None
-        original_code_gt: str | None
-        original_code_gte: str | None
-        original_code_in: Texts | None
-        original_code_lt: str | None
-        original_code_lte: str | None
-        original_code_not: str | None
-        original_code_not_contains: str | None
-        original_code_not_ends_with: str | None
-        original_code_not_in: Texts | None
-        original_code_not_starts_with: str | None
-        original_code_starts_with: str | None
-        product_name: str | None
-        product_name_contains: str | None
-        product_name_ends_with: str | None
-        product_name_gt: str | None
-        product_name_gte: str | None
-        product_name_in: Texts | None
-        product_name_lt: str | None
-        product_name_lte: str | None
-        product_name_not: str | None
-        product_name_not_contains: str | None
-        product_name_not_ends_with: str | None
-        product_name_not_in: Texts | None
-        product_name_not_starts_with: str | None
-        product_name_starts_with: str | None
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        subscription_expire_date: str | None
-        subscription_expire_date_gt: str | None
-        subscription_expire_date_gte: str | None
-        subscription_expire_date_in: Texts | None
-        subscription_expire_date_lt: str | None
-        subscription_expire_date_lte: str | None
-        subscription_expire_date_not: str | None
-        subscription_expire_date_not_in: Texts | None
-        subscription_start_date: str | None
-        subscription_start_date_gt: str | None
-        subscription_start_date_gte: str | None
-        subscription_start_date_in: Texts | None
-        subscription_start_date_lt: str | None
-        subscription_start_date_lte: str | None
-        subscription_start_date_not: str | None
-        subscription_start_date_not_in: Texts | None
-        vendor: str | None
-        vendor_contains: str | None
-        vendor_ends_with: str | None
-        vendor_gt: str | None
-        vendor_gte: str | None
-        vendor_in: Texts | None
-        vendor_lt: str | None
-        vendor_lte: str | None
-        vendor_not: str | None
-        vendor_not_contains: str | None
-        vendor_not_ends_with: str | None
-        vendor_not_in: Texts | None
-        vendor_not_starts_with: str | None
-        vendor_starts_with: str | None
-        version: int | None
-        version_gt: int | None
-        version_gte: int | None
-        version_in: Sequence[int] | None
-        version_lt: int | None
-        version_lte: int | None
-        version_not: int | None
-        version_not_in: Sequence[int] | None
 
-    class EcpLicenseWhereInput3(TypedDict, total=False):
+    class EcpLicenseWhereInput3(EcpLicenseWhereInputValues, total=False):
         AND: "Sequence[EcpLicenseWhereInput3] | None"
         NOT: "Sequence[EcpLicenseWhereInput3] | None"
         OR: "Sequence[EcpLicenseWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        cluster_local_id: str | None
-        cluster_local_id_contains: str | None
-        cluster_local_id_ends_with: str | None
-        cluster_local_id_gt: str | None
-        cluster_local_id_gte: str | None
-        cluster_local_id_in: Texts | None
-        cluster_local_id_lt: str | None
-        cluster_local_id_lte: str | None
-        cluster_local_id_not: str | None
-        cluster_local_id_not_contains: str | None
-        cluster_local_id_not_ends_with: str | None
-        cluster_local_id_not_in: Texts | None
-        cluster_local_id_not_starts_with: str | None
-        cluster_local_id_starts_with: str | None
-        ecp_edition: "EcpEdition | None"
-        ecp_edition_in: "Sequence[EcpEdition] | None"
-        ecp_edition_not: "EcpEdition | None"
-        ecp_edition_not_in: "Sequence[EcpEdition] | None"
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        has_metrox: bool | None
-        has_metrox_not: bool | None
-        has_remote_backup: bool | None
-        has_remote_backup_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        license_type: "LicenseType | None"
-        license_type_in: "Sequence[LicenseType] | None"
-        license_type_not: "LicenseType | None"
-        license_type_not_in: "Sequence[LicenseType] | None"
-        max_core_num: int | None
-        max_core_num_gt: int | None
-        max_core_num_gte: int | None
-        max_core_num_in: Sequence[int] | None
-        max_core_num_lt: int | None
-        max_core_num_lte: int | None
-        max_core_num_not: int | None
-        max_core_num_not_in: Sequence[int] | None
-        max_physical_data_capacity: float | None
-        max_physical_data_capacity_gt: float | None
-        max_physical_data_capacity_gte: float | None
-        max_physical_data_capacity_in: Sequence[float] | None
-        max_physical_data_capacity_lt: float | None
-        max_physical_data_capacity_lte: float | None
-        max_physical_data_capacity_not: float | None
-        max_physical_data_capacity_not_in: Sequence[float] | None
-        original_code: str | None
-        original_code_contains: str | None
-        original_code_ends_with: str | None
-        original_code_gt: str | None
-        original_code_gte: str | None
-        original_code_in: Texts | None
-        original_code_lt: str | None
-        original_code_lte: str | None
-        original_code_not: str | None
-        original_code_not_contains: str | None
-        original_code_not_ends_with: str | None
-        original_code_not_in: Texts | None
-        original_code_not_starts_with: str | None
-        original_code_starts_with: str | None
-        product_name: str | None
-        product_name_contains: str | None
-        product_name_ends_with: str | None
-        product_name_gt: str | None
-        product_name_gte: str | None
-        product_name_in: Texts | None
-        product_name_lt: str | None
-        product_name_lte: str | None
-        product_name_not: str | None
-        product_name_not_contains: str | None
-        product_name_not_ends_with: str | None
-        product_name_not_in: Texts | None
-        product_name_not_starts_with: str | None
-        product_name_starts_with: str | None
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        subscription_expire_date: str | None
-        subscription_expire_date_gt: str | None
-        subscription_expire_date_gte: str | None
-        subscription_expire_date_in: Texts | None
-        subscription_expire_date_lt: str | None
-        subscription_expire_date_lte: str | None
-        subscription_expire_date_not: str | None
-        subscription_expire_date_not_in: Texts | None
-        subscription_start_date: str | None
-        subscription_start_date_gt: str | None
-        subscription_start_date_gte: str | None
-        subscription_start_date_in: Texts | None
-        subscription_start_date_lt: str | None
-        subscription_start_date_lte: str | None
-        subscription_start_date_not: str | None
-        subscription_start_date_not_in: Texts | None
-        vendor: str | None
-        vendor_contains: str | None
-        vendor_ends_with: str | None
-        vendor_gt: str | None
-        vendor_gte: str | None
-        vendor_in: Texts | None
-        vendor_lt: str | None
-        vendor_lte: str | None
-        vendor_not: str | None
-        vendor_not_contains: str | None
-        vendor_not_ends_with: str | None
-        vendor_not_in: Texts | None
-        vendor_not_starts_with: str | None
-        vendor_starts_with: str | None
-        version: int | None
-        version_gt: int | None
-        version_gte: int | None
-        version_in: Sequence[int] | None
-        version_lt: int | None
-        version_lte: int | None
-        version_not: int | None
-        version_not_in: Sequence[int] | None

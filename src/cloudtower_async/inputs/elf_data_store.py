@@ -38,13 +38,9 @@ ElfDataStoreOrderByInput: TypeAlias = Literal[
 ElfDataStoreType: TypeAlias = Union[Literal["ISCSI", "NFS", "NVMe"], "models.ElfDataStoreType"]
 
 
-class ElfDataStoreWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ElfDataStoreWhereInputValues(TypedDict, total=False):
+    """Keys of `ElfDataStoreWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ElfDataStoreWhereInput] | None"
-    NOT: "Sequence[ElfDataStoreWhereInput] | None"
-    OR: "Sequence[ElfDataStoreWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -91,7 +87,6 @@ class ElfDataStoreWhereInput(TypedDict, total=False):
     ip_whitelist_not_in: Texts | None
     ip_whitelist_not_starts_with: str | None
     ip_whitelist_starts_with: str | None
-    iscsi_target: "IscsiTargetWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -120,8 +115,6 @@ class ElfDataStoreWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    nfs_export: "NfsExportWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
     replica_num: int | None
     replica_num_gt: int | None
     replica_num_gte: int | None
@@ -136,6 +129,18 @@ class ElfDataStoreWhereInput(TypedDict, total=False):
     type_in: "Sequence[ElfDataStoreType] | None"
     type_not: "ElfDataStoreType | None"
     type_not_in: "Sequence[ElfDataStoreType] | None"
+
+
+class ElfDataStoreWhereInput(ElfDataStoreWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ElfDataStoreWhereInput] | None"
+    NOT: "Sequence[ElfDataStoreWhereInput] | None"
+    OR: "Sequence[ElfDataStoreWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    iscsi_target: "IscsiTargetWhereInput2 | None"
+    nfs_export: "NfsExportWhereInput2 | None"
+    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
 
 
 class GetElfDataStoresConnectionRequestBody(TypedDict, total=False):
@@ -164,196 +169,20 @@ class GetElfDataStoresRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ElfDataStoreWhereInput2(TypedDict, total=False):
+    class ElfDataStoreWhereInput2(ElfDataStoreWhereInputValues, total=False):
         AND: "Sequence[ElfDataStoreWhereInput2] | None"
         NOT: "Sequence[ElfDataStoreWhereInput2] | None"
         OR: "Sequence[ElfDataStoreWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        external_use: bool | None
-        external_use_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        ip_whitelist: str | None
-        ip_whitelist_contains: str | None
-        ip_whitelist_ends_with: str | None
-        ip_whitelist_gt: str | None
-        ip_whitelist_gte: str | None
-        ip_whitelist_in: Texts | None
-        ip_whitelist_lt: str | None
-        ip_whitelist_lte: str | None
-        ip_whitelist_not: str | None
-        ip_whitelist_not_contains: str | None
-        ip_whitelist_not_ends_with: str | None
-        ip_whitelist_not_in: Texts | None
-        ip_whitelist_not_starts_with: str | None
-        ip_whitelist_starts_with: str | None
         iscsi_target: "IscsiTargetWhereInput3 | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nfs_export: "NfsExportWhereInput3 | None"
         nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        type: "ElfDataStoreType | None"
-        type_in: "Sequence[ElfDataStoreType] | None"
-        type_not: "ElfDataStoreType | None"
-        type_not_in: "Sequence[ElfDataStoreType] | None"
 
-    class ElfDataStoreWhereInput3(TypedDict, total=False):
+    class ElfDataStoreWhereInput3(ElfDataStoreWhereInputValues, total=False):
         AND: "Sequence[ElfDataStoreWhereInput3] | None"
         NOT: "Sequence[ElfDataStoreWhereInput3] | None"
         OR: "Sequence[ElfDataStoreWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        external_use: bool | None
-        external_use_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        ip_whitelist: str | None
-        ip_whitelist_contains: str | None
-        ip_whitelist_ends_with: str | None
-        ip_whitelist_gt: str | None
-        ip_whitelist_gte: str | None
-        ip_whitelist_in: Texts | None
-        ip_whitelist_lt: str | None
-        ip_whitelist_lte: str | None
-        ip_whitelist_not: str | None
-        ip_whitelist_not_contains: str | None
-        ip_whitelist_not_ends_with: str | None
-        ip_whitelist_not_in: Texts | None
-        ip_whitelist_not_starts_with: str | None
-        ip_whitelist_starts_with: str | None
         iscsi_target: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nfs_export: "Mapping[str, object] | None"
         nvmf_subsystem: "Mapping[str, object] | None"
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        type: "ElfDataStoreType | None"
-        type_in: "Sequence[ElfDataStoreType] | None"
-        type_not: "ElfDataStoreType | None"
-        type_not_in: "Sequence[ElfDataStoreType] | None"

@@ -70,14 +70,9 @@ class ElfImageUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class ElfImageWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ElfImageWhereInputValues(TypedDict, total=False):
+    """Keys of `ElfImageWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ElfImageWhereInput] | None"
-    NOT: "Sequence[ElfImageWhereInput] | None"
-    OR: "Sequence[ElfImageWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    content_library_image: "ContentLibraryImageWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -110,9 +105,6 @@ class ElfImageWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -171,6 +163,19 @@ class ElfImageWhereInput(TypedDict, total=False):
     size_lte: int | None
     size_not: int | None
     size_not_in: Sequence[int] | None
+
+
+class ElfImageWhereInput(ElfImageWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ElfImageWhereInput] | None"
+    NOT: "Sequence[ElfImageWhereInput] | None"
+    OR: "Sequence[ElfImageWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    content_library_image: "ContentLibraryImageWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     vm_disks_every: "VmDiskWhereInput2 | None"
     vm_disks_none: "VmDiskWhereInput2 | None"
     vm_disks_some: "VmDiskWhereInput2 | None"
@@ -208,105 +213,15 @@ class GetElfImagesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ElfImageWhereInput2(TypedDict, total=False):
+    class ElfImageWhereInput2(ElfImageWhereInputValues, total=False):
         AND: "Sequence[ElfImageWhereInput2] | None"
         NOT: "Sequence[ElfImageWhereInput2] | None"
         OR: "Sequence[ElfImageWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
         content_library_image: "ContentLibraryImageWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"
@@ -317,105 +232,15 @@ if TYPE_CHECKING:
         vm_templates_none: "Mapping[str, object] | None"
         vm_templates_some: "Mapping[str, object] | None"
 
-    class ElfImageWhereInput3(TypedDict, total=False):
+    class ElfImageWhereInput3(ElfImageWhereInputValues, total=False):
         AND: "Sequence[ElfImageWhereInput3] | None"
         NOT: "Sequence[ElfImageWhereInput3] | None"
         OR: "Sequence[ElfImageWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
         content_library_image: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"

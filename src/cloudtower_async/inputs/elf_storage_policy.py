@@ -32,13 +32,9 @@ ElfStoragePolicyOrderByInput: TypeAlias = Literal[
 ]
 
 
-class ElfStoragePolicyWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ElfStoragePolicyWhereInputValues(TypedDict, total=False):
+    """Keys of `ElfStoragePolicyWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ElfStoragePolicyWhereInput] | None"
-    NOT: "Sequence[ElfStoragePolicyWhereInput] | None"
-    OR: "Sequence[ElfStoragePolicyWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -127,6 +123,15 @@ class ElfStoragePolicyWhereInput(TypedDict, total=False):
     thin_provision_not: bool | None
 
 
+class ElfStoragePolicyWhereInput(ElfStoragePolicyWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ElfStoragePolicyWhereInput] | None"
+    NOT: "Sequence[ElfStoragePolicyWhereInput] | None"
+    OR: "Sequence[ElfStoragePolicyWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 class GetElfStoragePoliciesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -153,186 +158,14 @@ class GetElfStoragePoliciesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ElfStoragePolicyWhereInput2(TypedDict, total=False):
+    class ElfStoragePolicyWhereInput2(ElfStoragePolicyWhereInputValues, total=False):
         AND: "Sequence[ElfStoragePolicyWhereInput2] | None"
         NOT: "Sequence[ElfStoragePolicyWhereInput2] | None"
         OR: "Sequence[ElfStoragePolicyWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        stripe_num: int | None
-        stripe_num_gt: int | None
-        stripe_num_gte: int | None
-        stripe_num_in: Sequence[int] | None
-        stripe_num_lt: int | None
-        stripe_num_lte: int | None
-        stripe_num_not: int | None
-        stripe_num_not_in: Sequence[int] | None
-        stripe_size: int | None
-        stripe_size_gt: int | None
-        stripe_size_gte: int | None
-        stripe_size_in: Sequence[int] | None
-        stripe_size_lt: int | None
-        stripe_size_lte: int | None
-        stripe_size_not: int | None
-        stripe_size_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None
 
-    class ElfStoragePolicyWhereInput3(TypedDict, total=False):
+    class ElfStoragePolicyWhereInput3(ElfStoragePolicyWhereInputValues, total=False):
         AND: "Sequence[ElfStoragePolicyWhereInput3] | None"
         NOT: "Sequence[ElfStoragePolicyWhereInput3] | None"
         OR: "Sequence[ElfStoragePolicyWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        stripe_num: int | None
-        stripe_num_gt: int | None
-        stripe_num_gte: int | None
-        stripe_num_in: Sequence[int] | None
-        stripe_num_lt: int | None
-        stripe_num_lte: int | None
-        stripe_num_not: int | None
-        stripe_num_not_in: Sequence[int] | None
-        stripe_size: int | None
-        stripe_size_gt: int | None
-        stripe_size_gte: int | None
-        stripe_size_in: Sequence[int] | None
-        stripe_size_lt: int | None
-        stripe_size_lte: int | None
-        stripe_size_not: int | None
-        stripe_size_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None

@@ -75,24 +75,15 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
     rules: "Sequence[FilterRuleInput]"
 
 
-class EntityFilterWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class EntityFilterWhereInputValues(TypedDict, total=False):
+    """Keys of `EntityFilterWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[EntityFilterWhereInput] | None"
-    NOT: "Sequence[EntityFilterWhereInput] | None"
-    OR: "Sequence[EntityFilterWhereInput] | None"
     apply_to_all_clusters: bool | None
     apply_to_all_clusters_not: bool | None
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
     entity_type: "EntityType | None"
     entity_type_in: "Sequence[EntityType] | None"
     entity_type_not: "EntityType | None"
     entity_type_not_in: "Sequence[EntityType] | None"
-    exec_failed_cluster_every: "ClusterWhereInput2 | None"
-    exec_failed_cluster_none: "ClusterWhereInput2 | None"
-    exec_failed_cluster_some: "ClusterWhereInput2 | None"
     filter_status: "FilterStatus | None"
     filter_status_in: "Sequence[FilterStatus] | None"
     filter_status_not: "FilterStatus | None"
@@ -149,6 +140,20 @@ class EntityFilterWhereInput(TypedDict, total=False):
     preset_starts_with: str | None
 
 
+class EntityFilterWhereInput(EntityFilterWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[EntityFilterWhereInput] | None"
+    NOT: "Sequence[EntityFilterWhereInput] | None"
+    OR: "Sequence[EntityFilterWhereInput] | None"
+    clusters_every: "ClusterWhereInput2 | None"
+    clusters_none: "ClusterWhereInput2 | None"
+    clusters_some: "ClusterWhereInput2 | None"
+    exec_failed_cluster_every: "ClusterWhereInput2 | None"
+    exec_failed_cluster_none: "ClusterWhereInput2 | None"
+    exec_failed_cluster_some: "ClusterWhereInput2 | None"
+
+
 class FilterRuleInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -186,144 +191,24 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class EntityFilterWhereInput2(TypedDict, total=False):
+    class EntityFilterWhereInput2(EntityFilterWhereInputValues, total=False):
         AND: "Sequence[EntityFilterWhereInput2] | None"
         NOT: "Sequence[EntityFilterWhereInput2] | None"
         OR: "Sequence[EntityFilterWhereInput2] | None"
-        apply_to_all_clusters: bool | None
-        apply_to_all_clusters_not: bool | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        entity_type: "EntityType | None"
-        entity_type_in: "Sequence[EntityType] | None"
-        entity_type_not: "EntityType | None"
-        entity_type_not_in: "Sequence[EntityType] | None"
         exec_failed_cluster_every: "Mapping[str, object] | None"
         exec_failed_cluster_none: "Mapping[str, object] | None"
         exec_failed_cluster_some: "Mapping[str, object] | None"
-        filter_status: "FilterStatus | None"
-        filter_status_in: "Sequence[FilterStatus] | None"
-        filter_status_not: "FilterStatus | None"
-        filter_status_not_in: "Sequence[FilterStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        last_executed_at: str | None
-        last_executed_at_gt: str | None
-        last_executed_at_gte: str | None
-        last_executed_at_in: Texts | None
-        last_executed_at_lt: str | None
-        last_executed_at_lte: str | None
-        last_executed_at_not: str | None
-        last_executed_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        preset: str | None
-        preset_contains: str | None
-        preset_ends_with: str | None
-        preset_gt: str | None
-        preset_gte: str | None
-        preset_in: Texts | None
-        preset_lt: str | None
-        preset_lte: str | None
-        preset_not: str | None
-        preset_not_contains: str | None
-        preset_not_ends_with: str | None
-        preset_not_in: Texts | None
-        preset_not_starts_with: str | None
-        preset_starts_with: str | None
 
-    class EntityFilterWhereInput3(TypedDict, total=False):
+    class EntityFilterWhereInput3(EntityFilterWhereInputValues, total=False):
         AND: "Sequence[EntityFilterWhereInput3] | None"
         NOT: "Sequence[EntityFilterWhereInput3] | None"
         OR: "Sequence[EntityFilterWhereInput3] | None"
-        apply_to_all_clusters: bool | None
-        apply_to_all_clusters_not: bool | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        entity_type: "EntityType | None"
-        entity_type_in: "Sequence[EntityType] | None"
-        entity_type_not: "EntityType | None"
-        entity_type_not_in: "Sequence[EntityType] | None"
         exec_failed_cluster_every: "Mapping[str, object] | None"
         exec_failed_cluster_none: "Mapping[str, object] | None"
         exec_failed_cluster_some: "Mapping[str, object] | None"
-        filter_status: "FilterStatus | None"
-        filter_status_in: "Sequence[FilterStatus] | None"
-        filter_status_not: "FilterStatus | None"
-        filter_status_not_in: "Sequence[FilterStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        last_executed_at: str | None
-        last_executed_at_gt: str | None
-        last_executed_at_gte: str | None
-        last_executed_at_in: Texts | None
-        last_executed_at_lt: str | None
-        last_executed_at_lte: str | None
-        last_executed_at_not: str | None
-        last_executed_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        preset: str | None
-        preset_contains: str | None
-        preset_ends_with: str | None
-        preset_gt: str | None
-        preset_gte: str | None
-        preset_in: Texts | None
-        preset_lt: str | None
-        preset_lte: str | None
-        preset_not: str | None
-        preset_not_contains: str | None
-        preset_not_ends_with: str | None
-        preset_not_in: Texts | None
-        preset_not_starts_with: str | None
-        preset_starts_with: str | None

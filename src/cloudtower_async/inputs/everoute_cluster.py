@@ -51,18 +51,9 @@ EverouteClusterPhase: TypeAlias = Union[
 ]
 
 
-class EverouteClusterWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class EverouteClusterWhereInputValues(TypedDict, total=False):
+    """Keys of `EverouteClusterWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[EverouteClusterWhereInput] | None"
-    NOT: "Sequence[EverouteClusterWhereInput] | None"
-    OR: "Sequence[EverouteClusterWhereInput] | None"
-    agent_elf_clusters_every: "ClusterWhereInput2 | None"
-    agent_elf_clusters_none: "ClusterWhereInput2 | None"
-    agent_elf_clusters_some: "ClusterWhereInput2 | None"
-    agent_elf_vdses_every: "VdsWhereInput2 | None"
-    agent_elf_vdses_none: "VdsWhereInput2 | None"
-    agent_elf_vdses_some: "VdsWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -87,7 +78,6 @@ class EverouteClusterWhereInput(TypedDict, total=False):
     id_starts_with: str | None
     installed: bool | None
     installed_not: bool | None
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"  # since 4.4.0
     name: str | None
     name_contains: str | None
     name_ends_with: str | None
@@ -120,6 +110,21 @@ class EverouteClusterWhereInput(TypedDict, total=False):
     version_not_in: Texts | None
     version_not_starts_with: str | None
     version_starts_with: str | None
+
+
+class EverouteClusterWhereInput(EverouteClusterWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[EverouteClusterWhereInput] | None"
+    NOT: "Sequence[EverouteClusterWhereInput] | None"
+    OR: "Sequence[EverouteClusterWhereInput] | None"
+    agent_elf_clusters_every: "ClusterWhereInput2 | None"
+    agent_elf_clusters_none: "ClusterWhereInput2 | None"
+    agent_elf_clusters_some: "ClusterWhereInput2 | None"
+    agent_elf_vdses_every: "VdsWhereInput2 | None"
+    agent_elf_vdses_none: "VdsWhereInput2 | None"
+    agent_elf_vdses_some: "VdsWhereInput2 | None"
+    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"  # since 4.4.0
     vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"  # since 4.4.0
 
 
@@ -149,7 +154,7 @@ class GetEverouteClustersRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class EverouteClusterWhereInput2(TypedDict, total=False):
+    class EverouteClusterWhereInput2(EverouteClusterWhereInputValues, total=False):
         AND: "Sequence[EverouteClusterWhereInput2] | None"
         NOT: "Sequence[EverouteClusterWhereInput2] | None"
         OR: "Sequence[EverouteClusterWhereInput2] | None"
@@ -159,66 +164,10 @@ if TYPE_CHECKING:
         agent_elf_vdses_every: "Mapping[str, object] | None"
         agent_elf_vdses_none: "Mapping[str, object] | None"
         agent_elf_vdses_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        global_default_action: "GlobalPolicyAction | None"
-        global_default_action_in: "Sequence[GlobalPolicyAction] | None"
-        global_default_action_not: "GlobalPolicyAction | None"
-        global_default_action_not_in: "Sequence[GlobalPolicyAction] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        installed: bool | None
-        installed_not: bool | None
         load_balancer_service: "LoadBalancerServiceWhereInput3 | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
         vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
 
-    class EverouteClusterWhereInput3(TypedDict, total=False):
+    class EverouteClusterWhereInput3(EverouteClusterWhereInputValues, total=False):
         AND: "Sequence[EverouteClusterWhereInput3] | None"
         NOT: "Sequence[EverouteClusterWhereInput3] | None"
         OR: "Sequence[EverouteClusterWhereInput3] | None"
@@ -228,61 +177,5 @@ if TYPE_CHECKING:
         agent_elf_vdses_every: "Mapping[str, object] | None"
         agent_elf_vdses_none: "Mapping[str, object] | None"
         agent_elf_vdses_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        global_default_action: "GlobalPolicyAction | None"
-        global_default_action_in: "Sequence[GlobalPolicyAction] | None"
-        global_default_action_not: "GlobalPolicyAction | None"
-        global_default_action_not_in: "Sequence[GlobalPolicyAction] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        installed: bool | None
-        installed_not: bool | None
         load_balancer_service: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
         vpc_service: "Mapping[str, object] | None"

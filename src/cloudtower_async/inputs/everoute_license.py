@@ -32,12 +32,9 @@ EverouteLicenseOrderByInput: TypeAlias = Literal[
 ]
 
 
-class EverouteLicenseWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class EverouteLicenseWhereInputValues(TypedDict, total=False):
+    """Keys of `EverouteLicenseWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[EverouteLicenseWhereInput] | None"
-    NOT: "Sequence[EverouteLicenseWhereInput] | None"
-    OR: "Sequence[EverouteLicenseWhereInput] | None"
     code: str | None
     code_contains: str | None
     code_ends_with: str | None
@@ -128,6 +125,14 @@ class EverouteLicenseWhereInput(TypedDict, total=False):
     uid_starts_with: str | None
 
 
+class EverouteLicenseWhereInput(EverouteLicenseWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[EverouteLicenseWhereInput] | None"
+    NOT: "Sequence[EverouteLicenseWhereInput] | None"
+    OR: "Sequence[EverouteLicenseWhereInput] | None"
+
+
 class GetEverouteLicensesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -154,188 +159,12 @@ class GetEverouteLicensesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class EverouteLicenseWhereInput2(TypedDict, total=False):
+    class EverouteLicenseWhereInput2(EverouteLicenseWhereInputValues, total=False):
         AND: "Sequence[EverouteLicenseWhereInput2] | None"
         NOT: "Sequence[EverouteLicenseWhereInput2] | None"
         OR: "Sequence[EverouteLicenseWhereInput2] | None"
-        code: str | None
-        code_contains: str | None
-        code_ends_with: str | None
-        code_gt: str | None
-        code_gte: str | None
-        code_in: Texts | None
-        code_lt: str | None
-        code_lte: str | None
-        code_not: str | None
-        code_not_contains: str | None
-        code_not_ends_with: str | None
-        code_not_in: Texts | None
-        code_not_starts_with: str | None
-        code_starts_with: str | None
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        max_socket_num: int | None
-        max_socket_num_gt: int | None
-        max_socket_num_gte: int | None
-        max_socket_num_in: Sequence[int] | None
-        max_socket_num_lt: int | None
-        max_socket_num_lte: int | None
-        max_socket_num_not: int | None
-        max_socket_num_not_in: Sequence[int] | None
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        software_edition: "SoftwareEdition | None"
-        software_edition_in: "Sequence[SoftwareEdition] | None"
-        software_edition_not: "SoftwareEdition | None"
-        software_edition_not_in: "Sequence[SoftwareEdition] | None"
-        type: "LicenseType | None"
-        type_in: "Sequence[LicenseType] | None"
-        type_not: "LicenseType | None"
-        type_not_in: "Sequence[LicenseType] | None"
-        uid: str | None
-        uid_contains: str | None
-        uid_ends_with: str | None
-        uid_gt: str | None
-        uid_gte: str | None
-        uid_in: Texts | None
-        uid_lt: str | None
-        uid_lte: str | None
-        uid_not: str | None
-        uid_not_contains: str | None
-        uid_not_ends_with: str | None
-        uid_not_in: Texts | None
-        uid_not_starts_with: str | None
-        uid_starts_with: str | None
 
-    class EverouteLicenseWhereInput3(TypedDict, total=False):
+    class EverouteLicenseWhereInput3(EverouteLicenseWhereInputValues, total=False):
         AND: "Sequence[EverouteLicenseWhereInput3] | None"
         NOT: "Sequence[EverouteLicenseWhereInput3] | None"
         OR: "Sequence[EverouteLicenseWhereInput3] | None"
-        code: str | None
-        code_contains: str | None
-        code_ends_with: str | None
-        code_gt: str | None
-        code_gte: str | None
-        code_in: Texts | None
-        code_lt: str | None
-        code_lte: str | None
-        code_not: str | None
-        code_not_contains: str | None
-        code_not_ends_with: str | None
-        code_not_in: Texts | None
-        code_not_starts_with: str | None
-        code_starts_with: str | None
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        max_socket_num: int | None
-        max_socket_num_gt: int | None
-        max_socket_num_gte: int | None
-        max_socket_num_in: Sequence[int] | None
-        max_socket_num_lt: int | None
-        max_socket_num_lte: int | None
-        max_socket_num_not: int | None
-        max_socket_num_not_in: Sequence[int] | None
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        software_edition: "SoftwareEdition | None"
-        software_edition_in: "Sequence[SoftwareEdition] | None"
-        software_edition_not: "SoftwareEdition | None"
-        software_edition_not_in: "Sequence[SoftwareEdition] | None"
-        type: "LicenseType | None"
-        type_in: "Sequence[LicenseType] | None"
-        type_not: "LicenseType | None"
-        type_not_in: "Sequence[LicenseType] | None"
-        uid: str | None
-        uid_contains: str | None
-        uid_ends_with: str | None
-        uid_gt: str | None
-        uid_gte: str | None
-        uid_in: Texts | None
-        uid_lt: str | None
-        uid_lte: str | None
-        uid_not: str | None
-        uid_not_contains: str | None
-        uid_not_ends_with: str | None
-        uid_not_in: Texts | None
-        uid_not_starts_with: str | None
-        uid_starts_with: str | None

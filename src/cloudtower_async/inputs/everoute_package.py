@@ -31,12 +31,9 @@ EveroutePackageOrderByInput: TypeAlias = Literal[
 ]
 
 
-class EveroutePackageWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class EveroutePackageWhereInputValues(TypedDict, total=False):
+    """Keys of `EveroutePackageWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[EveroutePackageWhereInput] | None"
-    NOT: "Sequence[EveroutePackageWhereInput] | None"
-    OR: "Sequence[EveroutePackageWhereInput] | None"
     arch: "Architecture | None"
     arch_in: "Sequence[Architecture] | None"
     arch_not: "Architecture | None"
@@ -119,6 +116,14 @@ class EveroutePackageWhereInput(TypedDict, total=False):
     version_starts_with: str | None
 
 
+class EveroutePackageWhereInput(EveroutePackageWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[EveroutePackageWhereInput] | None"
+    NOT: "Sequence[EveroutePackageWhereInput] | None"
+    OR: "Sequence[EveroutePackageWhereInput] | None"
+
+
 class GetEveroutePackagesConnectionRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -145,172 +150,12 @@ class GetEveroutePackagesRequestBody(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class EveroutePackageWhereInput2(TypedDict, total=False):
+    class EveroutePackageWhereInput2(EveroutePackageWhereInputValues, total=False):
         AND: "Sequence[EveroutePackageWhereInput2] | None"
         NOT: "Sequence[EveroutePackageWhereInput2] | None"
         OR: "Sequence[EveroutePackageWhereInput2] | None"
-        arch: "Architecture | None"
-        arch_in: "Sequence[Architecture] | None"
-        arch_not: "Architecture | None"
-        arch_not_in: "Sequence[Architecture] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
 
-    class EveroutePackageWhereInput3(TypedDict, total=False):
+    class EveroutePackageWhereInput3(EveroutePackageWhereInputValues, total=False):
         AND: "Sequence[EveroutePackageWhereInput3] | None"
         NOT: "Sequence[EveroutePackageWhereInput3] | None"
         OR: "Sequence[EveroutePackageWhereInput3] | None"
-        arch: "Architecture | None"
-        arch_in: "Sequence[Architecture] | None"
-        arch_not: "Architecture | None"
-        arch_not_in: "Sequence[Architecture] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None

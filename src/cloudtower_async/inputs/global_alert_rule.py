@@ -104,15 +104,9 @@ class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
     thresholds: "Sequence[AlertRuleThresholds]"
 
 
-class GlobalAlertRuleWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class GlobalAlertRuleWhereInputValues(TypedDict, total=False):
+    """Keys of `GlobalAlertRuleWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[GlobalAlertRuleWhereInput] | None"
-    NOT: "Sequence[GlobalAlertRuleWhereInput] | None"
-    OR: "Sequence[GlobalAlertRuleWhereInput] | None"
-    alert_rules_every: "AlertRuleWhereInput2 | None"
-    alert_rules_none: "AlertRuleWhereInput2 | None"
-    alert_rules_some: "AlertRuleWhereInput2 | None"
     boolean: bool | None
     boolean_not: bool | None
     cause: str | None
@@ -225,240 +219,31 @@ class GlobalAlertRuleWhereInput(TypedDict, total=False):
     unit_not_in: "Sequence[AlertRuleUnit] | None"
 
 
+class GlobalAlertRuleWhereInput(GlobalAlertRuleWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[GlobalAlertRuleWhereInput] | None"
+    NOT: "Sequence[GlobalAlertRuleWhereInput] | None"
+    OR: "Sequence[GlobalAlertRuleWhereInput] | None"
+    alert_rules_every: "AlertRuleWhereInput2 | None"
+    alert_rules_none: "AlertRuleWhereInput2 | None"
+    alert_rules_some: "AlertRuleWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class GlobalAlertRuleWhereInput2(TypedDict, total=False):
+    class GlobalAlertRuleWhereInput2(GlobalAlertRuleWhereInputValues, total=False):
         AND: "Sequence[GlobalAlertRuleWhereInput2] | None"
         NOT: "Sequence[GlobalAlertRuleWhereInput2] | None"
         OR: "Sequence[GlobalAlertRuleWhereInput2] | None"
         alert_rules_every: "Mapping[str, object] | None"
         alert_rules_none: "Mapping[str, object] | None"
         alert_rules_some: "Mapping[str, object] | None"
-        boolean: bool | None
-        boolean_not: bool | None
-        cause: str | None
-        cause_contains: str | None
-        cause_ends_with: str | None
-        cause_gt: str | None
-        cause_gte: str | None
-        cause_in: Texts | None
-        cause_lt: str | None
-        cause_lte: str | None
-        cause_not: str | None
-        cause_not_contains: str | None
-        cause_not_ends_with: str | None
-        cause_not_in: Texts | None
-        cause_not_starts_with: str | None
-        cause_starts_with: str | None
-        disabled: bool | None
-        disabled_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        impact: str | None
-        impact_contains: str | None
-        impact_ends_with: str | None
-        impact_gt: str | None
-        impact_gte: str | None
-        impact_in: Texts | None
-        impact_lt: str | None
-        impact_lte: str | None
-        impact_not: str | None
-        impact_not_contains: str | None
-        impact_not_ends_with: str | None
-        impact_not_in: Texts | None
-        impact_not_starts_with: str | None
-        impact_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        object: "AlertRuleObject | None"
-        object_in: "Sequence[AlertRuleObject] | None"
-        object_not: "AlertRuleObject | None"
-        object_not_in: "Sequence[AlertRuleObject] | None"
-        operator: str | None
-        operator_contains: str | None
-        operator_ends_with: str | None
-        operator_gt: str | None
-        operator_gte: str | None
-        operator_in: Texts | None
-        operator_lt: str | None
-        operator_lte: str | None
-        operator_not: str | None
-        operator_not_contains: str | None
-        operator_not_ends_with: str | None
-        operator_not_in: Texts | None
-        operator_not_starts_with: str | None
-        operator_starts_with: str | None
-        solution: str | None
-        solution_contains: str | None
-        solution_ends_with: str | None
-        solution_gt: str | None
-        solution_gte: str | None
-        solution_in: Texts | None
-        solution_lt: str | None
-        solution_lte: str | None
-        solution_not: str | None
-        solution_not_contains: str | None
-        solution_not_ends_with: str | None
-        solution_not_in: Texts | None
-        solution_not_starts_with: str | None
-        solution_starts_with: str | None
-        unit: "AlertRuleUnit | None"
-        unit_in: "Sequence[AlertRuleUnit] | None"
-        unit_not: "AlertRuleUnit | None"
-        unit_not_in: "Sequence[AlertRuleUnit] | None"
 
-    class GlobalAlertRuleWhereInput3(TypedDict, total=False):
+    class GlobalAlertRuleWhereInput3(GlobalAlertRuleWhereInputValues, total=False):
         AND: "Sequence[GlobalAlertRuleWhereInput3] | None"
         NOT: "Sequence[GlobalAlertRuleWhereInput3] | None"
         OR: "Sequence[GlobalAlertRuleWhereInput3] | None"
         alert_rules_every: "Mapping[str, object] | None"
         alert_rules_none: "Mapping[str, object] | None"
         alert_rules_some: "Mapping[str, object] | None"
-        boolean: bool | None
-        boolean_not: bool | None
-        cause: str | None
-        cause_contains: str | None
-        cause_ends_with: str | None
-        cause_gt: str | None
-        cause_gte: str | None
-        cause_in: Texts | None
-        cause_lt: str | None
-        cause_lte: str | None
-        cause_not: str | None
-        cause_not_contains: str | None
-        cause_not_ends_with: str | None
-        cause_not_in: Texts | None
-        cause_not_starts_with: str | None
-        cause_starts_with: str | None
-        disabled: bool | None
-        disabled_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        impact: str | None
-        impact_contains: str | None
-        impact_ends_with: str | None
-        impact_gt: str | None
-        impact_gte: str | None
-        impact_in: Texts | None
-        impact_lt: str | None
-        impact_lte: str | None
-        impact_not: str | None
-        impact_not_contains: str | None
-        impact_not_ends_with: str | None
-        impact_not_in: Texts | None
-        impact_not_starts_with: str | None
-        impact_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        object: "AlertRuleObject | None"
-        object_in: "Sequence[AlertRuleObject] | None"
-        object_not: "AlertRuleObject | None"
-        object_not_in: "Sequence[AlertRuleObject] | None"
-        operator: str | None
-        operator_contains: str | None
-        operator_ends_with: str | None
-        operator_gt: str | None
-        operator_gte: str | None
-        operator_in: Texts | None
-        operator_lt: str | None
-        operator_lte: str | None
-        operator_not: str | None
-        operator_not_contains: str | None
-        operator_not_ends_with: str | None
-        operator_not_in: Texts | None
-        operator_not_starts_with: str | None
-        operator_starts_with: str | None
-        solution: str | None
-        solution_contains: str | None
-        solution_ends_with: str | None
-        solution_gt: str | None
-        solution_gte: str | None
-        solution_in: Texts | None
-        solution_lt: str | None
-        solution_lte: str | None
-        solution_not: str | None
-        solution_not_contains: str | None
-        solution_not_ends_with: str | None
-        solution_not_in: Texts | None
-        solution_not_starts_with: str | None
-        solution_starts_with: str | None
-        unit: "AlertRuleUnit | None"
-        unit_in: "Sequence[AlertRuleUnit] | None"
-        unit_not: "AlertRuleUnit | None"
-        unit_not_in: "Sequence[AlertRuleUnit] | None"

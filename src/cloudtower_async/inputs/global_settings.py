@@ -90,12 +90,9 @@ class GlobalRecycleBinUpdationParams(TypedDict, total=False):
     retain: Required[int]
 
 
-class GlobalSettingsWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class GlobalSettingsWhereInputValues(TypedDict, total=False):
+    """Keys of `GlobalSettingsWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[GlobalSettingsWhereInput] | None"
-    NOT: "Sequence[GlobalSettingsWhereInput] | None"
-    OR: "Sequence[GlobalSettingsWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"  # since 4.9.0
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"  # since 4.9.0
     entityAsyncStatus_not: "EntityAsyncStatus | None"  # since 4.9.0
@@ -114,6 +111,14 @@ class GlobalSettingsWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
+
+
+class GlobalSettingsWhereInput(GlobalSettingsWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[GlobalSettingsWhereInput] | None"
+    NOT: "Sequence[GlobalSettingsWhereInput] | None"
+    OR: "Sequence[GlobalSettingsWhereInput] | None"
 
 
 class UpdateAccessRestrictionParams(TypedDict, total=False):
@@ -140,48 +145,12 @@ class UpdateSessionTimeoutParams(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class GlobalSettingsWhereInput2(TypedDict, total=False):
+    class GlobalSettingsWhereInput2(GlobalSettingsWhereInputValues, total=False):
         AND: "Sequence[GlobalSettingsWhereInput2] | None"
         NOT: "Sequence[GlobalSettingsWhereInput2] | None"
         OR: "Sequence[GlobalSettingsWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
 
-    class GlobalSettingsWhereInput3(TypedDict, total=False):
+    class GlobalSettingsWhereInput3(GlobalSettingsWhereInputValues, total=False):
         AND: "Sequence[GlobalSettingsWhereInput3] | None"
         NOT: "Sequence[GlobalSettingsWhereInput3] | None"
         OR: "Sequence[GlobalSettingsWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None

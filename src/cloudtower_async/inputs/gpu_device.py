@@ -127,12 +127,9 @@ class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
     vgpu_spec: str
 
 
-class GpuDeviceWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
+class GpuDeviceWhereInputValues(TypedDict, total=False):
+    """Keys of `GpuDeviceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[GpuDeviceWhereInput] | None"
-    NOT: "Sequence[GpuDeviceWhereInput] | None"
-    OR: "Sequence[GpuDeviceWhereInput] | None"
     assigned_vgpus_num: int | None
     assigned_vgpus_num_gt: int | None
     assigned_vgpus_num_gte: int | None
@@ -195,7 +192,6 @@ class GpuDeviceWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -216,9 +212,6 @@ class GpuDeviceWhereInput(TypedDict, total=False):
     is_nvidia_vfs_enabled_not: bool | None
     is_nvidia_vfs_supported: bool | None
     is_nvidia_vfs_supported_not: bool | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -313,6 +306,18 @@ class GpuDeviceWhereInput(TypedDict, total=False):
     vgpu_instance_num_lte: int | None
     vgpu_instance_num_not: int | None
     vgpu_instance_num_not_in: Sequence[int] | None
+
+
+class GpuDeviceWhereInput(GpuDeviceWhereInputValues, total=False):
+    """Since CloudTower 3.3.0."""
+
+    AND: "Sequence[GpuDeviceWhereInput] | None"
+    NOT: "Sequence[GpuDeviceWhereInput] | None"
+    OR: "Sequence[GpuDeviceWhereInput] | None"
+    host: "HostWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -320,378 +325,26 @@ class GpuDeviceWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class GpuDeviceWhereInput2(TypedDict, total=False):
+    class GpuDeviceWhereInput2(GpuDeviceWhereInputValues, total=False):
         AND: "Sequence[GpuDeviceWhereInput2] | None"
         NOT: "Sequence[GpuDeviceWhereInput2] | None"
         OR: "Sequence[GpuDeviceWhereInput2] | None"
-        assigned_vgpus_num: int | None
-        assigned_vgpus_num_gt: int | None
-        assigned_vgpus_num_gte: int | None
-        assigned_vgpus_num_in: Sequence[int] | None
-        assigned_vgpus_num_lt: int | None
-        assigned_vgpus_num_lte: int | None
-        assigned_vgpus_num_not: int | None
-        assigned_vgpus_num_not_in: Sequence[int] | None
-        available_vgpus_num: int | None
-        available_vgpus_num_gt: int | None
-        available_vgpus_num_gte: int | None
-        available_vgpus_num_in: Sequence[int] | None
-        available_vgpus_num_lt: int | None
-        available_vgpus_num_lte: int | None
-        available_vgpus_num_not: int | None
-        available_vgpus_num_not_in: Sequence[int] | None
-        brand: str | None
-        brand_contains: str | None
-        brand_ends_with: str | None
-        brand_gt: str | None
-        brand_gte: str | None
-        brand_in: Texts | None
-        brand_lt: str | None
-        brand_lte: str | None
-        brand_not: str | None
-        brand_not_contains: str | None
-        brand_not_ends_with: str | None
-        brand_not_in: Texts | None
-        brand_not_starts_with: str | None
-        brand_starts_with: str | None
-        bus_location: str | None
-        bus_location_contains: str | None
-        bus_location_ends_with: str | None
-        bus_location_gt: str | None
-        bus_location_gte: str | None
-        bus_location_in: Texts | None
-        bus_location_lt: str | None
-        bus_location_lte: str | None
-        bus_location_not: str | None
-        bus_location_not_contains: str | None
-        bus_location_not_ends_with: str | None
-        bus_location_not_in: Texts | None
-        bus_location_not_starts_with: str | None
-        bus_location_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_nvidia_tools_ready: bool | None
-        is_nvidia_tools_ready_not: bool | None
-        is_nvidia_vfs_enabled: bool | None
-        is_nvidia_vfs_enabled_not: bool | None
-        is_nvidia_vfs_supported: bool | None
-        is_nvidia_vfs_supported_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        status: "GpuDeviceStatus | None"
-        status_in: "Sequence[GpuDeviceStatus] | None"
-        status_not: "GpuDeviceStatus | None"
-        status_not_in: "Sequence[GpuDeviceStatus] | None"
-        user_usage: "GpuDeviceUsage | None"
-        user_usage_in: "Sequence[GpuDeviceUsage] | None"
-        user_usage_not: "GpuDeviceUsage | None"
-        user_usage_not_in: "Sequence[GpuDeviceUsage] | None"
-        user_vgpu_type_id: str | None
-        user_vgpu_type_id_contains: str | None
-        user_vgpu_type_id_ends_with: str | None
-        user_vgpu_type_id_gt: str | None
-        user_vgpu_type_id_gte: str | None
-        user_vgpu_type_id_in: Texts | None
-        user_vgpu_type_id_lt: str | None
-        user_vgpu_type_id_lte: str | None
-        user_vgpu_type_id_not: str | None
-        user_vgpu_type_id_not_contains: str | None
-        user_vgpu_type_id_not_ends_with: str | None
-        user_vgpu_type_id_not_in: Texts | None
-        user_vgpu_type_id_not_starts_with: str | None
-        user_vgpu_type_id_starts_with: str | None
-        user_vgpu_type_name: str | None
-        user_vgpu_type_name_contains: str | None
-        user_vgpu_type_name_ends_with: str | None
-        user_vgpu_type_name_gt: str | None
-        user_vgpu_type_name_gte: str | None
-        user_vgpu_type_name_in: Texts | None
-        user_vgpu_type_name_lt: str | None
-        user_vgpu_type_name_lte: str | None
-        user_vgpu_type_name_not: str | None
-        user_vgpu_type_name_not_contains: str | None
-        user_vgpu_type_name_not_ends_with: str | None
-        user_vgpu_type_name_not_in: Texts | None
-        user_vgpu_type_name_not_starts_with: str | None
-        user_vgpu_type_name_starts_with: str | None
-        vgpu_instance_num: int | None
-        vgpu_instance_num_gt: int | None
-        vgpu_instance_num_gte: int | None
-        vgpu_instance_num_in: Sequence[int] | None
-        vgpu_instance_num_lt: int | None
-        vgpu_instance_num_lte: int | None
-        vgpu_instance_num_not: int | None
-        vgpu_instance_num_not_in: Sequence[int] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class GpuDeviceWhereInput3(TypedDict, total=False):
+    class GpuDeviceWhereInput3(GpuDeviceWhereInputValues, total=False):
         AND: "Sequence[GpuDeviceWhereInput3] | None"
         NOT: "Sequence[GpuDeviceWhereInput3] | None"
         OR: "Sequence[GpuDeviceWhereInput3] | None"
-        assigned_vgpus_num: int | None
-        assigned_vgpus_num_gt: int | None
-        assigned_vgpus_num_gte: int | None
-        assigned_vgpus_num_in: Sequence[int] | None
-        assigned_vgpus_num_lt: int | None
-        assigned_vgpus_num_lte: int | None
-        assigned_vgpus_num_not: int | None
-        assigned_vgpus_num_not_in: Sequence[int] | None
-        available_vgpus_num: int | None
-        available_vgpus_num_gt: int | None
-        available_vgpus_num_gte: int | None
-        available_vgpus_num_in: Sequence[int] | None
-        available_vgpus_num_lt: int | None
-        available_vgpus_num_lte: int | None
-        available_vgpus_num_not: int | None
-        available_vgpus_num_not_in: Sequence[int] | None
-        brand: str | None
-        brand_contains: str | None
-        brand_ends_with: str | None
-        brand_gt: str | None
-        brand_gte: str | None
-        brand_in: Texts | None
-        brand_lt: str | None
-        brand_lte: str | None
-        brand_not: str | None
-        brand_not_contains: str | None
-        brand_not_ends_with: str | None
-        brand_not_in: Texts | None
-        brand_not_starts_with: str | None
-        brand_starts_with: str | None
-        bus_location: str | None
-        bus_location_contains: str | None
-        bus_location_ends_with: str | None
-        bus_location_gt: str | None
-        bus_location_gte: str | None
-        bus_location_in: Texts | None
-        bus_location_lt: str | None
-        bus_location_lte: str | None
-        bus_location_not: str | None
-        bus_location_not_contains: str | None
-        bus_location_not_ends_with: str | None
-        bus_location_not_in: Texts | None
-        bus_location_not_starts_with: str | None
-        bus_location_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_nvidia_tools_ready: bool | None
-        is_nvidia_tools_ready_not: bool | None
-        is_nvidia_vfs_enabled: bool | None
-        is_nvidia_vfs_enabled_not: bool | None
-        is_nvidia_vfs_supported: bool | None
-        is_nvidia_vfs_supported_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        status: "GpuDeviceStatus | None"
-        status_in: "Sequence[GpuDeviceStatus] | None"
-        status_not: "GpuDeviceStatus | None"
-        status_not_in: "Sequence[GpuDeviceStatus] | None"
-        user_usage: "GpuDeviceUsage | None"
-        user_usage_in: "Sequence[GpuDeviceUsage] | None"
-        user_usage_not: "GpuDeviceUsage | None"
-        user_usage_not_in: "Sequence[GpuDeviceUsage] | None"
-        user_vgpu_type_id: str | None
-        user_vgpu_type_id_contains: str | None
-        user_vgpu_type_id_ends_with: str | None
-        user_vgpu_type_id_gt: str | None
-        user_vgpu_type_id_gte: str | None
-        user_vgpu_type_id_in: Texts | None
-        user_vgpu_type_id_lt: str | None
-        user_vgpu_type_id_lte: str | None
-        user_vgpu_type_id_not: str | None
-        user_vgpu_type_id_not_contains: str | None
-        user_vgpu_type_id_not_ends_with: str | None
-        user_vgpu_type_id_not_in: Texts | None
-        user_vgpu_type_id_not_starts_with: str | None
-        user_vgpu_type_id_starts_with: str | None
-        user_vgpu_type_name: str | None
-        user_vgpu_type_name_contains: str | None
-        user_vgpu_type_name_ends_with: str | None
-        user_vgpu_type_name_gt: str | None
-        user_vgpu_type_name_gte: str | None
-        user_vgpu_type_name_in: Texts | None
-        user_vgpu_type_name_lt: str | None
-        user_vgpu_type_name_lte: str | None
-        user_vgpu_type_name_not: str | None
-        user_vgpu_type_name_not_contains: str | None
-        user_vgpu_type_name_not_ends_with: str | None
-        user_vgpu_type_name_not_in: Texts | None
-        user_vgpu_type_name_not_starts_with: str | None
-        user_vgpu_type_name_starts_with: str | None
-        vgpu_instance_num: int | None
-        vgpu_instance_num_gt: int | None
-        vgpu_instance_num_gte: int | None
-        vgpu_instance_num_in: Sequence[int] | None
-        vgpu_instance_num_lt: int | None
-        vgpu_instance_num_lte: int | None
-        vgpu_instance_num_not: int | None
-        vgpu_instance_num_not_in: Sequence[int] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

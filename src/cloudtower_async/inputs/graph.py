@@ -128,23 +128,13 @@ class GraphUpdationParamsData(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class GraphWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class GraphWhereInputValues(TypedDict, total=False):
+    """Keys of `GraphWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[GraphWhereInput] | None"
-    NOT: "Sequence[GraphWhereInput] | None"
-    OR: "Sequence[GraphWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    disks_every: "DiskWhereInput2 | None"
-    disks_none: "DiskWhereInput2 | None"
-    disks_some: "DiskWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -173,9 +163,6 @@ class GraphWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
-    luns_every: "IscsiLunWhereInput2 | None"
-    luns_none: "IscsiLunWhereInput2 | None"
-    luns_some: "IscsiLunWhereInput2 | None"
     metric_count: int | None
     metric_count_gt: int | None
     metric_count_gte: int | None
@@ -202,16 +189,10 @@ class GraphWhereInput(TypedDict, total=False):
     metric_type_in: "Sequence[MetricType] | None"
     metric_type_not: "MetricType | None"
     metric_type_not_in: "Sequence[MetricType] | None"
-    namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    namespaces_some: "NvmfNamespaceWhereInput2 | None"
     network: "NetworkType | None"
     network_in: "Sequence[NetworkType] | None"
     network_not: "NetworkType | None"
     network_not_in: "Sequence[NetworkType] | None"
-    nics_every: "NicWhereInput2 | None"
-    nics_none: "NicWhereInput2 | None"
-    nics_some: "NicWhereInput2 | None"
     resource_type: str | None
     resource_type_contains: str | None
     resource_type_ends_with: str | None
@@ -258,6 +239,30 @@ class GraphWhereInput(TypedDict, total=False):
     type_in: "Sequence[GraphType] | None"
     type_not: "GraphType | None"
     type_not_in: "Sequence[GraphType] | None"
+
+
+class GraphWhereInput(GraphWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[GraphWhereInput] | None"
+    NOT: "Sequence[GraphWhereInput] | None"
+    OR: "Sequence[GraphWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    disks_every: "DiskWhereInput2 | None"
+    disks_none: "DiskWhereInput2 | None"
+    disks_some: "DiskWhereInput2 | None"
+    hosts_every: "HostWhereInput2 | None"
+    hosts_none: "HostWhereInput2 | None"
+    hosts_some: "HostWhereInput2 | None"
+    luns_every: "IscsiLunWhereInput2 | None"
+    luns_none: "IscsiLunWhereInput2 | None"
+    luns_some: "IscsiLunWhereInput2 | None"
+    namespaces_every: "NvmfNamespaceWhereInput2 | None"
+    namespaces_none: "NvmfNamespaceWhereInput2 | None"
+    namespaces_some: "NvmfNamespaceWhereInput2 | None"
+    nics_every: "NicWhereInput2 | None"
+    nics_none: "NicWhereInput2 | None"
+    nics_some: "NicWhereInput2 | None"
     view: "ViewWhereInput2 | None"
     vmNics_every: "VmNicWhereInput2 | None"
     vmNics_none: "VmNicWhereInput2 | None"
@@ -278,7 +283,7 @@ class GraphWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class GraphWhereInput2(TypedDict, total=False):
+    class GraphWhereInput2(GraphWhereInputValues, total=False):
         AND: "Sequence[GraphWhereInput2] | None"
         NOT: "Sequence[GraphWhereInput2] | None"
         OR: "Sequence[GraphWhereInput2] | None"
@@ -286,126 +291,18 @@ if TYPE_CHECKING:
         disks_every: "Mapping[str, object] | None"
         disks_none: "Mapping[str, object] | None"
         disks_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         luns_every: "Mapping[str, object] | None"
         luns_none: "Mapping[str, object] | None"
         luns_some: "Mapping[str, object] | None"
-        metric_count: int | None
-        metric_count_gt: int | None
-        metric_count_gte: int | None
-        metric_count_in: Sequence[int] | None
-        metric_count_lt: int | None
-        metric_count_lte: int | None
-        metric_count_not: int | None
-        metric_count_not_in: Sequence[int] | None
-        metric_name: str | None
-        metric_name_contains: str | None
-        metric_name_ends_with: str | None
-        metric_name_gt: str | None
-        metric_name_gte: str | None
-        metric_name_in: Texts | None
-        metric_name_lt: str | None
-        metric_name_lte: str | None
-        metric_name_not: str | None
-        metric_name_not_contains: str | None
-        metric_name_not_ends_with: str | None
-        metric_name_not_in: Texts | None
-        metric_name_not_starts_with: str | None
-        metric_name_starts_with: str | None
-        metric_type: "MetricType | None"
-        metric_type_in: "Sequence[MetricType] | None"
-        metric_type_not: "MetricType | None"
-        metric_type_not_in: "Sequence[MetricType] | None"
         namespaces_every: "Mapping[str, object] | None"
         namespaces_none: "Mapping[str, object] | None"
         namespaces_some: "Mapping[str, object] | None"
-        network: "NetworkType | None"
-        network_in: "Sequence[NetworkType] | None"
-        network_not: "NetworkType | None"
-        network_not_in: "Sequence[NetworkType] | None"
         nics_every: "Mapping[str, object] | None"
         nics_none: "Mapping[str, object] | None"
         nics_some: "Mapping[str, object] | None"
-        resource_type: str | None
-        resource_type_contains: str | None
-        resource_type_ends_with: str | None
-        resource_type_gt: str | None
-        resource_type_gte: str | None
-        resource_type_in: Texts | None
-        resource_type_lt: str | None
-        resource_type_lte: str | None
-        resource_type_not: str | None
-        resource_type_not_contains: str | None
-        resource_type_not_ends_with: str | None
-        resource_type_not_in: Texts | None
-        resource_type_not_starts_with: str | None
-        resource_type_starts_with: str | None
-        service: str | None
-        service_contains: str | None
-        service_ends_with: str | None
-        service_gt: str | None
-        service_gte: str | None
-        service_in: Texts | None
-        service_lt: str | None
-        service_lte: str | None
-        service_not: str | None
-        service_not_contains: str | None
-        service_not_ends_with: str | None
-        service_not_in: Texts | None
-        service_not_starts_with: str | None
-        service_starts_with: str | None
-        title: str | None
-        title_contains: str | None
-        title_ends_with: str | None
-        title_gt: str | None
-        title_gte: str | None
-        title_in: Texts | None
-        title_lt: str | None
-        title_lte: str | None
-        title_not: str | None
-        title_not_contains: str | None
-        title_not_ends_with: str | None
-        title_not_in: Texts | None
-        title_not_starts_with: str | None
-        title_starts_with: str | None
-        type: "GraphType | None"
-        type_in: "Sequence[GraphType] | None"
-        type_not: "GraphType | None"
-        type_not_in: "Sequence[GraphType] | None"
         view: "ViewWhereInput3 | None"
         vmNics_every: "Mapping[str, object] | None"
         vmNics_none: "Mapping[str, object] | None"
@@ -423,7 +320,7 @@ if TYPE_CHECKING:
         zones_none: "Mapping[str, object] | None"
         zones_some: "Mapping[str, object] | None"
 
-    class GraphWhereInput3(TypedDict, total=False):
+    class GraphWhereInput3(GraphWhereInputValues, total=False):
         AND: "Sequence[GraphWhereInput3] | None"
         NOT: "Sequence[GraphWhereInput3] | None"
         OR: "Sequence[GraphWhereInput3] | None"
@@ -431,126 +328,18 @@ if TYPE_CHECKING:
         disks_every: "Mapping[str, object] | None"
         disks_none: "Mapping[str, object] | None"
         disks_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         luns_every: "Mapping[str, object] | None"
         luns_none: "Mapping[str, object] | None"
         luns_some: "Mapping[str, object] | None"
-        metric_count: int | None
-        metric_count_gt: int | None
-        metric_count_gte: int | None
-        metric_count_in: Sequence[int] | None
-        metric_count_lt: int | None
-        metric_count_lte: int | None
-        metric_count_not: int | None
-        metric_count_not_in: Sequence[int] | None
-        metric_name: str | None
-        metric_name_contains: str | None
-        metric_name_ends_with: str | None
-        metric_name_gt: str | None
-        metric_name_gte: str | None
-        metric_name_in: Texts | None
-        metric_name_lt: str | None
-        metric_name_lte: str | None
-        metric_name_not: str | None
-        metric_name_not_contains: str | None
-        metric_name_not_ends_with: str | None
-        metric_name_not_in: Texts | None
-        metric_name_not_starts_with: str | None
-        metric_name_starts_with: str | None
-        metric_type: "MetricType | None"
-        metric_type_in: "Sequence[MetricType] | None"
-        metric_type_not: "MetricType | None"
-        metric_type_not_in: "Sequence[MetricType] | None"
         namespaces_every: "Mapping[str, object] | None"
         namespaces_none: "Mapping[str, object] | None"
         namespaces_some: "Mapping[str, object] | None"
-        network: "NetworkType | None"
-        network_in: "Sequence[NetworkType] | None"
-        network_not: "NetworkType | None"
-        network_not_in: "Sequence[NetworkType] | None"
         nics_every: "Mapping[str, object] | None"
         nics_none: "Mapping[str, object] | None"
         nics_some: "Mapping[str, object] | None"
-        resource_type: str | None
-        resource_type_contains: str | None
-        resource_type_ends_with: str | None
-        resource_type_gt: str | None
-        resource_type_gte: str | None
-        resource_type_in: Texts | None
-        resource_type_lt: str | None
-        resource_type_lte: str | None
-        resource_type_not: str | None
-        resource_type_not_contains: str | None
-        resource_type_not_ends_with: str | None
-        resource_type_not_in: Texts | None
-        resource_type_not_starts_with: str | None
-        resource_type_starts_with: str | None
-        service: str | None
-        service_contains: str | None
-        service_ends_with: str | None
-        service_gt: str | None
-        service_gte: str | None
-        service_in: Texts | None
-        service_lt: str | None
-        service_lte: str | None
-        service_not: str | None
-        service_not_contains: str | None
-        service_not_ends_with: str | None
-        service_not_in: Texts | None
-        service_not_starts_with: str | None
-        service_starts_with: str | None
-        title: str | None
-        title_contains: str | None
-        title_ends_with: str | None
-        title_gt: str | None
-        title_gte: str | None
-        title_in: Texts | None
-        title_lt: str | None
-        title_lte: str | None
-        title_not: str | None
-        title_not_contains: str | None
-        title_not_ends_with: str | None
-        title_not_in: Texts | None
-        title_not_starts_with: str | None
-        title_starts_with: str | None
-        type: "GraphType | None"
-        type_in: "Sequence[GraphType] | None"
-        type_not: "GraphType | None"
-        type_not_in: "Sequence[GraphType] | None"
         view: "Mapping[str, object] | None"
         vmNics_every: "Mapping[str, object] | None"
         vmNics_none: "Mapping[str, object] | None"

@@ -35,13 +35,9 @@ class GetIpmisRequestBody(TypedDict, total=False):
     where: "IpmiWhereInput2 | None"
 
 
-class IpmiWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class IpmiWhereInputValues(TypedDict, total=False):
+    """Keys of `IpmiWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[IpmiWhereInput] | None"
-    NOT: "Sequence[IpmiWhereInput] | None"
-    OR: "Sequence[IpmiWhereInput] | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -102,132 +98,25 @@ class IpmiWhereInput(TypedDict, total=False):
     valid_not: bool | None
 
 
+class IpmiWhereInput(IpmiWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[IpmiWhereInput] | None"
+    NOT: "Sequence[IpmiWhereInput] | None"
+    OR: "Sequence[IpmiWhereInput] | None"
+    host: "HostWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class IpmiWhereInput2(TypedDict, total=False):
+    class IpmiWhereInput2(IpmiWhereInputValues, total=False):
         AND: "Sequence[IpmiWhereInput2] | None"
         NOT: "Sequence[IpmiWhereInput2] | None"
         OR: "Sequence[IpmiWhereInput2] | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ip: str | None
-        ip_contains: str | None
-        ip_ends_with: str | None
-        ip_gt: str | None
-        ip_gte: str | None
-        ip_in: Texts | None
-        ip_lt: str | None
-        ip_lte: str | None
-        ip_not: str | None
-        ip_not_contains: str | None
-        ip_not_ends_with: str | None
-        ip_not_in: Texts | None
-        ip_not_starts_with: str | None
-        ip_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
-        valid: bool | None
-        valid_not: bool | None
 
-    class IpmiWhereInput3(TypedDict, total=False):
+    class IpmiWhereInput3(IpmiWhereInputValues, total=False):
         AND: "Sequence[IpmiWhereInput3] | None"
         NOT: "Sequence[IpmiWhereInput3] | None"
         OR: "Sequence[IpmiWhereInput3] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ip: str | None
-        ip_contains: str | None
-        ip_ends_with: str | None
-        ip_gt: str | None
-        ip_gte: str | None
-        ip_in: Texts | None
-        ip_lt: str | None
-        ip_lte: str | None
-        ip_not: str | None
-        ip_not_contains: str | None
-        ip_not_ends_with: str | None
-        ip_not_in: Texts | None
-        ip_not_starts_with: str | None
-        ip_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
-        valid: bool | None
-        valid_not: bool | None

@@ -51,12 +51,9 @@ class GetIscsiConnectionsRequestBody(TypedDict, total=False):
     where: "IscsiConnectionWhereInput2 | None"
 
 
-class IscsiConnectionWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class IscsiConnectionWhereInputValues(TypedDict, total=False):
+    """Keys of `IscsiConnectionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[IscsiConnectionWhereInput] | None"
-    NOT: "Sequence[IscsiConnectionWhereInput] | None"
-    OR: "Sequence[IscsiConnectionWhereInput] | None"
     client_port: int | None
     client_port_gt: int | None
     client_port_gte: int | None
@@ -65,8 +62,6 @@ class IscsiConnectionWhereInput(TypedDict, total=False):
     client_port_lte: int | None
     client_port_not: int | None
     client_port_not_in: Sequence[int] | None
-    cluster: "ClusterWhereInput2 | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -95,8 +90,6 @@ class IscsiConnectionWhereInput(TypedDict, total=False):
     initiator_ip_not_in: Texts | None
     initiator_ip_not_starts_with: str | None
     initiator_ip_starts_with: str | None
-    iscsi_target: "IscsiTargetWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
     tr_type: "StoreTransportType | None"
     tr_type_in: "Sequence[StoreTransportType] | None"
     tr_type_not: "StoreTransportType | None"
@@ -107,110 +100,34 @@ class IscsiConnectionWhereInput(TypedDict, total=False):
     type_not_in: "Sequence[StoreConnectionType] | None"
 
 
+class IscsiConnectionWhereInput(IscsiConnectionWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[IscsiConnectionWhereInput] | None"
+    NOT: "Sequence[IscsiConnectionWhereInput] | None"
+    OR: "Sequence[IscsiConnectionWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    host: "HostWhereInput2 | None"
+    iscsi_target: "IscsiTargetWhereInput2 | None"
+    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class IscsiConnectionWhereInput2(TypedDict, total=False):
+    class IscsiConnectionWhereInput2(IscsiConnectionWhereInputValues, total=False):
         AND: "Sequence[IscsiConnectionWhereInput2] | None"
         NOT: "Sequence[IscsiConnectionWhereInput2] | None"
         OR: "Sequence[IscsiConnectionWhereInput2] | None"
-        client_port: int | None
-        client_port_gt: int | None
-        client_port_gte: int | None
-        client_port_in: Sequence[int] | None
-        client_port_lt: int | None
-        client_port_lte: int | None
-        client_port_not: int | None
-        client_port_not_in: Sequence[int] | None
         cluster: "ClusterWhereInput3 | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        initiator_ip: str | None
-        initiator_ip_contains: str | None
-        initiator_ip_ends_with: str | None
-        initiator_ip_gt: str | None
-        initiator_ip_gte: str | None
-        initiator_ip_in: Texts | None
-        initiator_ip_lt: str | None
-        initiator_ip_lte: str | None
-        initiator_ip_not: str | None
-        initiator_ip_not_contains: str | None
-        initiator_ip_not_ends_with: str | None
-        initiator_ip_not_in: Texts | None
-        initiator_ip_not_starts_with: str | None
-        initiator_ip_starts_with: str | None
         iscsi_target: "IscsiTargetWhereInput3 | None"
         nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
-        tr_type: "StoreTransportType | None"
-        tr_type_in: "Sequence[StoreTransportType] | None"
-        tr_type_not: "StoreTransportType | None"
-        tr_type_not_in: "Sequence[StoreTransportType] | None"
-        type: "StoreConnectionType | None"
-        type_in: "Sequence[StoreConnectionType] | None"
-        type_not: "StoreConnectionType | None"
-        type_not_in: "Sequence[StoreConnectionType] | None"
 
-    class IscsiConnectionWhereInput3(TypedDict, total=False):
+    class IscsiConnectionWhereInput3(IscsiConnectionWhereInputValues, total=False):
         AND: "Sequence[IscsiConnectionWhereInput3] | None"
         NOT: "Sequence[IscsiConnectionWhereInput3] | None"
         OR: "Sequence[IscsiConnectionWhereInput3] | None"
-        client_port: int | None
-        client_port_gt: int | None
-        client_port_gte: int | None
-        client_port_in: Sequence[int] | None
-        client_port_lt: int | None
-        client_port_lte: int | None
-        client_port_not: int | None
-        client_port_not_in: Sequence[int] | None
         cluster: "Mapping[str, object] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        initiator_ip: str | None
-        initiator_ip_contains: str | None
-        initiator_ip_ends_with: str | None
-        initiator_ip_gt: str | None
-        initiator_ip_gte: str | None
-        initiator_ip_in: Texts | None
-        initiator_ip_lt: str | None
-        initiator_ip_lte: str | None
-        initiator_ip_not: str | None
-        initiator_ip_not_contains: str | None
-        initiator_ip_not_ends_with: str | None
-        initiator_ip_not_in: Texts | None
-        initiator_ip_not_starts_with: str | None
-        initiator_ip_starts_with: str | None
         iscsi_target: "Mapping[str, object] | None"
         nvmf_subsystem: "Mapping[str, object] | None"
-        tr_type: "StoreTransportType | None"
-        tr_type_in: "Sequence[StoreTransportType] | None"
-        tr_type_not: "StoreTransportType | None"
-        tr_type_not_in: "Sequence[StoreTransportType] | None"
-        type: "StoreConnectionType | None"
-        type_in: "Sequence[StoreConnectionType] | None"
-        type_not: "StoreConnectionType | None"
-        type_not_in: "Sequence[StoreConnectionType] | None"

@@ -262,12 +262,9 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     resiliency_type: "ResiliencyType"
 
 
-class IscsiTargetWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class IscsiTargetWhereInputValues(TypedDict, total=False):
+    """Keys of `IscsiTargetWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[IscsiTargetWhereInput] | None"
-    NOT: "Sequence[IscsiTargetWhereInput] | None"
-    OR: "Sequence[IscsiTargetWhereInput] | None"
     bps: int | None
     bps_gt: int | None
     bps_gte: int | None
@@ -340,12 +337,6 @@ class IscsiTargetWhereInput(TypedDict, total=False):
     bps_wr_max_not_in: Sequence[int] | None
     bps_wr_not: int | None
     bps_wr_not_in: Sequence[int] | None
-    business_host_groups_every: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_none: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_some: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_hosts_every: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_none: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_some: "BusinessHostWhereInput2 | None"  # since 4.7.0
     chap_enabled: bool | None
     chap_enabled_not: bool | None
     chap_name: str | None
@@ -376,7 +367,6 @@ class IscsiTargetWhereInput(TypedDict, total=False):
     chap_secret_not_in: Texts | None
     chap_secret_not_starts_with: str | None
     chap_secret_starts_with: str | None
-    cluster: "ClusterWhereInput2 | None"
     configuration_adaptive: bool | None  # since 4.7.0
     configuration_adaptive_not: bool | None  # since 4.7.0
     configuration_method: "ConfigurationMethod | None"  # since 4.7.0
@@ -561,9 +551,6 @@ class IscsiTargetWhereInput(TypedDict, total=False):
     iqn_whitelist_not_in: Texts | None
     iqn_whitelist_not_starts_with: str | None
     iqn_whitelist_starts_with: str | None
-    iscsi_connections_every: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
-    iscsi_connections_none: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
-    iscsi_connections_some: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
     iscsi_luns_num: int | None  # since 4.7.0
     iscsi_luns_num_gt: int | None  # since 4.7.0
     iscsi_luns_num_gte: int | None  # since 4.7.0
@@ -572,9 +559,6 @@ class IscsiTargetWhereInput(TypedDict, total=False):
     iscsi_luns_num_lte: int | None  # since 4.7.0
     iscsi_luns_num_not: int | None  # since 4.7.0
     iscsi_luns_num_not_in: Sequence[int] | None  # since 4.7.0
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -589,9 +573,6 @@ class IscsiTargetWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
-    luns_every: "IscsiLunWhereInput2 | None"
-    luns_none: "IscsiLunWhereInput2 | None"
-    luns_some: "IscsiLunWhereInput2 | None"
     name: str | None
     name_contains: str | None
     name_ends_with: str | None
@@ -640,754 +621,70 @@ class IscsiTargetWhereInput(TypedDict, total=False):
     thin_provision_not: bool | None
 
 
+class IscsiTargetWhereInput(IscsiTargetWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[IscsiTargetWhereInput] | None"
+    NOT: "Sequence[IscsiTargetWhereInput] | None"
+    OR: "Sequence[IscsiTargetWhereInput] | None"
+    business_host_groups_every: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
+    business_host_groups_none: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
+    business_host_groups_some: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
+    business_hosts_every: "BusinessHostWhereInput2 | None"  # since 4.7.0
+    business_hosts_none: "BusinessHostWhereInput2 | None"  # since 4.7.0
+    business_hosts_some: "BusinessHostWhereInput2 | None"  # since 4.7.0
+    cluster: "ClusterWhereInput2 | None"
+    iscsi_connections_every: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
+    iscsi_connections_none: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
+    iscsi_connections_some: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    luns_every: "IscsiLunWhereInput2 | None"
+    luns_none: "IscsiLunWhereInput2 | None"
+    luns_some: "IscsiLunWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class IscsiTargetWhereInput2(TypedDict, total=False):
+    class IscsiTargetWhereInput2(IscsiTargetWhereInputValues, total=False):
         AND: "Sequence[IscsiTargetWhereInput2] | None"
         NOT: "Sequence[IscsiTargetWhereInput2] | None"
         OR: "Sequence[IscsiTargetWhereInput2] | None"
-        bps: int | None
-        bps_gt: int | None
-        bps_gte: int | None
-        bps_in: Sequence[int] | None
-        bps_lt: int | None
-        bps_lte: int | None
-        bps_max: int | None
-        bps_max_gt: int | None
-        bps_max_gte: int | None
-        bps_max_in: Sequence[int] | None
-        bps_max_length: int | None
-        bps_max_length_gt: int | None
-        bps_max_length_gte: int | None
-        bps_max_length_in: Sequence[int] | None
-        bps_max_length_lt: int | None
-        bps_max_length_lte: int | None
-        bps_max_length_not: int | None
-        bps_max_length_not_in: Sequence[int] | None
-        bps_max_lt: int | None
-        bps_max_lte: int | None
-        bps_max_not: int | None
-        bps_max_not_in: Sequence[int] | None
-        bps_not: int | None
-        bps_not_in: Sequence[int] | None
-        bps_rd: int | None
-        bps_rd_gt: int | None
-        bps_rd_gte: int | None
-        bps_rd_in: Sequence[int] | None
-        bps_rd_lt: int | None
-        bps_rd_lte: int | None
-        bps_rd_max: int | None
-        bps_rd_max_gt: int | None
-        bps_rd_max_gte: int | None
-        bps_rd_max_in: Sequence[int] | None
-        bps_rd_max_length: int | None
-        bps_rd_max_length_gt: int | None
-        bps_rd_max_length_gte: int | None
-        bps_rd_max_length_in: Sequence[int] | None
-        bps_rd_max_length_lt: int | None
-        bps_rd_max_length_lte: int | None
-        bps_rd_max_length_not: int | None
-        bps_rd_max_length_not_in: Sequence[int] | None
-        bps_rd_max_lt: int | None
-        bps_rd_max_lte: int | None
-        bps_rd_max_not: int | None
-        bps_rd_max_not_in: Sequence[int] | None
-        bps_rd_not: int | None
-        bps_rd_not_in: Sequence[int] | None
-        bps_wr: int | None
-        bps_wr_gt: int | None
-        bps_wr_gte: int | None
-        bps_wr_in: Sequence[int] | None
-        bps_wr_lt: int | None
-        bps_wr_lte: int | None
-        bps_wr_max: int | None
-        bps_wr_max_gt: int | None
-        bps_wr_max_gte: int | None
-        bps_wr_max_in: Sequence[int] | None
-        bps_wr_max_length: int | None
-        bps_wr_max_length_gt: int | None
-        bps_wr_max_length_gte: int | None
-        bps_wr_max_length_in: Sequence[int] | None
-        bps_wr_max_length_lt: int | None
-        bps_wr_max_length_lte: int | None
-        bps_wr_max_length_not: int | None
-        bps_wr_max_length_not_in: Sequence[int] | None
-        bps_wr_max_lt: int | None
-        bps_wr_max_lte: int | None
-        bps_wr_max_not: int | None
-        bps_wr_max_not_in: Sequence[int] | None
-        bps_wr_not: int | None
-        bps_wr_not_in: Sequence[int] | None
         business_host_groups_every: "Mapping[str, object] | None"
         business_host_groups_none: "Mapping[str, object] | None"
         business_host_groups_some: "Mapping[str, object] | None"
         business_hosts_every: "Mapping[str, object] | None"
         business_hosts_none: "Mapping[str, object] | None"
         business_hosts_some: "Mapping[str, object] | None"
-        chap_enabled: bool | None
-        chap_enabled_not: bool | None
-        chap_name: str | None
-        chap_name_contains: str | None
-        chap_name_ends_with: str | None
-        chap_name_gt: str | None
-        chap_name_gte: str | None
-        chap_name_in: Texts | None
-        chap_name_lt: str | None
-        chap_name_lte: str | None
-        chap_name_not: str | None
-        chap_name_not_contains: str | None
-        chap_name_not_ends_with: str | None
-        chap_name_not_in: Texts | None
-        chap_name_not_starts_with: str | None
-        chap_name_starts_with: str | None
-        chap_secret: str | None
-        chap_secret_contains: str | None
-        chap_secret_ends_with: str | None
-        chap_secret_gt: str | None
-        chap_secret_gte: str | None
-        chap_secret_in: Texts | None
-        chap_secret_lt: str | None
-        chap_secret_lte: str | None
-        chap_secret_not: str | None
-        chap_secret_not_contains: str | None
-        chap_secret_not_ends_with: str | None
-        chap_secret_not_in: Texts | None
-        chap_secret_not_starts_with: str | None
-        chap_secret_starts_with: str | None
         cluster: "ClusterWhereInput3 | None"
-        configuration_adaptive: bool | None
-        configuration_adaptive_not: bool | None
-        configuration_method: "ConfigurationMethod | None"
-        configuration_method_in: "Sequence[ConfigurationMethod] | None"
-        configuration_method_not: "ConfigurationMethod | None"
-        configuration_method_not_in: "Sequence[ConfigurationMethod] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_use: bool | None
-        external_use_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        io_size: int | None
-        io_size_gt: int | None
-        io_size_gte: int | None
-        io_size_in: Sequence[int] | None
-        io_size_lt: int | None
-        io_size_lte: int | None
-        io_size_not: int | None
-        io_size_not_in: Sequence[int] | None
-        iops: int | None
-        iops_gt: int | None
-        iops_gte: int | None
-        iops_in: Sequence[int] | None
-        iops_lt: int | None
-        iops_lte: int | None
-        iops_max: int | None
-        iops_max_gt: int | None
-        iops_max_gte: int | None
-        iops_max_in: Sequence[int] | None
-        iops_max_length: int | None
-        iops_max_length_gt: int | None
-        iops_max_length_gte: int | None
-        iops_max_length_in: Sequence[int] | None
-        iops_max_length_lt: int | None
-        iops_max_length_lte: int | None
-        iops_max_length_not: int | None
-        iops_max_length_not_in: Sequence[int] | None
-        iops_max_lt: int | None
-        iops_max_lte: int | None
-        iops_max_not: int | None
-        iops_max_not_in: Sequence[int] | None
-        iops_not: int | None
-        iops_not_in: Sequence[int] | None
-        iops_rd: int | None
-        iops_rd_gt: int | None
-        iops_rd_gte: int | None
-        iops_rd_in: Sequence[int] | None
-        iops_rd_lt: int | None
-        iops_rd_lte: int | None
-        iops_rd_max: int | None
-        iops_rd_max_gt: int | None
-        iops_rd_max_gte: int | None
-        iops_rd_max_in: Sequence[int] | None
-        iops_rd_max_length: int | None
-        iops_rd_max_length_gt: int | None
-        iops_rd_max_length_gte: int | None
-        iops_rd_max_length_in: Sequence[int] | None
-        iops_rd_max_length_lt: int | None
-        iops_rd_max_length_lte: int | None
-        iops_rd_max_length_not: int | None
-        iops_rd_max_length_not_in: Sequence[int] | None
-        iops_rd_max_lt: int | None
-        iops_rd_max_lte: int | None
-        iops_rd_max_not: int | None
-        iops_rd_max_not_in: Sequence[int] | None
-        iops_rd_not: int | None
-        iops_rd_not_in: Sequence[int] | None
-        iops_wr: int | None
-        iops_wr_gt: int | None
-        iops_wr_gte: int | None
-        iops_wr_in: Sequence[int] | None
-        iops_wr_lt: int | None
-        iops_wr_lte: int | None
-        iops_wr_max: int | None
-        iops_wr_max_gt: int | None
-        iops_wr_max_gte: int | None
-        iops_wr_max_in: Sequence[int] | None
-        iops_wr_max_length: int | None
-        iops_wr_max_length_gt: int | None
-        iops_wr_max_length_gte: int | None
-        iops_wr_max_length_in: Sequence[int] | None
-        iops_wr_max_length_lt: int | None
-        iops_wr_max_length_lte: int | None
-        iops_wr_max_length_not: int | None
-        iops_wr_max_length_not_in: Sequence[int] | None
-        iops_wr_max_lt: int | None
-        iops_wr_max_lte: int | None
-        iops_wr_max_not: int | None
-        iops_wr_max_not_in: Sequence[int] | None
-        iops_wr_not: int | None
-        iops_wr_not_in: Sequence[int] | None
-        ip_whitelist: str | None
-        ip_whitelist_contains: str | None
-        ip_whitelist_ends_with: str | None
-        ip_whitelist_gt: str | None
-        ip_whitelist_gte: str | None
-        ip_whitelist_in: Texts | None
-        ip_whitelist_lt: str | None
-        ip_whitelist_lte: str | None
-        ip_whitelist_not: str | None
-        ip_whitelist_not_contains: str | None
-        ip_whitelist_not_ends_with: str | None
-        ip_whitelist_not_in: Texts | None
-        ip_whitelist_not_starts_with: str | None
-        ip_whitelist_starts_with: str | None
-        iqn_name: str | None
-        iqn_name_contains: str | None
-        iqn_name_ends_with: str | None
-        iqn_name_gt: str | None
-        iqn_name_gte: str | None
-        iqn_name_in: Texts | None
-        iqn_name_lt: str | None
-        iqn_name_lte: str | None
-        iqn_name_not: str | None
-        iqn_name_not_contains: str | None
-        iqn_name_not_ends_with: str | None
-        iqn_name_not_in: Texts | None
-        iqn_name_not_starts_with: str | None
-        iqn_name_starts_with: str | None
-        iqn_whitelist: str | None
-        iqn_whitelist_contains: str | None
-        iqn_whitelist_ends_with: str | None
-        iqn_whitelist_gt: str | None
-        iqn_whitelist_gte: str | None
-        iqn_whitelist_in: Texts | None
-        iqn_whitelist_lt: str | None
-        iqn_whitelist_lte: str | None
-        iqn_whitelist_not: str | None
-        iqn_whitelist_not_contains: str | None
-        iqn_whitelist_not_ends_with: str | None
-        iqn_whitelist_not_in: Texts | None
-        iqn_whitelist_not_starts_with: str | None
-        iqn_whitelist_starts_with: str | None
         iscsi_connections_every: "Mapping[str, object] | None"
         iscsi_connections_none: "Mapping[str, object] | None"
         iscsi_connections_some: "Mapping[str, object] | None"
-        iscsi_luns_num: int | None
-        iscsi_luns_num_gt: int | None
-        iscsi_luns_num_gte: int | None
-        iscsi_luns_num_in: Sequence[int] | None
-        iscsi_luns_num_lt: int | None
-        iscsi_luns_num_lte: int | None
-        iscsi_luns_num_not: int | None
-        iscsi_luns_num_not_in: Sequence[int] | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         luns_every: "Mapping[str, object] | None"
         luns_none: "Mapping[str, object] | None"
         luns_some: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        prioritized: bool | None
-        prioritized_not: bool | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        stripe_num: int | None
-        stripe_num_gt: int | None
-        stripe_num_gte: int | None
-        stripe_num_in: Sequence[int] | None
-        stripe_num_lt: int | None
-        stripe_num_lte: int | None
-        stripe_num_not: int | None
-        stripe_num_not_in: Sequence[int] | None
-        stripe_size: int | None
-        stripe_size_gt: int | None
-        stripe_size_gte: int | None
-        stripe_size_in: Sequence[int] | None
-        stripe_size_lt: int | None
-        stripe_size_lte: int | None
-        stripe_size_not: int | None
-        stripe_size_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None
 
-    class IscsiTargetWhereInput3(TypedDict, total=False):
+    class IscsiTargetWhereInput3(IscsiTargetWhereInputValues, total=False):
         AND: "Sequence[IscsiTargetWhereInput3] | None"
         NOT: "Sequence[IscsiTargetWhereInput3] | None"
         OR: "Sequence[IscsiTargetWhereInput3] | None"
-        bps: int | None
-        bps_gt: int | None
-        bps_gte: int | None
-        bps_in: Sequence[int] | None
-        bps_lt: int | None
-        bps_lte: int | None
-        bps_max: int | None
-        bps_max_gt: int | None
-        bps_max_gte: int | None
-        bps_max_in: Sequence[int] | None
-        bps_max_length: int | None
-        bps_max_length_gt: int | None
-        bps_max_length_gte: int | None
-        bps_max_length_in: Sequence[int] | None
-        bps_max_length_lt: int | None
-        bps_max_length_lte: int | None
-        bps_max_length_not: int | None
-        bps_max_length_not_in: Sequence[int] | None
-        bps_max_lt: int | None
-        bps_max_lte: int | None
-        bps_max_not: int | None
-        bps_max_not_in: Sequence[int] | None
-        bps_not: int | None
-        bps_not_in: Sequence[int] | None
-        bps_rd: int | None
-        bps_rd_gt: int | None
-        bps_rd_gte: int | None
-        bps_rd_in: Sequence[int] | None
-        bps_rd_lt: int | None
-        bps_rd_lte: int | None
-        bps_rd_max: int | None
-        bps_rd_max_gt: int | None
-        bps_rd_max_gte: int | None
-        bps_rd_max_in: Sequence[int] | None
-        bps_rd_max_length: int | None
-        bps_rd_max_length_gt: int | None
-        bps_rd_max_length_gte: int | None
-        bps_rd_max_length_in: Sequence[int] | None
-        bps_rd_max_length_lt: int | None
-        bps_rd_max_length_lte: int | None
-        bps_rd_max_length_not: int | None
-        bps_rd_max_length_not_in: Sequence[int] | None
-        bps_rd_max_lt: int | None
-        bps_rd_max_lte: int | None
-        bps_rd_max_not: int | None
-        bps_rd_max_not_in: Sequence[int] | None
-        bps_rd_not: int | None
-        bps_rd_not_in: Sequence[int] | None
-        bps_wr: int | None
-        bps_wr_gt: int | None
-        bps_wr_gte: int | None
-        bps_wr_in: Sequence[int] | None
-        bps_wr_lt: int | None
-        bps_wr_lte: int | None
-        bps_wr_max: int | None
-        bps_wr_max_gt: int | None
-        bps_wr_max_gte: int | None
-        bps_wr_max_in: Sequence[int] | None
-        bps_wr_max_length: int | None
-        bps_wr_max_length_gt: int | None
-        bps_wr_max_length_gte: int | None
-        bps_wr_max_length_in: Sequence[int] | None
-        bps_wr_max_length_lt: int | None
-        bps_wr_max_length_lte: int | None
-        bps_wr_max_length_not: int | None
-        bps_wr_max_length_not_in: Sequence[int] | None
-        bps_wr_max_lt: int | None
-        bps_wr_max_lte: int | None
-        bps_wr_max_not: int | None
-        bps_wr_max_not_in: Sequence[int] | None
-        bps_wr_not: int | None
-        bps_wr_not_in: Sequence[int] | None
         business_host_groups_every: "Mapping[str, object] | None"
         business_host_groups_none: "Mapping[str, object] | None"
         business_host_groups_some: "Mapping[str, object] | None"
         business_hosts_every: "Mapping[str, object] | None"
         business_hosts_none: "Mapping[str, object] | None"
         business_hosts_some: "Mapping[str, object] | None"
-        chap_enabled: bool | None
-        chap_enabled_not: bool | None
-        chap_name: str | None
-        chap_name_contains: str | None
-        chap_name_ends_with: str | None
-        chap_name_gt: str | None
-        chap_name_gte: str | None
-        chap_name_in: Texts | None
-        chap_name_lt: str | None
-        chap_name_lte: str | None
-        chap_name_not: str | None
-        chap_name_not_contains: str | None
-        chap_name_not_ends_with: str | None
-        chap_name_not_in: Texts | None
-        chap_name_not_starts_with: str | None
-        chap_name_starts_with: str | None
-        chap_secret: str | None
-        chap_secret_contains: str | None
-        chap_secret_ends_with: str | None
-        chap_secret_gt: str | None
-        chap_secret_gte: str | None
-        chap_secret_in: Texts | None
-        chap_secret_lt: str | None
-        chap_secret_lte: str | None
-        chap_secret_not: str | None
-        chap_secret_not_contains: str | None
-        chap_secret_not_ends_with: str | None
-        chap_secret_not_in: Texts | None
-        chap_secret_not_starts_with: str | None
-        chap_secret_starts_with: str | None
         cluster: "Mapping[str, object] | None"
-        configuration_adaptive: bool | None
-        configuration_adaptive_not: bool | None
-        configuration_method: "ConfigurationMethod | None"
-        configuration_method_in: "Sequence[ConfigurationMethod] | None"
-        configuration_method_not: "ConfigurationMethod | None"
-        configuration_method_not_in: "Sequence[ConfigurationMethod] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_use: bool | None
-        external_use_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        io_size: int | None
-        io_size_gt: int | None
-        io_size_gte: int | None
-        io_size_in: Sequence[int] | None
-        io_size_lt: int | None
-        io_size_lte: int | None
-        io_size_not: int | None
-        io_size_not_in: Sequence[int] | None
-        iops: int | None
-        iops_gt: int | None
-        iops_gte: int | None
-        iops_in: Sequence[int] | None
-        iops_lt: int | None
-        iops_lte: int | None
-        iops_max: int | None
-        iops_max_gt: int | None
-        iops_max_gte: int | None
-        iops_max_in: Sequence[int] | None
-        iops_max_length: int | None
-        iops_max_length_gt: int | None
-        iops_max_length_gte: int | None
-        iops_max_length_in: Sequence[int] | None
-        iops_max_length_lt: int | None
-        iops_max_length_lte: int | None
-        iops_max_length_not: int | None
-        iops_max_length_not_in: Sequence[int] | None
-        iops_max_lt: int | None
-        iops_max_lte: int | None
-        iops_max_not: int | None
-        iops_max_not_in: Sequence[int] | None
-        iops_not: int | None
-        iops_not_in: Sequence[int] | None
-        iops_rd: int | None
-        iops_rd_gt: int | None
-        iops_rd_gte: int | None
-        iops_rd_in: Sequence[int] | None
-        iops_rd_lt: int | None
-        iops_rd_lte: int | None
-        iops_rd_max: int | None
-        iops_rd_max_gt: int | None
-        iops_rd_max_gte: int | None
-        iops_rd_max_in: Sequence[int] | None
-        iops_rd_max_length: int | None
-        iops_rd_max_length_gt: int | None
-        iops_rd_max_length_gte: int | None
-        iops_rd_max_length_in: Sequence[int] | None
-        iops_rd_max_length_lt: int | None
-        iops_rd_max_length_lte: int | None
-        iops_rd_max_length_not: int | None
-        iops_rd_max_length_not_in: Sequence[int] | None
-        iops_rd_max_lt: int | None
-        iops_rd_max_lte: int | None
-        iops_rd_max_not: int | None
-        iops_rd_max_not_in: Sequence[int] | None
-        iops_rd_not: int | None
-        iops_rd_not_in: Sequence[int] | None
-        iops_wr: int | None
-        iops_wr_gt: int | None
-        iops_wr_gte: int | None
-        iops_wr_in: Sequence[int] | None
-        iops_wr_lt: int | None
-        iops_wr_lte: int | None
-        iops_wr_max: int | None
-        iops_wr_max_gt: int | None
-        iops_wr_max_gte: int | None
-        iops_wr_max_in: Sequence[int] | None
-        iops_wr_max_length: int | None
-        iops_wr_max_length_gt: int | None
-        iops_wr_max_length_gte: int | None
-        iops_wr_max_length_in: Sequence[int] | None
-        iops_wr_max_length_lt: int | None
-        iops_wr_max_length_lte: int | None
-        iops_wr_max_length_not: int | None
-        iops_wr_max_length_not_in: Sequence[int] | None
-        iops_wr_max_lt: int | None
-        iops_wr_max_lte: int | None
-        iops_wr_max_not: int | None
-        iops_wr_max_not_in: Sequence[int] | None
-        iops_wr_not: int | None
-        iops_wr_not_in: Sequence[int] | None
-        ip_whitelist: str | None
-        ip_whitelist_contains: str | None
-        ip_whitelist_ends_with: str | None
-        ip_whitelist_gt: str | None
-        ip_whitelist_gte: str | None
-        ip_whitelist_in: Texts | None
-        ip_whitelist_lt: str | None
-        ip_whitelist_lte: str | None
-        ip_whitelist_not: str | None
-        ip_whitelist_not_contains: str | None
-        ip_whitelist_not_ends_with: str | None
-        ip_whitelist_not_in: Texts | None
-        ip_whitelist_not_starts_with: str | None
-        ip_whitelist_starts_with: str | None
-        iqn_name: str | None
-        iqn_name_contains: str | None
-        iqn_name_ends_with: str | None
-        iqn_name_gt: str | None
-        iqn_name_gte: str | None
-        iqn_name_in: Texts | None
-        iqn_name_lt: str | None
-        iqn_name_lte: str | None
-        iqn_name_not: str | None
-        iqn_name_not_contains: str | None
-        iqn_name_not_ends_with: str | None
-        iqn_name_not_in: Texts | None
-        iqn_name_not_starts_with: str | None
-        iqn_name_starts_with: str | None
-        iqn_whitelist: str | None
-        iqn_whitelist_contains: str | None
-        iqn_whitelist_ends_with: str | None
-        iqn_whitelist_gt: str | None
-        iqn_whitelist_gte: str | None
-        iqn_whitelist_in: Texts | None
-        iqn_whitelist_lt: str | None
-        iqn_whitelist_lte: str | None
-        iqn_whitelist_not: str | None
-        iqn_whitelist_not_contains: str | None
-        iqn_whitelist_not_ends_with: str | None
-        iqn_whitelist_not_in: Texts | None
-        iqn_whitelist_not_starts_with: str | None
-        iqn_whitelist_starts_with: str | None
         iscsi_connections_every: "Mapping[str, object] | None"
         iscsi_connections_none: "Mapping[str, object] | None"
         iscsi_connections_some: "Mapping[str, object] | None"
-        iscsi_luns_num: int | None
-        iscsi_luns_num_gt: int | None
-        iscsi_luns_num_gte: int | None
-        iscsi_luns_num_in: Sequence[int] | None
-        iscsi_luns_num_lt: int | None
-        iscsi_luns_num_lte: int | None
-        iscsi_luns_num_not: int | None
-        iscsi_luns_num_not_in: Sequence[int] | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         luns_every: "Mapping[str, object] | None"
         luns_none: "Mapping[str, object] | None"
         luns_some: "Mapping[str, object] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        prioritized: bool | None
-        prioritized_not: bool | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        stripe_num: int | None
-        stripe_num_gt: int | None
-        stripe_num_gte: int | None
-        stripe_num_in: Sequence[int] | None
-        stripe_num_lt: int | None
-        stripe_num_lte: int | None
-        stripe_num_not: int | None
-        stripe_num_not_in: Sequence[int] | None
-        stripe_size: int | None
-        stripe_size_gt: int | None
-        stripe_size_gte: int | None
-        stripe_size_in: Sequence[int] | None
-        stripe_size_lt: int | None
-        stripe_size_lte: int | None
-        stripe_size_not: int | None
-        stripe_size_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None

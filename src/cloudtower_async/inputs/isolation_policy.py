@@ -84,13 +84,9 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
     mode: "IsolationMode"
 
 
-class IsolationPolicyWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class IsolationPolicyWhereInputValues(TypedDict, total=False):
+    """Keys of `IsolationPolicyWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[IsolationPolicyWhereInput] | None"
-    NOT: "Sequence[IsolationPolicyWhereInput] | None"
-    OR: "Sequence[IsolationPolicyWhereInput] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -105,73 +101,46 @@ class IsolationPolicyWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     mode: "IsolationMode | None"
     mode_in: "Sequence[IsolationMode] | None"
     mode_not: "IsolationMode | None"
     mode_not_in: "Sequence[IsolationMode] | None"
+
+
+class IsolationPolicyWhereInput(IsolationPolicyWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[IsolationPolicyWhereInput] | None"
+    NOT: "Sequence[IsolationPolicyWhereInput] | None"
+    OR: "Sequence[IsolationPolicyWhereInput] | None"
+    everoute_cluster: "EverouteClusterWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     statistics: "SecurityPolicyStatisticsWhereInput2 | None"  # since 4.6.0
     vm: "VmWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class IsolationPolicyWhereInput2(TypedDict, total=False):
+    class IsolationPolicyWhereInput2(IsolationPolicyWhereInputValues, total=False):
         AND: "Sequence[IsolationPolicyWhereInput2] | None"
         NOT: "Sequence[IsolationPolicyWhereInput2] | None"
         OR: "Sequence[IsolationPolicyWhereInput2] | None"
         everoute_cluster: "EverouteClusterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        mode: "IsolationMode | None"
-        mode_in: "Sequence[IsolationMode] | None"
-        mode_not: "IsolationMode | None"
-        mode_not_in: "Sequence[IsolationMode] | None"
         statistics: "SecurityPolicyStatisticsWhereInput3 | None"
         vm: "VmWhereInput3 | None"
 
-    class IsolationPolicyWhereInput3(TypedDict, total=False):
+    class IsolationPolicyWhereInput3(IsolationPolicyWhereInputValues, total=False):
         AND: "Sequence[IsolationPolicyWhereInput3] | None"
         NOT: "Sequence[IsolationPolicyWhereInput3] | None"
         OR: "Sequence[IsolationPolicyWhereInput3] | None"
         everoute_cluster: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        mode: "IsolationMode | None"
-        mode_in: "Sequence[IsolationMode] | None"
-        mode_not: "IsolationMode | None"
-        mode_not_in: "Sequence[IsolationMode] | None"
         statistics: "Mapping[str, object] | None"
         vm: "Mapping[str, object] | None"

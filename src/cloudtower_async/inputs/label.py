@@ -203,12 +203,9 @@ class LabelUpdationParamsData(TypedDict, total=False):
     value: str
 
 
-class LabelWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class LabelWhereInputValues(TypedDict, total=False):
+    """Keys of `LabelWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[LabelWhereInput] | None"
-    NOT: "Sequence[LabelWhereInput] | None"
-    OR: "Sequence[LabelWhereInput] | None"
     cluster_num: int | None
     cluster_num_gt: int | None
     cluster_num_gte: int | None
@@ -217,9 +214,6 @@ class LabelWhereInput(TypedDict, total=False):
     cluster_num_lte: int | None
     cluster_num_not: int | None
     cluster_num_not_in: Sequence[int] | None
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
     consistency_group_num: int | None
     consistency_group_num_gt: int | None
     consistency_group_num_gte: int | None
@@ -236,12 +230,6 @@ class LabelWhereInput(TypedDict, total=False):
     consistency_group_snapshot_num_lte: int | None
     consistency_group_snapshot_num_not: int | None
     consistency_group_snapshot_num_not_in: Sequence[int] | None
-    consistency_group_snapshots_every: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_none: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_some: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_groups_every: "ConsistencyGroupWhereInput2 | None"
-    consistency_groups_none: "ConsistencyGroupWhereInput2 | None"
-    consistency_groups_some: "ConsistencyGroupWhereInput2 | None"
     content_library_image_num: int | None
     content_library_image_num_gt: int | None
     content_library_image_num_gte: int | None
@@ -250,9 +238,6 @@ class LabelWhereInput(TypedDict, total=False):
     content_library_image_num_lte: int | None
     content_library_image_num_not: int | None
     content_library_image_num_not_in: Sequence[int] | None
-    content_library_images_every: "ContentLibraryImageWhereInput2 | None"
-    content_library_images_none: "ContentLibraryImageWhereInput2 | None"
-    content_library_images_some: "ContentLibraryImageWhereInput2 | None"
     content_library_vm_template_num: int | None
     content_library_vm_template_num_gt: int | None
     content_library_vm_template_num_gte: int | None
@@ -261,9 +246,6 @@ class LabelWhereInput(TypedDict, total=False):
     content_library_vm_template_num_lte: int | None
     content_library_vm_template_num_not: int | None
     content_library_vm_template_num_not_in: Sequence[int] | None
-    content_library_vm_templates_every: "ContentLibraryVmTemplateWhereInput2 | None"
-    content_library_vm_templates_none: "ContentLibraryVmTemplateWhereInput2 | None"
-    content_library_vm_templates_some: "ContentLibraryVmTemplateWhereInput2 | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -280,9 +262,6 @@ class LabelWhereInput(TypedDict, total=False):
     datacenter_num_lte: int | None
     datacenter_num_not: int | None
     datacenter_num_not_in: Sequence[int] | None
-    datacenters_every: "DatacenterWhereInput2 | None"
-    datacenters_none: "DatacenterWhereInput2 | None"
-    datacenters_some: "DatacenterWhereInput2 | None"
     disk_num: int | None
     disk_num_gt: int | None
     disk_num_gte: int | None
@@ -291,9 +270,6 @@ class LabelWhereInput(TypedDict, total=False):
     disk_num_lte: int | None
     disk_num_not: int | None
     disk_num_not_in: Sequence[int] | None
-    disks_every: "DiskWhereInput2 | None"
-    disks_none: "DiskWhereInput2 | None"
-    disks_some: "DiskWhereInput2 | None"
     elf_image_num: int | None
     elf_image_num_gt: int | None
     elf_image_num_gte: int | None
@@ -302,9 +278,6 @@ class LabelWhereInput(TypedDict, total=False):
     elf_image_num_lte: int | None
     elf_image_num_not: int | None
     elf_image_num_not_in: Sequence[int] | None
-    elf_images_every: "ElfImageWhereInput2 | None"
-    elf_images_none: "ElfImageWhereInput2 | None"
-    elf_images_some: "ElfImageWhereInput2 | None"
     gpu_device_num: int | None  # since 3.3.0
     gpu_device_num_gt: int | None  # since 3.3.0
     gpu_device_num_gte: int | None  # since 3.3.0
@@ -313,9 +286,6 @@ class LabelWhereInput(TypedDict, total=False):
     gpu_device_num_lte: int | None  # since 3.3.0
     gpu_device_num_not: int | None  # since 3.3.0
     gpu_device_num_not_in: Sequence[int] | None  # since 3.3.0
-    gpu_devices_every: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_none: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_some: "GpuDeviceWhereInput2 | None"  # since 3.3.0
     host_num: int | None
     host_num_gt: int | None
     host_num_gte: int | None
@@ -324,9 +294,6 @@ class LabelWhereInput(TypedDict, total=False):
     host_num_lte: int | None
     host_num_not: int | None
     host_num_not_in: Sequence[int] | None
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -357,12 +324,6 @@ class LabelWhereInput(TypedDict, total=False):
     iscsi_lun_snapshot_num_lte: int | None
     iscsi_lun_snapshot_num_not: int | None
     iscsi_lun_snapshot_num_not_in: Sequence[int] | None
-    iscsi_lun_snapshots_every: "IscsiLunSnapshotWhereInput2 | None"
-    iscsi_lun_snapshots_none: "IscsiLunSnapshotWhereInput2 | None"
-    iscsi_lun_snapshots_some: "IscsiLunSnapshotWhereInput2 | None"
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
     iscsi_target_num: int | None
     iscsi_target_num_gt: int | None
     iscsi_target_num_gte: int | None
@@ -371,12 +332,6 @@ class LabelWhereInput(TypedDict, total=False):
     iscsi_target_num_lte: int | None
     iscsi_target_num_not: int | None
     iscsi_target_num_not_in: Sequence[int] | None
-    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
-    isolation_policies_every: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_none: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_some: "IsolationPolicyWhereInput2 | None"
     isolation_policy_num: int | None
     isolation_policy_num_gt: int | None
     isolation_policy_num_gte: int | None
@@ -407,9 +362,6 @@ class LabelWhereInput(TypedDict, total=False):
     namespace_group_num_lte: int | None
     namespace_group_num_not: int | None
     namespace_group_num_not_in: Sequence[int] | None
-    namespace_groups_every: "NamespaceGroupWhereInput2 | None"
-    namespace_groups_none: "NamespaceGroupWhereInput2 | None"
-    namespace_groups_some: "NamespaceGroupWhereInput2 | None"
     nfs_export_num: int | None
     nfs_export_num_gt: int | None
     nfs_export_num_gte: int | None
@@ -418,9 +370,6 @@ class LabelWhereInput(TypedDict, total=False):
     nfs_export_num_lte: int | None
     nfs_export_num_not: int | None
     nfs_export_num_not_in: Sequence[int] | None
-    nfs_exports_every: "NfsExportWhereInput2 | None"
-    nfs_exports_none: "NfsExportWhereInput2 | None"
-    nfs_exports_some: "NfsExportWhereInput2 | None"
     nfs_inode_num: int | None
     nfs_inode_num_gt: int | None
     nfs_inode_num_gte: int | None
@@ -429,9 +378,6 @@ class LabelWhereInput(TypedDict, total=False):
     nfs_inode_num_lte: int | None
     nfs_inode_num_not: int | None
     nfs_inode_num_not_in: Sequence[int] | None
-    nfs_inodes_every: "NfsInodeWhereInput2 | None"
-    nfs_inodes_none: "NfsInodeWhereInput2 | None"
-    nfs_inodes_some: "NfsInodeWhereInput2 | None"
     nic_num: int | None
     nic_num_gt: int | None
     nic_num_gte: int | None
@@ -440,9 +386,6 @@ class LabelWhereInput(TypedDict, total=False):
     nic_num_lte: int | None
     nic_num_not: int | None
     nic_num_not_in: Sequence[int] | None
-    nics_every: "NicWhereInput2 | None"
-    nics_none: "NicWhereInput2 | None"
-    nics_some: "NicWhereInput2 | None"
     nvmf_namespace_num: int | None
     nvmf_namespace_num_gt: int | None
     nvmf_namespace_num_gte: int | None
@@ -459,12 +402,6 @@ class LabelWhereInput(TypedDict, total=False):
     nvmf_namespace_snapshot_num_lte: int | None
     nvmf_namespace_snapshot_num_not: int | None
     nvmf_namespace_snapshot_num_not_in: Sequence[int] | None
-    nvmf_namespace_snapshots_every: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_none: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    nvmf_namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    nvmf_namespaces_some: "NvmfNamespaceWhereInput2 | None"
     nvmf_subsystem_num: int | None
     nvmf_subsystem_num_gt: int | None
     nvmf_subsystem_num_gte: int | None
@@ -473,12 +410,6 @@ class LabelWhereInput(TypedDict, total=False):
     nvmf_subsystem_num_lte: int | None
     nvmf_subsystem_num_not: int | None
     nvmf_subsystem_num_not_in: Sequence[int] | None
-    nvmf_subsystems_every: "NvmfSubsystemWhereInput2 | None"
-    nvmf_subsystems_none: "NvmfSubsystemWhereInput2 | None"
-    nvmf_subsystems_some: "NvmfSubsystemWhereInput2 | None"
-    security_policies_every: "SecurityPolicyWhereInput2 | None"
-    security_policies_none: "SecurityPolicyWhereInput2 | None"
-    security_policies_some: "SecurityPolicyWhereInput2 | None"
     security_policy_num: int | None
     security_policy_num_gt: int | None
     security_policy_num_gte: int | None
@@ -525,12 +456,6 @@ class LabelWhereInput(TypedDict, total=False):
     vds_num_lte: int | None
     vds_num_not: int | None
     vds_num_not_in: Sequence[int] | None
-    vdses_every: "VdsWhereInput2 | None"
-    vdses_none: "VdsWhereInput2 | None"
-    vdses_some: "VdsWhereInput2 | None"
-    vlans_every: "VlanWhereInput2 | None"
-    vlans_none: "VlanWhereInput2 | None"
-    vlans_some: "VlanWhereInput2 | None"
     vm_num: int | None
     vm_num_gt: int | None
     vm_num_gte: int | None
@@ -547,9 +472,6 @@ class LabelWhereInput(TypedDict, total=False):
     vm_snapshot_num_lte: int | None
     vm_snapshot_num_not: int | None
     vm_snapshot_num_not_in: Sequence[int] | None
-    vm_snapshots_every: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_none: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_some: "VmSnapshotWhereInput2 | None"
     vm_template_num: int | None
     vm_template_num_gt: int | None
     vm_template_num_gte: int | None
@@ -558,9 +480,6 @@ class LabelWhereInput(TypedDict, total=False):
     vm_template_num_lte: int | None
     vm_template_num_not: int | None
     vm_template_num_not_in: Sequence[int] | None
-    vm_templates_every: "VmTemplateWhereInput2 | None"
-    vm_templates_none: "VmTemplateWhereInput2 | None"
-    vm_templates_some: "VmTemplateWhereInput2 | None"
     vm_vlan_num: int | None
     vm_vlan_num_gt: int | None
     vm_vlan_num_gte: int | None
@@ -585,6 +504,92 @@ class LabelWhereInput(TypedDict, total=False):
     vm_volume_snapshot_num_lte: int | None  # since 3.3.0
     vm_volume_snapshot_num_not: int | None  # since 3.3.0
     vm_volume_snapshot_num_not_in: Sequence[int] | None  # since 3.3.0
+
+
+class LabelWhereInput(LabelWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[LabelWhereInput] | None"
+    NOT: "Sequence[LabelWhereInput] | None"
+    OR: "Sequence[LabelWhereInput] | None"
+    clusters_every: "ClusterWhereInput2 | None"
+    clusters_none: "ClusterWhereInput2 | None"
+    clusters_some: "ClusterWhereInput2 | None"
+    consistency_group_snapshots_every: "ConsistencyGroupSnapshotWhereInput2 | None"
+    consistency_group_snapshots_none: "ConsistencyGroupSnapshotWhereInput2 | None"
+    consistency_group_snapshots_some: "ConsistencyGroupSnapshotWhereInput2 | None"
+    consistency_groups_every: "ConsistencyGroupWhereInput2 | None"
+    consistency_groups_none: "ConsistencyGroupWhereInput2 | None"
+    consistency_groups_some: "ConsistencyGroupWhereInput2 | None"
+    content_library_images_every: "ContentLibraryImageWhereInput2 | None"
+    content_library_images_none: "ContentLibraryImageWhereInput2 | None"
+    content_library_images_some: "ContentLibraryImageWhereInput2 | None"
+    content_library_vm_templates_every: "ContentLibraryVmTemplateWhereInput2 | None"
+    content_library_vm_templates_none: "ContentLibraryVmTemplateWhereInput2 | None"
+    content_library_vm_templates_some: "ContentLibraryVmTemplateWhereInput2 | None"
+    datacenters_every: "DatacenterWhereInput2 | None"
+    datacenters_none: "DatacenterWhereInput2 | None"
+    datacenters_some: "DatacenterWhereInput2 | None"
+    disks_every: "DiskWhereInput2 | None"
+    disks_none: "DiskWhereInput2 | None"
+    disks_some: "DiskWhereInput2 | None"
+    elf_images_every: "ElfImageWhereInput2 | None"
+    elf_images_none: "ElfImageWhereInput2 | None"
+    elf_images_some: "ElfImageWhereInput2 | None"
+    gpu_devices_every: "GpuDeviceWhereInput2 | None"  # since 3.3.0
+    gpu_devices_none: "GpuDeviceWhereInput2 | None"  # since 3.3.0
+    gpu_devices_some: "GpuDeviceWhereInput2 | None"  # since 3.3.0
+    hosts_every: "HostWhereInput2 | None"
+    hosts_none: "HostWhereInput2 | None"
+    hosts_some: "HostWhereInput2 | None"
+    iscsi_lun_snapshots_every: "IscsiLunSnapshotWhereInput2 | None"
+    iscsi_lun_snapshots_none: "IscsiLunSnapshotWhereInput2 | None"
+    iscsi_lun_snapshots_some: "IscsiLunSnapshotWhereInput2 | None"
+    iscsi_luns_every: "IscsiLunWhereInput2 | None"
+    iscsi_luns_none: "IscsiLunWhereInput2 | None"
+    iscsi_luns_some: "IscsiLunWhereInput2 | None"
+    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
+    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
+    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
+    isolation_policies_every: "IsolationPolicyWhereInput2 | None"
+    isolation_policies_none: "IsolationPolicyWhereInput2 | None"
+    isolation_policies_some: "IsolationPolicyWhereInput2 | None"
+    namespace_groups_every: "NamespaceGroupWhereInput2 | None"
+    namespace_groups_none: "NamespaceGroupWhereInput2 | None"
+    namespace_groups_some: "NamespaceGroupWhereInput2 | None"
+    nfs_exports_every: "NfsExportWhereInput2 | None"
+    nfs_exports_none: "NfsExportWhereInput2 | None"
+    nfs_exports_some: "NfsExportWhereInput2 | None"
+    nfs_inodes_every: "NfsInodeWhereInput2 | None"
+    nfs_inodes_none: "NfsInodeWhereInput2 | None"
+    nfs_inodes_some: "NfsInodeWhereInput2 | None"
+    nics_every: "NicWhereInput2 | None"
+    nics_none: "NicWhereInput2 | None"
+    nics_some: "NicWhereInput2 | None"
+    nvmf_namespace_snapshots_every: "NvmfNamespaceSnapshotWhereInput2 | None"
+    nvmf_namespace_snapshots_none: "NvmfNamespaceSnapshotWhereInput2 | None"
+    nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
+    nvmf_namespaces_every: "NvmfNamespaceWhereInput2 | None"
+    nvmf_namespaces_none: "NvmfNamespaceWhereInput2 | None"
+    nvmf_namespaces_some: "NvmfNamespaceWhereInput2 | None"
+    nvmf_subsystems_every: "NvmfSubsystemWhereInput2 | None"
+    nvmf_subsystems_none: "NvmfSubsystemWhereInput2 | None"
+    nvmf_subsystems_some: "NvmfSubsystemWhereInput2 | None"
+    security_policies_every: "SecurityPolicyWhereInput2 | None"
+    security_policies_none: "SecurityPolicyWhereInput2 | None"
+    security_policies_some: "SecurityPolicyWhereInput2 | None"
+    vdses_every: "VdsWhereInput2 | None"
+    vdses_none: "VdsWhereInput2 | None"
+    vdses_some: "VdsWhereInput2 | None"
+    vlans_every: "VlanWhereInput2 | None"
+    vlans_none: "VlanWhereInput2 | None"
+    vlans_some: "VlanWhereInput2 | None"
+    vm_snapshots_every: "VmSnapshotWhereInput2 | None"
+    vm_snapshots_none: "VmSnapshotWhereInput2 | None"
+    vm_snapshots_some: "VmSnapshotWhereInput2 | None"
+    vm_templates_every: "VmTemplateWhereInput2 | None"
+    vm_templates_none: "VmTemplateWhereInput2 | None"
+    vm_templates_some: "VmTemplateWhereInput2 | None"
     vm_volume_snapshots_every: "VmVolumeSnapshotWhereInput2 | None"  # since 3.3.0
     vm_volume_snapshots_none: "VmVolumeSnapshotWhereInput2 | None"  # since 3.3.0
     vm_volume_snapshots_some: "VmVolumeSnapshotWhereInput2 | None"  # since 3.3.0
@@ -639,386 +644,88 @@ class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class LabelWhereInput2(TypedDict, total=False):
+    class LabelWhereInput2(LabelWhereInputValues, total=False):
         AND: "Sequence[LabelWhereInput2] | None"
         NOT: "Sequence[LabelWhereInput2] | None"
         OR: "Sequence[LabelWhereInput2] | None"
-        cluster_num: int | None
-        cluster_num_gt: int | None
-        cluster_num_gte: int | None
-        cluster_num_in: Sequence[int] | None
-        cluster_num_lt: int | None
-        cluster_num_lte: int | None
-        cluster_num_not: int | None
-        cluster_num_not_in: Sequence[int] | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        consistency_group_num: int | None
-        consistency_group_num_gt: int | None
-        consistency_group_num_gte: int | None
-        consistency_group_num_in: Sequence[int] | None
-        consistency_group_num_lt: int | None
-        consistency_group_num_lte: int | None
-        consistency_group_num_not: int | None
-        consistency_group_num_not_in: Sequence[int] | None
-        consistency_group_snapshot_num: int | None
-        consistency_group_snapshot_num_gt: int | None
-        consistency_group_snapshot_num_gte: int | None
-        consistency_group_snapshot_num_in: Sequence[int] | None
-        consistency_group_snapshot_num_lt: int | None
-        consistency_group_snapshot_num_lte: int | None
-        consistency_group_snapshot_num_not: int | None
-        consistency_group_snapshot_num_not_in: Sequence[int] | None
         consistency_group_snapshots_every: "Mapping[str, object] | None"
         consistency_group_snapshots_none: "Mapping[str, object] | None"
         consistency_group_snapshots_some: "Mapping[str, object] | None"
         consistency_groups_every: "Mapping[str, object] | None"
         consistency_groups_none: "Mapping[str, object] | None"
         consistency_groups_some: "Mapping[str, object] | None"
-        content_library_image_num: int | None
-        content_library_image_num_gt: int | None
-        content_library_image_num_gte: int | None
-        content_library_image_num_in: Sequence[int] | None
-        content_library_image_num_lt: int | None
-        content_library_image_num_lte: int | None
-        content_library_image_num_not: int | None
-        content_library_image_num_not_in: Sequence[int] | None
         content_library_images_every: "Mapping[str, object] | None"
         content_library_images_none: "Mapping[str, object] | None"
         content_library_images_some: "Mapping[str, object] | None"
-        content_library_vm_template_num: int | None
-        content_library_vm_template_num_gt: int | None
-        content_library_vm_template_num_gte: int | None
-        content_library_vm_template_num_in: Sequence[int] | None
-        content_library_vm_template_num_lt: int | None
-        content_library_vm_template_num_lte: int | None
-        content_library_vm_template_num_not: int | None
-        content_library_vm_template_num_not_in: Sequence[int] | None
         content_library_vm_templates_every: "Mapping[str, object] | None"
         content_library_vm_templates_none: "Mapping[str, object] | None"
         content_library_vm_templates_some: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        datacenter_num: int | None
-        datacenter_num_gt: int | None
-        datacenter_num_gte: int | None
-        datacenter_num_in: Sequence[int] | None
-        datacenter_num_lt: int | None
-        datacenter_num_lte: int | None
-        datacenter_num_not: int | None
-        datacenter_num_not_in: Sequence[int] | None
         datacenters_every: "Mapping[str, object] | None"
         datacenters_none: "Mapping[str, object] | None"
         datacenters_some: "Mapping[str, object] | None"
-        disk_num: int | None
-        disk_num_gt: int | None
-        disk_num_gte: int | None
-        disk_num_in: Sequence[int] | None
-        disk_num_lt: int | None
-        disk_num_lte: int | None
-        disk_num_not: int | None
-        disk_num_not_in: Sequence[int] | None
         disks_every: "Mapping[str, object] | None"
         disks_none: "Mapping[str, object] | None"
         disks_some: "Mapping[str, object] | None"
-        elf_image_num: int | None
-        elf_image_num_gt: int | None
-        elf_image_num_gte: int | None
-        elf_image_num_in: Sequence[int] | None
-        elf_image_num_lt: int | None
-        elf_image_num_lte: int | None
-        elf_image_num_not: int | None
-        elf_image_num_not_in: Sequence[int] | None
         elf_images_every: "Mapping[str, object] | None"
         elf_images_none: "Mapping[str, object] | None"
         elf_images_some: "Mapping[str, object] | None"
-        gpu_device_num: int | None
-        gpu_device_num_gt: int | None
-        gpu_device_num_gte: int | None
-        gpu_device_num_in: Sequence[int] | None
-        gpu_device_num_lt: int | None
-        gpu_device_num_lte: int | None
-        gpu_device_num_not: int | None
-        gpu_device_num_not_in: Sequence[int] | None
         gpu_devices_every: "Mapping[str, object] | None"
         gpu_devices_none: "Mapping[str, object] | None"
         gpu_devices_some: "Mapping[str, object] | None"
-        host_num: int | None
-        host_num_gt: int | None
-        host_num_gte: int | None
-        host_num_in: Sequence[int] | None
-        host_num_lt: int | None
-        host_num_lte: int | None
-        host_num_not: int | None
-        host_num_not_in: Sequence[int] | None
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        iscsi_lun_num: int | None
-        iscsi_lun_num_gt: int | None
-        iscsi_lun_num_gte: int | None
-        iscsi_lun_num_in: Sequence[int] | None
-        iscsi_lun_num_lt: int | None
-        iscsi_lun_num_lte: int | None
-        iscsi_lun_num_not: int | None
-        iscsi_lun_num_not_in: Sequence[int] | None
-        iscsi_lun_snapshot_num: int | None
-        iscsi_lun_snapshot_num_gt: int | None
-        iscsi_lun_snapshot_num_gte: int | None
-        iscsi_lun_snapshot_num_in: Sequence[int] | None
-        iscsi_lun_snapshot_num_lt: int | None
-        iscsi_lun_snapshot_num_lte: int | None
-        iscsi_lun_snapshot_num_not: int | None
-        iscsi_lun_snapshot_num_not_in: Sequence[int] | None
         iscsi_lun_snapshots_every: "Mapping[str, object] | None"
         iscsi_lun_snapshots_none: "Mapping[str, object] | None"
         iscsi_lun_snapshots_some: "Mapping[str, object] | None"
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
-        iscsi_target_num: int | None
-        iscsi_target_num_gt: int | None
-        iscsi_target_num_gte: int | None
-        iscsi_target_num_in: Sequence[int] | None
-        iscsi_target_num_lt: int | None
-        iscsi_target_num_lte: int | None
-        iscsi_target_num_not: int | None
-        iscsi_target_num_not_in: Sequence[int] | None
         iscsi_targets_every: "Mapping[str, object] | None"
         iscsi_targets_none: "Mapping[str, object] | None"
         iscsi_targets_some: "Mapping[str, object] | None"
         isolation_policies_every: "Mapping[str, object] | None"
         isolation_policies_none: "Mapping[str, object] | None"
         isolation_policies_some: "Mapping[str, object] | None"
-        isolation_policy_num: int | None
-        isolation_policy_num_gt: int | None
-        isolation_policy_num_gte: int | None
-        isolation_policy_num_in: Sequence[int] | None
-        isolation_policy_num_lt: int | None
-        isolation_policy_num_lte: int | None
-        isolation_policy_num_not: int | None
-        isolation_policy_num_not_in: Sequence[int] | None
-        key: str | None
-        key_contains: str | None
-        key_ends_with: str | None
-        key_gt: str | None
-        key_gte: str | None
-        key_in: Texts | None
-        key_lt: str | None
-        key_lte: str | None
-        key_not: str | None
-        key_not_contains: str | None
-        key_not_ends_with: str | None
-        key_not_in: Texts | None
-        key_not_starts_with: str | None
-        key_starts_with: str | None
-        namespace_group_num: int | None
-        namespace_group_num_gt: int | None
-        namespace_group_num_gte: int | None
-        namespace_group_num_in: Sequence[int] | None
-        namespace_group_num_lt: int | None
-        namespace_group_num_lte: int | None
-        namespace_group_num_not: int | None
-        namespace_group_num_not_in: Sequence[int] | None
         namespace_groups_every: "Mapping[str, object] | None"
         namespace_groups_none: "Mapping[str, object] | None"
         namespace_groups_some: "Mapping[str, object] | None"
-        nfs_export_num: int | None
-        nfs_export_num_gt: int | None
-        nfs_export_num_gte: int | None
-        nfs_export_num_in: Sequence[int] | None
-        nfs_export_num_lt: int | None
-        nfs_export_num_lte: int | None
-        nfs_export_num_not: int | None
-        nfs_export_num_not_in: Sequence[int] | None
         nfs_exports_every: "Mapping[str, object] | None"
         nfs_exports_none: "Mapping[str, object] | None"
         nfs_exports_some: "Mapping[str, object] | None"
-        nfs_inode_num: int | None
-        nfs_inode_num_gt: int | None
-        nfs_inode_num_gte: int | None
-        nfs_inode_num_in: Sequence[int] | None
-        nfs_inode_num_lt: int | None
-        nfs_inode_num_lte: int | None
-        nfs_inode_num_not: int | None
-        nfs_inode_num_not_in: Sequence[int] | None
         nfs_inodes_every: "Mapping[str, object] | None"
         nfs_inodes_none: "Mapping[str, object] | None"
         nfs_inodes_some: "Mapping[str, object] | None"
-        nic_num: int | None
-        nic_num_gt: int | None
-        nic_num_gte: int | None
-        nic_num_in: Sequence[int] | None
-        nic_num_lt: int | None
-        nic_num_lte: int | None
-        nic_num_not: int | None
-        nic_num_not_in: Sequence[int] | None
         nics_every: "Mapping[str, object] | None"
         nics_none: "Mapping[str, object] | None"
         nics_some: "Mapping[str, object] | None"
-        nvmf_namespace_num: int | None
-        nvmf_namespace_num_gt: int | None
-        nvmf_namespace_num_gte: int | None
-        nvmf_namespace_num_in: Sequence[int] | None
-        nvmf_namespace_num_lt: int | None
-        nvmf_namespace_num_lte: int | None
-        nvmf_namespace_num_not: int | None
-        nvmf_namespace_num_not_in: Sequence[int] | None
-        nvmf_namespace_snapshot_num: int | None
-        nvmf_namespace_snapshot_num_gt: int | None
-        nvmf_namespace_snapshot_num_gte: int | None
-        nvmf_namespace_snapshot_num_in: Sequence[int] | None
-        nvmf_namespace_snapshot_num_lt: int | None
-        nvmf_namespace_snapshot_num_lte: int | None
-        nvmf_namespace_snapshot_num_not: int | None
-        nvmf_namespace_snapshot_num_not_in: Sequence[int] | None
         nvmf_namespace_snapshots_every: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_none: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_some: "Mapping[str, object] | None"
         nvmf_namespaces_every: "Mapping[str, object] | None"
         nvmf_namespaces_none: "Mapping[str, object] | None"
         nvmf_namespaces_some: "Mapping[str, object] | None"
-        nvmf_subsystem_num: int | None
-        nvmf_subsystem_num_gt: int | None
-        nvmf_subsystem_num_gte: int | None
-        nvmf_subsystem_num_in: Sequence[int] | None
-        nvmf_subsystem_num_lt: int | None
-        nvmf_subsystem_num_lte: int | None
-        nvmf_subsystem_num_not: int | None
-        nvmf_subsystem_num_not_in: Sequence[int] | None
         nvmf_subsystems_every: "Mapping[str, object] | None"
         nvmf_subsystems_none: "Mapping[str, object] | None"
         nvmf_subsystems_some: "Mapping[str, object] | None"
         security_policies_every: "Mapping[str, object] | None"
         security_policies_none: "Mapping[str, object] | None"
         security_policies_some: "Mapping[str, object] | None"
-        security_policy_num: int | None
-        security_policy_num_gt: int | None
-        security_policy_num_gte: int | None
-        security_policy_num_in: Sequence[int] | None
-        security_policy_num_lt: int | None
-        security_policy_num_lte: int | None
-        security_policy_num_not: int | None
-        security_policy_num_not_in: Sequence[int] | None
-        system_vlan_num: int | None
-        system_vlan_num_gt: int | None
-        system_vlan_num_gte: int | None
-        system_vlan_num_in: Sequence[int] | None
-        system_vlan_num_lt: int | None
-        system_vlan_num_lte: int | None
-        system_vlan_num_not: int | None
-        system_vlan_num_not_in: Sequence[int] | None
-        total_num: int | None
-        total_num_gt: int | None
-        total_num_gte: int | None
-        total_num_in: Sequence[int] | None
-        total_num_lt: int | None
-        total_num_lte: int | None
-        total_num_not: int | None
-        total_num_not_in: Sequence[int] | None
-        value: str | None
-        value_contains: str | None
-        value_ends_with: str | None
-        value_gt: str | None
-        value_gte: str | None
-        value_in: Texts | None
-        value_lt: str | None
-        value_lte: str | None
-        value_not: str | None
-        value_not_contains: str | None
-        value_not_ends_with: str | None
-        value_not_in: Texts | None
-        value_not_starts_with: str | None
-        value_starts_with: str | None
-        vds_num: int | None
-        vds_num_gt: int | None
-        vds_num_gte: int | None
-        vds_num_in: Sequence[int] | None
-        vds_num_lt: int | None
-        vds_num_lte: int | None
-        vds_num_not: int | None
-        vds_num_not_in: Sequence[int] | None
         vdses_every: "Mapping[str, object] | None"
         vdses_none: "Mapping[str, object] | None"
         vdses_some: "Mapping[str, object] | None"
         vlans_every: "Mapping[str, object] | None"
         vlans_none: "Mapping[str, object] | None"
         vlans_some: "Mapping[str, object] | None"
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None
-        vm_snapshot_num: int | None
-        vm_snapshot_num_gt: int | None
-        vm_snapshot_num_gte: int | None
-        vm_snapshot_num_in: Sequence[int] | None
-        vm_snapshot_num_lt: int | None
-        vm_snapshot_num_lte: int | None
-        vm_snapshot_num_not: int | None
-        vm_snapshot_num_not_in: Sequence[int] | None
         vm_snapshots_every: "Mapping[str, object] | None"
         vm_snapshots_none: "Mapping[str, object] | None"
         vm_snapshots_some: "Mapping[str, object] | None"
-        vm_template_num: int | None
-        vm_template_num_gt: int | None
-        vm_template_num_gte: int | None
-        vm_template_num_in: Sequence[int] | None
-        vm_template_num_lt: int | None
-        vm_template_num_lte: int | None
-        vm_template_num_not: int | None
-        vm_template_num_not_in: Sequence[int] | None
         vm_templates_every: "Mapping[str, object] | None"
         vm_templates_none: "Mapping[str, object] | None"
         vm_templates_some: "Mapping[str, object] | None"
-        vm_vlan_num: int | None
-        vm_vlan_num_gt: int | None
-        vm_vlan_num_gte: int | None
-        vm_vlan_num_in: Sequence[int] | None
-        vm_vlan_num_lt: int | None
-        vm_vlan_num_lte: int | None
-        vm_vlan_num_not: int | None
-        vm_vlan_num_not_in: Sequence[int] | None
-        vm_volume_num: int | None
-        vm_volume_num_gt: int | None
-        vm_volume_num_gte: int | None
-        vm_volume_num_in: Sequence[int] | None
-        vm_volume_num_lt: int | None
-        vm_volume_num_lte: int | None
-        vm_volume_num_not: int | None
-        vm_volume_num_not_in: Sequence[int] | None
-        vm_volume_snapshot_num: int | None
-        vm_volume_snapshot_num_gt: int | None
-        vm_volume_snapshot_num_gte: int | None
-        vm_volume_snapshot_num_in: Sequence[int] | None
-        vm_volume_snapshot_num_lt: int | None
-        vm_volume_snapshot_num_lte: int | None
-        vm_volume_snapshot_num_not: int | None
-        vm_volume_snapshot_num_not_in: Sequence[int] | None
         vm_volume_snapshots_every: "Mapping[str, object] | None"
         vm_volume_snapshots_none: "Mapping[str, object] | None"
         vm_volume_snapshots_some: "Mapping[str, object] | None"
@@ -1029,386 +736,88 @@ if TYPE_CHECKING:
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class LabelWhereInput3(TypedDict, total=False):
+    class LabelWhereInput3(LabelWhereInputValues, total=False):
         AND: "Sequence[LabelWhereInput3] | None"
         NOT: "Sequence[LabelWhereInput3] | None"
         OR: "Sequence[LabelWhereInput3] | None"
-        cluster_num: int | None
-        cluster_num_gt: int | None
-        cluster_num_gte: int | None
-        cluster_num_in: Sequence[int] | None
-        cluster_num_lt: int | None
-        cluster_num_lte: int | None
-        cluster_num_not: int | None
-        cluster_num_not_in: Sequence[int] | None
         clusters_every: "Mapping[str, object] | None"
         clusters_none: "Mapping[str, object] | None"
         clusters_some: "Mapping[str, object] | None"
-        consistency_group_num: int | None
-        consistency_group_num_gt: int | None
-        consistency_group_num_gte: int | None
-        consistency_group_num_in: Sequence[int] | None
-        consistency_group_num_lt: int | None
-        consistency_group_num_lte: int | None
-        consistency_group_num_not: int | None
-        consistency_group_num_not_in: Sequence[int] | None
-        consistency_group_snapshot_num: int | None
-        consistency_group_snapshot_num_gt: int | None
-        consistency_group_snapshot_num_gte: int | None
-        consistency_group_snapshot_num_in: Sequence[int] | None
-        consistency_group_snapshot_num_lt: int | None
-        consistency_group_snapshot_num_lte: int | None
-        consistency_group_snapshot_num_not: int | None
-        consistency_group_snapshot_num_not_in: Sequence[int] | None
         consistency_group_snapshots_every: "Mapping[str, object] | None"
         consistency_group_snapshots_none: "Mapping[str, object] | None"
         consistency_group_snapshots_some: "Mapping[str, object] | None"
         consistency_groups_every: "Mapping[str, object] | None"
         consistency_groups_none: "Mapping[str, object] | None"
         consistency_groups_some: "Mapping[str, object] | None"
-        content_library_image_num: int | None
-        content_library_image_num_gt: int | None
-        content_library_image_num_gte: int | None
-        content_library_image_num_in: Sequence[int] | None
-        content_library_image_num_lt: int | None
-        content_library_image_num_lte: int | None
-        content_library_image_num_not: int | None
-        content_library_image_num_not_in: Sequence[int] | None
         content_library_images_every: "Mapping[str, object] | None"
         content_library_images_none: "Mapping[str, object] | None"
         content_library_images_some: "Mapping[str, object] | None"
-        content_library_vm_template_num: int | None
-        content_library_vm_template_num_gt: int | None
-        content_library_vm_template_num_gte: int | None
-        content_library_vm_template_num_in: Sequence[int] | None
-        content_library_vm_template_num_lt: int | None
-        content_library_vm_template_num_lte: int | None
-        content_library_vm_template_num_not: int | None
-        content_library_vm_template_num_not_in: Sequence[int] | None
         content_library_vm_templates_every: "Mapping[str, object] | None"
         content_library_vm_templates_none: "Mapping[str, object] | None"
         content_library_vm_templates_some: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        datacenter_num: int | None
-        datacenter_num_gt: int | None
-        datacenter_num_gte: int | None
-        datacenter_num_in: Sequence[int] | None
-        datacenter_num_lt: int | None
-        datacenter_num_lte: int | None
-        datacenter_num_not: int | None
-        datacenter_num_not_in: Sequence[int] | None
         datacenters_every: "Mapping[str, object] | None"
         datacenters_none: "Mapping[str, object] | None"
         datacenters_some: "Mapping[str, object] | None"
-        disk_num: int | None
-        disk_num_gt: int | None
-        disk_num_gte: int | None
-        disk_num_in: Sequence[int] | None
-        disk_num_lt: int | None
-        disk_num_lte: int | None
-        disk_num_not: int | None
-        disk_num_not_in: Sequence[int] | None
         disks_every: "Mapping[str, object] | None"
         disks_none: "Mapping[str, object] | None"
         disks_some: "Mapping[str, object] | None"
-        elf_image_num: int | None
-        elf_image_num_gt: int | None
-        elf_image_num_gte: int | None
-        elf_image_num_in: Sequence[int] | None
-        elf_image_num_lt: int | None
-        elf_image_num_lte: int | None
-        elf_image_num_not: int | None
-        elf_image_num_not_in: Sequence[int] | None
         elf_images_every: "Mapping[str, object] | None"
         elf_images_none: "Mapping[str, object] | None"
         elf_images_some: "Mapping[str, object] | None"
-        gpu_device_num: int | None
-        gpu_device_num_gt: int | None
-        gpu_device_num_gte: int | None
-        gpu_device_num_in: Sequence[int] | None
-        gpu_device_num_lt: int | None
-        gpu_device_num_lte: int | None
-        gpu_device_num_not: int | None
-        gpu_device_num_not_in: Sequence[int] | None
         gpu_devices_every: "Mapping[str, object] | None"
         gpu_devices_none: "Mapping[str, object] | None"
         gpu_devices_some: "Mapping[str, object] | None"
-        host_num: int | None
-        host_num_gt: int | None
-        host_num_gte: int | None
-        host_num_in: Sequence[int] | None
-        host_num_lt: int | None
-        host_num_lte: int | None
-        host_num_not: int | None
-        host_num_not_in: Sequence[int] | None
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        iscsi_lun_num: int | None
-        iscsi_lun_num_gt: int | None
-        iscsi_lun_num_gte: int | None
-        iscsi_lun_num_in: Sequence[int] | None
-        iscsi_lun_num_lt: int | None
-        iscsi_lun_num_lte: int | None
-        iscsi_lun_num_not: int | None
-        iscsi_lun_num_not_in: Sequence[int] | None
-        iscsi_lun_snapshot_num: int | None
-        iscsi_lun_snapshot_num_gt: int | None
-        iscsi_lun_snapshot_num_gte: int | None
-        iscsi_lun_snapshot_num_in: Sequence[int] | None
-        iscsi_lun_snapshot_num_lt: int | None
-        iscsi_lun_snapshot_num_lte: int | None
-        iscsi_lun_snapshot_num_not: int | None
-        iscsi_lun_snapshot_num_not_in: Sequence[int] | None
         iscsi_lun_snapshots_every: "Mapping[str, object] | None"
         iscsi_lun_snapshots_none: "Mapping[str, object] | None"
         iscsi_lun_snapshots_some: "Mapping[str, object] | None"
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
-        iscsi_target_num: int | None
-        iscsi_target_num_gt: int | None
-        iscsi_target_num_gte: int | None
-        iscsi_target_num_in: Sequence[int] | None
-        iscsi_target_num_lt: int | None
-        iscsi_target_num_lte: int | None
-        iscsi_target_num_not: int | None
-        iscsi_target_num_not_in: Sequence[int] | None
         iscsi_targets_every: "Mapping[str, object] | None"
         iscsi_targets_none: "Mapping[str, object] | None"
         iscsi_targets_some: "Mapping[str, object] | None"
         isolation_policies_every: "Mapping[str, object] | None"
         isolation_policies_none: "Mapping[str, object] | None"
         isolation_policies_some: "Mapping[str, object] | None"
-        isolation_policy_num: int | None
-        isolation_policy_num_gt: int | None
-        isolation_policy_num_gte: int | None
-        isolation_policy_num_in: Sequence[int] | None
-        isolation_policy_num_lt: int | None
-        isolation_policy_num_lte: int | None
-        isolation_policy_num_not: int | None
-        isolation_policy_num_not_in: Sequence[int] | None
-        key: str | None
-        key_contains: str | None
-        key_ends_with: str | None
-        key_gt: str | None
-        key_gte: str | None
-        key_in: Texts | None
-        key_lt: str | None
-        key_lte: str | None
-        key_not: str | None
-        key_not_contains: str | None
-        key_not_ends_with: str | None
-        key_not_in: Texts | None
-        key_not_starts_with: str | None
-        key_starts_with: str | None
-        namespace_group_num: int | None
-        namespace_group_num_gt: int | None
-        namespace_group_num_gte: int | None
-        namespace_group_num_in: Sequence[int] | None
-        namespace_group_num_lt: int | None
-        namespace_group_num_lte: int | None
-        namespace_group_num_not: int | None
-        namespace_group_num_not_in: Sequence[int] | None
         namespace_groups_every: "Mapping[str, object] | None"
         namespace_groups_none: "Mapping[str, object] | None"
         namespace_groups_some: "Mapping[str, object] | None"
-        nfs_export_num: int | None
-        nfs_export_num_gt: int | None
-        nfs_export_num_gte: int | None
-        nfs_export_num_in: Sequence[int] | None
-        nfs_export_num_lt: int | None
-        nfs_export_num_lte: int | None
-        nfs_export_num_not: int | None
-        nfs_export_num_not_in: Sequence[int] | None
         nfs_exports_every: "Mapping[str, object] | None"
         nfs_exports_none: "Mapping[str, object] | None"
         nfs_exports_some: "Mapping[str, object] | None"
-        nfs_inode_num: int | None
-        nfs_inode_num_gt: int | None
-        nfs_inode_num_gte: int | None
-        nfs_inode_num_in: Sequence[int] | None
-        nfs_inode_num_lt: int | None
-        nfs_inode_num_lte: int | None
-        nfs_inode_num_not: int | None
-        nfs_inode_num_not_in: Sequence[int] | None
         nfs_inodes_every: "Mapping[str, object] | None"
         nfs_inodes_none: "Mapping[str, object] | None"
         nfs_inodes_some: "Mapping[str, object] | None"
-        nic_num: int | None
-        nic_num_gt: int | None
-        nic_num_gte: int | None
-        nic_num_in: Sequence[int] | None
-        nic_num_lt: int | None
-        nic_num_lte: int | None
-        nic_num_not: int | None
-        nic_num_not_in: Sequence[int] | None
         nics_every: "Mapping[str, object] | None"
         nics_none: "Mapping[str, object] | None"
         nics_some: "Mapping[str, object] | None"
-        nvmf_namespace_num: int | None
-        nvmf_namespace_num_gt: int | None
-        nvmf_namespace_num_gte: int | None
-        nvmf_namespace_num_in: Sequence[int] | None
-        nvmf_namespace_num_lt: int | None
-        nvmf_namespace_num_lte: int | None
-        nvmf_namespace_num_not: int | None
-        nvmf_namespace_num_not_in: Sequence[int] | None
-        nvmf_namespace_snapshot_num: int | None
-        nvmf_namespace_snapshot_num_gt: int | None
-        nvmf_namespace_snapshot_num_gte: int | None
-        nvmf_namespace_snapshot_num_in: Sequence[int] | None
-        nvmf_namespace_snapshot_num_lt: int | None
-        nvmf_namespace_snapshot_num_lte: int | None
-        nvmf_namespace_snapshot_num_not: int | None
-        nvmf_namespace_snapshot_num_not_in: Sequence[int] | None
         nvmf_namespace_snapshots_every: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_none: "Mapping[str, object] | None"
         nvmf_namespace_snapshots_some: "Mapping[str, object] | None"
         nvmf_namespaces_every: "Mapping[str, object] | None"
         nvmf_namespaces_none: "Mapping[str, object] | None"
         nvmf_namespaces_some: "Mapping[str, object] | None"
-        nvmf_subsystem_num: int | None
-        nvmf_subsystem_num_gt: int | None
-        nvmf_subsystem_num_gte: int | None
-        nvmf_subsystem_num_in: Sequence[int] | None
-        nvmf_subsystem_num_lt: int | None
-        nvmf_subsystem_num_lte: int | None
-        nvmf_subsystem_num_not: int | None
-        nvmf_subsystem_num_not_in: Sequence[int] | None
         nvmf_subsystems_every: "Mapping[str, object] | None"
         nvmf_subsystems_none: "Mapping[str, object] | None"
         nvmf_subsystems_some: "Mapping[str, object] | None"
         security_policies_every: "Mapping[str, object] | None"
         security_policies_none: "Mapping[str, object] | None"
         security_policies_some: "Mapping[str, object] | None"
-        security_policy_num: int | None
-        security_policy_num_gt: int | None
-        security_policy_num_gte: int | None
-        security_policy_num_in: Sequence[int] | None
-        security_policy_num_lt: int | None
-        security_policy_num_lte: int | None
-        security_policy_num_not: int | None
-        security_policy_num_not_in: Sequence[int] | None
-        system_vlan_num: int | None
-        system_vlan_num_gt: int | None
-        system_vlan_num_gte: int | None
-        system_vlan_num_in: Sequence[int] | None
-        system_vlan_num_lt: int | None
-        system_vlan_num_lte: int | None
-        system_vlan_num_not: int | None
-        system_vlan_num_not_in: Sequence[int] | None
-        total_num: int | None
-        total_num_gt: int | None
-        total_num_gte: int | None
-        total_num_in: Sequence[int] | None
-        total_num_lt: int | None
-        total_num_lte: int | None
-        total_num_not: int | None
-        total_num_not_in: Sequence[int] | None
-        value: str | None
-        value_contains: str | None
-        value_ends_with: str | None
-        value_gt: str | None
-        value_gte: str | None
-        value_in: Texts | None
-        value_lt: str | None
-        value_lte: str | None
-        value_not: str | None
-        value_not_contains: str | None
-        value_not_ends_with: str | None
-        value_not_in: Texts | None
-        value_not_starts_with: str | None
-        value_starts_with: str | None
-        vds_num: int | None
-        vds_num_gt: int | None
-        vds_num_gte: int | None
-        vds_num_in: Sequence[int] | None
-        vds_num_lt: int | None
-        vds_num_lte: int | None
-        vds_num_not: int | None
-        vds_num_not_in: Sequence[int] | None
         vdses_every: "Mapping[str, object] | None"
         vdses_none: "Mapping[str, object] | None"
         vdses_some: "Mapping[str, object] | None"
         vlans_every: "Mapping[str, object] | None"
         vlans_none: "Mapping[str, object] | None"
         vlans_some: "Mapping[str, object] | None"
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None
-        vm_snapshot_num: int | None
-        vm_snapshot_num_gt: int | None
-        vm_snapshot_num_gte: int | None
-        vm_snapshot_num_in: Sequence[int] | None
-        vm_snapshot_num_lt: int | None
-        vm_snapshot_num_lte: int | None
-        vm_snapshot_num_not: int | None
-        vm_snapshot_num_not_in: Sequence[int] | None
         vm_snapshots_every: "Mapping[str, object] | None"
         vm_snapshots_none: "Mapping[str, object] | None"
         vm_snapshots_some: "Mapping[str, object] | None"
-        vm_template_num: int | None
-        vm_template_num_gt: int | None
-        vm_template_num_gte: int | None
-        vm_template_num_in: Sequence[int] | None
-        vm_template_num_lt: int | None
-        vm_template_num_lte: int | None
-        vm_template_num_not: int | None
-        vm_template_num_not_in: Sequence[int] | None
         vm_templates_every: "Mapping[str, object] | None"
         vm_templates_none: "Mapping[str, object] | None"
         vm_templates_some: "Mapping[str, object] | None"
-        vm_vlan_num: int | None
-        vm_vlan_num_gt: int | None
-        vm_vlan_num_gte: int | None
-        vm_vlan_num_in: Sequence[int] | None
-        vm_vlan_num_lt: int | None
-        vm_vlan_num_lte: int | None
-        vm_vlan_num_not: int | None
-        vm_vlan_num_not_in: Sequence[int] | None
-        vm_volume_num: int | None
-        vm_volume_num_gt: int | None
-        vm_volume_num_gte: int | None
-        vm_volume_num_in: Sequence[int] | None
-        vm_volume_num_lt: int | None
-        vm_volume_num_lte: int | None
-        vm_volume_num_not: int | None
-        vm_volume_num_not_in: Sequence[int] | None
-        vm_volume_snapshot_num: int | None
-        vm_volume_snapshot_num_gt: int | None
-        vm_volume_snapshot_num_gte: int | None
-        vm_volume_snapshot_num_in: Sequence[int] | None
-        vm_volume_snapshot_num_lt: int | None
-        vm_volume_snapshot_num_lte: int | None
-        vm_volume_snapshot_num_not: int | None
-        vm_volume_snapshot_num_not_in: Sequence[int] | None
         vm_volume_snapshots_every: "Mapping[str, object] | None"
         vm_volume_snapshots_none: "Mapping[str, object] | None"
         vm_volume_snapshots_some: "Mapping[str, object] | None"

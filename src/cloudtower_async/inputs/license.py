@@ -71,12 +71,9 @@ class LicenseUpdationParamsData(TypedDict, total=False):
     license: Required[str]
 
 
-class LicenseWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class LicenseWhereInputValues(TypedDict, total=False):
+    """Keys of `LicenseWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[LicenseWhereInput] | None"
-    NOT: "Sequence[LicenseWhereInput] | None"
-    OR: "Sequence[LicenseWhereInput] | None"
     expire_date: str | None
     expire_date_gt: str | None
     expire_date_gte: str | None
@@ -163,182 +160,22 @@ class LicenseWhereInput(TypedDict, total=False):
     type_not_in: "Sequence[LicenseType] | None"
 
 
+class LicenseWhereInput(LicenseWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[LicenseWhereInput] | None"
+    NOT: "Sequence[LicenseWhereInput] | None"
+    OR: "Sequence[LicenseWhereInput] | None"
+
+
 if TYPE_CHECKING:
 
-    class LicenseWhereInput2(TypedDict, total=False):
+    class LicenseWhereInput2(LicenseWhereInputValues, total=False):
         AND: "Sequence[LicenseWhereInput2] | None"
         NOT: "Sequence[LicenseWhereInput2] | None"
         OR: "Sequence[LicenseWhereInput2] | None"
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        license_serial: str | None
-        license_serial_contains: str | None
-        license_serial_ends_with: str | None
-        license_serial_gt: str | None
-        license_serial_gte: str | None
-        license_serial_in: Texts | None
-        license_serial_lt: str | None
-        license_serial_lte: str | None
-        license_serial_not: str | None
-        license_serial_not_contains: str | None
-        license_serial_not_ends_with: str | None
-        license_serial_not_in: Texts | None
-        license_serial_not_starts_with: str | None
-        license_serial_starts_with: str | None
-        maintenance_end_date: str | None
-        maintenance_end_date_gt: str | None
-        maintenance_end_date_gte: str | None
-        maintenance_end_date_in: Texts | None
-        maintenance_end_date_lt: str | None
-        maintenance_end_date_lte: str | None
-        maintenance_end_date_not: str | None
-        maintenance_end_date_not_in: Texts | None
-        maintenance_start_date: str | None
-        maintenance_start_date_gt: str | None
-        maintenance_start_date_gte: str | None
-        maintenance_start_date_in: Texts | None
-        maintenance_start_date_lt: str | None
-        maintenance_start_date_lte: str | None
-        maintenance_start_date_not: str | None
-        maintenance_start_date_not_in: Texts | None
-        max_chunk_num: int | None
-        max_chunk_num_gt: int | None
-        max_chunk_num_gte: int | None
-        max_chunk_num_in: Sequence[int] | None
-        max_chunk_num_lt: int | None
-        max_chunk_num_lte: int | None
-        max_chunk_num_not: int | None
-        max_chunk_num_not_in: Sequence[int] | None
-        max_cluster_num: int | None
-        max_cluster_num_gt: int | None
-        max_cluster_num_gte: int | None
-        max_cluster_num_in: Sequence[int] | None
-        max_cluster_num_lt: int | None
-        max_cluster_num_lte: int | None
-        max_cluster_num_not: int | None
-        max_cluster_num_not_in: Sequence[int] | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        software_edition: "SoftwareEdition | None"
-        software_edition_in: "Sequence[SoftwareEdition] | None"
-        software_edition_not: "SoftwareEdition | None"
-        software_edition_not_in: "Sequence[SoftwareEdition] | None"
-        type: "LicenseType | None"
-        type_in: "Sequence[LicenseType] | None"
-        type_not: "LicenseType | None"
-        type_not_in: "Sequence[LicenseType] | None"
 
-    class LicenseWhereInput3(TypedDict, total=False):
+    class LicenseWhereInput3(LicenseWhereInputValues, total=False):
         AND: "Sequence[LicenseWhereInput3] | None"
         NOT: "Sequence[LicenseWhereInput3] | None"
         OR: "Sequence[LicenseWhereInput3] | None"
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        license_serial: str | None
-        license_serial_contains: str | None
-        license_serial_ends_with: str | None
-        license_serial_gt: str | None
-        license_serial_gte: str | None
-        license_serial_in: Texts | None
-        license_serial_lt: str | None
-        license_serial_lte: str | None
-        license_serial_not: str | None
-        license_serial_not_contains: str | None
-        license_serial_not_ends_with: str | None
-        license_serial_not_in: Texts | None
-        license_serial_not_starts_with: str | None
-        license_serial_starts_with: str | None
-        maintenance_end_date: str | None
-        maintenance_end_date_gt: str | None
-        maintenance_end_date_gte: str | None
-        maintenance_end_date_in: Texts | None
-        maintenance_end_date_lt: str | None
-        maintenance_end_date_lte: str | None
-        maintenance_end_date_not: str | None
-        maintenance_end_date_not_in: Texts | None
-        maintenance_start_date: str | None
-        maintenance_start_date_gt: str | None
-        maintenance_start_date_gte: str | None
-        maintenance_start_date_in: Texts | None
-        maintenance_start_date_lt: str | None
-        maintenance_start_date_lte: str | None
-        maintenance_start_date_not: str | None
-        maintenance_start_date_not_in: Texts | None
-        max_chunk_num: int | None
-        max_chunk_num_gt: int | None
-        max_chunk_num_gte: int | None
-        max_chunk_num_in: Sequence[int] | None
-        max_chunk_num_lt: int | None
-        max_chunk_num_lte: int | None
-        max_chunk_num_not: int | None
-        max_chunk_num_not_in: Sequence[int] | None
-        max_cluster_num: int | None
-        max_cluster_num_gt: int | None
-        max_cluster_num_gte: int | None
-        max_cluster_num_in: Sequence[int] | None
-        max_cluster_num_lt: int | None
-        max_cluster_num_lte: int | None
-        max_cluster_num_not: int | None
-        max_cluster_num_not_in: Sequence[int] | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        software_edition: "SoftwareEdition | None"
-        software_edition_in: "Sequence[SoftwareEdition] | None"
-        software_edition_not: "SoftwareEdition | None"
-        software_edition_not_in: "Sequence[SoftwareEdition] | None"
-        type: "LicenseType | None"
-        type_in: "Sequence[LicenseType] | None"
-        type_not: "LicenseType | None"
-        type_not_in: "Sequence[LicenseType] | None"

@@ -95,16 +95,9 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
     services: Texts
 
 
-class LogCollectionWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class LogCollectionWhereInputValues(TypedDict, total=False):
+    """Keys of `LogCollectionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[LogCollectionWhereInput] | None"
-    NOT: "Sequence[LogCollectionWhereInput] | None"
-    OR: "Sequence[LogCollectionWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -205,12 +198,24 @@ class LogCollectionWhereInput(TypedDict, total=False):
     status_in: "Sequence[LogCollectionStatus] | None"
     status_not: "LogCollectionStatus | None"
     status_not_in: "Sequence[LogCollectionStatus] | None"
+
+
+class LogCollectionWhereInput(LogCollectionWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[LogCollectionWhereInput] | None"
+    NOT: "Sequence[LogCollectionWhereInput] | None"
+    OR: "Sequence[LogCollectionWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    hosts_every: "HostWhereInput2 | None"
+    hosts_none: "HostWhereInput2 | None"
+    hosts_some: "HostWhereInput2 | None"
     witness: "WitnessWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class LogCollectionWhereInput2(TypedDict, total=False):
+    class LogCollectionWhereInput2(LogCollectionWhereInputValues, total=False):
         AND: "Sequence[LogCollectionWhereInput2] | None"
         NOT: "Sequence[LogCollectionWhereInput2] | None"
         OR: "Sequence[LogCollectionWhereInput2] | None"
@@ -218,109 +223,9 @@ if TYPE_CHECKING:
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        log_ended_at: str | None
-        log_ended_at_gt: str | None
-        log_ended_at_gte: str | None
-        log_ended_at_in: Texts | None
-        log_ended_at_lt: str | None
-        log_ended_at_lte: str | None
-        log_ended_at_not: str | None
-        log_ended_at_not_in: Texts | None
-        log_started_at: str | None
-        log_started_at_gt: str | None
-        log_started_at_gte: str | None
-        log_started_at_in: Texts | None
-        log_started_at_lt: str | None
-        log_started_at_lte: str | None
-        log_started_at_not: str | None
-        log_started_at_not_in: Texts | None
-        owner: str | None
-        owner_contains: str | None
-        owner_ends_with: str | None
-        owner_gt: str | None
-        owner_gte: str | None
-        owner_in: Texts | None
-        owner_lt: str | None
-        owner_lte: str | None
-        owner_not: str | None
-        owner_not_contains: str | None
-        owner_not_ends_with: str | None
-        owner_not_in: Texts | None
-        owner_not_starts_with: str | None
-        owner_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        progress: float | None
-        progress_gt: float | None
-        progress_gte: float | None
-        progress_in: Sequence[float] | None
-        progress_lt: float | None
-        progress_lte: float | None
-        progress_not: float | None
-        progress_not_in: Sequence[float] | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        status: "LogCollectionStatus | None"
-        status_in: "Sequence[LogCollectionStatus] | None"
-        status_not: "LogCollectionStatus | None"
-        status_not_in: "Sequence[LogCollectionStatus] | None"
         witness: "WitnessWhereInput3 | None"
 
-    class LogCollectionWhereInput3(TypedDict, total=False):
+    class LogCollectionWhereInput3(LogCollectionWhereInputValues, total=False):
         AND: "Sequence[LogCollectionWhereInput3] | None"
         NOT: "Sequence[LogCollectionWhereInput3] | None"
         OR: "Sequence[LogCollectionWhereInput3] | None"
@@ -328,104 +233,4 @@ if TYPE_CHECKING:
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        log_ended_at: str | None
-        log_ended_at_gt: str | None
-        log_ended_at_gte: str | None
-        log_ended_at_in: Texts | None
-        log_ended_at_lt: str | None
-        log_ended_at_lte: str | None
-        log_ended_at_not: str | None
-        log_ended_at_not_in: Texts | None
-        log_started_at: str | None
-        log_started_at_gt: str | None
-        log_started_at_gte: str | None
-        log_started_at_in: Texts | None
-        log_started_at_lt: str | None
-        log_started_at_lte: str | None
-        log_started_at_not: str | None
-        log_started_at_not_in: Texts | None
-        owner: str | None
-        owner_contains: str | None
-        owner_ends_with: str | None
-        owner_gt: str | None
-        owner_gte: str | None
-        owner_in: Texts | None
-        owner_lt: str | None
-        owner_lte: str | None
-        owner_not: str | None
-        owner_not_contains: str | None
-        owner_not_ends_with: str | None
-        owner_not_in: Texts | None
-        owner_not_starts_with: str | None
-        owner_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        progress: float | None
-        progress_gt: float | None
-        progress_gte: float | None
-        progress_in: Sequence[float] | None
-        progress_lt: float | None
-        progress_lte: float | None
-        progress_not: float | None
-        progress_not_in: Sequence[float] | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        status: "LogCollectionStatus | None"
-        status_in: "Sequence[LogCollectionStatus] | None"
-        status_not: "LogCollectionStatus | None"
-        status_not_in: "Sequence[LogCollectionStatus] | None"
         witness: "Mapping[str, object] | None"

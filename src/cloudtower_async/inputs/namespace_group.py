@@ -76,12 +76,9 @@ class NamespaceGroupUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class NamespaceGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NamespaceGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `NamespaceGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NamespaceGroupWhereInput] | None"
-    NOT: "Sequence[NamespaceGroupWhereInput] | None"
-    OR: "Sequence[NamespaceGroupWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -100,9 +97,6 @@ class NamespaceGroupWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_create_time: str | None
     local_create_time_gt: str | None
     local_create_time_gte: str | None
@@ -139,6 +133,17 @@ class NamespaceGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class NamespaceGroupWhereInput(NamespaceGroupWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NamespaceGroupWhereInput] | None"
+    NOT: "Sequence[NamespaceGroupWhereInput] | None"
+    OR: "Sequence[NamespaceGroupWhereInput] | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     namespaces_every: "NvmfNamespaceWhereInput2 | None"
     namespaces_none: "NvmfNamespaceWhereInput2 | None"
     namespaces_some: "NvmfNamespaceWhereInput2 | None"
@@ -147,133 +152,25 @@ class NamespaceGroupWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class NamespaceGroupWhereInput2(TypedDict, total=False):
+    class NamespaceGroupWhereInput2(NamespaceGroupWhereInputValues, total=False):
         AND: "Sequence[NamespaceGroupWhereInput2] | None"
         NOT: "Sequence[NamespaceGroupWhereInput2] | None"
         OR: "Sequence[NamespaceGroupWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_create_time: str | None
-        local_create_time_gt: str | None
-        local_create_time_gte: str | None
-        local_create_time_in: Texts | None
-        local_create_time_lt: str | None
-        local_create_time_lte: str | None
-        local_create_time_not: str | None
-        local_create_time_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         namespaces_every: "Mapping[str, object] | None"
         namespaces_none: "Mapping[str, object] | None"
         namespaces_some: "Mapping[str, object] | None"
         nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
 
-    class NamespaceGroupWhereInput3(TypedDict, total=False):
+    class NamespaceGroupWhereInput3(NamespaceGroupWhereInputValues, total=False):
         AND: "Sequence[NamespaceGroupWhereInput3] | None"
         NOT: "Sequence[NamespaceGroupWhereInput3] | None"
         OR: "Sequence[NamespaceGroupWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_create_time: str | None
-        local_create_time_gt: str | None
-        local_create_time_gte: str | None
-        local_create_time_in: Texts | None
-        local_create_time_lt: str | None
-        local_create_time_lte: str | None
-        local_create_time_not: str | None
-        local_create_time_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         namespaces_every: "Mapping[str, object] | None"
         namespaces_none: "Mapping[str, object] | None"
         namespaces_some: "Mapping[str, object] | None"

@@ -84,12 +84,9 @@ class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class NetworkPolicyRuleServiceWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class NetworkPolicyRuleServiceWhereInputValues(TypedDict, total=False):
+    """Keys of `NetworkPolicyRuleServiceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
-    NOT: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
-    OR: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -136,102 +133,26 @@ class NetworkPolicyRuleServiceWhereInput(TypedDict, total=False):
     preset_not: bool | None
 
 
+class NetworkPolicyRuleServiceWhereInput(NetworkPolicyRuleServiceWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
+    NOT: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
+    OR: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
+
+
 if TYPE_CHECKING:
 
-    class NetworkPolicyRuleServiceWhereInput2(TypedDict, total=False):
+    class NetworkPolicyRuleServiceWhereInput2(
+        NetworkPolicyRuleServiceWhereInputValues, total=False
+    ):
         AND: "Sequence[NetworkPolicyRuleServiceWhereInput2] | None"
         NOT: "Sequence[NetworkPolicyRuleServiceWhereInput2] | None"
         OR: "Sequence[NetworkPolicyRuleServiceWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        preset: bool | None
-        preset_not: bool | None
 
-    class NetworkPolicyRuleServiceWhereInput3(TypedDict, total=False):
+    class NetworkPolicyRuleServiceWhereInput3(
+        NetworkPolicyRuleServiceWhereInputValues, total=False
+    ):
         AND: "Sequence[NetworkPolicyRuleServiceWhereInput3] | None"
         NOT: "Sequence[NetworkPolicyRuleServiceWhereInput3] | None"
         OR: "Sequence[NetworkPolicyRuleServiceWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        preset: bool | None
-        preset_not: bool | None

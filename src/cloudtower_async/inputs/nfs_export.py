@@ -108,13 +108,9 @@ class NfsExportUpdationParamsData(TypedDict, total=False):
     resiliency_type: "ResiliencyType"  # since 4.7.0
 
 
-class NfsExportWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NfsExportWhereInputValues(TypedDict, total=False):
+    """Keys of `NfsExportWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NfsExportWhereInput] | None"
-    NOT: "Sequence[NfsExportWhereInput] | None"
-    OR: "Sequence[NfsExportWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -181,9 +177,6 @@ class NfsExportWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    inodes_every: "NfsInodeWhereInput2 | None"
-    inodes_none: "NfsInodeWhereInput2 | None"
-    inodes_some: "NfsInodeWhereInput2 | None"
     internal: bool | None
     internal_not: bool | None
     ip_whitelist: str | None
@@ -200,9 +193,6 @@ class NfsExportWhereInput(TypedDict, total=False):
     ip_whitelist_not_in: Texts | None
     ip_whitelist_not_starts_with: str | None
     ip_whitelist_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -249,280 +239,43 @@ class NfsExportWhereInput(TypedDict, total=False):
     thin_provision_not: bool | None
 
 
+class NfsExportWhereInput(NfsExportWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NfsExportWhereInput] | None"
+    NOT: "Sequence[NfsExportWhereInput] | None"
+    OR: "Sequence[NfsExportWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    inodes_every: "NfsInodeWhereInput2 | None"
+    inodes_none: "NfsInodeWhereInput2 | None"
+    inodes_some: "NfsInodeWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class NfsExportWhereInput2(TypedDict, total=False):
+    class NfsExportWhereInput2(NfsExportWhereInputValues, total=False):
         AND: "Sequence[NfsExportWhereInput2] | None"
         NOT: "Sequence[NfsExportWhereInput2] | None"
         OR: "Sequence[NfsExportWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        export_inode_id: str | None
-        export_inode_id_contains: str | None
-        export_inode_id_ends_with: str | None
-        export_inode_id_gt: str | None
-        export_inode_id_gte: str | None
-        export_inode_id_in: Texts | None
-        export_inode_id_lt: str | None
-        export_inode_id_lte: str | None
-        export_inode_id_not: str | None
-        export_inode_id_not_contains: str | None
-        export_inode_id_not_ends_with: str | None
-        export_inode_id_not_in: Texts | None
-        export_inode_id_not_starts_with: str | None
-        export_inode_id_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         inodes_every: "Mapping[str, object] | None"
         inodes_none: "Mapping[str, object] | None"
         inodes_some: "Mapping[str, object] | None"
-        internal: bool | None
-        internal_not: bool | None
-        ip_whitelist: str | None
-        ip_whitelist_contains: str | None
-        ip_whitelist_ends_with: str | None
-        ip_whitelist_gt: str | None
-        ip_whitelist_gte: str | None
-        ip_whitelist_in: Texts | None
-        ip_whitelist_lt: str | None
-        ip_whitelist_lte: str | None
-        ip_whitelist_not: str | None
-        ip_whitelist_not_contains: str | None
-        ip_whitelist_not_ends_with: str | None
-        ip_whitelist_not_in: Texts | None
-        ip_whitelist_not_starts_with: str | None
-        ip_whitelist_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        prioritized: bool | None
-        prioritized_not: bool | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        thin_provision: bool | None
-        thin_provision_not: bool | None
 
-    class NfsExportWhereInput3(TypedDict, total=False):
+    class NfsExportWhereInput3(NfsExportWhereInputValues, total=False):
         AND: "Sequence[NfsExportWhereInput3] | None"
         NOT: "Sequence[NfsExportWhereInput3] | None"
         OR: "Sequence[NfsExportWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        export_inode_id: str | None
-        export_inode_id_contains: str | None
-        export_inode_id_ends_with: str | None
-        export_inode_id_gt: str | None
-        export_inode_id_gte: str | None
-        export_inode_id_in: Texts | None
-        export_inode_id_lt: str | None
-        export_inode_id_lte: str | None
-        export_inode_id_not: str | None
-        export_inode_id_not_contains: str | None
-        export_inode_id_not_ends_with: str | None
-        export_inode_id_not_in: Texts | None
-        export_inode_id_not_starts_with: str | None
-        export_inode_id_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         inodes_every: "Mapping[str, object] | None"
         inodes_none: "Mapping[str, object] | None"
         inodes_some: "Mapping[str, object] | None"
-        internal: bool | None
-        internal_not: bool | None
-        ip_whitelist: str | None
-        ip_whitelist_contains: str | None
-        ip_whitelist_ends_with: str | None
-        ip_whitelist_gt: str | None
-        ip_whitelist_gte: str | None
-        ip_whitelist_in: Texts | None
-        ip_whitelist_lt: str | None
-        ip_whitelist_lte: str | None
-        ip_whitelist_not: str | None
-        ip_whitelist_not_contains: str | None
-        ip_whitelist_not_ends_with: str | None
-        ip_whitelist_not_in: Texts | None
-        ip_whitelist_not_starts_with: str | None
-        ip_whitelist_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        prioritized: bool | None
-        prioritized_not: bool | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        thin_provision: bool | None
-        thin_provision_not: bool | None

@@ -88,12 +88,9 @@ class NfsInodeUpdationParamsData(TypedDict, total=False):
     prioritized: Required[bool]
 
 
-class NfsInodeWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NfsInodeWhereInputValues(TypedDict, total=False):
+    """Keys of `NfsInodeWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NfsInodeWhereInput] | None"
-    NOT: "Sequence[NfsInodeWhereInput] | None"
-    OR: "Sequence[NfsInodeWhereInput] | None"
     assigned_size: int | None
     assigned_size_gt: int | None
     assigned_size_gte: int | None
@@ -150,9 +147,6 @@ class NfsInodeWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -189,7 +183,6 @@ class NfsInodeWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    nfs_export: "NfsExportWhereInput2 | None"
     parent_id: str | None
     parent_id_contains: str | None
     parent_id_ends_with: str | None
@@ -244,310 +237,34 @@ class NfsInodeWhereInput(TypedDict, total=False):
     unique_size_not_in: Sequence[int] | None
 
 
+class NfsInodeWhereInput(NfsInodeWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NfsInodeWhereInput] | None"
+    NOT: "Sequence[NfsInodeWhereInput] | None"
+    OR: "Sequence[NfsInodeWhereInput] | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    nfs_export: "NfsExportWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class NfsInodeWhereInput2(TypedDict, total=False):
+    class NfsInodeWhereInput2(NfsInodeWhereInputValues, total=False):
         AND: "Sequence[NfsInodeWhereInput2] | None"
         NOT: "Sequence[NfsInodeWhereInput2] | None"
         OR: "Sequence[NfsInodeWhereInput2] | None"
-        assigned_size: int | None
-        assigned_size_gt: int | None
-        assigned_size_gte: int | None
-        assigned_size_in: Sequence[int] | None
-        assigned_size_lt: int | None
-        assigned_size_lte: int | None
-        assigned_size_not: int | None
-        assigned_size_not_in: Sequence[int] | None
-        downgraded_prioritized_space: int | None
-        downgraded_prioritized_space_gt: int | None
-        downgraded_prioritized_space_gte: int | None
-        downgraded_prioritized_space_in: Sequence[int] | None
-        downgraded_prioritized_space_lt: int | None
-        downgraded_prioritized_space_lte: int | None
-        downgraded_prioritized_space_not: int | None
-        downgraded_prioritized_space_not_in: Sequence[int] | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        file: bool | None
-        file_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        local_updated_at: str | None
-        local_updated_at_gt: str | None
-        local_updated_at_gte: str | None
-        local_updated_at_in: Texts | None
-        local_updated_at_lt: str | None
-        local_updated_at_lte: str | None
-        local_updated_at_not: str | None
-        local_updated_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nfs_export: "NfsExportWhereInput3 | None"
-        parent_id: str | None
-        parent_id_contains: str | None
-        parent_id_ends_with: str | None
-        parent_id_gt: str | None
-        parent_id_gte: str | None
-        parent_id_in: Texts | None
-        parent_id_lt: str | None
-        parent_id_lte: str | None
-        parent_id_not: str | None
-        parent_id_not_contains: str | None
-        parent_id_not_ends_with: str | None
-        parent_id_not_in: Texts | None
-        parent_id_not_starts_with: str | None
-        parent_id_starts_with: str | None
-        prioritized: bool | None
-        prioritized_not: bool | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        shared_size: int | None
-        shared_size_gt: int | None
-        shared_size_gte: int | None
-        shared_size_in: Sequence[int] | None
-        shared_size_lt: int | None
-        shared_size_lte: int | None
-        shared_size_not: int | None
-        shared_size_not_in: Sequence[int] | None
-        snapshot_num: int | None
-        snapshot_num_gt: int | None
-        snapshot_num_gte: int | None
-        snapshot_num_in: Sequence[int] | None
-        snapshot_num_lt: int | None
-        snapshot_num_lte: int | None
-        snapshot_num_not: int | None
-        snapshot_num_not_in: Sequence[int] | None
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
 
-    class NfsInodeWhereInput3(TypedDict, total=False):
+    class NfsInodeWhereInput3(NfsInodeWhereInputValues, total=False):
         AND: "Sequence[NfsInodeWhereInput3] | None"
         NOT: "Sequence[NfsInodeWhereInput3] | None"
         OR: "Sequence[NfsInodeWhereInput3] | None"
-        assigned_size: int | None
-        assigned_size_gt: int | None
-        assigned_size_gte: int | None
-        assigned_size_in: Sequence[int] | None
-        assigned_size_lt: int | None
-        assigned_size_lte: int | None
-        assigned_size_not: int | None
-        assigned_size_not_in: Sequence[int] | None
-        downgraded_prioritized_space: int | None
-        downgraded_prioritized_space_gt: int | None
-        downgraded_prioritized_space_gte: int | None
-        downgraded_prioritized_space_in: Sequence[int] | None
-        downgraded_prioritized_space_lt: int | None
-        downgraded_prioritized_space_lte: int | None
-        downgraded_prioritized_space_not: int | None
-        downgraded_prioritized_space_not_in: Sequence[int] | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        file: bool | None
-        file_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        local_updated_at: str | None
-        local_updated_at_gt: str | None
-        local_updated_at_gte: str | None
-        local_updated_at_in: Texts | None
-        local_updated_at_lt: str | None
-        local_updated_at_lte: str | None
-        local_updated_at_not: str | None
-        local_updated_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nfs_export: "Mapping[str, object] | None"
-        parent_id: str | None
-        parent_id_contains: str | None
-        parent_id_ends_with: str | None
-        parent_id_gt: str | None
-        parent_id_gte: str | None
-        parent_id_in: Texts | None
-        parent_id_lt: str | None
-        parent_id_lte: str | None
-        parent_id_not: str | None
-        parent_id_not_contains: str | None
-        parent_id_not_ends_with: str | None
-        parent_id_not_in: Texts | None
-        parent_id_not_starts_with: str | None
-        parent_id_starts_with: str | None
-        prioritized: bool | None
-        prioritized_not: bool | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        shared_size: int | None
-        shared_size_gt: int | None
-        shared_size_gte: int | None
-        shared_size_in: Sequence[int] | None
-        shared_size_lt: int | None
-        shared_size_lte: int | None
-        shared_size_not: int | None
-        shared_size_not_in: Sequence[int] | None
-        snapshot_num: int | None
-        snapshot_num_gt: int | None
-        snapshot_num_gte: int | None
-        snapshot_num_in: Sequence[int] | None
-        snapshot_num_lt: int | None
-        snapshot_num_lte: int | None
-        snapshot_num_not: int | None
-        snapshot_num_not_in: Sequence[int] | None
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None

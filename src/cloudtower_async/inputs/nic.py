@@ -113,12 +113,9 @@ class NicUpdationParamsData(TypedDict, total=False):
     total_vf_num: int
 
 
-class NicWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NicWhereInputValues(TypedDict, total=False):
+    """Keys of `NicWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NicWhereInput] | None"
-    NOT: "Sequence[NicWhereInput] | None"
-    OR: "Sequence[NicWhereInput] | None"
     driver: str | None
     driver_contains: str | None
     driver_ends_with: str | None
@@ -155,7 +152,6 @@ class NicWhereInput(TypedDict, total=False):
     gateway_ip_not_in: Texts | None
     gateway_ip_not_starts_with: str | None
     gateway_ip_starts_with: str | None
-    host: "HostWhereInput2 | None"
     ibdev: str | None
     ibdev_contains: str | None
     ibdev_ends_with: str | None
@@ -204,9 +200,6 @@ class NicWhereInput(TypedDict, total=False):
     ip_address_starts_with: str | None
     is_sriov: bool | None
     is_sriov_not: bool | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -347,6 +340,18 @@ class NicWhereInput(TypedDict, total=False):
     user_usage_in: "Sequence[NicUserUsage] | None"  # since 3.3.0
     user_usage_not: "NicUserUsage | None"  # since 3.3.0
     user_usage_not_in: "Sequence[NicUserUsage] | None"  # since 3.3.0
+
+
+class NicWhereInput(NicWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NicWhereInput] | None"
+    NOT: "Sequence[NicWhereInput] | None"
+    OR: "Sequence[NicWhereInput] | None"
+    host: "HostWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     vds: "VdsWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"  # since 3.4.4
     vms_none: "VmWhereInput2 | None"  # since 3.4.4
@@ -355,475 +360,27 @@ class NicWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class NicWhereInput2(TypedDict, total=False):
+    class NicWhereInput2(NicWhereInputValues, total=False):
         AND: "Sequence[NicWhereInput2] | None"
         NOT: "Sequence[NicWhereInput2] | None"
         OR: "Sequence[NicWhereInput2] | None"
-        driver: str | None
-        driver_contains: str | None
-        driver_ends_with: str | None
-        driver_gt: str | None
-        driver_gte: str | None
-        driver_in: Texts | None
-        driver_lt: str | None
-        driver_lte: str | None
-        driver_not: str | None
-        driver_not_contains: str | None
-        driver_not_ends_with: str | None
-        driver_not_in: Texts | None
-        driver_not_starts_with: str | None
-        driver_starts_with: str | None
-        driver_state: "NicDriverState | None"
-        driver_state_in: "Sequence[NicDriverState] | None"
-        driver_state_not: "NicDriverState | None"
-        driver_state_not_in: "Sequence[NicDriverState] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        gateway_ip: str | None
-        gateway_ip_contains: str | None
-        gateway_ip_ends_with: str | None
-        gateway_ip_gt: str | None
-        gateway_ip_gte: str | None
-        gateway_ip_in: Texts | None
-        gateway_ip_lt: str | None
-        gateway_ip_lte: str | None
-        gateway_ip_not: str | None
-        gateway_ip_not_contains: str | None
-        gateway_ip_not_ends_with: str | None
-        gateway_ip_not_in: Texts | None
-        gateway_ip_not_starts_with: str | None
-        gateway_ip_starts_with: str | None
         host: "HostWhereInput3 | None"
-        ibdev: str | None
-        ibdev_contains: str | None
-        ibdev_ends_with: str | None
-        ibdev_gt: str | None
-        ibdev_gte: str | None
-        ibdev_in: Texts | None
-        ibdev_lt: str | None
-        ibdev_lte: str | None
-        ibdev_not: str | None
-        ibdev_not_contains: str | None
-        ibdev_not_ends_with: str | None
-        ibdev_not_in: Texts | None
-        ibdev_not_starts_with: str | None
-        ibdev_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        iommu_status: "IommuStatus | None"
-        iommu_status_in: "Sequence[IommuStatus] | None"
-        iommu_status_not: "IommuStatus | None"
-        iommu_status_not_in: "Sequence[IommuStatus] | None"
-        ip_address: str | None
-        ip_address_contains: str | None
-        ip_address_ends_with: str | None
-        ip_address_gt: str | None
-        ip_address_gte: str | None
-        ip_address_in: Texts | None
-        ip_address_lt: str | None
-        ip_address_lte: str | None
-        ip_address_not: str | None
-        ip_address_not_contains: str | None
-        ip_address_not_ends_with: str | None
-        ip_address_not_in: Texts | None
-        ip_address_not_starts_with: str | None
-        ip_address_starts_with: str | None
-        is_sriov: bool | None
-        is_sriov_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mac_address: str | None
-        mac_address_contains: str | None
-        mac_address_ends_with: str | None
-        mac_address_gt: str | None
-        mac_address_gte: str | None
-        mac_address_in: Texts | None
-        mac_address_lt: str | None
-        mac_address_lte: str | None
-        mac_address_not: str | None
-        mac_address_not_contains: str | None
-        mac_address_not_ends_with: str | None
-        mac_address_not_in: Texts | None
-        mac_address_not_starts_with: str | None
-        mac_address_starts_with: str | None
-        max_vf_num: int | None
-        max_vf_num_gt: int | None
-        max_vf_num_gte: int | None
-        max_vf_num_in: Sequence[int] | None
-        max_vf_num_lt: int | None
-        max_vf_num_lte: int | None
-        max_vf_num_not: int | None
-        max_vf_num_not_in: Sequence[int] | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        mtu: int | None
-        mtu_gt: int | None
-        mtu_gte: int | None
-        mtu_in: Sequence[int] | None
-        mtu_lt: int | None
-        mtu_lte: int | None
-        mtu_not: int | None
-        mtu_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nic_uuid: str | None
-        nic_uuid_contains: str | None
-        nic_uuid_ends_with: str | None
-        nic_uuid_gt: str | None
-        nic_uuid_gte: str | None
-        nic_uuid_in: Texts | None
-        nic_uuid_lt: str | None
-        nic_uuid_lte: str | None
-        nic_uuid_not: str | None
-        nic_uuid_not_contains: str | None
-        nic_uuid_not_ends_with: str | None
-        nic_uuid_not_in: Texts | None
-        nic_uuid_not_starts_with: str | None
-        nic_uuid_starts_with: str | None
-        physical: bool | None
-        physical_not: bool | None
-        rdma_enabled: bool | None
-        rdma_enabled_not: bool | None
-        running: bool | None
-        running_not: bool | None
-        speed: int | None
-        speed_gt: int | None
-        speed_gte: int | None
-        speed_in: Sequence[int] | None
-        speed_lt: int | None
-        speed_lte: int | None
-        speed_not: int | None
-        speed_not_in: Sequence[int] | None
-        subnet_mask: str | None
-        subnet_mask_contains: str | None
-        subnet_mask_ends_with: str | None
-        subnet_mask_gt: str | None
-        subnet_mask_gte: str | None
-        subnet_mask_in: Texts | None
-        subnet_mask_lt: str | None
-        subnet_mask_lte: str | None
-        subnet_mask_not: str | None
-        subnet_mask_not_contains: str | None
-        subnet_mask_not_ends_with: str | None
-        subnet_mask_not_in: Texts | None
-        subnet_mask_not_starts_with: str | None
-        subnet_mask_starts_with: str | None
-        total_vf_num: int | None
-        total_vf_num_gt: int | None
-        total_vf_num_gte: int | None
-        total_vf_num_in: Sequence[int] | None
-        total_vf_num_lt: int | None
-        total_vf_num_lte: int | None
-        total_vf_num_not: int | None
-        total_vf_num_not_in: Sequence[int] | None
-        type: "NetworkType | None"
-        type_in: "Sequence[NetworkType] | None"
-        type_not: "NetworkType | None"
-        type_not_in: "Sequence[NetworkType] | None"
-        up: bool | None
-        up_not: bool | None
-        used_vf_num: int | None
-        used_vf_num_gt: int | None
-        used_vf_num_gte: int | None
-        used_vf_num_in: Sequence[int] | None
-        used_vf_num_lt: int | None
-        used_vf_num_lte: int | None
-        used_vf_num_not: int | None
-        used_vf_num_not_in: Sequence[int] | None
-        user_usage: "NicUserUsage | None"
-        user_usage_in: "Sequence[NicUserUsage] | None"
-        user_usage_not: "NicUserUsage | None"
-        user_usage_not_in: "Sequence[NicUserUsage] | None"
         vds: "VdsWhereInput3 | None"
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class NicWhereInput3(TypedDict, total=False):
+    class NicWhereInput3(NicWhereInputValues, total=False):
         AND: "Sequence[NicWhereInput3] | None"
         NOT: "Sequence[NicWhereInput3] | None"
         OR: "Sequence[NicWhereInput3] | None"
-        driver: str | None
-        driver_contains: str | None
-        driver_ends_with: str | None
-        driver_gt: str | None
-        driver_gte: str | None
-        driver_in: Texts | None
-        driver_lt: str | None
-        driver_lte: str | None
-        driver_not: str | None
-        driver_not_contains: str | None
-        driver_not_ends_with: str | None
-        driver_not_in: Texts | None
-        driver_not_starts_with: str | None
-        driver_starts_with: str | None
-        driver_state: "NicDriverState | None"
-        driver_state_in: "Sequence[NicDriverState] | None"
-        driver_state_not: "NicDriverState | None"
-        driver_state_not_in: "Sequence[NicDriverState] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        gateway_ip: str | None
-        gateway_ip_contains: str | None
-        gateway_ip_ends_with: str | None
-        gateway_ip_gt: str | None
-        gateway_ip_gte: str | None
-        gateway_ip_in: Texts | None
-        gateway_ip_lt: str | None
-        gateway_ip_lte: str | None
-        gateway_ip_not: str | None
-        gateway_ip_not_contains: str | None
-        gateway_ip_not_ends_with: str | None
-        gateway_ip_not_in: Texts | None
-        gateway_ip_not_starts_with: str | None
-        gateway_ip_starts_with: str | None
         host: "Mapping[str, object] | None"
-        ibdev: str | None
-        ibdev_contains: str | None
-        ibdev_ends_with: str | None
-        ibdev_gt: str | None
-        ibdev_gte: str | None
-        ibdev_in: Texts | None
-        ibdev_lt: str | None
-        ibdev_lte: str | None
-        ibdev_not: str | None
-        ibdev_not_contains: str | None
-        ibdev_not_ends_with: str | None
-        ibdev_not_in: Texts | None
-        ibdev_not_starts_with: str | None
-        ibdev_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        iommu_status: "IommuStatus | None"
-        iommu_status_in: "Sequence[IommuStatus] | None"
-        iommu_status_not: "IommuStatus | None"
-        iommu_status_not_in: "Sequence[IommuStatus] | None"
-        ip_address: str | None
-        ip_address_contains: str | None
-        ip_address_ends_with: str | None
-        ip_address_gt: str | None
-        ip_address_gte: str | None
-        ip_address_in: Texts | None
-        ip_address_lt: str | None
-        ip_address_lte: str | None
-        ip_address_not: str | None
-        ip_address_not_contains: str | None
-        ip_address_not_ends_with: str | None
-        ip_address_not_in: Texts | None
-        ip_address_not_starts_with: str | None
-        ip_address_starts_with: str | None
-        is_sriov: bool | None
-        is_sriov_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mac_address: str | None
-        mac_address_contains: str | None
-        mac_address_ends_with: str | None
-        mac_address_gt: str | None
-        mac_address_gte: str | None
-        mac_address_in: Texts | None
-        mac_address_lt: str | None
-        mac_address_lte: str | None
-        mac_address_not: str | None
-        mac_address_not_contains: str | None
-        mac_address_not_ends_with: str | None
-        mac_address_not_in: Texts | None
-        mac_address_not_starts_with: str | None
-        mac_address_starts_with: str | None
-        max_vf_num: int | None
-        max_vf_num_gt: int | None
-        max_vf_num_gte: int | None
-        max_vf_num_in: Sequence[int] | None
-        max_vf_num_lt: int | None
-        max_vf_num_lte: int | None
-        max_vf_num_not: int | None
-        max_vf_num_not_in: Sequence[int] | None
-        model: str | None
-        model_contains: str | None
-        model_ends_with: str | None
-        model_gt: str | None
-        model_gte: str | None
-        model_in: Texts | None
-        model_lt: str | None
-        model_lte: str | None
-        model_not: str | None
-        model_not_contains: str | None
-        model_not_ends_with: str | None
-        model_not_in: Texts | None
-        model_not_starts_with: str | None
-        model_starts_with: str | None
-        mtu: int | None
-        mtu_gt: int | None
-        mtu_gte: int | None
-        mtu_in: Sequence[int] | None
-        mtu_lt: int | None
-        mtu_lte: int | None
-        mtu_not: int | None
-        mtu_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nic_uuid: str | None
-        nic_uuid_contains: str | None
-        nic_uuid_ends_with: str | None
-        nic_uuid_gt: str | None
-        nic_uuid_gte: str | None
-        nic_uuid_in: Texts | None
-        nic_uuid_lt: str | None
-        nic_uuid_lte: str | None
-        nic_uuid_not: str | None
-        nic_uuid_not_contains: str | None
-        nic_uuid_not_ends_with: str | None
-        nic_uuid_not_in: Texts | None
-        nic_uuid_not_starts_with: str | None
-        nic_uuid_starts_with: str | None
-        physical: bool | None
-        physical_not: bool | None
-        rdma_enabled: bool | None
-        rdma_enabled_not: bool | None
-        running: bool | None
-        running_not: bool | None
-        speed: int | None
-        speed_gt: int | None
-        speed_gte: int | None
-        speed_in: Sequence[int] | None
-        speed_lt: int | None
-        speed_lte: int | None
-        speed_not: int | None
-        speed_not_in: Sequence[int] | None
-        subnet_mask: str | None
-        subnet_mask_contains: str | None
-        subnet_mask_ends_with: str | None
-        subnet_mask_gt: str | None
-        subnet_mask_gte: str | None
-        subnet_mask_in: Texts | None
-        subnet_mask_lt: str | None
-        subnet_mask_lte: str | None
-        subnet_mask_not: str | None
-        subnet_mask_not_contains: str | None
-        subnet_mask_not_ends_with: str | None
-        subnet_mask_not_in: Texts | None
-        subnet_mask_not_starts_with: str | None
-        subnet_mask_starts_with: str | None
-        total_vf_num: int | None
-        total_vf_num_gt: int | None
-        total_vf_num_gte: int | None
-        total_vf_num_in: Sequence[int] | None
-        total_vf_num_lt: int | None
-        total_vf_num_lte: int | None
-        total_vf_num_not: int | None
-        total_vf_num_not_in: Sequence[int] | None
-        type: "NetworkType | None"
-        type_in: "Sequence[NetworkType] | None"
-        type_not: "NetworkType | None"
-        type_not_in: "Sequence[NetworkType] | None"
-        up: bool | None
-        up_not: bool | None
-        used_vf_num: int | None
-        used_vf_num_gt: int | None
-        used_vf_num_gte: int | None
-        used_vf_num_in: Sequence[int] | None
-        used_vf_num_lt: int | None
-        used_vf_num_lte: int | None
-        used_vf_num_not: int | None
-        used_vf_num_not_in: Sequence[int] | None
-        user_usage: "NicUserUsage | None"
-        user_usage_in: "Sequence[NicUserUsage] | None"
-        user_usage_not: "NicUserUsage | None"
-        user_usage_not_in: "Sequence[NicUserUsage] | None"
         vds: "Mapping[str, object] | None"
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"

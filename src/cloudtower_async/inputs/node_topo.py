@@ -63,16 +63,9 @@ class NodeTopoUpdationParamsData(TypedDict, total=False):
     position: "Position"
 
 
-class NodeTopoWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NodeTopoWhereInputValues(TypedDict, total=False):
+    """Keys of `NodeTopoWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NodeTopoWhereInput] | None"
-    NOT: "Sequence[NodeTopoWhereInput] | None"
-    OR: "Sequence[NodeTopoWhereInput] | None"
-    brick_topo: "BrickTopoWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
-    cluster_topo: "ClusterTopoWhereInput2 | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -117,6 +110,18 @@ class NodeTopoWhereInput(TypedDict, total=False):
     name_starts_with: str | None
 
 
+class NodeTopoWhereInput(NodeTopoWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NodeTopoWhereInput] | None"
+    NOT: "Sequence[NodeTopoWhereInput] | None"
+    OR: "Sequence[NodeTopoWhereInput] | None"
+    brick_topo: "BrickTopoWhereInput2 | None"
+    cluster: "ClusterWhereInput2 | None"
+    cluster_topo: "ClusterTopoWhereInput2 | None"
+    host: "HostWhereInput2 | None"
+
+
 class NodeTopoWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -132,7 +137,7 @@ Position = TypedDict(
 
 if TYPE_CHECKING:
 
-    class NodeTopoWhereInput2(TypedDict, total=False):
+    class NodeTopoWhereInput2(NodeTopoWhereInputValues, total=False):
         AND: "Sequence[NodeTopoWhereInput2] | None"
         NOT: "Sequence[NodeTopoWhereInput2] | None"
         OR: "Sequence[NodeTopoWhereInput2] | None"
@@ -140,50 +145,8 @@ if TYPE_CHECKING:
         cluster: "ClusterWhereInput3 | None"
         cluster_topo: "ClusterTopoWhereInput3 | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
 
-    class NodeTopoWhereInput3(TypedDict, total=False):
+    class NodeTopoWhereInput3(NodeTopoWhereInputValues, total=False):
         AND: "Sequence[NodeTopoWhereInput3] | None"
         NOT: "Sequence[NodeTopoWhereInput3] | None"
         OR: "Sequence[NodeTopoWhereInput3] | None"
@@ -191,45 +154,3 @@ if TYPE_CHECKING:
         cluster: "Mapping[str, object] | None"
         cluster_topo: "Mapping[str, object] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None

@@ -266,12 +266,9 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     prioritized: bool  # since 4.7.0
 
 
-class NvmfNamespaceWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NvmfNamespaceWhereInputValues(TypedDict, total=False):
+    """Keys of `NvmfNamespaceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NvmfNamespaceWhereInput] | None"
-    NOT: "Sequence[NvmfNamespaceWhereInput] | None"
-    OR: "Sequence[NvmfNamespaceWhereInput] | None"
     assigned_size: int | None
     assigned_size_gt: int | None
     assigned_size_gte: int | None
@@ -352,19 +349,12 @@ class NvmfNamespaceWhereInput(TypedDict, total=False):
     bps_wr_max_not_in: Sequence[int] | None
     bps_wr_not: int | None
     bps_wr_not_in: Sequence[int] | None
-    business_host_groups_every: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_none: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_some: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
     business_host_is_same_with_parent: bool | None  # since 4.7.0
     business_host_is_same_with_parent_not: bool | None  # since 4.7.0
-    business_hosts_every: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_none: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_some: "BusinessHostWhereInput2 | None"  # since 4.7.0
     configuration_method: "ConfigurationMethod | None"  # since 4.7.0
     configuration_method_in: "Sequence[ConfigurationMethod] | None"  # since 4.7.0
     configuration_method_not: "ConfigurationMethod | None"  # since 4.7.0
     configuration_method_not_in: "Sequence[ConfigurationMethod] | None"  # since 4.7.0
-    consistency_group: "ConsistencyGroupWhereInput2 | None"
     downgraded_prioritized_space: int | None  # since 4.7.0
     downgraded_prioritized_space_gt: int | None  # since 4.7.0
     downgraded_prioritized_space_gte: int | None  # since 4.7.0
@@ -493,9 +483,6 @@ class NvmfNamespaceWhereInput(TypedDict, total=False):
     iops_wr_not_in: Sequence[int] | None
     is_shared: bool | None
     is_shared_not: bool | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -532,7 +519,6 @@ class NvmfNamespaceWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    namespace_group: "NamespaceGroupWhereInput2 | None"
     namespace_id: int | None
     namespace_id_gt: int | None
     namespace_id_gte: int | None
@@ -555,7 +541,6 @@ class NvmfNamespaceWhereInput(TypedDict, total=False):
     nqn_whitelist_not_in: Texts | None
     nqn_whitelist_not_starts_with: str | None
     nqn_whitelist_starts_with: str | None
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
     prioritized: bool | None  # since 4.7.0
     prioritized_not: bool | None  # since 4.7.0
     replica_num: int | None
@@ -586,9 +571,6 @@ class NvmfNamespaceWhereInput(TypedDict, total=False):
     snapshot_num_lte: int | None
     snapshot_num_not: int | None
     snapshot_num_not_in: Sequence[int] | None
-    snapshot_plans_every: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
-    snapshot_plans_none: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
-    snapshot_plans_some: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
     stripe_num: int | None
     stripe_num_gt: int | None
     stripe_num_gte: int | None
@@ -639,744 +621,67 @@ class NvmfNamespaceWhereInput(TypedDict, total=False):
     zbs_volume_id_starts_with: str | None
 
 
+class NvmfNamespaceWhereInput(NvmfNamespaceWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NvmfNamespaceWhereInput] | None"
+    NOT: "Sequence[NvmfNamespaceWhereInput] | None"
+    OR: "Sequence[NvmfNamespaceWhereInput] | None"
+    business_host_groups_every: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
+    business_host_groups_none: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
+    business_host_groups_some: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
+    business_hosts_every: "BusinessHostWhereInput2 | None"  # since 4.7.0
+    business_hosts_none: "BusinessHostWhereInput2 | None"  # since 4.7.0
+    business_hosts_some: "BusinessHostWhereInput2 | None"  # since 4.7.0
+    consistency_group: "ConsistencyGroupWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    namespace_group: "NamespaceGroupWhereInput2 | None"
+    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
+    snapshot_plans_every: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
+    snapshot_plans_none: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
+    snapshot_plans_some: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
+
+
 if TYPE_CHECKING:
 
-    class NvmfNamespaceWhereInput2(TypedDict, total=False):
+    class NvmfNamespaceWhereInput2(NvmfNamespaceWhereInputValues, total=False):
         AND: "Sequence[NvmfNamespaceWhereInput2] | None"
         NOT: "Sequence[NvmfNamespaceWhereInput2] | None"
         OR: "Sequence[NvmfNamespaceWhereInput2] | None"
-        assigned_size: int | None
-        assigned_size_gt: int | None
-        assigned_size_gte: int | None
-        assigned_size_in: Sequence[int] | None
-        assigned_size_lt: int | None
-        assigned_size_lte: int | None
-        assigned_size_not: int | None
-        assigned_size_not_in: Sequence[int] | None
-        bps: int | None
-        bps_gt: int | None
-        bps_gte: int | None
-        bps_in: Sequence[int] | None
-        bps_lt: int | None
-        bps_lte: int | None
-        bps_max: int | None
-        bps_max_gt: int | None
-        bps_max_gte: int | None
-        bps_max_in: Sequence[int] | None
-        bps_max_length: int | None
-        bps_max_length_gt: int | None
-        bps_max_length_gte: int | None
-        bps_max_length_in: Sequence[int] | None
-        bps_max_length_lt: int | None
-        bps_max_length_lte: int | None
-        bps_max_length_not: int | None
-        bps_max_length_not_in: Sequence[int] | None
-        bps_max_lt: int | None
-        bps_max_lte: int | None
-        bps_max_not: int | None
-        bps_max_not_in: Sequence[int] | None
-        bps_not: int | None
-        bps_not_in: Sequence[int] | None
-        bps_rd: int | None
-        bps_rd_gt: int | None
-        bps_rd_gte: int | None
-        bps_rd_in: Sequence[int] | None
-        bps_rd_lt: int | None
-        bps_rd_lte: int | None
-        bps_rd_max: int | None
-        bps_rd_max_gt: int | None
-        bps_rd_max_gte: int | None
-        bps_rd_max_in: Sequence[int] | None
-        bps_rd_max_length: int | None
-        bps_rd_max_length_gt: int | None
-        bps_rd_max_length_gte: int | None
-        bps_rd_max_length_in: Sequence[int] | None
-        bps_rd_max_length_lt: int | None
-        bps_rd_max_length_lte: int | None
-        bps_rd_max_length_not: int | None
-        bps_rd_max_length_not_in: Sequence[int] | None
-        bps_rd_max_lt: int | None
-        bps_rd_max_lte: int | None
-        bps_rd_max_not: int | None
-        bps_rd_max_not_in: Sequence[int] | None
-        bps_rd_not: int | None
-        bps_rd_not_in: Sequence[int] | None
-        bps_wr: int | None
-        bps_wr_gt: int | None
-        bps_wr_gte: int | None
-        bps_wr_in: Sequence[int] | None
-        bps_wr_lt: int | None
-        bps_wr_lte: int | None
-        bps_wr_max: int | None
-        bps_wr_max_gt: int | None
-        bps_wr_max_gte: int | None
-        bps_wr_max_in: Sequence[int] | None
-        bps_wr_max_length: int | None
-        bps_wr_max_length_gt: int | None
-        bps_wr_max_length_gte: int | None
-        bps_wr_max_length_in: Sequence[int] | None
-        bps_wr_max_length_lt: int | None
-        bps_wr_max_length_lte: int | None
-        bps_wr_max_length_not: int | None
-        bps_wr_max_length_not_in: Sequence[int] | None
-        bps_wr_max_lt: int | None
-        bps_wr_max_lte: int | None
-        bps_wr_max_not: int | None
-        bps_wr_max_not_in: Sequence[int] | None
-        bps_wr_not: int | None
-        bps_wr_not_in: Sequence[int] | None
         business_host_groups_every: "Mapping[str, object] | None"
         business_host_groups_none: "Mapping[str, object] | None"
         business_host_groups_some: "Mapping[str, object] | None"
-        business_host_is_same_with_parent: bool | None
-        business_host_is_same_with_parent_not: bool | None
         business_hosts_every: "Mapping[str, object] | None"
         business_hosts_none: "Mapping[str, object] | None"
         business_hosts_some: "Mapping[str, object] | None"
-        configuration_method: "ConfigurationMethod | None"
-        configuration_method_in: "Sequence[ConfigurationMethod] | None"
-        configuration_method_not: "ConfigurationMethod | None"
-        configuration_method_not_in: "Sequence[ConfigurationMethod] | None"
         consistency_group: "ConsistencyGroupWhereInput3 | None"
-        downgraded_prioritized_space: int | None
-        downgraded_prioritized_space_gt: int | None
-        downgraded_prioritized_space_gte: int | None
-        downgraded_prioritized_space_in: Sequence[int] | None
-        downgraded_prioritized_space_lt: int | None
-        downgraded_prioritized_space_lte: int | None
-        downgraded_prioritized_space_not: int | None
-        downgraded_prioritized_space_not_in: Sequence[int] | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        io_size: int | None
-        io_size_gt: int | None
-        io_size_gte: int | None
-        io_size_in: Sequence[int] | None
-        io_size_lt: int | None
-        io_size_lte: int | None
-        io_size_not: int | None
-        io_size_not_in: Sequence[int] | None
-        iops: int | None
-        iops_gt: int | None
-        iops_gte: int | None
-        iops_in: Sequence[int] | None
-        iops_lt: int | None
-        iops_lte: int | None
-        iops_max: int | None
-        iops_max_gt: int | None
-        iops_max_gte: int | None
-        iops_max_in: Sequence[int] | None
-        iops_max_length: int | None
-        iops_max_length_gt: int | None
-        iops_max_length_gte: int | None
-        iops_max_length_in: Sequence[int] | None
-        iops_max_length_lt: int | None
-        iops_max_length_lte: int | None
-        iops_max_length_not: int | None
-        iops_max_length_not_in: Sequence[int] | None
-        iops_max_lt: int | None
-        iops_max_lte: int | None
-        iops_max_not: int | None
-        iops_max_not_in: Sequence[int] | None
-        iops_not: int | None
-        iops_not_in: Sequence[int] | None
-        iops_rd: int | None
-        iops_rd_gt: int | None
-        iops_rd_gte: int | None
-        iops_rd_in: Sequence[int] | None
-        iops_rd_lt: int | None
-        iops_rd_lte: int | None
-        iops_rd_max: int | None
-        iops_rd_max_gt: int | None
-        iops_rd_max_gte: int | None
-        iops_rd_max_in: Sequence[int] | None
-        iops_rd_max_length: int | None
-        iops_rd_max_length_gt: int | None
-        iops_rd_max_length_gte: int | None
-        iops_rd_max_length_in: Sequence[int] | None
-        iops_rd_max_length_lt: int | None
-        iops_rd_max_length_lte: int | None
-        iops_rd_max_length_not: int | None
-        iops_rd_max_length_not_in: Sequence[int] | None
-        iops_rd_max_lt: int | None
-        iops_rd_max_lte: int | None
-        iops_rd_max_not: int | None
-        iops_rd_max_not_in: Sequence[int] | None
-        iops_rd_not: int | None
-        iops_rd_not_in: Sequence[int] | None
-        iops_wr: int | None
-        iops_wr_gt: int | None
-        iops_wr_gte: int | None
-        iops_wr_in: Sequence[int] | None
-        iops_wr_lt: int | None
-        iops_wr_lte: int | None
-        iops_wr_max: int | None
-        iops_wr_max_gt: int | None
-        iops_wr_max_gte: int | None
-        iops_wr_max_in: Sequence[int] | None
-        iops_wr_max_length: int | None
-        iops_wr_max_length_gt: int | None
-        iops_wr_max_length_gte: int | None
-        iops_wr_max_length_in: Sequence[int] | None
-        iops_wr_max_length_lt: int | None
-        iops_wr_max_length_lte: int | None
-        iops_wr_max_length_not: int | None
-        iops_wr_max_length_not_in: Sequence[int] | None
-        iops_wr_max_lt: int | None
-        iops_wr_max_lte: int | None
-        iops_wr_max_not: int | None
-        iops_wr_max_not_in: Sequence[int] | None
-        iops_wr_not: int | None
-        iops_wr_not_in: Sequence[int] | None
-        is_shared: bool | None
-        is_shared_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         namespace_group: "NamespaceGroupWhereInput3 | None"
-        namespace_id: int | None
-        namespace_id_gt: int | None
-        namespace_id_gte: int | None
-        namespace_id_in: Sequence[int] | None
-        namespace_id_lt: int | None
-        namespace_id_lte: int | None
-        namespace_id_not: int | None
-        namespace_id_not_in: Sequence[int] | None
-        nqn_whitelist: str | None
-        nqn_whitelist_contains: str | None
-        nqn_whitelist_ends_with: str | None
-        nqn_whitelist_gt: str | None
-        nqn_whitelist_gte: str | None
-        nqn_whitelist_in: Texts | None
-        nqn_whitelist_lt: str | None
-        nqn_whitelist_lte: str | None
-        nqn_whitelist_not: str | None
-        nqn_whitelist_not_contains: str | None
-        nqn_whitelist_not_ends_with: str | None
-        nqn_whitelist_not_in: Texts | None
-        nqn_whitelist_not_starts_with: str | None
-        nqn_whitelist_starts_with: str | None
         nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
-        prioritized: bool | None
-        prioritized_not: bool | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        shared_size: int | None
-        shared_size_gt: int | None
-        shared_size_gte: int | None
-        shared_size_in: Sequence[int] | None
-        shared_size_lt: int | None
-        shared_size_lte: int | None
-        shared_size_not: int | None
-        shared_size_not_in: Sequence[int] | None
-        snapshot_num: int | None
-        snapshot_num_gt: int | None
-        snapshot_num_gte: int | None
-        snapshot_num_in: Sequence[int] | None
-        snapshot_num_lt: int | None
-        snapshot_num_lte: int | None
-        snapshot_num_not: int | None
-        snapshot_num_not_in: Sequence[int] | None
         snapshot_plans_every: "Mapping[str, object] | None"
         snapshot_plans_none: "Mapping[str, object] | None"
         snapshot_plans_some: "Mapping[str, object] | None"
-        stripe_num: int | None
-        stripe_num_gt: int | None
-        stripe_num_gte: int | None
-        stripe_num_in: Sequence[int] | None
-        stripe_num_lt: int | None
-        stripe_num_lte: int | None
-        stripe_num_not: int | None
-        stripe_num_not_in: Sequence[int] | None
-        stripe_size: int | None
-        stripe_size_gt: int | None
-        stripe_size_gte: int | None
-        stripe_size_in: Sequence[int] | None
-        stripe_size_lt: int | None
-        stripe_size_lte: int | None
-        stripe_size_not: int | None
-        stripe_size_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
-        zbs_volume_id: str | None
-        zbs_volume_id_contains: str | None
-        zbs_volume_id_ends_with: str | None
-        zbs_volume_id_gt: str | None
-        zbs_volume_id_gte: str | None
-        zbs_volume_id_in: Texts | None
-        zbs_volume_id_lt: str | None
-        zbs_volume_id_lte: str | None
-        zbs_volume_id_not: str | None
-        zbs_volume_id_not_contains: str | None
-        zbs_volume_id_not_ends_with: str | None
-        zbs_volume_id_not_in: Texts | None
-        zbs_volume_id_not_starts_with: str | None
-        zbs_volume_id_starts_with: str | None
 
-    class NvmfNamespaceWhereInput3(TypedDict, total=False):
+    class NvmfNamespaceWhereInput3(NvmfNamespaceWhereInputValues, total=False):
         AND: "Sequence[NvmfNamespaceWhereInput3] | None"
         NOT: "Sequence[NvmfNamespaceWhereInput3] | None"
         OR: "Sequence[NvmfNamespaceWhereInput3] | None"
-        assigned_size: int | None
-        assigned_size_gt: int | None
-        assigned_size_gte: int | None
-        assigned_size_in: Sequence[int] | None
-        assigned_size_lt: int | None
-        assigned_size_lte: int | None
-        assigned_size_not: int | None
-        assigned_size_not_in: Sequence[int] | None
-        bps: int | None
-        bps_gt: int | None
-        bps_gte: int | None
-        bps_in: Sequence[int] | None
-        bps_lt: int | None
-        bps_lte: int | None
-        bps_max: int | None
-        bps_max_gt: int | None
-        bps_max_gte: int | None
-        bps_max_in: Sequence[int] | None
-        bps_max_length: int | None
-        bps_max_length_gt: int | None
-        bps_max_length_gte: int | None
-        bps_max_length_in: Sequence[int] | None
-        bps_max_length_lt: int | None
-        bps_max_length_lte: int | None
-        bps_max_length_not: int | None
-        bps_max_length_not_in: Sequence[int] | None
-        bps_max_lt: int | None
-        bps_max_lte: int | None
-        bps_max_not: int | None
-        bps_max_not_in: Sequence[int] | None
-        bps_not: int | None
-        bps_not_in: Sequence[int] | None
-        bps_rd: int | None
-        bps_rd_gt: int | None
-        bps_rd_gte: int | None
-        bps_rd_in: Sequence[int] | None
-        bps_rd_lt: int | None
-        bps_rd_lte: int | None
-        bps_rd_max: int | None
-        bps_rd_max_gt: int | None
-        bps_rd_max_gte: int | None
-        bps_rd_max_in: Sequence[int] | None
-        bps_rd_max_length: int | None
-        bps_rd_max_length_gt: int | None
-        bps_rd_max_length_gte: int | None
-        bps_rd_max_length_in: Sequence[int] | None
-        bps_rd_max_length_lt: int | None
-        bps_rd_max_length_lte: int | None
-        bps_rd_max_length_not: int | None
-        bps_rd_max_length_not_in: Sequence[int] | None
-        bps_rd_max_lt: int | None
-        bps_rd_max_lte: int | None
-        bps_rd_max_not: int | None
-        bps_rd_max_not_in: Sequence[int] | None
-        bps_rd_not: int | None
-        bps_rd_not_in: Sequence[int] | None
-        bps_wr: int | None
-        bps_wr_gt: int | None
-        bps_wr_gte: int | None
-        bps_wr_in: Sequence[int] | None
-        bps_wr_lt: int | None
-        bps_wr_lte: int | None
-        bps_wr_max: int | None
-        bps_wr_max_gt: int | None
-        bps_wr_max_gte: int | None
-        bps_wr_max_in: Sequence[int] | None
-        bps_wr_max_length: int | None
-        bps_wr_max_length_gt: int | None
-        bps_wr_max_length_gte: int | None
-        bps_wr_max_length_in: Sequence[int] | None
-        bps_wr_max_length_lt: int | None
-        bps_wr_max_length_lte: int | None
-        bps_wr_max_length_not: int | None
-        bps_wr_max_length_not_in: Sequence[int] | None
-        bps_wr_max_lt: int | None
-        bps_wr_max_lte: int | None
-        bps_wr_max_not: int | None
-        bps_wr_max_not_in: Sequence[int] | None
-        bps_wr_not: int | None
-        bps_wr_not_in: Sequence[int] | None
         business_host_groups_every: "Mapping[str, object] | None"
         business_host_groups_none: "Mapping[str, object] | None"
         business_host_groups_some: "Mapping[str, object] | None"
-        business_host_is_same_with_parent: bool | None
-        business_host_is_same_with_parent_not: bool | None
         business_hosts_every: "Mapping[str, object] | None"
         business_hosts_none: "Mapping[str, object] | None"
         business_hosts_some: "Mapping[str, object] | None"
-        configuration_method: "ConfigurationMethod | None"
-        configuration_method_in: "Sequence[ConfigurationMethod] | None"
-        configuration_method_not: "ConfigurationMethod | None"
-        configuration_method_not_in: "Sequence[ConfigurationMethod] | None"
         consistency_group: "Mapping[str, object] | None"
-        downgraded_prioritized_space: int | None
-        downgraded_prioritized_space_gt: int | None
-        downgraded_prioritized_space_gte: int | None
-        downgraded_prioritized_space_in: Sequence[int] | None
-        downgraded_prioritized_space_lt: int | None
-        downgraded_prioritized_space_lte: int | None
-        downgraded_prioritized_space_not: int | None
-        downgraded_prioritized_space_not_in: Sequence[int] | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        encrypt_method: "EncryptMethod | None"
-        encrypt_method_in: "Sequence[EncryptMethod] | None"
-        encrypt_method_not: "EncryptMethod | None"
-        encrypt_method_not_in: "Sequence[EncryptMethod] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        io_size: int | None
-        io_size_gt: int | None
-        io_size_gte: int | None
-        io_size_in: Sequence[int] | None
-        io_size_lt: int | None
-        io_size_lte: int | None
-        io_size_not: int | None
-        io_size_not_in: Sequence[int] | None
-        iops: int | None
-        iops_gt: int | None
-        iops_gte: int | None
-        iops_in: Sequence[int] | None
-        iops_lt: int | None
-        iops_lte: int | None
-        iops_max: int | None
-        iops_max_gt: int | None
-        iops_max_gte: int | None
-        iops_max_in: Sequence[int] | None
-        iops_max_length: int | None
-        iops_max_length_gt: int | None
-        iops_max_length_gte: int | None
-        iops_max_length_in: Sequence[int] | None
-        iops_max_length_lt: int | None
-        iops_max_length_lte: int | None
-        iops_max_length_not: int | None
-        iops_max_length_not_in: Sequence[int] | None
-        iops_max_lt: int | None
-        iops_max_lte: int | None
-        iops_max_not: int | None
-        iops_max_not_in: Sequence[int] | None
-        iops_not: int | None
-        iops_not_in: Sequence[int] | None
-        iops_rd: int | None
-        iops_rd_gt: int | None
-        iops_rd_gte: int | None
-        iops_rd_in: Sequence[int] | None
-        iops_rd_lt: int | None
-        iops_rd_lte: int | None
-        iops_rd_max: int | None
-        iops_rd_max_gt: int | None
-        iops_rd_max_gte: int | None
-        iops_rd_max_in: Sequence[int] | None
-        iops_rd_max_length: int | None
-        iops_rd_max_length_gt: int | None
-        iops_rd_max_length_gte: int | None
-        iops_rd_max_length_in: Sequence[int] | None
-        iops_rd_max_length_lt: int | None
-        iops_rd_max_length_lte: int | None
-        iops_rd_max_length_not: int | None
-        iops_rd_max_length_not_in: Sequence[int] | None
-        iops_rd_max_lt: int | None
-        iops_rd_max_lte: int | None
-        iops_rd_max_not: int | None
-        iops_rd_max_not_in: Sequence[int] | None
-        iops_rd_not: int | None
-        iops_rd_not_in: Sequence[int] | None
-        iops_wr: int | None
-        iops_wr_gt: int | None
-        iops_wr_gte: int | None
-        iops_wr_in: Sequence[int] | None
-        iops_wr_lt: int | None
-        iops_wr_lte: int | None
-        iops_wr_max: int | None
-        iops_wr_max_gt: int | None
-        iops_wr_max_gte: int | None
-        iops_wr_max_in: Sequence[int] | None
-        iops_wr_max_length: int | None
-        iops_wr_max_length_gt: int | None
-        iops_wr_max_length_gte: int | None
-        iops_wr_max_length_in: Sequence[int] | None
-        iops_wr_max_length_lt: int | None
-        iops_wr_max_length_lte: int | None
-        iops_wr_max_length_not: int | None
-        iops_wr_max_length_not_in: Sequence[int] | None
-        iops_wr_max_lt: int | None
-        iops_wr_max_lte: int | None
-        iops_wr_max_not: int | None
-        iops_wr_max_not_in: Sequence[int] | None
-        iops_wr_not: int | None
-        iops_wr_not_in: Sequence[int] | None
-        is_shared: bool | None
-        is_shared_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         namespace_group: "Mapping[str, object] | None"
-        namespace_id: int | None
-        namespace_id_gt: int | None
-        namespace_id_gte: int | None
-        namespace_id_in: Sequence[int] | None
-        namespace_id_lt: int | None
-        namespace_id_lte: int | None
-        namespace_id_not: int | None
-        namespace_id_not_in: Sequence[int] | None
-        nqn_whitelist: str | None
-        nqn_whitelist_contains: str | None
-        nqn_whitelist_ends_with: str | None
-        nqn_whitelist_gt: str | None
-        nqn_whitelist_gte: str | None
-        nqn_whitelist_in: Texts | None
-        nqn_whitelist_lt: str | None
-        nqn_whitelist_lte: str | None
-        nqn_whitelist_not: str | None
-        nqn_whitelist_not_contains: str | None
-        nqn_whitelist_not_ends_with: str | None
-        nqn_whitelist_not_in: Texts | None
-        nqn_whitelist_not_starts_with: str | None
-        nqn_whitelist_starts_with: str | None
         nvmf_subsystem: "Mapping[str, object] | None"
-        prioritized: bool | None
-        prioritized_not: bool | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        shared_size: int | None
-        shared_size_gt: int | None
-        shared_size_gte: int | None
-        shared_size_in: Sequence[int] | None
-        shared_size_lt: int | None
-        shared_size_lte: int | None
-        shared_size_not: int | None
-        shared_size_not_in: Sequence[int] | None
-        snapshot_num: int | None
-        snapshot_num_gt: int | None
-        snapshot_num_gte: int | None
-        snapshot_num_in: Sequence[int] | None
-        snapshot_num_lt: int | None
-        snapshot_num_lte: int | None
-        snapshot_num_not: int | None
-        snapshot_num_not_in: Sequence[int] | None
         snapshot_plans_every: "Mapping[str, object] | None"
         snapshot_plans_none: "Mapping[str, object] | None"
         snapshot_plans_some: "Mapping[str, object] | None"
-        stripe_num: int | None
-        stripe_num_gt: int | None
-        stripe_num_gte: int | None
-        stripe_num_in: Sequence[int] | None
-        stripe_num_lt: int | None
-        stripe_num_lte: int | None
-        stripe_num_not: int | None
-        stripe_num_not_in: Sequence[int] | None
-        stripe_size: int | None
-        stripe_size_gt: int | None
-        stripe_size_gte: int | None
-        stripe_size_in: Sequence[int] | None
-        stripe_size_lt: int | None
-        stripe_size_lte: int | None
-        stripe_size_not: int | None
-        stripe_size_not_in: Sequence[int] | None
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
-        zbs_volume_id: str | None
-        zbs_volume_id_contains: str | None
-        zbs_volume_id_ends_with: str | None
-        zbs_volume_id_gt: str | None
-        zbs_volume_id_gte: str | None
-        zbs_volume_id_in: Texts | None
-        zbs_volume_id_lt: str | None
-        zbs_volume_id_lte: str | None
-        zbs_volume_id_not: str | None
-        zbs_volume_id_not_contains: str | None
-        zbs_volume_id_not_ends_with: str | None
-        zbs_volume_id_not_in: Texts | None
-        zbs_volume_id_not_starts_with: str | None
-        zbs_volume_id_starts_with: str | None

@@ -77,13 +77,9 @@ class NvmfNamespaceSnapshotDeletionParams(TypedDict, total=False):
     where: Required["NvmfNamespaceSnapshotWhereInput2"]
 
 
-class NvmfNamespaceSnapshotWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class NvmfNamespaceSnapshotWhereInputValues(TypedDict, total=False):
+    """Keys of `NvmfNamespaceSnapshotWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
-    NOT: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
-    OR: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
-    consistency_group_snapshot: "ConsistencyGroupSnapshotWhereInput2 | None"
     ec_k: int | None  # since 4.7.0
     ec_k_gt: int | None  # since 4.7.0
     ec_k_gte: int | None  # since 4.7.0
@@ -118,9 +114,6 @@ class NvmfNamespaceSnapshotWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -157,13 +150,10 @@ class NvmfNamespaceSnapshotWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    nvmf_namespace: "NvmfNamespaceWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
     resiliency_type: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
     resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    snapshot_group: "SnapshotGroupWhereInput2 | None"  # since 4.7.0
     unique_size: int | None
     unique_size_gt: int | None
     unique_size_gte: int | None
@@ -174,192 +164,43 @@ class NvmfNamespaceSnapshotWhereInput(TypedDict, total=False):
     unique_size_not_in: Sequence[int] | None
 
 
+class NvmfNamespaceSnapshotWhereInput(NvmfNamespaceSnapshotWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
+    NOT: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
+    OR: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
+    consistency_group_snapshot: "ConsistencyGroupSnapshotWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    nvmf_namespace: "NvmfNamespaceWhereInput2 | None"
+    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
+    snapshot_group: "SnapshotGroupWhereInput2 | None"  # since 4.7.0
+
+
 if TYPE_CHECKING:
 
-    class NvmfNamespaceSnapshotWhereInput2(TypedDict, total=False):
+    class NvmfNamespaceSnapshotWhereInput2(NvmfNamespaceSnapshotWhereInputValues, total=False):
         AND: "Sequence[NvmfNamespaceSnapshotWhereInput2] | None"
         NOT: "Sequence[NvmfNamespaceSnapshotWhereInput2] | None"
         OR: "Sequence[NvmfNamespaceSnapshotWhereInput2] | None"
         consistency_group_snapshot: "ConsistencyGroupSnapshotWhereInput3 | None"
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespace: "NvmfNamespaceWhereInput3 | None"
         nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
         snapshot_group: "SnapshotGroupWhereInput3 | None"
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
 
-    class NvmfNamespaceSnapshotWhereInput3(TypedDict, total=False):
+    class NvmfNamespaceSnapshotWhereInput3(NvmfNamespaceSnapshotWhereInputValues, total=False):
         AND: "Sequence[NvmfNamespaceSnapshotWhereInput3] | None"
         NOT: "Sequence[NvmfNamespaceSnapshotWhereInput3] | None"
         OR: "Sequence[NvmfNamespaceSnapshotWhereInput3] | None"
         consistency_group_snapshot: "Mapping[str, object] | None"
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nvmf_namespace: "Mapping[str, object] | None"
         nvmf_subsystem: "Mapping[str, object] | None"
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
         snapshot_group: "Mapping[str, object] | None"
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None

@@ -61,15 +61,9 @@ class OrganizationUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class OrganizationWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class OrganizationWhereInputValues(TypedDict, total=False):
+    """Keys of `OrganizationWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[OrganizationWhereInput] | None"
-    NOT: "Sequence[OrganizationWhereInput] | None"
-    OR: "Sequence[OrganizationWhereInput] | None"
-    datacenters_every: "DatacenterWhereInput2 | None"
-    datacenters_none: "DatacenterWhereInput2 | None"
-    datacenters_some: "DatacenterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -100,76 +94,31 @@ class OrganizationWhereInput(TypedDict, total=False):
     name_starts_with: str | None
 
 
+class OrganizationWhereInput(OrganizationWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[OrganizationWhereInput] | None"
+    NOT: "Sequence[OrganizationWhereInput] | None"
+    OR: "Sequence[OrganizationWhereInput] | None"
+    datacenters_every: "DatacenterWhereInput2 | None"
+    datacenters_none: "DatacenterWhereInput2 | None"
+    datacenters_some: "DatacenterWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class OrganizationWhereInput2(TypedDict, total=False):
+    class OrganizationWhereInput2(OrganizationWhereInputValues, total=False):
         AND: "Sequence[OrganizationWhereInput2] | None"
         NOT: "Sequence[OrganizationWhereInput2] | None"
         OR: "Sequence[OrganizationWhereInput2] | None"
         datacenters_every: "Mapping[str, object] | None"
         datacenters_none: "Mapping[str, object] | None"
         datacenters_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
 
-    class OrganizationWhereInput3(TypedDict, total=False):
+    class OrganizationWhereInput3(OrganizationWhereInputValues, total=False):
         AND: "Sequence[OrganizationWhereInput3] | None"
         NOT: "Sequence[OrganizationWhereInput3] | None"
         OR: "Sequence[OrganizationWhereInput3] | None"
         datacenters_every: "Mapping[str, object] | None"
         datacenters_none: "Mapping[str, object] | None"
         datacenters_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None

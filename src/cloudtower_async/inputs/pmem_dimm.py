@@ -58,12 +58,9 @@ class GetPmemDimmsRequestBody(TypedDict, total=False):
     where: "PmemDimmWhereInput2 | None"
 
 
-class PmemDimmWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class PmemDimmWhereInputValues(TypedDict, total=False):
+    """Keys of `PmemDimmWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[PmemDimmWhereInput] | None"
-    NOT: "Sequence[PmemDimmWhereInput] | None"
-    OR: "Sequence[PmemDimmWhereInput] | None"
     capacity: int | None
     capacity_gt: int | None
     capacity_gte: int | None
@@ -86,12 +83,10 @@ class PmemDimmWhereInput(TypedDict, total=False):
     device_locator_not_in: Texts | None
     device_locator_not_starts_with: str | None
     device_locator_starts_with: str | None
-    disk: "DiskWhereInput2 | None"
     health_status: "DiskHealthStatus | None"
     health_status_in: "Sequence[DiskHealthStatus] | None"
     health_status_not: "DiskHealthStatus | None"
     health_status_not_in: "Sequence[DiskHealthStatus] | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -180,242 +175,28 @@ class PmemDimmWhereInput(TypedDict, total=False):
     version_starts_with: str | None
 
 
+class PmemDimmWhereInput(PmemDimmWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[PmemDimmWhereInput] | None"
+    NOT: "Sequence[PmemDimmWhereInput] | None"
+    OR: "Sequence[PmemDimmWhereInput] | None"
+    disk: "DiskWhereInput2 | None"
+    host: "HostWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class PmemDimmWhereInput2(TypedDict, total=False):
+    class PmemDimmWhereInput2(PmemDimmWhereInputValues, total=False):
         AND: "Sequence[PmemDimmWhereInput2] | None"
         NOT: "Sequence[PmemDimmWhereInput2] | None"
         OR: "Sequence[PmemDimmWhereInput2] | None"
-        capacity: int | None
-        capacity_gt: int | None
-        capacity_gte: int | None
-        capacity_in: Sequence[int] | None
-        capacity_lt: int | None
-        capacity_lte: int | None
-        capacity_not: int | None
-        capacity_not_in: Sequence[int] | None
-        device_locator: str | None
-        device_locator_contains: str | None
-        device_locator_ends_with: str | None
-        device_locator_gt: str | None
-        device_locator_gte: str | None
-        device_locator_in: Texts | None
-        device_locator_lt: str | None
-        device_locator_lte: str | None
-        device_locator_not: str | None
-        device_locator_not_contains: str | None
-        device_locator_not_ends_with: str | None
-        device_locator_not_in: Texts | None
-        device_locator_not_starts_with: str | None
-        device_locator_starts_with: str | None
         disk: "DiskWhereInput3 | None"
-        health_status: "DiskHealthStatus | None"
-        health_status_in: "Sequence[DiskHealthStatus] | None"
-        health_status_not: "DiskHealthStatus | None"
-        health_status_not_in: "Sequence[DiskHealthStatus] | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        numa_node: int | None
-        numa_node_gt: int | None
-        numa_node_gte: int | None
-        numa_node_in: Sequence[int] | None
-        numa_node_lt: int | None
-        numa_node_lte: int | None
-        numa_node_not: int | None
-        numa_node_not_in: Sequence[int] | None
-        part_number: str | None
-        part_number_contains: str | None
-        part_number_ends_with: str | None
-        part_number_gt: str | None
-        part_number_gte: str | None
-        part_number_in: Texts | None
-        part_number_lt: str | None
-        part_number_lte: str | None
-        part_number_not: str | None
-        part_number_not_contains: str | None
-        part_number_not_ends_with: str | None
-        part_number_not_in: Texts | None
-        part_number_not_starts_with: str | None
-        part_number_starts_with: str | None
-        remaining_life_percent: int | None
-        remaining_life_percent_gt: int | None
-        remaining_life_percent_gte: int | None
-        remaining_life_percent_in: Sequence[int] | None
-        remaining_life_percent_lt: int | None
-        remaining_life_percent_lte: int | None
-        remaining_life_percent_not: int | None
-        remaining_life_percent_not_in: Sequence[int] | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None
 
-    class PmemDimmWhereInput3(TypedDict, total=False):
+    class PmemDimmWhereInput3(PmemDimmWhereInputValues, total=False):
         AND: "Sequence[PmemDimmWhereInput3] | None"
         NOT: "Sequence[PmemDimmWhereInput3] | None"
         OR: "Sequence[PmemDimmWhereInput3] | None"
-        capacity: int | None
-        capacity_gt: int | None
-        capacity_gte: int | None
-        capacity_in: Sequence[int] | None
-        capacity_lt: int | None
-        capacity_lte: int | None
-        capacity_not: int | None
-        capacity_not_in: Sequence[int] | None
-        device_locator: str | None
-        device_locator_contains: str | None
-        device_locator_ends_with: str | None
-        device_locator_gt: str | None
-        device_locator_gte: str | None
-        device_locator_in: Texts | None
-        device_locator_lt: str | None
-        device_locator_lte: str | None
-        device_locator_not: str | None
-        device_locator_not_contains: str | None
-        device_locator_not_ends_with: str | None
-        device_locator_not_in: Texts | None
-        device_locator_not_starts_with: str | None
-        device_locator_starts_with: str | None
         disk: "Mapping[str, object] | None"
-        health_status: "DiskHealthStatus | None"
-        health_status_in: "Sequence[DiskHealthStatus] | None"
-        health_status_not: "DiskHealthStatus | None"
-        health_status_not_in: "Sequence[DiskHealthStatus] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        numa_node: int | None
-        numa_node_gt: int | None
-        numa_node_gte: int | None
-        numa_node_in: Sequence[int] | None
-        numa_node_lt: int | None
-        numa_node_lte: int | None
-        numa_node_not: int | None
-        numa_node_not_in: Sequence[int] | None
-        part_number: str | None
-        part_number_contains: str | None
-        part_number_ends_with: str | None
-        part_number_gt: str | None
-        part_number_gte: str | None
-        part_number_in: Texts | None
-        part_number_lt: str | None
-        part_number_lte: str | None
-        part_number_not: str | None
-        part_number_not_contains: str | None
-        part_number_not_ends_with: str | None
-        part_number_not_in: Texts | None
-        part_number_not_starts_with: str | None
-        part_number_starts_with: str | None
-        remaining_life_percent: int | None
-        remaining_life_percent_gt: int | None
-        remaining_life_percent_gte: int | None
-        remaining_life_percent_in: Sequence[int] | None
-        remaining_life_percent_lt: int | None
-        remaining_life_percent_lte: int | None
-        remaining_life_percent_not: int | None
-        remaining_life_percent_not_in: Sequence[int] | None
-        version: str | None
-        version_contains: str | None
-        version_ends_with: str | None
-        version_gt: str | None
-        version_gte: str | None
-        version_in: Texts | None
-        version_lt: str | None
-        version_lte: str | None
-        version_not: str | None
-        version_not_contains: str | None
-        version_not_ends_with: str | None
-        version_not_in: Texts | None
-        version_not_starts_with: str | None
-        version_starts_with: str | None

@@ -80,16 +80,9 @@ class RackTopoUpdationParamsData(TypedDict, total=False):
     zone_topo_id: str
 
 
-class RackTopoWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class RackTopoWhereInputValues(TypedDict, total=False):
+    """Keys of `RackTopoWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[RackTopoWhereInput] | None"
-    NOT: "Sequence[RackTopoWhereInput] | None"
-    OR: "Sequence[RackTopoWhereInput] | None"
-    brick_topoes_every: "BrickTopoWhereInput2 | None"
-    brick_topoes_none: "BrickTopoWhereInput2 | None"
-    brick_topoes_some: "BrickTopoWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
     height: int | None
     height_gt: int | None
     height_gte: int | None
@@ -140,12 +133,24 @@ class RackTopoWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class RackTopoWhereInput(RackTopoWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[RackTopoWhereInput] | None"
+    NOT: "Sequence[RackTopoWhereInput] | None"
+    OR: "Sequence[RackTopoWhereInput] | None"
+    brick_topoes_every: "BrickTopoWhereInput2 | None"
+    brick_topoes_none: "BrickTopoWhereInput2 | None"
+    brick_topoes_some: "BrickTopoWhereInput2 | None"
+    cluster: "ClusterWhereInput2 | None"
     zone_topo: "ZoneTopoWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class RackTopoWhereInput2(TypedDict, total=False):
+    class RackTopoWhereInput2(RackTopoWhereInputValues, total=False):
         AND: "Sequence[RackTopoWhereInput2] | None"
         NOT: "Sequence[RackTopoWhereInput2] | None"
         OR: "Sequence[RackTopoWhereInput2] | None"
@@ -153,59 +158,9 @@ if TYPE_CHECKING:
         brick_topoes_none: "Mapping[str, object] | None"
         brick_topoes_some: "Mapping[str, object] | None"
         cluster: "ClusterWhereInput3 | None"
-        height: int | None
-        height_gt: int | None
-        height_gte: int | None
-        height_in: Sequence[int] | None
-        height_lt: int | None
-        height_lte: int | None
-        height_not: int | None
-        height_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         zone_topo: "ZoneTopoWhereInput3 | None"
 
-    class RackTopoWhereInput3(TypedDict, total=False):
+    class RackTopoWhereInput3(RackTopoWhereInputValues, total=False):
         AND: "Sequence[RackTopoWhereInput3] | None"
         NOT: "Sequence[RackTopoWhereInput3] | None"
         OR: "Sequence[RackTopoWhereInput3] | None"
@@ -213,54 +168,4 @@ if TYPE_CHECKING:
         brick_topoes_none: "Mapping[str, object] | None"
         brick_topoes_some: "Mapping[str, object] | None"
         cluster: "Mapping[str, object] | None"
-        height: int | None
-        height_gt: int | None
-        height_gte: int | None
-        height_in: Sequence[int] | None
-        height_lt: int | None
-        height_lte: int | None
-        height_not: int | None
-        height_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         zone_topo: "Mapping[str, object] | None"

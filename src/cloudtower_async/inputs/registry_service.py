@@ -55,13 +55,9 @@ class GetRegistryServicesRequestBody(TypedDict, total=False):
     where: "RegistryServiceWhereInput2 | None"
 
 
-class RegistryServiceWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
+class RegistryServiceWhereInputValues(TypedDict, total=False):
+    """Keys of `RegistryServiceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[RegistryServiceWhereInput] | None"
-    NOT: "Sequence[RegistryServiceWhereInput] | None"
-    OR: "Sequence[RegistryServiceWhereInput] | None"
-    application: "CloudTowerApplicationWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -128,144 +124,25 @@ class RegistryServiceWhereInput(TypedDict, total=False):
     usage_not_in: "Sequence[RegistryServiceUsage] | None"
 
 
+class RegistryServiceWhereInput(RegistryServiceWhereInputValues, total=False):
+    """Since CloudTower 4.7.2."""
+
+    AND: "Sequence[RegistryServiceWhereInput] | None"
+    NOT: "Sequence[RegistryServiceWhereInput] | None"
+    OR: "Sequence[RegistryServiceWhereInput] | None"
+    application: "CloudTowerApplicationWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class RegistryServiceWhereInput2(TypedDict, total=False):
+    class RegistryServiceWhereInput2(RegistryServiceWhereInputValues, total=False):
         AND: "Sequence[RegistryServiceWhereInput2] | None"
         NOT: "Sequence[RegistryServiceWhereInput2] | None"
         OR: "Sequence[RegistryServiceWhereInput2] | None"
         application: "CloudTowerApplicationWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        hostname: str | None
-        hostname_contains: str | None
-        hostname_ends_with: str | None
-        hostname_gt: str | None
-        hostname_gte: str | None
-        hostname_in: Texts | None
-        hostname_lt: str | None
-        hostname_lte: str | None
-        hostname_not: str | None
-        hostname_not_contains: str | None
-        hostname_not_ends_with: str | None
-        hostname_not_in: Texts | None
-        hostname_not_starts_with: str | None
-        hostname_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        usage: "RegistryServiceUsage | None"
-        usage_in: "Sequence[RegistryServiceUsage] | None"
-        usage_not: "RegistryServiceUsage | None"
-        usage_not_in: "Sequence[RegistryServiceUsage] | None"
 
-    class RegistryServiceWhereInput3(TypedDict, total=False):
+    class RegistryServiceWhereInput3(RegistryServiceWhereInputValues, total=False):
         AND: "Sequence[RegistryServiceWhereInput3] | None"
         NOT: "Sequence[RegistryServiceWhereInput3] | None"
         OR: "Sequence[RegistryServiceWhereInput3] | None"
         application: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        hostname: str | None
-        hostname_contains: str | None
-        hostname_ends_with: str | None
-        hostname_gt: str | None
-        hostname_gte: str | None
-        hostname_in: Texts | None
-        hostname_lt: str | None
-        hostname_lte: str | None
-        hostname_not: str | None
-        hostname_not_contains: str | None
-        hostname_not_ends_with: str | None
-        hostname_not_in: Texts | None
-        hostname_not_starts_with: str | None
-        hostname_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        usage: "RegistryServiceUsage | None"
-        usage_in: "Sequence[RegistryServiceUsage] | None"
-        usage_not: "RegistryServiceUsage | None"
-        usage_not_in: "Sequence[RegistryServiceUsage] | None"

@@ -118,12 +118,9 @@ class GetReplicaVmsRequestBody(TypedDict, total=False):
     where: "ReplicaVmWhereInput2 | None"
 
 
-class ReplicaVmWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class ReplicaVmWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicaVmWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ReplicaVmWhereInput] | None"
-    NOT: "Sequence[ReplicaVmWhereInput] | None"
-    OR: "Sequence[ReplicaVmWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -136,7 +133,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     failover_test_replica_group: str | None
     failover_test_replica_group_contains: str | None
     failover_test_replica_group_ends_with: str | None
@@ -151,7 +147,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     failover_test_replica_group_not_in: Texts | None
     failover_test_replica_group_not_starts_with: str | None
     failover_test_replica_group_starts_with: str | None
-    failover_test_vm: "VmWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -168,7 +163,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     id_starts_with: str | None
     inbound: bool | None
     inbound_not: bool | None
-    iscsi_lun: "IscsiLunWhereInput2 | None"
     last_out_of_sync_at: str | None  # since 4.9.0
     last_out_of_sync_at_gt: str | None  # since 4.9.0
     last_out_of_sync_at_gte: str | None  # since 4.9.0
@@ -203,8 +197,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     method_in: "Sequence[ReplicationMethod] | None"  # since 4.9.0
     method_not: "ReplicationMethod | None"  # since 4.9.0
     method_not_in: "Sequence[ReplicationMethod] | None"  # since 4.9.0
-    origin_iscsi_lun: "IscsiLunWhereInput2 | None"
-    origin_vm: "VmWhereInput2 | None"
     origin_vm_cluster_local_id: str | None
     origin_vm_cluster_local_id_contains: str | None
     origin_vm_cluster_local_id_ends_with: str | None
@@ -289,11 +281,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     replication_group_not_in: Texts | None
     replication_group_not_starts_with: str | None
     replication_group_starts_with: str | None
-    replication_plan: "ReplicationPlanWhereInput2 | None"
-    replication_service: "ReplicationServiceWhereInput2 | None"
-    replication_target_executions_every: "ReplicationTargetExecutionWhereInput2 | None"
-    replication_target_executions_none: "ReplicationTargetExecutionWhereInput2 | None"
-    replication_target_executions_some: "ReplicationTargetExecutionWhereInput2 | None"
     resource_version: int | None  # since 4.9.0
     resource_version_gt: int | None  # since 4.9.0
     resource_version_gte: int | None  # since 4.9.0
@@ -302,9 +289,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     resource_version_lte: int | None  # since 4.9.0
     resource_version_not: int | None  # since 4.9.0
     resource_version_not_in: Sequence[int] | None  # since 4.9.0
-    restore_points_every: "ReplicationRestorePointWhereInput2 | None"
-    restore_points_none: "ReplicationRestorePointWhereInput2 | None"
-    restore_points_some: "ReplicationRestorePointWhereInput2 | None"
     state: "ReplicaVmState | None"
     state_in: "Sequence[ReplicaVmState] | None"
     state_not: "ReplicaVmState | None"
@@ -315,7 +299,6 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     sync_replication_object_status_not_in: (
         "Sequence[SyncReplicationObjectStatus] | None"  # since 4.9.0
     )
-    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
     sync_replication_status: "SyncReplicationStatus | None"  # since 4.9.0
     sync_replication_status_in: "Sequence[SyncReplicationStatus] | None"  # since 4.9.0
     sync_replication_status_not: "SyncReplicationStatus | None"  # since 4.9.0
@@ -334,435 +317,69 @@ class ReplicaVmWhereInput(TypedDict, total=False):
     updatedAt_lte: str | None
     updatedAt_not: str | None
     updatedAt_not_in: Texts | None
+
+
+class ReplicaVmWhereInput(ReplicaVmWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[ReplicaVmWhereInput] | None"
+    NOT: "Sequence[ReplicaVmWhereInput] | None"
+    OR: "Sequence[ReplicaVmWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    failover_test_vm: "VmWhereInput2 | None"
+    iscsi_lun: "IscsiLunWhereInput2 | None"
+    origin_iscsi_lun: "IscsiLunWhereInput2 | None"
+    origin_vm: "VmWhereInput2 | None"
+    replication_plan: "ReplicationPlanWhereInput2 | None"
+    replication_service: "ReplicationServiceWhereInput2 | None"
+    replication_target_executions_every: "ReplicationTargetExecutionWhereInput2 | None"
+    replication_target_executions_none: "ReplicationTargetExecutionWhereInput2 | None"
+    replication_target_executions_some: "ReplicationTargetExecutionWhereInput2 | None"
+    restore_points_every: "ReplicationRestorePointWhereInput2 | None"
+    restore_points_none: "ReplicationRestorePointWhereInput2 | None"
+    restore_points_some: "ReplicationRestorePointWhereInput2 | None"
+    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
     vm: "VmWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class ReplicaVmWhereInput2(TypedDict, total=False):
+    class ReplicaVmWhereInput2(ReplicaVmWhereInputValues, total=False):
         AND: "Sequence[ReplicaVmWhereInput2] | None"
         NOT: "Sequence[ReplicaVmWhereInput2] | None"
         OR: "Sequence[ReplicaVmWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        failover_test_replica_group: str | None
-        failover_test_replica_group_contains: str | None
-        failover_test_replica_group_ends_with: str | None
-        failover_test_replica_group_gt: str | None
-        failover_test_replica_group_gte: str | None
-        failover_test_replica_group_in: Texts | None
-        failover_test_replica_group_lt: str | None
-        failover_test_replica_group_lte: str | None
-        failover_test_replica_group_not: str | None
-        failover_test_replica_group_not_contains: str | None
-        failover_test_replica_group_not_ends_with: str | None
-        failover_test_replica_group_not_in: Texts | None
-        failover_test_replica_group_not_starts_with: str | None
-        failover_test_replica_group_starts_with: str | None
         failover_test_vm: "VmWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        inbound: bool | None
-        inbound_not: bool | None
         iscsi_lun: "IscsiLunWhereInput3 | None"
-        last_out_of_sync_at: str | None
-        last_out_of_sync_at_gt: str | None
-        last_out_of_sync_at_gte: str | None
-        last_out_of_sync_at_in: Texts | None
-        last_out_of_sync_at_lt: str | None
-        last_out_of_sync_at_lte: str | None
-        last_out_of_sync_at_not: str | None
-        last_out_of_sync_at_not_in: Texts | None
-        last_out_of_sync_reason: str | None
-        last_out_of_sync_reason_contains: str | None
-        last_out_of_sync_reason_ends_with: str | None
-        last_out_of_sync_reason_gt: str | None
-        last_out_of_sync_reason_gte: str | None
-        last_out_of_sync_reason_in: Texts | None
-        last_out_of_sync_reason_lt: str | None
-        last_out_of_sync_reason_lte: str | None
-        last_out_of_sync_reason_not: str | None
-        last_out_of_sync_reason_not_contains: str | None
-        last_out_of_sync_reason_not_ends_with: str | None
-        last_out_of_sync_reason_not_in: Texts | None
-        last_out_of_sync_reason_not_starts_with: str | None
-        last_out_of_sync_reason_starts_with: str | None
-        last_synced_at: str | None
-        last_synced_at_gt: str | None
-        last_synced_at_gte: str | None
-        last_synced_at_in: Texts | None
-        last_synced_at_lt: str | None
-        last_synced_at_lte: str | None
-        last_synced_at_not: str | None
-        last_synced_at_not_in: Texts | None
-        method: "ReplicationMethod | None"
-        method_in: "Sequence[ReplicationMethod] | None"
-        method_not: "ReplicationMethod | None"
-        method_not_in: "Sequence[ReplicationMethod] | None"
         origin_iscsi_lun: "IscsiLunWhereInput3 | None"
         origin_vm: "VmWhereInput3 | None"
-        origin_vm_cluster_local_id: str | None
-        origin_vm_cluster_local_id_contains: str | None
-        origin_vm_cluster_local_id_ends_with: str | None
-        origin_vm_cluster_local_id_gt: str | None
-        origin_vm_cluster_local_id_gte: str | None
-        origin_vm_cluster_local_id_in: Texts | None
-        origin_vm_cluster_local_id_lt: str | None
-        origin_vm_cluster_local_id_lte: str | None
-        origin_vm_cluster_local_id_not: str | None
-        origin_vm_cluster_local_id_not_contains: str | None
-        origin_vm_cluster_local_id_not_ends_with: str | None
-        origin_vm_cluster_local_id_not_in: Texts | None
-        origin_vm_cluster_local_id_not_starts_with: str | None
-        origin_vm_cluster_local_id_starts_with: str | None
-        origin_vm_cluster_name: str | None
-        origin_vm_cluster_name_contains: str | None
-        origin_vm_cluster_name_ends_with: str | None
-        origin_vm_cluster_name_gt: str | None
-        origin_vm_cluster_name_gte: str | None
-        origin_vm_cluster_name_in: Texts | None
-        origin_vm_cluster_name_lt: str | None
-        origin_vm_cluster_name_lte: str | None
-        origin_vm_cluster_name_not: str | None
-        origin_vm_cluster_name_not_contains: str | None
-        origin_vm_cluster_name_not_ends_with: str | None
-        origin_vm_cluster_name_not_in: Texts | None
-        origin_vm_cluster_name_not_starts_with: str | None
-        origin_vm_cluster_name_starts_with: str | None
-        origin_vm_local_id: str | None
-        origin_vm_local_id_contains: str | None
-        origin_vm_local_id_ends_with: str | None
-        origin_vm_local_id_gt: str | None
-        origin_vm_local_id_gte: str | None
-        origin_vm_local_id_in: Texts | None
-        origin_vm_local_id_lt: str | None
-        origin_vm_local_id_lte: str | None
-        origin_vm_local_id_not: str | None
-        origin_vm_local_id_not_contains: str | None
-        origin_vm_local_id_not_ends_with: str | None
-        origin_vm_local_id_not_in: Texts | None
-        origin_vm_local_id_not_starts_with: str | None
-        origin_vm_local_id_starts_with: str | None
-        origin_vm_name: str | None
-        origin_vm_name_contains: str | None
-        origin_vm_name_ends_with: str | None
-        origin_vm_name_gt: str | None
-        origin_vm_name_gte: str | None
-        origin_vm_name_in: Texts | None
-        origin_vm_name_lt: str | None
-        origin_vm_name_lte: str | None
-        origin_vm_name_not: str | None
-        origin_vm_name_not_contains: str | None
-        origin_vm_name_not_ends_with: str | None
-        origin_vm_name_not_in: Texts | None
-        origin_vm_name_not_starts_with: str | None
-        origin_vm_name_starts_with: str | None
-        replica_group: str | None
-        replica_group_contains: str | None
-        replica_group_ends_with: str | None
-        replica_group_gt: str | None
-        replica_group_gte: str | None
-        replica_group_in: Texts | None
-        replica_group_lt: str | None
-        replica_group_lte: str | None
-        replica_group_not: str | None
-        replica_group_not_contains: str | None
-        replica_group_not_ends_with: str | None
-        replica_group_not_in: Texts | None
-        replica_group_not_starts_with: str | None
-        replica_group_starts_with: str | None
-        replication_group: str | None
-        replication_group_contains: str | None
-        replication_group_ends_with: str | None
-        replication_group_gt: str | None
-        replication_group_gte: str | None
-        replication_group_in: Texts | None
-        replication_group_lt: str | None
-        replication_group_lte: str | None
-        replication_group_not: str | None
-        replication_group_not_contains: str | None
-        replication_group_not_ends_with: str | None
-        replication_group_not_in: Texts | None
-        replication_group_not_starts_with: str | None
-        replication_group_starts_with: str | None
         replication_plan: "ReplicationPlanWhereInput3 | None"
         replication_service: "ReplicationServiceWhereInput3 | None"
         replication_target_executions_every: "Mapping[str, object] | None"
         replication_target_executions_none: "Mapping[str, object] | None"
         replication_target_executions_some: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
         restore_points_every: "Mapping[str, object] | None"
         restore_points_none: "Mapping[str, object] | None"
         restore_points_some: "Mapping[str, object] | None"
-        state: "ReplicaVmState | None"
-        state_in: "Sequence[ReplicaVmState] | None"
-        state_not: "ReplicaVmState | None"
-        state_not_in: "Sequence[ReplicaVmState] | None"
-        sync_replication_object_status: "SyncReplicationObjectStatus | None"
-        sync_replication_object_status_in: "Sequence[SyncReplicationObjectStatus] | None"
-        sync_replication_object_status_not: "SyncReplicationObjectStatus | None"
-        sync_replication_object_status_not_in: "Sequence[SyncReplicationObjectStatus] | None"
         sync_replication_plan: "SyncReplicationPlanWhereInput3 | None"
-        sync_replication_status: "SyncReplicationStatus | None"
-        sync_replication_status_in: "Sequence[SyncReplicationStatus] | None"
-        sync_replication_status_not: "SyncReplicationStatus | None"
-        sync_replication_status_not_in: "Sequence[SyncReplicationStatus] | None"
-        targets_deletable: bool | None
-        targets_deletable_not: bool | None
-        type: "ReplicationObjectType | None"
-        type_in: "Sequence[ReplicationObjectType] | None"
-        type_not: "ReplicationObjectType | None"
-        type_not_in: "Sequence[ReplicationObjectType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         vm: "VmWhereInput3 | None"
 
-    class ReplicaVmWhereInput3(TypedDict, total=False):
+    class ReplicaVmWhereInput3(ReplicaVmWhereInputValues, total=False):
         AND: "Sequence[ReplicaVmWhereInput3] | None"
         NOT: "Sequence[ReplicaVmWhereInput3] | None"
         OR: "Sequence[ReplicaVmWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "Mapping[str, object] | None"
-        failover_test_replica_group: str | None
-        failover_test_replica_group_contains: str | None
-        failover_test_replica_group_ends_with: str | None
-        failover_test_replica_group_gt: str | None
-        failover_test_replica_group_gte: str | None
-        failover_test_replica_group_in: Texts | None
-        failover_test_replica_group_lt: str | None
-        failover_test_replica_group_lte: str | None
-        failover_test_replica_group_not: str | None
-        failover_test_replica_group_not_contains: str | None
-        failover_test_replica_group_not_ends_with: str | None
-        failover_test_replica_group_not_in: Texts | None
-        failover_test_replica_group_not_starts_with: str | None
-        failover_test_replica_group_starts_with: str | None
         failover_test_vm: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        inbound: bool | None
-        inbound_not: bool | None
         iscsi_lun: "Mapping[str, object] | None"
-        last_out_of_sync_at: str | None
-        last_out_of_sync_at_gt: str | None
-        last_out_of_sync_at_gte: str | None
-        last_out_of_sync_at_in: Texts | None
-        last_out_of_sync_at_lt: str | None
-        last_out_of_sync_at_lte: str | None
-        last_out_of_sync_at_not: str | None
-        last_out_of_sync_at_not_in: Texts | None
-        last_out_of_sync_reason: str | None
-        last_out_of_sync_reason_contains: str | None
-        last_out_of_sync_reason_ends_with: str | None
-        last_out_of_sync_reason_gt: str | None
-        last_out_of_sync_reason_gte: str | None
-        last_out_of_sync_reason_in: Texts | None
-        last_out_of_sync_reason_lt: str | None
-        last_out_of_sync_reason_lte: str | None
-        last_out_of_sync_reason_not: str | None
-        last_out_of_sync_reason_not_contains: str | None
-        last_out_of_sync_reason_not_ends_with: str | None
-        last_out_of_sync_reason_not_in: Texts | None
-        last_out_of_sync_reason_not_starts_with: str | None
-        last_out_of_sync_reason_starts_with: str | None
-        last_synced_at: str | None
-        last_synced_at_gt: str | None
-        last_synced_at_gte: str | None
-        last_synced_at_in: Texts | None
-        last_synced_at_lt: str | None
-        last_synced_at_lte: str | None
-        last_synced_at_not: str | None
-        last_synced_at_not_in: Texts | None
-        method: "ReplicationMethod | None"
-        method_in: "Sequence[ReplicationMethod] | None"
-        method_not: "ReplicationMethod | None"
-        method_not_in: "Sequence[ReplicationMethod] | None"
         origin_iscsi_lun: "Mapping[str, object] | None"
         origin_vm: "Mapping[str, object] | None"
-        origin_vm_cluster_local_id: str | None
-        origin_vm_cluster_local_id_contains: str | None
-        origin_vm_cluster_local_id_ends_with: str | None
-        origin_vm_cluster_local_id_gt: str | None
-        origin_vm_cluster_local_id_gte: str | None
-        origin_vm_cluster_local_id_in: Texts | None
-        origin_vm_cluster_local_id_lt: str | None
-        origin_vm_cluster_local_id_lte: str | None
-        origin_vm_cluster_local_id_not: str | None
-        origin_vm_cluster_local_id_not_contains: str | None
-        origin_vm_cluster_local_id_not_ends_with: str | None
-        origin_vm_cluster_local_id_not_in: Texts | None
-        origin_vm_cluster_local_id_not_starts_with: str | None
-        origin_vm_cluster_local_id_starts_with: str | None
-        origin_vm_cluster_name: str | None
-        origin_vm_cluster_name_contains: str | None
-        origin_vm_cluster_name_ends_with: str | None
-        origin_vm_cluster_name_gt: str | None
-        origin_vm_cluster_name_gte: str | None
-        origin_vm_cluster_name_in: Texts | None
-        origin_vm_cluster_name_lt: str | None
-        origin_vm_cluster_name_lte: str | None
-        origin_vm_cluster_name_not: str | None
-        origin_vm_cluster_name_not_contains: str | None
-        origin_vm_cluster_name_not_ends_with: str | None
-        origin_vm_cluster_name_not_in: Texts | None
-        origin_vm_cluster_name_not_starts_with: str | None
-        origin_vm_cluster_name_starts_with: str | None
-        origin_vm_local_id: str | None
-        origin_vm_local_id_contains: str | None
-        origin_vm_local_id_ends_with: str | None
-        origin_vm_local_id_gt: str | None
-        origin_vm_local_id_gte: str | None
-        origin_vm_local_id_in: Texts | None
-        origin_vm_local_id_lt: str | None
-        origin_vm_local_id_lte: str | None
-        origin_vm_local_id_not: str | None
-        origin_vm_local_id_not_contains: str | None
-        origin_vm_local_id_not_ends_with: str | None
-        origin_vm_local_id_not_in: Texts | None
-        origin_vm_local_id_not_starts_with: str | None
-        origin_vm_local_id_starts_with: str | None
-        origin_vm_name: str | None
-        origin_vm_name_contains: str | None
-        origin_vm_name_ends_with: str | None
-        origin_vm_name_gt: str | None
-        origin_vm_name_gte: str | None
-        origin_vm_name_in: Texts | None
-        origin_vm_name_lt: str | None
-        origin_vm_name_lte: str | None
-        origin_vm_name_not: str | None
-        origin_vm_name_not_contains: str | None
-        origin_vm_name_not_ends_with: str | None
-        origin_vm_name_not_in: Texts | None
-        origin_vm_name_not_starts_with: str | None
-        origin_vm_name_starts_with: str | None
-        replica_group: str | None
-        replica_group_contains: str | None
-        replica_group_ends_with: str | None
-        replica_group_gt: str | None
-        replica_group_gte: str | None
-        replica_group_in: Texts | None
-        replica_group_lt: str | None
-        replica_group_lte: str | None
-        replica_group_not: str | None
-        replica_group_not_contains: str | None
-        replica_group_not_ends_with: str | None
-        replica_group_not_in: Texts | None
-        replica_group_not_starts_with: str | None
-        replica_group_starts_with: str | None
-        replication_group: str | None
-        replication_group_contains: str | None
-        replication_group_ends_with: str | None
-        replication_group_gt: str | None
-        replication_group_gte: str | None
-        replication_group_in: Texts | None
-        replication_group_lt: str | None
-        replication_group_lte: str | None
-        replication_group_not: str | None
-        replication_group_not_contains: str | None
-        replication_group_not_ends_with: str | None
-        replication_group_not_in: Texts | None
-        replication_group_not_starts_with: str | None
-        replication_group_starts_with: str | None
         replication_plan: "Mapping[str, object] | None"
         replication_service: "Mapping[str, object] | None"
         replication_target_executions_every: "Mapping[str, object] | None"
         replication_target_executions_none: "Mapping[str, object] | None"
         replication_target_executions_some: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
         restore_points_every: "Mapping[str, object] | None"
         restore_points_none: "Mapping[str, object] | None"
         restore_points_some: "Mapping[str, object] | None"
-        state: "ReplicaVmState | None"
-        state_in: "Sequence[ReplicaVmState] | None"
-        state_not: "ReplicaVmState | None"
-        state_not_in: "Sequence[ReplicaVmState] | None"
-        sync_replication_object_status: "SyncReplicationObjectStatus | None"
-        sync_replication_object_status_in: "Sequence[SyncReplicationObjectStatus] | None"
-        sync_replication_object_status_not: "SyncReplicationObjectStatus | None"
-        sync_replication_object_status_not_in: "Sequence[SyncReplicationObjectStatus] | None"
         sync_replication_plan: "Mapping[str, object] | None"
-        sync_replication_status: "SyncReplicationStatus | None"
-        sync_replication_status_in: "Sequence[SyncReplicationStatus] | None"
-        sync_replication_status_not: "SyncReplicationStatus | None"
-        sync_replication_status_not_in: "Sequence[SyncReplicationStatus] | None"
-        targets_deletable: bool | None
-        targets_deletable_not: bool | None
-        type: "ReplicationObjectType | None"
-        type_in: "Sequence[ReplicationObjectType] | None"
-        type_not: "ReplicationObjectType | None"
-        type_not_in: "Sequence[ReplicationObjectType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         vm: "Mapping[str, object] | None"

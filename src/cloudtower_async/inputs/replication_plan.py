@@ -163,12 +163,9 @@ class GetReplicationPlansRequestBody(TypedDict, total=False):
     where: "ReplicationPlanWhereInput2 | None"
 
 
-class ReplicationPlanExecutionWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class ReplicationPlanExecutionWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationPlanExecutionWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ReplicationPlanExecutionWhereInput] | None"
-    NOT: "Sequence[ReplicationPlanExecutionWhereInput] | None"
-    OR: "Sequence[ReplicationPlanExecutionWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -233,10 +230,6 @@ class ReplicationPlanExecutionWhereInput(TypedDict, total=False):
     method_not_in: "Sequence[BackupExecutionMethod] | None"
     pause: bool | None
     pause_not: bool | None
-    replication_plan: "ReplicationPlanWhereInput2 | None"
-    replication_target_executions_every: "ReplicationTargetExecutionWhereInput2 | None"
-    replication_target_executions_none: "ReplicationTargetExecutionWhereInput2 | None"
-    replication_target_executions_some: "ReplicationTargetExecutionWhereInput2 | None"
     resource_version: int | None
     resource_version_gt: int | None
     resource_version_gte: int | None
@@ -279,12 +272,21 @@ class ReplicationPlanExecutionWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
-class ReplicationPlanWhereInput(TypedDict, total=False):
+class ReplicationPlanExecutionWhereInput(ReplicationPlanExecutionWhereInputValues, total=False):
     """Since CloudTower 4.6.0."""
 
-    AND: "Sequence[ReplicationPlanWhereInput] | None"
-    NOT: "Sequence[ReplicationPlanWhereInput] | None"
-    OR: "Sequence[ReplicationPlanWhereInput] | None"
+    AND: "Sequence[ReplicationPlanExecutionWhereInput] | None"
+    NOT: "Sequence[ReplicationPlanExecutionWhereInput] | None"
+    OR: "Sequence[ReplicationPlanExecutionWhereInput] | None"
+    replication_plan: "ReplicationPlanWhereInput2 | None"
+    replication_target_executions_every: "ReplicationTargetExecutionWhereInput2 | None"
+    replication_target_executions_none: "ReplicationTargetExecutionWhereInput2 | None"
+    replication_target_executions_some: "ReplicationTargetExecutionWhereInput2 | None"
+
+
+class ReplicationPlanWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationPlanWhereInput` that look at the resource itself."""
+
     abort_window_unfinished: bool | None
     abort_window_unfinished_not: bool | None
     activation_timestamp: str | None
@@ -345,7 +347,6 @@ class ReplicationPlanWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -370,9 +371,6 @@ class ReplicationPlanWhereInput(TypedDict, total=False):
     interval_lte: int | None
     interval_not: int | None
     interval_not_in: Sequence[int] | None
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
     keep_mac_address: bool | None
     keep_mac_address_not: bool | None
     keep_policy: "BackupPlanKeepPolicy | None"
@@ -527,18 +525,6 @@ class ReplicationPlanWhereInput(TypedDict, total=False):
     replica_num_lte: int | None
     replica_num_not: int | None
     replica_num_not_in: Sequence[int] | None
-    replica_vms_every: "ReplicaVmWhereInput2 | None"
-    replica_vms_none: "ReplicaVmWhereInput2 | None"
-    replica_vms_some: "ReplicaVmWhereInput2 | None"
-    replication_plan_executions_every: "ReplicationPlanExecutionWhereInput2 | None"
-    replication_plan_executions_none: "ReplicationPlanExecutionWhereInput2 | None"
-    replication_plan_executions_some: "ReplicationPlanExecutionWhereInput2 | None"
-    replication_restore_points_every: "ReplicationRestorePointWhereInput2 | None"
-    replication_restore_points_none: "ReplicationRestorePointWhereInput2 | None"
-    replication_restore_points_some: "ReplicationRestorePointWhereInput2 | None"
-    replication_target_executions_every: "ReplicationTargetExecutionWhereInput2 | None"
-    replication_target_executions_none: "ReplicationTargetExecutionWhereInput2 | None"
-    replication_target_executions_some: "ReplicationTargetExecutionWhereInput2 | None"
     resiliency_type: "ResiliencyType | None"
     resiliency_type_in: "Sequence[ResiliencyType] | None"
     resiliency_type_not: "ResiliencyType | None"
@@ -555,8 +541,6 @@ class ReplicationPlanWhereInput(TypedDict, total=False):
     storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
     storage_policy_not: "VmVolumeElfStoragePolicyType | None"
     storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    target_cluster: "ClusterWhereInput2 | None"
-    target_replication_service: "ReplicationServiceWhereInput2 | None"
     thin_provision: bool | None
     thin_provision_not: bool | None
     type: "ReplicationPlanType | None"
@@ -571,9 +555,6 @@ class ReplicationPlanWhereInput(TypedDict, total=False):
     updatedAt_lte: str | None
     updatedAt_not: str | None
     updatedAt_not_in: Texts | None
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
     window_end: str | None
     window_end_contains: str | None
     window_end_ends_with: str | None
@@ -604,480 +585,67 @@ class ReplicationPlanWhereInput(TypedDict, total=False):
     window_start_starts_with: str | None
 
 
+class ReplicationPlanWhereInput(ReplicationPlanWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[ReplicationPlanWhereInput] | None"
+    NOT: "Sequence[ReplicationPlanWhereInput] | None"
+    OR: "Sequence[ReplicationPlanWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    iscsi_luns_every: "IscsiLunWhereInput2 | None"
+    iscsi_luns_none: "IscsiLunWhereInput2 | None"
+    iscsi_luns_some: "IscsiLunWhereInput2 | None"
+    replica_vms_every: "ReplicaVmWhereInput2 | None"
+    replica_vms_none: "ReplicaVmWhereInput2 | None"
+    replica_vms_some: "ReplicaVmWhereInput2 | None"
+    replication_plan_executions_every: "ReplicationPlanExecutionWhereInput2 | None"
+    replication_plan_executions_none: "ReplicationPlanExecutionWhereInput2 | None"
+    replication_plan_executions_some: "ReplicationPlanExecutionWhereInput2 | None"
+    replication_restore_points_every: "ReplicationRestorePointWhereInput2 | None"
+    replication_restore_points_none: "ReplicationRestorePointWhereInput2 | None"
+    replication_restore_points_some: "ReplicationRestorePointWhereInput2 | None"
+    replication_target_executions_every: "ReplicationTargetExecutionWhereInput2 | None"
+    replication_target_executions_none: "ReplicationTargetExecutionWhereInput2 | None"
+    replication_target_executions_some: "ReplicationTargetExecutionWhereInput2 | None"
+    target_cluster: "ClusterWhereInput2 | None"
+    target_replication_service: "ReplicationServiceWhereInput2 | None"
+    vms_every: "VmWhereInput2 | None"
+    vms_none: "VmWhereInput2 | None"
+    vms_some: "VmWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class ReplicationPlanExecutionWhereInput2(TypedDict, total=False):
+    class ReplicationPlanExecutionWhereInput2(
+        ReplicationPlanExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationPlanExecutionWhereInput2] | None"
         NOT: "Sequence[ReplicationPlanExecutionWhereInput2] | None"
         OR: "Sequence[ReplicationPlanExecutionWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        deletable_flag_marked: bool | None
-        deletable_flag_marked_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        method: "BackupExecutionMethod | None"
-        method_in: "Sequence[BackupExecutionMethod] | None"
-        method_not: "BackupExecutionMethod | None"
-        method_not_in: "Sequence[BackupExecutionMethod] | None"
-        pause: bool | None
-        pause_not: bool | None
         replication_plan: "ReplicationPlanWhereInput3 | None"
         replication_target_executions_every: "Mapping[str, object] | None"
         replication_target_executions_none: "Mapping[str, object] | None"
         replication_target_executions_some: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class ReplicationPlanExecutionWhereInput3(TypedDict, total=False):
+    class ReplicationPlanExecutionWhereInput3(
+        ReplicationPlanExecutionWhereInputValues, total=False
+    ):
         AND: "Sequence[ReplicationPlanExecutionWhereInput3] | None"
         NOT: "Sequence[ReplicationPlanExecutionWhereInput3] | None"
         OR: "Sequence[ReplicationPlanExecutionWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        deletable_flag_marked: bool | None
-        deletable_flag_marked_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        executed_at: str | None
-        executed_at_gt: str | None
-        executed_at_gte: str | None
-        executed_at_in: Texts | None
-        executed_at_lt: str | None
-        executed_at_lte: str | None
-        executed_at_not: str | None
-        executed_at_not_in: Texts | None
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        method: "BackupExecutionMethod | None"
-        method_in: "Sequence[BackupExecutionMethod] | None"
-        method_not: "BackupExecutionMethod | None"
-        method_not_in: "Sequence[BackupExecutionMethod] | None"
-        pause: bool | None
-        pause_not: bool | None
         replication_plan: "Mapping[str, object] | None"
         replication_target_executions_every: "Mapping[str, object] | None"
         replication_target_executions_none: "Mapping[str, object] | None"
         replication_target_executions_some: "Mapping[str, object] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        state: "BackupExecutionState | None"
-        state_in: "Sequence[BackupExecutionState] | None"
-        state_not: "BackupExecutionState | None"
-        state_not_in: "Sequence[BackupExecutionState] | None"
-        success_job_count: int | None
-        success_job_count_gt: int | None
-        success_job_count_gte: int | None
-        success_job_count_in: Sequence[int] | None
-        success_job_count_lt: int | None
-        success_job_count_lte: int | None
-        success_job_count_not: int | None
-        success_job_count_not_in: Sequence[int] | None
-        total_job_count: int | None
-        total_job_count_gt: int | None
-        total_job_count_gte: int | None
-        total_job_count_in: Sequence[int] | None
-        total_job_count_lt: int | None
-        total_job_count_lte: int | None
-        total_job_count_not: int | None
-        total_job_count_not_in: Sequence[int] | None
-        type: "BackupExecutionType | None"
-        type_in: "Sequence[BackupExecutionType] | None"
-        type_not: "BackupExecutionType | None"
-        type_not_in: "Sequence[BackupExecutionType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class ReplicationPlanWhereInput2(TypedDict, total=False):
+    class ReplicationPlanWhereInput2(ReplicationPlanWhereInputValues, total=False):
         AND: "Sequence[ReplicationPlanWhereInput2] | None"
         NOT: "Sequence[ReplicationPlanWhereInput2] | None"
         OR: "Sequence[ReplicationPlanWhereInput2] | None"
-        abort_window_unfinished: bool | None
-        abort_window_unfinished_not: bool | None
-        activation_timestamp: str | None
-        activation_timestamp_gt: str | None
-        activation_timestamp_gte: str | None
-        activation_timestamp_in: Texts | None
-        activation_timestamp_lt: str | None
-        activation_timestamp_lte: str | None
-        activation_timestamp_not: str | None
-        activation_timestamp_not_in: Texts | None
-        compression: bool | None
-        compression_not: bool | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        delete_strategy: "BackupPlanDeleteStrategy | None"
-        delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        delete_strategy_not: "BackupPlanDeleteStrategy | None"
-        delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        enable_window: bool | None
-        enable_window_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        inbound: bool | None
-        inbound_not: bool | None
-        interval: int | None
-        interval_gt: int | None
-        interval_gte: int | None
-        interval_in: Sequence[int] | None
-        interval_lt: int | None
-        interval_lte: int | None
-        interval_not: int | None
-        interval_not_in: Sequence[int] | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
-        keep_mac_address: bool | None
-        keep_mac_address_not: bool | None
-        keep_policy: "BackupPlanKeepPolicy | None"
-        keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_not: "BackupPlanKeepPolicy | None"
-        keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_value: int | None
-        keep_policy_value_gt: int | None
-        keep_policy_value_gte: int | None
-        keep_policy_value_in: Sequence[int] | None
-        keep_policy_value_lt: int | None
-        keep_policy_value_lte: int | None
-        keep_policy_value_not: int | None
-        keep_policy_value_not_in: Sequence[int] | None
-        last_execute_status: "BackupPlanExecutionStatus | None"
-        last_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_status_message: str | None
-        last_execute_status_message_contains: str | None
-        last_execute_status_message_ends_with: str | None
-        last_execute_status_message_gt: str | None
-        last_execute_status_message_gte: str | None
-        last_execute_status_message_in: Texts | None
-        last_execute_status_message_lt: str | None
-        last_execute_status_message_lte: str | None
-        last_execute_status_message_not: str | None
-        last_execute_status_message_not_contains: str | None
-        last_execute_status_message_not_ends_with: str | None
-        last_execute_status_message_not_in: Texts | None
-        last_execute_status_message_not_starts_with: str | None
-        last_execute_status_message_starts_with: str | None
-        last_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_success_job_count: int | None
-        last_execute_success_job_count_gt: int | None
-        last_execute_success_job_count_gte: int | None
-        last_execute_success_job_count_in: Sequence[int] | None
-        last_execute_success_job_count_lt: int | None
-        last_execute_success_job_count_lte: int | None
-        last_execute_success_job_count_not: int | None
-        last_execute_success_job_count_not_in: Sequence[int] | None
-        last_execute_total_job_count: int | None
-        last_execute_total_job_count_gt: int | None
-        last_execute_total_job_count_gte: int | None
-        last_execute_total_job_count_in: Sequence[int] | None
-        last_execute_total_job_count_lt: int | None
-        last_execute_total_job_count_lte: int | None
-        last_execute_total_job_count_not: int | None
-        last_execute_total_job_count_not_in: Sequence[int] | None
-        last_executed_at: str | None
-        last_executed_at_gt: str | None
-        last_executed_at_gte: str | None
-        last_executed_at_in: Texts | None
-        last_executed_at_lt: str | None
-        last_executed_at_lte: str | None
-        last_executed_at_not: str | None
-        last_executed_at_not_in: Texts | None
-        last_manual_execute_status: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_status_message: str | None
-        last_manual_execute_status_message_contains: str | None
-        last_manual_execute_status_message_ends_with: str | None
-        last_manual_execute_status_message_gt: str | None
-        last_manual_execute_status_message_gte: str | None
-        last_manual_execute_status_message_in: Texts | None
-        last_manual_execute_status_message_lt: str | None
-        last_manual_execute_status_message_lte: str | None
-        last_manual_execute_status_message_not: str | None
-        last_manual_execute_status_message_not_contains: str | None
-        last_manual_execute_status_message_not_ends_with: str | None
-        last_manual_execute_status_message_not_in: Texts | None
-        last_manual_execute_status_message_not_starts_with: str | None
-        last_manual_execute_status_message_starts_with: str | None
-        last_manual_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_success_job_count: int | None
-        last_manual_execute_success_job_count_gt: int | None
-        last_manual_execute_success_job_count_gte: int | None
-        last_manual_execute_success_job_count_in: Sequence[int] | None
-        last_manual_execute_success_job_count_lt: int | None
-        last_manual_execute_success_job_count_lte: int | None
-        last_manual_execute_success_job_count_not: int | None
-        last_manual_execute_success_job_count_not_in: Sequence[int] | None
-        last_manual_execute_total_job_count: int | None
-        last_manual_execute_total_job_count_gt: int | None
-        last_manual_execute_total_job_count_gte: int | None
-        last_manual_execute_total_job_count_in: Sequence[int] | None
-        last_manual_execute_total_job_count_lt: int | None
-        last_manual_execute_total_job_count_lte: int | None
-        last_manual_execute_total_job_count_not: int | None
-        last_manual_execute_total_job_count_not_in: Sequence[int] | None
-        last_manual_executed_at: str | None
-        last_manual_executed_at_gt: str | None
-        last_manual_executed_at_gte: str | None
-        last_manual_executed_at_in: Texts | None
-        last_manual_executed_at_lt: str | None
-        last_manual_executed_at_lte: str | None
-        last_manual_executed_at_not: str | None
-        last_manual_executed_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        next_execution_time: str | None
-        next_execution_time_gt: str | None
-        next_execution_time_gte: str | None
-        next_execution_time_in: Texts | None
-        next_execution_time_lt: str | None
-        next_execution_time_lte: str | None
-        next_execution_time_not: str | None
-        next_execution_time_not_in: Texts | None
-        period: "ReplicationPlanPeriod | None"
-        period_in: "Sequence[ReplicationPlanPeriod] | None"
-        period_not: "ReplicationPlanPeriod | None"
-        period_not_in: "Sequence[ReplicationPlanPeriod] | None"
-        phase: "BackupPlanPhase | None"
-        phase_in: "Sequence[BackupPlanPhase] | None"
-        phase_not: "BackupPlanPhase | None"
-        phase_not_in: "Sequence[BackupPlanPhase] | None"
-        replica_name_rule: "ReplicaNameRule | None"
-        replica_name_rule_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_rule_not: "ReplicaNameRule | None"
-        replica_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_setting: str | None
-        replica_name_setting_contains: str | None
-        replica_name_setting_ends_with: str | None
-        replica_name_setting_gt: str | None
-        replica_name_setting_gte: str | None
-        replica_name_setting_in: Texts | None
-        replica_name_setting_lt: str | None
-        replica_name_setting_lte: str | None
-        replica_name_setting_not: str | None
-        replica_name_setting_not_contains: str | None
-        replica_name_setting_not_ends_with: str | None
-        replica_name_setting_not_in: Texts | None
-        replica_name_setting_not_starts_with: str | None
-        replica_name_setting_starts_with: str | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
         replica_vms_every: "Mapping[str, object] | None"
         replica_vms_none: "Mapping[str, object] | None"
         replica_vms_some: "Mapping[str, object] | None"
@@ -1090,316 +658,20 @@ if TYPE_CHECKING:
         replication_target_executions_every: "Mapping[str, object] | None"
         replication_target_executions_none: "Mapping[str, object] | None"
         replication_target_executions_some: "Mapping[str, object] | None"
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        status: "BackupPlanStatus | None"
-        status_in: "Sequence[BackupPlanStatus] | None"
-        status_not: "BackupPlanStatus | None"
-        status_not_in: "Sequence[BackupPlanStatus] | None"
-        storage_policy: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
         target_cluster: "ClusterWhereInput3 | None"
         target_replication_service: "ReplicationServiceWhereInput3 | None"
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        type: "ReplicationPlanType | None"
-        type_in: "Sequence[ReplicationPlanType] | None"
-        type_not: "ReplicationPlanType | None"
-        type_not_in: "Sequence[ReplicationPlanType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
-        window_end: str | None
-        window_end_contains: str | None
-        window_end_ends_with: str | None
-        window_end_gt: str | None
-        window_end_gte: str | None
-        window_end_in: Texts | None
-        window_end_lt: str | None
-        window_end_lte: str | None
-        window_end_not: str | None
-        window_end_not_contains: str | None
-        window_end_not_ends_with: str | None
-        window_end_not_in: Texts | None
-        window_end_not_starts_with: str | None
-        window_end_starts_with: str | None
-        window_start: str | None
-        window_start_contains: str | None
-        window_start_ends_with: str | None
-        window_start_gt: str | None
-        window_start_gte: str | None
-        window_start_in: Texts | None
-        window_start_lt: str | None
-        window_start_lte: str | None
-        window_start_not: str | None
-        window_start_not_contains: str | None
-        window_start_not_ends_with: str | None
-        window_start_not_in: Texts | None
-        window_start_not_starts_with: str | None
-        window_start_starts_with: str | None
 
-    class ReplicationPlanWhereInput3(TypedDict, total=False):
+    class ReplicationPlanWhereInput3(ReplicationPlanWhereInputValues, total=False):
         AND: "Sequence[ReplicationPlanWhereInput3] | None"
         NOT: "Sequence[ReplicationPlanWhereInput3] | None"
         OR: "Sequence[ReplicationPlanWhereInput3] | None"
-        abort_window_unfinished: bool | None
-        abort_window_unfinished_not: bool | None
-        activation_timestamp: str | None
-        activation_timestamp_gt: str | None
-        activation_timestamp_gte: str | None
-        activation_timestamp_in: Texts | None
-        activation_timestamp_lt: str | None
-        activation_timestamp_lte: str | None
-        activation_timestamp_not: str | None
-        activation_timestamp_not_in: Texts | None
-        compression: bool | None
-        compression_not: bool | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        delete_strategy: "BackupPlanDeleteStrategy | None"
-        delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        delete_strategy_not: "BackupPlanDeleteStrategy | None"
-        delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        enable_window: bool | None
-        enable_window_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        inbound: bool | None
-        inbound_not: bool | None
-        interval: int | None
-        interval_gt: int | None
-        interval_gte: int | None
-        interval_in: Sequence[int] | None
-        interval_lt: int | None
-        interval_lte: int | None
-        interval_not: int | None
-        interval_not_in: Sequence[int] | None
         iscsi_luns_every: "Mapping[str, object] | None"
         iscsi_luns_none: "Mapping[str, object] | None"
         iscsi_luns_some: "Mapping[str, object] | None"
-        keep_mac_address: bool | None
-        keep_mac_address_not: bool | None
-        keep_policy: "BackupPlanKeepPolicy | None"
-        keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_not: "BackupPlanKeepPolicy | None"
-        keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_value: int | None
-        keep_policy_value_gt: int | None
-        keep_policy_value_gte: int | None
-        keep_policy_value_in: Sequence[int] | None
-        keep_policy_value_lt: int | None
-        keep_policy_value_lte: int | None
-        keep_policy_value_not: int | None
-        keep_policy_value_not_in: Sequence[int] | None
-        last_execute_status: "BackupPlanExecutionStatus | None"
-        last_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_status_message: str | None
-        last_execute_status_message_contains: str | None
-        last_execute_status_message_ends_with: str | None
-        last_execute_status_message_gt: str | None
-        last_execute_status_message_gte: str | None
-        last_execute_status_message_in: Texts | None
-        last_execute_status_message_lt: str | None
-        last_execute_status_message_lte: str | None
-        last_execute_status_message_not: str | None
-        last_execute_status_message_not_contains: str | None
-        last_execute_status_message_not_ends_with: str | None
-        last_execute_status_message_not_in: Texts | None
-        last_execute_status_message_not_starts_with: str | None
-        last_execute_status_message_starts_with: str | None
-        last_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_execute_success_job_count: int | None
-        last_execute_success_job_count_gt: int | None
-        last_execute_success_job_count_gte: int | None
-        last_execute_success_job_count_in: Sequence[int] | None
-        last_execute_success_job_count_lt: int | None
-        last_execute_success_job_count_lte: int | None
-        last_execute_success_job_count_not: int | None
-        last_execute_success_job_count_not_in: Sequence[int] | None
-        last_execute_total_job_count: int | None
-        last_execute_total_job_count_gt: int | None
-        last_execute_total_job_count_gte: int | None
-        last_execute_total_job_count_in: Sequence[int] | None
-        last_execute_total_job_count_lt: int | None
-        last_execute_total_job_count_lte: int | None
-        last_execute_total_job_count_not: int | None
-        last_execute_total_job_count_not_in: Sequence[int] | None
-        last_executed_at: str | None
-        last_executed_at_gt: str | None
-        last_executed_at_gte: str | None
-        last_executed_at_in: Texts | None
-        last_executed_at_lt: str | None
-        last_executed_at_lte: str | None
-        last_executed_at_not: str | None
-        last_executed_at_not_in: Texts | None
-        last_manual_execute_status: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_status_message: str | None
-        last_manual_execute_status_message_contains: str | None
-        last_manual_execute_status_message_ends_with: str | None
-        last_manual_execute_status_message_gt: str | None
-        last_manual_execute_status_message_gte: str | None
-        last_manual_execute_status_message_in: Texts | None
-        last_manual_execute_status_message_lt: str | None
-        last_manual_execute_status_message_lte: str | None
-        last_manual_execute_status_message_not: str | None
-        last_manual_execute_status_message_not_contains: str | None
-        last_manual_execute_status_message_not_ends_with: str | None
-        last_manual_execute_status_message_not_in: Texts | None
-        last_manual_execute_status_message_not_starts_with: str | None
-        last_manual_execute_status_message_starts_with: str | None
-        last_manual_execute_status_not: "BackupPlanExecutionStatus | None"
-        last_manual_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-        last_manual_execute_success_job_count: int | None
-        last_manual_execute_success_job_count_gt: int | None
-        last_manual_execute_success_job_count_gte: int | None
-        last_manual_execute_success_job_count_in: Sequence[int] | None
-        last_manual_execute_success_job_count_lt: int | None
-        last_manual_execute_success_job_count_lte: int | None
-        last_manual_execute_success_job_count_not: int | None
-        last_manual_execute_success_job_count_not_in: Sequence[int] | None
-        last_manual_execute_total_job_count: int | None
-        last_manual_execute_total_job_count_gt: int | None
-        last_manual_execute_total_job_count_gte: int | None
-        last_manual_execute_total_job_count_in: Sequence[int] | None
-        last_manual_execute_total_job_count_lt: int | None
-        last_manual_execute_total_job_count_lte: int | None
-        last_manual_execute_total_job_count_not: int | None
-        last_manual_execute_total_job_count_not_in: Sequence[int] | None
-        last_manual_executed_at: str | None
-        last_manual_executed_at_gt: str | None
-        last_manual_executed_at_gte: str | None
-        last_manual_executed_at_in: Texts | None
-        last_manual_executed_at_lt: str | None
-        last_manual_executed_at_lte: str | None
-        last_manual_executed_at_not: str | None
-        last_manual_executed_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        next_execution_time: str | None
-        next_execution_time_gt: str | None
-        next_execution_time_gte: str | None
-        next_execution_time_in: Texts | None
-        next_execution_time_lt: str | None
-        next_execution_time_lte: str | None
-        next_execution_time_not: str | None
-        next_execution_time_not_in: Texts | None
-        period: "ReplicationPlanPeriod | None"
-        period_in: "Sequence[ReplicationPlanPeriod] | None"
-        period_not: "ReplicationPlanPeriod | None"
-        period_not_in: "Sequence[ReplicationPlanPeriod] | None"
-        phase: "BackupPlanPhase | None"
-        phase_in: "Sequence[BackupPlanPhase] | None"
-        phase_not: "BackupPlanPhase | None"
-        phase_not_in: "Sequence[BackupPlanPhase] | None"
-        replica_name_rule: "ReplicaNameRule | None"
-        replica_name_rule_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_rule_not: "ReplicaNameRule | None"
-        replica_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_setting: str | None
-        replica_name_setting_contains: str | None
-        replica_name_setting_ends_with: str | None
-        replica_name_setting_gt: str | None
-        replica_name_setting_gte: str | None
-        replica_name_setting_in: Texts | None
-        replica_name_setting_lt: str | None
-        replica_name_setting_lte: str | None
-        replica_name_setting_not: str | None
-        replica_name_setting_not_contains: str | None
-        replica_name_setting_not_ends_with: str | None
-        replica_name_setting_not_in: Texts | None
-        replica_name_setting_not_starts_with: str | None
-        replica_name_setting_starts_with: str | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
         replica_vms_every: "Mapping[str, object] | None"
         replica_vms_none: "Mapping[str, object] | None"
         replica_vms_some: "Mapping[str, object] | None"
@@ -1412,66 +684,8 @@ if TYPE_CHECKING:
         replication_target_executions_every: "Mapping[str, object] | None"
         replication_target_executions_none: "Mapping[str, object] | None"
         replication_target_executions_some: "Mapping[str, object] | None"
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        status: "BackupPlanStatus | None"
-        status_in: "Sequence[BackupPlanStatus] | None"
-        status_not: "BackupPlanStatus | None"
-        status_not_in: "Sequence[BackupPlanStatus] | None"
-        storage_policy: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
         target_cluster: "Mapping[str, object] | None"
         target_replication_service: "Mapping[str, object] | None"
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        type: "ReplicationPlanType | None"
-        type_in: "Sequence[ReplicationPlanType] | None"
-        type_not: "ReplicationPlanType | None"
-        type_not_in: "Sequence[ReplicationPlanType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
-        window_end: str | None
-        window_end_contains: str | None
-        window_end_ends_with: str | None
-        window_end_gt: str | None
-        window_end_gte: str | None
-        window_end_in: Texts | None
-        window_end_lt: str | None
-        window_end_lte: str | None
-        window_end_not: str | None
-        window_end_not_contains: str | None
-        window_end_not_ends_with: str | None
-        window_end_not_in: Texts | None
-        window_end_not_starts_with: str | None
-        window_end_starts_with: str | None
-        window_start: str | None
-        window_start_contains: str | None
-        window_start_ends_with: str | None
-        window_start_gt: str | None
-        window_start_gte: str | None
-        window_start_in: Texts | None
-        window_start_lt: str | None
-        window_start_lte: str | None
-        window_start_not: str | None
-        window_start_not_contains: str | None
-        window_start_not_ends_with: str | None
-        window_start_not_in: Texts | None
-        window_start_not_starts_with: str | None
-        window_start_starts_with: str | None

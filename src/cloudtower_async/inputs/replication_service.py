@@ -82,13 +82,9 @@ class GetReplicationServicesRequestBody(TypedDict, total=False):
     where: "ReplicationServiceWhereInput2 | None"
 
 
-class ReplicationServiceWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class ReplicationServiceWhereInputValues(TypedDict, total=False):
+    """Keys of `ReplicationServiceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ReplicationServiceWhereInput] | None"
-    NOT: "Sequence[ReplicationServiceWhereInput] | None"
-    OR: "Sequence[ReplicationServiceWhereInput] | None"
-    application: "CloudTowerApplicationWhereInput2 | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -115,9 +111,6 @@ class ReplicationServiceWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failover_executions_every: "FailoverExecutionWhereInput2 | None"
-    failover_executions_none: "FailoverExecutionWhereInput2 | None"
-    failover_executions_some: "FailoverExecutionWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -200,15 +193,6 @@ class ReplicationServiceWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    permanent_failover_execution_every: "PermanentFailoverExecutionWhereInput2 | None"
-    permanent_failover_execution_none: "PermanentFailoverExecutionWhereInput2 | None"
-    permanent_failover_execution_some: "PermanentFailoverExecutionWhereInput2 | None"
-    replication_clusters_every: "ClusterWhereInput2 | None"
-    replication_clusters_none: "ClusterWhereInput2 | None"
-    replication_clusters_some: "ClusterWhereInput2 | None"
-    replication_plans_every: "ReplicationPlanWhereInput2 | None"
-    replication_plans_none: "ReplicationPlanWhereInput2 | None"
-    replication_plans_some: "ReplicationPlanWhereInput2 | None"
     retry_interval: int | None
     retry_interval_gt: int | None
     retry_interval_gte: int | None
@@ -217,9 +201,6 @@ class ReplicationServiceWhereInput(TypedDict, total=False):
     retry_interval_lte: int | None
     retry_interval_not: int | None
     retry_interval_not_in: Sequence[int] | None
-    sync_replication_plans_every: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
-    sync_replication_plans_none: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
-    sync_replication_plans_some: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
     updatedAt: str | None
     updatedAt_gt: str | None
     updatedAt_gte: str | None
@@ -230,124 +211,40 @@ class ReplicationServiceWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
+class ReplicationServiceWhereInput(ReplicationServiceWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[ReplicationServiceWhereInput] | None"
+    NOT: "Sequence[ReplicationServiceWhereInput] | None"
+    OR: "Sequence[ReplicationServiceWhereInput] | None"
+    application: "CloudTowerApplicationWhereInput2 | None"
+    failover_executions_every: "FailoverExecutionWhereInput2 | None"
+    failover_executions_none: "FailoverExecutionWhereInput2 | None"
+    failover_executions_some: "FailoverExecutionWhereInput2 | None"
+    permanent_failover_execution_every: "PermanentFailoverExecutionWhereInput2 | None"
+    permanent_failover_execution_none: "PermanentFailoverExecutionWhereInput2 | None"
+    permanent_failover_execution_some: "PermanentFailoverExecutionWhereInput2 | None"
+    replication_clusters_every: "ClusterWhereInput2 | None"
+    replication_clusters_none: "ClusterWhereInput2 | None"
+    replication_clusters_some: "ClusterWhereInput2 | None"
+    replication_plans_every: "ReplicationPlanWhereInput2 | None"
+    replication_plans_none: "ReplicationPlanWhereInput2 | None"
+    replication_plans_some: "ReplicationPlanWhereInput2 | None"
+    sync_replication_plans_every: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
+    sync_replication_plans_none: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
+    sync_replication_plans_some: "SyncReplicationPlanWhereInput2 | None"  # since 4.9.0
+
+
 if TYPE_CHECKING:
 
-    class ReplicationServiceWhereInput2(TypedDict, total=False):
+    class ReplicationServiceWhereInput2(ReplicationServiceWhereInputValues, total=False):
         AND: "Sequence[ReplicationServiceWhereInput2] | None"
         NOT: "Sequence[ReplicationServiceWhereInput2] | None"
         OR: "Sequence[ReplicationServiceWhereInput2] | None"
         application: "CloudTowerApplicationWhereInput3 | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         failover_executions_every: "Mapping[str, object] | None"
         failover_executions_none: "Mapping[str, object] | None"
         failover_executions_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        kube_config: str | None
-        kube_config_contains: str | None
-        kube_config_ends_with: str | None
-        kube_config_gt: str | None
-        kube_config_gte: str | None
-        kube_config_in: Texts | None
-        kube_config_lt: str | None
-        kube_config_lte: str | None
-        kube_config_not: str | None
-        kube_config_not_contains: str | None
-        kube_config_not_ends_with: str | None
-        kube_config_not_in: Texts | None
-        kube_config_not_starts_with: str | None
-        kube_config_starts_with: str | None
-        max_failback_jobs: int | None
-        max_failback_jobs_gt: int | None
-        max_failback_jobs_gte: int | None
-        max_failback_jobs_in: Sequence[int] | None
-        max_failback_jobs_lt: int | None
-        max_failback_jobs_lte: int | None
-        max_failback_jobs_not: int | None
-        max_failback_jobs_not_in: Sequence[int] | None
-        max_failback_speed_limit: float | None
-        max_failback_speed_limit_gt: float | None
-        max_failback_speed_limit_gte: float | None
-        max_failback_speed_limit_in: Sequence[float] | None
-        max_failback_speed_limit_lt: float | None
-        max_failback_speed_limit_lte: float | None
-        max_failback_speed_limit_not: float | None
-        max_failback_speed_limit_not_in: Sequence[float] | None
-        max_replication_jobs: int | None
-        max_replication_jobs_gt: int | None
-        max_replication_jobs_gte: int | None
-        max_replication_jobs_in: Sequence[int] | None
-        max_replication_jobs_lt: int | None
-        max_replication_jobs_lte: int | None
-        max_replication_jobs_not: int | None
-        max_replication_jobs_not_in: Sequence[int] | None
-        max_replication_speed_limit: float | None
-        max_replication_speed_limit_gt: float | None
-        max_replication_speed_limit_gte: float | None
-        max_replication_speed_limit_in: Sequence[float] | None
-        max_replication_speed_limit_lt: float | None
-        max_replication_speed_limit_lte: float | None
-        max_replication_speed_limit_not: float | None
-        max_replication_speed_limit_not_in: Sequence[float] | None
-        max_retry_times: int | None
-        max_retry_times_gt: int | None
-        max_retry_times_gte: int | None
-        max_retry_times_in: Sequence[int] | None
-        max_retry_times_lt: int | None
-        max_retry_times_lte: int | None
-        max_retry_times_not: int | None
-        max_retry_times_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         permanent_failover_execution_every: "Mapping[str, object] | None"
         permanent_failover_execution_none: "Mapping[str, object] | None"
         permanent_failover_execution_some: "Mapping[str, object] | None"
@@ -357,142 +254,18 @@ if TYPE_CHECKING:
         replication_plans_every: "Mapping[str, object] | None"
         replication_plans_none: "Mapping[str, object] | None"
         replication_plans_some: "Mapping[str, object] | None"
-        retry_interval: int | None
-        retry_interval_gt: int | None
-        retry_interval_gte: int | None
-        retry_interval_in: Sequence[int] | None
-        retry_interval_lt: int | None
-        retry_interval_lte: int | None
-        retry_interval_not: int | None
-        retry_interval_not_in: Sequence[int] | None
         sync_replication_plans_every: "Mapping[str, object] | None"
         sync_replication_plans_none: "Mapping[str, object] | None"
         sync_replication_plans_some: "Mapping[str, object] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class ReplicationServiceWhereInput3(TypedDict, total=False):
+    class ReplicationServiceWhereInput3(ReplicationServiceWhereInputValues, total=False):
         AND: "Sequence[ReplicationServiceWhereInput3] | None"
         NOT: "Sequence[ReplicationServiceWhereInput3] | None"
         OR: "Sequence[ReplicationServiceWhereInput3] | None"
         application: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         failover_executions_every: "Mapping[str, object] | None"
         failover_executions_none: "Mapping[str, object] | None"
         failover_executions_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        kube_config: str | None
-        kube_config_contains: str | None
-        kube_config_ends_with: str | None
-        kube_config_gt: str | None
-        kube_config_gte: str | None
-        kube_config_in: Texts | None
-        kube_config_lt: str | None
-        kube_config_lte: str | None
-        kube_config_not: str | None
-        kube_config_not_contains: str | None
-        kube_config_not_ends_with: str | None
-        kube_config_not_in: Texts | None
-        kube_config_not_starts_with: str | None
-        kube_config_starts_with: str | None
-        max_failback_jobs: int | None
-        max_failback_jobs_gt: int | None
-        max_failback_jobs_gte: int | None
-        max_failback_jobs_in: Sequence[int] | None
-        max_failback_jobs_lt: int | None
-        max_failback_jobs_lte: int | None
-        max_failback_jobs_not: int | None
-        max_failback_jobs_not_in: Sequence[int] | None
-        max_failback_speed_limit: float | None
-        max_failback_speed_limit_gt: float | None
-        max_failback_speed_limit_gte: float | None
-        max_failback_speed_limit_in: Sequence[float] | None
-        max_failback_speed_limit_lt: float | None
-        max_failback_speed_limit_lte: float | None
-        max_failback_speed_limit_not: float | None
-        max_failback_speed_limit_not_in: Sequence[float] | None
-        max_replication_jobs: int | None
-        max_replication_jobs_gt: int | None
-        max_replication_jobs_gte: int | None
-        max_replication_jobs_in: Sequence[int] | None
-        max_replication_jobs_lt: int | None
-        max_replication_jobs_lte: int | None
-        max_replication_jobs_not: int | None
-        max_replication_jobs_not_in: Sequence[int] | None
-        max_replication_speed_limit: float | None
-        max_replication_speed_limit_gt: float | None
-        max_replication_speed_limit_gte: float | None
-        max_replication_speed_limit_in: Sequence[float] | None
-        max_replication_speed_limit_lt: float | None
-        max_replication_speed_limit_lte: float | None
-        max_replication_speed_limit_not: float | None
-        max_replication_speed_limit_not_in: Sequence[float] | None
-        max_retry_times: int | None
-        max_retry_times_gt: int | None
-        max_retry_times_gte: int | None
-        max_retry_times_in: Sequence[int] | None
-        max_retry_times_lt: int | None
-        max_retry_times_lte: int | None
-        max_retry_times_not: int | None
-        max_retry_times_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         permanent_failover_execution_every: "Mapping[str, object] | None"
         permanent_failover_execution_none: "Mapping[str, object] | None"
         permanent_failover_execution_some: "Mapping[str, object] | None"
@@ -502,22 +275,6 @@ if TYPE_CHECKING:
         replication_plans_every: "Mapping[str, object] | None"
         replication_plans_none: "Mapping[str, object] | None"
         replication_plans_some: "Mapping[str, object] | None"
-        retry_interval: int | None
-        retry_interval_gt: int | None
-        retry_interval_gte: int | None
-        retry_interval_in: Sequence[int] | None
-        retry_interval_lt: int | None
-        retry_interval_lte: int | None
-        retry_interval_not: int | None
-        retry_interval_not_in: Sequence[int] | None
         sync_replication_plans_every: "Mapping[str, object] | None"
         sync_replication_plans_none: "Mapping[str, object] | None"
         sync_replication_plans_some: "Mapping[str, object] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None

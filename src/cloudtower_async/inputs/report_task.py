@@ -50,12 +50,9 @@ class GetReportTasksRequestBody(TypedDict, total=False):
     where: "ReportTaskWhereInput2 | None"
 
 
-class ReportTaskWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ReportTaskWhereInputValues(TypedDict, total=False):
+    """Keys of `ReportTaskWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ReportTaskWhereInput] | None"
-    NOT: "Sequence[ReportTaskWhereInput] | None"
-    OR: "Sequence[ReportTaskWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -112,131 +109,27 @@ class ReportTaskWhereInput(TypedDict, total=False):
     status_in: "Sequence[TaskStatus] | None"
     status_not: "TaskStatus | None"
     status_not_in: "Sequence[TaskStatus] | None"
+
+
+class ReportTaskWhereInput(ReportTaskWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ReportTaskWhereInput] | None"
+    NOT: "Sequence[ReportTaskWhereInput] | None"
+    OR: "Sequence[ReportTaskWhereInput] | None"
     template: "ReportTemplateWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class ReportTaskWhereInput2(TypedDict, total=False):
+    class ReportTaskWhereInput2(ReportTaskWhereInputValues, total=False):
         AND: "Sequence[ReportTaskWhereInput2] | None"
         NOT: "Sequence[ReportTaskWhereInput2] | None"
         OR: "Sequence[ReportTaskWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        plan_id: str | None
-        plan_id_contains: str | None
-        plan_id_ends_with: str | None
-        plan_id_gt: str | None
-        plan_id_gte: str | None
-        plan_id_in: Texts | None
-        plan_id_lt: str | None
-        plan_id_lte: str | None
-        plan_id_not: str | None
-        plan_id_not_contains: str | None
-        plan_id_not_ends_with: str | None
-        plan_id_not_in: Texts | None
-        plan_id_not_starts_with: str | None
-        plan_id_starts_with: str | None
-        status: "TaskStatus | None"
-        status_in: "Sequence[TaskStatus] | None"
-        status_not: "TaskStatus | None"
-        status_not_in: "Sequence[TaskStatus] | None"
         template: "ReportTemplateWhereInput3 | None"
 
-    class ReportTaskWhereInput3(TypedDict, total=False):
+    class ReportTaskWhereInput3(ReportTaskWhereInputValues, total=False):
         AND: "Sequence[ReportTaskWhereInput3] | None"
         NOT: "Sequence[ReportTaskWhereInput3] | None"
         OR: "Sequence[ReportTaskWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        plan_id: str | None
-        plan_id_contains: str | None
-        plan_id_ends_with: str | None
-        plan_id_gt: str | None
-        plan_id_gte: str | None
-        plan_id_in: Texts | None
-        plan_id_lt: str | None
-        plan_id_lte: str | None
-        plan_id_not: str | None
-        plan_id_not_contains: str | None
-        plan_id_not_ends_with: str | None
-        plan_id_not_in: Texts | None
-        plan_id_not_starts_with: str | None
-        plan_id_starts_with: str | None
-        status: "TaskStatus | None"
-        status_in: "Sequence[TaskStatus] | None"
-        status_not: "TaskStatus | None"
-        status_not_in: "Sequence[TaskStatus] | None"
         template: "Mapping[str, object] | None"

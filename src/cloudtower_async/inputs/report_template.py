@@ -117,12 +117,9 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
     resource_meta: "Sequence[ResourceMeta]"
 
 
-class ReportTemplateWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ReportTemplateWhereInputValues(TypedDict, total=False):
+    """Keys of `ReportTemplateWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ReportTemplateWhereInput] | None"
-    NOT: "Sequence[ReportTemplateWhereInput] | None"
-    OR: "Sequence[ReportTemplateWhereInput] | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -195,6 +192,14 @@ class ReportTemplateWhereInput(TypedDict, total=False):
     task_num_lte: int | None
     task_num_not: int | None
     task_num_not_in: Sequence[int] | None
+
+
+class ReportTemplateWhereInput(ReportTemplateWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ReportTemplateWhereInput] | None"
+    NOT: "Sequence[ReportTemplateWhereInput] | None"
+    OR: "Sequence[ReportTemplateWhereInput] | None"
     tasks_every: "ReportTaskWhereInput2 | None"
     tasks_none: "ReportTaskWhereInput2 | None"
     tasks_some: "ReportTaskWhereInput2 | None"
@@ -220,162 +225,18 @@ ResourceMeta = TypedDict(
 
 if TYPE_CHECKING:
 
-    class ReportTemplateWhereInput2(TypedDict, total=False):
+    class ReportTemplateWhereInput2(ReportTemplateWhereInputValues, total=False):
         AND: "Sequence[ReportTemplateWhereInput2] | None"
         NOT: "Sequence[ReportTemplateWhereInput2] | None"
         OR: "Sequence[ReportTemplateWhereInput2] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        preset: str | None
-        preset_contains: str | None
-        preset_ends_with: str | None
-        preset_gt: str | None
-        preset_gte: str | None
-        preset_in: Texts | None
-        preset_lt: str | None
-        preset_lte: str | None
-        preset_not: str | None
-        preset_not_contains: str | None
-        preset_not_ends_with: str | None
-        preset_not_in: Texts | None
-        preset_not_starts_with: str | None
-        preset_starts_with: str | None
-        task_num: int | None
-        task_num_gt: int | None
-        task_num_gte: int | None
-        task_num_in: Sequence[int] | None
-        task_num_lt: int | None
-        task_num_lte: int | None
-        task_num_not: int | None
-        task_num_not_in: Sequence[int] | None
         tasks_every: "Mapping[str, object] | None"
         tasks_none: "Mapping[str, object] | None"
         tasks_some: "Mapping[str, object] | None"
 
-    class ReportTemplateWhereInput3(TypedDict, total=False):
+    class ReportTemplateWhereInput3(ReportTemplateWhereInputValues, total=False):
         AND: "Sequence[ReportTemplateWhereInput3] | None"
         NOT: "Sequence[ReportTemplateWhereInput3] | None"
         OR: "Sequence[ReportTemplateWhereInput3] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        preset: str | None
-        preset_contains: str | None
-        preset_ends_with: str | None
-        preset_gt: str | None
-        preset_gte: str | None
-        preset_in: Texts | None
-        preset_lt: str | None
-        preset_lte: str | None
-        preset_not: str | None
-        preset_not_contains: str | None
-        preset_not_ends_with: str | None
-        preset_not_in: Texts | None
-        preset_not_starts_with: str | None
-        preset_starts_with: str | None
-        task_num: int | None
-        task_num_gt: int | None
-        task_num_gte: int | None
-        task_num_in: Sequence[int] | None
-        task_num_lt: int | None
-        task_num_lte: int | None
-        task_num_not: int | None
-        task_num_not_in: Sequence[int] | None
         tasks_every: "Mapping[str, object] | None"
         tasks_none: "Mapping[str, object] | None"
         tasks_some: "Mapping[str, object] | None"

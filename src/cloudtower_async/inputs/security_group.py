@@ -82,12 +82,9 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class SecurityGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SecurityGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `SecurityGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SecurityGroupWhereInput] | None"
-    NOT: "Sequence[SecurityGroupWhereInput] | None"
-    OR: "Sequence[SecurityGroupWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -102,7 +99,6 @@ class SecurityGroupWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
     exclude_ips: str | None  # since 4.6.0
     exclude_ips_contains: str | None  # since 4.6.0
     exclude_ips_ends_with: str | None  # since 4.6.0
@@ -145,9 +141,6 @@ class SecurityGroupWhereInput(TypedDict, total=False):
     ips_not_in: Texts | None  # since 4.6.0
     ips_not_starts_with: str | None  # since 4.6.0
     ips_starts_with: str | None  # since 4.6.0
-    isolation_policies_every: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_none: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_some: "IsolationPolicyWhereInput2 | None"
     member_type: "SecurityGroupMemberType | None"  # since 4.6.0
     member_type_in: "Sequence[SecurityGroupMemberType] | None"  # since 4.6.0
     member_type_not: "SecurityGroupMemberType | None"  # since 4.6.0
@@ -166,6 +159,18 @@ class SecurityGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class SecurityGroupWhereInput(SecurityGroupWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SecurityGroupWhereInput] | None"
+    NOT: "Sequence[SecurityGroupWhereInput] | None"
+    OR: "Sequence[SecurityGroupWhereInput] | None"
+    everoute_cluster: "EverouteClusterWhereInput2 | None"
+    isolation_policies_every: "IsolationPolicyWhereInput2 | None"
+    isolation_policies_none: "IsolationPolicyWhereInput2 | None"
+    isolation_policies_some: "IsolationPolicyWhereInput2 | None"
     security_policies_every: "SecurityPolicyWhereInput2 | None"
     security_policies_none: "SecurityPolicyWhereInput2 | None"
     security_policies_some: "SecurityPolicyWhereInput2 | None"
@@ -176,88 +181,14 @@ class SecurityGroupWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class SecurityGroupWhereInput2(TypedDict, total=False):
+    class SecurityGroupWhereInput2(SecurityGroupWhereInputValues, total=False):
         AND: "Sequence[SecurityGroupWhereInput2] | None"
         NOT: "Sequence[SecurityGroupWhereInput2] | None"
         OR: "Sequence[SecurityGroupWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         everoute_cluster: "EverouteClusterWhereInput3 | None"
-        exclude_ips: str | None
-        exclude_ips_contains: str | None
-        exclude_ips_ends_with: str | None
-        exclude_ips_gt: str | None
-        exclude_ips_gte: str | None
-        exclude_ips_in: Texts | None
-        exclude_ips_lt: str | None
-        exclude_ips_lte: str | None
-        exclude_ips_not: str | None
-        exclude_ips_not_contains: str | None
-        exclude_ips_not_ends_with: str | None
-        exclude_ips_not_in: Texts | None
-        exclude_ips_not_starts_with: str | None
-        exclude_ips_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ips: str | None
-        ips_contains: str | None
-        ips_ends_with: str | None
-        ips_gt: str | None
-        ips_gte: str | None
-        ips_in: Texts | None
-        ips_lt: str | None
-        ips_lte: str | None
-        ips_not: str | None
-        ips_not_contains: str | None
-        ips_not_ends_with: str | None
-        ips_not_in: Texts | None
-        ips_not_starts_with: str | None
-        ips_starts_with: str | None
         isolation_policies_every: "Mapping[str, object] | None"
         isolation_policies_none: "Mapping[str, object] | None"
         isolation_policies_some: "Mapping[str, object] | None"
-        member_type: "SecurityGroupMemberType | None"
-        member_type_in: "Sequence[SecurityGroupMemberType] | None"
-        member_type_not: "SecurityGroupMemberType | None"
-        member_type_not_in: "Sequence[SecurityGroupMemberType] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         security_policies_every: "Mapping[str, object] | None"
         security_policies_none: "Mapping[str, object] | None"
         security_policies_some: "Mapping[str, object] | None"
@@ -265,88 +196,14 @@ if TYPE_CHECKING:
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class SecurityGroupWhereInput3(TypedDict, total=False):
+    class SecurityGroupWhereInput3(SecurityGroupWhereInputValues, total=False):
         AND: "Sequence[SecurityGroupWhereInput3] | None"
         NOT: "Sequence[SecurityGroupWhereInput3] | None"
         OR: "Sequence[SecurityGroupWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         everoute_cluster: "Mapping[str, object] | None"
-        exclude_ips: str | None
-        exclude_ips_contains: str | None
-        exclude_ips_ends_with: str | None
-        exclude_ips_gt: str | None
-        exclude_ips_gte: str | None
-        exclude_ips_in: Texts | None
-        exclude_ips_lt: str | None
-        exclude_ips_lte: str | None
-        exclude_ips_not: str | None
-        exclude_ips_not_contains: str | None
-        exclude_ips_not_ends_with: str | None
-        exclude_ips_not_in: Texts | None
-        exclude_ips_not_starts_with: str | None
-        exclude_ips_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ips: str | None
-        ips_contains: str | None
-        ips_ends_with: str | None
-        ips_gt: str | None
-        ips_gte: str | None
-        ips_in: Texts | None
-        ips_lt: str | None
-        ips_lte: str | None
-        ips_not: str | None
-        ips_not_contains: str | None
-        ips_not_ends_with: str | None
-        ips_not_in: Texts | None
-        ips_not_starts_with: str | None
-        ips_starts_with: str | None
         isolation_policies_every: "Mapping[str, object] | None"
         isolation_policies_none: "Mapping[str, object] | None"
         isolation_policies_some: "Mapping[str, object] | None"
-        member_type: "SecurityGroupMemberType | None"
-        member_type_in: "Sequence[SecurityGroupMemberType] | None"
-        member_type_not: "SecurityGroupMemberType | None"
-        member_type_not_in: "Sequence[SecurityGroupMemberType] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         security_policies_every: "Mapping[str, object] | None"
         security_policies_none: "Mapping[str, object] | None"
         security_policies_some: "Mapping[str, object] | None"

@@ -107,12 +107,9 @@ class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
     security_groups: "SecurityGroupWhereInput2"
 
 
-class SecurityPolicyStatisticsWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
+class SecurityPolicyStatisticsWhereInputValues(TypedDict, total=False):
+    """Keys of `SecurityPolicyStatisticsWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
-    NOT: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
-    OR: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
     count_reset_timestamp: str | None
     count_reset_timestamp_gt: str | None
     count_reset_timestamp_gte: str | None
@@ -207,6 +204,14 @@ class SecurityPolicyStatisticsWhereInput(TypedDict, total=False):
     total_count_not_in: Sequence[int] | None
 
 
+class SecurityPolicyStatisticsWhereInput(SecurityPolicyStatisticsWhereInputValues, total=False):
+    """Since CloudTower 4.6.0."""
+
+    AND: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
+    NOT: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
+    OR: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
+
+
 class SecurityPolicyUpdateBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -224,12 +229,9 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     policy_mode: "PolicyMode"
 
 
-class SecurityPolicyWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SecurityPolicyWhereInputValues(TypedDict, total=False):
+    """Keys of `SecurityPolicyWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SecurityPolicyWhereInput] | None"
-    NOT: "Sequence[SecurityPolicyWhereInput] | None"
-    OR: "Sequence[SecurityPolicyWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -244,7 +246,6 @@ class SecurityPolicyWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -279,311 +280,44 @@ class SecurityPolicyWhereInput(TypedDict, total=False):
     policy_mode_in: "Sequence[PolicyMode] | None"
     policy_mode_not: "PolicyMode | None"
     policy_mode_not_in: "Sequence[PolicyMode] | None"
+
+
+class SecurityPolicyWhereInput(SecurityPolicyWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SecurityPolicyWhereInput] | None"
+    NOT: "Sequence[SecurityPolicyWhereInput] | None"
+    OR: "Sequence[SecurityPolicyWhereInput] | None"
+    everoute_cluster: "EverouteClusterWhereInput2 | None"
     statistics: "SecurityPolicyStatisticsWhereInput2 | None"  # since 4.6.0
 
 
 if TYPE_CHECKING:
 
-    class SecurityPolicyStatisticsWhereInput2(TypedDict, total=False):
+    class SecurityPolicyStatisticsWhereInput2(
+        SecurityPolicyStatisticsWhereInputValues, total=False
+    ):
         AND: "Sequence[SecurityPolicyStatisticsWhereInput2] | None"
         NOT: "Sequence[SecurityPolicyStatisticsWhereInput2] | None"
         OR: "Sequence[SecurityPolicyStatisticsWhereInput2] | None"
-        count_reset_timestamp: str | None
-        count_reset_timestamp_gt: str | None
-        count_reset_timestamp_gte: str | None
-        count_reset_timestamp_in: Texts | None
-        count_reset_timestamp_lt: str | None
-        count_reset_timestamp_lte: str | None
-        count_reset_timestamp_not: str | None
-        count_reset_timestamp_not_in: Texts | None
-        count_update_timestamp: str | None
-        count_update_timestamp_gt: str | None
-        count_update_timestamp_gte: str | None
-        count_update_timestamp_in: Texts | None
-        count_update_timestamp_lt: str | None
-        count_update_timestamp_lte: str | None
-        count_update_timestamp_not: str | None
-        count_update_timestamp_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        match_allow_count: int | None
-        match_allow_count_gt: int | None
-        match_allow_count_gte: int | None
-        match_allow_count_in: Sequence[int] | None
-        match_allow_count_lt: int | None
-        match_allow_count_lte: int | None
-        match_allow_count_not: int | None
-        match_allow_count_not_in: Sequence[int] | None
-        match_default_allow_count: int | None
-        match_default_allow_count_gt: int | None
-        match_default_allow_count_gte: int | None
-        match_default_allow_count_in: Sequence[int] | None
-        match_default_allow_count_lt: int | None
-        match_default_allow_count_lte: int | None
-        match_default_allow_count_not: int | None
-        match_default_allow_count_not_in: Sequence[int] | None
-        match_default_drop_count: int | None
-        match_default_drop_count_gt: int | None
-        match_default_drop_count_gte: int | None
-        match_default_drop_count_in: Sequence[int] | None
-        match_default_drop_count_lt: int | None
-        match_default_drop_count_lte: int | None
-        match_default_drop_count_not: int | None
-        match_default_drop_count_not_in: Sequence[int] | None
-        match_drop_count: int | None
-        match_drop_count_gt: int | None
-        match_drop_count_gte: int | None
-        match_drop_count_in: Sequence[int] | None
-        match_drop_count_lt: int | None
-        match_drop_count_lte: int | None
-        match_drop_count_not: int | None
-        match_drop_count_not_in: Sequence[int] | None
-        match_whitelist_count: int | None
-        match_whitelist_count_gt: int | None
-        match_whitelist_count_gte: int | None
-        match_whitelist_count_in: Sequence[int] | None
-        match_whitelist_count_lt: int | None
-        match_whitelist_count_lte: int | None
-        match_whitelist_count_not: int | None
-        match_whitelist_count_not_in: Sequence[int] | None
-        total_count: int | None
-        total_count_gt: int | None
-        total_count_gte: int | None
-        total_count_in: Sequence[int] | None
-        total_count_lt: int | None
-        total_count_lte: int | None
-        total_count_not: int | None
-        total_count_not_in: Sequence[int] | None
 
-    class SecurityPolicyStatisticsWhereInput3(TypedDict, total=False):
+    class SecurityPolicyStatisticsWhereInput3(
+        SecurityPolicyStatisticsWhereInputValues, total=False
+    ):
         AND: "Sequence[SecurityPolicyStatisticsWhereInput3] | None"
         NOT: "Sequence[SecurityPolicyStatisticsWhereInput3] | None"
         OR: "Sequence[SecurityPolicyStatisticsWhereInput3] | None"
-        count_reset_timestamp: str | None
-        count_reset_timestamp_gt: str | None
-        count_reset_timestamp_gte: str | None
-        count_reset_timestamp_in: Texts | None
-        count_reset_timestamp_lt: str | None
-        count_reset_timestamp_lte: str | None
-        count_reset_timestamp_not: str | None
-        count_reset_timestamp_not_in: Texts | None
-        count_update_timestamp: str | None
-        count_update_timestamp_gt: str | None
-        count_update_timestamp_gte: str | None
-        count_update_timestamp_in: Texts | None
-        count_update_timestamp_lt: str | None
-        count_update_timestamp_lte: str | None
-        count_update_timestamp_not: str | None
-        count_update_timestamp_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        match_allow_count: int | None
-        match_allow_count_gt: int | None
-        match_allow_count_gte: int | None
-        match_allow_count_in: Sequence[int] | None
-        match_allow_count_lt: int | None
-        match_allow_count_lte: int | None
-        match_allow_count_not: int | None
-        match_allow_count_not_in: Sequence[int] | None
-        match_default_allow_count: int | None
-        match_default_allow_count_gt: int | None
-        match_default_allow_count_gte: int | None
-        match_default_allow_count_in: Sequence[int] | None
-        match_default_allow_count_lt: int | None
-        match_default_allow_count_lte: int | None
-        match_default_allow_count_not: int | None
-        match_default_allow_count_not_in: Sequence[int] | None
-        match_default_drop_count: int | None
-        match_default_drop_count_gt: int | None
-        match_default_drop_count_gte: int | None
-        match_default_drop_count_in: Sequence[int] | None
-        match_default_drop_count_lt: int | None
-        match_default_drop_count_lte: int | None
-        match_default_drop_count_not: int | None
-        match_default_drop_count_not_in: Sequence[int] | None
-        match_drop_count: int | None
-        match_drop_count_gt: int | None
-        match_drop_count_gte: int | None
-        match_drop_count_in: Sequence[int] | None
-        match_drop_count_lt: int | None
-        match_drop_count_lte: int | None
-        match_drop_count_not: int | None
-        match_drop_count_not_in: Sequence[int] | None
-        match_whitelist_count: int | None
-        match_whitelist_count_gt: int | None
-        match_whitelist_count_gte: int | None
-        match_whitelist_count_in: Sequence[int] | None
-        match_whitelist_count_lt: int | None
-        match_whitelist_count_lte: int | None
-        match_whitelist_count_not: int | None
-        match_whitelist_count_not_in: Sequence[int] | None
-        total_count: int | None
-        total_count_gt: int | None
-        total_count_gte: int | None
-        total_count_in: Sequence[int] | None
-        total_count_lt: int | None
-        total_count_lte: int | None
-        total_count_not: int | None
-        total_count_not_in: Sequence[int] | None
 
-    class SecurityPolicyWhereInput2(TypedDict, total=False):
+    class SecurityPolicyWhereInput2(SecurityPolicyWhereInputValues, total=False):
         AND: "Sequence[SecurityPolicyWhereInput2] | None"
         NOT: "Sequence[SecurityPolicyWhereInput2] | None"
         OR: "Sequence[SecurityPolicyWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         everoute_cluster: "EverouteClusterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_blocklist: bool | None
-        is_blocklist_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        policy_mode: "PolicyMode | None"
-        policy_mode_in: "Sequence[PolicyMode] | None"
-        policy_mode_not: "PolicyMode | None"
-        policy_mode_not_in: "Sequence[PolicyMode] | None"
         statistics: "SecurityPolicyStatisticsWhereInput3 | None"
 
-    class SecurityPolicyWhereInput3(TypedDict, total=False):
+    class SecurityPolicyWhereInput3(SecurityPolicyWhereInputValues, total=False):
         AND: "Sequence[SecurityPolicyWhereInput3] | None"
         NOT: "Sequence[SecurityPolicyWhereInput3] | None"
         OR: "Sequence[SecurityPolicyWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         everoute_cluster: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_blocklist: bool | None
-        is_blocklist_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        policy_mode: "PolicyMode | None"
-        policy_mode_in: "Sequence[PolicyMode] | None"
-        policy_mode_not: "PolicyMode | None"
-        policy_mode_not_in: "Sequence[PolicyMode] | None"
         statistics: "Mapping[str, object] | None"

@@ -51,12 +51,9 @@ class GetSmtpServersRequestBody(TypedDict, total=False):
     where: "SmtpServerWhereInput2 | None"
 
 
-class SmtpServerWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.1.0."""
+class SmtpServerWhereInputValues(TypedDict, total=False):
+    """Keys of `SmtpServerWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SmtpServerWhereInput] | None"
-    NOT: "Sequence[SmtpServerWhereInput] | None"
-    OR: "Sequence[SmtpServerWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -141,178 +138,22 @@ class SmtpServerWhereInput(TypedDict, total=False):
     username_starts_with: str | None
 
 
+class SmtpServerWhereInput(SmtpServerWhereInputValues, total=False):
+    """Since CloudTower 3.1.0."""
+
+    AND: "Sequence[SmtpServerWhereInput] | None"
+    NOT: "Sequence[SmtpServerWhereInput] | None"
+    OR: "Sequence[SmtpServerWhereInput] | None"
+
+
 if TYPE_CHECKING:
 
-    class SmtpServerWhereInput2(TypedDict, total=False):
+    class SmtpServerWhereInput2(SmtpServerWhereInputValues, total=False):
         AND: "Sequence[SmtpServerWhereInput2] | None"
         NOT: "Sequence[SmtpServerWhereInput2] | None"
         OR: "Sequence[SmtpServerWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        host: str | None
-        host_contains: str | None
-        host_ends_with: str | None
-        host_gt: str | None
-        host_gte: str | None
-        host_in: Texts | None
-        host_lt: str | None
-        host_lte: str | None
-        host_not: str | None
-        host_not_contains: str | None
-        host_not_ends_with: str | None
-        host_not_in: Texts | None
-        host_not_starts_with: str | None
-        host_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        port: int | None
-        port_gt: int | None
-        port_gte: int | None
-        port_in: Sequence[int] | None
-        port_lt: int | None
-        port_lte: int | None
-        port_not: int | None
-        port_not_in: Sequence[int] | None
-        secure_mode: "SmtpSecureMode | None"
-        secure_mode_in: "Sequence[SmtpSecureMode] | None"
-        secure_mode_not: "SmtpSecureMode | None"
-        secure_mode_not_in: "Sequence[SmtpSecureMode] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class SmtpServerWhereInput3(TypedDict, total=False):
+    class SmtpServerWhereInput3(SmtpServerWhereInputValues, total=False):
         AND: "Sequence[SmtpServerWhereInput3] | None"
         NOT: "Sequence[SmtpServerWhereInput3] | None"
         OR: "Sequence[SmtpServerWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        host: str | None
-        host_contains: str | None
-        host_ends_with: str | None
-        host_gt: str | None
-        host_gte: str | None
-        host_in: Texts | None
-        host_lt: str | None
-        host_lte: str | None
-        host_not: str | None
-        host_not_contains: str | None
-        host_not_ends_with: str | None
-        host_not_in: Texts | None
-        host_not_starts_with: str | None
-        host_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        port: int | None
-        port_gt: int | None
-        port_gte: int | None
-        port_in: Sequence[int] | None
-        port_lt: int | None
-        port_lte: int | None
-        port_not: int | None
-        port_not_in: Sequence[int] | None
-        secure_mode: "SmtpSecureMode | None"
-        secure_mode_in: "Sequence[SmtpSecureMode] | None"
-        secure_mode_not: "SmtpSecureMode | None"
-        secure_mode_not_in: "Sequence[SmtpSecureMode] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None

@@ -96,13 +96,9 @@ class SnapshotGroupRollbackParams(TypedDict, total=False):
     where: Required["SnapshotGroupWhereInput2"]
 
 
-class SnapshotGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SnapshotGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `SnapshotGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SnapshotGroupWhereInput] | None"
-    NOT: "Sequence[SnapshotGroupWhereInput] | None"
-    OR: "Sequence[SnapshotGroupWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     deleted: bool | None
     deleted_not: bool | None
     entityAsyncStatus: "EntityAsyncStatus | None"
@@ -187,6 +183,15 @@ class SnapshotGroupWhereInput(TypedDict, total=False):
     object_num_lte: int | None
     object_num_not: int | None
     object_num_not_in: Sequence[int] | None
+
+
+class SnapshotGroupWhereInput(SnapshotGroupWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SnapshotGroupWhereInput] | None"
+    NOT: "Sequence[SnapshotGroupWhereInput] | None"
+    OR: "Sequence[SnapshotGroupWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
     snapshotPlanTask: "SnapshotPlanTaskWhereInput2 | None"
     vm_snapshots_every: "VmSnapshotWhereInput2 | None"
     vm_snapshots_none: "VmSnapshotWhereInput2 | None"
@@ -195,189 +200,21 @@ class SnapshotGroupWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class SnapshotGroupWhereInput2(TypedDict, total=False):
+    class SnapshotGroupWhereInput2(SnapshotGroupWhereInputValues, total=False):
         AND: "Sequence[SnapshotGroupWhereInput2] | None"
         NOT: "Sequence[SnapshotGroupWhereInput2] | None"
         OR: "Sequence[SnapshotGroupWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        deleted: bool | None
-        deleted_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        estimated_recycling_time: str | None
-        estimated_recycling_time_gt: str | None
-        estimated_recycling_time_gte: str | None
-        estimated_recycling_time_in: Texts | None
-        estimated_recycling_time_lt: str | None
-        estimated_recycling_time_lte: str | None
-        estimated_recycling_time_not: str | None
-        estimated_recycling_time_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        keep: bool | None
-        keep_not: bool | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size_bytes: int | None
-        logical_size_bytes_gt: int | None
-        logical_size_bytes_gte: int | None
-        logical_size_bytes_in: Sequence[int] | None
-        logical_size_bytes_lt: int | None
-        logical_size_bytes_lte: int | None
-        logical_size_bytes_not: int | None
-        logical_size_bytes_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        object_num: int | None
-        object_num_gt: int | None
-        object_num_gte: int | None
-        object_num_in: Sequence[int] | None
-        object_num_lt: int | None
-        object_num_lte: int | None
-        object_num_not: int | None
-        object_num_not_in: Sequence[int] | None
         snapshotPlanTask: "SnapshotPlanTaskWhereInput3 | None"
         vm_snapshots_every: "Mapping[str, object] | None"
         vm_snapshots_none: "Mapping[str, object] | None"
         vm_snapshots_some: "Mapping[str, object] | None"
 
-    class SnapshotGroupWhereInput3(TypedDict, total=False):
+    class SnapshotGroupWhereInput3(SnapshotGroupWhereInputValues, total=False):
         AND: "Sequence[SnapshotGroupWhereInput3] | None"
         NOT: "Sequence[SnapshotGroupWhereInput3] | None"
         OR: "Sequence[SnapshotGroupWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        deleted: bool | None
-        deleted_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        estimated_recycling_time: str | None
-        estimated_recycling_time_gt: str | None
-        estimated_recycling_time_gte: str | None
-        estimated_recycling_time_in: Texts | None
-        estimated_recycling_time_lt: str | None
-        estimated_recycling_time_lte: str | None
-        estimated_recycling_time_not: str | None
-        estimated_recycling_time_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        keep: bool | None
-        keep_not: bool | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size_bytes: int | None
-        logical_size_bytes_gt: int | None
-        logical_size_bytes_gte: int | None
-        logical_size_bytes_in: Sequence[int] | None
-        logical_size_bytes_lt: int | None
-        logical_size_bytes_lte: int | None
-        logical_size_bytes_not: int | None
-        logical_size_bytes_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        object_num: int | None
-        object_num_gt: int | None
-        object_num_gte: int | None
-        object_num_in: Sequence[int] | None
-        object_num_lt: int | None
-        object_num_lte: int | None
-        object_num_not: int | None
-        object_num_not_in: Sequence[int] | None
         snapshotPlanTask: "Mapping[str, object] | None"
         vm_snapshots_every: "Mapping[str, object] | None"
         vm_snapshots_none: "Mapping[str, object] | None"

@@ -165,12 +165,9 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     vm_ids: Texts
 
 
-class SnapshotPlanWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SnapshotPlanWhereInputValues(TypedDict, total=False):
+    """Keys of `SnapshotPlanWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SnapshotPlanWhereInput] | None"
-    NOT: "Sequence[SnapshotPlanWhereInput] | None"
-    OR: "Sequence[SnapshotPlanWhereInput] | None"
     auto_delete_num: int | None
     auto_delete_num_gt: int | None
     auto_delete_num_gte: int | None
@@ -187,7 +184,6 @@ class SnapshotPlanWhereInput(TypedDict, total=False):
     auto_execute_num_lte: int | None
     auto_execute_num_not: int | None
     auto_execute_num_not_in: Sequence[int] | None
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -218,9 +214,6 @@ class SnapshotPlanWhereInput(TypedDict, total=False):
     execute_plan_type_in: "Sequence[SnapshotPlanExecuteType] | None"
     execute_plan_type_not: "SnapshotPlanExecuteType | None"
     execute_plan_type_not_in: "Sequence[SnapshotPlanExecuteType] | None"
-    execution_tasks_every: "SnapshotPlanTaskWhereInput2 | None"
-    execution_tasks_none: "SnapshotPlanTaskWhereInput2 | None"
-    execution_tasks_some: "SnapshotPlanTaskWhereInput2 | None"
     healthy: bool | None
     healthy_not: bool | None
     id: str | None
@@ -363,6 +356,18 @@ class SnapshotPlanWhereInput(TypedDict, total=False):
     status_in: "Sequence[SnapshotPlanStatus] | None"
     status_not: "SnapshotPlanStatus | None"
     status_not_in: "Sequence[SnapshotPlanStatus] | None"
+
+
+class SnapshotPlanWhereInput(SnapshotPlanWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SnapshotPlanWhereInput] | None"
+    NOT: "Sequence[SnapshotPlanWhereInput] | None"
+    OR: "Sequence[SnapshotPlanWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    execution_tasks_every: "SnapshotPlanTaskWhereInput2 | None"
+    execution_tasks_none: "SnapshotPlanTaskWhereInput2 | None"
+    execution_tasks_some: "SnapshotPlanTaskWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -370,402 +375,26 @@ class SnapshotPlanWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class SnapshotPlanWhereInput2(TypedDict, total=False):
+    class SnapshotPlanWhereInput2(SnapshotPlanWhereInputValues, total=False):
         AND: "Sequence[SnapshotPlanWhereInput2] | None"
         NOT: "Sequence[SnapshotPlanWhereInput2] | None"
         OR: "Sequence[SnapshotPlanWhereInput2] | None"
-        auto_delete_num: int | None
-        auto_delete_num_gt: int | None
-        auto_delete_num_gte: int | None
-        auto_delete_num_in: Sequence[int] | None
-        auto_delete_num_lt: int | None
-        auto_delete_num_lte: int | None
-        auto_delete_num_not: int | None
-        auto_delete_num_not_in: Sequence[int] | None
-        auto_execute_num: int | None
-        auto_execute_num_gt: int | None
-        auto_execute_num_gte: int | None
-        auto_execute_num_in: Sequence[int] | None
-        auto_execute_num_lt: int | None
-        auto_execute_num_lte: int | None
-        auto_execute_num_not: int | None
-        auto_execute_num_not_in: Sequence[int] | None
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        end_time: str | None
-        end_time_gt: str | None
-        end_time_gte: str | None
-        end_time_in: Texts | None
-        end_time_lt: str | None
-        end_time_lte: str | None
-        end_time_not: str | None
-        end_time_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        execute_plan_type: "SnapshotPlanExecuteType | None"
-        execute_plan_type_in: "Sequence[SnapshotPlanExecuteType] | None"
-        execute_plan_type_not: "SnapshotPlanExecuteType | None"
-        execute_plan_type_not_in: "Sequence[SnapshotPlanExecuteType] | None"
         execution_tasks_every: "Mapping[str, object] | None"
         execution_tasks_none: "Mapping[str, object] | None"
         execution_tasks_some: "Mapping[str, object] | None"
-        healthy: bool | None
-        healthy_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        last_execute_end_time: str | None
-        last_execute_end_time_gt: str | None
-        last_execute_end_time_gte: str | None
-        last_execute_end_time_in: Texts | None
-        last_execute_end_time_lt: str | None
-        last_execute_end_time_lte: str | None
-        last_execute_end_time_not: str | None
-        last_execute_end_time_not_in: Texts | None
-        last_execute_status: "SnapshotPlanExecuteStatus | None"
-        last_execute_status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        last_execute_status_not: "SnapshotPlanExecuteStatus | None"
-        last_execute_status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        last_execute_time: str | None
-        last_execute_time_gt: str | None
-        last_execute_time_gte: str | None
-        last_execute_time_in: Texts | None
-        last_execute_time_lt: str | None
-        last_execute_time_lte: str | None
-        last_execute_time_not: str | None
-        last_execute_time_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size_bytes: int | None
-        logical_size_bytes_gt: int | None
-        logical_size_bytes_gte: int | None
-        logical_size_bytes_in: Sequence[int] | None
-        logical_size_bytes_lt: int | None
-        logical_size_bytes_lte: int | None
-        logical_size_bytes_not: int | None
-        logical_size_bytes_not_in: Sequence[int] | None
-        manual_delete_num: int | None
-        manual_delete_num_gt: int | None
-        manual_delete_num_gte: int | None
-        manual_delete_num_in: Sequence[int] | None
-        manual_delete_num_lt: int | None
-        manual_delete_num_lte: int | None
-        manual_delete_num_not: int | None
-        manual_delete_num_not_in: Sequence[int] | None
-        manual_execute_num: int | None
-        manual_execute_num_gt: int | None
-        manual_execute_num_gte: int | None
-        manual_execute_num_in: Sequence[int] | None
-        manual_execute_num_lt: int | None
-        manual_execute_num_lte: int | None
-        manual_execute_num_not: int | None
-        manual_execute_num_not_in: Sequence[int] | None
-        mirror: bool | None
-        mirror_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        next_execute_time: str | None
-        next_execute_time_gt: str | None
-        next_execute_time_gte: str | None
-        next_execute_time_in: Texts | None
-        next_execute_time_lt: str | None
-        next_execute_time_lte: str | None
-        next_execute_time_not: str | None
-        next_execute_time_not_in: Texts | None
-        object_num: int | None
-        object_num_gt: int | None
-        object_num_gte: int | None
-        object_num_in: Sequence[int] | None
-        object_num_lt: int | None
-        object_num_lte: int | None
-        object_num_not: int | None
-        object_num_not_in: Sequence[int] | None
-        physical_size_bytes: int | None
-        physical_size_bytes_gt: int | None
-        physical_size_bytes_gte: int | None
-        physical_size_bytes_in: Sequence[int] | None
-        physical_size_bytes_lt: int | None
-        physical_size_bytes_lte: int | None
-        physical_size_bytes_not: int | None
-        physical_size_bytes_not_in: Sequence[int] | None
-        remain_snapshot_num: int | None
-        remain_snapshot_num_gt: int | None
-        remain_snapshot_num_gte: int | None
-        remain_snapshot_num_in: Sequence[int] | None
-        remain_snapshot_num_lt: int | None
-        remain_snapshot_num_lte: int | None
-        remain_snapshot_num_not: int | None
-        remain_snapshot_num_not_in: Sequence[int] | None
-        snapshot_group_num: int | None
-        snapshot_group_num_gt: int | None
-        snapshot_group_num_gte: int | None
-        snapshot_group_num_in: Sequence[int] | None
-        snapshot_group_num_lt: int | None
-        snapshot_group_num_lte: int | None
-        snapshot_group_num_not: int | None
-        snapshot_group_num_not_in: Sequence[int] | None
-        start_time: str | None
-        start_time_gt: str | None
-        start_time_gte: str | None
-        start_time_in: Texts | None
-        start_time_lt: str | None
-        start_time_lte: str | None
-        start_time_not: str | None
-        start_time_not_in: Texts | None
-        status: "SnapshotPlanStatus | None"
-        status_in: "Sequence[SnapshotPlanStatus] | None"
-        status_not: "SnapshotPlanStatus | None"
-        status_not_in: "Sequence[SnapshotPlanStatus] | None"
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class SnapshotPlanWhereInput3(TypedDict, total=False):
+    class SnapshotPlanWhereInput3(SnapshotPlanWhereInputValues, total=False):
         AND: "Sequence[SnapshotPlanWhereInput3] | None"
         NOT: "Sequence[SnapshotPlanWhereInput3] | None"
         OR: "Sequence[SnapshotPlanWhereInput3] | None"
-        auto_delete_num: int | None
-        auto_delete_num_gt: int | None
-        auto_delete_num_gte: int | None
-        auto_delete_num_in: Sequence[int] | None
-        auto_delete_num_lt: int | None
-        auto_delete_num_lte: int | None
-        auto_delete_num_not: int | None
-        auto_delete_num_not_in: Sequence[int] | None
-        auto_execute_num: int | None
-        auto_execute_num_gt: int | None
-        auto_execute_num_gte: int | None
-        auto_execute_num_in: Sequence[int] | None
-        auto_execute_num_lt: int | None
-        auto_execute_num_lte: int | None
-        auto_execute_num_not: int | None
-        auto_execute_num_not_in: Sequence[int] | None
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        end_time: str | None
-        end_time_gt: str | None
-        end_time_gte: str | None
-        end_time_in: Texts | None
-        end_time_lt: str | None
-        end_time_lte: str | None
-        end_time_not: str | None
-        end_time_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        execute_plan_type: "SnapshotPlanExecuteType | None"
-        execute_plan_type_in: "Sequence[SnapshotPlanExecuteType] | None"
-        execute_plan_type_not: "SnapshotPlanExecuteType | None"
-        execute_plan_type_not_in: "Sequence[SnapshotPlanExecuteType] | None"
         execution_tasks_every: "Mapping[str, object] | None"
         execution_tasks_none: "Mapping[str, object] | None"
         execution_tasks_some: "Mapping[str, object] | None"
-        healthy: bool | None
-        healthy_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        last_execute_end_time: str | None
-        last_execute_end_time_gt: str | None
-        last_execute_end_time_gte: str | None
-        last_execute_end_time_in: Texts | None
-        last_execute_end_time_lt: str | None
-        last_execute_end_time_lte: str | None
-        last_execute_end_time_not: str | None
-        last_execute_end_time_not_in: Texts | None
-        last_execute_status: "SnapshotPlanExecuteStatus | None"
-        last_execute_status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        last_execute_status_not: "SnapshotPlanExecuteStatus | None"
-        last_execute_status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        last_execute_time: str | None
-        last_execute_time_gt: str | None
-        last_execute_time_gte: str | None
-        last_execute_time_in: Texts | None
-        last_execute_time_lt: str | None
-        last_execute_time_lte: str | None
-        last_execute_time_not: str | None
-        last_execute_time_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size_bytes: int | None
-        logical_size_bytes_gt: int | None
-        logical_size_bytes_gte: int | None
-        logical_size_bytes_in: Sequence[int] | None
-        logical_size_bytes_lt: int | None
-        logical_size_bytes_lte: int | None
-        logical_size_bytes_not: int | None
-        logical_size_bytes_not_in: Sequence[int] | None
-        manual_delete_num: int | None
-        manual_delete_num_gt: int | None
-        manual_delete_num_gte: int | None
-        manual_delete_num_in: Sequence[int] | None
-        manual_delete_num_lt: int | None
-        manual_delete_num_lte: int | None
-        manual_delete_num_not: int | None
-        manual_delete_num_not_in: Sequence[int] | None
-        manual_execute_num: int | None
-        manual_execute_num_gt: int | None
-        manual_execute_num_gte: int | None
-        manual_execute_num_in: Sequence[int] | None
-        manual_execute_num_lt: int | None
-        manual_execute_num_lte: int | None
-        manual_execute_num_not: int | None
-        manual_execute_num_not_in: Sequence[int] | None
-        mirror: bool | None
-        mirror_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        next_execute_time: str | None
-        next_execute_time_gt: str | None
-        next_execute_time_gte: str | None
-        next_execute_time_in: Texts | None
-        next_execute_time_lt: str | None
-        next_execute_time_lte: str | None
-        next_execute_time_not: str | None
-        next_execute_time_not_in: Texts | None
-        object_num: int | None
-        object_num_gt: int | None
-        object_num_gte: int | None
-        object_num_in: Sequence[int] | None
-        object_num_lt: int | None
-        object_num_lte: int | None
-        object_num_not: int | None
-        object_num_not_in: Sequence[int] | None
-        physical_size_bytes: int | None
-        physical_size_bytes_gt: int | None
-        physical_size_bytes_gte: int | None
-        physical_size_bytes_in: Sequence[int] | None
-        physical_size_bytes_lt: int | None
-        physical_size_bytes_lte: int | None
-        physical_size_bytes_not: int | None
-        physical_size_bytes_not_in: Sequence[int] | None
-        remain_snapshot_num: int | None
-        remain_snapshot_num_gt: int | None
-        remain_snapshot_num_gte: int | None
-        remain_snapshot_num_in: Sequence[int] | None
-        remain_snapshot_num_lt: int | None
-        remain_snapshot_num_lte: int | None
-        remain_snapshot_num_not: int | None
-        remain_snapshot_num_not_in: Sequence[int] | None
-        snapshot_group_num: int | None
-        snapshot_group_num_gt: int | None
-        snapshot_group_num_gte: int | None
-        snapshot_group_num_in: Sequence[int] | None
-        snapshot_group_num_lt: int | None
-        snapshot_group_num_lte: int | None
-        snapshot_group_num_not: int | None
-        snapshot_group_num_not_in: Sequence[int] | None
-        start_time: str | None
-        start_time_gt: str | None
-        start_time_gte: str | None
-        start_time_in: Texts | None
-        start_time_lt: str | None
-        start_time_lte: str | None
-        start_time_not: str | None
-        start_time_not_in: Texts | None
-        status: "SnapshotPlanStatus | None"
-        status_in: "Sequence[SnapshotPlanStatus] | None"
-        status_not: "SnapshotPlanStatus | None"
-        status_not_in: "Sequence[SnapshotPlanStatus] | None"
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

@@ -65,13 +65,9 @@ class GetSnapshotPlanTasksRequestBody(TypedDict, total=False):
     where: "SnapshotPlanTaskWhereInput2 | None"
 
 
-class SnapshotPlanTaskWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SnapshotPlanTaskWhereInputValues(TypedDict, total=False):
+    """Keys of `SnapshotPlanTaskWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SnapshotPlanTaskWhereInput] | None"
-    NOT: "Sequence[SnapshotPlanTaskWhereInput] | None"
-    OR: "Sequence[SnapshotPlanTaskWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     end_time: str | None
     end_time_gt: str | None
     end_time_gte: str | None
@@ -114,8 +110,6 @@ class SnapshotPlanTaskWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
-    snapshotGroup: "SnapshotGroupWhereInput2 | None"
-    snapshotPlan: "SnapshotPlanWhereInput2 | None"
     start_time: str | None
     start_time_gt: str | None
     start_time_gte: str | None
@@ -134,136 +128,31 @@ class SnapshotPlanTaskWhereInput(TypedDict, total=False):
     type_not_in: "Sequence[SnapshotPlanTaskType] | None"
 
 
+class SnapshotPlanTaskWhereInput(SnapshotPlanTaskWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SnapshotPlanTaskWhereInput] | None"
+    NOT: "Sequence[SnapshotPlanTaskWhereInput] | None"
+    OR: "Sequence[SnapshotPlanTaskWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    snapshotGroup: "SnapshotGroupWhereInput2 | None"
+    snapshotPlan: "SnapshotPlanWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class SnapshotPlanTaskWhereInput2(TypedDict, total=False):
+    class SnapshotPlanTaskWhereInput2(SnapshotPlanTaskWhereInputValues, total=False):
         AND: "Sequence[SnapshotPlanTaskWhereInput2] | None"
         NOT: "Sequence[SnapshotPlanTaskWhereInput2] | None"
         OR: "Sequence[SnapshotPlanTaskWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        end_time: str | None
-        end_time_gt: str | None
-        end_time_gte: str | None
-        end_time_in: Texts | None
-        end_time_lt: str | None
-        end_time_lte: str | None
-        end_time_not: str | None
-        end_time_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         snapshotGroup: "SnapshotGroupWhereInput3 | None"
         snapshotPlan: "SnapshotPlanWhereInput3 | None"
-        start_time: str | None
-        start_time_gt: str | None
-        start_time_gte: str | None
-        start_time_in: Texts | None
-        start_time_lt: str | None
-        start_time_lte: str | None
-        start_time_not: str | None
-        start_time_not_in: Texts | None
-        status: "SnapshotPlanExecuteStatus | None"
-        status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        status_not: "SnapshotPlanExecuteStatus | None"
-        status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        type: "SnapshotPlanTaskType | None"
-        type_in: "Sequence[SnapshotPlanTaskType] | None"
-        type_not: "SnapshotPlanTaskType | None"
-        type_not_in: "Sequence[SnapshotPlanTaskType] | None"
 
-    class SnapshotPlanTaskWhereInput3(TypedDict, total=False):
+    class SnapshotPlanTaskWhereInput3(SnapshotPlanTaskWhereInputValues, total=False):
         AND: "Sequence[SnapshotPlanTaskWhereInput3] | None"
         NOT: "Sequence[SnapshotPlanTaskWhereInput3] | None"
         OR: "Sequence[SnapshotPlanTaskWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        end_time: str | None
-        end_time_gt: str | None
-        end_time_gte: str | None
-        end_time_in: Texts | None
-        end_time_lt: str | None
-        end_time_lte: str | None
-        end_time_not: str | None
-        end_time_not_in: Texts | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         snapshotGroup: "Mapping[str, object] | None"
         snapshotPlan: "Mapping[str, object] | None"
-        start_time: str | None
-        start_time_gt: str | None
-        start_time_gte: str | None
-        start_time_in: Texts | None
-        start_time_lt: str | None
-        start_time_lte: str | None
-        start_time_not: str | None
-        start_time_not_in: Texts | None
-        status: "SnapshotPlanExecuteStatus | None"
-        status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        status_not: "SnapshotPlanExecuteStatus | None"
-        status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-        type: "SnapshotPlanTaskType | None"
-        type_in: "Sequence[SnapshotPlanTaskType] | None"
-        type_not: "SnapshotPlanTaskType | None"
-        type_not_in: "Sequence[SnapshotPlanTaskType] | None"

@@ -118,12 +118,9 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
     version: "SnmpVersion"
 
 
-class SnmpTransportWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SnmpTransportWhereInputValues(TypedDict, total=False):
+    """Keys of `SnmpTransportWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SnmpTransportWhereInput] | None"
-    NOT: "Sequence[SnmpTransportWhereInput] | None"
-    OR: "Sequence[SnmpTransportWhereInput] | None"
     auth_pass_phrase: str | None
     auth_pass_phrase_contains: str | None
     auth_pass_phrase_ends_with: str | None
@@ -142,7 +139,6 @@ class SnmpTransportWhereInput(TypedDict, total=False):
     auth_protocol_in: "Sequence[SnmpAuthProtocol] | None"
     auth_protocol_not: "SnmpAuthProtocol | None"
     auth_protocol_not_in: "Sequence[SnmpAuthProtocol] | None"
-    cluster: "ClusterWhereInput2 | None"
     community: str | None
     community_contains: str | None
     community_ends_with: str | None
@@ -255,272 +251,25 @@ class SnmpTransportWhereInput(TypedDict, total=False):
     version_not_in: "Sequence[SnmpVersion] | None"
 
 
+class SnmpTransportWhereInput(SnmpTransportWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SnmpTransportWhereInput] | None"
+    NOT: "Sequence[SnmpTransportWhereInput] | None"
+    OR: "Sequence[SnmpTransportWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class SnmpTransportWhereInput2(TypedDict, total=False):
+    class SnmpTransportWhereInput2(SnmpTransportWhereInputValues, total=False):
         AND: "Sequence[SnmpTransportWhereInput2] | None"
         NOT: "Sequence[SnmpTransportWhereInput2] | None"
         OR: "Sequence[SnmpTransportWhereInput2] | None"
-        auth_pass_phrase: str | None
-        auth_pass_phrase_contains: str | None
-        auth_pass_phrase_ends_with: str | None
-        auth_pass_phrase_gt: str | None
-        auth_pass_phrase_gte: str | None
-        auth_pass_phrase_in: Texts | None
-        auth_pass_phrase_lt: str | None
-        auth_pass_phrase_lte: str | None
-        auth_pass_phrase_not: str | None
-        auth_pass_phrase_not_contains: str | None
-        auth_pass_phrase_not_ends_with: str | None
-        auth_pass_phrase_not_in: Texts | None
-        auth_pass_phrase_not_starts_with: str | None
-        auth_pass_phrase_starts_with: str | None
-        auth_protocol: "SnmpAuthProtocol | None"
-        auth_protocol_in: "Sequence[SnmpAuthProtocol] | None"
-        auth_protocol_not: "SnmpAuthProtocol | None"
-        auth_protocol_not_in: "Sequence[SnmpAuthProtocol] | None"
         cluster: "ClusterWhereInput3 | None"
-        community: str | None
-        community_contains: str | None
-        community_ends_with: str | None
-        community_gt: str | None
-        community_gte: str | None
-        community_in: Texts | None
-        community_lt: str | None
-        community_lte: str | None
-        community_not: str | None
-        community_not_contains: str | None
-        community_not_ends_with: str | None
-        community_not_in: Texts | None
-        community_not_starts_with: str | None
-        community_starts_with: str | None
-        disabled: bool | None
-        disabled_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        port: int | None
-        port_gt: int | None
-        port_gte: int | None
-        port_in: Sequence[int] | None
-        port_lt: int | None
-        port_lte: int | None
-        port_not: int | None
-        port_not_in: Sequence[int] | None
-        privacy_pass_phrase: str | None
-        privacy_pass_phrase_contains: str | None
-        privacy_pass_phrase_ends_with: str | None
-        privacy_pass_phrase_gt: str | None
-        privacy_pass_phrase_gte: str | None
-        privacy_pass_phrase_in: Texts | None
-        privacy_pass_phrase_lt: str | None
-        privacy_pass_phrase_lte: str | None
-        privacy_pass_phrase_not: str | None
-        privacy_pass_phrase_not_contains: str | None
-        privacy_pass_phrase_not_ends_with: str | None
-        privacy_pass_phrase_not_in: Texts | None
-        privacy_pass_phrase_not_starts_with: str | None
-        privacy_pass_phrase_starts_with: str | None
-        privacy_protocol: "SnmpPrivacyProtocol | None"
-        privacy_protocol_in: "Sequence[SnmpPrivacyProtocol] | None"
-        privacy_protocol_not: "SnmpPrivacyProtocol | None"
-        privacy_protocol_not_in: "Sequence[SnmpPrivacyProtocol] | None"
-        protocol: "SnmpProtocol | None"
-        protocol_in: "Sequence[SnmpProtocol] | None"
-        protocol_not: "SnmpProtocol | None"
-        protocol_not_in: "Sequence[SnmpProtocol] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
-        version: "SnmpVersion | None"
-        version_in: "Sequence[SnmpVersion] | None"
-        version_not: "SnmpVersion | None"
-        version_not_in: "Sequence[SnmpVersion] | None"
 
-    class SnmpTransportWhereInput3(TypedDict, total=False):
+    class SnmpTransportWhereInput3(SnmpTransportWhereInputValues, total=False):
         AND: "Sequence[SnmpTransportWhereInput3] | None"
         NOT: "Sequence[SnmpTransportWhereInput3] | None"
         OR: "Sequence[SnmpTransportWhereInput3] | None"
-        auth_pass_phrase: str | None
-        auth_pass_phrase_contains: str | None
-        auth_pass_phrase_ends_with: str | None
-        auth_pass_phrase_gt: str | None
-        auth_pass_phrase_gte: str | None
-        auth_pass_phrase_in: Texts | None
-        auth_pass_phrase_lt: str | None
-        auth_pass_phrase_lte: str | None
-        auth_pass_phrase_not: str | None
-        auth_pass_phrase_not_contains: str | None
-        auth_pass_phrase_not_ends_with: str | None
-        auth_pass_phrase_not_in: Texts | None
-        auth_pass_phrase_not_starts_with: str | None
-        auth_pass_phrase_starts_with: str | None
-        auth_protocol: "SnmpAuthProtocol | None"
-        auth_protocol_in: "Sequence[SnmpAuthProtocol] | None"
-        auth_protocol_not: "SnmpAuthProtocol | None"
-        auth_protocol_not_in: "Sequence[SnmpAuthProtocol] | None"
         cluster: "Mapping[str, object] | None"
-        community: str | None
-        community_contains: str | None
-        community_ends_with: str | None
-        community_gt: str | None
-        community_gte: str | None
-        community_in: Texts | None
-        community_lt: str | None
-        community_lte: str | None
-        community_not: str | None
-        community_not_contains: str | None
-        community_not_ends_with: str | None
-        community_not_in: Texts | None
-        community_not_starts_with: str | None
-        community_starts_with: str | None
-        disabled: bool | None
-        disabled_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        port: int | None
-        port_gt: int | None
-        port_gte: int | None
-        port_in: Sequence[int] | None
-        port_lt: int | None
-        port_lte: int | None
-        port_not: int | None
-        port_not_in: Sequence[int] | None
-        privacy_pass_phrase: str | None
-        privacy_pass_phrase_contains: str | None
-        privacy_pass_phrase_ends_with: str | None
-        privacy_pass_phrase_gt: str | None
-        privacy_pass_phrase_gte: str | None
-        privacy_pass_phrase_in: Texts | None
-        privacy_pass_phrase_lt: str | None
-        privacy_pass_phrase_lte: str | None
-        privacy_pass_phrase_not: str | None
-        privacy_pass_phrase_not_contains: str | None
-        privacy_pass_phrase_not_ends_with: str | None
-        privacy_pass_phrase_not_in: Texts | None
-        privacy_pass_phrase_not_starts_with: str | None
-        privacy_pass_phrase_starts_with: str | None
-        privacy_protocol: "SnmpPrivacyProtocol | None"
-        privacy_protocol_in: "Sequence[SnmpPrivacyProtocol] | None"
-        privacy_protocol_not: "SnmpPrivacyProtocol | None"
-        privacy_protocol_not_in: "Sequence[SnmpPrivacyProtocol] | None"
-        protocol: "SnmpProtocol | None"
-        protocol_in: "Sequence[SnmpProtocol] | None"
-        protocol_not: "SnmpProtocol | None"
-        protocol_not_in: "Sequence[SnmpProtocol] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
-        version: "SnmpVersion | None"
-        version_in: "Sequence[SnmpVersion] | None"
-        version_not: "SnmpVersion | None"
-        version_not_in: "Sequence[SnmpVersion] | None"

@@ -55,13 +55,9 @@ class GetSvtImagesRequestBody(TypedDict, total=False):
     where: "SvtImageWhereInput2 | None"
 
 
-class SvtImageWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SvtImageWhereInputValues(TypedDict, total=False):
+    """Keys of `SvtImageWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SvtImageWhereInput] | None"
-    NOT: "Sequence[SvtImageWhereInput] | None"
-    OR: "Sequence[SvtImageWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -146,6 +142,15 @@ class SvtImageWhereInput(TypedDict, total=False):
     version_lte: int | None
     version_not: int | None
     version_not_in: Sequence[int] | None
+
+
+class SvtImageWhereInput(SvtImageWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SvtImageWhereInput] | None"
+    NOT: "Sequence[SvtImageWhereInput] | None"
+    OR: "Sequence[SvtImageWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
     vm_disks_every: "VmDiskWhereInput2 | None"
     vm_disks_none: "VmDiskWhereInput2 | None"
     vm_disks_some: "VmDiskWhereInput2 | None"
@@ -165,188 +170,20 @@ class UploadSvtImageForm(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class SvtImageWhereInput2(TypedDict, total=False):
+    class SvtImageWhereInput2(SvtImageWhereInputValues, total=False):
         AND: "Sequence[SvtImageWhereInput2] | None"
         NOT: "Sequence[SvtImageWhereInput2] | None"
         OR: "Sequence[SvtImageWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        version: int | None
-        version_gt: int | None
-        version_gte: int | None
-        version_in: Sequence[int] | None
-        version_lt: int | None
-        version_lte: int | None
-        version_not: int | None
-        version_not_in: Sequence[int] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"
 
-    class SvtImageWhereInput3(TypedDict, total=False):
+    class SvtImageWhereInput3(SvtImageWhereInputValues, total=False):
         AND: "Sequence[SvtImageWhereInput3] | None"
         NOT: "Sequence[SvtImageWhereInput3] | None"
         OR: "Sequence[SvtImageWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        version: int | None
-        version_gt: int | None
-        version_gte: int | None
-        version_in: Sequence[int] | None
-        version_lt: int | None
-        version_lte: int | None
-        version_not: int | None
-        version_not_in: Sequence[int] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"

@@ -139,12 +139,9 @@ class GetSyncReplicationPlansRequestBody(TypedDict, total=False):
     where: "SyncReplicationPlanWhereInput2 | None"
 
 
-class SyncReplicationPlanWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
+class SyncReplicationPlanWhereInputValues(TypedDict, total=False):
+    """Keys of `SyncReplicationPlanWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SyncReplicationPlanWhereInput] | None"
-    NOT: "Sequence[SyncReplicationPlanWhereInput] | None"
-    OR: "Sequence[SyncReplicationPlanWhereInput] | None"
     activation_timestamp: str | None
     activation_timestamp_gt: str | None
     activation_timestamp_gte: str | None
@@ -209,7 +206,6 @@ class SyncReplicationPlanWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
     failover_test_keep_mac_address: bool | None
     failover_test_keep_mac_address_not: bool | None
     failover_test_name_rule: "ReplicaNameRule | None"
@@ -330,12 +326,6 @@ class SyncReplicationPlanWhereInput(TypedDict, total=False):
     replica_num_lte: int | None
     replica_num_not: int | None
     replica_num_not_in: Sequence[int] | None
-    replica_vms_every: "ReplicaVmWhereInput2 | None"
-    replica_vms_none: "ReplicaVmWhereInput2 | None"
-    replica_vms_some: "ReplicaVmWhereInput2 | None"
-    replication_restore_points_every: "ReplicationRestorePointWhereInput2 | None"
-    replication_restore_points_none: "ReplicationRestorePointWhereInput2 | None"
-    replication_restore_points_some: "ReplicationRestorePointWhereInput2 | None"
     resiliency_type: "ResiliencyType | None"
     resiliency_type_in: "Sequence[ResiliencyType] | None"
     resiliency_type_not: "ResiliencyType | None"
@@ -362,8 +352,6 @@ class SyncReplicationPlanWhereInput(TypedDict, total=False):
     storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
     storage_policy_not: "VmVolumeElfStoragePolicyType | None"
     storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    target_cluster: "ClusterWhereInput2 | None"
-    target_replication_service: "ReplicationServiceWhereInput2 | None"
     thin_provision: bool | None
     thin_provision_not: bool | None
     type: "ReplicationPlanType | None"
@@ -378,6 +366,23 @@ class SyncReplicationPlanWhereInput(TypedDict, total=False):
     updatedAt_lte: str | None
     updatedAt_not: str | None
     updatedAt_not_in: Texts | None
+
+
+class SyncReplicationPlanWhereInput(SyncReplicationPlanWhereInputValues, total=False):
+    """Since CloudTower 4.7.2."""
+
+    AND: "Sequence[SyncReplicationPlanWhereInput] | None"
+    NOT: "Sequence[SyncReplicationPlanWhereInput] | None"
+    OR: "Sequence[SyncReplicationPlanWhereInput] | None"
+    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
+    replica_vms_every: "ReplicaVmWhereInput2 | None"
+    replica_vms_none: "ReplicaVmWhereInput2 | None"
+    replica_vms_some: "ReplicaVmWhereInput2 | None"
+    replication_restore_points_every: "ReplicationRestorePointWhereInput2 | None"
+    replication_restore_points_none: "ReplicationRestorePointWhereInput2 | None"
+    replication_restore_points_some: "ReplicationRestorePointWhereInput2 | None"
+    target_cluster: "ClusterWhereInput2 | None"
+    target_replication_service: "ReplicationServiceWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -385,484 +390,36 @@ class SyncReplicationPlanWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class SyncReplicationPlanWhereInput2(TypedDict, total=False):
+    class SyncReplicationPlanWhereInput2(SyncReplicationPlanWhereInputValues, total=False):
         AND: "Sequence[SyncReplicationPlanWhereInput2] | None"
         NOT: "Sequence[SyncReplicationPlanWhereInput2] | None"
         OR: "Sequence[SyncReplicationPlanWhereInput2] | None"
-        activation_timestamp: str | None
-        activation_timestamp_gt: str | None
-        activation_timestamp_gte: str | None
-        activation_timestamp_in: Texts | None
-        activation_timestamp_lt: str | None
-        activation_timestamp_lte: str | None
-        activation_timestamp_not: str | None
-        activation_timestamp_not_in: Texts | None
-        compression: bool | None
-        compression_not: bool | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        data_version: int | None
-        data_version_gt: int | None
-        data_version_gte: int | None
-        data_version_in: Sequence[int] | None
-        data_version_lt: int | None
-        data_version_lte: int | None
-        data_version_not: int | None
-        data_version_not_in: Sequence[int] | None
-        delete_strategy: "BackupPlanDeleteStrategy | None"
-        delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        delete_strategy_not: "BackupPlanDeleteStrategy | None"
-        delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        failover_test_keep_mac_address: bool | None
-        failover_test_keep_mac_address_not: bool | None
-        failover_test_name_rule: "ReplicaNameRule | None"
-        failover_test_name_rule_in: "Sequence[ReplicaNameRule] | None"
-        failover_test_name_rule_not: "ReplicaNameRule | None"
-        failover_test_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-        failover_test_name_setting: str | None
-        failover_test_name_setting_contains: str | None
-        failover_test_name_setting_ends_with: str | None
-        failover_test_name_setting_gt: str | None
-        failover_test_name_setting_gte: str | None
-        failover_test_name_setting_in: Texts | None
-        failover_test_name_setting_lt: str | None
-        failover_test_name_setting_lte: str | None
-        failover_test_name_setting_not: str | None
-        failover_test_name_setting_not_contains: str | None
-        failover_test_name_setting_not_ends_with: str | None
-        failover_test_name_setting_not_in: Texts | None
-        failover_test_name_setting_not_starts_with: str | None
-        failover_test_name_setting_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        inbound: bool | None
-        inbound_not: bool | None
-        initialization_time_point: str | None
-        initialization_time_point_contains: str | None
-        initialization_time_point_ends_with: str | None
-        initialization_time_point_gt: str | None
-        initialization_time_point_gte: str | None
-        initialization_time_point_in: Texts | None
-        initialization_time_point_lt: str | None
-        initialization_time_point_lte: str | None
-        initialization_time_point_not: str | None
-        initialization_time_point_not_contains: str | None
-        initialization_time_point_not_ends_with: str | None
-        initialization_time_point_not_in: Texts | None
-        initialization_time_point_not_starts_with: str | None
-        initialization_time_point_starts_with: str | None
-        interval: int | None
-        interval_gt: int | None
-        interval_gte: int | None
-        interval_in: Sequence[int] | None
-        interval_lt: int | None
-        interval_lte: int | None
-        interval_not: int | None
-        interval_not_in: Sequence[int] | None
-        keep_mac_address: bool | None
-        keep_mac_address_not: bool | None
-        keep_policy: "BackupPlanKeepPolicy | None"
-        keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_not: "BackupPlanKeepPolicy | None"
-        keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_value: int | None
-        keep_policy_value_gt: int | None
-        keep_policy_value_gte: int | None
-        keep_policy_value_in: Sequence[int] | None
-        keep_policy_value_lt: int | None
-        keep_policy_value_lte: int | None
-        keep_policy_value_not: int | None
-        keep_policy_value_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        period: "ReplicationPlanPeriod | None"
-        period_in: "Sequence[ReplicationPlanPeriod] | None"
-        period_not: "ReplicationPlanPeriod | None"
-        period_not_in: "Sequence[ReplicationPlanPeriod] | None"
-        phase: "BackupPlanPhase | None"
-        phase_in: "Sequence[BackupPlanPhase] | None"
-        phase_not: "BackupPlanPhase | None"
-        phase_not_in: "Sequence[BackupPlanPhase] | None"
-        replica_name_rule: "ReplicaNameRule | None"
-        replica_name_rule_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_rule_not: "ReplicaNameRule | None"
-        replica_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_setting: str | None
-        replica_name_setting_contains: str | None
-        replica_name_setting_ends_with: str | None
-        replica_name_setting_gt: str | None
-        replica_name_setting_gte: str | None
-        replica_name_setting_in: Texts | None
-        replica_name_setting_lt: str | None
-        replica_name_setting_lte: str | None
-        replica_name_setting_not: str | None
-        replica_name_setting_not_contains: str | None
-        replica_name_setting_not_ends_with: str | None
-        replica_name_setting_not_in: Texts | None
-        replica_name_setting_not_starts_with: str | None
-        replica_name_setting_starts_with: str | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
         replica_vms_every: "Mapping[str, object] | None"
         replica_vms_none: "Mapping[str, object] | None"
         replica_vms_some: "Mapping[str, object] | None"
         replication_restore_points_every: "Mapping[str, object] | None"
         replication_restore_points_none: "Mapping[str, object] | None"
         replication_restore_points_some: "Mapping[str, object] | None"
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        status: "BackupPlanStatus | None"
-        status_in: "Sequence[BackupPlanStatus] | None"
-        status_not: "BackupPlanStatus | None"
-        status_not_in: "Sequence[BackupPlanStatus] | None"
-        storage_encrypted: bool | None
-        storage_encrypted_not: bool | None
-        storage_policy: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
         target_cluster: "ClusterWhereInput3 | None"
         target_replication_service: "ReplicationServiceWhereInput3 | None"
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        type: "ReplicationPlanType | None"
-        type_in: "Sequence[ReplicationPlanType] | None"
-        type_not: "ReplicationPlanType | None"
-        type_not_in: "Sequence[ReplicationPlanType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class SyncReplicationPlanWhereInput3(TypedDict, total=False):
+    class SyncReplicationPlanWhereInput3(SyncReplicationPlanWhereInputValues, total=False):
         AND: "Sequence[SyncReplicationPlanWhereInput3] | None"
         NOT: "Sequence[SyncReplicationPlanWhereInput3] | None"
         OR: "Sequence[SyncReplicationPlanWhereInput3] | None"
-        activation_timestamp: str | None
-        activation_timestamp_gt: str | None
-        activation_timestamp_gte: str | None
-        activation_timestamp_in: Texts | None
-        activation_timestamp_lt: str | None
-        activation_timestamp_lte: str | None
-        activation_timestamp_not: str | None
-        activation_timestamp_not_in: Texts | None
-        compression: bool | None
-        compression_not: bool | None
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        data_version: int | None
-        data_version_gt: int | None
-        data_version_gte: int | None
-        data_version_in: Sequence[int] | None
-        data_version_lt: int | None
-        data_version_lte: int | None
-        data_version_not: int | None
-        data_version_not_in: Sequence[int] | None
-        delete_strategy: "BackupPlanDeleteStrategy | None"
-        delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        delete_strategy_not: "BackupPlanDeleteStrategy | None"
-        delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        ec_k: int | None
-        ec_k_gt: int | None
-        ec_k_gte: int | None
-        ec_k_in: Sequence[int] | None
-        ec_k_lt: int | None
-        ec_k_lte: int | None
-        ec_k_not: int | None
-        ec_k_not_in: Sequence[int] | None
-        ec_m: int | None
-        ec_m_gt: int | None
-        ec_m_gte: int | None
-        ec_m_in: Sequence[int] | None
-        ec_m_lt: int | None
-        ec_m_lte: int | None
-        ec_m_not: int | None
-        ec_m_not_in: Sequence[int] | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         external_cloudtower: "Mapping[str, object] | None"
-        failover_test_keep_mac_address: bool | None
-        failover_test_keep_mac_address_not: bool | None
-        failover_test_name_rule: "ReplicaNameRule | None"
-        failover_test_name_rule_in: "Sequence[ReplicaNameRule] | None"
-        failover_test_name_rule_not: "ReplicaNameRule | None"
-        failover_test_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-        failover_test_name_setting: str | None
-        failover_test_name_setting_contains: str | None
-        failover_test_name_setting_ends_with: str | None
-        failover_test_name_setting_gt: str | None
-        failover_test_name_setting_gte: str | None
-        failover_test_name_setting_in: Texts | None
-        failover_test_name_setting_lt: str | None
-        failover_test_name_setting_lte: str | None
-        failover_test_name_setting_not: str | None
-        failover_test_name_setting_not_contains: str | None
-        failover_test_name_setting_not_ends_with: str | None
-        failover_test_name_setting_not_in: Texts | None
-        failover_test_name_setting_not_starts_with: str | None
-        failover_test_name_setting_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        inbound: bool | None
-        inbound_not: bool | None
-        initialization_time_point: str | None
-        initialization_time_point_contains: str | None
-        initialization_time_point_ends_with: str | None
-        initialization_time_point_gt: str | None
-        initialization_time_point_gte: str | None
-        initialization_time_point_in: Texts | None
-        initialization_time_point_lt: str | None
-        initialization_time_point_lte: str | None
-        initialization_time_point_not: str | None
-        initialization_time_point_not_contains: str | None
-        initialization_time_point_not_ends_with: str | None
-        initialization_time_point_not_in: Texts | None
-        initialization_time_point_not_starts_with: str | None
-        initialization_time_point_starts_with: str | None
-        interval: int | None
-        interval_gt: int | None
-        interval_gte: int | None
-        interval_in: Sequence[int] | None
-        interval_lt: int | None
-        interval_lte: int | None
-        interval_not: int | None
-        interval_not_in: Sequence[int] | None
-        keep_mac_address: bool | None
-        keep_mac_address_not: bool | None
-        keep_policy: "BackupPlanKeepPolicy | None"
-        keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_not: "BackupPlanKeepPolicy | None"
-        keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-        keep_policy_value: int | None
-        keep_policy_value_gt: int | None
-        keep_policy_value_gte: int | None
-        keep_policy_value_in: Sequence[int] | None
-        keep_policy_value_lt: int | None
-        keep_policy_value_lte: int | None
-        keep_policy_value_not: int | None
-        keep_policy_value_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        period: "ReplicationPlanPeriod | None"
-        period_in: "Sequence[ReplicationPlanPeriod] | None"
-        period_not: "ReplicationPlanPeriod | None"
-        period_not_in: "Sequence[ReplicationPlanPeriod] | None"
-        phase: "BackupPlanPhase | None"
-        phase_in: "Sequence[BackupPlanPhase] | None"
-        phase_not: "BackupPlanPhase | None"
-        phase_not_in: "Sequence[BackupPlanPhase] | None"
-        replica_name_rule: "ReplicaNameRule | None"
-        replica_name_rule_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_rule_not: "ReplicaNameRule | None"
-        replica_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-        replica_name_setting: str | None
-        replica_name_setting_contains: str | None
-        replica_name_setting_ends_with: str | None
-        replica_name_setting_gt: str | None
-        replica_name_setting_gte: str | None
-        replica_name_setting_in: Texts | None
-        replica_name_setting_lt: str | None
-        replica_name_setting_lte: str | None
-        replica_name_setting_not: str | None
-        replica_name_setting_not_contains: str | None
-        replica_name_setting_not_ends_with: str | None
-        replica_name_setting_not_in: Texts | None
-        replica_name_setting_not_starts_with: str | None
-        replica_name_setting_starts_with: str | None
-        replica_num: int | None
-        replica_num_gt: int | None
-        replica_num_gte: int | None
-        replica_num_in: Sequence[int] | None
-        replica_num_lt: int | None
-        replica_num_lte: int | None
-        replica_num_not: int | None
-        replica_num_not_in: Sequence[int] | None
         replica_vms_every: "Mapping[str, object] | None"
         replica_vms_none: "Mapping[str, object] | None"
         replica_vms_some: "Mapping[str, object] | None"
         replication_restore_points_every: "Mapping[str, object] | None"
         replication_restore_points_none: "Mapping[str, object] | None"
         replication_restore_points_some: "Mapping[str, object] | None"
-        resiliency_type: "ResiliencyType | None"
-        resiliency_type_in: "Sequence[ResiliencyType] | None"
-        resiliency_type_not: "ResiliencyType | None"
-        resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-        resource_version: int | None
-        resource_version_gt: int | None
-        resource_version_gte: int | None
-        resource_version_in: Sequence[int] | None
-        resource_version_lt: int | None
-        resource_version_lte: int | None
-        resource_version_not: int | None
-        resource_version_not_in: Sequence[int] | None
-        snapshot_consistent_type: "ConsistentType | None"
-        snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-        snapshot_consistent_type_not: "ConsistentType | None"
-        snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-        status: "BackupPlanStatus | None"
-        status_in: "Sequence[BackupPlanStatus] | None"
-        status_not: "BackupPlanStatus | None"
-        status_not_in: "Sequence[BackupPlanStatus] | None"
-        storage_encrypted: bool | None
-        storage_encrypted_not: bool | None
-        storage_policy: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
         target_cluster: "Mapping[str, object] | None"
         target_replication_service: "Mapping[str, object] | None"
-        thin_provision: bool | None
-        thin_provision_not: bool | None
-        type: "ReplicationPlanType | None"
-        type_in: "Sequence[ReplicationPlanType] | None"
-        type_not: "ReplicationPlanType | None"
-        type_not_in: "Sequence[ReplicationPlanType] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

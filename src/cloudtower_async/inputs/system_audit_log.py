@@ -54,12 +54,9 @@ class GetSystemAuditLogsRequestBody(TypedDict, total=False):
     where: "SystemAuditLogWhereInput2 | None"
 
 
-class SystemAuditLogWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class SystemAuditLogWhereInputValues(TypedDict, total=False):
+    """Keys of `SystemAuditLogWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[SystemAuditLogWhereInput] | None"
-    NOT: "Sequence[SystemAuditLogWhereInput] | None"
-    OR: "Sequence[SystemAuditLogWhereInput] | None"
     action: str | None
     action_contains: str | None
     action_ends_with: str | None
@@ -74,7 +71,6 @@ class SystemAuditLogWhereInput(TypedDict, total=False):
     action_not_in: Texts | None
     action_not_starts_with: str | None
     action_starts_with: str | None
-    cluster: "ClusterWhereInput2 | None"
     finished_at: str | None
     finished_at_gt: str | None
     finished_at_gte: str | None
@@ -153,196 +149,25 @@ class SystemAuditLogWhereInput(TypedDict, total=False):
     status_not_in: "Sequence[UserAuditLogStatus] | None"
 
 
+class SystemAuditLogWhereInput(SystemAuditLogWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[SystemAuditLogWhereInput] | None"
+    NOT: "Sequence[SystemAuditLogWhereInput] | None"
+    OR: "Sequence[SystemAuditLogWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class SystemAuditLogWhereInput2(TypedDict, total=False):
+    class SystemAuditLogWhereInput2(SystemAuditLogWhereInputValues, total=False):
         AND: "Sequence[SystemAuditLogWhereInput2] | None"
         NOT: "Sequence[SystemAuditLogWhereInput2] | None"
         OR: "Sequence[SystemAuditLogWhereInput2] | None"
-        action: str | None
-        action_contains: str | None
-        action_ends_with: str | None
-        action_gt: str | None
-        action_gte: str | None
-        action_in: Texts | None
-        action_lt: str | None
-        action_lte: str | None
-        action_not: str | None
-        action_not_contains: str | None
-        action_not_ends_with: str | None
-        action_not_in: Texts | None
-        action_not_starts_with: str | None
-        action_starts_with: str | None
         cluster: "ClusterWhereInput3 | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        resource_id: str | None
-        resource_id_contains: str | None
-        resource_id_ends_with: str | None
-        resource_id_gt: str | None
-        resource_id_gte: str | None
-        resource_id_in: Texts | None
-        resource_id_lt: str | None
-        resource_id_lte: str | None
-        resource_id_not: str | None
-        resource_id_not_contains: str | None
-        resource_id_not_ends_with: str | None
-        resource_id_not_in: Texts | None
-        resource_id_not_starts_with: str | None
-        resource_id_starts_with: str | None
-        status: "UserAuditLogStatus | None"
-        status_in: "Sequence[UserAuditLogStatus] | None"
-        status_not: "UserAuditLogStatus | None"
-        status_not_in: "Sequence[UserAuditLogStatus] | None"
 
-    class SystemAuditLogWhereInput3(TypedDict, total=False):
+    class SystemAuditLogWhereInput3(SystemAuditLogWhereInputValues, total=False):
         AND: "Sequence[SystemAuditLogWhereInput3] | None"
         NOT: "Sequence[SystemAuditLogWhereInput3] | None"
         OR: "Sequence[SystemAuditLogWhereInput3] | None"
-        action: str | None
-        action_contains: str | None
-        action_ends_with: str | None
-        action_gt: str | None
-        action_gte: str | None
-        action_in: Texts | None
-        action_lt: str | None
-        action_lte: str | None
-        action_not: str | None
-        action_not_contains: str | None
-        action_not_ends_with: str | None
-        action_not_in: Texts | None
-        action_not_starts_with: str | None
-        action_starts_with: str | None
         cluster: "Mapping[str, object] | None"
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        resource_id: str | None
-        resource_id_contains: str | None
-        resource_id_ends_with: str | None
-        resource_id_gt: str | None
-        resource_id_gte: str | None
-        resource_id_in: Texts | None
-        resource_id_lt: str | None
-        resource_id_lte: str | None
-        resource_id_not: str | None
-        resource_id_not_contains: str | None
-        resource_id_not_ends_with: str | None
-        resource_id_not_in: Texts | None
-        resource_id_not_starts_with: str | None
-        resource_id_starts_with: str | None
-        status: "UserAuditLogStatus | None"
-        status_in: "Sequence[UserAuditLogStatus] | None"
-        status_not: "UserAuditLogStatus | None"
-        status_not_in: "Sequence[UserAuditLogStatus] | None"

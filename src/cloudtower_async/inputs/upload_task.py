@@ -85,12 +85,9 @@ class GetUploadTasksRequestBody(TypedDict, total=False):
     where: "UploadTaskWhereInput2 | None"
 
 
-class UploadTaskWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class UploadTaskWhereInputValues(TypedDict, total=False):
+    """Keys of `UploadTaskWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[UploadTaskWhereInput] | None"
-    NOT: "Sequence[UploadTaskWhereInput] | None"
-    OR: "Sequence[UploadTaskWhereInput] | None"
     chunk_size: int | None
     chunk_size_gt: int | None
     chunk_size_gte: int | None
@@ -163,154 +160,22 @@ class UploadTaskWhereInput(TypedDict, total=False):
     updatedAt_not_in: Texts | None
 
 
+class UploadTaskWhereInput(UploadTaskWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[UploadTaskWhereInput] | None"
+    NOT: "Sequence[UploadTaskWhereInput] | None"
+    OR: "Sequence[UploadTaskWhereInput] | None"
+
+
 if TYPE_CHECKING:
 
-    class UploadTaskWhereInput2(TypedDict, total=False):
+    class UploadTaskWhereInput2(UploadTaskWhereInputValues, total=False):
         AND: "Sequence[UploadTaskWhereInput2] | None"
         NOT: "Sequence[UploadTaskWhereInput2] | None"
         OR: "Sequence[UploadTaskWhereInput2] | None"
-        chunk_size: int | None
-        chunk_size_gt: int | None
-        chunk_size_gte: int | None
-        chunk_size_in: Sequence[int] | None
-        chunk_size_lt: int | None
-        chunk_size_lte: int | None
-        chunk_size_not: int | None
-        chunk_size_not_in: Sequence[int] | None
-        current_chunk: int | None
-        current_chunk_gt: int | None
-        current_chunk_gte: int | None
-        current_chunk_in: Sequence[int] | None
-        current_chunk_lt: int | None
-        current_chunk_lte: int | None
-        current_chunk_not: int | None
-        current_chunk_not_in: Sequence[int] | None
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        resource_type: "UploadResourceType | None"
-        resource_type_in: "Sequence[UploadResourceType] | None"
-        resource_type_not: "UploadResourceType | None"
-        resource_type_not_in: "Sequence[UploadResourceType] | None"
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        status: "UploadTaskStatus | None"
-        status_in: "Sequence[UploadTaskStatus] | None"
-        status_not: "UploadTaskStatus | None"
-        status_not_in: "Sequence[UploadTaskStatus] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None
 
-    class UploadTaskWhereInput3(TypedDict, total=False):
+    class UploadTaskWhereInput3(UploadTaskWhereInputValues, total=False):
         AND: "Sequence[UploadTaskWhereInput3] | None"
         NOT: "Sequence[UploadTaskWhereInput3] | None"
         OR: "Sequence[UploadTaskWhereInput3] | None"
-        chunk_size: int | None
-        chunk_size_gt: int | None
-        chunk_size_gte: int | None
-        chunk_size_in: Sequence[int] | None
-        chunk_size_lt: int | None
-        chunk_size_lte: int | None
-        chunk_size_not: int | None
-        chunk_size_not_in: Sequence[int] | None
-        current_chunk: int | None
-        current_chunk_gt: int | None
-        current_chunk_gte: int | None
-        current_chunk_in: Sequence[int] | None
-        current_chunk_lt: int | None
-        current_chunk_lte: int | None
-        current_chunk_not: int | None
-        current_chunk_not_in: Sequence[int] | None
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        resource_type: "UploadResourceType | None"
-        resource_type_in: "Sequence[UploadResourceType] | None"
-        resource_type_not: "UploadResourceType | None"
-        resource_type_not_in: "Sequence[UploadResourceType] | None"
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        status: "UploadTaskStatus | None"
-        status_in: "Sequence[UploadTaskStatus] | None"
-        status_not: "UploadTaskStatus | None"
-        status_not_in: "Sequence[UploadTaskStatus] | None"
-        updatedAt: str | None
-        updatedAt_gt: str | None
-        updatedAt_gte: str | None
-        updatedAt_in: Texts | None
-        updatedAt_lt: str | None
-        updatedAt_lte: str | None
-        updatedAt_not: str | None
-        updatedAt_not_in: Texts | None

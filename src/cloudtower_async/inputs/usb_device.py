@@ -90,12 +90,9 @@ class UsbDeviceUnmountParamsData(TypedDict, total=False):
     vms: Required["VmWhereInput2"]
 
 
-class UsbDeviceWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class UsbDeviceWhereInputValues(TypedDict, total=False):
+    """Keys of `UsbDeviceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[UsbDeviceWhereInput] | None"
-    NOT: "Sequence[UsbDeviceWhereInput] | None"
-    OR: "Sequence[UsbDeviceWhereInput] | None"
     binded: bool | None
     binded_not: bool | None
     description: str | None
@@ -116,7 +113,6 @@ class UsbDeviceWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -207,6 +203,15 @@ class UsbDeviceWhereInput(TypedDict, total=False):
     usb_type_not_in: Texts | None
     usb_type_not_starts_with: str | None
     usb_type_starts_with: str | None
+
+
+class UsbDeviceWhereInput(UsbDeviceWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[UsbDeviceWhereInput] | None"
+    NOT: "Sequence[UsbDeviceWhereInput] | None"
+    OR: "Sequence[UsbDeviceWhereInput] | None"
+    host: "HostWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -214,240 +219,20 @@ class UsbDeviceWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class UsbDeviceWhereInput2(TypedDict, total=False):
+    class UsbDeviceWhereInput2(UsbDeviceWhereInputValues, total=False):
         AND: "Sequence[UsbDeviceWhereInput2] | None"
         NOT: "Sequence[UsbDeviceWhereInput2] | None"
         OR: "Sequence[UsbDeviceWhereInput2] | None"
-        binded: bool | None
-        binded_not: bool | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        manufacturer: str | None
-        manufacturer_contains: str | None
-        manufacturer_ends_with: str | None
-        manufacturer_gt: str | None
-        manufacturer_gte: str | None
-        manufacturer_in: Texts | None
-        manufacturer_lt: str | None
-        manufacturer_lte: str | None
-        manufacturer_not: str | None
-        manufacturer_not_contains: str | None
-        manufacturer_not_ends_with: str | None
-        manufacturer_not_in: Texts | None
-        manufacturer_not_starts_with: str | None
-        manufacturer_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        status: "UsbDeviceStatus | None"
-        status_in: "Sequence[UsbDeviceStatus] | None"
-        status_not: "UsbDeviceStatus | None"
-        status_not_in: "Sequence[UsbDeviceStatus] | None"
-        usb_type: str | None
-        usb_type_contains: str | None
-        usb_type_ends_with: str | None
-        usb_type_gt: str | None
-        usb_type_gte: str | None
-        usb_type_in: Texts | None
-        usb_type_lt: str | None
-        usb_type_lte: str | None
-        usb_type_not: str | None
-        usb_type_not_contains: str | None
-        usb_type_not_ends_with: str | None
-        usb_type_not_in: Texts | None
-        usb_type_not_starts_with: str | None
-        usb_type_starts_with: str | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class UsbDeviceWhereInput3(TypedDict, total=False):
+    class UsbDeviceWhereInput3(UsbDeviceWhereInputValues, total=False):
         AND: "Sequence[UsbDeviceWhereInput3] | None"
         NOT: "Sequence[UsbDeviceWhereInput3] | None"
         OR: "Sequence[UsbDeviceWhereInput3] | None"
-        binded: bool | None
-        binded_not: bool | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        manufacturer: str | None
-        manufacturer_contains: str | None
-        manufacturer_ends_with: str | None
-        manufacturer_gt: str | None
-        manufacturer_gte: str | None
-        manufacturer_in: Texts | None
-        manufacturer_lt: str | None
-        manufacturer_lte: str | None
-        manufacturer_not: str | None
-        manufacturer_not_contains: str | None
-        manufacturer_not_ends_with: str | None
-        manufacturer_not_in: Texts | None
-        manufacturer_not_starts_with: str | None
-        manufacturer_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        status: "UsbDeviceStatus | None"
-        status_in: "Sequence[UsbDeviceStatus] | None"
-        status_not: "UsbDeviceStatus | None"
-        status_not_in: "Sequence[UsbDeviceStatus] | None"
-        usb_type: str | None
-        usb_type_contains: str | None
-        usb_type_ends_with: str | None
-        usb_type_gt: str | None
-        usb_type_gte: str | None
-        usb_type_in: Texts | None
-        usb_type_lt: str | None
-        usb_type_lte: str | None
-        usb_type_not: str | None
-        usb_type_not_contains: str | None
-        usb_type_not_ends_with: str | None
-        usb_type_not_in: Texts | None
-        usb_type_not_starts_with: str | None
-        usb_type_starts_with: str | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

@@ -141,12 +141,9 @@ class UserUpdationParamsData(TypedDict, total=False):
     username: str
 
 
-class UserWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class UserWhereInputValues(TypedDict, total=False):
+    """Keys of `UserWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[UserWhereInput] | None"
-    NOT: "Sequence[UserWhereInput] | None"
-    OR: "Sequence[UserWhereInput] | None"
     auth_config_id: str | None
     auth_config_id_contains: str | None
     auth_config_id_ends_with: str | None
@@ -261,9 +258,6 @@ class UserWhereInput(TypedDict, total=False):
     role_in: "Sequence[UserRole] | None"
     role_not: "UserRole | None"
     role_not_in: "Sequence[UserRole] | None"
-    roles_every: "UserRoleNextWhereInput2 | None"
-    roles_none: "UserRoleNextWhereInput2 | None"
-    roles_some: "UserRoleNextWhereInput2 | None"
     source: "UserSource | None"
     source_in: "Sequence[UserSource] | None"
     source_not: "UserSource | None"
@@ -284,284 +278,31 @@ class UserWhereInput(TypedDict, total=False):
     username_starts_with: str | None
 
 
+class UserWhereInput(UserWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[UserWhereInput] | None"
+    NOT: "Sequence[UserWhereInput] | None"
+    OR: "Sequence[UserWhereInput] | None"
+    roles_every: "UserRoleNextWhereInput2 | None"
+    roles_none: "UserRoleNextWhereInput2 | None"
+    roles_some: "UserRoleNextWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class UserWhereInput2(TypedDict, total=False):
+    class UserWhereInput2(UserWhereInputValues, total=False):
         AND: "Sequence[UserWhereInput2] | None"
         NOT: "Sequence[UserWhereInput2] | None"
         OR: "Sequence[UserWhereInput2] | None"
-        auth_config_id: str | None
-        auth_config_id_contains: str | None
-        auth_config_id_ends_with: str | None
-        auth_config_id_gt: str | None
-        auth_config_id_gte: str | None
-        auth_config_id_in: Texts | None
-        auth_config_id_lt: str | None
-        auth_config_id_lte: str | None
-        auth_config_id_not: str | None
-        auth_config_id_not_contains: str | None
-        auth_config_id_not_ends_with: str | None
-        auth_config_id_not_in: Texts | None
-        auth_config_id_not_starts_with: str | None
-        auth_config_id_starts_with: str | None
-        display_username: str | None
-        display_username_contains: str | None
-        display_username_ends_with: str | None
-        display_username_gt: str | None
-        display_username_gte: str | None
-        display_username_in: Texts | None
-        display_username_lt: str | None
-        display_username_lte: str | None
-        display_username_not: str | None
-        display_username_not_contains: str | None
-        display_username_not_ends_with: str | None
-        display_username_not_in: Texts | None
-        display_username_not_starts_with: str | None
-        display_username_starts_with: str | None
-        email_address: str | None
-        email_address_contains: str | None
-        email_address_ends_with: str | None
-        email_address_gt: str | None
-        email_address_gte: str | None
-        email_address_in: Texts | None
-        email_address_lt: str | None
-        email_address_lte: str | None
-        email_address_not: str | None
-        email_address_not_contains: str | None
-        email_address_not_ends_with: str | None
-        email_address_not_in: Texts | None
-        email_address_not_starts_with: str | None
-        email_address_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        ldap_dn: str | None
-        ldap_dn_contains: str | None
-        ldap_dn_ends_with: str | None
-        ldap_dn_gt: str | None
-        ldap_dn_gte: str | None
-        ldap_dn_in: Texts | None
-        ldap_dn_lt: str | None
-        ldap_dn_lte: str | None
-        ldap_dn_not: str | None
-        ldap_dn_not_contains: str | None
-        ldap_dn_not_ends_with: str | None
-        ldap_dn_not_in: Texts | None
-        ldap_dn_not_starts_with: str | None
-        ldap_dn_starts_with: str | None
-        mobile_phone: str | None
-        mobile_phone_contains: str | None
-        mobile_phone_ends_with: str | None
-        mobile_phone_gt: str | None
-        mobile_phone_gte: str | None
-        mobile_phone_in: Texts | None
-        mobile_phone_lt: str | None
-        mobile_phone_lte: str | None
-        mobile_phone_not: str | None
-        mobile_phone_not_contains: str | None
-        mobile_phone_not_ends_with: str | None
-        mobile_phone_not_in: Texts | None
-        mobile_phone_not_starts_with: str | None
-        mobile_phone_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        password_expired: bool | None
-        password_expired_not: bool | None
-        password_updated_at: str | None
-        password_updated_at_gt: str | None
-        password_updated_at_gte: str | None
-        password_updated_at_in: Texts | None
-        password_updated_at_lt: str | None
-        password_updated_at_lte: str | None
-        password_updated_at_not: str | None
-        password_updated_at_not_in: Texts | None
-        role: "UserRole | None"
-        role_in: "Sequence[UserRole] | None"
-        role_not: "UserRole | None"
-        role_not_in: "Sequence[UserRole] | None"
         roles_every: "Mapping[str, object] | None"
         roles_none: "Mapping[str, object] | None"
         roles_some: "Mapping[str, object] | None"
-        source: "UserSource | None"
-        source_in: "Sequence[UserSource] | None"
-        source_not: "UserSource | None"
-        source_not_in: "Sequence[UserSource] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class UserWhereInput3(TypedDict, total=False):
+    class UserWhereInput3(UserWhereInputValues, total=False):
         AND: "Sequence[UserWhereInput3] | None"
         NOT: "Sequence[UserWhereInput3] | None"
         OR: "Sequence[UserWhereInput3] | None"
-        auth_config_id: str | None
-        auth_config_id_contains: str | None
-        auth_config_id_ends_with: str | None
-        auth_config_id_gt: str | None
-        auth_config_id_gte: str | None
-        auth_config_id_in: Texts | None
-        auth_config_id_lt: str | None
-        auth_config_id_lte: str | None
-        auth_config_id_not: str | None
-        auth_config_id_not_contains: str | None
-        auth_config_id_not_ends_with: str | None
-        auth_config_id_not_in: Texts | None
-        auth_config_id_not_starts_with: str | None
-        auth_config_id_starts_with: str | None
-        display_username: str | None
-        display_username_contains: str | None
-        display_username_ends_with: str | None
-        display_username_gt: str | None
-        display_username_gte: str | None
-        display_username_in: Texts | None
-        display_username_lt: str | None
-        display_username_lte: str | None
-        display_username_not: str | None
-        display_username_not_contains: str | None
-        display_username_not_ends_with: str | None
-        display_username_not_in: Texts | None
-        display_username_not_starts_with: str | None
-        display_username_starts_with: str | None
-        email_address: str | None
-        email_address_contains: str | None
-        email_address_ends_with: str | None
-        email_address_gt: str | None
-        email_address_gte: str | None
-        email_address_in: Texts | None
-        email_address_lt: str | None
-        email_address_lte: str | None
-        email_address_not: str | None
-        email_address_not_contains: str | None
-        email_address_not_ends_with: str | None
-        email_address_not_in: Texts | None
-        email_address_not_starts_with: str | None
-        email_address_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
-        ldap_dn: str | None
-        ldap_dn_contains: str | None
-        ldap_dn_ends_with: str | None
-        ldap_dn_gt: str | None
-        ldap_dn_gte: str | None
-        ldap_dn_in: Texts | None
-        ldap_dn_lt: str | None
-        ldap_dn_lte: str | None
-        ldap_dn_not: str | None
-        ldap_dn_not_contains: str | None
-        ldap_dn_not_ends_with: str | None
-        ldap_dn_not_in: Texts | None
-        ldap_dn_not_starts_with: str | None
-        ldap_dn_starts_with: str | None
-        mobile_phone: str | None
-        mobile_phone_contains: str | None
-        mobile_phone_ends_with: str | None
-        mobile_phone_gt: str | None
-        mobile_phone_gte: str | None
-        mobile_phone_in: Texts | None
-        mobile_phone_lt: str | None
-        mobile_phone_lte: str | None
-        mobile_phone_not: str | None
-        mobile_phone_not_contains: str | None
-        mobile_phone_not_ends_with: str | None
-        mobile_phone_not_in: Texts | None
-        mobile_phone_not_starts_with: str | None
-        mobile_phone_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        password_expired: bool | None
-        password_expired_not: bool | None
-        password_updated_at: str | None
-        password_updated_at_gt: str | None
-        password_updated_at_gte: str | None
-        password_updated_at_in: Texts | None
-        password_updated_at_lt: str | None
-        password_updated_at_lte: str | None
-        password_updated_at_not: str | None
-        password_updated_at_not_in: Texts | None
-        role: "UserRole | None"
-        role_in: "Sequence[UserRole] | None"
-        role_not: "UserRole | None"
-        role_not_in: "Sequence[UserRole] | None"
         roles_every: "Mapping[str, object] | None"
         roles_none: "Mapping[str, object] | None"
         roles_some: "Mapping[str, object] | None"
-        source: "UserSource | None"
-        source_in: "Sequence[UserSource] | None"
-        source_not: "UserSource | None"
-        source_not_in: "Sequence[UserSource] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None

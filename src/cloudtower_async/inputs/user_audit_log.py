@@ -87,12 +87,9 @@ UserAuditLogMessage = TypedDict(
 )
 
 
-class UserAuditLogWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class UserAuditLogWhereInputValues(TypedDict, total=False):
+    """Keys of `UserAuditLogWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[UserAuditLogWhereInput] | None"
-    NOT: "Sequence[UserAuditLogWhereInput] | None"
-    OR: "Sequence[UserAuditLogWhereInput] | None"
     action: str | None
     action_contains: str | None
     action_ends_with: str | None
@@ -121,7 +118,6 @@ class UserAuditLogWhereInput(TypedDict, total=False):
     auth_type_not_in: Texts | None  # since 3.4.4
     auth_type_not_starts_with: str | None  # since 3.4.4
     auth_type_starts_with: str | None  # since 3.4.4
-    cluster: "ClusterWhereInput2 | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -220,7 +216,6 @@ class UserAuditLogWhereInput(TypedDict, total=False):
     status_in: "Sequence[UserAuditLogStatus] | None"
     status_not: "UserAuditLogStatus | None"
     status_not_in: "Sequence[UserAuditLogStatus] | None"
-    user: "UserWhereInput2 | None"
     username: str | None  # since 3.4.4
     username_contains: str | None  # since 3.4.4
     username_ends_with: str | None  # since 3.4.4
@@ -237,298 +232,28 @@ class UserAuditLogWhereInput(TypedDict, total=False):
     username_starts_with: str | None  # since 3.4.4
 
 
+class UserAuditLogWhereInput(UserAuditLogWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[UserAuditLogWhereInput] | None"
+    NOT: "Sequence[UserAuditLogWhereInput] | None"
+    OR: "Sequence[UserAuditLogWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    user: "UserWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class UserAuditLogWhereInput2(TypedDict, total=False):
+    class UserAuditLogWhereInput2(UserAuditLogWhereInputValues, total=False):
         AND: "Sequence[UserAuditLogWhereInput2] | None"
         NOT: "Sequence[UserAuditLogWhereInput2] | None"
         OR: "Sequence[UserAuditLogWhereInput2] | None"
-        action: str | None
-        action_contains: str | None
-        action_ends_with: str | None
-        action_gt: str | None
-        action_gte: str | None
-        action_in: Texts | None
-        action_lt: str | None
-        action_lte: str | None
-        action_not: str | None
-        action_not_contains: str | None
-        action_not_ends_with: str | None
-        action_not_in: Texts | None
-        action_not_starts_with: str | None
-        action_starts_with: str | None
-        auth_type: str | None
-        auth_type_contains: str | None
-        auth_type_ends_with: str | None
-        auth_type_gt: str | None
-        auth_type_gte: str | None
-        auth_type_in: Texts | None
-        auth_type_lt: str | None
-        auth_type_lte: str | None
-        auth_type_not: str | None
-        auth_type_not_contains: str | None
-        auth_type_not_ends_with: str | None
-        auth_type_not_in: Texts | None
-        auth_type_not_starts_with: str | None
-        auth_type_starts_with: str | None
         cluster: "ClusterWhereInput3 | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ip_address: str | None
-        ip_address_contains: str | None
-        ip_address_ends_with: str | None
-        ip_address_gt: str | None
-        ip_address_gte: str | None
-        ip_address_in: Texts | None
-        ip_address_lt: str | None
-        ip_address_lte: str | None
-        ip_address_not: str | None
-        ip_address_not_contains: str | None
-        ip_address_not_ends_with: str | None
-        ip_address_not_in: Texts | None
-        ip_address_not_starts_with: str | None
-        ip_address_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        resource_id: str | None
-        resource_id_contains: str | None
-        resource_id_ends_with: str | None
-        resource_id_gt: str | None
-        resource_id_gte: str | None
-        resource_id_in: Texts | None
-        resource_id_lt: str | None
-        resource_id_lte: str | None
-        resource_id_not: str | None
-        resource_id_not_contains: str | None
-        resource_id_not_ends_with: str | None
-        resource_id_not_in: Texts | None
-        resource_id_not_starts_with: str | None
-        resource_id_starts_with: str | None
-        resource_type: str | None
-        resource_type_contains: str | None
-        resource_type_ends_with: str | None
-        resource_type_gt: str | None
-        resource_type_gte: str | None
-        resource_type_in: Texts | None
-        resource_type_lt: str | None
-        resource_type_lte: str | None
-        resource_type_not: str | None
-        resource_type_not_contains: str | None
-        resource_type_not_ends_with: str | None
-        resource_type_not_in: Texts | None
-        resource_type_not_starts_with: str | None
-        resource_type_starts_with: str | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        status: "UserAuditLogStatus | None"
-        status_in: "Sequence[UserAuditLogStatus] | None"
-        status_not: "UserAuditLogStatus | None"
-        status_not_in: "Sequence[UserAuditLogStatus] | None"
         user: "UserWhereInput3 | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class UserAuditLogWhereInput3(TypedDict, total=False):
+    class UserAuditLogWhereInput3(UserAuditLogWhereInputValues, total=False):
         AND: "Sequence[UserAuditLogWhereInput3] | None"
         NOT: "Sequence[UserAuditLogWhereInput3] | None"
         OR: "Sequence[UserAuditLogWhereInput3] | None"
-        action: str | None
-        action_contains: str | None
-        action_ends_with: str | None
-        action_gt: str | None
-        action_gte: str | None
-        action_in: Texts | None
-        action_lt: str | None
-        action_lte: str | None
-        action_not: str | None
-        action_not_contains: str | None
-        action_not_ends_with: str | None
-        action_not_in: Texts | None
-        action_not_starts_with: str | None
-        action_starts_with: str | None
-        auth_type: str | None
-        auth_type_contains: str | None
-        auth_type_ends_with: str | None
-        auth_type_gt: str | None
-        auth_type_gte: str | None
-        auth_type_in: Texts | None
-        auth_type_lt: str | None
-        auth_type_lte: str | None
-        auth_type_not: str | None
-        auth_type_not_contains: str | None
-        auth_type_not_ends_with: str | None
-        auth_type_not_in: Texts | None
-        auth_type_not_starts_with: str | None
-        auth_type_starts_with: str | None
         cluster: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        finished_at: str | None
-        finished_at_gt: str | None
-        finished_at_gte: str | None
-        finished_at_in: Texts | None
-        finished_at_lt: str | None
-        finished_at_lte: str | None
-        finished_at_not: str | None
-        finished_at_not_in: Texts | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ip_address: str | None
-        ip_address_contains: str | None
-        ip_address_ends_with: str | None
-        ip_address_gt: str | None
-        ip_address_gte: str | None
-        ip_address_in: Texts | None
-        ip_address_lt: str | None
-        ip_address_lte: str | None
-        ip_address_not: str | None
-        ip_address_not_contains: str | None
-        ip_address_not_ends_with: str | None
-        ip_address_not_in: Texts | None
-        ip_address_not_starts_with: str | None
-        ip_address_starts_with: str | None
-        message: str | None
-        message_contains: str | None
-        message_ends_with: str | None
-        message_gt: str | None
-        message_gte: str | None
-        message_in: Texts | None
-        message_lt: str | None
-        message_lte: str | None
-        message_not: str | None
-        message_not_contains: str | None
-        message_not_ends_with: str | None
-        message_not_in: Texts | None
-        message_not_starts_with: str | None
-        message_starts_with: str | None
-        resource_id: str | None
-        resource_id_contains: str | None
-        resource_id_ends_with: str | None
-        resource_id_gt: str | None
-        resource_id_gte: str | None
-        resource_id_in: Texts | None
-        resource_id_lt: str | None
-        resource_id_lte: str | None
-        resource_id_not: str | None
-        resource_id_not_contains: str | None
-        resource_id_not_ends_with: str | None
-        resource_id_not_in: Texts | None
-        resource_id_not_starts_with: str | None
-        resource_id_starts_with: str | None
-        resource_type: str | None
-        resource_type_contains: str | None
-        resource_type_ends_with: str | None
-        resource_type_gt: str | None
-        resource_type_gte: str | None
-        resource_type_in: Texts | None
-        resource_type_lt: str | None
-        resource_type_lte: str | None
-        resource_type_not: str | None
-        resource_type_not_contains: str | None
-        resource_type_not_ends_with: str | None
-        resource_type_not_in: Texts | None
-        resource_type_not_starts_with: str | None
-        resource_type_starts_with: str | None
-        started_at: str | None
-        started_at_gt: str | None
-        started_at_gte: str | None
-        started_at_in: Texts | None
-        started_at_lt: str | None
-        started_at_lte: str | None
-        started_at_not: str | None
-        started_at_not_in: Texts | None
-        status: "UserAuditLogStatus | None"
-        status_in: "Sequence[UserAuditLogStatus] | None"
-        status_not: "UserAuditLogStatus | None"
-        status_not_in: "Sequence[UserAuditLogStatus] | None"
         user: "Mapping[str, object] | None"
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None

@@ -255,12 +255,9 @@ class RoleUpdationParamsData(TypedDict, total=False):
     name: str  # not empty
 
 
-class UserRoleNextWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class UserRoleNextWhereInputValues(TypedDict, total=False):
+    """Keys of `UserRoleNextWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[UserRoleNextWhereInput] | None"
-    NOT: "Sequence[UserRoleNextWhereInput] | None"
-    OR: "Sequence[UserRoleNextWhereInput] | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -297,6 +294,14 @@ class UserRoleNextWhereInput(TypedDict, total=False):
     preset_in: "Sequence[UserRolePreset] | None"
     preset_not: "UserRolePreset | None"
     preset_not_in: "Sequence[UserRolePreset] | None"
+
+
+class UserRoleNextWhereInput(UserRoleNextWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[UserRoleNextWhereInput] | None"
+    NOT: "Sequence[UserRoleNextWhereInput] | None"
+    OR: "Sequence[UserRoleNextWhereInput] | None"
     users_every: "UserWhereInput2 | None"
     users_none: "UserWhereInput2 | None"
     users_some: "UserWhereInput2 | None"
@@ -304,90 +309,18 @@ class UserRoleNextWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class UserRoleNextWhereInput2(TypedDict, total=False):
+    class UserRoleNextWhereInput2(UserRoleNextWhereInputValues, total=False):
         AND: "Sequence[UserRoleNextWhereInput2] | None"
         NOT: "Sequence[UserRoleNextWhereInput2] | None"
         OR: "Sequence[UserRoleNextWhereInput2] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        platform: "UserRolePlatform | None"
-        platform_in: "Sequence[UserRolePlatform] | None"
-        platform_not: "UserRolePlatform | None"
-        platform_not_in: "Sequence[UserRolePlatform] | None"
-        preset: "UserRolePreset | None"
-        preset_in: "Sequence[UserRolePreset] | None"
-        preset_not: "UserRolePreset | None"
-        preset_not_in: "Sequence[UserRolePreset] | None"
         users_every: "Mapping[str, object] | None"
         users_none: "Mapping[str, object] | None"
         users_some: "Mapping[str, object] | None"
 
-    class UserRoleNextWhereInput3(TypedDict, total=False):
+    class UserRoleNextWhereInput3(UserRoleNextWhereInputValues, total=False):
         AND: "Sequence[UserRoleNextWhereInput3] | None"
         NOT: "Sequence[UserRoleNextWhereInput3] | None"
         OR: "Sequence[UserRoleNextWhereInput3] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        platform: "UserRolePlatform | None"
-        platform_in: "Sequence[UserRolePlatform] | None"
-        platform_not: "UserRolePlatform | None"
-        platform_not_in: "Sequence[UserRolePlatform] | None"
-        preset: "UserRolePreset | None"
-        preset_in: "Sequence[UserRolePreset] | None"
-        preset_not: "UserRolePreset | None"
-        preset_not_in: "Sequence[UserRolePreset] | None"
         users_every: "Mapping[str, object] | None"
         users_none: "Mapping[str, object] | None"
         users_some: "Mapping[str, object] | None"

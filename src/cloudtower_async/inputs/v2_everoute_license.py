@@ -73,12 +73,9 @@ class GetV2EverouteLicensesRequestBody(TypedDict, total=False):
     where: "V2EverouteLicenseWhereInput2 | None"
 
 
-class V2EverouteLicenseWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
+class V2EverouteLicenseWhereInputValues(TypedDict, total=False):
+    """Keys of `V2EverouteLicenseWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[V2EverouteLicenseWhereInput] | None"
-    NOT: "Sequence[V2EverouteLicenseWhereInput] | None"
-    OR: "Sequence[V2EverouteLicenseWhereInput] | None"
     code: str | None
     code_contains: str | None
     code_ends_with: str | None
@@ -209,270 +206,22 @@ class V2EverouteLicenseWhereInput(TypedDict, total=False):
     version_not_in: Sequence[int] | None
 
 
+class V2EverouteLicenseWhereInput(V2EverouteLicenseWhereInputValues, total=False):
+    """Since CloudTower 4.2.0."""
+
+    AND: "Sequence[V2EverouteLicenseWhereInput] | None"
+    NOT: "Sequence[V2EverouteLicenseWhereInput] | None"
+    OR: "Sequence[V2EverouteLicenseWhereInput] | None"
+
+
 if TYPE_CHECKING:
 
-    class V2EverouteLicenseWhereInput2(TypedDict, total=False):
+    class V2EverouteLicenseWhereInput2(V2EverouteLicenseWhereInputValues, total=False):
         AND: "Sequence[V2EverouteLicenseWhereInput2] | None"
         NOT: "Sequence[V2EverouteLicenseWhereInput2] | None"
         OR: "Sequence[V2EverouteLicenseWhereInput2] | None"
-        code: str | None
-        code_contains: str | None
-        code_ends_with: str | None
-        code_gt: str | None
-        code_gte: str | None
-        code_in: Texts | None
-        code_lt: str | None
-        code_lte: str | None
-        code_not: str | None
-        code_not_contains: str | None
-        code_not_ends_with: str | None
-        code_not_in: Texts | None
-        code_not_starts_with: str | None
-        code_starts_with: str | None
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        feature_type: "EverouteFeatureType | None"
-        feature_type_in: "Sequence[EverouteFeatureType] | None"
-        feature_type_not: "EverouteFeatureType | None"
-        feature_type_not_in: "Sequence[EverouteFeatureType] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        max_socket_num: int | None
-        max_socket_num_gt: int | None
-        max_socket_num_gte: int | None
-        max_socket_num_in: Sequence[int] | None
-        max_socket_num_lt: int | None
-        max_socket_num_lte: int | None
-        max_socket_num_not: int | None
-        max_socket_num_not_in: Sequence[int] | None
-        max_vcpu_num: int | None
-        max_vcpu_num_gt: int | None
-        max_vcpu_num_gte: int | None
-        max_vcpu_num_in: Sequence[int] | None
-        max_vcpu_num_lt: int | None
-        max_vcpu_num_lte: int | None
-        max_vcpu_num_not: int | None
-        max_vcpu_num_not_in: Sequence[int] | None
-        max_vm_num: int | None
-        max_vm_num_gt: int | None
-        max_vm_num_gte: int | None
-        max_vm_num_in: Sequence[int] | None
-        max_vm_num_lt: int | None
-        max_vm_num_lte: int | None
-        max_vm_num_not: int | None
-        max_vm_num_not_in: Sequence[int] | None
-        max_vpc_socket_num: int | None
-        max_vpc_socket_num_gt: int | None
-        max_vpc_socket_num_gte: int | None
-        max_vpc_socket_num_in: Sequence[int] | None
-        max_vpc_socket_num_lt: int | None
-        max_vpc_socket_num_lte: int | None
-        max_vpc_socket_num_not: int | None
-        max_vpc_socket_num_not_in: Sequence[int] | None
-        pricing_type: "EverouteLicensePricingType | None"
-        pricing_type_in: "Sequence[EverouteLicensePricingType] | None"
-        pricing_type_not: "EverouteLicensePricingType | None"
-        pricing_type_not_in: "Sequence[EverouteLicensePricingType] | None"
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        software_edition: "SoftwareEdition | None"
-        software_edition_in: "Sequence[SoftwareEdition] | None"
-        software_edition_not: "SoftwareEdition | None"
-        software_edition_not_in: "Sequence[SoftwareEdition] | None"
-        type: "LicenseType | None"
-        type_in: "Sequence[LicenseType] | None"
-        type_not: "LicenseType | None"
-        type_not_in: "Sequence[LicenseType] | None"
-        uid: str | None
-        uid_contains: str | None
-        uid_ends_with: str | None
-        uid_gt: str | None
-        uid_gte: str | None
-        uid_in: Texts | None
-        uid_lt: str | None
-        uid_lte: str | None
-        uid_not: str | None
-        uid_not_contains: str | None
-        uid_not_ends_with: str | None
-        uid_not_in: Texts | None
-        uid_not_starts_with: str | None
-        uid_starts_with: str | None
-        version: int | None
-        version_gt: int | None
-        version_gte: int | None
-        version_in: Sequence[int] | None
-        version_lt: int | None
-        version_lte: int | None
-        version_not: int | None
-        version_not_in: Sequence[int] | None
 
-    class V2EverouteLicenseWhereInput3(TypedDict, total=False):
+    class V2EverouteLicenseWhereInput3(V2EverouteLicenseWhereInputValues, total=False):
         AND: "Sequence[V2EverouteLicenseWhereInput3] | None"
         NOT: "Sequence[V2EverouteLicenseWhereInput3] | None"
         OR: "Sequence[V2EverouteLicenseWhereInput3] | None"
-        code: str | None
-        code_contains: str | None
-        code_ends_with: str | None
-        code_gt: str | None
-        code_gte: str | None
-        code_in: Texts | None
-        code_lt: str | None
-        code_lte: str | None
-        code_not: str | None
-        code_not_contains: str | None
-        code_not_ends_with: str | None
-        code_not_in: Texts | None
-        code_not_starts_with: str | None
-        code_starts_with: str | None
-        expire_date: str | None
-        expire_date_gt: str | None
-        expire_date_gte: str | None
-        expire_date_in: Texts | None
-        expire_date_lt: str | None
-        expire_date_lte: str | None
-        expire_date_not: str | None
-        expire_date_not_in: Texts | None
-        feature_type: "EverouteFeatureType | None"
-        feature_type_in: "Sequence[EverouteFeatureType] | None"
-        feature_type_not: "EverouteFeatureType | None"
-        feature_type_not_in: "Sequence[EverouteFeatureType] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        max_socket_num: int | None
-        max_socket_num_gt: int | None
-        max_socket_num_gte: int | None
-        max_socket_num_in: Sequence[int] | None
-        max_socket_num_lt: int | None
-        max_socket_num_lte: int | None
-        max_socket_num_not: int | None
-        max_socket_num_not_in: Sequence[int] | None
-        max_vcpu_num: int | None
-        max_vcpu_num_gt: int | None
-        max_vcpu_num_gte: int | None
-        max_vcpu_num_in: Sequence[int] | None
-        max_vcpu_num_lt: int | None
-        max_vcpu_num_lte: int | None
-        max_vcpu_num_not: int | None
-        max_vcpu_num_not_in: Sequence[int] | None
-        max_vm_num: int | None
-        max_vm_num_gt: int | None
-        max_vm_num_gte: int | None
-        max_vm_num_in: Sequence[int] | None
-        max_vm_num_lt: int | None
-        max_vm_num_lte: int | None
-        max_vm_num_not: int | None
-        max_vm_num_not_in: Sequence[int] | None
-        max_vpc_socket_num: int | None
-        max_vpc_socket_num_gt: int | None
-        max_vpc_socket_num_gte: int | None
-        max_vpc_socket_num_in: Sequence[int] | None
-        max_vpc_socket_num_lt: int | None
-        max_vpc_socket_num_lte: int | None
-        max_vpc_socket_num_not: int | None
-        max_vpc_socket_num_not_in: Sequence[int] | None
-        pricing_type: "EverouteLicensePricingType | None"
-        pricing_type_in: "Sequence[EverouteLicensePricingType] | None"
-        pricing_type_not: "EverouteLicensePricingType | None"
-        pricing_type_not_in: "Sequence[EverouteLicensePricingType] | None"
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
-        sign_date: str | None
-        sign_date_gt: str | None
-        sign_date_gte: str | None
-        sign_date_in: Texts | None
-        sign_date_lt: str | None
-        sign_date_lte: str | None
-        sign_date_not: str | None
-        sign_date_not_in: Texts | None
-        software_edition: "SoftwareEdition | None"
-        software_edition_in: "Sequence[SoftwareEdition] | None"
-        software_edition_not: "SoftwareEdition | None"
-        software_edition_not_in: "Sequence[SoftwareEdition] | None"
-        type: "LicenseType | None"
-        type_in: "Sequence[LicenseType] | None"
-        type_not: "LicenseType | None"
-        type_not_in: "Sequence[LicenseType] | None"
-        uid: str | None
-        uid_contains: str | None
-        uid_ends_with: str | None
-        uid_gt: str | None
-        uid_gte: str | None
-        uid_in: Texts | None
-        uid_lt: str | None
-        uid_lte: str | None
-        uid_not: str | None
-        uid_not_contains: str | None
-        uid_not_ends_with: str | None
-        uid_not_in: Texts | None
-        uid_not_starts_with: str | None
-        uid_starts_with: str | None
-        version: int | None
-        version_gt: int | None
-        version_gte: int | None
-        version_in: Sequence[int] | None
-        version_lt: int | None
-        version_lte: int | None
-        version_not: int | None
-        version_not_in: Sequence[int] | None

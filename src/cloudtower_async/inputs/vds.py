@@ -150,12 +150,9 @@ class VdsUpdationParamsData(TypedDict, total=False):
     work_mode: str
 
 
-class VdsWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VdsWhereInputValues(TypedDict, total=False):
+    """Keys of `VdsWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VdsWhereInput] | None"
-    NOT: "Sequence[VdsWhereInput] | None"
-    OR: "Sequence[VdsWhereInput] | None"
     bond_mode: str | None
     bond_mode_contains: str | None
     bond_mode_ends_with: str | None
@@ -170,12 +167,10 @@ class VdsWhereInput(TypedDict, total=False):
     bond_mode_not_in: Texts | None
     bond_mode_not_starts_with: str | None
     bond_mode_starts_with: str | None
-    cluster: "ClusterWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -192,9 +187,6 @@ class VdsWhereInput(TypedDict, total=False):
     id_starts_with: str | None
     internal: bool | None
     internal_not: bool | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -223,9 +215,6 @@ class VdsWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    nics_every: "NicWhereInput2 | None"
-    nics_none: "NicWhereInput2 | None"
-    nics_some: "NicWhereInput2 | None"
     ovsbr_name: str | None
     ovsbr_name_contains: str | None
     ovsbr_name_ends_with: str | None
@@ -244,8 +233,6 @@ class VdsWhereInput(TypedDict, total=False):
     type_in: "Sequence[NetworkType] | None"
     type_not: "NetworkType | None"
     type_not_in: "Sequence[NetworkType] | None"
-    vlans_every: "VlanWhereInput2 | None"
-    vlans_none: "VlanWhereInput2 | None"
     vlans_num: int | None
     vlans_num_gt: int | None
     vlans_num_gte: int | None
@@ -254,7 +241,6 @@ class VdsWhereInput(TypedDict, total=False):
     vlans_num_lte: int | None
     vlans_num_not: int | None
     vlans_num_not_in: Sequence[int] | None
-    vlans_some: "VlanWhereInput2 | None"
     work_mode: str | None
     work_mode_contains: str | None
     work_mode_ends_with: str | None
@@ -271,240 +257,55 @@ class VdsWhereInput(TypedDict, total=False):
     work_mode_starts_with: str | None
 
 
+class VdsWhereInput(VdsWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VdsWhereInput] | None"
+    NOT: "Sequence[VdsWhereInput] | None"
+    OR: "Sequence[VdsWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    everoute_cluster: "EverouteClusterWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    nics_every: "NicWhereInput2 | None"
+    nics_none: "NicWhereInput2 | None"
+    nics_some: "NicWhereInput2 | None"
+    vlans_every: "VlanWhereInput2 | None"
+    vlans_none: "VlanWhereInput2 | None"
+    vlans_some: "VlanWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class VdsWhereInput2(TypedDict, total=False):
+    class VdsWhereInput2(VdsWhereInputValues, total=False):
         AND: "Sequence[VdsWhereInput2] | None"
         NOT: "Sequence[VdsWhereInput2] | None"
         OR: "Sequence[VdsWhereInput2] | None"
-        bond_mode: str | None
-        bond_mode_contains: str | None
-        bond_mode_ends_with: str | None
-        bond_mode_gt: str | None
-        bond_mode_gte: str | None
-        bond_mode_in: Texts | None
-        bond_mode_lt: str | None
-        bond_mode_lte: str | None
-        bond_mode_not: str | None
-        bond_mode_not_contains: str | None
-        bond_mode_not_ends_with: str | None
-        bond_mode_not_in: Texts | None
-        bond_mode_not_starts_with: str | None
-        bond_mode_starts_with: str | None
         cluster: "ClusterWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         everoute_cluster: "EverouteClusterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nics_every: "Mapping[str, object] | None"
         nics_none: "Mapping[str, object] | None"
         nics_some: "Mapping[str, object] | None"
-        ovsbr_name: str | None
-        ovsbr_name_contains: str | None
-        ovsbr_name_ends_with: str | None
-        ovsbr_name_gt: str | None
-        ovsbr_name_gte: str | None
-        ovsbr_name_in: Texts | None
-        ovsbr_name_lt: str | None
-        ovsbr_name_lte: str | None
-        ovsbr_name_not: str | None
-        ovsbr_name_not_contains: str | None
-        ovsbr_name_not_ends_with: str | None
-        ovsbr_name_not_in: Texts | None
-        ovsbr_name_not_starts_with: str | None
-        ovsbr_name_starts_with: str | None
-        type: "NetworkType | None"
-        type_in: "Sequence[NetworkType] | None"
-        type_not: "NetworkType | None"
-        type_not_in: "Sequence[NetworkType] | None"
         vlans_every: "Mapping[str, object] | None"
         vlans_none: "Mapping[str, object] | None"
-        vlans_num: int | None
-        vlans_num_gt: int | None
-        vlans_num_gte: int | None
-        vlans_num_in: Sequence[int] | None
-        vlans_num_lt: int | None
-        vlans_num_lte: int | None
-        vlans_num_not: int | None
-        vlans_num_not_in: Sequence[int] | None
         vlans_some: "Mapping[str, object] | None"
-        work_mode: str | None
-        work_mode_contains: str | None
-        work_mode_ends_with: str | None
-        work_mode_gt: str | None
-        work_mode_gte: str | None
-        work_mode_in: Texts | None
-        work_mode_lt: str | None
-        work_mode_lte: str | None
-        work_mode_not: str | None
-        work_mode_not_contains: str | None
-        work_mode_not_ends_with: str | None
-        work_mode_not_in: Texts | None
-        work_mode_not_starts_with: str | None
-        work_mode_starts_with: str | None
 
-    class VdsWhereInput3(TypedDict, total=False):
+    class VdsWhereInput3(VdsWhereInputValues, total=False):
         AND: "Sequence[VdsWhereInput3] | None"
         NOT: "Sequence[VdsWhereInput3] | None"
         OR: "Sequence[VdsWhereInput3] | None"
-        bond_mode: str | None
-        bond_mode_contains: str | None
-        bond_mode_ends_with: str | None
-        bond_mode_gt: str | None
-        bond_mode_gte: str | None
-        bond_mode_in: Texts | None
-        bond_mode_lt: str | None
-        bond_mode_lte: str | None
-        bond_mode_not: str | None
-        bond_mode_not_contains: str | None
-        bond_mode_not_ends_with: str | None
-        bond_mode_not_in: Texts | None
-        bond_mode_not_starts_with: str | None
-        bond_mode_starts_with: str | None
         cluster: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         everoute_cluster: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal: bool | None
-        internal_not: bool | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nics_every: "Mapping[str, object] | None"
         nics_none: "Mapping[str, object] | None"
         nics_some: "Mapping[str, object] | None"
-        ovsbr_name: str | None
-        ovsbr_name_contains: str | None
-        ovsbr_name_ends_with: str | None
-        ovsbr_name_gt: str | None
-        ovsbr_name_gte: str | None
-        ovsbr_name_in: Texts | None
-        ovsbr_name_lt: str | None
-        ovsbr_name_lte: str | None
-        ovsbr_name_not: str | None
-        ovsbr_name_not_contains: str | None
-        ovsbr_name_not_ends_with: str | None
-        ovsbr_name_not_in: Texts | None
-        ovsbr_name_not_starts_with: str | None
-        ovsbr_name_starts_with: str | None
-        type: "NetworkType | None"
-        type_in: "Sequence[NetworkType] | None"
-        type_not: "NetworkType | None"
-        type_not_in: "Sequence[NetworkType] | None"
         vlans_every: "Mapping[str, object] | None"
         vlans_none: "Mapping[str, object] | None"
-        vlans_num: int | None
-        vlans_num_gt: int | None
-        vlans_num_gte: int | None
-        vlans_num_in: Sequence[int] | None
-        vlans_num_lt: int | None
-        vlans_num_lte: int | None
-        vlans_num_not: int | None
-        vlans_num_not_in: Sequence[int] | None
         vlans_some: "Mapping[str, object] | None"
-        work_mode: str | None
-        work_mode_contains: str | None
-        work_mode_ends_with: str | None
-        work_mode_gt: str | None
-        work_mode_gte: str | None
-        work_mode_in: Texts | None
-        work_mode_lt: str | None
-        work_mode_lte: str | None
-        work_mode_not: str | None
-        work_mode_not_contains: str | None
-        work_mode_not_ends_with: str | None
-        work_mode_not_in: Texts | None
-        work_mode_not_starts_with: str | None
-        work_mode_starts_with: str | None

@@ -81,20 +81,13 @@ class ViewUpdationParamsData(TypedDict, total=False):
     time_unit: "TimeUnit"
 
 
-class ViewWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ViewWhereInputValues(TypedDict, total=False):
+    """Keys of `ViewWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ViewWhereInput] | None"
-    NOT: "Sequence[ViewWhereInput] | None"
-    OR: "Sequence[ViewWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    graphs_every: "GraphWhereInput2 | None"
-    graphs_none: "GraphWhereInput2 | None"
-    graphs_some: "GraphWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -151,138 +144,34 @@ class ViewWhereInput(TypedDict, total=False):
     time_unit_not_in: "Sequence[TimeUnit] | None"
 
 
+class ViewWhereInput(ViewWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ViewWhereInput] | None"
+    NOT: "Sequence[ViewWhereInput] | None"
+    OR: "Sequence[ViewWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    graphs_every: "GraphWhereInput2 | None"
+    graphs_none: "GraphWhereInput2 | None"
+    graphs_some: "GraphWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class ViewWhereInput2(TypedDict, total=False):
+    class ViewWhereInput2(ViewWhereInputValues, total=False):
         AND: "Sequence[ViewWhereInput2] | None"
         NOT: "Sequence[ViewWhereInput2] | None"
         OR: "Sequence[ViewWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         graphs_every: "Mapping[str, object] | None"
         graphs_none: "Mapping[str, object] | None"
         graphs_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        time_span: int | None
-        time_span_gt: int | None
-        time_span_gte: int | None
-        time_span_in: Sequence[int] | None
-        time_span_lt: int | None
-        time_span_lte: int | None
-        time_span_not: int | None
-        time_span_not_in: Sequence[int] | None
-        time_unit: "TimeUnit | None"
-        time_unit_in: "Sequence[TimeUnit] | None"
-        time_unit_not: "TimeUnit | None"
-        time_unit_not_in: "Sequence[TimeUnit] | None"
 
-    class ViewWhereInput3(TypedDict, total=False):
+    class ViewWhereInput3(ViewWhereInputValues, total=False):
         AND: "Sequence[ViewWhereInput3] | None"
         NOT: "Sequence[ViewWhereInput3] | None"
         OR: "Sequence[ViewWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         graphs_every: "Mapping[str, object] | None"
         graphs_none: "Mapping[str, object] | None"
         graphs_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        time_span: int | None
-        time_span_gt: int | None
-        time_span_gte: int | None
-        time_span_in: Sequence[int] | None
-        time_span_lt: int | None
-        time_span_lte: int | None
-        time_span_not: int | None
-        time_span_not_in: Sequence[int] | None
-        time_unit: "TimeUnit | None"
-        time_unit_in: "Sequence[TimeUnit] | None"
-        time_unit_not: "TimeUnit | None"
-        time_unit_not_in: "Sequence[TimeUnit] | None"

@@ -115,12 +115,9 @@ class VirtualPrivateCloudExternalIpsParams(TypedDict, total=False):
     external_ip: Required[str]
 
 
-class VirtualPrivateCloudIsolationPolicyWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudIsolationPolicyWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudIsolationPolicyWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -139,9 +136,6 @@ class VirtualPrivateCloudIsolationPolicyWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -160,6 +154,19 @@ class VirtualPrivateCloudIsolationPolicyWhereInput(TypedDict, total=False):
     mode_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
     mode_not: "VirtualPrivateCloudIsolationPolicyMode | None"
     mode_not_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
+
+
+class VirtualPrivateCloudIsolationPolicyWhereInput(
+    VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
     security_groups_every: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
     security_groups_none: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
     security_groups_some: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
@@ -167,13 +174,9 @@ class VirtualPrivateCloudIsolationPolicyWhereInput(TypedDict, total=False):
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
-class VirtualPrivateCloudNicSnapshotWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudNicSnapshotWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudNicSnapshotWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
-    floating_ip: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -216,22 +219,29 @@ class VirtualPrivateCloudNicSnapshotWhereInput(TypedDict, total=False):
     mac_address_not_in: Texts | None
     mac_address_not_starts_with: str | None
     mac_address_starts_with: str | None
+
+
+class VirtualPrivateCloudNicSnapshotWhereInput(
+    VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
+    floating_ip: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     vpc: "VirtualPrivateCloudWhereInput2 | None"
     vpc_nic: "VirtualPrivateCloudNicWhereInput2 | None"
     vpc_subnet: "VirtualPrivateCloudSubnetWhereInput2 | None"
 
 
-class VirtualPrivateCloudNicWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudNicWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudNicWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"  # since 4.6.0
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"  # since 4.6.0
     entityAsyncStatus_not: "EntityAsyncStatus | None"  # since 4.6.0
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"  # since 4.6.0
-    floating_ip: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -260,6 +270,15 @@ class VirtualPrivateCloudNicWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
+
+
+class VirtualPrivateCloudNicWhereInput(VirtualPrivateCloudNicWhereInputValues, total=False):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
+    floating_ip: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     snapshots_every: "VirtualPrivateCloudNicSnapshotWhereInput2 | None"  # since 4.2.0
     snapshots_none: "VirtualPrivateCloudNicSnapshotWhereInput2 | None"  # since 4.2.0
     snapshots_some: "VirtualPrivateCloudNicSnapshotWhereInput2 | None"  # since 4.2.0
@@ -268,13 +287,9 @@ class VirtualPrivateCloudNicWhereInput(TypedDict, total=False):
     vpc_subnet: "VirtualPrivateCloudSubnetWhereInput2 | None"
 
 
-class VirtualPrivateCloudPeeringWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudPeeringWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudPeeringWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
-    dst_vpc: "VirtualPrivateCloudWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -321,15 +336,21 @@ class VirtualPrivateCloudPeeringWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class VirtualPrivateCloudPeeringWhereInput(VirtualPrivateCloudPeeringWhereInputValues, total=False):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
+    dst_vpc: "VirtualPrivateCloudWhereInput2 | None"
     src_vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
-class VirtualPrivateCloudRouteWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudRouteWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudRouteWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -390,7 +411,6 @@ class VirtualPrivateCloudRouteWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
-    nat_gateway: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     next_hop_local_id: str | None
     next_hop_local_id_contains: str | None
     next_hop_local_id_ends_with: str | None
@@ -409,36 +429,27 @@ class VirtualPrivateCloudRouteWhereInput(TypedDict, total=False):
     next_hop_type_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
     next_hop_type_not: "VirtualPrivateCloudRouteNextHopType | None"
     next_hop_type_not_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
+
+
+class VirtualPrivateCloudRouteWhereInput(VirtualPrivateCloudRouteWhereInputValues, total=False):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
+    nat_gateway: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     route_table: "VirtualPrivateCloudRouteTableWhereInput2 | None"
     router_gateway: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
     vpc_peering: "VirtualPrivateCloudPeeringWhereInput2 | None"
 
 
-class VirtualPrivateCloudServiceWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudServiceWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudServiceWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
-    cluster_bindings_every: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-    cluster_bindings_none: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-    cluster_bindings_some: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-    edge_gateway_groups_every: (
-        "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    )
-    edge_gateway_groups_none: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    edge_gateway_groups_some: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    edge_gateways_every: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_none: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_some: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
-    external_subnets_every: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnets_none: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnets_some: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -471,6 +482,29 @@ class VirtualPrivateCloudServiceWhereInput(TypedDict, total=False):
     phase_in: "Sequence[EverouteClusterPhase] | None"
     phase_not: "EverouteClusterPhase | None"
     phase_not_in: "Sequence[EverouteClusterPhase] | None"
+
+
+class VirtualPrivateCloudServiceWhereInput(VirtualPrivateCloudServiceWhereInputValues, total=False):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
+    cluster_bindings_every: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
+    cluster_bindings_none: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
+    cluster_bindings_some: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
+    edge_gateway_groups_every: (
+        "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
+    )
+    edge_gateway_groups_none: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
+    edge_gateway_groups_some: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
+    edge_gateways_every: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
+    edge_gateways_none: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
+    edge_gateways_some: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
+    everoute_cluster: "EverouteClusterWhereInput2 | None"
+    external_subnets_every: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
+    external_subnets_none: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
+    external_subnets_some: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
     vpcs_every: "VirtualPrivateCloudWhereInput2 | None"
     vpcs_none: "VirtualPrivateCloudWhereInput2 | None"
     vpcs_some: "VirtualPrivateCloudWhereInput2 | None"
@@ -491,12 +525,9 @@ class VirtualPrivateCloudUpdationParams(TypedDict, total=False):
     where: Required["VirtualPrivateCloudWhereInput2"]
 
 
-class VirtualPrivateCloudWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudWhereInput] | None"
     associate_external_subnet_num: int | None
     associate_external_subnet_num_gt: int | None
     associate_external_subnet_num_gte: int | None
@@ -537,9 +568,6 @@ class VirtualPrivateCloudWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    isolation_policies_every: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
-    isolation_policies_none: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
-    isolation_policies_some: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -576,6 +604,17 @@ class VirtualPrivateCloudWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class VirtualPrivateCloudWhereInput(VirtualPrivateCloudWhereInputValues, total=False):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudWhereInput] | None"
+    isolation_policies_every: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
+    isolation_policies_none: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
+    isolation_policies_some: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
     route_tables_every: "VirtualPrivateCloudRouteTableWhereInput2 | None"
     route_tables_none: "VirtualPrivateCloudRouteTableWhereInput2 | None"
     route_tables_some: "VirtualPrivateCloudRouteTableWhereInput2 | None"
@@ -593,243 +632,63 @@ class VirtualPrivateCloudWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudIsolationPolicyWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudIsolationPolicyWhereInput2(
+        VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mode: "VirtualPrivateCloudIsolationPolicyMode | None"
-        mode_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
-        mode_not: "VirtualPrivateCloudIsolationPolicyMode | None"
-        mode_not_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
         security_groups_every: "Mapping[str, object] | None"
         security_groups_none: "Mapping[str, object] | None"
         security_groups_some: "Mapping[str, object] | None"
         vm: "VmWhereInput3 | None"
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudIsolationPolicyWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudIsolationPolicyWhereInput3(
+        VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mode: "VirtualPrivateCloudIsolationPolicyMode | None"
-        mode_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
-        mode_not: "VirtualPrivateCloudIsolationPolicyMode | None"
-        mode_not_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
         security_groups_every: "Mapping[str, object] | None"
         security_groups_none: "Mapping[str, object] | None"
         security_groups_some: "Mapping[str, object] | None"
         vm: "Mapping[str, object] | None"
         vpc: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudNicSnapshotWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudNicSnapshotWhereInput2(
+        VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput2] | None"
         floating_ip: "VirtualPrivateCloudFloatingIpWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mac_address: str | None
-        mac_address_contains: str | None
-        mac_address_ends_with: str | None
-        mac_address_gt: str | None
-        mac_address_gte: str | None
-        mac_address_in: Texts | None
-        mac_address_lt: str | None
-        mac_address_lte: str | None
-        mac_address_not: str | None
-        mac_address_not_contains: str | None
-        mac_address_not_ends_with: str | None
-        mac_address_not_in: Texts | None
-        mac_address_not_starts_with: str | None
-        mac_address_starts_with: str | None
         vpc: "VirtualPrivateCloudWhereInput3 | None"
         vpc_nic: "VirtualPrivateCloudNicWhereInput3 | None"
         vpc_subnet: "VirtualPrivateCloudSubnetWhereInput3 | None"
 
-    class VirtualPrivateCloudNicSnapshotWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudNicSnapshotWhereInput3(
+        VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput3] | None"
         floating_ip: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mac_address: str | None
-        mac_address_contains: str | None
-        mac_address_ends_with: str | None
-        mac_address_gt: str | None
-        mac_address_gte: str | None
-        mac_address_in: Texts | None
-        mac_address_lt: str | None
-        mac_address_lte: str | None
-        mac_address_not: str | None
-        mac_address_not_contains: str | None
-        mac_address_not_ends_with: str | None
-        mac_address_not_in: Texts | None
-        mac_address_not_starts_with: str | None
-        mac_address_starts_with: str | None
         vpc: "Mapping[str, object] | None"
         vpc_nic: "Mapping[str, object] | None"
         vpc_subnet: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudNicWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudNicWhereInput2(VirtualPrivateCloudNicWhereInputValues, total=False):
         AND: "Sequence[VirtualPrivateCloudNicWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudNicWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudNicWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         floating_ip: "VirtualPrivateCloudFloatingIpWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         snapshots_every: "Mapping[str, object] | None"
         snapshots_none: "Mapping[str, object] | None"
         snapshots_some: "Mapping[str, object] | None"
@@ -837,43 +696,11 @@ if TYPE_CHECKING:
         vpc: "VirtualPrivateCloudWhereInput3 | None"
         vpc_subnet: "VirtualPrivateCloudSubnetWhereInput3 | None"
 
-    class VirtualPrivateCloudNicWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudNicWhereInput3(VirtualPrivateCloudNicWhereInputValues, total=False):
         AND: "Sequence[VirtualPrivateCloudNicWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudNicWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudNicWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         floating_ip: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         snapshots_every: "Mapping[str, object] | None"
         snapshots_none: "Mapping[str, object] | None"
         snapshots_some: "Mapping[str, object] | None"
@@ -881,287 +708,49 @@ if TYPE_CHECKING:
         vpc: "Mapping[str, object] | None"
         vpc_subnet: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudPeeringWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudPeeringWhereInput2(
+        VirtualPrivateCloudPeeringWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudPeeringWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudPeeringWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudPeeringWhereInput2] | None"
         dst_vpc: "VirtualPrivateCloudWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         src_vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudPeeringWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudPeeringWhereInput3(
+        VirtualPrivateCloudPeeringWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudPeeringWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudPeeringWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudPeeringWhereInput3] | None"
         dst_vpc: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         src_vpc: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudRouteWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudRouteWhereInput2(
+        VirtualPrivateCloudRouteWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudRouteWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudRouteWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudRouteWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        destination: str | None
-        destination_contains: str | None
-        destination_ends_with: str | None
-        destination_gt: str | None
-        destination_gte: str | None
-        destination_in: Texts | None
-        destination_lt: str | None
-        destination_lte: str | None
-        destination_not: str | None
-        destination_not_contains: str | None
-        destination_not_ends_with: str | None
-        destination_not_in: Texts | None
-        destination_not_starts_with: str | None
-        destination_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         nat_gateway: "VirtualPrivateCloudNatGatewayWhereInput3 | None"
-        next_hop_local_id: str | None
-        next_hop_local_id_contains: str | None
-        next_hop_local_id_ends_with: str | None
-        next_hop_local_id_gt: str | None
-        next_hop_local_id_gte: str | None
-        next_hop_local_id_in: Texts | None
-        next_hop_local_id_lt: str | None
-        next_hop_local_id_lte: str | None
-        next_hop_local_id_not: str | None
-        next_hop_local_id_not_contains: str | None
-        next_hop_local_id_not_ends_with: str | None
-        next_hop_local_id_not_in: Texts | None
-        next_hop_local_id_not_starts_with: str | None
-        next_hop_local_id_starts_with: str | None
-        next_hop_type: "VirtualPrivateCloudRouteNextHopType | None"
-        next_hop_type_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
-        next_hop_type_not: "VirtualPrivateCloudRouteNextHopType | None"
-        next_hop_type_not_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
         route_table: "VirtualPrivateCloudRouteTableWhereInput3 | None"
         router_gateway: "VirtualPrivateCloudRouterGatewayWhereInput3 | None"
         vpc_peering: "VirtualPrivateCloudPeeringWhereInput3 | None"
 
-    class VirtualPrivateCloudRouteWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudRouteWhereInput3(
+        VirtualPrivateCloudRouteWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudRouteWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudRouteWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudRouteWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        destination: str | None
-        destination_contains: str | None
-        destination_ends_with: str | None
-        destination_gt: str | None
-        destination_gte: str | None
-        destination_in: Texts | None
-        destination_lt: str | None
-        destination_lte: str | None
-        destination_not: str | None
-        destination_not_contains: str | None
-        destination_not_ends_with: str | None
-        destination_not_in: Texts | None
-        destination_not_starts_with: str | None
-        destination_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         nat_gateway: "Mapping[str, object] | None"
-        next_hop_local_id: str | None
-        next_hop_local_id_contains: str | None
-        next_hop_local_id_ends_with: str | None
-        next_hop_local_id_gt: str | None
-        next_hop_local_id_gte: str | None
-        next_hop_local_id_in: Texts | None
-        next_hop_local_id_lt: str | None
-        next_hop_local_id_lte: str | None
-        next_hop_local_id_not: str | None
-        next_hop_local_id_not_contains: str | None
-        next_hop_local_id_not_ends_with: str | None
-        next_hop_local_id_not_in: Texts | None
-        next_hop_local_id_not_starts_with: str | None
-        next_hop_local_id_starts_with: str | None
-        next_hop_type: "VirtualPrivateCloudRouteNextHopType | None"
-        next_hop_type_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
-        next_hop_type_not: "VirtualPrivateCloudRouteNextHopType | None"
-        next_hop_type_not_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
         route_table: "Mapping[str, object] | None"
         router_gateway: "Mapping[str, object] | None"
         vpc_peering: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudServiceWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudServiceWhereInput2(
+        VirtualPrivateCloudServiceWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudServiceWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudServiceWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudServiceWhereInput2] | None"
@@ -1174,51 +763,17 @@ if TYPE_CHECKING:
         edge_gateways_every: "Mapping[str, object] | None"
         edge_gateways_none: "Mapping[str, object] | None"
         edge_gateways_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         everoute_cluster: "EverouteClusterWhereInput3 | None"
         external_subnets_every: "Mapping[str, object] | None"
         external_subnets_none: "Mapping[str, object] | None"
         external_subnets_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal_cidr: str | None
-        internal_cidr_contains: str | None
-        internal_cidr_ends_with: str | None
-        internal_cidr_gt: str | None
-        internal_cidr_gte: str | None
-        internal_cidr_in: Texts | None
-        internal_cidr_lt: str | None
-        internal_cidr_lte: str | None
-        internal_cidr_not: str | None
-        internal_cidr_not_contains: str | None
-        internal_cidr_not_ends_with: str | None
-        internal_cidr_not_in: Texts | None
-        internal_cidr_not_starts_with: str | None
-        internal_cidr_starts_with: str | None
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
         vpcs_every: "Mapping[str, object] | None"
         vpcs_none: "Mapping[str, object] | None"
         vpcs_some: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudServiceWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudServiceWhereInput3(
+        VirtualPrivateCloudServiceWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudServiceWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudServiceWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudServiceWhereInput3] | None"
@@ -1231,133 +786,21 @@ if TYPE_CHECKING:
         edge_gateways_every: "Mapping[str, object] | None"
         edge_gateways_none: "Mapping[str, object] | None"
         edge_gateways_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         everoute_cluster: "Mapping[str, object] | None"
         external_subnets_every: "Mapping[str, object] | None"
         external_subnets_none: "Mapping[str, object] | None"
         external_subnets_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        internal_cidr: str | None
-        internal_cidr_contains: str | None
-        internal_cidr_ends_with: str | None
-        internal_cidr_gt: str | None
-        internal_cidr_gte: str | None
-        internal_cidr_in: Texts | None
-        internal_cidr_lt: str | None
-        internal_cidr_lte: str | None
-        internal_cidr_not: str | None
-        internal_cidr_not_contains: str | None
-        internal_cidr_not_ends_with: str | None
-        internal_cidr_not_in: Texts | None
-        internal_cidr_not_starts_with: str | None
-        internal_cidr_starts_with: str | None
-        phase: "EverouteClusterPhase | None"
-        phase_in: "Sequence[EverouteClusterPhase] | None"
-        phase_not: "EverouteClusterPhase | None"
-        phase_not_in: "Sequence[EverouteClusterPhase] | None"
         vpcs_every: "Mapping[str, object] | None"
         vpcs_none: "Mapping[str, object] | None"
         vpcs_some: "Mapping[str, object] | None"
 
-    class VirtualPrivateCloudWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudWhereInput2(VirtualPrivateCloudWhereInputValues, total=False):
         AND: "Sequence[VirtualPrivateCloudWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudWhereInput2] | None"
-        associate_external_subnet_num: int | None
-        associate_external_subnet_num_gt: int | None
-        associate_external_subnet_num_gte: int | None
-        associate_external_subnet_num_in: Sequence[int] | None
-        associate_external_subnet_num_lt: int | None
-        associate_external_subnet_num_lte: int | None
-        associate_external_subnet_num_not: int | None
-        associate_external_subnet_num_not_in: Sequence[int] | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         isolation_policies_every: "Mapping[str, object] | None"
         isolation_policies_none: "Mapping[str, object] | None"
         isolation_policies_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mtu: int | None
-        mtu_gt: int | None
-        mtu_gte: int | None
-        mtu_in: Sequence[int] | None
-        mtu_lt: int | None
-        mtu_lte: int | None
-        mtu_not: int | None
-        mtu_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         route_tables_every: "Mapping[str, object] | None"
         route_tables_none: "Mapping[str, object] | None"
         route_tables_some: "Mapping[str, object] | None"
@@ -1372,89 +815,13 @@ if TYPE_CHECKING:
         subnets_some: "Mapping[str, object] | None"
         vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
 
-    class VirtualPrivateCloudWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudWhereInput3(VirtualPrivateCloudWhereInputValues, total=False):
         AND: "Sequence[VirtualPrivateCloudWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudWhereInput3] | None"
-        associate_external_subnet_num: int | None
-        associate_external_subnet_num_gt: int | None
-        associate_external_subnet_num_gte: int | None
-        associate_external_subnet_num_in: Sequence[int] | None
-        associate_external_subnet_num_lt: int | None
-        associate_external_subnet_num_lte: int | None
-        associate_external_subnet_num_not: int | None
-        associate_external_subnet_num_not_in: Sequence[int] | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         isolation_policies_every: "Mapping[str, object] | None"
         isolation_policies_none: "Mapping[str, object] | None"
         isolation_policies_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mtu: int | None
-        mtu_gt: int | None
-        mtu_gte: int | None
-        mtu_in: Sequence[int] | None
-        mtu_lt: int | None
-        mtu_lte: int | None
-        mtu_not: int | None
-        mtu_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         route_tables_every: "Mapping[str, object] | None"
         route_tables_none: "Mapping[str, object] | None"
         route_tables_some: "Mapping[str, object] | None"

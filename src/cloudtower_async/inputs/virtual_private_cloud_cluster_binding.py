@@ -51,13 +51,9 @@ class GetVirtualPrivateCloudClusterBindingsRequestBody(TypedDict, total=False):
     where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
 
 
-class VirtualPrivateCloudClusterBindingWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudClusterBindingWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudClusterBindingWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -84,7 +80,6 @@ class VirtualPrivateCloudClusterBindingWhereInput(TypedDict, total=False):
     mtu_lte: int | None  # since 4.2.0
     mtu_not: int | None  # since 4.2.0
     mtu_not_in: Sequence[int] | None  # since 4.2.0
-    vds: "VdsWhereInput2 | None"
     vlan_id: int | None
     vlan_id_gt: int | None
     vlan_id_gte: int | None
@@ -93,91 +88,39 @@ class VirtualPrivateCloudClusterBindingWhereInput(TypedDict, total=False):
     vlan_id_lte: int | None
     vlan_id_not: int | None
     vlan_id_not_in: Sequence[int] | None
+
+
+class VirtualPrivateCloudClusterBindingWhereInput(
+    VirtualPrivateCloudClusterBindingWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    vds: "VdsWhereInput2 | None"
     vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudClusterBindingWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudClusterBindingWhereInput2(
+        VirtualPrivateCloudClusterBindingWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        mtu: int | None
-        mtu_gt: int | None
-        mtu_gte: int | None
-        mtu_in: Sequence[int] | None
-        mtu_lt: int | None
-        mtu_lte: int | None
-        mtu_not: int | None
-        mtu_not_in: Sequence[int] | None
         vds: "VdsWhereInput3 | None"
-        vlan_id: int | None
-        vlan_id_gt: int | None
-        vlan_id_gte: int | None
-        vlan_id_in: Sequence[int] | None
-        vlan_id_lt: int | None
-        vlan_id_lte: int | None
-        vlan_id_not: int | None
-        vlan_id_not_in: Sequence[int] | None
         vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
 
-    class VirtualPrivateCloudClusterBindingWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudClusterBindingWhereInput3(
+        VirtualPrivateCloudClusterBindingWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        mtu: int | None
-        mtu_gt: int | None
-        mtu_gte: int | None
-        mtu_in: Sequence[int] | None
-        mtu_lt: int | None
-        mtu_lte: int | None
-        mtu_not: int | None
-        mtu_not_in: Sequence[int] | None
         vds: "Mapping[str, object] | None"
-        vlan_id: int | None
-        vlan_id_gt: int | None
-        vlan_id_gte: int | None
-        vlan_id_in: Sequence[int] | None
-        vlan_id_lt: int | None
-        vlan_id_lte: int | None
-        vlan_id_not: int | None
-        vlan_id_not_in: Sequence[int] | None
         vpc_service: "Mapping[str, object] | None"

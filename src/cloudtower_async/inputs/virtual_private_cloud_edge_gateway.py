@@ -56,12 +56,9 @@ class GetVirtualPrivateCloudEdgeGatewaysRequestBody(TypedDict, total=False):
     where: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
 
 
-class VirtualPrivateCloudEdgeGatewayWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudEdgeGatewayWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudEdgeGatewayWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -76,7 +73,6 @@ class VirtualPrivateCloudEdgeGatewayWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -109,6 +105,17 @@ class VirtualPrivateCloudEdgeGatewayWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class VirtualPrivateCloudEdgeGatewayWhereInput(
+    VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
+    edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
     vdses_every: "VdsWhereInput2 | None"
     vdses_none: "VdsWhereInput2 | None"
     vdses_some: "VdsWhereInput2 | None"
@@ -117,113 +124,25 @@ class VirtualPrivateCloudEdgeGatewayWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudEdgeGatewayWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudEdgeGatewayWhereInput2(
+        VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         vdses_every: "Mapping[str, object] | None"
         vdses_none: "Mapping[str, object] | None"
         vdses_some: "Mapping[str, object] | None"
         vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
 
-    class VirtualPrivateCloudEdgeGatewayWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudEdgeGatewayWhereInput3(
+        VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateway_group: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         vdses_every: "Mapping[str, object] | None"
         vdses_none: "Mapping[str, object] | None"
         vdses_some: "Mapping[str, object] | None"

@@ -52,12 +52,9 @@ class GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody(TypedDict, total=False)
     where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
 
 
-class VirtualPrivateCloudEdgeGatewayGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.5.0."""
+class VirtualPrivateCloudEdgeGatewayGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudEdgeGatewayGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -72,9 +69,6 @@ class VirtualPrivateCloudEdgeGatewayGroupWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    edge_gateways_every: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_none: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_some: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -121,145 +115,42 @@ class VirtualPrivateCloudEdgeGatewayGroupWhereInput(TypedDict, total=False):
     primary_edge_gateway_id_not_in: Texts | None
     primary_edge_gateway_id_not_starts_with: str | None
     primary_edge_gateway_id_starts_with: str | None
+
+
+class VirtualPrivateCloudEdgeGatewayGroupWhereInput(
+    VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
+):
+    """Since CloudTower 4.5.0."""
+
+    AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
+    edge_gateways_every: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
+    edge_gateways_none: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
+    edge_gateways_some: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
     vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudEdgeGatewayGroupWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudEdgeGatewayGroupWhereInput2(
+        VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateways_every: "Mapping[str, object] | None"
         edge_gateways_none: "Mapping[str, object] | None"
         edge_gateways_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        primary_edge_gateway_id: str | None
-        primary_edge_gateway_id_contains: str | None
-        primary_edge_gateway_id_ends_with: str | None
-        primary_edge_gateway_id_gt: str | None
-        primary_edge_gateway_id_gte: str | None
-        primary_edge_gateway_id_in: Texts | None
-        primary_edge_gateway_id_lt: str | None
-        primary_edge_gateway_id_lte: str | None
-        primary_edge_gateway_id_not: str | None
-        primary_edge_gateway_id_not_contains: str | None
-        primary_edge_gateway_id_not_ends_with: str | None
-        primary_edge_gateway_id_not_in: Texts | None
-        primary_edge_gateway_id_not_starts_with: str | None
-        primary_edge_gateway_id_starts_with: str | None
         vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
 
-    class VirtualPrivateCloudEdgeGatewayGroupWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudEdgeGatewayGroupWhereInput3(
+        VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateways_every: "Mapping[str, object] | None"
         edge_gateways_none: "Mapping[str, object] | None"
         edge_gateways_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        primary_edge_gateway_id: str | None
-        primary_edge_gateway_id_contains: str | None
-        primary_edge_gateway_id_ends_with: str | None
-        primary_edge_gateway_id_gt: str | None
-        primary_edge_gateway_id_gte: str | None
-        primary_edge_gateway_id_in: Texts | None
-        primary_edge_gateway_id_lt: str | None
-        primary_edge_gateway_id_lte: str | None
-        primary_edge_gateway_id_not: str | None
-        primary_edge_gateway_id_not_contains: str | None
-        primary_edge_gateway_id_not_ends_with: str | None
-        primary_edge_gateway_id_not_in: Texts | None
-        primary_edge_gateway_id_not_starts_with: str | None
-        primary_edge_gateway_id_starts_with: str | None
         vpc_service: "Mapping[str, object] | None"

@@ -71,12 +71,9 @@ class GetVirtualPrivateCloudExternalSubnetsRequestBody(TypedDict, total=False):
     where: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
 
 
-class VirtualPrivateCloudExternalSubnetWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudExternalSubnetWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudExternalSubnetWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None"
     cidr: str | None
     cidr_contains: str | None
     cidr_ends_with: str | None
@@ -105,7 +102,6 @@ class VirtualPrivateCloudExternalSubnetWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    edge_gateway: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"  # since 4.5.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -126,9 +122,6 @@ class VirtualPrivateCloudExternalSubnetWhereInput(TypedDict, total=False):
     floating_ip_cidr_not_in: Texts | None
     floating_ip_cidr_not_starts_with: str | None
     floating_ip_cidr_starts_with: str | None
-    floating_ips_every: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    floating_ips_none: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    floating_ips_some: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     gateway: str | None
     gateway_contains: str | None
     gateway_ends_with: str | None
@@ -199,9 +192,6 @@ class VirtualPrivateCloudExternalSubnetWhereInput(TypedDict, total=False):
     nat_gateway_cidr_not_in: Texts | None
     nat_gateway_cidr_not_starts_with: str | None
     nat_gateway_cidr_starts_with: str | None
-    nat_gateways_every: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-    nat_gateways_none: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-    nat_gateways_some: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     router_gateway_cidr: str | None
     router_gateway_cidr_contains: str | None
     router_gateway_cidr_ends_with: str | None
@@ -216,6 +206,23 @@ class VirtualPrivateCloudExternalSubnetWhereInput(TypedDict, total=False):
     router_gateway_cidr_not_in: Texts | None
     router_gateway_cidr_not_starts_with: str | None
     router_gateway_cidr_starts_with: str | None
+
+
+class VirtualPrivateCloudExternalSubnetWhereInput(
+    VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None"
+    edge_gateway: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"  # since 4.5.0
+    floating_ips_every: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+    floating_ips_none: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+    floating_ips_some: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+    nat_gateways_every: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
+    nat_gateways_none: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
+    nat_gateways_some: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     router_gateways_every: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
     router_gateways_none: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
     router_gateways_some: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
@@ -225,298 +232,38 @@ class VirtualPrivateCloudExternalSubnetWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudExternalSubnetWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudExternalSubnetWhereInput2(
+        VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput2] | None"
-        cidr: str | None
-        cidr_contains: str | None
-        cidr_ends_with: str | None
-        cidr_gt: str | None
-        cidr_gte: str | None
-        cidr_in: Texts | None
-        cidr_lt: str | None
-        cidr_lte: str | None
-        cidr_not: str | None
-        cidr_not_contains: str | None
-        cidr_not_ends_with: str | None
-        cidr_not_in: Texts | None
-        cidr_not_starts_with: str | None
-        cidr_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateway: "VirtualPrivateCloudEdgeGatewayWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        exclusive: bool | None
-        exclusive_not: bool | None
-        floating_ip_cidr: str | None
-        floating_ip_cidr_contains: str | None
-        floating_ip_cidr_ends_with: str | None
-        floating_ip_cidr_gt: str | None
-        floating_ip_cidr_gte: str | None
-        floating_ip_cidr_in: Texts | None
-        floating_ip_cidr_lt: str | None
-        floating_ip_cidr_lte: str | None
-        floating_ip_cidr_not: str | None
-        floating_ip_cidr_not_contains: str | None
-        floating_ip_cidr_not_ends_with: str | None
-        floating_ip_cidr_not_in: Texts | None
-        floating_ip_cidr_not_starts_with: str | None
-        floating_ip_cidr_starts_with: str | None
         floating_ips_every: "Mapping[str, object] | None"
         floating_ips_none: "Mapping[str, object] | None"
         floating_ips_some: "Mapping[str, object] | None"
-        gateway: str | None
-        gateway_contains: str | None
-        gateway_ends_with: str | None
-        gateway_gt: str | None
-        gateway_gte: str | None
-        gateway_in: Texts | None
-        gateway_lt: str | None
-        gateway_lte: str | None
-        gateway_not: str | None
-        gateway_not_contains: str | None
-        gateway_not_ends_with: str | None
-        gateway_not_in: Texts | None
-        gateway_not_starts_with: str | None
-        gateway_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nat_gateway_cidr: str | None
-        nat_gateway_cidr_contains: str | None
-        nat_gateway_cidr_ends_with: str | None
-        nat_gateway_cidr_gt: str | None
-        nat_gateway_cidr_gte: str | None
-        nat_gateway_cidr_in: Texts | None
-        nat_gateway_cidr_lt: str | None
-        nat_gateway_cidr_lte: str | None
-        nat_gateway_cidr_not: str | None
-        nat_gateway_cidr_not_contains: str | None
-        nat_gateway_cidr_not_ends_with: str | None
-        nat_gateway_cidr_not_in: Texts | None
-        nat_gateway_cidr_not_starts_with: str | None
-        nat_gateway_cidr_starts_with: str | None
         nat_gateways_every: "Mapping[str, object] | None"
         nat_gateways_none: "Mapping[str, object] | None"
         nat_gateways_some: "Mapping[str, object] | None"
-        router_gateway_cidr: str | None
-        router_gateway_cidr_contains: str | None
-        router_gateway_cidr_ends_with: str | None
-        router_gateway_cidr_gt: str | None
-        router_gateway_cidr_gte: str | None
-        router_gateway_cidr_in: Texts | None
-        router_gateway_cidr_lt: str | None
-        router_gateway_cidr_lte: str | None
-        router_gateway_cidr_not: str | None
-        router_gateway_cidr_not_contains: str | None
-        router_gateway_cidr_not_ends_with: str | None
-        router_gateway_cidr_not_in: Texts | None
-        router_gateway_cidr_not_starts_with: str | None
-        router_gateway_cidr_starts_with: str | None
         router_gateways_every: "Mapping[str, object] | None"
         router_gateways_none: "Mapping[str, object] | None"
         router_gateways_some: "Mapping[str, object] | None"
         vlan: "VlanWhereInput3 | None"
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudExternalSubnetWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudExternalSubnetWhereInput3(
+        VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput3] | None"
-        cidr: str | None
-        cidr_contains: str | None
-        cidr_ends_with: str | None
-        cidr_gt: str | None
-        cidr_gte: str | None
-        cidr_in: Texts | None
-        cidr_lt: str | None
-        cidr_lte: str | None
-        cidr_not: str | None
-        cidr_not_contains: str | None
-        cidr_not_ends_with: str | None
-        cidr_not_in: Texts | None
-        cidr_not_starts_with: str | None
-        cidr_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateway: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        exclusive: bool | None
-        exclusive_not: bool | None
-        floating_ip_cidr: str | None
-        floating_ip_cidr_contains: str | None
-        floating_ip_cidr_ends_with: str | None
-        floating_ip_cidr_gt: str | None
-        floating_ip_cidr_gte: str | None
-        floating_ip_cidr_in: Texts | None
-        floating_ip_cidr_lt: str | None
-        floating_ip_cidr_lte: str | None
-        floating_ip_cidr_not: str | None
-        floating_ip_cidr_not_contains: str | None
-        floating_ip_cidr_not_ends_with: str | None
-        floating_ip_cidr_not_in: Texts | None
-        floating_ip_cidr_not_starts_with: str | None
-        floating_ip_cidr_starts_with: str | None
         floating_ips_every: "Mapping[str, object] | None"
         floating_ips_none: "Mapping[str, object] | None"
         floating_ips_some: "Mapping[str, object] | None"
-        gateway: str | None
-        gateway_contains: str | None
-        gateway_ends_with: str | None
-        gateway_gt: str | None
-        gateway_gte: str | None
-        gateway_in: Texts | None
-        gateway_lt: str | None
-        gateway_lte: str | None
-        gateway_not: str | None
-        gateway_not_contains: str | None
-        gateway_not_ends_with: str | None
-        gateway_not_in: Texts | None
-        gateway_not_starts_with: str | None
-        gateway_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nat_gateway_cidr: str | None
-        nat_gateway_cidr_contains: str | None
-        nat_gateway_cidr_ends_with: str | None
-        nat_gateway_cidr_gt: str | None
-        nat_gateway_cidr_gte: str | None
-        nat_gateway_cidr_in: Texts | None
-        nat_gateway_cidr_lt: str | None
-        nat_gateway_cidr_lte: str | None
-        nat_gateway_cidr_not: str | None
-        nat_gateway_cidr_not_contains: str | None
-        nat_gateway_cidr_not_ends_with: str | None
-        nat_gateway_cidr_not_in: Texts | None
-        nat_gateway_cidr_not_starts_with: str | None
-        nat_gateway_cidr_starts_with: str | None
         nat_gateways_every: "Mapping[str, object] | None"
         nat_gateways_none: "Mapping[str, object] | None"
         nat_gateways_some: "Mapping[str, object] | None"
-        router_gateway_cidr: str | None
-        router_gateway_cidr_contains: str | None
-        router_gateway_cidr_ends_with: str | None
-        router_gateway_cidr_gt: str | None
-        router_gateway_cidr_gte: str | None
-        router_gateway_cidr_in: Texts | None
-        router_gateway_cidr_lt: str | None
-        router_gateway_cidr_lte: str | None
-        router_gateway_cidr_not: str | None
-        router_gateway_cidr_not_contains: str | None
-        router_gateway_cidr_not_ends_with: str | None
-        router_gateway_cidr_not_in: Texts | None
-        router_gateway_cidr_not_starts_with: str | None
-        router_gateway_cidr_starts_with: str | None
         router_gateways_every: "Mapping[str, object] | None"
         router_gateways_none: "Mapping[str, object] | None"
         router_gateways_some: "Mapping[str, object] | None"

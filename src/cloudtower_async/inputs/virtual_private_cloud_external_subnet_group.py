@@ -64,12 +64,9 @@ class GetVirtualPrivateCloudExternalSubnetGroupsRequestBody(TypedDict, total=Fal
     where: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"
 
 
-class VirtualPrivateCloudExternalSubnetGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.5.0."""
+class VirtualPrivateCloudExternalSubnetGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudExternalSubnetGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -84,16 +81,12 @@ class VirtualPrivateCloudExternalSubnetGroupWhereInput(TypedDict, total=False):
     description_not_in: Texts | None
     description_not_starts_with: str | None
     description_starts_with: str | None
-    edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
     exclusive: bool | None
     exclusive_not: bool | None
-    floating_ips_every: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    floating_ips_none: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    floating_ips_some: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -136,175 +129,65 @@ class VirtualPrivateCloudExternalSubnetGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+    shared_in_edge_gateway_group: bool | None
+    shared_in_edge_gateway_group_not: bool | None
+
+
+class VirtualPrivateCloudExternalSubnetGroupWhereInput(
+    VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
+):
+    """Since CloudTower 4.5.0."""
+
+    AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
+    edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
+    floating_ips_every: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+    floating_ips_none: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+    floating_ips_some: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
     nat_gateways_every: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     nat_gateways_none: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     nat_gateways_some: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
     router_gateways_every: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
     router_gateways_none: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
     router_gateways_some: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-    shared_in_edge_gateway_group: bool | None
-    shared_in_edge_gateway_group_not: bool | None
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudExternalSubnetGroupWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudExternalSubnetGroupWhereInput2(
+        VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        exclusive: bool | None
-        exclusive_not: bool | None
         floating_ips_every: "Mapping[str, object] | None"
         floating_ips_none: "Mapping[str, object] | None"
         floating_ips_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nat_gateways_every: "Mapping[str, object] | None"
         nat_gateways_none: "Mapping[str, object] | None"
         nat_gateways_some: "Mapping[str, object] | None"
         router_gateways_every: "Mapping[str, object] | None"
         router_gateways_none: "Mapping[str, object] | None"
         router_gateways_some: "Mapping[str, object] | None"
-        shared_in_edge_gateway_group: bool | None
-        shared_in_edge_gateway_group_not: bool | None
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudExternalSubnetGroupWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudExternalSubnetGroupWhereInput3(
+        VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
         edge_gateway_group: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        exclusive: bool | None
-        exclusive_not: bool | None
         floating_ips_every: "Mapping[str, object] | None"
         floating_ips_none: "Mapping[str, object] | None"
         floating_ips_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         nat_gateways_every: "Mapping[str, object] | None"
         nat_gateways_none: "Mapping[str, object] | None"
         nat_gateways_some: "Mapping[str, object] | None"
         router_gateways_every: "Mapping[str, object] | None"
         router_gateways_none: "Mapping[str, object] | None"
         router_gateways_some: "Mapping[str, object] | None"
-        shared_in_edge_gateway_group: bool | None
-        shared_in_edge_gateway_group_not: bool | None
         vpc: "Mapping[str, object] | None"

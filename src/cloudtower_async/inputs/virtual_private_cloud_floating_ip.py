@@ -85,12 +85,9 @@ class VirtualPrivateCloudFloatingIpDeletionParams(TypedDict, total=False):
     where: Required["VirtualPrivateCloudFloatingIpWhereInput2"]
 
 
-class VirtualPrivateCloudFloatingIpWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudFloatingIpWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudFloatingIpWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -109,8 +106,6 @@ class VirtualPrivateCloudFloatingIpWhereInput(TypedDict, total=False):
     external_ip_not_in: Texts | None
     external_ip_not_starts_with: str | None
     external_ip_starts_with: str | None
-    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -139,115 +134,39 @@ class VirtualPrivateCloudFloatingIpWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
+
+
+class VirtualPrivateCloudFloatingIpWhereInput(
+    VirtualPrivateCloudFloatingIpWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
+    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
+    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudFloatingIpWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudFloatingIpWhereInput2(
+        VirtualPrivateCloudFloatingIpWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudFloatingIpWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudFloatingIpWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudFloatingIpWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_ip: str | None
-        external_ip_contains: str | None
-        external_ip_ends_with: str | None
-        external_ip_gt: str | None
-        external_ip_gte: str | None
-        external_ip_in: Texts | None
-        external_ip_lt: str | None
-        external_ip_lte: str | None
-        external_ip_not: str | None
-        external_ip_not_contains: str | None
-        external_ip_not_ends_with: str | None
-        external_ip_not_in: Texts | None
-        external_ip_not_starts_with: str | None
-        external_ip_starts_with: str | None
         external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput3 | None"
         external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudFloatingIpWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudFloatingIpWhereInput3(
+        VirtualPrivateCloudFloatingIpWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudFloatingIpWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudFloatingIpWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudFloatingIpWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_ip: str | None
-        external_ip_contains: str | None
-        external_ip_ends_with: str | None
-        external_ip_gt: str | None
-        external_ip_gte: str | None
-        external_ip_in: Texts | None
-        external_ip_lt: str | None
-        external_ip_lte: str | None
-        external_ip_not: str | None
-        external_ip_not_contains: str | None
-        external_ip_not_ends_with: str | None
-        external_ip_not_in: Texts | None
-        external_ip_not_starts_with: str | None
-        external_ip_starts_with: str | None
         external_subnet: "Mapping[str, object] | None"
         external_subnet_group: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         vpc: "Mapping[str, object] | None"

@@ -114,12 +114,9 @@ class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class VirtualPrivateCloudNatGatewayWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudNatGatewayWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudNatGatewayWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
     enable_dnat: bool | None
     enable_dnat_not: bool | None
     enable_snat: bool | None
@@ -142,8 +139,6 @@ class VirtualPrivateCloudNatGatewayWhereInput(TypedDict, total=False):
     external_ip_not_in: Texts | None
     external_ip_not_starts_with: str | None
     external_ip_starts_with: str | None
-    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -186,151 +181,39 @@ class VirtualPrivateCloudNatGatewayWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class VirtualPrivateCloudNatGatewayWhereInput(
+    VirtualPrivateCloudNatGatewayWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
+    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
+    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudNatGatewayWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudNatGatewayWhereInput2(
+        VirtualPrivateCloudNatGatewayWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput2] | None"
-        enable_dnat: bool | None
-        enable_dnat_not: bool | None
-        enable_snat: bool | None
-        enable_snat_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_ip: str | None
-        external_ip_contains: str | None
-        external_ip_ends_with: str | None
-        external_ip_gt: str | None
-        external_ip_gte: str | None
-        external_ip_in: Texts | None
-        external_ip_lt: str | None
-        external_ip_lte: str | None
-        external_ip_not: str | None
-        external_ip_not_contains: str | None
-        external_ip_not_ends_with: str | None
-        external_ip_not_in: Texts | None
-        external_ip_not_starts_with: str | None
-        external_ip_starts_with: str | None
         external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput3 | None"
         external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudNatGatewayWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudNatGatewayWhereInput3(
+        VirtualPrivateCloudNatGatewayWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput3] | None"
-        enable_dnat: bool | None
-        enable_dnat_not: bool | None
-        enable_snat: bool | None
-        enable_snat_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_ip: str | None
-        external_ip_contains: str | None
-        external_ip_ends_with: str | None
-        external_ip_gt: str | None
-        external_ip_gte: str | None
-        external_ip_in: Texts | None
-        external_ip_lt: str | None
-        external_ip_lte: str | None
-        external_ip_not: str | None
-        external_ip_not_contains: str | None
-        external_ip_not_ends_with: str | None
-        external_ip_not_in: Texts | None
-        external_ip_not_starts_with: str | None
-        external_ip_starts_with: str | None
         external_subnet: "Mapping[str, object] | None"
         external_subnet_group: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         vpc: "Mapping[str, object] | None"

@@ -94,12 +94,9 @@ class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
 
 
-class VirtualPrivateCloudRouteTableWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudRouteTableWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudRouteTableWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
     default_for_vpc: bool | None
     default_for_vpc_not: bool | None
     description: str | None
@@ -162,6 +159,16 @@ class VirtualPrivateCloudRouteTableWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class VirtualPrivateCloudRouteTableWhereInput(
+    VirtualPrivateCloudRouteTableWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
     routes_every: "VirtualPrivateCloudRouteWhereInput2 | None"
     routes_none: "VirtualPrivateCloudRouteWhereInput2 | None"
     routes_some: "VirtualPrivateCloudRouteWhereInput2 | None"
@@ -173,72 +180,12 @@ class VirtualPrivateCloudRouteTableWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudRouteTableWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudRouteTableWhereInput2(
+        VirtualPrivateCloudRouteTableWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput2] | None"
-        default_for_vpc: bool | None
-        default_for_vpc_not: bool | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         routes_every: "Mapping[str, object] | None"
         routes_none: "Mapping[str, object] | None"
         routes_some: "Mapping[str, object] | None"
@@ -247,72 +194,12 @@ if TYPE_CHECKING:
         subnets_some: "Mapping[str, object] | None"
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudRouteTableWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudRouteTableWhereInput3(
+        VirtualPrivateCloudRouteTableWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput3] | None"
-        default_for_vpc: bool | None
-        default_for_vpc_not: bool | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         routes_every: "Mapping[str, object] | None"
         routes_none: "Mapping[str, object] | None"
         routes_some: "Mapping[str, object] | None"

@@ -118,15 +118,9 @@ class VirtualPrivateCloudRouterGatewayUpdationParams(TypedDict, total=False):
     where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]
 
 
-class VirtualPrivateCloudRouterGatewayWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudRouterGatewayWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudRouterGatewayWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
-    associated_subnets_every: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    associated_subnets_none: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    associated_subnets_some: "VirtualPrivateCloudSubnetWhereInput2 | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -145,8 +139,6 @@ class VirtualPrivateCloudRouterGatewayWhereInput(TypedDict, total=False):
     external_ip_not_in: Texts | None
     external_ip_not_starts_with: str | None
     external_ip_starts_with: str | None
-    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -203,177 +195,48 @@ class VirtualPrivateCloudRouterGatewayWhereInput(TypedDict, total=False):
     nexthop_ip_not_in: Texts | None
     nexthop_ip_not_starts_with: str | None
     nexthop_ip_starts_with: str | None
+
+
+class VirtualPrivateCloudRouterGatewayWhereInput(
+    VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
+    associated_subnets_every: "VirtualPrivateCloudSubnetWhereInput2 | None"
+    associated_subnets_none: "VirtualPrivateCloudSubnetWhereInput2 | None"
+    associated_subnets_some: "VirtualPrivateCloudSubnetWhereInput2 | None"
+    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
+    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudRouterGatewayWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudRouterGatewayWhereInput2(
+        VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput2] | None"
         associated_subnets_every: "Mapping[str, object] | None"
         associated_subnets_none: "Mapping[str, object] | None"
         associated_subnets_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_ip: str | None
-        external_ip_contains: str | None
-        external_ip_ends_with: str | None
-        external_ip_gt: str | None
-        external_ip_gte: str | None
-        external_ip_in: Texts | None
-        external_ip_lt: str | None
-        external_ip_lte: str | None
-        external_ip_not: str | None
-        external_ip_not_contains: str | None
-        external_ip_not_ends_with: str | None
-        external_ip_not_in: Texts | None
-        external_ip_not_starts_with: str | None
-        external_ip_starts_with: str | None
         external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput3 | None"
         external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nexthop_ip: str | None
-        nexthop_ip_contains: str | None
-        nexthop_ip_ends_with: str | None
-        nexthop_ip_gt: str | None
-        nexthop_ip_gte: str | None
-        nexthop_ip_in: Texts | None
-        nexthop_ip_lt: str | None
-        nexthop_ip_lte: str | None
-        nexthop_ip_not: str | None
-        nexthop_ip_not_contains: str | None
-        nexthop_ip_not_ends_with: str | None
-        nexthop_ip_not_in: Texts | None
-        nexthop_ip_not_starts_with: str | None
-        nexthop_ip_starts_with: str | None
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudRouterGatewayWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudRouterGatewayWhereInput3(
+        VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput3] | None"
         associated_subnets_every: "Mapping[str, object] | None"
         associated_subnets_none: "Mapping[str, object] | None"
         associated_subnets_some: "Mapping[str, object] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        external_ip: str | None
-        external_ip_contains: str | None
-        external_ip_ends_with: str | None
-        external_ip_gt: str | None
-        external_ip_gte: str | None
-        external_ip_in: Texts | None
-        external_ip_lt: str | None
-        external_ip_lte: str | None
-        external_ip_not: str | None
-        external_ip_not_contains: str | None
-        external_ip_not_ends_with: str | None
-        external_ip_not_in: Texts | None
-        external_ip_not_starts_with: str | None
-        external_ip_starts_with: str | None
         external_subnet: "Mapping[str, object] | None"
         external_subnet_group: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nexthop_ip: str | None
-        nexthop_ip_contains: str | None
-        nexthop_ip_ends_with: str | None
-        nexthop_ip_gt: str | None
-        nexthop_ip_gte: str | None
-        nexthop_ip_in: Texts | None
-        nexthop_ip_lt: str | None
-        nexthop_ip_lte: str | None
-        nexthop_ip_not: str | None
-        nexthop_ip_not_contains: str | None
-        nexthop_ip_not_ends_with: str | None
-        nexthop_ip_not_in: Texts | None
-        nexthop_ip_not_starts_with: str | None
-        nexthop_ip_starts_with: str | None
         vpc: "Mapping[str, object] | None"

@@ -94,12 +94,9 @@ class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False)
     vm_ids: Texts
 
 
-class VirtualPrivateCloudSecurityGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudSecurityGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudSecurityGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None"
     default_for_vpc: bool | None
     default_for_vpc_not: bool | None
     description: str | None
@@ -162,6 +159,16 @@ class VirtualPrivateCloudSecurityGroupWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
+
+
+class VirtualPrivateCloudSecurityGroupWhereInput(
+    VirtualPrivateCloudSecurityGroupWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -170,143 +177,23 @@ class VirtualPrivateCloudSecurityGroupWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudSecurityGroupWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudSecurityGroupWhereInput2(
+        VirtualPrivateCloudSecurityGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput2] | None"
-        default_for_vpc: bool | None
-        default_for_vpc_not: bool | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudSecurityGroupWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudSecurityGroupWhereInput3(
+        VirtualPrivateCloudSecurityGroupWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput3] | None"
-        default_for_vpc: bool | None
-        default_for_vpc_not: bool | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

@@ -131,12 +131,9 @@ class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode"
 
 
-class VirtualPrivateCloudSecurityPolicyWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudSecurityPolicyWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudSecurityPolicyWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -201,147 +198,33 @@ class VirtualPrivateCloudSecurityPolicyWhereInput(TypedDict, total=False):
     policy_mode_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
     policy_mode_not: "VirtualPrivateCloudSecurityPolicyMode | None"
     policy_mode_not_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
+
+
+class VirtualPrivateCloudSecurityPolicyWhereInput(
+    VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
+):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudSecurityPolicyWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudSecurityPolicyWhereInput2(
+        VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput2] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        policy_mode: "VirtualPrivateCloudSecurityPolicyMode | None"
-        policy_mode_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
-        policy_mode_not: "VirtualPrivateCloudSecurityPolicyMode | None"
-        policy_mode_not_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudSecurityPolicyWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudSecurityPolicyWhereInput3(
+        VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput3] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        policy_mode: "VirtualPrivateCloudSecurityPolicyMode | None"
-        policy_mode_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
-        policy_mode_not: "VirtualPrivateCloudSecurityPolicyMode | None"
-        policy_mode_not_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
         vpc: "Mapping[str, object] | None"

@@ -108,12 +108,9 @@ class VirtualPrivateCloudSubnetUpdationParams(TypedDict, total=False):
     where: Required["VirtualPrivateCloudSubnetWhereInput2"]
 
 
-class VirtualPrivateCloudSubnetWhereInput(TypedDict, total=False):
-    """Since CloudTower 4.1.0."""
+class VirtualPrivateCloudSubnetWhereInputValues(TypedDict, total=False):
+    """Keys of `VirtualPrivateCloudSubnetWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VirtualPrivateCloudSubnetWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudSubnetWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudSubnetWhereInput] | None"
     cidr: str | None
     cidr_contains: str | None
     cidr_ends_with: str | None
@@ -202,7 +199,6 @@ class VirtualPrivateCloudSubnetWhereInput(TypedDict, total=False):
     name_not_in: Texts | None
     name_not_starts_with: str | None
     name_starts_with: str | None
-    route_table: "VirtualPrivateCloudRouteTableWhereInput2 | None"
     total_ip_count: int | None
     total_ip_count_gt: int | None
     total_ip_count_gte: int | None
@@ -219,229 +215,34 @@ class VirtualPrivateCloudSubnetWhereInput(TypedDict, total=False):
     unused_ip_count_lte: int | None
     unused_ip_count_not: int | None
     unused_ip_count_not_in: Sequence[int] | None
+
+
+class VirtualPrivateCloudSubnetWhereInput(VirtualPrivateCloudSubnetWhereInputValues, total=False):
+    """Since CloudTower 4.1.0."""
+
+    AND: "Sequence[VirtualPrivateCloudSubnetWhereInput] | None"
+    NOT: "Sequence[VirtualPrivateCloudSubnetWhereInput] | None"
+    OR: "Sequence[VirtualPrivateCloudSubnetWhereInput] | None"
+    route_table: "VirtualPrivateCloudRouteTableWhereInput2 | None"
     vpc: "VirtualPrivateCloudWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VirtualPrivateCloudSubnetWhereInput2(TypedDict, total=False):
+    class VirtualPrivateCloudSubnetWhereInput2(
+        VirtualPrivateCloudSubnetWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudSubnetWhereInput2] | None"
         NOT: "Sequence[VirtualPrivateCloudSubnetWhereInput2] | None"
         OR: "Sequence[VirtualPrivateCloudSubnetWhereInput2] | None"
-        cidr: str | None
-        cidr_contains: str | None
-        cidr_ends_with: str | None
-        cidr_gt: str | None
-        cidr_gte: str | None
-        cidr_in: Texts | None
-        cidr_lt: str | None
-        cidr_lte: str | None
-        cidr_not: str | None
-        cidr_not_contains: str | None
-        cidr_not_ends_with: str | None
-        cidr_not_in: Texts | None
-        cidr_not_starts_with: str | None
-        cidr_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        gateway: str | None
-        gateway_contains: str | None
-        gateway_ends_with: str | None
-        gateway_gt: str | None
-        gateway_gte: str | None
-        gateway_in: Texts | None
-        gateway_lt: str | None
-        gateway_lte: str | None
-        gateway_not: str | None
-        gateway_not_contains: str | None
-        gateway_not_ends_with: str | None
-        gateway_not_in: Texts | None
-        gateway_not_starts_with: str | None
-        gateway_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         route_table: "VirtualPrivateCloudRouteTableWhereInput3 | None"
-        total_ip_count: int | None
-        total_ip_count_gt: int | None
-        total_ip_count_gte: int | None
-        total_ip_count_in: Sequence[int] | None
-        total_ip_count_lt: int | None
-        total_ip_count_lte: int | None
-        total_ip_count_not: int | None
-        total_ip_count_not_in: Sequence[int] | None
-        unused_ip_count: int | None
-        unused_ip_count_gt: int | None
-        unused_ip_count_gte: int | None
-        unused_ip_count_in: Sequence[int] | None
-        unused_ip_count_lt: int | None
-        unused_ip_count_lte: int | None
-        unused_ip_count_not: int | None
-        unused_ip_count_not_in: Sequence[int] | None
         vpc: "VirtualPrivateCloudWhereInput3 | None"
 
-    class VirtualPrivateCloudSubnetWhereInput3(TypedDict, total=False):
+    class VirtualPrivateCloudSubnetWhereInput3(
+        VirtualPrivateCloudSubnetWhereInputValues, total=False
+    ):
         AND: "Sequence[VirtualPrivateCloudSubnetWhereInput3] | None"
         NOT: "Sequence[VirtualPrivateCloudSubnetWhereInput3] | None"
         OR: "Sequence[VirtualPrivateCloudSubnetWhereInput3] | None"
-        cidr: str | None
-        cidr_contains: str | None
-        cidr_ends_with: str | None
-        cidr_gt: str | None
-        cidr_gte: str | None
-        cidr_in: Texts | None
-        cidr_lt: str | None
-        cidr_lte: str | None
-        cidr_not: str | None
-        cidr_not_contains: str | None
-        cidr_not_ends_with: str | None
-        cidr_not_in: Texts | None
-        cidr_not_starts_with: str | None
-        cidr_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        gateway: str | None
-        gateway_contains: str | None
-        gateway_ends_with: str | None
-        gateway_gt: str | None
-        gateway_gte: str | None
-        gateway_in: Texts | None
-        gateway_lt: str | None
-        gateway_lte: str | None
-        gateway_not: str | None
-        gateway_not_contains: str | None
-        gateway_not_ends_with: str | None
-        gateway_not_in: Texts | None
-        gateway_not_starts_with: str | None
-        gateway_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
         route_table: "Mapping[str, object] | None"
-        total_ip_count: int | None
-        total_ip_count_gt: int | None
-        total_ip_count_gte: int | None
-        total_ip_count_in: Sequence[int] | None
-        total_ip_count_lt: int | None
-        total_ip_count_lte: int | None
-        total_ip_count_not: int | None
-        total_ip_count_not_in: Sequence[int] | None
-        unused_ip_count: int | None
-        unused_ip_count_gt: int | None
-        unused_ip_count_gte: int | None
-        unused_ip_count_in: Sequence[int] | None
-        unused_ip_count_lt: int | None
-        unused_ip_count_lte: int | None
-        unused_ip_count_not: int | None
-        unused_ip_count_not_in: Sequence[int] | None
         vpc: "Mapping[str, object] | None"

@@ -117,12 +117,9 @@ class VlanDeletionParams(TypedDict, total=False):
     where: Required["VlanWhereInput2"]
 
 
-class VlanWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VlanWhereInputValues(TypedDict, total=False):
+    """Keys of `VlanWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VlanWhereInput] | None"
-    NOT: "Sequence[VlanWhereInput] | None"
-    OR: "Sequence[VlanWhereInput] | None"
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -169,9 +166,6 @@ class VlanWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_id: str | None
     local_id_contains: str | None
     local_id_ends_with: str | None
@@ -254,7 +248,6 @@ class VlanWhereInput(TypedDict, total=False):
     type_in: "Sequence[NetworkType] | None"
     type_not: "NetworkType | None"
     type_not_in: "Sequence[NetworkType] | None"
-    vds: "VdsWhereInput2 | None"
     vlan_id: int | None
     vlan_id_gt: int | None
     vlan_id_gte: int | None
@@ -263,6 +256,18 @@ class VlanWhereInput(TypedDict, total=False):
     vlan_id_lte: int | None
     vlan_id_not: int | None
     vlan_id_not_in: Sequence[int] | None
+
+
+class VlanWhereInput(VlanWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VlanWhereInput] | None"
+    NOT: "Sequence[VlanWhereInput] | None"
+    OR: "Sequence[VlanWhereInput] | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    vds: "VdsWhereInput2 | None"
     vm_nics_every: "VmNicWhereInput2 | None"
     vm_nics_none: "VmNicWhereInput2 | None"
     vm_nics_some: "VmNicWhereInput2 | None"
@@ -310,298 +315,26 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VlanWhereInput2(TypedDict, total=False):
+    class VlanWhereInput2(VlanWhereInputValues, total=False):
         AND: "Sequence[VlanWhereInput2] | None"
         NOT: "Sequence[VlanWhereInput2] | None"
         OR: "Sequence[VlanWhereInput2] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        gateway_ip: str | None
-        gateway_ip_contains: str | None
-        gateway_ip_ends_with: str | None
-        gateway_ip_gt: str | None
-        gateway_ip_gte: str | None
-        gateway_ip_in: Texts | None
-        gateway_ip_lt: str | None
-        gateway_ip_lte: str | None
-        gateway_ip_not: str | None
-        gateway_ip_not_contains: str | None
-        gateway_ip_not_ends_with: str | None
-        gateway_ip_not_in: Texts | None
-        gateway_ip_not_starts_with: str | None
-        gateway_ip_starts_with: str | None
-        gateway_subnetmask: str | None
-        gateway_subnetmask_contains: str | None
-        gateway_subnetmask_ends_with: str | None
-        gateway_subnetmask_gt: str | None
-        gateway_subnetmask_gte: str | None
-        gateway_subnetmask_in: Texts | None
-        gateway_subnetmask_lt: str | None
-        gateway_subnetmask_lte: str | None
-        gateway_subnetmask_not: str | None
-        gateway_subnetmask_not_contains: str | None
-        gateway_subnetmask_not_ends_with: str | None
-        gateway_subnetmask_not_in: Texts | None
-        gateway_subnetmask_not_starts_with: str | None
-        gateway_subnetmask_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mode_type: "VlanModeType | None"
-        mode_type_in: "Sequence[VlanModeType] | None"
-        mode_type_not: "VlanModeType | None"
-        mode_type_not_in: "Sequence[VlanModeType] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        qos_burst: float | None
-        qos_burst_gt: float | None
-        qos_burst_gte: float | None
-        qos_burst_in: Sequence[float] | None
-        qos_burst_lt: float | None
-        qos_burst_lte: float | None
-        qos_burst_not: float | None
-        qos_burst_not_in: Sequence[float] | None
-        qos_max_bandwidth: float | None
-        qos_max_bandwidth_gt: float | None
-        qos_max_bandwidth_gte: float | None
-        qos_max_bandwidth_in: Sequence[float] | None
-        qos_max_bandwidth_lt: float | None
-        qos_max_bandwidth_lte: float | None
-        qos_max_bandwidth_not: float | None
-        qos_max_bandwidth_not_in: Sequence[float] | None
-        qos_min_bandwidth: float | None
-        qos_min_bandwidth_gt: float | None
-        qos_min_bandwidth_gte: float | None
-        qos_min_bandwidth_in: Sequence[float] | None
-        qos_min_bandwidth_lt: float | None
-        qos_min_bandwidth_lte: float | None
-        qos_min_bandwidth_not: float | None
-        qos_min_bandwidth_not_in: Sequence[float] | None
-        qos_priority: int | None
-        qos_priority_gt: int | None
-        qos_priority_gte: int | None
-        qos_priority_in: Sequence[int] | None
-        qos_priority_lt: int | None
-        qos_priority_lte: int | None
-        qos_priority_not: int | None
-        qos_priority_not_in: Sequence[int] | None
-        subnetmask: str | None
-        subnetmask_contains: str | None
-        subnetmask_ends_with: str | None
-        subnetmask_gt: str | None
-        subnetmask_gte: str | None
-        subnetmask_in: Texts | None
-        subnetmask_lt: str | None
-        subnetmask_lte: str | None
-        subnetmask_not: str | None
-        subnetmask_not_contains: str | None
-        subnetmask_not_ends_with: str | None
-        subnetmask_not_in: Texts | None
-        subnetmask_not_starts_with: str | None
-        subnetmask_starts_with: str | None
-        type: "NetworkType | None"
-        type_in: "Sequence[NetworkType] | None"
-        type_not: "NetworkType | None"
-        type_not_in: "Sequence[NetworkType] | None"
         vds: "VdsWhereInput3 | None"
-        vlan_id: int | None
-        vlan_id_gt: int | None
-        vlan_id_gte: int | None
-        vlan_id_in: Sequence[int] | None
-        vlan_id_lt: int | None
-        vlan_id_lte: int | None
-        vlan_id_not: int | None
-        vlan_id_not_in: Sequence[int] | None
         vm_nics_every: "Mapping[str, object] | None"
         vm_nics_none: "Mapping[str, object] | None"
         vm_nics_some: "Mapping[str, object] | None"
 
-    class VlanWhereInput3(TypedDict, total=False):
+    class VlanWhereInput3(VlanWhereInputValues, total=False):
         AND: "Sequence[VlanWhereInput3] | None"
         NOT: "Sequence[VlanWhereInput3] | None"
         OR: "Sequence[VlanWhereInput3] | None"
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        gateway_ip: str | None
-        gateway_ip_contains: str | None
-        gateway_ip_ends_with: str | None
-        gateway_ip_gt: str | None
-        gateway_ip_gte: str | None
-        gateway_ip_in: Texts | None
-        gateway_ip_lt: str | None
-        gateway_ip_lte: str | None
-        gateway_ip_not: str | None
-        gateway_ip_not_contains: str | None
-        gateway_ip_not_ends_with: str | None
-        gateway_ip_not_in: Texts | None
-        gateway_ip_not_starts_with: str | None
-        gateway_ip_starts_with: str | None
-        gateway_subnetmask: str | None
-        gateway_subnetmask_contains: str | None
-        gateway_subnetmask_ends_with: str | None
-        gateway_subnetmask_gt: str | None
-        gateway_subnetmask_gte: str | None
-        gateway_subnetmask_in: Texts | None
-        gateway_subnetmask_lt: str | None
-        gateway_subnetmask_lte: str | None
-        gateway_subnetmask_not: str | None
-        gateway_subnetmask_not_contains: str | None
-        gateway_subnetmask_not_ends_with: str | None
-        gateway_subnetmask_not_in: Texts | None
-        gateway_subnetmask_not_starts_with: str | None
-        gateway_subnetmask_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mode_type: "VlanModeType | None"
-        mode_type_in: "Sequence[VlanModeType] | None"
-        mode_type_not: "VlanModeType | None"
-        mode_type_not_in: "Sequence[VlanModeType] | None"
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        qos_burst: float | None
-        qos_burst_gt: float | None
-        qos_burst_gte: float | None
-        qos_burst_in: Sequence[float] | None
-        qos_burst_lt: float | None
-        qos_burst_lte: float | None
-        qos_burst_not: float | None
-        qos_burst_not_in: Sequence[float] | None
-        qos_max_bandwidth: float | None
-        qos_max_bandwidth_gt: float | None
-        qos_max_bandwidth_gte: float | None
-        qos_max_bandwidth_in: Sequence[float] | None
-        qos_max_bandwidth_lt: float | None
-        qos_max_bandwidth_lte: float | None
-        qos_max_bandwidth_not: float | None
-        qos_max_bandwidth_not_in: Sequence[float] | None
-        qos_min_bandwidth: float | None
-        qos_min_bandwidth_gt: float | None
-        qos_min_bandwidth_gte: float | None
-        qos_min_bandwidth_in: Sequence[float] | None
-        qos_min_bandwidth_lt: float | None
-        qos_min_bandwidth_lte: float | None
-        qos_min_bandwidth_not: float | None
-        qos_min_bandwidth_not_in: Sequence[float] | None
-        qos_priority: int | None
-        qos_priority_gt: int | None
-        qos_priority_gte: int | None
-        qos_priority_in: Sequence[int] | None
-        qos_priority_lt: int | None
-        qos_priority_lte: int | None
-        qos_priority_not: int | None
-        qos_priority_not_in: Sequence[int] | None
-        subnetmask: str | None
-        subnetmask_contains: str | None
-        subnetmask_ends_with: str | None
-        subnetmask_gt: str | None
-        subnetmask_gte: str | None
-        subnetmask_in: Texts | None
-        subnetmask_lt: str | None
-        subnetmask_lte: str | None
-        subnetmask_not: str | None
-        subnetmask_not_contains: str | None
-        subnetmask_not_ends_with: str | None
-        subnetmask_not_in: Texts | None
-        subnetmask_not_starts_with: str | None
-        subnetmask_starts_with: str | None
-        type: "NetworkType | None"
-        type_in: "Sequence[NetworkType] | None"
-        type_not: "NetworkType | None"
-        type_not_in: "Sequence[NetworkType] | None"
         vds: "Mapping[str, object] | None"
-        vlan_id: int | None
-        vlan_id_gt: int | None
-        vlan_id_gte: int | None
-        vlan_id_in: Sequence[int] | None
-        vlan_id_lt: int | None
-        vlan_id_lte: int | None
-        vlan_id_not: int | None
-        vlan_id_not_in: Sequence[int] | None
         vm_nics_every: "Mapping[str, object] | None"
         vm_nics_none: "Mapping[str, object] | None"
         vm_nics_some: "Mapping[str, object] | None"

@@ -1194,17 +1194,11 @@ class VmUpdateVpcNicParamsData(TypedDict, total=False):
     vpc_nic: Required["UpdateVpcNicPayloads"]
 
 
-class VmWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmWhereInputValues(TypedDict, total=False):
+    """Keys of `VmWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmWhereInput] | None"
-    NOT: "Sequence[VmWhereInput] | None"
-    OR: "Sequence[VmWhereInput] | None"
     anti_malware_enabled: bool | None  # since 4.8.0
     anti_malware_enabled_not: bool | None  # since 4.8.0
-    backup_plans_every: "BackupPlanWhereInput2 | None"  # since 4.5.0
-    backup_plans_none: "BackupPlanWhereInput2 | None"  # since 4.5.0
-    backup_plans_some: "BackupPlanWhereInput2 | None"  # since 4.5.0
     bios_uuid: str | None  # since 4.2.0
     bios_uuid_contains: str | None  # since 4.2.0
     bios_uuid_ends_with: str | None  # since 4.2.0
@@ -1225,7 +1219,6 @@ class VmWhereInput(TypedDict, total=False):
     clock_offset_not_in: "Sequence[VmClockOffset] | None"
     cloud_init_supported: bool | None
     cloud_init_supported_not: bool | None
-    cluster: "ClusterWhereInput2 | None"
     cpu_model: str | None
     cpu_model_contains: str | None
     cpu_model_ends_with: str | None
@@ -1290,17 +1283,10 @@ class VmWhereInput(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    entity_filter_results_every: "VmEntityFilterResultWhereInput2 | None"
-    entity_filter_results_none: "VmEntityFilterResultWhereInput2 | None"
-    entity_filter_results_some: "VmEntityFilterResultWhereInput2 | None"
     firmware: "VmFirmware | None"
     firmware_in: "Sequence[VmFirmware] | None"
     firmware_not: "VmFirmware | None"
     firmware_not_in: "Sequence[VmFirmware] | None"
-    folder: "VmFolderWhereInput2 | None"
-    gpu_devices_every: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_none: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_some: "GpuDeviceWhereInput2 | None"  # since 3.3.0
     guest_cpu_model: str | None
     guest_cpu_model_contains: str | None
     guest_cpu_model_ends_with: str | None
@@ -1341,7 +1327,6 @@ class VmWhereInput(TypedDict, total=False):
     ha_priority_in: "Sequence[VmHaPriority] | None"  # since 4.7.0
     ha_priority_not: "VmHaPriority | None"  # since 4.7.0
     ha_priority_not_in: "Sequence[VmHaPriority] | None"  # since 4.7.0
-    host: "HostWhereInput2 | None"
     hostname: str | None
     hostname_contains: str | None
     hostname_ends_with: str | None
@@ -1420,7 +1405,6 @@ class VmWhereInput(TypedDict, total=False):
     ips_not_in: Texts | None
     ips_not_starts_with: str | None
     ips_starts_with: str | None
-    isolation_policy: "IsolationPolicyWhereInput2 | None"
     kernel_info: str | None
     kernel_info_contains: str | None
     kernel_info_ends_with: str | None
@@ -1435,9 +1419,6 @@ class VmWhereInput(TypedDict, total=False):
     kernel_info_not_in: Texts | None
     kernel_info_not_starts_with: str | None
     kernel_info_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     last_shutdown_time: str | None
     last_shutdown_time_gt: str | None
     last_shutdown_time_gte: str | None
@@ -1574,9 +1555,6 @@ class VmWhereInput(TypedDict, total=False):
     os_not_in: Texts | None
     os_not_starts_with: str | None
     os_starts_with: str | None
-    pci_nics_every: "NicWhereInput2 | None"  # since 3.3.0
-    pci_nics_none: "NicWhereInput2 | None"  # since 3.3.0
-    pci_nics_some: "NicWhereInput2 | None"  # since 3.3.0
     protected: bool | None
     protected_not: bool | None
     provisioned_size: int | None
@@ -1595,10 +1573,6 @@ class VmWhereInput(TypedDict, total=False):
     size_lte: int | None
     size_not: int | None
     size_not_in: Sequence[int] | None
-    snapshot_plan: "SnapshotPlanWhereInput2 | None"
-    snapshots_every: "VmSnapshotWhereInput2 | None"
-    snapshots_none: "VmSnapshotWhereInput2 | None"
-    snapshots_some: "VmSnapshotWhereInput2 | None"
     status: "VmStatus | None"
     status_in: "Sequence[VmStatus] | None"
     status_not: "VmStatus | None"
@@ -1619,9 +1593,6 @@ class VmWhereInput(TypedDict, total=False):
     unique_size_lte: int | None
     unique_size_not: int | None
     unique_size_not_in: Sequence[int] | None
-    usb_devices_every: "UsbDeviceWhereInput2 | None"
-    usb_devices_none: "UsbDeviceWhereInput2 | None"
-    usb_devices_some: "UsbDeviceWhereInput2 | None"
     used_size: int | None  # since 4.6.0
     used_size_gt: int | None  # since 4.6.0
     used_size_gte: int | None  # since 4.6.0
@@ -1650,15 +1621,6 @@ class VmWhereInput(TypedDict, total=False):
     video_type_in: "Sequence[VmVideoType] | None"
     video_type_not: "VmVideoType | None"
     video_type_not_in: "Sequence[VmVideoType] | None"
-    vm_disks_every: "VmDiskWhereInput2 | None"
-    vm_disks_none: "VmDiskWhereInput2 | None"
-    vm_disks_some: "VmDiskWhereInput2 | None"
-    vm_nics_every: "VmNicWhereInput2 | None"
-    vm_nics_none: "VmNicWhereInput2 | None"
-    vm_nics_some: "VmNicWhereInput2 | None"
-    vm_placement_group_every: "VmPlacementGroupWhereInput2 | None"
-    vm_placement_group_none: "VmPlacementGroupWhereInput2 | None"
-    vm_placement_group_some: "VmPlacementGroupWhereInput2 | None"
     vm_tools_status: "VmToolsStatus | None"
     vm_tools_status_in: "Sequence[VmToolsStatus] | None"
     vm_tools_status_not: "VmToolsStatus | None"
@@ -1683,6 +1645,49 @@ class VmWhereInput(TypedDict, total=False):
     vm_usage_not_in: "Sequence[VmUsage] | None"
     win_opt: bool | None
     win_opt_not: bool | None
+
+
+class VmWhereInput(VmWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmWhereInput] | None"
+    NOT: "Sequence[VmWhereInput] | None"
+    OR: "Sequence[VmWhereInput] | None"
+    backup_plans_every: "BackupPlanWhereInput2 | None"  # since 4.5.0
+    backup_plans_none: "BackupPlanWhereInput2 | None"  # since 4.5.0
+    backup_plans_some: "BackupPlanWhereInput2 | None"  # since 4.5.0
+    cluster: "ClusterWhereInput2 | None"
+    entity_filter_results_every: "VmEntityFilterResultWhereInput2 | None"
+    entity_filter_results_none: "VmEntityFilterResultWhereInput2 | None"
+    entity_filter_results_some: "VmEntityFilterResultWhereInput2 | None"
+    folder: "VmFolderWhereInput2 | None"
+    gpu_devices_every: "GpuDeviceWhereInput2 | None"  # since 3.3.0
+    gpu_devices_none: "GpuDeviceWhereInput2 | None"  # since 3.3.0
+    gpu_devices_some: "GpuDeviceWhereInput2 | None"  # since 3.3.0
+    host: "HostWhereInput2 | None"
+    isolation_policy: "IsolationPolicyWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    pci_nics_every: "NicWhereInput2 | None"  # since 3.3.0
+    pci_nics_none: "NicWhereInput2 | None"  # since 3.3.0
+    pci_nics_some: "NicWhereInput2 | None"  # since 3.3.0
+    snapshot_plan: "SnapshotPlanWhereInput2 | None"
+    snapshots_every: "VmSnapshotWhereInput2 | None"
+    snapshots_none: "VmSnapshotWhereInput2 | None"
+    snapshots_some: "VmSnapshotWhereInput2 | None"
+    usb_devices_every: "UsbDeviceWhereInput2 | None"
+    usb_devices_none: "UsbDeviceWhereInput2 | None"
+    usb_devices_some: "UsbDeviceWhereInput2 | None"
+    vm_disks_every: "VmDiskWhereInput2 | None"
+    vm_disks_none: "VmDiskWhereInput2 | None"
+    vm_disks_some: "VmDiskWhereInput2 | None"
+    vm_nics_every: "VmNicWhereInput2 | None"
+    vm_nics_none: "VmNicWhereInput2 | None"
+    vm_nics_some: "VmNicWhereInput2 | None"
+    vm_placement_group_every: "VmPlacementGroupWhereInput2 | None"
+    vm_placement_group_none: "VmPlacementGroupWhereInput2 | None"
+    vm_placement_group_some: "VmPlacementGroupWhereInput2 | None"
 
 
 class VmWhereUniqueInput(TypedDict, total=False):
@@ -1733,460 +1738,36 @@ class VpcNicParams(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VmWhereInput2(TypedDict, total=False):
+    class VmWhereInput2(VmWhereInputValues, total=False):
         AND: "Sequence[VmWhereInput2] | None"
         NOT: "Sequence[VmWhereInput2] | None"
         OR: "Sequence[VmWhereInput2] | None"
-        anti_malware_enabled: bool | None
-        anti_malware_enabled_not: bool | None
         backup_plans_every: "Mapping[str, object] | None"
         backup_plans_none: "Mapping[str, object] | None"
         backup_plans_some: "Mapping[str, object] | None"
-        bios_uuid: str | None
-        bios_uuid_contains: str | None
-        bios_uuid_ends_with: str | None
-        bios_uuid_gt: str | None
-        bios_uuid_gte: str | None
-        bios_uuid_in: Texts | None
-        bios_uuid_lt: str | None
-        bios_uuid_lte: str | None
-        bios_uuid_not: str | None
-        bios_uuid_not_contains: str | None
-        bios_uuid_not_ends_with: str | None
-        bios_uuid_not_in: Texts | None
-        bios_uuid_not_starts_with: str | None
-        bios_uuid_starts_with: str | None
-        clock_offset: "VmClockOffset | None"
-        clock_offset_in: "Sequence[VmClockOffset] | None"
-        clock_offset_not: "VmClockOffset | None"
-        clock_offset_not_in: "Sequence[VmClockOffset] | None"
-        cloud_init_supported: bool | None
-        cloud_init_supported_not: bool | None
         cluster: "ClusterWhereInput3 | None"
-        cpu_model: str | None
-        cpu_model_contains: str | None
-        cpu_model_ends_with: str | None
-        cpu_model_gt: str | None
-        cpu_model_gte: str | None
-        cpu_model_in: Texts | None
-        cpu_model_lt: str | None
-        cpu_model_lte: str | None
-        cpu_model_not: str | None
-        cpu_model_not_contains: str | None
-        cpu_model_not_ends_with: str | None
-        cpu_model_not_in: Texts | None
-        cpu_model_not_starts_with: str | None
-        cpu_model_starts_with: str | None
-        cpu_usage: float | None
-        cpu_usage_gt: float | None
-        cpu_usage_gte: float | None
-        cpu_usage_in: Sequence[float] | None
-        cpu_usage_lt: float | None
-        cpu_usage_lte: float | None
-        cpu_usage_not: float | None
-        cpu_usage_not_in: Sequence[float] | None
-        deleted_at: str | None
-        deleted_at_gt: str | None
-        deleted_at_gte: str | None
-        deleted_at_in: Texts | None
-        deleted_at_lt: str | None
-        deleted_at_lte: str | None
-        deleted_at_not: str | None
-        deleted_at_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        dns_servers: str | None
-        dns_servers_contains: str | None
-        dns_servers_ends_with: str | None
-        dns_servers_gt: str | None
-        dns_servers_gte: str | None
-        dns_servers_in: Texts | None
-        dns_servers_lt: str | None
-        dns_servers_lte: str | None
-        dns_servers_not: str | None
-        dns_servers_not_contains: str | None
-        dns_servers_not_ends_with: str | None
-        dns_servers_not_in: Texts | None
-        dns_servers_not_starts_with: str | None
-        dns_servers_starts_with: str | None
-        dpi_enabled: bool | None
-        dpi_enabled_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         entity_filter_results_every: "Mapping[str, object] | None"
         entity_filter_results_none: "Mapping[str, object] | None"
         entity_filter_results_some: "Mapping[str, object] | None"
-        firmware: "VmFirmware | None"
-        firmware_in: "Sequence[VmFirmware] | None"
-        firmware_not: "VmFirmware | None"
-        firmware_not_in: "Sequence[VmFirmware] | None"
         folder: "VmFolderWhereInput3 | None"
         gpu_devices_every: "Mapping[str, object] | None"
         gpu_devices_none: "Mapping[str, object] | None"
         gpu_devices_some: "Mapping[str, object] | None"
-        guest_cpu_model: str | None
-        guest_cpu_model_contains: str | None
-        guest_cpu_model_ends_with: str | None
-        guest_cpu_model_gt: str | None
-        guest_cpu_model_gte: str | None
-        guest_cpu_model_in: Texts | None
-        guest_cpu_model_lt: str | None
-        guest_cpu_model_lte: str | None
-        guest_cpu_model_not: str | None
-        guest_cpu_model_not_contains: str | None
-        guest_cpu_model_not_ends_with: str | None
-        guest_cpu_model_not_in: Texts | None
-        guest_cpu_model_not_starts_with: str | None
-        guest_cpu_model_starts_with: str | None
-        guest_os_type: "VmGuestsOperationSystem | None"
-        guest_os_type_in: "Sequence[VmGuestsOperationSystem] | None"
-        guest_os_type_not: "VmGuestsOperationSystem | None"
-        guest_os_type_not_in: "Sequence[VmGuestsOperationSystem] | None"
-        guest_size_usage: float | None
-        guest_size_usage_gt: float | None
-        guest_size_usage_gte: float | None
-        guest_size_usage_in: Sequence[float] | None
-        guest_size_usage_lt: float | None
-        guest_size_usage_lte: float | None
-        guest_size_usage_not: float | None
-        guest_size_usage_not_in: Sequence[float] | None
-        guest_used_size: int | None
-        guest_used_size_gt: int | None
-        guest_used_size_gte: int | None
-        guest_used_size_in: Sequence[int] | None
-        guest_used_size_lt: int | None
-        guest_used_size_lte: int | None
-        guest_used_size_not: int | None
-        guest_used_size_not_in: Sequence[int] | None
-        ha: bool | None
-        ha_not: bool | None
-        ha_priority: "VmHaPriority | None"
-        ha_priority_in: "Sequence[VmHaPriority] | None"
-        ha_priority_not: "VmHaPriority | None"
-        ha_priority_not_in: "Sequence[VmHaPriority] | None"
         host: "HostWhereInput3 | None"
-        hostname: str | None
-        hostname_contains: str | None
-        hostname_ends_with: str | None
-        hostname_gt: str | None
-        hostname_gte: str | None
-        hostname_in: Texts | None
-        hostname_lt: str | None
-        hostname_lte: str | None
-        hostname_not: str | None
-        hostname_not_contains: str | None
-        hostname_not_ends_with: str | None
-        hostname_not_in: Texts | None
-        hostname_not_starts_with: str | None
-        hostname_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        in_recycle_bin: bool | None
-        in_recycle_bin_not: bool | None
-        internal: bool | None
-        internal_not: bool | None
-        internal_product: str | None
-        internal_product_contains: str | None
-        internal_product_ends_with: str | None
-        internal_product_gt: str | None
-        internal_product_gte: str | None
-        internal_product_in: Texts | None
-        internal_product_lt: str | None
-        internal_product_lte: str | None
-        internal_product_name: str | None
-        internal_product_name_contains: str | None
-        internal_product_name_ends_with: str | None
-        internal_product_name_gt: str | None
-        internal_product_name_gte: str | None
-        internal_product_name_in: Texts | None
-        internal_product_name_lt: str | None
-        internal_product_name_lte: str | None
-        internal_product_name_not: str | None
-        internal_product_name_not_contains: str | None
-        internal_product_name_not_ends_with: str | None
-        internal_product_name_not_in: Texts | None
-        internal_product_name_not_starts_with: str | None
-        internal_product_name_starts_with: str | None
-        internal_product_not: str | None
-        internal_product_not_contains: str | None
-        internal_product_not_ends_with: str | None
-        internal_product_not_in: Texts | None
-        internal_product_not_starts_with: str | None
-        internal_product_starts_with: str | None
-        io_policy: "VmDiskIoPolicy | None"
-        io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-        io_policy_not: "VmDiskIoPolicy | None"
-        io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
-        ips: str | None
-        ips_contains: str | None
-        ips_ends_with: str | None
-        ips_gt: str | None
-        ips_gte: str | None
-        ips_in: Texts | None
-        ips_lt: str | None
-        ips_lte: str | None
-        ips_not: str | None
-        ips_not_contains: str | None
-        ips_not_ends_with: str | None
-        ips_not_in: Texts | None
-        ips_not_starts_with: str | None
-        ips_starts_with: str | None
         isolation_policy: "IsolationPolicyWhereInput3 | None"
-        kernel_info: str | None
-        kernel_info_contains: str | None
-        kernel_info_ends_with: str | None
-        kernel_info_gt: str | None
-        kernel_info_gte: str | None
-        kernel_info_in: Texts | None
-        kernel_info_lt: str | None
-        kernel_info_lte: str | None
-        kernel_info_not: str | None
-        kernel_info_not_contains: str | None
-        kernel_info_not_ends_with: str | None
-        kernel_info_not_in: Texts | None
-        kernel_info_not_starts_with: str | None
-        kernel_info_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        last_shutdown_time: str | None
-        last_shutdown_time_gt: str | None
-        last_shutdown_time_gte: str | None
-        last_shutdown_time_in: Texts | None
-        last_shutdown_time_lt: str | None
-        last_shutdown_time_lte: str | None
-        last_shutdown_time_not: str | None
-        last_shutdown_time_not_in: Texts | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size_bytes: int | None
-        logical_size_bytes_gt: int | None
-        logical_size_bytes_gte: int | None
-        logical_size_bytes_in: Sequence[int] | None
-        logical_size_bytes_lt: int | None
-        logical_size_bytes_lte: int | None
-        logical_size_bytes_not: int | None
-        logical_size_bytes_not_in: Sequence[int] | None
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        memory_usage: float | None
-        memory_usage_gt: float | None
-        memory_usage_gte: float | None
-        memory_usage_in: Sequence[float] | None
-        memory_usage_lt: float | None
-        memory_usage_lte: float | None
-        memory_usage_not: float | None
-        memory_usage_not_in: Sequence[float] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nested_virtualization: bool | None
-        nested_virtualization_not: bool | None
-        node_ip: str | None
-        node_ip_contains: str | None
-        node_ip_ends_with: str | None
-        node_ip_gt: str | None
-        node_ip_gte: str | None
-        node_ip_in: Texts | None
-        node_ip_lt: str | None
-        node_ip_lte: str | None
-        node_ip_not: str | None
-        node_ip_not_contains: str | None
-        node_ip_not_ends_with: str | None
-        node_ip_not_in: Texts | None
-        node_ip_not_starts_with: str | None
-        node_ip_starts_with: str | None
-        original_name: str | None
-        original_name_contains: str | None
-        original_name_ends_with: str | None
-        original_name_gt: str | None
-        original_name_gte: str | None
-        original_name_in: Texts | None
-        original_name_lt: str | None
-        original_name_lte: str | None
-        original_name_not: str | None
-        original_name_not_contains: str | None
-        original_name_not_ends_with: str | None
-        original_name_not_in: Texts | None
-        original_name_not_starts_with: str | None
-        original_name_starts_with: str | None
-        os: str | None
-        os_contains: str | None
-        os_ends_with: str | None
-        os_gt: str | None
-        os_gte: str | None
-        os_in: Texts | None
-        os_lt: str | None
-        os_lte: str | None
-        os_not: str | None
-        os_not_contains: str | None
-        os_not_ends_with: str | None
-        os_not_in: Texts | None
-        os_not_starts_with: str | None
-        os_starts_with: str | None
         pci_nics_every: "Mapping[str, object] | None"
         pci_nics_none: "Mapping[str, object] | None"
         pci_nics_some: "Mapping[str, object] | None"
-        protected: bool | None
-        protected_not: bool | None
-        provisioned_size: int | None
-        provisioned_size_gt: int | None
-        provisioned_size_gte: int | None
-        provisioned_size_in: Sequence[int] | None
-        provisioned_size_lt: int | None
-        provisioned_size_lte: int | None
-        provisioned_size_not: int | None
-        provisioned_size_not_in: Sequence[int] | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
         snapshot_plan: "SnapshotPlanWhereInput3 | None"
         snapshots_every: "Mapping[str, object] | None"
         snapshots_none: "Mapping[str, object] | None"
         snapshots_some: "Mapping[str, object] | None"
-        status: "VmStatus | None"
-        status_in: "Sequence[VmStatus] | None"
-        status_not: "VmStatus | None"
-        status_not_in: "Sequence[VmStatus] | None"
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
         usb_devices_every: "Mapping[str, object] | None"
         usb_devices_none: "Mapping[str, object] | None"
         usb_devices_some: "Mapping[str, object] | None"
-        used_size: int | None
-        used_size_gt: int | None
-        used_size_gte: int | None
-        used_size_in: Sequence[int] | None
-        used_size_lt: int | None
-        used_size_lte: int | None
-        used_size_not: int | None
-        used_size_not_in: Sequence[int] | None
-        used_size_usage: float | None
-        used_size_usage_gt: float | None
-        used_size_usage_gte: float | None
-        used_size_usage_in: Sequence[float] | None
-        used_size_usage_lt: float | None
-        used_size_usage_lte: float | None
-        used_size_usage_not: float | None
-        used_size_usage_not_in: Sequence[float] | None
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        video_type: "VmVideoType | None"
-        video_type_in: "Sequence[VmVideoType] | None"
-        video_type_not: "VmVideoType | None"
-        video_type_not_in: "Sequence[VmVideoType] | None"
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"
@@ -2196,485 +1777,37 @@ if TYPE_CHECKING:
         vm_placement_group_every: "Mapping[str, object] | None"
         vm_placement_group_none: "Mapping[str, object] | None"
         vm_placement_group_some: "Mapping[str, object] | None"
-        vm_tools_status: "VmToolsStatus | None"
-        vm_tools_status_in: "Sequence[VmToolsStatus] | None"
-        vm_tools_status_not: "VmToolsStatus | None"
-        vm_tools_status_not_in: "Sequence[VmToolsStatus] | None"
-        vm_tools_version: str | None
-        vm_tools_version_contains: str | None
-        vm_tools_version_ends_with: str | None
-        vm_tools_version_gt: str | None
-        vm_tools_version_gte: str | None
-        vm_tools_version_in: Texts | None
-        vm_tools_version_lt: str | None
-        vm_tools_version_lte: str | None
-        vm_tools_version_not: str | None
-        vm_tools_version_not_contains: str | None
-        vm_tools_version_not_ends_with: str | None
-        vm_tools_version_not_in: Texts | None
-        vm_tools_version_not_starts_with: str | None
-        vm_tools_version_starts_with: str | None
-        vm_usage: "VmUsage | None"
-        vm_usage_in: "Sequence[VmUsage] | None"
-        vm_usage_not: "VmUsage | None"
-        vm_usage_not_in: "Sequence[VmUsage] | None"
-        win_opt: bool | None
-        win_opt_not: bool | None
 
-    class VmWhereInput3(TypedDict, total=False):
+    class VmWhereInput3(VmWhereInputValues, total=False):
         AND: "Sequence[VmWhereInput3] | None"
         NOT: "Sequence[VmWhereInput3] | None"
         OR: "Sequence[VmWhereInput3] | None"
-        anti_malware_enabled: bool | None
-        anti_malware_enabled_not: bool | None
         backup_plans_every: "Mapping[str, object] | None"
         backup_plans_none: "Mapping[str, object] | None"
         backup_plans_some: "Mapping[str, object] | None"
-        bios_uuid: str | None
-        bios_uuid_contains: str | None
-        bios_uuid_ends_with: str | None
-        bios_uuid_gt: str | None
-        bios_uuid_gte: str | None
-        bios_uuid_in: Texts | None
-        bios_uuid_lt: str | None
-        bios_uuid_lte: str | None
-        bios_uuid_not: str | None
-        bios_uuid_not_contains: str | None
-        bios_uuid_not_ends_with: str | None
-        bios_uuid_not_in: Texts | None
-        bios_uuid_not_starts_with: str | None
-        bios_uuid_starts_with: str | None
-        clock_offset: "VmClockOffset | None"
-        clock_offset_in: "Sequence[VmClockOffset] | None"
-        clock_offset_not: "VmClockOffset | None"
-        clock_offset_not_in: "Sequence[VmClockOffset] | None"
-        cloud_init_supported: bool | None
-        cloud_init_supported_not: bool | None
         cluster: "Mapping[str, object] | None"
-        cpu_model: str | None
-        cpu_model_contains: str | None
-        cpu_model_ends_with: str | None
-        cpu_model_gt: str | None
-        cpu_model_gte: str | None
-        cpu_model_in: Texts | None
-        cpu_model_lt: str | None
-        cpu_model_lte: str | None
-        cpu_model_not: str | None
-        cpu_model_not_contains: str | None
-        cpu_model_not_ends_with: str | None
-        cpu_model_not_in: Texts | None
-        cpu_model_not_starts_with: str | None
-        cpu_model_starts_with: str | None
-        cpu_usage: float | None
-        cpu_usage_gt: float | None
-        cpu_usage_gte: float | None
-        cpu_usage_in: Sequence[float] | None
-        cpu_usage_lt: float | None
-        cpu_usage_lte: float | None
-        cpu_usage_not: float | None
-        cpu_usage_not_in: Sequence[float] | None
-        deleted_at: str | None
-        deleted_at_gt: str | None
-        deleted_at_gte: str | None
-        deleted_at_in: Texts | None
-        deleted_at_lt: str | None
-        deleted_at_lte: str | None
-        deleted_at_not: str | None
-        deleted_at_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        dns_servers: str | None
-        dns_servers_contains: str | None
-        dns_servers_ends_with: str | None
-        dns_servers_gt: str | None
-        dns_servers_gte: str | None
-        dns_servers_in: Texts | None
-        dns_servers_lt: str | None
-        dns_servers_lte: str | None
-        dns_servers_not: str | None
-        dns_servers_not_contains: str | None
-        dns_servers_not_ends_with: str | None
-        dns_servers_not_in: Texts | None
-        dns_servers_not_starts_with: str | None
-        dns_servers_starts_with: str | None
-        dpi_enabled: bool | None
-        dpi_enabled_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
         entity_filter_results_every: "Mapping[str, object] | None"
         entity_filter_results_none: "Mapping[str, object] | None"
         entity_filter_results_some: "Mapping[str, object] | None"
-        firmware: "VmFirmware | None"
-        firmware_in: "Sequence[VmFirmware] | None"
-        firmware_not: "VmFirmware | None"
-        firmware_not_in: "Sequence[VmFirmware] | None"
         folder: "Mapping[str, object] | None"
         gpu_devices_every: "Mapping[str, object] | None"
         gpu_devices_none: "Mapping[str, object] | None"
         gpu_devices_some: "Mapping[str, object] | None"
-        guest_cpu_model: str | None
-        guest_cpu_model_contains: str | None
-        guest_cpu_model_ends_with: str | None
-        guest_cpu_model_gt: str | None
-        guest_cpu_model_gte: str | None
-        guest_cpu_model_in: Texts | None
-        guest_cpu_model_lt: str | None
-        guest_cpu_model_lte: str | None
-        guest_cpu_model_not: str | None
-        guest_cpu_model_not_contains: str | None
-        guest_cpu_model_not_ends_with: str | None
-        guest_cpu_model_not_in: Texts | None
-        guest_cpu_model_not_starts_with: str | None
-        guest_cpu_model_starts_with: str | None
-        guest_os_type: "VmGuestsOperationSystem | None"
-        guest_os_type_in: "Sequence[VmGuestsOperationSystem] | None"
-        guest_os_type_not: "VmGuestsOperationSystem | None"
-        guest_os_type_not_in: "Sequence[VmGuestsOperationSystem] | None"
-        guest_size_usage: float | None
-        guest_size_usage_gt: float | None
-        guest_size_usage_gte: float | None
-        guest_size_usage_in: Sequence[float] | None
-        guest_size_usage_lt: float | None
-        guest_size_usage_lte: float | None
-        guest_size_usage_not: float | None
-        guest_size_usage_not_in: Sequence[float] | None
-        guest_used_size: int | None
-        guest_used_size_gt: int | None
-        guest_used_size_gte: int | None
-        guest_used_size_in: Sequence[int] | None
-        guest_used_size_lt: int | None
-        guest_used_size_lte: int | None
-        guest_used_size_not: int | None
-        guest_used_size_not_in: Sequence[int] | None
-        ha: bool | None
-        ha_not: bool | None
-        ha_priority: "VmHaPriority | None"
-        ha_priority_in: "Sequence[VmHaPriority] | None"
-        ha_priority_not: "VmHaPriority | None"
-        ha_priority_not_in: "Sequence[VmHaPriority] | None"
         host: "Mapping[str, object] | None"
-        hostname: str | None
-        hostname_contains: str | None
-        hostname_ends_with: str | None
-        hostname_gt: str | None
-        hostname_gte: str | None
-        hostname_in: Texts | None
-        hostname_lt: str | None
-        hostname_lte: str | None
-        hostname_not: str | None
-        hostname_not_contains: str | None
-        hostname_not_ends_with: str | None
-        hostname_not_in: Texts | None
-        hostname_not_starts_with: str | None
-        hostname_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        in_recycle_bin: bool | None
-        in_recycle_bin_not: bool | None
-        internal: bool | None
-        internal_not: bool | None
-        internal_product: str | None
-        internal_product_contains: str | None
-        internal_product_ends_with: str | None
-        internal_product_gt: str | None
-        internal_product_gte: str | None
-        internal_product_in: Texts | None
-        internal_product_lt: str | None
-        internal_product_lte: str | None
-        internal_product_name: str | None
-        internal_product_name_contains: str | None
-        internal_product_name_ends_with: str | None
-        internal_product_name_gt: str | None
-        internal_product_name_gte: str | None
-        internal_product_name_in: Texts | None
-        internal_product_name_lt: str | None
-        internal_product_name_lte: str | None
-        internal_product_name_not: str | None
-        internal_product_name_not_contains: str | None
-        internal_product_name_not_ends_with: str | None
-        internal_product_name_not_in: Texts | None
-        internal_product_name_not_starts_with: str | None
-        internal_product_name_starts_with: str | None
-        internal_product_not: str | None
-        internal_product_not_contains: str | None
-        internal_product_not_ends_with: str | None
-        internal_product_not_in: Texts | None
-        internal_product_not_starts_with: str | None
-        internal_product_starts_with: str | None
-        io_policy: "VmDiskIoPolicy | None"
-        io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-        io_policy_not: "VmDiskIoPolicy | None"
-        io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
-        ips: str | None
-        ips_contains: str | None
-        ips_ends_with: str | None
-        ips_gt: str | None
-        ips_gte: str | None
-        ips_in: Texts | None
-        ips_lt: str | None
-        ips_lte: str | None
-        ips_not: str | None
-        ips_not_contains: str | None
-        ips_not_ends_with: str | None
-        ips_not_in: Texts | None
-        ips_not_starts_with: str | None
-        ips_starts_with: str | None
         isolation_policy: "Mapping[str, object] | None"
-        kernel_info: str | None
-        kernel_info_contains: str | None
-        kernel_info_ends_with: str | None
-        kernel_info_gt: str | None
-        kernel_info_gte: str | None
-        kernel_info_in: Texts | None
-        kernel_info_lt: str | None
-        kernel_info_lte: str | None
-        kernel_info_not: str | None
-        kernel_info_not_contains: str | None
-        kernel_info_not_ends_with: str | None
-        kernel_info_not_in: Texts | None
-        kernel_info_not_starts_with: str | None
-        kernel_info_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        last_shutdown_time: str | None
-        last_shutdown_time_gt: str | None
-        last_shutdown_time_gte: str | None
-        last_shutdown_time_in: Texts | None
-        last_shutdown_time_lt: str | None
-        last_shutdown_time_lte: str | None
-        last_shutdown_time_not: str | None
-        last_shutdown_time_not_in: Texts | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        logical_size_bytes: int | None
-        logical_size_bytes_gt: int | None
-        logical_size_bytes_gte: int | None
-        logical_size_bytes_in: Sequence[int] | None
-        logical_size_bytes_lt: int | None
-        logical_size_bytes_lte: int | None
-        logical_size_bytes_not: int | None
-        logical_size_bytes_not_in: Sequence[int] | None
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        memory_usage: float | None
-        memory_usage_gt: float | None
-        memory_usage_gte: float | None
-        memory_usage_in: Sequence[float] | None
-        memory_usage_lt: float | None
-        memory_usage_lte: float | None
-        memory_usage_not: float | None
-        memory_usage_not_in: Sequence[float] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        nested_virtualization: bool | None
-        nested_virtualization_not: bool | None
-        node_ip: str | None
-        node_ip_contains: str | None
-        node_ip_ends_with: str | None
-        node_ip_gt: str | None
-        node_ip_gte: str | None
-        node_ip_in: Texts | None
-        node_ip_lt: str | None
-        node_ip_lte: str | None
-        node_ip_not: str | None
-        node_ip_not_contains: str | None
-        node_ip_not_ends_with: str | None
-        node_ip_not_in: Texts | None
-        node_ip_not_starts_with: str | None
-        node_ip_starts_with: str | None
-        original_name: str | None
-        original_name_contains: str | None
-        original_name_ends_with: str | None
-        original_name_gt: str | None
-        original_name_gte: str | None
-        original_name_in: Texts | None
-        original_name_lt: str | None
-        original_name_lte: str | None
-        original_name_not: str | None
-        original_name_not_contains: str | None
-        original_name_not_ends_with: str | None
-        original_name_not_in: Texts | None
-        original_name_not_starts_with: str | None
-        original_name_starts_with: str | None
-        os: str | None
-        os_contains: str | None
-        os_ends_with: str | None
-        os_gt: str | None
-        os_gte: str | None
-        os_in: Texts | None
-        os_lt: str | None
-        os_lte: str | None
-        os_not: str | None
-        os_not_contains: str | None
-        os_not_ends_with: str | None
-        os_not_in: Texts | None
-        os_not_starts_with: str | None
-        os_starts_with: str | None
         pci_nics_every: "Mapping[str, object] | None"
         pci_nics_none: "Mapping[str, object] | None"
         pci_nics_some: "Mapping[str, object] | None"
-        protected: bool | None
-        protected_not: bool | None
-        provisioned_size: int | None
-        provisioned_size_gt: int | None
-        provisioned_size_gte: int | None
-        provisioned_size_in: Sequence[int] | None
-        provisioned_size_lt: int | None
-        provisioned_size_lte: int | None
-        provisioned_size_not: int | None
-        provisioned_size_not_in: Sequence[int] | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
         snapshot_plan: "Mapping[str, object] | None"
         snapshots_every: "Mapping[str, object] | None"
         snapshots_none: "Mapping[str, object] | None"
         snapshots_some: "Mapping[str, object] | None"
-        status: "VmStatus | None"
-        status_in: "Sequence[VmStatus] | None"
-        status_not: "VmStatus | None"
-        status_not_in: "Sequence[VmStatus] | None"
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
         usb_devices_every: "Mapping[str, object] | None"
         usb_devices_none: "Mapping[str, object] | None"
         usb_devices_some: "Mapping[str, object] | None"
-        used_size: int | None
-        used_size_gt: int | None
-        used_size_gte: int | None
-        used_size_in: Sequence[int] | None
-        used_size_lt: int | None
-        used_size_lte: int | None
-        used_size_not: int | None
-        used_size_not_in: Sequence[int] | None
-        used_size_usage: float | None
-        used_size_usage_gt: float | None
-        used_size_usage_gte: float | None
-        used_size_usage_in: Sequence[float] | None
-        used_size_usage_lt: float | None
-        used_size_usage_lte: float | None
-        used_size_usage_not: float | None
-        used_size_usage_not_in: Sequence[float] | None
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        video_type: "VmVideoType | None"
-        video_type_in: "Sequence[VmVideoType] | None"
-        video_type_not: "VmVideoType | None"
-        video_type_not_in: "Sequence[VmVideoType] | None"
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"
@@ -2684,27 +1817,3 @@ if TYPE_CHECKING:
         vm_placement_group_every: "Mapping[str, object] | None"
         vm_placement_group_none: "Mapping[str, object] | None"
         vm_placement_group_some: "Mapping[str, object] | None"
-        vm_tools_status: "VmToolsStatus | None"
-        vm_tools_status_in: "Sequence[VmToolsStatus] | None"
-        vm_tools_status_not: "VmToolsStatus | None"
-        vm_tools_status_not_in: "Sequence[VmToolsStatus] | None"
-        vm_tools_version: str | None
-        vm_tools_version_contains: str | None
-        vm_tools_version_ends_with: str | None
-        vm_tools_version_gt: str | None
-        vm_tools_version_gte: str | None
-        vm_tools_version_in: Texts | None
-        vm_tools_version_lt: str | None
-        vm_tools_version_lte: str | None
-        vm_tools_version_not: str | None
-        vm_tools_version_not_contains: str | None
-        vm_tools_version_not_ends_with: str | None
-        vm_tools_version_not_in: Texts | None
-        vm_tools_version_not_starts_with: str | None
-        vm_tools_version_starts_with: str | None
-        vm_usage: "VmUsage | None"
-        vm_usage_in: "Sequence[VmUsage] | None"
-        vm_usage_not: "VmUsage | None"
-        vm_usage_not_in: "Sequence[VmUsage] | None"
-        win_opt: bool | None
-        win_opt_not: bool | None

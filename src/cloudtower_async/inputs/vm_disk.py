@@ -81,12 +81,9 @@ class GetVmDisksRequestBody(TypedDict, total=False):
     where: "VmDiskWhereInput2 | None"
 
 
-class VmDiskWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmDiskWhereInputValues(TypedDict, total=False):
+    """Keys of `VmDiskWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmDiskWhereInput] | None"
-    NOT: "Sequence[VmDiskWhereInput] | None"
-    OR: "Sequence[VmDiskWhereInput] | None"
     boot: int | None
     boot_gt: int | None
     boot_gte: int | None
@@ -143,7 +140,6 @@ class VmDiskWhereInput(TypedDict, total=False):
     device_starts_with: str | None
     disabled: bool | None
     disabled_not: bool | None
-    elf_image: "ElfImageWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -204,7 +200,6 @@ class VmDiskWhereInput(TypedDict, total=False):
     serial_not_in: Texts | None
     serial_not_starts_with: str | None
     serial_starts_with: str | None
-    svt_image: "SvtImageWhereInput2 | None"
     type: "VmDiskType | None"
     type_in: "Sequence[VmDiskType] | None"
     type_not: "VmDiskType | None"
@@ -251,350 +246,36 @@ class VmDiskWhereInput(TypedDict, total=False):
     unsafe_provision_not_in: Texts | None
     unsafe_provision_not_starts_with: str | None
     unsafe_provision_starts_with: str | None
+
+
+class VmDiskWhereInput(VmDiskWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmDiskWhereInput] | None"
+    NOT: "Sequence[VmDiskWhereInput] | None"
+    OR: "Sequence[VmDiskWhereInput] | None"
+    elf_image: "ElfImageWhereInput2 | None"
+    svt_image: "SvtImageWhereInput2 | None"
     vm: "VmWhereInput2 | None"
     vm_volume: "VmVolumeWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VmDiskWhereInput2(TypedDict, total=False):
+    class VmDiskWhereInput2(VmDiskWhereInputValues, total=False):
         AND: "Sequence[VmDiskWhereInput2] | None"
         NOT: "Sequence[VmDiskWhereInput2] | None"
         OR: "Sequence[VmDiskWhereInput2] | None"
-        boot: int | None
-        boot_gt: int | None
-        boot_gte: int | None
-        boot_in: Sequence[int] | None
-        boot_lt: int | None
-        boot_lte: int | None
-        boot_not: int | None
-        boot_not_in: Sequence[int] | None
-        bus: "Bus | None"
-        bus_in: "Sequence[Bus] | None"
-        bus_not: "Bus | None"
-        bus_not_in: "Sequence[Bus] | None"
-        cloud_init_image_name: str | None
-        cloud_init_image_name_contains: str | None
-        cloud_init_image_name_ends_with: str | None
-        cloud_init_image_name_gt: str | None
-        cloud_init_image_name_gte: str | None
-        cloud_init_image_name_in: Texts | None
-        cloud_init_image_name_lt: str | None
-        cloud_init_image_name_lte: str | None
-        cloud_init_image_name_not: str | None
-        cloud_init_image_name_not_contains: str | None
-        cloud_init_image_name_not_ends_with: str | None
-        cloud_init_image_name_not_in: Texts | None
-        cloud_init_image_name_not_starts_with: str | None
-        cloud_init_image_name_starts_with: str | None
-        cloud_init_image_path: str | None
-        cloud_init_image_path_contains: str | None
-        cloud_init_image_path_ends_with: str | None
-        cloud_init_image_path_gt: str | None
-        cloud_init_image_path_gte: str | None
-        cloud_init_image_path_in: Texts | None
-        cloud_init_image_path_lt: str | None
-        cloud_init_image_path_lte: str | None
-        cloud_init_image_path_not: str | None
-        cloud_init_image_path_not_contains: str | None
-        cloud_init_image_path_not_ends_with: str | None
-        cloud_init_image_path_not_in: Texts | None
-        cloud_init_image_path_not_starts_with: str | None
-        cloud_init_image_path_starts_with: str | None
-        device: str | None
-        device_contains: str | None
-        device_ends_with: str | None
-        device_gt: str | None
-        device_gte: str | None
-        device_in: Texts | None
-        device_lt: str | None
-        device_lte: str | None
-        device_not: str | None
-        device_not_contains: str | None
-        device_not_ends_with: str | None
-        device_not_in: Texts | None
-        device_not_starts_with: str | None
-        device_starts_with: str | None
-        disabled: bool | None
-        disabled_not: bool | None
         elf_image: "ElfImageWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        key: int | None
-        key_gt: int | None
-        key_gte: int | None
-        key_in: Sequence[int] | None
-        key_lt: int | None
-        key_lte: int | None
-        key_not: int | None
-        key_not_in: Sequence[int] | None
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
         svt_image: "SvtImageWhereInput3 | None"
-        type: "VmDiskType | None"
-        type_in: "Sequence[VmDiskType] | None"
-        type_not: "VmDiskType | None"
-        type_not_in: "Sequence[VmDiskType] | None"
-        unsafe_image_path: str | None
-        unsafe_image_path_contains: str | None
-        unsafe_image_path_ends_with: str | None
-        unsafe_image_path_gt: str | None
-        unsafe_image_path_gte: str | None
-        unsafe_image_path_in: Texts | None
-        unsafe_image_path_lt: str | None
-        unsafe_image_path_lte: str | None
-        unsafe_image_path_not: str | None
-        unsafe_image_path_not_contains: str | None
-        unsafe_image_path_not_ends_with: str | None
-        unsafe_image_path_not_in: Texts | None
-        unsafe_image_path_not_starts_with: str | None
-        unsafe_image_path_starts_with: str | None
-        unsafe_image_uuid: str | None
-        unsafe_image_uuid_contains: str | None
-        unsafe_image_uuid_ends_with: str | None
-        unsafe_image_uuid_gt: str | None
-        unsafe_image_uuid_gte: str | None
-        unsafe_image_uuid_in: Texts | None
-        unsafe_image_uuid_lt: str | None
-        unsafe_image_uuid_lte: str | None
-        unsafe_image_uuid_not: str | None
-        unsafe_image_uuid_not_contains: str | None
-        unsafe_image_uuid_not_ends_with: str | None
-        unsafe_image_uuid_not_in: Texts | None
-        unsafe_image_uuid_not_starts_with: str | None
-        unsafe_image_uuid_starts_with: str | None
-        unsafe_provision: str | None
-        unsafe_provision_contains: str | None
-        unsafe_provision_ends_with: str | None
-        unsafe_provision_gt: str | None
-        unsafe_provision_gte: str | None
-        unsafe_provision_in: Texts | None
-        unsafe_provision_lt: str | None
-        unsafe_provision_lte: str | None
-        unsafe_provision_not: str | None
-        unsafe_provision_not_contains: str | None
-        unsafe_provision_not_ends_with: str | None
-        unsafe_provision_not_in: Texts | None
-        unsafe_provision_not_starts_with: str | None
-        unsafe_provision_starts_with: str | None
         vm: "VmWhereInput3 | None"
         vm_volume: "VmVolumeWhereInput3 | None"
 
-    class VmDiskWhereInput3(TypedDict, total=False):
+    class VmDiskWhereInput3(VmDiskWhereInputValues, total=False):
         AND: "Sequence[VmDiskWhereInput3] | None"
         NOT: "Sequence[VmDiskWhereInput3] | None"
         OR: "Sequence[VmDiskWhereInput3] | None"
-        boot: int | None
-        boot_gt: int | None
-        boot_gte: int | None
-        boot_in: Sequence[int] | None
-        boot_lt: int | None
-        boot_lte: int | None
-        boot_not: int | None
-        boot_not_in: Sequence[int] | None
-        bus: "Bus | None"
-        bus_in: "Sequence[Bus] | None"
-        bus_not: "Bus | None"
-        bus_not_in: "Sequence[Bus] | None"
-        cloud_init_image_name: str | None
-        cloud_init_image_name_contains: str | None
-        cloud_init_image_name_ends_with: str | None
-        cloud_init_image_name_gt: str | None
-        cloud_init_image_name_gte: str | None
-        cloud_init_image_name_in: Texts | None
-        cloud_init_image_name_lt: str | None
-        cloud_init_image_name_lte: str | None
-        cloud_init_image_name_not: str | None
-        cloud_init_image_name_not_contains: str | None
-        cloud_init_image_name_not_ends_with: str | None
-        cloud_init_image_name_not_in: Texts | None
-        cloud_init_image_name_not_starts_with: str | None
-        cloud_init_image_name_starts_with: str | None
-        cloud_init_image_path: str | None
-        cloud_init_image_path_contains: str | None
-        cloud_init_image_path_ends_with: str | None
-        cloud_init_image_path_gt: str | None
-        cloud_init_image_path_gte: str | None
-        cloud_init_image_path_in: Texts | None
-        cloud_init_image_path_lt: str | None
-        cloud_init_image_path_lte: str | None
-        cloud_init_image_path_not: str | None
-        cloud_init_image_path_not_contains: str | None
-        cloud_init_image_path_not_ends_with: str | None
-        cloud_init_image_path_not_in: Texts | None
-        cloud_init_image_path_not_starts_with: str | None
-        cloud_init_image_path_starts_with: str | None
-        device: str | None
-        device_contains: str | None
-        device_ends_with: str | None
-        device_gt: str | None
-        device_gte: str | None
-        device_in: Texts | None
-        device_lt: str | None
-        device_lte: str | None
-        device_not: str | None
-        device_not_contains: str | None
-        device_not_ends_with: str | None
-        device_not_in: Texts | None
-        device_not_starts_with: str | None
-        device_starts_with: str | None
-        disabled: bool | None
-        disabled_not: bool | None
         elf_image: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        key: int | None
-        key_gt: int | None
-        key_gte: int | None
-        key_in: Sequence[int] | None
-        key_lt: int | None
-        key_lte: int | None
-        key_not: int | None
-        key_not_in: Sequence[int] | None
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        serial: str | None
-        serial_contains: str | None
-        serial_ends_with: str | None
-        serial_gt: str | None
-        serial_gte: str | None
-        serial_in: Texts | None
-        serial_lt: str | None
-        serial_lte: str | None
-        serial_not: str | None
-        serial_not_contains: str | None
-        serial_not_ends_with: str | None
-        serial_not_in: Texts | None
-        serial_not_starts_with: str | None
-        serial_starts_with: str | None
         svt_image: "Mapping[str, object] | None"
-        type: "VmDiskType | None"
-        type_in: "Sequence[VmDiskType] | None"
-        type_not: "VmDiskType | None"
-        type_not_in: "Sequence[VmDiskType] | None"
-        unsafe_image_path: str | None
-        unsafe_image_path_contains: str | None
-        unsafe_image_path_ends_with: str | None
-        unsafe_image_path_gt: str | None
-        unsafe_image_path_gte: str | None
-        unsafe_image_path_in: Texts | None
-        unsafe_image_path_lt: str | None
-        unsafe_image_path_lte: str | None
-        unsafe_image_path_not: str | None
-        unsafe_image_path_not_contains: str | None
-        unsafe_image_path_not_ends_with: str | None
-        unsafe_image_path_not_in: Texts | None
-        unsafe_image_path_not_starts_with: str | None
-        unsafe_image_path_starts_with: str | None
-        unsafe_image_uuid: str | None
-        unsafe_image_uuid_contains: str | None
-        unsafe_image_uuid_ends_with: str | None
-        unsafe_image_uuid_gt: str | None
-        unsafe_image_uuid_gte: str | None
-        unsafe_image_uuid_in: Texts | None
-        unsafe_image_uuid_lt: str | None
-        unsafe_image_uuid_lte: str | None
-        unsafe_image_uuid_not: str | None
-        unsafe_image_uuid_not_contains: str | None
-        unsafe_image_uuid_not_ends_with: str | None
-        unsafe_image_uuid_not_in: Texts | None
-        unsafe_image_uuid_not_starts_with: str | None
-        unsafe_image_uuid_starts_with: str | None
-        unsafe_provision: str | None
-        unsafe_provision_contains: str | None
-        unsafe_provision_ends_with: str | None
-        unsafe_provision_gt: str | None
-        unsafe_provision_gte: str | None
-        unsafe_provision_in: Texts | None
-        unsafe_provision_lt: str | None
-        unsafe_provision_lte: str | None
-        unsafe_provision_not: str | None
-        unsafe_provision_not_contains: str | None
-        unsafe_provision_not_ends_with: str | None
-        unsafe_provision_not_in: Texts | None
-        unsafe_provision_not_starts_with: str | None
-        unsafe_provision_starts_with: str | None
         vm: "Mapping[str, object] | None"
         vm_volume: "Mapping[str, object] | None"

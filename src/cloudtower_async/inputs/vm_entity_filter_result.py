@@ -37,13 +37,9 @@ class GetVmEntityFilterResultsRequestBody(TypedDict, total=False):
     where: "VmEntityFilterResultWhereInput2 | None"
 
 
-class VmEntityFilterResultWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmEntityFilterResultWhereInputValues(TypedDict, total=False):
+    """Keys of `VmEntityFilterResultWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmEntityFilterResultWhereInput] | None"
-    NOT: "Sequence[VmEntityFilterResultWhereInput] | None"
-    OR: "Sequence[VmEntityFilterResultWhereInput] | None"
-    entityFilter: "EntityFilterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -58,49 +54,30 @@ class VmEntityFilterResultWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
+
+
+class VmEntityFilterResultWhereInput(VmEntityFilterResultWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmEntityFilterResultWhereInput] | None"
+    NOT: "Sequence[VmEntityFilterResultWhereInput] | None"
+    OR: "Sequence[VmEntityFilterResultWhereInput] | None"
+    entityFilter: "EntityFilterWhereInput2 | None"
     vm: "VmWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VmEntityFilterResultWhereInput2(TypedDict, total=False):
+    class VmEntityFilterResultWhereInput2(VmEntityFilterResultWhereInputValues, total=False):
         AND: "Sequence[VmEntityFilterResultWhereInput2] | None"
         NOT: "Sequence[VmEntityFilterResultWhereInput2] | None"
         OR: "Sequence[VmEntityFilterResultWhereInput2] | None"
         entityFilter: "EntityFilterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         vm: "VmWhereInput3 | None"
 
-    class VmEntityFilterResultWhereInput3(TypedDict, total=False):
+    class VmEntityFilterResultWhereInput3(VmEntityFilterResultWhereInputValues, total=False):
         AND: "Sequence[VmEntityFilterResultWhereInput3] | None"
         NOT: "Sequence[VmEntityFilterResultWhereInput3] | None"
         OR: "Sequence[VmEntityFilterResultWhereInput3] | None"
         entityFilter: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         vm: "Mapping[str, object] | None"

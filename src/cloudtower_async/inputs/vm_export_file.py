@@ -63,13 +63,9 @@ class GetVmExportFilesRequestBody(TypedDict, total=False):
     where: "VmExportFileWhereInput2 | None"
 
 
-class VmExportFileWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmExportFileWhereInputValues(TypedDict, total=False):
+    """Keys of `VmExportFileWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmExportFileWhereInput] | None"
-    NOT: "Sequence[VmExportFileWhereInput] | None"
-    OR: "Sequence[VmExportFileWhereInput] | None"
-    content_library_vm_template: "ContentLibraryVmTemplateWhereInput2 | None"
     createdAt: str | None
     createdAt_gt: str | None
     createdAt_gte: str | None
@@ -130,144 +126,33 @@ class VmExportFileWhereInput(TypedDict, total=False):
     type_in: "Sequence[VmExportFileType] | None"
     type_not: "VmExportFileType | None"
     type_not_in: "Sequence[VmExportFileType] | None"
+
+
+class VmExportFileWhereInput(VmExportFileWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmExportFileWhereInput] | None"
+    NOT: "Sequence[VmExportFileWhereInput] | None"
+    OR: "Sequence[VmExportFileWhereInput] | None"
+    content_library_vm_template: "ContentLibraryVmTemplateWhereInput2 | None"
     vm: "VmWhereInput2 | None"
     vm_volume: "VmVolumeWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
-    class VmExportFileWhereInput2(TypedDict, total=False):
+    class VmExportFileWhereInput2(VmExportFileWhereInputValues, total=False):
         AND: "Sequence[VmExportFileWhereInput2] | None"
         NOT: "Sequence[VmExportFileWhereInput2] | None"
         OR: "Sequence[VmExportFileWhereInput2] | None"
         content_library_vm_template: "ContentLibraryVmTemplateWhereInput3 | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        damaged: bool | None
-        damaged_not: bool | None
-        data_port_id: str | None
-        data_port_id_contains: str | None
-        data_port_id_ends_with: str | None
-        data_port_id_gt: str | None
-        data_port_id_gte: str | None
-        data_port_id_in: Texts | None
-        data_port_id_lt: str | None
-        data_port_id_lte: str | None
-        data_port_id_not: str | None
-        data_port_id_not_contains: str | None
-        data_port_id_not_ends_with: str | None
-        data_port_id_not_in: Texts | None
-        data_port_id_not_starts_with: str | None
-        data_port_id_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        storage_cluster_id: str | None
-        storage_cluster_id_contains: str | None
-        storage_cluster_id_ends_with: str | None
-        storage_cluster_id_gt: str | None
-        storage_cluster_id_gte: str | None
-        storage_cluster_id_in: Texts | None
-        storage_cluster_id_lt: str | None
-        storage_cluster_id_lte: str | None
-        storage_cluster_id_not: str | None
-        storage_cluster_id_not_contains: str | None
-        storage_cluster_id_not_ends_with: str | None
-        storage_cluster_id_not_in: Texts | None
-        storage_cluster_id_not_starts_with: str | None
-        storage_cluster_id_starts_with: str | None
-        type: "VmExportFileType | None"
-        type_in: "Sequence[VmExportFileType] | None"
-        type_not: "VmExportFileType | None"
-        type_not_in: "Sequence[VmExportFileType] | None"
         vm: "VmWhereInput3 | None"
         vm_volume: "VmVolumeWhereInput3 | None"
 
-    class VmExportFileWhereInput3(TypedDict, total=False):
+    class VmExportFileWhereInput3(VmExportFileWhereInputValues, total=False):
         AND: "Sequence[VmExportFileWhereInput3] | None"
         NOT: "Sequence[VmExportFileWhereInput3] | None"
         OR: "Sequence[VmExportFileWhereInput3] | None"
         content_library_vm_template: "Mapping[str, object] | None"
-        createdAt: str | None
-        createdAt_gt: str | None
-        createdAt_gte: str | None
-        createdAt_in: Texts | None
-        createdAt_lt: str | None
-        createdAt_lte: str | None
-        createdAt_not: str | None
-        createdAt_not_in: Texts | None
-        damaged: bool | None
-        damaged_not: bool | None
-        data_port_id: str | None
-        data_port_id_contains: str | None
-        data_port_id_ends_with: str | None
-        data_port_id_gt: str | None
-        data_port_id_gte: str | None
-        data_port_id_in: Texts | None
-        data_port_id_lt: str | None
-        data_port_id_lte: str | None
-        data_port_id_not: str | None
-        data_port_id_not_contains: str | None
-        data_port_id_not_ends_with: str | None
-        data_port_id_not_in: Texts | None
-        data_port_id_not_starts_with: str | None
-        data_port_id_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        storage_cluster_id: str | None
-        storage_cluster_id_contains: str | None
-        storage_cluster_id_ends_with: str | None
-        storage_cluster_id_gt: str | None
-        storage_cluster_id_gte: str | None
-        storage_cluster_id_in: Texts | None
-        storage_cluster_id_lt: str | None
-        storage_cluster_id_lte: str | None
-        storage_cluster_id_not: str | None
-        storage_cluster_id_not_contains: str | None
-        storage_cluster_id_not_ends_with: str | None
-        storage_cluster_id_not_in: Texts | None
-        storage_cluster_id_not_starts_with: str | None
-        storage_cluster_id_starts_with: str | None
-        type: "VmExportFileType | None"
-        type_in: "Sequence[VmExportFileType] | None"
-        type_not: "VmExportFileType | None"
-        type_not_in: "Sequence[VmExportFileType] | None"
         vm: "Mapping[str, object] | None"
         vm_volume: "Mapping[str, object] | None"

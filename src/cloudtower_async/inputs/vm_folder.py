@@ -72,13 +72,9 @@ class VmFolderUpdationParamsData(TypedDict, total=False):
     name: Required[str]
 
 
-class VmFolderWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmFolderWhereInputValues(TypedDict, total=False):
+    """Keys of `VmFolderWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmFolderWhereInput] | None"
-    NOT: "Sequence[VmFolderWhereInput] | None"
-    OR: "Sequence[VmFolderWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -129,6 +125,15 @@ class VmFolderWhereInput(TypedDict, total=False):
     vm_num_lte: int | None
     vm_num_not: int | None
     vm_num_not_in: Sequence[int] | None
+
+
+class VmFolderWhereInput(VmFolderWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmFolderWhereInput] | None"
+    NOT: "Sequence[VmFolderWhereInput] | None"
+    OR: "Sequence[VmFolderWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -136,120 +141,20 @@ class VmFolderWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VmFolderWhereInput2(TypedDict, total=False):
+    class VmFolderWhereInput2(VmFolderWhereInputValues, total=False):
         AND: "Sequence[VmFolderWhereInput2] | None"
         NOT: "Sequence[VmFolderWhereInput2] | None"
         OR: "Sequence[VmFolderWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class VmFolderWhereInput3(TypedDict, total=False):
+    class VmFolderWhereInput3(VmFolderWhereInputValues, total=False):
         AND: "Sequence[VmFolderWhereInput3] | None"
         NOT: "Sequence[VmFolderWhereInput3] | None"
         OR: "Sequence[VmFolderWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

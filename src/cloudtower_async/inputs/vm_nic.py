@@ -84,12 +84,9 @@ class GetVmNicsRequestBody(TypedDict, total=False):
     where: "VmNicWhereInput2 | None"
 
 
-class VmNicWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmNicWhereInputValues(TypedDict, total=False):
+    """Keys of `VmNicWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmNicWhereInput] | None"
-    NOT: "Sequence[VmNicWhereInput] | None"
-    OR: "Sequence[VmNicWhereInput] | None"
     dpi_enabled: bool | None  # since 4.8.0
     dpi_enabled_not: bool | None  # since 4.8.0
     egress_rate_limit_burst_in_bit: float | None  # since 3.3.0
@@ -220,7 +217,6 @@ class VmNicWhereInput(TypedDict, total=False):
     model_in: "Sequence[VmNicModel] | None"
     model_not: "VmNicModel | None"
     model_not_in: "Sequence[VmNicModel] | None"
-    nic: "NicWhereInput2 | None"
     order: int | None
     order_gt: int | None
     order_gte: int | None
@@ -247,6 +243,15 @@ class VmNicWhereInput(TypedDict, total=False):
     type_in: "Sequence[VmNicType] | None"  # since 4.1.0
     type_not: "VmNicType | None"  # since 4.1.0
     type_not_in: "Sequence[VmNicType] | None"  # since 4.1.0
+
+
+class VmNicWhereInput(VmNicWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmNicWhereInput] | None"
+    NOT: "Sequence[VmNicWhereInput] | None"
+    OR: "Sequence[VmNicWhereInput] | None"
+    nic: "NicWhereInput2 | None"
     vlan: "VlanWhereInput2 | None"
     vm: "VmWhereInput2 | None"
     vpc_nic: "VirtualPrivateCloudNicWhereInput2 | None"  # since 4.1.0
@@ -254,332 +259,20 @@ class VmNicWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VmNicWhereInput2(TypedDict, total=False):
+    class VmNicWhereInput2(VmNicWhereInputValues, total=False):
         AND: "Sequence[VmNicWhereInput2] | None"
         NOT: "Sequence[VmNicWhereInput2] | None"
         OR: "Sequence[VmNicWhereInput2] | None"
-        dpi_enabled: bool | None
-        dpi_enabled_not: bool | None
-        egress_rate_limit_burst_in_bit: float | None
-        egress_rate_limit_burst_in_bit_gt: float | None
-        egress_rate_limit_burst_in_bit_gte: float | None
-        egress_rate_limit_burst_in_bit_in: Sequence[float] | None
-        egress_rate_limit_burst_in_bit_lt: float | None
-        egress_rate_limit_burst_in_bit_lte: float | None
-        egress_rate_limit_burst_in_bit_not: float | None
-        egress_rate_limit_burst_in_bit_not_in: Sequence[float] | None
-        egress_rate_limit_enabled: bool | None
-        egress_rate_limit_enabled_not: bool | None
-        egress_rate_limit_max_rate_in_bitps: float | None
-        egress_rate_limit_max_rate_in_bitps_gt: float | None
-        egress_rate_limit_max_rate_in_bitps_gte: float | None
-        egress_rate_limit_max_rate_in_bitps_in: Sequence[float] | None
-        egress_rate_limit_max_rate_in_bitps_lt: float | None
-        egress_rate_limit_max_rate_in_bitps_lte: float | None
-        egress_rate_limit_max_rate_in_bitps_not: float | None
-        egress_rate_limit_max_rate_in_bitps_not_in: Sequence[float] | None
-        enabled: bool | None
-        enabled_not: bool | None
-        gateway: str | None
-        gateway_contains: str | None
-        gateway_ends_with: str | None
-        gateway_gt: str | None
-        gateway_gte: str | None
-        gateway_in: Texts | None
-        gateway_lt: str | None
-        gateway_lte: str | None
-        gateway_not: str | None
-        gateway_not_contains: str | None
-        gateway_not_ends_with: str | None
-        gateway_not_in: Texts | None
-        gateway_not_starts_with: str | None
-        gateway_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ingress_rate_limit_burst_in_bit: float | None
-        ingress_rate_limit_burst_in_bit_gt: float | None
-        ingress_rate_limit_burst_in_bit_gte: float | None
-        ingress_rate_limit_burst_in_bit_in: Sequence[float] | None
-        ingress_rate_limit_burst_in_bit_lt: float | None
-        ingress_rate_limit_burst_in_bit_lte: float | None
-        ingress_rate_limit_burst_in_bit_not: float | None
-        ingress_rate_limit_burst_in_bit_not_in: Sequence[float] | None
-        ingress_rate_limit_enabled: bool | None
-        ingress_rate_limit_enabled_not: bool | None
-        ingress_rate_limit_max_rate_in_bitps: float | None
-        ingress_rate_limit_max_rate_in_bitps_gt: float | None
-        ingress_rate_limit_max_rate_in_bitps_gte: float | None
-        ingress_rate_limit_max_rate_in_bitps_in: Sequence[float] | None
-        ingress_rate_limit_max_rate_in_bitps_lt: float | None
-        ingress_rate_limit_max_rate_in_bitps_lte: float | None
-        ingress_rate_limit_max_rate_in_bitps_not: float | None
-        ingress_rate_limit_max_rate_in_bitps_not_in: Sequence[float] | None
-        interface_id: str | None
-        interface_id_contains: str | None
-        interface_id_ends_with: str | None
-        interface_id_gt: str | None
-        interface_id_gte: str | None
-        interface_id_in: Texts | None
-        interface_id_lt: str | None
-        interface_id_lte: str | None
-        interface_id_not: str | None
-        interface_id_not_contains: str | None
-        interface_id_not_ends_with: str | None
-        interface_id_not_in: Texts | None
-        interface_id_not_starts_with: str | None
-        interface_id_starts_with: str | None
-        ip_address: str | None
-        ip_address_contains: str | None
-        ip_address_ends_with: str | None
-        ip_address_gt: str | None
-        ip_address_gte: str | None
-        ip_address_in: Texts | None
-        ip_address_lt: str | None
-        ip_address_lte: str | None
-        ip_address_not: str | None
-        ip_address_not_contains: str | None
-        ip_address_not_ends_with: str | None
-        ip_address_not_in: Texts | None
-        ip_address_not_starts_with: str | None
-        ip_address_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mac_address: str | None
-        mac_address_contains: str | None
-        mac_address_ends_with: str | None
-        mac_address_gt: str | None
-        mac_address_gte: str | None
-        mac_address_in: Texts | None
-        mac_address_lt: str | None
-        mac_address_lte: str | None
-        mac_address_not: str | None
-        mac_address_not_contains: str | None
-        mac_address_not_ends_with: str | None
-        mac_address_not_in: Texts | None
-        mac_address_not_starts_with: str | None
-        mac_address_starts_with: str | None
-        mirror: bool | None
-        mirror_not: bool | None
-        model: "VmNicModel | None"
-        model_in: "Sequence[VmNicModel] | None"
-        model_not: "VmNicModel | None"
-        model_not_in: "Sequence[VmNicModel] | None"
         nic: "NicWhereInput3 | None"
-        order: int | None
-        order_gt: int | None
-        order_gte: int | None
-        order_in: Sequence[int] | None
-        order_lt: int | None
-        order_lte: int | None
-        order_not: int | None
-        order_not_in: Sequence[int] | None
-        subnet_mask: str | None
-        subnet_mask_contains: str | None
-        subnet_mask_ends_with: str | None
-        subnet_mask_gt: str | None
-        subnet_mask_gte: str | None
-        subnet_mask_in: Texts | None
-        subnet_mask_lt: str | None
-        subnet_mask_lte: str | None
-        subnet_mask_not: str | None
-        subnet_mask_not_contains: str | None
-        subnet_mask_not_ends_with: str | None
-        subnet_mask_not_in: Texts | None
-        subnet_mask_not_starts_with: str | None
-        subnet_mask_starts_with: str | None
-        type: "VmNicType | None"
-        type_in: "Sequence[VmNicType] | None"
-        type_not: "VmNicType | None"
-        type_not_in: "Sequence[VmNicType] | None"
         vlan: "VlanWhereInput3 | None"
         vm: "VmWhereInput3 | None"
         vpc_nic: "VirtualPrivateCloudNicWhereInput3 | None"
 
-    class VmNicWhereInput3(TypedDict, total=False):
+    class VmNicWhereInput3(VmNicWhereInputValues, total=False):
         AND: "Sequence[VmNicWhereInput3] | None"
         NOT: "Sequence[VmNicWhereInput3] | None"
         OR: "Sequence[VmNicWhereInput3] | None"
-        dpi_enabled: bool | None
-        dpi_enabled_not: bool | None
-        egress_rate_limit_burst_in_bit: float | None
-        egress_rate_limit_burst_in_bit_gt: float | None
-        egress_rate_limit_burst_in_bit_gte: float | None
-        egress_rate_limit_burst_in_bit_in: Sequence[float] | None
-        egress_rate_limit_burst_in_bit_lt: float | None
-        egress_rate_limit_burst_in_bit_lte: float | None
-        egress_rate_limit_burst_in_bit_not: float | None
-        egress_rate_limit_burst_in_bit_not_in: Sequence[float] | None
-        egress_rate_limit_enabled: bool | None
-        egress_rate_limit_enabled_not: bool | None
-        egress_rate_limit_max_rate_in_bitps: float | None
-        egress_rate_limit_max_rate_in_bitps_gt: float | None
-        egress_rate_limit_max_rate_in_bitps_gte: float | None
-        egress_rate_limit_max_rate_in_bitps_in: Sequence[float] | None
-        egress_rate_limit_max_rate_in_bitps_lt: float | None
-        egress_rate_limit_max_rate_in_bitps_lte: float | None
-        egress_rate_limit_max_rate_in_bitps_not: float | None
-        egress_rate_limit_max_rate_in_bitps_not_in: Sequence[float] | None
-        enabled: bool | None
-        enabled_not: bool | None
-        gateway: str | None
-        gateway_contains: str | None
-        gateway_ends_with: str | None
-        gateway_gt: str | None
-        gateway_gte: str | None
-        gateway_in: Texts | None
-        gateway_lt: str | None
-        gateway_lte: str | None
-        gateway_not: str | None
-        gateway_not_contains: str | None
-        gateway_not_ends_with: str | None
-        gateway_not_in: Texts | None
-        gateway_not_starts_with: str | None
-        gateway_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ingress_rate_limit_burst_in_bit: float | None
-        ingress_rate_limit_burst_in_bit_gt: float | None
-        ingress_rate_limit_burst_in_bit_gte: float | None
-        ingress_rate_limit_burst_in_bit_in: Sequence[float] | None
-        ingress_rate_limit_burst_in_bit_lt: float | None
-        ingress_rate_limit_burst_in_bit_lte: float | None
-        ingress_rate_limit_burst_in_bit_not: float | None
-        ingress_rate_limit_burst_in_bit_not_in: Sequence[float] | None
-        ingress_rate_limit_enabled: bool | None
-        ingress_rate_limit_enabled_not: bool | None
-        ingress_rate_limit_max_rate_in_bitps: float | None
-        ingress_rate_limit_max_rate_in_bitps_gt: float | None
-        ingress_rate_limit_max_rate_in_bitps_gte: float | None
-        ingress_rate_limit_max_rate_in_bitps_in: Sequence[float] | None
-        ingress_rate_limit_max_rate_in_bitps_lt: float | None
-        ingress_rate_limit_max_rate_in_bitps_lte: float | None
-        ingress_rate_limit_max_rate_in_bitps_not: float | None
-        ingress_rate_limit_max_rate_in_bitps_not_in: Sequence[float] | None
-        interface_id: str | None
-        interface_id_contains: str | None
-        interface_id_ends_with: str | None
-        interface_id_gt: str | None
-        interface_id_gte: str | None
-        interface_id_in: Texts | None
-        interface_id_lt: str | None
-        interface_id_lte: str | None
-        interface_id_not: str | None
-        interface_id_not_contains: str | None
-        interface_id_not_ends_with: str | None
-        interface_id_not_in: Texts | None
-        interface_id_not_starts_with: str | None
-        interface_id_starts_with: str | None
-        ip_address: str | None
-        ip_address_contains: str | None
-        ip_address_ends_with: str | None
-        ip_address_gt: str | None
-        ip_address_gte: str | None
-        ip_address_in: Texts | None
-        ip_address_lt: str | None
-        ip_address_lte: str | None
-        ip_address_not: str | None
-        ip_address_not_contains: str | None
-        ip_address_not_ends_with: str | None
-        ip_address_not_in: Texts | None
-        ip_address_not_starts_with: str | None
-        ip_address_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        mac_address: str | None
-        mac_address_contains: str | None
-        mac_address_ends_with: str | None
-        mac_address_gt: str | None
-        mac_address_gte: str | None
-        mac_address_in: Texts | None
-        mac_address_lt: str | None
-        mac_address_lte: str | None
-        mac_address_not: str | None
-        mac_address_not_contains: str | None
-        mac_address_not_ends_with: str | None
-        mac_address_not_in: Texts | None
-        mac_address_not_starts_with: str | None
-        mac_address_starts_with: str | None
-        mirror: bool | None
-        mirror_not: bool | None
-        model: "VmNicModel | None"
-        model_in: "Sequence[VmNicModel] | None"
-        model_not: "VmNicModel | None"
-        model_not_in: "Sequence[VmNicModel] | None"
         nic: "Mapping[str, object] | None"
-        order: int | None
-        order_gt: int | None
-        order_gte: int | None
-        order_in: Sequence[int] | None
-        order_lt: int | None
-        order_lte: int | None
-        order_not: int | None
-        order_not_in: Sequence[int] | None
-        subnet_mask: str | None
-        subnet_mask_contains: str | None
-        subnet_mask_ends_with: str | None
-        subnet_mask_gt: str | None
-        subnet_mask_gte: str | None
-        subnet_mask_in: Texts | None
-        subnet_mask_lt: str | None
-        subnet_mask_lte: str | None
-        subnet_mask_not: str | None
-        subnet_mask_not_contains: str | None
-        subnet_mask_not_ends_with: str | None
-        subnet_mask_not_in: Texts | None
-        subnet_mask_not_starts_with: str | None
-        subnet_mask_starts_with: str | None
-        type: "VmNicType | None"
-        type_in: "Sequence[VmNicType] | None"
-        type_not: "VmNicType | None"
-        type_not_in: "Sequence[VmNicType] | None"
         vlan: "Mapping[str, object] | None"
         vm: "Mapping[str, object] | None"
         vpc_nic: "Mapping[str, object] | None"

@@ -120,13 +120,9 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class VmPlacementGroupWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmPlacementGroupWhereInputValues(TypedDict, total=False):
+    """Keys of `VmPlacementGroupWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmPlacementGroupWhereInput] | None"
-    NOT: "Sequence[VmPlacementGroupWhereInput] | None"
-    OR: "Sequence[VmPlacementGroupWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -211,16 +207,10 @@ class VmPlacementGroupWhereInput(TypedDict, total=False):
     usage_not_in: "Sequence[VmPlacementGroupUsage] | None"  # since 4.8.0
     vm_host_must_enabled: bool | None
     vm_host_must_enabled_not: bool | None
-    vm_host_must_host_uuids_every: "HostWhereInput2 | None"
-    vm_host_must_host_uuids_none: "HostWhereInput2 | None"
-    vm_host_must_host_uuids_some: "HostWhereInput2 | None"
     vm_host_must_policy: bool | None
     vm_host_must_policy_not: bool | None
     vm_host_prefer_enabled: bool | None
     vm_host_prefer_enabled_not: bool | None
-    vm_host_prefer_host_uuids_every: "HostWhereInput2 | None"
-    vm_host_prefer_host_uuids_none: "HostWhereInput2 | None"
-    vm_host_prefer_host_uuids_some: "HostWhereInput2 | None"
     vm_host_prefer_policy: bool | None
     vm_host_prefer_policy_not: bool | None
     vm_vm_policy: "VmVmPolicy | None"
@@ -229,6 +219,21 @@ class VmPlacementGroupWhereInput(TypedDict, total=False):
     vm_vm_policy_in: "Sequence[VmVmPolicy] | None"
     vm_vm_policy_not: "VmVmPolicy | None"
     vm_vm_policy_not_in: "Sequence[VmVmPolicy] | None"
+
+
+class VmPlacementGroupWhereInput(VmPlacementGroupWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmPlacementGroupWhereInput] | None"
+    NOT: "Sequence[VmPlacementGroupWhereInput] | None"
+    OR: "Sequence[VmPlacementGroupWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    vm_host_must_host_uuids_every: "HostWhereInput2 | None"
+    vm_host_must_host_uuids_none: "HostWhereInput2 | None"
+    vm_host_must_host_uuids_some: "HostWhereInput2 | None"
+    vm_host_prefer_host_uuids_every: "HostWhereInput2 | None"
+    vm_host_prefer_host_uuids_none: "HostWhereInput2 | None"
+    vm_host_prefer_host_uuids_some: "HostWhereInput2 | None"
     vms_every: "VmWhereInput2 | None"
     vms_none: "VmWhereInput2 | None"
     vms_some: "VmWhereInput2 | None"
@@ -236,224 +241,32 @@ class VmPlacementGroupWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VmPlacementGroupWhereInput2(TypedDict, total=False):
+    class VmPlacementGroupWhereInput2(VmPlacementGroupWhereInputValues, total=False):
         AND: "Sequence[VmPlacementGroupWhereInput2] | None"
         NOT: "Sequence[VmPlacementGroupWhereInput2] | None"
         OR: "Sequence[VmPlacementGroupWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        enabled: bool | None
-        enabled_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        local_updated_at: str | None
-        local_updated_at_gt: str | None
-        local_updated_at_gte: str | None
-        local_updated_at_in: Texts | None
-        local_updated_at_lt: str | None
-        local_updated_at_lte: str | None
-        local_updated_at_not: str | None
-        local_updated_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        usage: "VmPlacementGroupUsage | None"
-        usage_in: "Sequence[VmPlacementGroupUsage] | None"
-        usage_not: "VmPlacementGroupUsage | None"
-        usage_not_in: "Sequence[VmPlacementGroupUsage] | None"
-        vm_host_must_enabled: bool | None
-        vm_host_must_enabled_not: bool | None
         vm_host_must_host_uuids_every: "Mapping[str, object] | None"
         vm_host_must_host_uuids_none: "Mapping[str, object] | None"
         vm_host_must_host_uuids_some: "Mapping[str, object] | None"
-        vm_host_must_policy: bool | None
-        vm_host_must_policy_not: bool | None
-        vm_host_prefer_enabled: bool | None
-        vm_host_prefer_enabled_not: bool | None
         vm_host_prefer_host_uuids_every: "Mapping[str, object] | None"
         vm_host_prefer_host_uuids_none: "Mapping[str, object] | None"
         vm_host_prefer_host_uuids_some: "Mapping[str, object] | None"
-        vm_host_prefer_policy: bool | None
-        vm_host_prefer_policy_not: bool | None
-        vm_vm_policy: "VmVmPolicy | None"
-        vm_vm_policy_enabled: bool | None
-        vm_vm_policy_enabled_not: bool | None
-        vm_vm_policy_in: "Sequence[VmVmPolicy] | None"
-        vm_vm_policy_not: "VmVmPolicy | None"
-        vm_vm_policy_not_in: "Sequence[VmVmPolicy] | None"
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"
 
-    class VmPlacementGroupWhereInput3(TypedDict, total=False):
+    class VmPlacementGroupWhereInput3(VmPlacementGroupWhereInputValues, total=False):
         AND: "Sequence[VmPlacementGroupWhereInput3] | None"
         NOT: "Sequence[VmPlacementGroupWhereInput3] | None"
         OR: "Sequence[VmPlacementGroupWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        enabled: bool | None
-        enabled_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        local_updated_at: str | None
-        local_updated_at_gt: str | None
-        local_updated_at_gte: str | None
-        local_updated_at_in: Texts | None
-        local_updated_at_lt: str | None
-        local_updated_at_lte: str | None
-        local_updated_at_not: str | None
-        local_updated_at_not_in: Texts | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        usage: "VmPlacementGroupUsage | None"
-        usage_in: "Sequence[VmPlacementGroupUsage] | None"
-        usage_not: "VmPlacementGroupUsage | None"
-        usage_not_in: "Sequence[VmPlacementGroupUsage] | None"
-        vm_host_must_enabled: bool | None
-        vm_host_must_enabled_not: bool | None
         vm_host_must_host_uuids_every: "Mapping[str, object] | None"
         vm_host_must_host_uuids_none: "Mapping[str, object] | None"
         vm_host_must_host_uuids_some: "Mapping[str, object] | None"
-        vm_host_must_policy: bool | None
-        vm_host_must_policy_not: bool | None
-        vm_host_prefer_enabled: bool | None
-        vm_host_prefer_enabled_not: bool | None
         vm_host_prefer_host_uuids_every: "Mapping[str, object] | None"
         vm_host_prefer_host_uuids_none: "Mapping[str, object] | None"
         vm_host_prefer_host_uuids_some: "Mapping[str, object] | None"
-        vm_host_prefer_policy: bool | None
-        vm_host_prefer_policy_not: bool | None
-        vm_vm_policy: "VmVmPolicy | None"
-        vm_vm_policy_enabled: bool | None
-        vm_vm_policy_enabled_not: bool | None
-        vm_vm_policy_in: "Sequence[VmVmPolicy] | None"
-        vm_vm_policy_not: "VmVmPolicy | None"
-        vm_vm_policy_not_in: "Sequence[VmVmPolicy] | None"
         vms_every: "Mapping[str, object] | None"
         vms_none: "Mapping[str, object] | None"
         vms_some: "Mapping[str, object] | None"

@@ -124,20 +124,15 @@ class VmTemplateUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class VmTemplateWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmTemplateWhereInputValues(TypedDict, total=False):
+    """Keys of `VmTemplateWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmTemplateWhereInput] | None"
-    NOT: "Sequence[VmTemplateWhereInput] | None"
-    OR: "Sequence[VmTemplateWhereInput] | None"
     clock_offset: "VmClockOffset | None"
     clock_offset_in: "Sequence[VmClockOffset] | None"
     clock_offset_not: "VmClockOffset | None"
     clock_offset_not_in: "Sequence[VmClockOffset] | None"
     cloud_init_supported: bool | None
     cloud_init_supported_not: bool | None
-    cluster: "ClusterWhereInput2 | None"
-    content_library_vm_template: "ContentLibraryVmTemplateWhereInput2 | None"
     cpu_model: str | None
     cpu_model_contains: str | None
     cpu_model_ends_with: str | None
@@ -194,9 +189,6 @@ class VmTemplateWhereInput(TypedDict, total=False):
     io_policy_in: "Sequence[VmDiskIoPolicy] | None"
     io_policy_not: "VmDiskIoPolicy | None"
     io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -299,348 +291,37 @@ class VmTemplateWhereInput(TypedDict, total=False):
     win_opt_not: bool | None
 
 
+class VmTemplateWhereInput(VmTemplateWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmTemplateWhereInput] | None"
+    NOT: "Sequence[VmTemplateWhereInput] | None"
+    OR: "Sequence[VmTemplateWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    content_library_vm_template: "ContentLibraryVmTemplateWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class VmTemplateWhereInput2(TypedDict, total=False):
+    class VmTemplateWhereInput2(VmTemplateWhereInputValues, total=False):
         AND: "Sequence[VmTemplateWhereInput2] | None"
         NOT: "Sequence[VmTemplateWhereInput2] | None"
         OR: "Sequence[VmTemplateWhereInput2] | None"
-        clock_offset: "VmClockOffset | None"
-        clock_offset_in: "Sequence[VmClockOffset] | None"
-        clock_offset_not: "VmClockOffset | None"
-        clock_offset_not_in: "Sequence[VmClockOffset] | None"
-        cloud_init_supported: bool | None
-        cloud_init_supported_not: bool | None
         cluster: "ClusterWhereInput3 | None"
         content_library_vm_template: "ContentLibraryVmTemplateWhereInput3 | None"
-        cpu_model: str | None
-        cpu_model_contains: str | None
-        cpu_model_ends_with: str | None
-        cpu_model_gt: str | None
-        cpu_model_gte: str | None
-        cpu_model_in: Texts | None
-        cpu_model_lt: str | None
-        cpu_model_lte: str | None
-        cpu_model_not: str | None
-        cpu_model_not_contains: str | None
-        cpu_model_not_ends_with: str | None
-        cpu_model_not_in: Texts | None
-        cpu_model_not_starts_with: str | None
-        cpu_model_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        firmware: "VmFirmware | None"
-        firmware_in: "Sequence[VmFirmware] | None"
-        firmware_not: "VmFirmware | None"
-        firmware_not_in: "Sequence[VmFirmware] | None"
-        ha: bool | None
-        ha_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        io_policy: "VmDiskIoPolicy | None"
-        io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-        io_policy_not: "VmDiskIoPolicy | None"
-        io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        video_type: str | None
-        video_type_contains: str | None
-        video_type_ends_with: str | None
-        video_type_gt: str | None
-        video_type_gte: str | None
-        video_type_in: Texts | None
-        video_type_lt: str | None
-        video_type_lte: str | None
-        video_type_not: str | None
-        video_type_not_contains: str | None
-        video_type_not_ends_with: str | None
-        video_type_not_in: Texts | None
-        video_type_not_starts_with: str | None
-        video_type_starts_with: str | None
-        win_opt: bool | None
-        win_opt_not: bool | None
 
-    class VmTemplateWhereInput3(TypedDict, total=False):
+    class VmTemplateWhereInput3(VmTemplateWhereInputValues, total=False):
         AND: "Sequence[VmTemplateWhereInput3] | None"
         NOT: "Sequence[VmTemplateWhereInput3] | None"
         OR: "Sequence[VmTemplateWhereInput3] | None"
-        clock_offset: "VmClockOffset | None"
-        clock_offset_in: "Sequence[VmClockOffset] | None"
-        clock_offset_not: "VmClockOffset | None"
-        clock_offset_not_in: "Sequence[VmClockOffset] | None"
-        cloud_init_supported: bool | None
-        cloud_init_supported_not: bool | None
         cluster: "Mapping[str, object] | None"
         content_library_vm_template: "Mapping[str, object] | None"
-        cpu_model: str | None
-        cpu_model_contains: str | None
-        cpu_model_ends_with: str | None
-        cpu_model_gt: str | None
-        cpu_model_gte: str | None
-        cpu_model_in: Texts | None
-        cpu_model_lt: str | None
-        cpu_model_lte: str | None
-        cpu_model_not: str | None
-        cpu_model_not_contains: str | None
-        cpu_model_not_ends_with: str | None
-        cpu_model_not_in: Texts | None
-        cpu_model_not_starts_with: str | None
-        cpu_model_starts_with: str | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        firmware: "VmFirmware | None"
-        firmware_in: "Sequence[VmFirmware] | None"
-        firmware_not: "VmFirmware | None"
-        firmware_not_in: "Sequence[VmFirmware] | None"
-        ha: bool | None
-        ha_not: bool | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        io_policy: "VmDiskIoPolicy | None"
-        io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-        io_policy_not: "VmDiskIoPolicy | None"
-        io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        max_bandwidth: int | None
-        max_bandwidth_gt: int | None
-        max_bandwidth_gte: int | None
-        max_bandwidth_in: Sequence[int] | None
-        max_bandwidth_lt: int | None
-        max_bandwidth_lte: int | None
-        max_bandwidth_not: int | None
-        max_bandwidth_not_in: Sequence[int] | None
-        max_bandwidth_policy: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-        max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops: int | None
-        max_iops_gt: int | None
-        max_iops_gte: int | None
-        max_iops_in: Sequence[int] | None
-        max_iops_lt: int | None
-        max_iops_lte: int | None
-        max_iops_not: int | None
-        max_iops_not_in: Sequence[int] | None
-        max_iops_policy: "VmDiskIoRestrictType | None"
-        max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-        max_iops_policy_not: "VmDiskIoRestrictType | None"
-        max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-        memory: int | None
-        memory_gt: int | None
-        memory_gte: int | None
-        memory_in: Sequence[int] | None
-        memory_lt: int | None
-        memory_lte: int | None
-        memory_not: int | None
-        memory_not_in: Sequence[int] | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        vcpu: int | None
-        vcpu_gt: int | None
-        vcpu_gte: int | None
-        vcpu_in: Sequence[int] | None
-        vcpu_lt: int | None
-        vcpu_lte: int | None
-        vcpu_not: int | None
-        vcpu_not_in: Sequence[int] | None
-        video_type: str | None
-        video_type_contains: str | None
-        video_type_ends_with: str | None
-        video_type_gt: str | None
-        video_type_gte: str | None
-        video_type_in: Texts | None
-        video_type_lt: str | None
-        video_type_lte: str | None
-        video_type_not: str | None
-        video_type_not_contains: str | None
-        video_type_not_ends_with: str | None
-        video_type_not_in: Texts | None
-        video_type_not_starts_with: str | None
-        video_type_starts_with: str | None
-        win_opt: bool | None
-        win_opt_not: bool | None

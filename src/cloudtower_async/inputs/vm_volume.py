@@ -219,13 +219,9 @@ class VmVolumeRollbackParams(TypedDict, total=False):
     volume_snapshot_id: Required[str]
 
 
-class VmVolumeWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmVolumeWhereInputValues(TypedDict, total=False):
+    """Keys of `VmVolumeWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmVolumeWhereInput] | None"
-    NOT: "Sequence[VmVolumeWhereInput] | None"
-    OR: "Sequence[VmVolumeWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     description: str | None
     description_contains: str | None
     description_ends_with: str | None
@@ -312,9 +308,6 @@ class VmVolumeWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -337,7 +330,6 @@ class VmVolumeWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
-    lun: "IscsiLunWhereInput2 | None"
     mounting: bool | None
     mounting_not: bool | None
     name: str | None
@@ -416,6 +408,19 @@ class VmVolumeWhereInput(TypedDict, total=False):
     used_size_usage_lte: float | None  # since 4.6.0
     used_size_usage_not: float | None  # since 4.6.0
     used_size_usage_not_in: Sequence[float] | None  # since 4.6.0
+
+
+class VmVolumeWhereInput(VmVolumeWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmVolumeWhereInput] | None"
+    NOT: "Sequence[VmVolumeWhereInput] | None"
+    OR: "Sequence[VmVolumeWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"
+    labels_none: "LabelWhereInput2 | None"
+    labels_some: "LabelWhereInput2 | None"
+    lun: "IscsiLunWhereInput2 | None"
     vm_disks_every: "VmDiskWhereInput2 | None"
     vm_disks_none: "VmDiskWhereInput2 | None"
     vm_disks_some: "VmDiskWhereInput2 | None"
@@ -430,400 +435,28 @@ class VmVolumeWhereUniqueInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class VmVolumeWhereInput2(TypedDict, total=False):
+    class VmVolumeWhereInput2(VmVolumeWhereInputValues, total=False):
         AND: "Sequence[VmVolumeWhereInput2] | None"
         NOT: "Sequence[VmVolumeWhereInput2] | None"
         OR: "Sequence[VmVolumeWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        elf_storage_policy: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_ec_k: int | None
-        elf_storage_policy_ec_k_gt: int | None
-        elf_storage_policy_ec_k_gte: int | None
-        elf_storage_policy_ec_k_in: Sequence[int] | None
-        elf_storage_policy_ec_k_lt: int | None
-        elf_storage_policy_ec_k_lte: int | None
-        elf_storage_policy_ec_k_not: int | None
-        elf_storage_policy_ec_k_not_in: Sequence[int] | None
-        elf_storage_policy_ec_m: int | None
-        elf_storage_policy_ec_m_gt: int | None
-        elf_storage_policy_ec_m_gte: int | None
-        elf_storage_policy_ec_m_in: Sequence[int] | None
-        elf_storage_policy_ec_m_lt: int | None
-        elf_storage_policy_ec_m_lte: int | None
-        elf_storage_policy_ec_m_not: int | None
-        elf_storage_policy_ec_m_not_in: Sequence[int] | None
-        elf_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_replica_num: int | None
-        elf_storage_policy_replica_num_gt: int | None
-        elf_storage_policy_replica_num_gte: int | None
-        elf_storage_policy_replica_num_in: Sequence[int] | None
-        elf_storage_policy_replica_num_lt: int | None
-        elf_storage_policy_replica_num_lte: int | None
-        elf_storage_policy_replica_num_not: int | None
-        elf_storage_policy_replica_num_not_in: Sequence[int] | None
-        elf_storage_policy_stripe_num: int | None
-        elf_storage_policy_stripe_num_gt: int | None
-        elf_storage_policy_stripe_num_gte: int | None
-        elf_storage_policy_stripe_num_in: Sequence[int] | None
-        elf_storage_policy_stripe_num_lt: int | None
-        elf_storage_policy_stripe_num_lte: int | None
-        elf_storage_policy_stripe_num_not: int | None
-        elf_storage_policy_stripe_num_not_in: Sequence[int] | None
-        elf_storage_policy_thin_provision: bool | None
-        elf_storage_policy_thin_provision_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        guest_size_usage: float | None
-        guest_size_usage_gt: float | None
-        guest_size_usage_gte: float | None
-        guest_size_usage_in: Sequence[float] | None
-        guest_size_usage_lt: float | None
-        guest_size_usage_lte: float | None
-        guest_size_usage_not: float | None
-        guest_size_usage_not_in: Sequence[float] | None
-        guest_used_size: int | None
-        guest_used_size_gt: int | None
-        guest_used_size_gte: int | None
-        guest_used_size_in: Sequence[int] | None
-        guest_used_size_lt: int | None
-        guest_used_size_lte: int | None
-        guest_used_size_not: int | None
-        guest_used_size_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         lun: "IscsiLunWhereInput3 | None"
-        mounting: bool | None
-        mounting_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        resident_in_cache: bool | None
-        resident_in_cache_not: bool | None
-        sharing: bool | None
-        sharing_not: bool | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        type: "VmVolumeType | None"
-        type_in: "Sequence[VmVolumeType] | None"
-        type_not: "VmVolumeType | None"
-        type_not_in: "Sequence[VmVolumeType] | None"
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
-        used_size: int | None
-        used_size_gt: int | None
-        used_size_gte: int | None
-        used_size_in: Sequence[int] | None
-        used_size_lt: int | None
-        used_size_lte: int | None
-        used_size_not: int | None
-        used_size_not_in: Sequence[int] | None
-        used_size_usage: float | None
-        used_size_usage_gt: float | None
-        used_size_usage_gte: float | None
-        used_size_usage_in: Sequence[float] | None
-        used_size_usage_lt: float | None
-        used_size_usage_lte: float | None
-        used_size_usage_not: float | None
-        used_size_usage_not_in: Sequence[float] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"
 
-    class VmVolumeWhereInput3(TypedDict, total=False):
+    class VmVolumeWhereInput3(VmVolumeWhereInputValues, total=False):
         AND: "Sequence[VmVolumeWhereInput3] | None"
         NOT: "Sequence[VmVolumeWhereInput3] | None"
         OR: "Sequence[VmVolumeWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        elf_storage_policy: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_ec_k: int | None
-        elf_storage_policy_ec_k_gt: int | None
-        elf_storage_policy_ec_k_gte: int | None
-        elf_storage_policy_ec_k_in: Sequence[int] | None
-        elf_storage_policy_ec_k_lt: int | None
-        elf_storage_policy_ec_k_lte: int | None
-        elf_storage_policy_ec_k_not: int | None
-        elf_storage_policy_ec_k_not_in: Sequence[int] | None
-        elf_storage_policy_ec_m: int | None
-        elf_storage_policy_ec_m_gt: int | None
-        elf_storage_policy_ec_m_gte: int | None
-        elf_storage_policy_ec_m_in: Sequence[int] | None
-        elf_storage_policy_ec_m_lt: int | None
-        elf_storage_policy_ec_m_lte: int | None
-        elf_storage_policy_ec_m_not: int | None
-        elf_storage_policy_ec_m_not_in: Sequence[int] | None
-        elf_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_replica_num: int | None
-        elf_storage_policy_replica_num_gt: int | None
-        elf_storage_policy_replica_num_gte: int | None
-        elf_storage_policy_replica_num_in: Sequence[int] | None
-        elf_storage_policy_replica_num_lt: int | None
-        elf_storage_policy_replica_num_lte: int | None
-        elf_storage_policy_replica_num_not: int | None
-        elf_storage_policy_replica_num_not_in: Sequence[int] | None
-        elf_storage_policy_stripe_num: int | None
-        elf_storage_policy_stripe_num_gt: int | None
-        elf_storage_policy_stripe_num_gte: int | None
-        elf_storage_policy_stripe_num_in: Sequence[int] | None
-        elf_storage_policy_stripe_num_lt: int | None
-        elf_storage_policy_stripe_num_lte: int | None
-        elf_storage_policy_stripe_num_not: int | None
-        elf_storage_policy_stripe_num_not_in: Sequence[int] | None
-        elf_storage_policy_thin_provision: bool | None
-        elf_storage_policy_thin_provision_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        guest_size_usage: float | None
-        guest_size_usage_gt: float | None
-        guest_size_usage_gte: float | None
-        guest_size_usage_in: Sequence[float] | None
-        guest_size_usage_lt: float | None
-        guest_size_usage_lte: float | None
-        guest_size_usage_not: float | None
-        guest_size_usage_not_in: Sequence[float] | None
-        guest_used_size: int | None
-        guest_used_size_gt: int | None
-        guest_used_size_gte: int | None
-        guest_used_size_in: Sequence[int] | None
-        guest_used_size_lt: int | None
-        guest_used_size_lte: int | None
-        guest_used_size_not: int | None
-        guest_used_size_not_in: Sequence[int] | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         lun: "Mapping[str, object] | None"
-        mounting: bool | None
-        mounting_not: bool | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        path: str | None
-        path_contains: str | None
-        path_ends_with: str | None
-        path_gt: str | None
-        path_gte: str | None
-        path_in: Texts | None
-        path_lt: str | None
-        path_lte: str | None
-        path_not: str | None
-        path_not_contains: str | None
-        path_not_ends_with: str | None
-        path_not_in: Texts | None
-        path_not_starts_with: str | None
-        path_starts_with: str | None
-        resident_in_cache: bool | None
-        resident_in_cache_not: bool | None
-        sharing: bool | None
-        sharing_not: bool | None
-        size: int | None
-        size_gt: int | None
-        size_gte: int | None
-        size_in: Sequence[int] | None
-        size_lt: int | None
-        size_lte: int | None
-        size_not: int | None
-        size_not_in: Sequence[int] | None
-        type: "VmVolumeType | None"
-        type_in: "Sequence[VmVolumeType] | None"
-        type_not: "VmVolumeType | None"
-        type_not_in: "Sequence[VmVolumeType] | None"
-        unique_logical_size: float | None
-        unique_logical_size_gt: float | None
-        unique_logical_size_gte: float | None
-        unique_logical_size_in: Sequence[float] | None
-        unique_logical_size_lt: float | None
-        unique_logical_size_lte: float | None
-        unique_logical_size_not: float | None
-        unique_logical_size_not_in: Sequence[float] | None
-        unique_size: int | None
-        unique_size_gt: int | None
-        unique_size_gte: int | None
-        unique_size_in: Sequence[int] | None
-        unique_size_lt: int | None
-        unique_size_lte: int | None
-        unique_size_not: int | None
-        unique_size_not_in: Sequence[int] | None
-        used_size: int | None
-        used_size_gt: int | None
-        used_size_gte: int | None
-        used_size_in: Sequence[int] | None
-        used_size_lt: int | None
-        used_size_lte: int | None
-        used_size_not: int | None
-        used_size_not_in: Sequence[int] | None
-        used_size_usage: float | None
-        used_size_usage_gt: float | None
-        used_size_usage_gte: float | None
-        used_size_usage_in: Sequence[float] | None
-        used_size_usage_lt: float | None
-        used_size_usage_lte: float | None
-        used_size_usage_not: float | None
-        used_size_usage_not_in: Sequence[float] | None
         vm_disks_every: "Mapping[str, object] | None"
         vm_disks_none: "Mapping[str, object] | None"
         vm_disks_some: "Mapping[str, object] | None"

@@ -100,13 +100,9 @@ class VmVolumeSnapshotDeletionParams(TypedDict, total=False):
     where: Required["VmVolumeSnapshotWhereInput2"]
 
 
-class VmVolumeSnapshotWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VmVolumeSnapshotWhereInputValues(TypedDict, total=False):
+    """Keys of `VmVolumeSnapshotWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VmVolumeSnapshotWhereInput] | None"
-    NOT: "Sequence[VmVolumeSnapshotWhereInput] | None"
-    OR: "Sequence[VmVolumeSnapshotWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     createAt: str | None
     createAt_gt: str | None
     createAt_gte: str | None
@@ -185,9 +181,6 @@ class VmVolumeSnapshotWhereInput(TypedDict, total=False):
     id_not_in: Texts | None
     id_not_starts_with: str | None
     id_starts_with: str | None
-    labels_every: "LabelWhereInput2 | None"  # since 3.3.0
-    labels_none: "LabelWhereInput2 | None"  # since 3.3.0
-    labels_some: "LabelWhereInput2 | None"  # since 3.3.0
     local_created_at: str | None
     local_created_at_gt: str | None
     local_created_at_gte: str | None
@@ -254,7 +247,6 @@ class VmVolumeSnapshotWhereInput(TypedDict, total=False):
     unique_size_lte: float | None
     unique_size_not: float | None
     unique_size_not_in: Sequence[float] | None
-    vm_volume: "VmVolumeWhereInput2 | None"
     volume_sharing: bool | None  # since 3.3.0
     volume_sharing_not: bool | None  # since 3.3.0
     volume_size: float | None  # since 3.3.0
@@ -281,360 +273,37 @@ class VmVolumeSnapshotWhereInput(TypedDict, total=False):
     zbs_snapshot_uuid_starts_with: str | None
 
 
+class VmVolumeSnapshotWhereInput(VmVolumeSnapshotWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VmVolumeSnapshotWhereInput] | None"
+    NOT: "Sequence[VmVolumeSnapshotWhereInput] | None"
+    OR: "Sequence[VmVolumeSnapshotWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    labels_every: "LabelWhereInput2 | None"  # since 3.3.0
+    labels_none: "LabelWhereInput2 | None"  # since 3.3.0
+    labels_some: "LabelWhereInput2 | None"  # since 3.3.0
+    vm_volume: "VmVolumeWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class VmVolumeSnapshotWhereInput2(TypedDict, total=False):
+    class VmVolumeSnapshotWhereInput2(VmVolumeSnapshotWhereInputValues, total=False):
         AND: "Sequence[VmVolumeSnapshotWhereInput2] | None"
         NOT: "Sequence[VmVolumeSnapshotWhereInput2] | None"
         OR: "Sequence[VmVolumeSnapshotWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        createAt: str | None
-        createAt_gt: str | None
-        createAt_gte: str | None
-        createAt_in: Texts | None
-        createAt_lt: str | None
-        createAt_lte: str | None
-        createAt_not: str | None
-        createAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        elf_storage_policy: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_ec_k: int | None
-        elf_storage_policy_ec_k_gt: int | None
-        elf_storage_policy_ec_k_gte: int | None
-        elf_storage_policy_ec_k_in: Sequence[int] | None
-        elf_storage_policy_ec_k_lt: int | None
-        elf_storage_policy_ec_k_lte: int | None
-        elf_storage_policy_ec_k_not: int | None
-        elf_storage_policy_ec_k_not_in: Sequence[int] | None
-        elf_storage_policy_ec_m: int | None
-        elf_storage_policy_ec_m_gt: int | None
-        elf_storage_policy_ec_m_gte: int | None
-        elf_storage_policy_ec_m_in: Sequence[int] | None
-        elf_storage_policy_ec_m_lt: int | None
-        elf_storage_policy_ec_m_lte: int | None
-        elf_storage_policy_ec_m_not: int | None
-        elf_storage_policy_ec_m_not_in: Sequence[int] | None
-        elf_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_replica_num: int | None
-        elf_storage_policy_replica_num_gt: int | None
-        elf_storage_policy_replica_num_gte: int | None
-        elf_storage_policy_replica_num_in: Sequence[int] | None
-        elf_storage_policy_replica_num_lt: int | None
-        elf_storage_policy_replica_num_lte: int | None
-        elf_storage_policy_replica_num_not: int | None
-        elf_storage_policy_replica_num_not_in: Sequence[int] | None
-        elf_storage_policy_stripe_num: int | None
-        elf_storage_policy_stripe_num_gt: int | None
-        elf_storage_policy_stripe_num_gte: int | None
-        elf_storage_policy_stripe_num_in: Sequence[int] | None
-        elf_storage_policy_stripe_num_lt: int | None
-        elf_storage_policy_stripe_num_lte: int | None
-        elf_storage_policy_stripe_num_not: int | None
-        elf_storage_policy_stripe_num_not_in: Sequence[int] | None
-        elf_storage_policy_thin_provision: bool | None
-        elf_storage_policy_thin_provision_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        resident_in_cache: bool | None
-        resident_in_cache_not: bool | None
-        shared_size: float | None
-        shared_size_gt: float | None
-        shared_size_gte: float | None
-        shared_size_in: Sequence[float] | None
-        shared_size_lt: float | None
-        shared_size_lte: float | None
-        shared_size_not: float | None
-        shared_size_not_in: Sequence[float] | None
-        size: float | None
-        size_gt: float | None
-        size_gte: float | None
-        size_in: Sequence[float] | None
-        size_lt: float | None
-        size_lte: float | None
-        size_not: float | None
-        size_not_in: Sequence[float] | None
-        type: "VmVolumeSnapshotType | None"
-        type_in: "Sequence[VmVolumeSnapshotType] | None"
-        type_not: "VmVolumeSnapshotType | None"
-        type_not_in: "Sequence[VmVolumeSnapshotType] | None"
-        unique_size: float | None
-        unique_size_gt: float | None
-        unique_size_gte: float | None
-        unique_size_in: Sequence[float] | None
-        unique_size_lt: float | None
-        unique_size_lte: float | None
-        unique_size_not: float | None
-        unique_size_not_in: Sequence[float] | None
         vm_volume: "VmVolumeWhereInput3 | None"
-        volume_sharing: bool | None
-        volume_sharing_not: bool | None
-        volume_size: float | None
-        volume_size_gt: float | None
-        volume_size_gte: float | None
-        volume_size_in: Sequence[float] | None
-        volume_size_lt: float | None
-        volume_size_lte: float | None
-        volume_size_not: float | None
-        volume_size_not_in: Sequence[float] | None
-        zbs_snapshot_uuid: str | None
-        zbs_snapshot_uuid_contains: str | None
-        zbs_snapshot_uuid_ends_with: str | None
-        zbs_snapshot_uuid_gt: str | None
-        zbs_snapshot_uuid_gte: str | None
-        zbs_snapshot_uuid_in: Texts | None
-        zbs_snapshot_uuid_lt: str | None
-        zbs_snapshot_uuid_lte: str | None
-        zbs_snapshot_uuid_not: str | None
-        zbs_snapshot_uuid_not_contains: str | None
-        zbs_snapshot_uuid_not_ends_with: str | None
-        zbs_snapshot_uuid_not_in: Texts | None
-        zbs_snapshot_uuid_not_starts_with: str | None
-        zbs_snapshot_uuid_starts_with: str | None
 
-    class VmVolumeSnapshotWhereInput3(TypedDict, total=False):
+    class VmVolumeSnapshotWhereInput3(VmVolumeSnapshotWhereInputValues, total=False):
         AND: "Sequence[VmVolumeSnapshotWhereInput3] | None"
         NOT: "Sequence[VmVolumeSnapshotWhereInput3] | None"
         OR: "Sequence[VmVolumeSnapshotWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        createAt: str | None
-        createAt_gt: str | None
-        createAt_gte: str | None
-        createAt_in: Texts | None
-        createAt_lt: str | None
-        createAt_lte: str | None
-        createAt_not: str | None
-        createAt_not_in: Texts | None
-        description: str | None
-        description_contains: str | None
-        description_ends_with: str | None
-        description_gt: str | None
-        description_gte: str | None
-        description_in: Texts | None
-        description_lt: str | None
-        description_lte: str | None
-        description_not: str | None
-        description_not_contains: str | None
-        description_not_ends_with: str | None
-        description_not_in: Texts | None
-        description_not_starts_with: str | None
-        description_starts_with: str | None
-        elf_storage_policy: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_ec_k: int | None
-        elf_storage_policy_ec_k_gt: int | None
-        elf_storage_policy_ec_k_gte: int | None
-        elf_storage_policy_ec_k_in: Sequence[int] | None
-        elf_storage_policy_ec_k_lt: int | None
-        elf_storage_policy_ec_k_lte: int | None
-        elf_storage_policy_ec_k_not: int | None
-        elf_storage_policy_ec_k_not_in: Sequence[int] | None
-        elf_storage_policy_ec_m: int | None
-        elf_storage_policy_ec_m_gt: int | None
-        elf_storage_policy_ec_m_gte: int | None
-        elf_storage_policy_ec_m_in: Sequence[int] | None
-        elf_storage_policy_ec_m_lt: int | None
-        elf_storage_policy_ec_m_lte: int | None
-        elf_storage_policy_ec_m_not: int | None
-        elf_storage_policy_ec_m_not_in: Sequence[int] | None
-        elf_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-        elf_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-        elf_storage_policy_replica_num: int | None
-        elf_storage_policy_replica_num_gt: int | None
-        elf_storage_policy_replica_num_gte: int | None
-        elf_storage_policy_replica_num_in: Sequence[int] | None
-        elf_storage_policy_replica_num_lt: int | None
-        elf_storage_policy_replica_num_lte: int | None
-        elf_storage_policy_replica_num_not: int | None
-        elf_storage_policy_replica_num_not_in: Sequence[int] | None
-        elf_storage_policy_stripe_num: int | None
-        elf_storage_policy_stripe_num_gt: int | None
-        elf_storage_policy_stripe_num_gte: int | None
-        elf_storage_policy_stripe_num_in: Sequence[int] | None
-        elf_storage_policy_stripe_num_lt: int | None
-        elf_storage_policy_stripe_num_lte: int | None
-        elf_storage_policy_stripe_num_not: int | None
-        elf_storage_policy_stripe_num_not_in: Sequence[int] | None
-        elf_storage_policy_thin_provision: bool | None
-        elf_storage_policy_thin_provision_not: bool | None
-        entityAsyncStatus: "EntityAsyncStatus | None"
-        entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-        entityAsyncStatus_not: "EntityAsyncStatus | None"
-        entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
         labels_every: "Mapping[str, object] | None"
         labels_none: "Mapping[str, object] | None"
         labels_some: "Mapping[str, object] | None"
-        local_created_at: str | None
-        local_created_at_gt: str | None
-        local_created_at_gte: str | None
-        local_created_at_in: Texts | None
-        local_created_at_lt: str | None
-        local_created_at_lte: str | None
-        local_created_at_not: str | None
-        local_created_at_not_in: Texts | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        resident_in_cache: bool | None
-        resident_in_cache_not: bool | None
-        shared_size: float | None
-        shared_size_gt: float | None
-        shared_size_gte: float | None
-        shared_size_in: Sequence[float] | None
-        shared_size_lt: float | None
-        shared_size_lte: float | None
-        shared_size_not: float | None
-        shared_size_not_in: Sequence[float] | None
-        size: float | None
-        size_gt: float | None
-        size_gte: float | None
-        size_in: Sequence[float] | None
-        size_lt: float | None
-        size_lte: float | None
-        size_not: float | None
-        size_not_in: Sequence[float] | None
-        type: "VmVolumeSnapshotType | None"
-        type_in: "Sequence[VmVolumeSnapshotType] | None"
-        type_not: "VmVolumeSnapshotType | None"
-        type_not_in: "Sequence[VmVolumeSnapshotType] | None"
-        unique_size: float | None
-        unique_size_gt: float | None
-        unique_size_gte: float | None
-        unique_size_in: Sequence[float] | None
-        unique_size_lt: float | None
-        unique_size_lte: float | None
-        unique_size_not: float | None
-        unique_size_not_in: Sequence[float] | None
         vm_volume: "Mapping[str, object] | None"
-        volume_sharing: bool | None
-        volume_sharing_not: bool | None
-        volume_size: float | None
-        volume_size_gt: float | None
-        volume_size_gte: float | None
-        volume_size_in: Sequence[float] | None
-        volume_size_lt: float | None
-        volume_size_lte: float | None
-        volume_size_not: float | None
-        volume_size_not_in: Sequence[float] | None
-        zbs_snapshot_uuid: str | None
-        zbs_snapshot_uuid_contains: str | None
-        zbs_snapshot_uuid_ends_with: str | None
-        zbs_snapshot_uuid_gt: str | None
-        zbs_snapshot_uuid_gte: str | None
-        zbs_snapshot_uuid_in: Texts | None
-        zbs_snapshot_uuid_lt: str | None
-        zbs_snapshot_uuid_lte: str | None
-        zbs_snapshot_uuid_not: str | None
-        zbs_snapshot_uuid_not_contains: str | None
-        zbs_snapshot_uuid_not_ends_with: str | None
-        zbs_snapshot_uuid_not_in: Texts | None
-        zbs_snapshot_uuid_not_starts_with: str | None
-        zbs_snapshot_uuid_starts_with: str | None

@@ -65,13 +65,9 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
     username: Required[str]
 
 
-class VsphereEsxiAccountWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class VsphereEsxiAccountWhereInputValues(TypedDict, total=False):
+    """Keys of `VsphereEsxiAccountWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[VsphereEsxiAccountWhereInput] | None"
-    NOT: "Sequence[VsphereEsxiAccountWhereInput] | None"
-    OR: "Sequence[VsphereEsxiAccountWhereInput] | None"
-    host: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -140,148 +136,25 @@ class VsphereEsxiAccountWhereInput(TypedDict, total=False):
     username_starts_with: str | None
 
 
+class VsphereEsxiAccountWhereInput(VsphereEsxiAccountWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[VsphereEsxiAccountWhereInput] | None"
+    NOT: "Sequence[VsphereEsxiAccountWhereInput] | None"
+    OR: "Sequence[VsphereEsxiAccountWhereInput] | None"
+    host: "HostWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class VsphereEsxiAccountWhereInput2(TypedDict, total=False):
+    class VsphereEsxiAccountWhereInput2(VsphereEsxiAccountWhereInputValues, total=False):
         AND: "Sequence[VsphereEsxiAccountWhereInput2] | None"
         NOT: "Sequence[VsphereEsxiAccountWhereInput2] | None"
         OR: "Sequence[VsphereEsxiAccountWhereInput2] | None"
         host: "HostWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ip: str | None
-        ip_contains: str | None
-        ip_ends_with: str | None
-        ip_gt: str | None
-        ip_gte: str | None
-        ip_in: Texts | None
-        ip_lt: str | None
-        ip_lte: str | None
-        ip_not: str | None
-        ip_not_contains: str | None
-        ip_not_ends_with: str | None
-        ip_not_in: Texts | None
-        ip_not_starts_with: str | None
-        ip_starts_with: str | None
-        is_valid: bool | None
-        is_valid_not: bool | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        port: int | None
-        port_gt: int | None
-        port_gte: int | None
-        port_in: Sequence[int] | None
-        port_lt: int | None
-        port_lte: int | None
-        port_not: int | None
-        port_not_in: Sequence[int] | None
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None
 
-    class VsphereEsxiAccountWhereInput3(TypedDict, total=False):
+    class VsphereEsxiAccountWhereInput3(VsphereEsxiAccountWhereInputValues, total=False):
         AND: "Sequence[VsphereEsxiAccountWhereInput3] | None"
         NOT: "Sequence[VsphereEsxiAccountWhereInput3] | None"
         OR: "Sequence[VsphereEsxiAccountWhereInput3] | None"
         host: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        ip: str | None
-        ip_contains: str | None
-        ip_ends_with: str | None
-        ip_gt: str | None
-        ip_gte: str | None
-        ip_in: Texts | None
-        ip_lt: str | None
-        ip_lte: str | None
-        ip_not: str | None
-        ip_not_contains: str | None
-        ip_not_ends_with: str | None
-        ip_not_in: Texts | None
-        ip_not_starts_with: str | None
-        ip_starts_with: str | None
-        is_valid: bool | None
-        is_valid_not: bool | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        port: int | None
-        port_gt: int | None
-        port_gte: int | None
-        port_in: Sequence[int] | None
-        port_lt: int | None
-        port_lte: int | None
-        port_not: int | None
-        port_not_in: Sequence[int] | None
-        username: str | None
-        username_contains: str | None
-        username_ends_with: str | None
-        username_gt: str | None
-        username_gte: str | None
-        username_in: Texts | None
-        username_lt: str | None
-        username_lte: str | None
-        username_not: str | None
-        username_not_contains: str | None
-        username_not_ends_with: str | None
-        username_not_in: Texts | None
-        username_not_starts_with: str | None
-        username_starts_with: str | None

@@ -59,13 +59,9 @@ class GetWitnessesRequestBody(TypedDict, total=False):
     where: "WitnessWhereInput2 | None"
 
 
-class WitnessWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class WitnessWhereInputValues(TypedDict, total=False):
+    """Keys of `WitnessWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[WitnessWhereInput] | None"
-    NOT: "Sequence[WitnessWhereInput] | None"
-    OR: "Sequence[WitnessWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
     cpu_hz_per_core: int | None
     cpu_hz_per_core_gt: int | None
     cpu_hz_per_core_gte: int | None
@@ -186,252 +182,25 @@ class WitnessWhereInput(TypedDict, total=False):
     total_memory_bytes_not_in: Sequence[int] | None
 
 
+class WitnessWhereInput(WitnessWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[WitnessWhereInput] | None"
+    NOT: "Sequence[WitnessWhereInput] | None"
+    OR: "Sequence[WitnessWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class WitnessWhereInput2(TypedDict, total=False):
+    class WitnessWhereInput2(WitnessWhereInputValues, total=False):
         AND: "Sequence[WitnessWhereInput2] | None"
         NOT: "Sequence[WitnessWhereInput2] | None"
         OR: "Sequence[WitnessWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
-        cpu_hz_per_core: int | None
-        cpu_hz_per_core_gt: int | None
-        cpu_hz_per_core_gte: int | None
-        cpu_hz_per_core_in: Sequence[int] | None
-        cpu_hz_per_core_lt: int | None
-        cpu_hz_per_core_lte: int | None
-        cpu_hz_per_core_not: int | None
-        cpu_hz_per_core_not_in: Sequence[int] | None
-        data_ip: str | None
-        data_ip_contains: str | None
-        data_ip_ends_with: str | None
-        data_ip_gt: str | None
-        data_ip_gte: str | None
-        data_ip_in: Texts | None
-        data_ip_lt: str | None
-        data_ip_lte: str | None
-        data_ip_not: str | None
-        data_ip_not_contains: str | None
-        data_ip_not_ends_with: str | None
-        data_ip_not_in: Texts | None
-        data_ip_not_starts_with: str | None
-        data_ip_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        management_ip: str | None
-        management_ip_contains: str | None
-        management_ip_ends_with: str | None
-        management_ip_gt: str | None
-        management_ip_gte: str | None
-        management_ip_in: Texts | None
-        management_ip_lt: str | None
-        management_ip_lte: str | None
-        management_ip_not: str | None
-        management_ip_not_contains: str | None
-        management_ip_not_ends_with: str | None
-        management_ip_not_in: Texts | None
-        management_ip_not_starts_with: str | None
-        management_ip_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        system_data_capacity: int | None
-        system_data_capacity_gt: int | None
-        system_data_capacity_gte: int | None
-        system_data_capacity_in: Sequence[int] | None
-        system_data_capacity_lt: int | None
-        system_data_capacity_lte: int | None
-        system_data_capacity_not: int | None
-        system_data_capacity_not_in: Sequence[int] | None
-        system_used_data_space: int | None
-        system_used_data_space_gt: int | None
-        system_used_data_space_gte: int | None
-        system_used_data_space_in: Sequence[int] | None
-        system_used_data_space_lt: int | None
-        system_used_data_space_lte: int | None
-        system_used_data_space_not: int | None
-        system_used_data_space_not_in: Sequence[int] | None
-        total_cpu_cores: int | None
-        total_cpu_cores_gt: int | None
-        total_cpu_cores_gte: int | None
-        total_cpu_cores_in: Sequence[int] | None
-        total_cpu_cores_lt: int | None
-        total_cpu_cores_lte: int | None
-        total_cpu_cores_not: int | None
-        total_cpu_cores_not_in: Sequence[int] | None
-        total_cpu_hz: int | None
-        total_cpu_hz_gt: int | None
-        total_cpu_hz_gte: int | None
-        total_cpu_hz_in: Sequence[int] | None
-        total_cpu_hz_lt: int | None
-        total_cpu_hz_lte: int | None
-        total_cpu_hz_not: int | None
-        total_cpu_hz_not_in: Sequence[int] | None
-        total_memory_bytes: int | None
-        total_memory_bytes_gt: int | None
-        total_memory_bytes_gte: int | None
-        total_memory_bytes_in: Sequence[int] | None
-        total_memory_bytes_lt: int | None
-        total_memory_bytes_lte: int | None
-        total_memory_bytes_not: int | None
-        total_memory_bytes_not_in: Sequence[int] | None
 
-    class WitnessWhereInput3(TypedDict, total=False):
+    class WitnessWhereInput3(WitnessWhereInputValues, total=False):
         AND: "Sequence[WitnessWhereInput3] | None"
         NOT: "Sequence[WitnessWhereInput3] | None"
         OR: "Sequence[WitnessWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
-        cpu_hz_per_core: int | None
-        cpu_hz_per_core_gt: int | None
-        cpu_hz_per_core_gte: int | None
-        cpu_hz_per_core_in: Sequence[int] | None
-        cpu_hz_per_core_lt: int | None
-        cpu_hz_per_core_lte: int | None
-        cpu_hz_per_core_not: int | None
-        cpu_hz_per_core_not_in: Sequence[int] | None
-        data_ip: str | None
-        data_ip_contains: str | None
-        data_ip_ends_with: str | None
-        data_ip_gt: str | None
-        data_ip_gte: str | None
-        data_ip_in: Texts | None
-        data_ip_lt: str | None
-        data_ip_lte: str | None
-        data_ip_not: str | None
-        data_ip_not_contains: str | None
-        data_ip_not_ends_with: str | None
-        data_ip_not_in: Texts | None
-        data_ip_not_starts_with: str | None
-        data_ip_starts_with: str | None
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        management_ip: str | None
-        management_ip_contains: str | None
-        management_ip_ends_with: str | None
-        management_ip_gt: str | None
-        management_ip_gte: str | None
-        management_ip_in: Texts | None
-        management_ip_lt: str | None
-        management_ip_lte: str | None
-        management_ip_not: str | None
-        management_ip_not_contains: str | None
-        management_ip_not_ends_with: str | None
-        management_ip_not_in: Texts | None
-        management_ip_not_starts_with: str | None
-        management_ip_starts_with: str | None
-        name: str | None
-        name_contains: str | None
-        name_ends_with: str | None
-        name_gt: str | None
-        name_gte: str | None
-        name_in: Texts | None
-        name_lt: str | None
-        name_lte: str | None
-        name_not: str | None
-        name_not_contains: str | None
-        name_not_ends_with: str | None
-        name_not_in: Texts | None
-        name_not_starts_with: str | None
-        name_starts_with: str | None
-        system_data_capacity: int | None
-        system_data_capacity_gt: int | None
-        system_data_capacity_gte: int | None
-        system_data_capacity_in: Sequence[int] | None
-        system_data_capacity_lt: int | None
-        system_data_capacity_lte: int | None
-        system_data_capacity_not: int | None
-        system_data_capacity_not_in: Sequence[int] | None
-        system_used_data_space: int | None
-        system_used_data_space_gt: int | None
-        system_used_data_space_gte: int | None
-        system_used_data_space_in: Sequence[int] | None
-        system_used_data_space_lt: int | None
-        system_used_data_space_lte: int | None
-        system_used_data_space_not: int | None
-        system_used_data_space_not_in: Sequence[int] | None
-        total_cpu_cores: int | None
-        total_cpu_cores_gt: int | None
-        total_cpu_cores_gte: int | None
-        total_cpu_cores_in: Sequence[int] | None
-        total_cpu_cores_lt: int | None
-        total_cpu_cores_lte: int | None
-        total_cpu_cores_not: int | None
-        total_cpu_cores_not_in: Sequence[int] | None
-        total_cpu_hz: int | None
-        total_cpu_hz_gt: int | None
-        total_cpu_hz_gte: int | None
-        total_cpu_hz_in: Sequence[int] | None
-        total_cpu_hz_lt: int | None
-        total_cpu_hz_lte: int | None
-        total_cpu_hz_not: int | None
-        total_cpu_hz_not_in: Sequence[int] | None
-        total_memory_bytes: int | None
-        total_memory_bytes_gt: int | None
-        total_memory_bytes_gte: int | None
-        total_memory_bytes_in: Sequence[int] | None
-        total_memory_bytes_lt: int | None
-        total_memory_bytes_lte: int | None
-        total_memory_bytes_not: int | None
-        total_memory_bytes_not_in: Sequence[int] | None

@@ -79,14 +79,9 @@ class GetZonesRequestBody(TypedDict, total=False):
     where: "ZoneWhereInput2 | None"
 
 
-class ZoneWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ZoneWhereInputValues(TypedDict, total=False):
+    """Keys of `ZoneWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ZoneWhereInput] | None"
-    NOT: "Sequence[ZoneWhereInput] | None"
-    OR: "Sequence[ZoneWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    datacenter: "DatacenterWhereInput2 | None"
     failure_data_space: int | None
     failure_data_space_gt: int | None
     failure_data_space_gte: int | None
@@ -103,9 +98,6 @@ class ZoneWhereInput(TypedDict, total=False):
     host_num_lte: int | None
     host_num_not: int | None
     host_num_not_in: Sequence[int] | None
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -258,356 +250,37 @@ class ZoneWhereInput(TypedDict, total=False):
     vm_num_not_in: Sequence[int] | None
 
 
+class ZoneWhereInput(ZoneWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ZoneWhereInput] | None"
+    NOT: "Sequence[ZoneWhereInput] | None"
+    OR: "Sequence[ZoneWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    datacenter: "DatacenterWhereInput2 | None"
+    hosts_every: "HostWhereInput2 | None"
+    hosts_none: "HostWhereInput2 | None"
+    hosts_some: "HostWhereInput2 | None"
+
+
 if TYPE_CHECKING:
 
-    class ZoneWhereInput2(TypedDict, total=False):
+    class ZoneWhereInput2(ZoneWhereInputValues, total=False):
         AND: "Sequence[ZoneWhereInput2] | None"
         NOT: "Sequence[ZoneWhereInput2] | None"
         OR: "Sequence[ZoneWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
         datacenter: "DatacenterWhereInput3 | None"
-        failure_data_space: int | None
-        failure_data_space_gt: int | None
-        failure_data_space_gte: int | None
-        failure_data_space_in: Sequence[int] | None
-        failure_data_space_lt: int | None
-        failure_data_space_lte: int | None
-        failure_data_space_not: int | None
-        failure_data_space_not_in: Sequence[int] | None
-        host_num: int | None
-        host_num_gt: int | None
-        host_num_gte: int | None
-        host_num_in: Sequence[int] | None
-        host_num_lt: int | None
-        host_num_lte: int | None
-        host_num_not: int | None
-        host_num_not_in: Sequence[int] | None
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_preferred: bool | None
-        is_preferred_not: bool | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        provisioned_cpu_cores: int | None
-        provisioned_cpu_cores_for_active_vm: int | None
-        provisioned_cpu_cores_for_active_vm_gt: int | None
-        provisioned_cpu_cores_for_active_vm_gte: int | None
-        provisioned_cpu_cores_for_active_vm_in: Sequence[int] | None
-        provisioned_cpu_cores_for_active_vm_lt: int | None
-        provisioned_cpu_cores_for_active_vm_lte: int | None
-        provisioned_cpu_cores_for_active_vm_not: int | None
-        provisioned_cpu_cores_for_active_vm_not_in: Sequence[int] | None
-        provisioned_cpu_cores_gt: int | None
-        provisioned_cpu_cores_gte: int | None
-        provisioned_cpu_cores_in: Sequence[int] | None
-        provisioned_cpu_cores_lt: int | None
-        provisioned_cpu_cores_lte: int | None
-        provisioned_cpu_cores_not: int | None
-        provisioned_cpu_cores_not_in: Sequence[int] | None
-        provisioned_data_space: int | None
-        provisioned_data_space_gt: int | None
-        provisioned_data_space_gte: int | None
-        provisioned_data_space_in: Sequence[int] | None
-        provisioned_data_space_lt: int | None
-        provisioned_data_space_lte: int | None
-        provisioned_data_space_not: int | None
-        provisioned_data_space_not_in: Sequence[int] | None
-        provisioned_memory_bytes: int | None
-        provisioned_memory_bytes_gt: int | None
-        provisioned_memory_bytes_gte: int | None
-        provisioned_memory_bytes_in: Sequence[int] | None
-        provisioned_memory_bytes_lt: int | None
-        provisioned_memory_bytes_lte: int | None
-        provisioned_memory_bytes_not: int | None
-        provisioned_memory_bytes_not_in: Sequence[int] | None
-        running_vm_num: int | None
-        running_vm_num_gt: int | None
-        running_vm_num_gte: int | None
-        running_vm_num_in: Sequence[int] | None
-        running_vm_num_lt: int | None
-        running_vm_num_lte: int | None
-        running_vm_num_not: int | None
-        running_vm_num_not_in: Sequence[int] | None
-        stopped_vm_num: int | None
-        stopped_vm_num_gt: int | None
-        stopped_vm_num_gte: int | None
-        stopped_vm_num_in: Sequence[int] | None
-        stopped_vm_num_lt: int | None
-        stopped_vm_num_lte: int | None
-        stopped_vm_num_not: int | None
-        stopped_vm_num_not_in: Sequence[int] | None
-        suspended_vm_num: int | None
-        suspended_vm_num_gt: int | None
-        suspended_vm_num_gte: int | None
-        suspended_vm_num_in: Sequence[int] | None
-        suspended_vm_num_lt: int | None
-        suspended_vm_num_lte: int | None
-        suspended_vm_num_not: int | None
-        suspended_vm_num_not_in: Sequence[int] | None
-        total_cache_capacity: int | None
-        total_cache_capacity_gt: int | None
-        total_cache_capacity_gte: int | None
-        total_cache_capacity_in: Sequence[int] | None
-        total_cache_capacity_lt: int | None
-        total_cache_capacity_lte: int | None
-        total_cache_capacity_not: int | None
-        total_cache_capacity_not_in: Sequence[int] | None
-        total_cpu_cores: int | None
-        total_cpu_cores_gt: int | None
-        total_cpu_cores_gte: int | None
-        total_cpu_cores_in: Sequence[int] | None
-        total_cpu_cores_lt: int | None
-        total_cpu_cores_lte: int | None
-        total_cpu_cores_not: int | None
-        total_cpu_cores_not_in: Sequence[int] | None
-        total_cpu_hz: int | None
-        total_cpu_hz_gt: int | None
-        total_cpu_hz_gte: int | None
-        total_cpu_hz_in: Sequence[int] | None
-        total_cpu_hz_lt: int | None
-        total_cpu_hz_lte: int | None
-        total_cpu_hz_not: int | None
-        total_cpu_hz_not_in: Sequence[int] | None
-        total_data_capacity: int | None
-        total_data_capacity_gt: int | None
-        total_data_capacity_gte: int | None
-        total_data_capacity_in: Sequence[int] | None
-        total_data_capacity_lt: int | None
-        total_data_capacity_lte: int | None
-        total_data_capacity_not: int | None
-        total_data_capacity_not_in: Sequence[int] | None
-        total_memory_bytes: int | None
-        total_memory_bytes_gt: int | None
-        total_memory_bytes_gte: int | None
-        total_memory_bytes_in: Sequence[int] | None
-        total_memory_bytes_lt: int | None
-        total_memory_bytes_lte: int | None
-        total_memory_bytes_not: int | None
-        total_memory_bytes_not_in: Sequence[int] | None
-        used_data_space: int | None
-        used_data_space_gt: int | None
-        used_data_space_gte: int | None
-        used_data_space_in: Sequence[int] | None
-        used_data_space_lt: int | None
-        used_data_space_lte: int | None
-        used_data_space_not: int | None
-        used_data_space_not_in: Sequence[int] | None
-        valid_data_space: int | None
-        valid_data_space_gt: int | None
-        valid_data_space_gte: int | None
-        valid_data_space_in: Sequence[int] | None
-        valid_data_space_lt: int | None
-        valid_data_space_lte: int | None
-        valid_data_space_not: int | None
-        valid_data_space_not_in: Sequence[int] | None
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None
 
-    class ZoneWhereInput3(TypedDict, total=False):
+    class ZoneWhereInput3(ZoneWhereInputValues, total=False):
         AND: "Sequence[ZoneWhereInput3] | None"
         NOT: "Sequence[ZoneWhereInput3] | None"
         OR: "Sequence[ZoneWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
         datacenter: "Mapping[str, object] | None"
-        failure_data_space: int | None
-        failure_data_space_gt: int | None
-        failure_data_space_gte: int | None
-        failure_data_space_in: Sequence[int] | None
-        failure_data_space_lt: int | None
-        failure_data_space_lte: int | None
-        failure_data_space_not: int | None
-        failure_data_space_not_in: Sequence[int] | None
-        host_num: int | None
-        host_num_gt: int | None
-        host_num_gte: int | None
-        host_num_in: Sequence[int] | None
-        host_num_lt: int | None
-        host_num_lte: int | None
-        host_num_not: int | None
-        host_num_not_in: Sequence[int] | None
         hosts_every: "Mapping[str, object] | None"
         hosts_none: "Mapping[str, object] | None"
         hosts_some: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        is_preferred: bool | None
-        is_preferred_not: bool | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
-        provisioned_cpu_cores: int | None
-        provisioned_cpu_cores_for_active_vm: int | None
-        provisioned_cpu_cores_for_active_vm_gt: int | None
-        provisioned_cpu_cores_for_active_vm_gte: int | None
-        provisioned_cpu_cores_for_active_vm_in: Sequence[int] | None
-        provisioned_cpu_cores_for_active_vm_lt: int | None
-        provisioned_cpu_cores_for_active_vm_lte: int | None
-        provisioned_cpu_cores_for_active_vm_not: int | None
-        provisioned_cpu_cores_for_active_vm_not_in: Sequence[int] | None
-        provisioned_cpu_cores_gt: int | None
-        provisioned_cpu_cores_gte: int | None
-        provisioned_cpu_cores_in: Sequence[int] | None
-        provisioned_cpu_cores_lt: int | None
-        provisioned_cpu_cores_lte: int | None
-        provisioned_cpu_cores_not: int | None
-        provisioned_cpu_cores_not_in: Sequence[int] | None
-        provisioned_data_space: int | None
-        provisioned_data_space_gt: int | None
-        provisioned_data_space_gte: int | None
-        provisioned_data_space_in: Sequence[int] | None
-        provisioned_data_space_lt: int | None
-        provisioned_data_space_lte: int | None
-        provisioned_data_space_not: int | None
-        provisioned_data_space_not_in: Sequence[int] | None
-        provisioned_memory_bytes: int | None
-        provisioned_memory_bytes_gt: int | None
-        provisioned_memory_bytes_gte: int | None
-        provisioned_memory_bytes_in: Sequence[int] | None
-        provisioned_memory_bytes_lt: int | None
-        provisioned_memory_bytes_lte: int | None
-        provisioned_memory_bytes_not: int | None
-        provisioned_memory_bytes_not_in: Sequence[int] | None
-        running_vm_num: int | None
-        running_vm_num_gt: int | None
-        running_vm_num_gte: int | None
-        running_vm_num_in: Sequence[int] | None
-        running_vm_num_lt: int | None
-        running_vm_num_lte: int | None
-        running_vm_num_not: int | None
-        running_vm_num_not_in: Sequence[int] | None
-        stopped_vm_num: int | None
-        stopped_vm_num_gt: int | None
-        stopped_vm_num_gte: int | None
-        stopped_vm_num_in: Sequence[int] | None
-        stopped_vm_num_lt: int | None
-        stopped_vm_num_lte: int | None
-        stopped_vm_num_not: int | None
-        stopped_vm_num_not_in: Sequence[int] | None
-        suspended_vm_num: int | None
-        suspended_vm_num_gt: int | None
-        suspended_vm_num_gte: int | None
-        suspended_vm_num_in: Sequence[int] | None
-        suspended_vm_num_lt: int | None
-        suspended_vm_num_lte: int | None
-        suspended_vm_num_not: int | None
-        suspended_vm_num_not_in: Sequence[int] | None
-        total_cache_capacity: int | None
-        total_cache_capacity_gt: int | None
-        total_cache_capacity_gte: int | None
-        total_cache_capacity_in: Sequence[int] | None
-        total_cache_capacity_lt: int | None
-        total_cache_capacity_lte: int | None
-        total_cache_capacity_not: int | None
-        total_cache_capacity_not_in: Sequence[int] | None
-        total_cpu_cores: int | None
-        total_cpu_cores_gt: int | None
-        total_cpu_cores_gte: int | None
-        total_cpu_cores_in: Sequence[int] | None
-        total_cpu_cores_lt: int | None
-        total_cpu_cores_lte: int | None
-        total_cpu_cores_not: int | None
-        total_cpu_cores_not_in: Sequence[int] | None
-        total_cpu_hz: int | None
-        total_cpu_hz_gt: int | None
-        total_cpu_hz_gte: int | None
-        total_cpu_hz_in: Sequence[int] | None
-        total_cpu_hz_lt: int | None
-        total_cpu_hz_lte: int | None
-        total_cpu_hz_not: int | None
-        total_cpu_hz_not_in: Sequence[int] | None
-        total_data_capacity: int | None
-        total_data_capacity_gt: int | None
-        total_data_capacity_gte: int | None
-        total_data_capacity_in: Sequence[int] | None
-        total_data_capacity_lt: int | None
-        total_data_capacity_lte: int | None
-        total_data_capacity_not: int | None
-        total_data_capacity_not_in: Sequence[int] | None
-        total_memory_bytes: int | None
-        total_memory_bytes_gt: int | None
-        total_memory_bytes_gte: int | None
-        total_memory_bytes_in: Sequence[int] | None
-        total_memory_bytes_lt: int | None
-        total_memory_bytes_lte: int | None
-        total_memory_bytes_not: int | None
-        total_memory_bytes_not_in: Sequence[int] | None
-        used_data_space: int | None
-        used_data_space_gt: int | None
-        used_data_space_gte: int | None
-        used_data_space_in: Sequence[int] | None
-        used_data_space_lt: int | None
-        used_data_space_lte: int | None
-        used_data_space_not: int | None
-        used_data_space_not_in: Sequence[int] | None
-        valid_data_space: int | None
-        valid_data_space_gt: int | None
-        valid_data_space_gte: int | None
-        valid_data_space_in: Sequence[int] | None
-        valid_data_space_lt: int | None
-        valid_data_space_lte: int | None
-        valid_data_space_not: int | None
-        valid_data_space_not_in: Sequence[int] | None
-        vm_num: int | None
-        vm_num_gt: int | None
-        vm_num_gte: int | None
-        vm_num_in: Sequence[int] | None
-        vm_num_lt: int | None
-        vm_num_lte: int | None
-        vm_num_not: int | None
-        vm_num_not_in: Sequence[int] | None

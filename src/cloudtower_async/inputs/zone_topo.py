@@ -38,14 +38,9 @@ class GetZoneTopoesRequestBody(TypedDict, total=False):
     where: "ZoneTopoWhereInput2 | None"
 
 
-class ZoneTopoWhereInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
+class ZoneTopoWhereInputValues(TypedDict, total=False):
+    """Keys of `ZoneTopoWhereInput` that look at the resource itself."""
 
-    AND: "Sequence[ZoneTopoWhereInput] | None"
-    NOT: "Sequence[ZoneTopoWhereInput] | None"
-    OR: "Sequence[ZoneTopoWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    cluster_topo: "ClusterTopoWhereInput2 | None"
     id: str | None
     id_contains: str | None
     id_ends_with: str | None
@@ -74,6 +69,16 @@ class ZoneTopoWhereInput(TypedDict, total=False):
     local_id_not_in: Texts | None
     local_id_not_starts_with: str | None
     local_id_starts_with: str | None
+
+
+class ZoneTopoWhereInput(ZoneTopoWhereInputValues, total=False):
+    """Since CloudTower 3.0.0."""
+
+    AND: "Sequence[ZoneTopoWhereInput] | None"
+    NOT: "Sequence[ZoneTopoWhereInput] | None"
+    OR: "Sequence[ZoneTopoWhereInput] | None"
+    cluster: "ClusterWhereInput2 | None"
+    cluster_topo: "ClusterTopoWhereInput2 | None"
     rack_topoes_every: "RackTopoWhereInput2 | None"
     rack_topoes_none: "RackTopoWhereInput2 | None"
     rack_topoes_some: "RackTopoWhereInput2 | None"
@@ -81,78 +86,22 @@ class ZoneTopoWhereInput(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class ZoneTopoWhereInput2(TypedDict, total=False):
+    class ZoneTopoWhereInput2(ZoneTopoWhereInputValues, total=False):
         AND: "Sequence[ZoneTopoWhereInput2] | None"
         NOT: "Sequence[ZoneTopoWhereInput2] | None"
         OR: "Sequence[ZoneTopoWhereInput2] | None"
         cluster: "ClusterWhereInput3 | None"
         cluster_topo: "ClusterTopoWhereInput3 | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         rack_topoes_every: "Mapping[str, object] | None"
         rack_topoes_none: "Mapping[str, object] | None"
         rack_topoes_some: "Mapping[str, object] | None"
 
-    class ZoneTopoWhereInput3(TypedDict, total=False):
+    class ZoneTopoWhereInput3(ZoneTopoWhereInputValues, total=False):
         AND: "Sequence[ZoneTopoWhereInput3] | None"
         NOT: "Sequence[ZoneTopoWhereInput3] | None"
         OR: "Sequence[ZoneTopoWhereInput3] | None"
         cluster: "Mapping[str, object] | None"
         cluster_topo: "Mapping[str, object] | None"
-        id: str | None
-        id_contains: str | None
-        id_ends_with: str | None
-        id_gt: str | None
-        id_gte: str | None
-        id_in: Texts | None
-        id_lt: str | None
-        id_lte: str | None
-        id_not: str | None
-        id_not_contains: str | None
-        id_not_ends_with: str | None
-        id_not_in: Texts | None
-        id_not_starts_with: str | None
-        id_starts_with: str | None
-        local_id: str | None
-        local_id_contains: str | None
-        local_id_ends_with: str | None
-        local_id_gt: str | None
-        local_id_gte: str | None
-        local_id_in: Texts | None
-        local_id_lt: str | None
-        local_id_lte: str | None
-        local_id_not: str | None
-        local_id_not_contains: str | None
-        local_id_not_ends_with: str | None
-        local_id_not_in: Texts | None
-        local_id_not_starts_with: str | None
-        local_id_starts_with: str | None
         rack_topoes_every: "Mapping[str, object] | None"
         rack_topoes_none: "Mapping[str, object] | None"
         rack_topoes_some: "Mapping[str, object] | None"
