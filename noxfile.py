@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
+import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -12,6 +15,7 @@ nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+BUILD, DIST = Path("build"), Path("dist")
 SPECS = Path("..", "shared", "specs")
 
 
@@ -43,7 +47,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types with mypy and pyright, and that the public ones are complete."""
-    install(session, "test", "lint", "types", "docs", "dev")
+    install(session, "dev")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "cloudtower_async", "--ignoreexternal")
@@ -53,7 +57,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     install(session, "docs")
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 
 @nox.session
@@ -61,6 +65,26 @@ def bench(session: nox.Session) -> None:
     """Measure. Only prints figures: they say something about one machine only."""
     session.install("--quiet", ".")
     session.run("python", "-m", "benchmarks.import_time", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the archives of a release into dist/, and a bill of materials into build/."""
+    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "package"))
+    for folder in (DIST, BUILD):
+        shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", f"--outdir={DIST}")  # the wheel from the sdist
+    session.run("python", "-m", "build", "--wheel", f"--outdir={BUILD}")  # and from the checkout
+    for wheel in BUILD.glob("*.whl"):
+        if not filecmp.cmp(wheel, DIST / wheel.name, shallow=False):
+            session.error("the sdist builds another wheel than the checkout")
+    session.run("twine", "check", "--strict", *map(str, DIST.iterdir()))
+    environment = Path(session.create_tmp(), "installed")
+    session.run("python", "-m", "venv", "--clear", str(environment))
+    python = str(environment / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", ".[cli]", external=True)
+    sbom = f"--output-file={BUILD / 'sbom.cdx.json'}"
+    session.run("cyclonedx-py", "environment", "--pyproject=pyproject.toml", sbom, python)
 
 
 @nox.session
