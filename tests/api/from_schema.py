@@ -74,8 +74,8 @@ class Maker:
         return self._value(schema, shape, 0)
 
     def argument(self, schema: Raw) -> object:
-        """What a call is given: all keys, filters three records deep, one element in each list."""
-        return self._value(schema, Shape(depth=3), 0)
+        """What a call is given: all keys, lists of one, few keys in filters inside filters."""
+        return self._value(schema, Shape(depth=2), 0)
 
     def value_is_due(self, schema: Raw) -> bool:
         """Whether an enum that is reached from the schema has a value that was not made yet."""
@@ -129,9 +129,14 @@ class Maker:
         holds_none = (
             wire
             for wire, value in properties.items()
-            if not self.properties(self._resolve(value).get("items", value))[0]
+            if not self.properties(self._element(value))[0]
         )
         return itertools.islice(holds_none, 3)
+
+    def _element(self, schema: Raw) -> Raw:
+        schema = self._resolve(schema)
+        element: Raw = schema.get("items", schema)
+        return element
 
     def _scalar(self, schema: Raw) -> object:
         number = next(self._count)

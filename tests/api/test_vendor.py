@@ -1,0 +1,248 @@
+"""The same call by the vendor's client and by ours: the same request, for every operation."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import keyword
+import re
+import warnings
+from typing import Any, NamedTuple
+
+import anyio.to_thread
+import pytest
+from aiohttp import BodyPartReader, web
+
+from cloudtower_async import Cloudtower
+from cloudtower_async.api import Namespaces
+from cloudtower_async.api.catalogue import OPERATIONS
+
+from ..support import TOKEN, serve
+from .from_schema import ABSENT, SPECS, Maker, Raw, Shape, answer_schema, operations, spec
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the vendor's, at import
+    vendor = pytest.importorskip("cloudtower")
+    vendor_api = pytest.importorskip("cloudtower.api")
+
+
+pytestmark = pytest.mark.anyio
+
+# What the vendor's client has and ours has not.
+DUPLICATES = {
+    # The schema lists the tag of `get_usb_devices` twice; the vendor's generator then makes two.
+    ("usb_device", "get_usb_devices_0"),
+    # The operation has two tags; ours is where the first says: `resource_change`.
+    ("internal", "get_resource_changes"),
+}
+# The vendor's client has a credential of its own for it and sends none without; ours, the token.
+OTHER_CREDENTIAL = {"/resource-changes"}
+
+LANGUAGE, TOWER_ID = "zh-CN", "tower-7"
+
+
+class Request(NamedTuple):
+    """What a client sent, as far as it matters to the server."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str | None]
+    content: object
+
+
+class Recorder:
+    """A server that remembers the last request and answers with what it is told."""
+
+    def __init__(self) -> None:
+        self.answer: object = None
+        self.requests: list[Request] = []
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        names = ("authorization", "content-language", "external-cloudtower-id")
+        self.requests.append(
+            Request(
+                request.method,
+                request.path,
+                dict(request.query),
+                {name: request.headers.get(name) for name in names},
+                await _content(request),
+            )
+        )
+        return web.json_response(self.answer)
+
+
+async def _content(request: web.BaseRequest) -> object:
+    """The JSON that a request carries, or the fields of its form; None without a body."""
+    if request.content_type.startswith("multipart/"):
+        fields: dict[str, str | bytes] = {}
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            assert part.name is not None
+            assert part.name not in fields
+            content = b"".join(await _chunks(part))
+            fields[part.name] = content.decode() if part.filename is None else content
+        return fields
+    body = await request.read()
+    return json.loads(body) if body else None
+
+
+async def _chunks(part: BodyPartReader) -> list[bytes]:
+    chunks: list[bytes] = []
+    while chunk := await part.read_chunk():
+        chunks.append(chunk)
+    return chunks
+
+
+def _methods(kind: type[object]) -> set[str]:
+    return {
+        name
+        for name, value in vars(kind).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+
+
+def _ours() -> set[tuple[str, str]]:
+    """Namespace and name of each generated method."""
+    tower: object = Namespaces()
+    setattr(tower, "_caller", None)  # noqa: B010 - nothing is called
+    names = [n for n, v in vars(Namespaces).items() if isinstance(v, functools.cached_property)]
+    return {(name, method) for name in names for method in _methods(getattr(tower, name).__class__)}
+
+
+def _vendors() -> dict[tuple[str, str], Any]:
+    """The vendor's class of each namespace and method."""
+    classes = [kind for _, kind in inspect.getmembers(vendor_api, inspect.isclass)]
+    return {
+        (kind.__module__.rpartition(".")[2].removesuffix("_api"), method): kind
+        for kind in classes
+        for method in _methods(kind)
+        if not method.endswith("_with_http_info")
+    }
+
+
+def _python_name(wire: str) -> str:
+    name = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", wire).lower().strip("_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+class Call:
+    """One operation with arguments that are made from the schema."""
+
+    def __init__(self, path: str, operation: Raw, maker: Maker) -> None:
+        self.path = path
+        self.namespace, _, self.method = OPERATIONS[path].partition(".")
+        parameters = operation["parameters"]
+        self.has_language = any(p["name"] == "content-language" for p in parameters)
+        self.query: Raw = {
+            p["name"]: maker.argument(p["schema"]) for p in parameters if p["in"] == "query"
+        }
+        self.content: Any = None
+        self.is_form = False
+        for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            self.content = maker.argument(content["schema"])
+            self.is_form = content_type.startswith("multipart/")
+
+    def _keywords(self) -> Raw:
+        arguments: Raw = self.query | (self.content or {})
+        return {_python_name(wire): value for wire, value in arguments.items()}
+
+    async def by_ours(self, tower: Cloudtower) -> None:
+        method = getattr(getattr(tower, self.namespace), self.method)
+        common = {"external_cloudtower_id": TOWER_ID}
+        if self.has_language:
+            common["content_language"] = LANGUAGE
+        is_list = isinstance(self.content, list)
+        if is_list:
+            await method(self.content, **common)
+        else:
+            await method(**self._keywords(), **common)
+
+    def by_vendors(self, kind: Any, client: Any) -> None:  # noqa: ANN401 - it has no types
+        common: dict[str, object] = {
+            "external_cloudtower_id": TOWER_ID,
+            "_preload_content": False,  # the answer is not what is compared
+        }
+        if self.has_language:
+            common["content_language"] = LANGUAGE
+        method = getattr(kind(client), self.method)
+        if self.content is None or self.is_form:
+            method(**self._keywords(), **common)
+        else:
+            method(self.content, **common)
+
+    def differences(self, ours: Request, vendors: Request) -> list[str]:
+        """How one request differs from the other or from what was given."""
+        skipped = set[str]()
+        if self.path in OTHER_CREDENTIAL:
+            skipped.add("authorization")
+        if not self.has_language:
+            # The schema knows no language here and the vendor's client none of a session.
+            skipped.add("content-language")
+        shown = [
+            request._replace(headers={k: v for k, v in request.headers.items() if k not in skipped})
+            for request in (ours, vendors)
+        ]
+        found = [
+            f"{self.path}: {name}: ours {one!r}, the vendor's {other!r}"
+            for name, one, other in zip(Request._fields, *shown, strict=True)
+            if one != other
+        ]
+        given = (f"/v2/api{self.path}", {k: str(v) for k, v in self.query.items()}, self.content)
+        if (ours.path, ours.query, ours.content) != given:
+            found.append(f"{self.path}: sent {ours!r}, given {given!r}")
+        return found
+
+
+def test_names_are_the_vendors() -> None:
+    ours, vendors = _ours(), set(_vendors())
+    assert ours == {tuple(name.split(".")) for name in OPERATIONS.values()}
+    assert ours - vendors == set()
+    assert vendors - ours == DUPLICATES
+
+
+@pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
+async def test_every_operation_sends_what_the_vendors_client_sends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    document = spec("latest")
+    maker = Maker(document)
+    vendors = _vendors()
+    recorder = Recorder()
+    differences: list[str] = []
+    compared = 0
+    without_language: list[str] = []
+    async with serve(recorder) as url, Cloudtower(url, token=TOKEN) as tower:
+        options = vendor.Configuration(host=f"{url}/v2/api")
+        options.api_key["Authorization"] = TOKEN
+        client = vendor.ApiClient(options)
+        try:
+            for path, _, operation in operations(document):
+                call = Call(path, operation, maker)
+                recorder.answer = maker.answer(answer_schema(operation), Shape(optional=False))
+                recorder.requests.clear()
+                await call.by_ours(tower)
+                kind = vendors[call.namespace, call.method]
+                await anyio.to_thread.run_sync(call.by_vendors, kind, client)
+                ours, theirs = recorder.requests
+                differences += call.differences(ours, theirs)
+                compared += 1
+                if not call.has_language:
+                    without_language.append(path)
+        finally:
+            client.rest_client.pool_manager.clear()
+            client.close()
+    assert differences == []
+    methods = len(_ours())
+    with capsys.disabled():
+        print(
+            f"\noperations in the schema: {len(document['paths'])} = generated methods: {methods}"
+            f" = compared with the vendor's client: {compared}"
+            f"\n  beside: {sorted('.'.join(pair) for pair in DUPLICATES)} are duplicates of the"
+            " vendor's client, of operations that are compared"
+            f"\n  Authorization not compared of {sorted(OTHER_CREDENTIAL)}: a credential of its own"
+            f"\n  content-language not compared of {len(without_language)} operations that do not"
+            " declare it: ours sends the session's, the vendor's none"
+        )
+    assert len(document["paths"]) == methods == compared
