@@ -105,7 +105,7 @@ class CallError(CloudtowerError):
         self.props = props
         self.server_message = server_message
         self.sent = sent
-        self.hint = self.default_hint if hint is None else hint
+        self.hint: str = self.default_hint if hint is None else hint
 
     def __str__(self) -> str:
         line = f"{self.operation}: {self.message}" if self.operation else self.message
@@ -324,7 +324,7 @@ class TaskTimeout(TaskError, TimeoutError):
 
     def __init__(self, pending: Sequence[str], timeout: float | None = None) -> None:
         super().__init__(pending)
-        self.pending = tuple(pending)
+        self.pending: tuple[str, ...] = tuple(pending)
         self.timeout = timeout
 
     def __str__(self) -> str:

@@ -81,16 +81,16 @@ class Operation(Generic[R]):
         since: str = "3.0.0",
         not_modified: bool = False,
     ) -> None:
-        self.name = name
-        self.path = path
-        self.kind = kind
-        self.answer = answer
-        self.body = body
-        self.carries = carries
-        self.method = method
-        self.auth = auth
-        self.since = since
-        self.not_modified = not_modified
+        self.name: str = name
+        self.path: str = path
+        self.kind: Kind = kind
+        self.answer: Callable[[], type[R]] = answer
+        self.body: Callable[[], object] | None = body
+        self.carries: Carries = carries
+        self.method: str = method
+        self.auth: Auth = auth
+        self.since: str = since
+        self.not_modified: bool = not_modified
         self._decoder: msgspec.json.Decoder[R] | None = None
 
     @property

@@ -64,8 +64,8 @@ class Transport:
                 option="session",
             )
         self.settings = settings
-        self.mask = Mask(settings.password, settings.token)
-        self.closed = False
+        self.mask: Mask = Mask(settings.password, settings.token)
+        self.closed: bool = False
         self._given = session
         self._connector = connector
         self._trace_configs = list(trace_configs)
