@@ -1,0 +1,82 @@
+"""Figures that may be unknown, and how they are added up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from .units import format_bytes, format_cores, format_hertz, format_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Unit: TypeAlias = Literal["B", "Hz", "cores", "%"]
+
+_FORMATS = {"B": format_bytes, "Hz": format_hertz, "cores": format_cores, "%": format_percent}
+
+
+class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """A figure as a number and as people read it. ``str()`` of it is the latter.
+
+    Attributes:
+        value: The figure in `unit`; None: unknown. With unknown parts it covers the known ones.
+        unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
+        text: The figure with a unit that suits its size: ``1.50TiB``. ``≥ 1.50TiB`` when parts of
+            the sum are unknown, ``≈ 43.21%`` when parts of a percentage are; else ``unknown``.
+        unknown: How many parts (clusters, or hosts) nobody knows the figure of.
+    """
+
+    value: int | float | None
+    unit: Unit
+    text: str
+    unknown: int = 0
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
+    """Make an amount and its text.
+
+    Args:
+        value: The figure; None: unknown.
+        unit: What it is counted in.
+        unknown: How many parts of it are unknown.
+    """
+    text = _FORMATS[unit](value)
+    if unknown and value is not None:
+        text = f"{'≈' if unit == '%' else '≥'} {text}"
+    return Amount(value=value, unit=unit, text=text, unknown=unknown)
+
+
+def total(parts: Iterable[float | None], unit: Unit) -> Amount:
+    """Add up the parts that are known and count those that are not.
+
+    A sum of nothing is 0. It is None only when there are parts and none of them is known.
+    """
+    all_parts = list(parts)
+    known = [part for part in all_parts if part is not None]
+    value = sum(known) if known or not all_parts else None
+    return amount(value, unit, unknown=len(all_parts) - len(known))
+
+
+def usage(parts: Iterable[tuple[float | None, float | None]]) -> Amount:
+    """Say how many percent of what there is are used: 0 to 100.
+
+    Only parts count of which both figures are known, so that an unknown part neither adds to what
+    there is nor to what is used. Unknown when there is nothing that could be used.
+
+    Args:
+        parts: What is used and what there is, of each part.
+    """
+    used_sum = total_sum = 0.0
+    unknown = 0
+    for used, available in parts:
+        if used is None or available is None:
+            unknown += 1
+        else:
+            used_sum += used
+            total_sum += available
+    value = min(max(100 * used_sum / total_sum, 0.0), 100.0) if total_sum > 0 else None
+    return amount(value, "%", unknown=unknown)

@@ -1,0 +1,402 @@
+"""The state of a CloudTower on one page: alerts, disks, CPU, memory and storage of its clusters."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+import msgspec
+
+from .. import models
+from ..errors import InvalidInput
+from .amounts import Amount, amount, total, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from .. import inputs
+    from ..session import Cloudtower
+    from ..types import ContentLanguage, Texts
+
+T = TypeVar("T")
+
+
+class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """How many alerts are active. `other` has a severity that is none of the three."""
+
+    critical: int
+    notice: int
+    info: int
+    other: int
+    total: int
+
+
+class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
+    """The active alerts by severity, the newest first.
+
+    An alert that belongs to no cluster is here when no clusters were chosen.
+    """
+
+    counts: AlertCounts
+    critical: list[models.Alert]
+    notice: list[models.Alert]
+    info: list[models.Alert]
+    other: list[models.Alert]
+
+
+class DiskSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """How many disks of one type there are, each counted once.
+
+    Attributes:
+        healthy: In order.
+        warning: Not or only partly mounted.
+        error: Unhealthy, subhealthy, or failed by SMART or software RAID.
+        unknown: Nobody knows their health, or this version does not know the word for it.
+        total: All of these.
+    """
+
+    healthy: int
+    warning: int
+    error: int
+    unknown: int
+    total: int
+
+
+class CpuSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """CPUs of the SMTX OS clusters: cores, Hz, and how many percent of the Hz are in use."""
+
+    cores: Amount
+    total: Amount
+    used: Amount
+    usage: Amount
+
+
+class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Memory in bytes, and how many percent are in use."""
+
+    total: Amount
+    used: Amount
+    usage: Amount
+
+
+class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Data space in bytes, and how many percent are in use.
+
+    `failed` can't be used for now. `available` is what neither is used nor failed: never below 0.
+    """
+
+    total: Amount
+    used: Amount
+    failed: Amount
+    available: Amount
+    usage: Amount
+
+
+class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """One cluster. What does not count for its kind of cluster is None, as what is unknown is.
+
+    Attributes:
+        type: Such as ``"SMTX_OS"``.
+        hypervisor: Such as ``"ELF"``.
+        connect_state: Whether the Tower reaches it: ``"CONNECTED"``.
+        hosts: How many.
+        vms: How many, running or not.
+        running_vms: How many of these run.
+        alerts: How many are active.
+    """
+
+    id: str
+    name: str
+    type: str
+    hypervisor: str | None
+    version: str
+    connect_state: str
+    hosts: int
+    vms: int | None
+    running_vms: int | None
+    alerts: AlertCounts
+    cpu: CpuSummary | None
+    memory: MemorySummary | None
+    storage: StorageSummary | None
+
+
+class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
+    """A CloudTower, or chosen clusters of it, at one moment. `msgspec.json.encode` takes it as is.
+
+    Attributes:
+        built_at: When the last of the answers was there; UTC.
+        clusters: Each cluster, by name.
+        alerts: The active alerts.
+        disks: By disk type as the API names it: ``"HDD"``, ``"SSD"``, ``"NVMe_SSD"``, … Every
+            type known to this version is there, and what else the server has.
+        cpu: Of all the clusters together, as are the next.
+    """
+
+    built_at: datetime
+    clusters: list[ClusterSummary]
+    alerts: AlertSummary
+    disks: dict[str, DiskSummary]
+    cpu: CpuSummary
+    memory: MemorySummary
+    storage: StorageSummary
+
+
+async def build_dashboard(
+    tower: Cloudtower,
+    cluster_ids: Texts | None = None,
+    *,
+    content_language: ContentLanguage | None = None,
+) -> Dashboard:
+    """Ask for clusters, hosts, disks and alerts at once, and sum up the answers.
+
+    CPU counts for SMTX OS clusters; memory for ELF clusters, from their hosts, and for SMTX OS
+    clusters on VMware, from the cluster. A sum with unknown parts is the sum of the known ones
+    and says how many are missing; see `Amount`.
+
+    Args:
+        tower: The session to ask with.
+        cluster_ids: The clusters to show; None: all. An id that the server does not know, or the
+            user may not see, is not in the `clusters` of the dashboard.
+        content_language: Language of the alerts' texts; None: the session's.
+
+    Raises:
+        InvalidInput: `cluster_ids` is empty: to a where that would mean none, to some callers all.
+        CallError: One of the four calls failed; the others were given up.
+
+    Example:
+        ::
+
+            board = await build_dashboard(tower)
+            print(board.cpu.usage, board.storage.available)  # 43.21% 12.50TiB
+            print(board.alerts.counts.critical, board.disks["HDD"].error)
+    """
+    if isinstance(cluster_ids, str):
+        raise InvalidInput("cluster_ids: expected a list of ids, got a single text")
+    ids = None if cluster_ids is None else list(cluster_ids)
+    if ids is not None and not ids:
+        raise InvalidInput("cluster_ids: expected at least one id; pass None for all clusters")
+    of_clusters: inputs.ClusterWhereInput | None = None
+    of_hosts: inputs.HostWhereInput | None = None
+    of_disks: inputs.DiskWhereInput | None = None
+    of_alerts: inputs.AlertWhereInput = {"ended": False}
+    if ids is not None:
+        of_clusters = {"id_in": ids}
+        of_hosts = {"cluster": {"id_in": ids}}
+        of_disks = {"host": {"cluster": {"id_in": ids}}}
+        of_alerts["cluster"] = {"id_in": ids}
+
+    clusters = _Request(partial(tower.cluster.get_clusters, where=of_clusters))
+    hosts = _Request(partial(tower.host.get_hosts, where=of_hosts))
+    disks = _Request(partial(tower.disk.get_disks, where=of_disks))
+    alerts = _Request(
+        partial(tower.alert.get_alerts, where=of_alerts, content_language=content_language)
+    )
+    await _send_at_once(clusters, hosts, disks, alerts)
+    return summarise(clusters.answer, hosts.answer, disks.answer, alerts.answer)
+
+
+class _Request(Generic[T]):
+    """One of several requests; has the answer when all of them have ended."""
+
+    answer: T
+
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+
+    async def send(self) -> None:
+        self.answer = await self._call()
+
+
+async def _send_at_once(*requests: _Request[Any]) -> None:
+    failure: Exception | None = None
+    try:
+        async with anyio.create_task_group() as group:
+            for request in requests:
+                group.start_soon(request.send)
+    except ExceptionGroup as failures:
+        # The first one to fail has cancelled the rest: callers want that error, not a group.
+        failure = failures.exceptions[0]
+    if failure is not None:
+        raise failure
+
+
+def summarise(
+    clusters: Sequence[models.Cluster],
+    hosts: Iterable[models.Host],
+    disks: Iterable[models.Disk],
+    alerts: Iterable[models.Alert],
+) -> Dashboard:
+    """Sum up what the server answered. Hosts of other clusters are left out.
+
+    Any field may be None, also where its type says otherwise: a server that breaks its own schema
+    leaves us without that figure, not without the dashboard.
+    """
+    hosts_of: dict[str | None, list[models.Host]] = defaultdict(list)
+    for host in hosts:
+        hosts_of[_id(host.cluster)].append(host)
+    alerts = list(alerts)
+    alerts_of: dict[str | None, list[models.Alert]] = defaultdict(list)
+    for alert in alerts:
+        alerts_of[_id(alert.cluster)].append(alert)
+    return Dashboard(
+        clusters=[
+            _cluster(cluster, hosts_of[cluster.id], alerts_of[cluster.id])
+            for cluster in sorted(clusters, key=lambda each: (each.name or "", each.id or ""))
+        ],
+        alerts=_alerts(alerts),
+        disks=_disks(disks),
+        cpu=_cpu(filter(_has_cpu, clusters)),
+        memory=_memory(
+            part
+            for cluster in clusters
+            for part in _memory_parts(cluster, hosts_of[cluster.id]) or ()
+        ),
+        storage=_storage(filter(_has_storage, clusters)),
+        built_at=datetime.now(UTC),
+    )
+
+
+def _id(nested: models.NestedCluster | None) -> str | None:
+    return None if nested is None else nested.id
+
+
+def _cluster(
+    cluster: models.Cluster, hosts: Sequence[models.Host], alerts: Sequence[models.Alert]
+) -> ClusterSummary:
+    memory = _memory_parts(cluster, hosts)
+    return ClusterSummary(
+        id=cluster.id,
+        name=cluster.name,
+        type=cluster.type,
+        hypervisor=cluster.hypervisor,
+        version=cluster.version,
+        connect_state=cluster.connect_state,
+        hosts=len(hosts),
+        vms=cluster.vm_num,
+        running_vms=cluster.running_vm_num,
+        alerts=_alerts(alerts).counts,
+        cpu=_cpu([cluster]) if _has_cpu(cluster) else None,
+        memory=None if memory is None else _memory(memory),
+        storage=_storage([cluster]) if _has_storage(cluster) else None,
+    )
+
+
+def _alerts(alerts: Iterable[models.Alert]) -> AlertSummary:
+    by_severity: dict[str, list[models.Alert]] = {"CRITICAL": [], "NOTICE": [], "INFO": []}
+    other: list[models.Alert] = []
+    for alert in sorted(alerts, key=lambda each: each.local_start_time or "", reverse=True):
+        by_severity.get(alert.severity, other).append(alert)
+    critical, notice, info = by_severity.values()
+    counts = AlertCounts(
+        critical=len(critical),
+        notice=len(notice),
+        info=len(info),
+        other=len(other),
+        total=len(critical) + len(notice) + len(info) + len(other),
+    )
+    return AlertSummary(counts=counts, critical=critical, notice=notice, info=info, other=other)
+
+
+_ERRORS = {
+    models.DiskHealthStatus.UNHEALTHY,
+    models.DiskHealthStatus.SUBHEALTHY,
+    models.DiskHealthStatus.SMART_FAILED,
+    models.DiskHealthStatus.SOFTWARE_RAID_FAILURE,
+}
+_WARNINGS = {models.DiskUsageStatus.UNMOUNTED, models.DiskUsageStatus.PARTIAL_MOUNTED}
+_UNTOLD = "UNKNOWN"  # the type of a disk when the server does not say
+
+
+def _disks(disks: Iterable[models.Disk]) -> dict[str, DiskSummary]:
+    states_of: dict[str, Counter[str]] = {kind.value: Counter() for kind in models.DiskType}
+    for disk in disks:
+        states_of.setdefault(disk.type or _UNTOLD, Counter())[_state(disk)] += 1
+    return {kind: _disk_summary(states) for kind, states in states_of.items()}
+
+
+def _state(disk: models.Disk) -> str:
+    health: str | None = disk.health_status
+    if health is None and disk.healthy is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        health = "HEALTHY" if disk.healthy else "UNHEALTHY"
+    if health in _ERRORS:
+        return "error"
+    if disk.usage_status in _WARNINGS:
+        return "warning"
+    return "healthy" if health == models.DiskHealthStatus.HEALTHY else "unknown"
+
+
+def _disk_summary(states: Mapping[str, int]) -> DiskSummary:
+    return DiskSummary(
+        healthy=states.get("healthy", 0),
+        warning=states.get("warning", 0),
+        error=states.get("error", 0),
+        unknown=states.get("unknown", 0),
+        total=sum(states.values()),
+    )
+
+
+def _has_cpu(cluster: models.Cluster) -> bool:
+    return cluster.type == models.ClusterType.SMTX_OS
+
+
+def _cpu(clusters: Iterable[models.Cluster]) -> CpuSummary:
+    clusters = list(clusters)
+    return CpuSummary(
+        cores=total((cluster.total_cpu_cores for cluster in clusters), "cores"),
+        total=total((cluster.total_cpu_hz for cluster in clusters), "Hz"),
+        used=total((cluster.used_cpu_hz for cluster in clusters), "Hz"),
+        usage=usage((cluster.used_cpu_hz, cluster.total_cpu_hz) for cluster in clusters),
+    )
+
+
+def _memory_parts(
+    cluster: models.Cluster, hosts: Iterable[models.Host]
+) -> list[tuple[float | None, float | None]] | None:
+    """What is used and what there is, of each part; None: the memory does not count."""
+    if cluster.hypervisor == models.Hypervisor.ELF:
+        return [(host.used_memory_bytes, host.total_memory_bytes) for host in hosts]
+    if cluster.type != models.ClusterType.SMTX_OS:
+        return None
+    if cluster.hypervisor == models.Hypervisor.VMWARE:
+        return [(cluster.used_memory_bytes, cluster.total_memory_bytes)]
+    # On another hypervisor it does not count; on one that we are not told of it is unknown.
+    return [(None, None)] if cluster.hypervisor is None else None
+
+
+def _memory(parts: Iterable[tuple[float | None, float | None]]) -> MemorySummary:
+    parts = list(parts)
+    return MemorySummary(
+        total=total((part_total for _, part_total in parts), "B"),
+        used=total((part_used for part_used, _ in parts), "B"),
+        usage=usage(parts),
+    )
+
+
+def _has_storage(cluster: models.Cluster) -> bool:
+    # SMTX ELF is compute only: without a figure there is no storage, rather than an unknown one.
+    return cluster.type != models.ClusterType.SMTX_ELF or cluster.total_data_capacity is not None
+
+
+def _storage(clusters: Iterable[models.Cluster]) -> StorageSummary:
+    clusters = list(clusters)
+    available = total(map(_available, clusters), "B")
+    if available.value is not None and available.value < 0:
+        available = amount(0, "B", unknown=available.unknown)
+    return StorageSummary(
+        total=total((cluster.total_data_capacity for cluster in clusters), "B"),
+        used=total((cluster.used_data_space for cluster in clusters), "B"),
+        failed=total((cluster.failure_data_space for cluster in clusters), "B"),
+        available=available,
+        usage=usage((cluster.used_data_space, cluster.total_data_capacity) for cluster in clusters),
+    )
+
+
+def _available(cluster: models.Cluster) -> int | None:
+    capacity, used = cluster.total_data_capacity, cluster.used_data_space
+    failed = cluster.failure_data_space
+    if capacity is None or used is None or failed is None:
+        return None
+    return capacity - used - failed

@@ -1,0 +1,73 @@
+"""Figures as people read them: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
+
+None is a figure that nobody knows; it reads ``unknown``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+HERTZ_UNITS = ("Hz", "KHz", "MHz", "GHz", "THz")
+
+UNKNOWN = "unknown"
+
+
+def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
+    """Format a figure with two decimals in the unit that suits its size.
+
+    Nothing and less is ``0`` of the first unit; what is too large for the last unit stays in it.
+
+    Args:
+        figure: The figure in the first of the units; None: not known.
+        units: Names of the units, the smallest first.
+        step: How many of one unit make one of the next.
+
+    Raises:
+        ValueError: There is no unit, or the step is not above 1.
+
+    Example:
+        ::
+
+            format_unit(1536, ("B", "KiB"), 1024)  # "1.50KiB"
+    """
+    if not units:
+        raise ValueError("units: expected at least one")
+    if not step > 1:
+        raise ValueError(f"step: expected a number above 1, got {step!r}")
+    if figure is None or math.isnan(figure):
+        return UNKNOWN
+    if figure <= 0:
+        return f"0{units[0]}"
+    for unit in units[:-1]:
+        # As it will be printed: 1023.999 is 1.00 of the next unit, not 1024.00 of this one.
+        if round(figure, 2) < step:
+            return f"{figure:.2f}{unit}"
+        figure /= step
+    return f"{figure:.2f}{units[-1]}"
+
+
+def format_bytes(figure: float | None) -> str:
+    """Format a number of bytes in steps of 1024: ``1.50TiB``."""
+    return format_unit(figure, BYTE_UNITS, 1024)
+
+
+def format_hertz(figure: float | None) -> str:
+    """Format a frequency in Hz in steps of 1000: ``2.40GHz``."""
+    return format_unit(figure, HERTZ_UNITS, 1000)
+
+
+def format_percent(figure: float | None) -> str:
+    """Format a percentage: ``43.21%``."""
+    return UNKNOWN if figure is None or math.isnan(figure) else f"{figure:.2f}%"
+
+
+def format_cores(figure: float | None) -> str:
+    """Format a number of CPU cores: ``96 cores``."""
+    if figure is None or math.isnan(figure):
+        return UNKNOWN
+    return f"{figure:.0f} core" if figure == 1 else f"{figure:.0f} cores"
