@@ -57,10 +57,12 @@ class FleetSize:
             raise ValueError("VMs need at least one cluster with one host")
 
 
-def build_fleet(store: Store, clock: Clock, ids: Ids, size: FleetSize, seed: int) -> Maker:
+def build_fleet(
+    store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
+) -> Maker:
     """Fill the store. Returns what made it, for whatever is added later."""
     maker = Maker(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
-    root = _add_user(maker, "root", "ROOT")
+    user = _add_user(maker, root, "ROOT")
     _add_user(maker, "viewer", "READ_ONLY")
     shares: list[list[VmPlan]] = [[] for _ in range(size.clusters)]
     for number in range(size.vms):
@@ -69,7 +71,7 @@ def build_fleet(store: Store, clock: Clock, ids: Ids, size: FleetSize, seed: int
         _add_whole_cluster(maker, number, vms, size.hosts_per_cluster)
     _add_snapshots(maker, size.snapshots)
     add_alerts(maker, size.alerts)
-    add_old_tasks(maker, size.tasks, root)
+    add_old_tasks(maker, size.tasks, user)
     return maker
 
 

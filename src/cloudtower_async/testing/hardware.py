@@ -32,9 +32,9 @@ class Maker:
     clock: Clock
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
-        """A date in the past."""
+        """A date before the server started."""
         days = self.random.uniform(least_days, most_days)
-        return self.clock.timestamp(self.clock.now() - int(days * _DAY))
+        return self.clock.timestamp(-int(days * _DAY))
 
 
 def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> Document:

@@ -1,0 +1,47 @@
+"""Who may log in, and which tokens are good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .ids import Ids
+    from .store import Store
+
+
+class Accounts:
+    """Passwords and tokens of the simulated server.
+
+    Args:
+        store: Has the users.
+        ids: Makes the tokens.
+    """
+
+    def __init__(self, store: Store, ids: Ids) -> None:
+        self.strategies: list[dict[str, str]] = []
+        """What GraphQL's ``authnStrategies`` lists: ``{"id": …, "type": "LDAP"}``."""
+        self._store = store
+        self._ids = ids
+        self._passwords: dict[str, str] = {}
+        self._tokens: dict[str, str] = {}
+
+    def set_password(self, username: str, password: str) -> None:
+        """Let a user log in with this password."""
+        self._passwords[username] = password
+
+    def log_in(self, username: str, password: str, source: str) -> str | None:
+        """A new token; None when the credentials are wrong."""
+        users = self._store.select("User", {"username": username, "source": source})
+        if not users or self._passwords.get(username) != password:
+            return None
+        token = self._ids.uuid()
+        self._tokens[token] = users[0]["id"]
+        return token
+
+    def user_of(self, token: str) -> str | None:
+        """The id of the user that a token belongs to; None when the token is not good."""
+        return self._tokens.get(token)
+
+    def revoke_tokens(self) -> None:
+        """Make every token invalid, as a server does that ends its sessions."""
+        self._tokens.clear()

@@ -1,0 +1,149 @@
+"""The simulator: a server on loopback with a fleet, for as long as a block runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import anyio.to_thread
+from aiohttp import web
+
+from ..api.catalogue import OPERATIONS
+from .accounts import Accounts
+from .clock import Clock
+from .effects import EFFECTS
+from .faults import Faults
+from .fleet import RESOURCES, FleetSize, build_fleet
+from .ids import Ids
+from .schema import query
+from .server import WITHOUT_EFFECT, Server
+from .store import Store
+from .tasks import TaskEngine
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from .server import Request
+
+_STOPPING = 5.0  # seconds for what is under way to end
+
+
+class Simulator:
+    """A CloudTower to test against: a real HTTP server on loopback, with a made-up fleet.
+
+    Any client can use it, also several at once and from other threads and processes. What it does
+    not model it answers with status 501.
+
+    Args:
+        size: How large the fleet is.
+        clusters: Instead of the size's.
+        hosts_per_cluster: Instead of the size's.
+        vms: Instead of the size's.
+        seed: The same seed makes the same fleet.
+        username: The user that may log in.
+        password: The password of that user.
+        tls: Serve HTTPS with this context.
+        clock: The server's time; by default it runs by itself.
+        task_duration: Seconds that a task takes.
+        settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
+
+    Example:
+        async with Simulator(vms=100, seed=7) as sim:
+            async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+                vms = await tower.vm.get_vms(where={"status": "RUNNING"})
+    """
+
+    store: Store
+    """What the server knows. Change it to set up what a test needs."""
+
+    tasks: TaskEngine
+    """Runs the tasks: lets them fail, hide or pause."""
+
+    accounts: Accounts
+    """Passwords and tokens."""
+
+    requests: list[Request]
+    """Every request that came in, in order."""
+
+    url: str
+    """Where it listens: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+
+    def __init__(
+        self,
+        size: FleetSize | None = None,
+        *,
+        clusters: int | None = None,
+        hosts_per_cluster: int | None = None,
+        vms: int | None = None,
+        seed: int = 1,
+        username: str = "root",
+        password: str = "simulated",  # noqa: S107 - of no server but this one
+        tls: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
+        task_duration: float = 0.2,
+        settle_delay: float = 0.0,
+    ) -> None:
+        chosen = {"clusters": clusters, "hosts_per_cluster": hosts_per_cluster, "vms": vms}
+        given = {name: number for name, number in chosen.items() if number is not None}
+        self.size = dataclasses.replace(size or FleetSize(), **given)
+        self.seed = seed
+        self.username = username
+        self.password = password
+        self.clock = clock or Clock()
+        """The server's time; ``clock.advance(60)`` saves a minute of waiting."""
+        self.faults = Faults()
+        """Scripts trouble: errors, hanging requests, resets, delays."""
+        self._tls = tls
+        self._task_duration = task_duration
+        self._settle_delay = settle_delay
+        self._server: Server | None = None
+        self._runner: web.ServerRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        # A large fleet takes seconds to make up: not on the event loop's time.
+        self._server = server = await anyio.to_thread.run_sync(self._build)
+        self.requests = server.requests
+        self._runner = runner = web.ServerRunner(
+            web.Server(server.handle, access_log=None), shutdown_timeout=_STOPPING
+        )
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start()
+        port = runner.addresses[0][1]
+        self.url = f"https://localhost:{port}" if self._tls else f"http://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None and self._runner is not None:
+            self._server.close()
+            with anyio.move_on_after(2 * _STOPPING, shield=True):
+                await self._runner.cleanup()
+            self._server = self._runner = None
+
+    def unmodelled(self) -> list[str]:
+        """The operations that are answered with status 501, as ``"vm.create_vm"``."""
+        return sorted(name for path, name in OPERATIONS.items() if not self._models(path))
+
+    def _models(self, path: str) -> bool:
+        name = path.removeprefix("/")
+        if name in EFFECTS or name in WITHOUT_EFFECT:
+            return True
+        asked = query(path)
+        return asked is not None and asked.resource in RESOURCES
+
+    def _build(self) -> Server:
+        ids = Ids(self.seed)
+        self.store = store = Store(RESOURCES)
+        maker = build_fleet(store, self.clock, ids, self.size, seed=self.seed, root=self.username)
+        self.accounts = Accounts(store, ids)
+        self.accounts.set_password(self.username, self.password)
+        self.tasks = TaskEngine(
+            store, self.clock, ids, duration=self._task_duration, settle_delay=self._settle_delay
+        )
+        return Server(maker, self.tasks, self.accounts, self.faults, self.clock)
