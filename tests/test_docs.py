@@ -1,0 +1,175 @@
+"""The documentation is true: its code runs, its tables agree with the code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio.to_thread
+import pytest
+
+import cloudtower_async
+from cloudtower_async import Cloudtower, errors
+from cloudtower_async.testing import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+PAGES = [
+    README,
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+]
+VARIABLES = re.compile(r"CLOUDTOWER_[A-Z_]+")
+
+
+class Block(NamedTuple):
+    """A fenced block of code."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+
+def blocks(page: Path, language: str) -> list[Block]:
+    """The fenced blocks of a page in this language."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(page, text.count("\n", 0, match.start(2)), match[1], match[2])
+        for match in found
+        if match[1] == language
+    ]
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, object]]:
+    """What the code of a page finds: a server, who to log in as, and a session."""
+    async with Simulator() as simulator:
+        for variable in filter(VARIABLES.fullmatch, list(os.environ)):
+            monkeypatch.delenv(variable)
+        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", simulator.url)
+        monkeypatch.setenv("CLOUDTOWER_USERNAME", simulator.username)
+        monkeypatch.setenv("CLOUDTOWER_PASSWORD", simulator.password)
+        async with Cloudtower.from_env() as tower:
+            yield {
+                "__name__": "__main__",
+                "endpoint": simulator.url,
+                "username": simulator.username,
+                "password": simulator.password,
+                "tower": tower,
+            }
+
+
+async def run(block: Block, names: dict[str, object]) -> None:
+    """Run a block as the body of a coroutine; what it defines stays in the names."""
+    code = compile(
+        "\n" * block.line + block.text,  # for tracebacks: the line of the page
+        block.page,
+        "exec",
+        flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+        dont_inherit=True,
+    )
+    function = FunctionType(code, names)
+    if "asyncio.run(" in block.text:  # a whole program, with an event loop of its own
+        await anyio.to_thread.run_sync(function)
+    elif code.co_flags & inspect.CO_COROUTINE:
+        await function()
+    else:
+        function()
+
+
+def run_tests(block: Block, folder: Path) -> None:
+    """Run a block that is a test module."""
+    file = folder / f"test_line_{block.line}.py"
+    file.write_text(block.text, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={folder}", str(file)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=page_id)
+async def test_the_code_of_a_page_runs_in_its_order(
+    page: Path, names: dict[str, object], tmp_path: Path
+) -> None:
+    for block in blocks(page, "python"):
+        if re.search(r"^(async )?def test_", block.text, re.MULTILINE):
+            await anyio.to_thread.run_sync(partial(run_tests, block, tmp_path))
+        else:
+            await run(block, names)
+
+
+@pytest.mark.parametrize("section", ["Run it", "Test it"])
+def test_the_readme_has_one_line_to_run_and_one_to_test(section: str) -> None:
+    sections = re.split(r"^## ", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    [text] = [text for text in sections if text.startswith(f"{section}\n")]
+    [block] = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(block.splitlines()) == 1
+
+
+def test_only_these_two_are_sh_blocks() -> None:
+    assert len(blocks(README, "sh")) == 2
+
+
+def test_the_reference_lists_exactly_the_public_names() -> None:
+    text = (DOCS / "reference" / "index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. auto\w+:: cloudtower_async\.(\w+)$", text, re.MULTILINE)
+    modules = re.findall(r"^\.\. automodule:: cloudtower_async\.(\w+)$", text, re.MULTILINE)
+    assert sorted({*listed} - {*modules}) == sorted({*cloudtower_async.__all__} - {"__version__"})
+    assert len(listed) == len({*listed})
+
+
+def test_the_errors_page_speaks_of_every_task_error() -> None:
+    text = (DOCS / "errors.md").read_text(encoding="utf-8")
+    wanted: list[type] = [errors.TasksFailed, *errors.TaskError.__subclasses__()]
+    assert all(f"`{error.__name__}`\n:" in text for error in wanted)
+
+
+def test_every_error_stands_in_the_tree() -> None:
+    drawn = set(re.findall(r"\b[A-Z]\w+", errors.__doc__ or ""))
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.CloudtowerError)
+    }
+    assert defined <= drawn
+
+
+def test_the_settings_page_lists_every_option() -> None:
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    table = text.partition("| option |")[2].partition("\n\n")[0]
+    rows = [row.split("|")[1] for row in table.splitlines()[2:]]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(inspect.signature(Cloudtower).parameters)
+
+
+def test_the_settings_page_lists_every_environment_variable() -> None:
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    told = VARIABLES.findall(Cloudtower.from_env.__doc__ or "")
+    assert set(VARIABLES.findall(text)) == set(told)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", text)
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
