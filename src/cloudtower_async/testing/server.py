@@ -172,9 +172,10 @@ class Server:
             raise RefusedError(400, f"content-language: {language} is none of {LANGUAGES}")
         if operation == "get-version":
             return _json(VERSION)
-        if not isinstance(recorded.body, dict | None):
+        body = {} if recorded.body is None else recorded.body
+        if not isinstance(body, dict):
             raise RefusedError(400, "the body is not a JSON object")
-        arguments = cast("dict[str, Any]", recorded.body or {})
+        arguments = cast("dict[str, Any]", body)
         if operation == "login":
             return self._log_in(arguments)
         if effect := EFFECTS.get(operation):

@@ -1,0 +1,72 @@
+"""The barest client: what a test says goes out as it is, what comes back is looked at as it is."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import msgspec
+
+from cloudtower_async.testing import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers and body of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401
+        return msgspec.json.decode(self.content)
+
+
+class Client:
+    """Sends requests to a simulator."""
+
+    def __init__(self, session: aiohttp.ClientSession, sim: Simulator) -> None:
+        self.session = session
+        self.sim = sim
+        self.headers: dict[str, str] = {}
+
+    async def send(
+        self,
+        operation: str,
+        body: object = None,
+        *,
+        root: str = "/v2/api/",
+        method: str = "POST",
+        **headers: str,
+    ) -> Answer:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = None if body is None else msgspec.json.encode(body)
+        async with self.session.request(
+            method, f"{self.sim.url}{root}{operation}", data=content, headers=self.headers | sent
+        ) as response:
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, lower, await response.read())
+
+    async def ask(self, operation: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401
+        answer = await self.send(operation, body, **headers)
+        assert answer.status == 200, answer.content
+        return answer.json
+
+    async def log_in(self) -> None:
+        credentials = {"username": self.sim.username, "password": self.sim.password}
+        self.headers["authorization"] = (await self.ask("login", credentials))["data"]["token"]
+
+
+@asynccontextmanager
+async def connected(sim: Simulator) -> AsyncIterator[Client]:
+    """A client that has logged in to a simulator that runs."""
+    async with sim, aiohttp.ClientSession() as session:
+        client = Client(session, sim)
+        await client.log_in()
+        yield client
