@@ -1,13 +1,15 @@
-"""Directives that write parts of the pages from the code, so that these can't drift apart."""
+"""Writes parts of the pages from the code and its docstrings, so that these can't drift apart."""
 
 from __future__ import annotations
 
 import inspect
 from collections import defaultdict
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils.statemachine import StringList
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
 
 from cloudtower_async import errors
@@ -74,8 +76,23 @@ class Namespaces(_Markdown):
                 yield f"| `{method}` | `{operation.method} {path}` | {operation.since} |"
 
 
+_GOOGLE_STYLE: Any = Config(napoleon_use_ivar=True)
+
+
+def read_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Turn a Google-style docstring into reStructuredText.
+
+    Loading napoleon does that too, but takes `Address: of the server` on an attribute for a type.
+    """
+    if what not in ("attribute", "data", "property"):
+        lines[:] = GoogleDocstring(lines, _GOOGLE_STYLE, name=name, obj=obj).lines()
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("error-tree", ErrorTree)
     app.add_directive("error-hints", ErrorHints)
     app.add_directive("namespaces", Namespaces)
+    app.connect("autodoc-process-docstring", read_docstring)
     return {"parallel_read_safe": True}

@@ -174,7 +174,7 @@ class Cloudtower(Namespaces):
 
     @property
     def endpoint(self) -> str:
-        """Root address of the server: ``https://host[:port][/prefix]``."""
+        """The server's root address, ``https://host[:port][/prefix]``."""
         return self._settings.endpoint
 
     async def open(self) -> Self:
