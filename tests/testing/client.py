@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import msgspec
 
-from cloudtower_async.testing import Simulator
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from cloudtower_async.testing import Simulator
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def _literals(alias: object) -> list[str]:
 
 
 def _one_of(values: frozenset[str], value: object) -> object:
-    if value in values:
+    if isinstance(value, str) and value in values:
         return value
     raise ValueError(f"one of {', '.join(sorted(values))}")
 

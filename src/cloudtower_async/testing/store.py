@@ -199,8 +199,10 @@ class Store:
             document[relation.field] = None
 
     def _back(self, relation: Relation) -> Relation | None:
-        inverse = relation.inverse
-        return None if inverse is None else self._relations[relation.target][inverse]
+        """The relation that leads back, where the other end is modelled and has one."""
+        if relation.inverse is None or relation.target not in self._relations:
+            return None
+        return self._relations[relation.target][relation.inverse]
 
 
 def _ends(relation: Relation, document: Document) -> list[str]:
