@@ -90,7 +90,7 @@ def package(session: nox.Session) -> None:
 @nox.session
 def generate(session: nox.Session) -> None:
     """Write api, models and inputs anew from an API schema; arguments as of `python -m codegen`."""
-    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))
+    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "generate"))
     defaults = [f"--schema={SPECS / 'latest.json'}", f"--history={SPECS / 'history.json'}"]
     session.run("python", "-m", "codegen", *(session.posargs or defaults))
 
