@@ -87,13 +87,13 @@ class Simulator:
     ) -> None:
         chosen = {"clusters": clusters, "hosts_per_cluster": hosts_per_cluster, "vms": vms}
         given = {name: number for name, number in chosen.items() if number is not None}
-        self.size = dataclasses.replace(size or FleetSize(), **given)
+        self.size: FleetSize = dataclasses.replace(size or FleetSize(), **given)
         self.seed = seed
         self.username = username
         self.password = password
-        self.clock = clock or Clock()
+        self.clock: Clock = clock or Clock()
         """The server's time; ``clock.advance(60)`` saves a minute of waiting."""
-        self.faults = Faults()
+        self.faults: Faults = Faults()
         """Scripts trouble: errors, hanging requests, resets, delays."""
         self._tls = tls
         self._task_duration = task_duration
