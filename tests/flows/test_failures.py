@@ -1,0 +1,56 @@
+"""What is read out of the text of a failed task."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudtower_async.flows.failures import task_failed
+from cloudtower_async.models import Task, TaskStatus
+
+
+def failed(message: str | None, code: str | None = None) -> Task:
+    return Task(
+        args={},
+        description="Create the VM",
+        error_code=code,
+        error_message=message,
+        id="cl01",
+        internal=False,
+        local_created_at="2026-01-01T00:00:00.000Z",
+        progress=0.5,
+        snapshot="{}",
+        status=TaskStatus.FAILED,
+        steps=[],
+    )
+
+
+NESTED = (
+    "创建虚拟机失败 \r\ncode: CREATE_VM_FORM_TEMPLATE_FAILED\r\n"
+    'message: {"ec":"VM_CLOUD_INIT_CONFIG_ERROR","error":{"msg":"no \\"user\\" key"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        (
+            NESTED,
+            None,
+            ("CREATE_VM_FORM_TEMPLATE_FAILED", "VM_CLOUD_INIT_CONFIG_ERROR", 'no "user" key'),
+        ),
+        (NESTED, "OWN", ("OWN", "VM_CLOUD_INIT_CONFIG_ERROR", 'no "user" key')),
+        ("plain words", None, (None, None, "plain words")),
+        ("code: A\nmessage: {broken", None, ("A", None, "code: A\nmessage: {broken")),
+        ('code: A\nmessage: {"ec":"B"}', None, ("A", "B", 'code: A\nmessage: {"ec":"B"}')),
+        ('message: {"ec":1}', None, (None, None, 'message: {"ec":1}')),
+        ("  ", None, (None, None, None)),
+        (None, "A", ("A", None, None)),
+    ],
+)
+def test_code_ec_and_message_are_found_where_they_are(
+    text: str | None, code: str | None, expected: tuple[str | None, str | None, str | None]
+) -> None:
+    error = task_failed(failed(text, code))
+    assert (error.code, error.ec, error.message) == expected
+    assert error.task_id == "cl01"
+    assert error.task is not None

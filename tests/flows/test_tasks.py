@@ -1,0 +1,333 @@
+"""Waiting for tasks, against the simulator: its tasks advance with its clock, which each request
+moves on, so that nothing here waits for real time to pass."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from anyio import wait_all_tasks_blocked
+
+from cloudtower_async import (
+    Cloudtower,
+    SessionClosed,
+    TaskFailed,
+    TaskNotFound,
+    TasksFailed,
+    TaskTimeout,
+    Unauthorized,
+    WithTask,
+)
+from cloudtower_async.testing import Simulator
+from cloudtower_async.testing.clock import Clock
+from cloudtower_async.testing.tasks import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cloudtower_async.models import Task, Vm
+
+pytestmark = pytest.mark.anyio
+
+QUICK = 0.002  # seconds between polls
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    # Ten requests and a task is done.
+    clock = Clock(running=False, per_request=1.0)
+    async with Simulator(clusters=1, vms=40, seed=3, clock=clock, task_duration=10.0) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
+    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+        yield tower
+
+
+async def start(tower: Cloudtower, number: int) -> list[WithTask[Vm]]:
+    stopped = await tower.vm.get_vms(where={"status": "STOPPED"}, first=number)
+    assert len(stopped) == number
+    return await tower.vm.start_vm(where={"id_in": [vm.id for vm in stopped]})
+
+
+def ids_of(started: list[WithTask[Vm]]) -> list[str]:
+    return [one.task_id for one in started if one.task_id]
+
+
+def polls(sim: Simulator) -> list[list[str]]:
+    """The ids that each request for tasks asked for."""
+    bodies = [r.body for r in sim.requests if r.path == "get-tasks"]
+    return [body["where"]["id_in"] for body in bodies]
+
+
+async def test_wait_returns_the_ended_tasks_in_the_order_given(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 3)
+    backwards = started[::-1]
+    tasks = await tower.wait(backwards, interval=QUICK)
+    assert [task.id for task in tasks] == ids_of(backwards)
+    assert {task.status for task in tasks} == {"SUCCESSED"}
+    vms = await tower.vm.get_vms(where={"id_in": [one.data.id for one in started]})
+    assert {vm.status for vm in vms} == {"RUNNING"}
+
+
+async def test_any_nesting_of_ids_and_answers_is_taken_and_left_as_it_was(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    first, second, third = await start(tower, 3)
+    assert second.task_id is not None
+    given = [first, [second.task_id, (third,)], first, None, WithTask[None](data=None)]
+    before = list(given)
+    tasks = await tower.wait(given, interval=QUICK)
+    assert [task.id for task in tasks] == ids_of([first, second, third])
+    assert given == before
+
+
+async def test_one_answer_or_one_id_is_taken_as_it_is(sim: Simulator, tower: Cloudtower) -> None:
+    first, second = await start(tower, 2)
+    assert second.task_id is not None
+    assert [t.id for t in await tower.wait(first, interval=QUICK)] == [first.task_id]
+    assert [t.id for t in await tower.wait(second.task_id, interval=QUICK)] == [second.task_id]
+
+
+@pytest.mark.parametrize("nothing", [[], None, [None], WithTask(data=1), [[], ()]])
+async def test_nothing_to_wait_for_returns_at_once_and_sends_nothing(
+    sim: Simulator, tower: Cloudtower, nothing: list[None]
+) -> None:
+    assert await tower.wait(nothing) == []
+    assert polls(sim) == []
+
+
+async def test_a_failed_task_raises_with_what_the_server_said(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.fail_next(Failure("no space", code="VM_START_FAILED", ec="NO_SPACE"))
+    (started,) = await start(tower, 1)
+    with pytest.raises(TaskFailed) as caught:
+        await tower.wait(started, interval=QUICK)
+    error = caught.value
+    assert (error.task_id, error.code, error.ec) == (
+        started.task_id,
+        "VM_START_FAILED",
+        "NO_SPACE",
+    )
+    assert error.message == "no space"
+    assert error.task is not None
+    assert error.task.status == "FAILED"
+    assert "no space" in str(error)
+    assert "\n" not in str(error)
+
+
+async def test_several_failures_come_as_a_group_with_the_successes(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.fail_next(times=2)
+    started = await start(tower, 5)
+    with pytest.raises(TasksFailed) as caught:
+        await tower.wait(started, interval=QUICK)
+    failed = {error.task_id for error in caught.value.exceptions if isinstance(error, TaskFailed)}
+    assert len(failed) == 2
+    assert {task.id for task in caught.value.succeeded} == set(ids_of(started)) - failed
+
+
+async def test_fail_fast_does_not_wait_for_the_others(sim: Simulator, tower: Cloudtower) -> None:
+    sim.tasks.fail_next()
+    started = await start(tower, 2)
+    sim.tasks.pause(ids_of(started)[1])
+    with pytest.raises(TaskFailed):
+        await tower.wait(started, interval=QUICK, fail_fast=True)
+
+
+async def test_a_task_that_shows_up_late_is_waited_for(sim: Simulator, tower: Cloudtower) -> None:
+    sim.tasks.hide_next(polls=4)
+    (started,) = await start(tower, 1)
+    (task,) = await tower.wait(started, interval=QUICK)
+    assert task.status == "SUCCESSED"
+    assert len(polls(sim)) > 4
+
+
+async def test_a_task_that_never_shows_up_is_not_found(sim: Simulator, tower: Cloudtower) -> None:
+    with pytest.raises(TaskNotFound) as caught:
+        await tower.wait("cl0000000000000000000000", grace=0, interval=QUICK)
+    assert caught.value.task_id == "cl0000000000000000000000"
+
+
+async def test_a_task_that_goes_on_times_out_and_is_named(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 2)
+    sim.tasks.pause(ids_of(started)[1])
+    with pytest.raises(TaskTimeout) as caught:
+        await tower.wait(started, timeout=0.1, interval=QUICK)
+    assert caught.value.pending == (ids_of(started)[1],)
+
+
+async def test_a_paused_task_is_no_ended_task(sim: Simulator, tower: Cloudtower) -> None:
+    (started,) = await start(tower, 1)
+    assert started.task_id is not None
+    sim.tasks.pause(started.task_id)
+    async with anyio.create_task_group() as group:
+        ended: list[Task] = []
+
+        async def wait() -> None:
+            ended.extend(await tower.wait(started, interval=QUICK))
+
+        group.start_soon(wait)
+        while len(polls(sim)) < 3:
+            await tower.api_info.get_api_version()
+        assert ended == []
+        sim.tasks.resume(started.task_id)
+    assert [task.status for task in ended] == ["SUCCESSED"]
+
+
+async def test_one_poll_serves_all_who_wait(sim: Simulator, tower: Cloudtower) -> None:
+    started = await start(tower, 8)
+    ended: list[str] = []
+
+    async def wait(one: WithTask[Vm]) -> None:
+        (task,) = await tower.wait(one, interval=QUICK)
+        ended.append(task.id)
+
+    async with anyio.create_task_group() as group:
+        for one in started:
+            group.start_soon(wait, one)
+    assert sorted(ended) == sorted(ids_of(started))
+    asked = polls(sim)
+    assert set(ids_of(started)) in [set(ids) for ids in asked]
+    # Ten requests end a task: that many polls, and one before all had joined.
+    assert len(asked) <= 11
+
+
+async def test_many_ids_go_in_few_requests(sim: Simulator, tower: Cloudtower) -> None:
+    unknown = [f"cl{number:022}" for number in range(1_100)]
+    with pytest.raises(TasksFailed) as caught:
+        await tower.wait(unknown, grace=0, interval=QUICK)
+    assert len(caught.value.exceptions) == 1_100
+    assert sorted(len(ids) for ids in polls(sim)) == [100, 500, 500]
+
+
+@pytest.mark.parametrize("who", ["the leader", "a follower"])
+async def test_cancelling_one_disturbs_no_other(
+    sim: Simulator, tower: Cloudtower, who: str
+) -> None:
+    first, second, third = await start(tower, 3)
+    ended: list[str | None] = []
+    scopes: list[anyio.CancelScope] = []
+    sim.faults.hang("get-tasks")
+
+    async def wait(one: WithTask[Vm]) -> None:
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await tower.wait(one, interval=QUICK)
+            ended.append(one.task_id)
+
+    async with anyio.create_task_group() as group:
+        for one in (first, second, third):
+            group.start_soon(wait, one)
+        await wait_all_tasks_blocked()
+        while not polls(sim):
+            await tower.api_info.get_api_version()
+        assert ended == []
+        if who == "a follower":
+            scopes[1].cancel()
+            await wait_all_tasks_blocked()
+        scopes[0].cancel()
+    cancelled = {first.task_id} if who == "the leader" else {first.task_id, second.task_id}
+    assert set(ended) == {first.task_id, second.task_id, third.task_id} - cancelled
+    # Nobody waits for these any more, so nobody asks.
+    assert cancelled.isdisjoint(polls(sim)[-1])
+
+
+async def test_a_poll_that_fails_is_made_again(sim: Simulator, tower: Cloudtower) -> None:
+    (started,) = await start(tower, 1)
+    sim.faults.fail("get-tasks", status=500)
+    sim.faults.fail("get-tasks", status=429)
+    sim.faults.reset("get-tasks")
+    sim.faults.garbage("get-tasks")
+    sim.faults.html("get-tasks")
+    sim.faults.truncate("get-tasks")
+    (task,) = await tower.wait(started, interval=QUICK)
+    assert task.status == "SUCCESSED"
+
+
+async def test_a_time_out_tells_what_the_last_poll_met(sim: Simulator, tower: Cloudtower) -> None:
+    (started,) = await start(tower, 1)
+    sim.faults.fail("get-tasks", status=503, times=10_000)
+    with pytest.raises(TaskTimeout) as caught:
+        await tower.wait(started, timeout=0.1, interval=QUICK)
+    assert "503" in str(caught.value.__cause__)
+
+
+async def test_what_a_later_poll_would_meet_too_ends_every_wait(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 3)
+    sim.faults.fail("get-tasks", status=401, times=3)
+    refused: list[Unauthorized] = []
+
+    async def wait(one: WithTask[Vm]) -> None:
+        with pytest.raises(Unauthorized) as caught:
+            await tower.wait(one, interval=QUICK)
+        refused.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        for one in started:
+            group.start_soon(wait, one)
+    assert len(refused) == 3
+
+
+@pytest.mark.parametrize("moment", ["asleep", "asking"])
+async def test_closing_the_session_ends_every_wait(sim: Simulator, moment: str) -> None:
+    tower = Cloudtower(sim.url, username=sim.username, password=sim.password)
+    started = await start(tower, 3)
+    for task_id in ids_of(started):
+        sim.tasks.pause(task_id)
+    if moment == "asking":
+        sim.faults.hang("get-tasks", times=10)
+    told: list[str | None] = []
+
+    async def wait(one: WithTask[Vm]) -> None:
+        with pytest.raises(SessionClosed):
+            await tower.wait(one, timeout=None)
+        told.append(one.task_id)
+
+    async with anyio.create_task_group() as group:
+        for one in started:
+            group.start_soon(wait, one)
+        await wait_all_tasks_blocked()
+        await tower.close()
+    assert sorted(told, key=str) == sorted(ids_of(started))
+
+
+async def test_waiting_on_a_closed_session_says_so(sim: Simulator) -> None:
+    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+        started = await start(tower, 1)
+    with pytest.raises(SessionClosed):
+        await tower.wait(started)
+
+
+async def test_after_the_last_one_leaves_nothing_runs(sim: Simulator, tower: Cloudtower) -> None:
+    started = await start(tower, 3)
+    before = asyncio.all_tasks()
+    async with anyio.create_task_group() as group:
+        for one in started[:-1]:
+            group.start_soon(lambda one=one: tower.wait(one, interval=QUICK))
+        await tower.wait(started[-1], interval=QUICK)
+        group.cancel_scope.cancel()
+    assert {task for task in asyncio.all_tasks() - before if "wait" in repr(task)} == set()
+
+
+async def test_sessions_over_one_connection_share_the_poll(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    first, second = await start(tower, 2)
+    chinese = tower.with_options(content_language="zh-CN")
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: tower.wait(first, interval=QUICK))
+        group.start_soon(lambda: chinese.wait(second, interval=QUICK))
+    assert {first.task_id, second.task_id} in [set(ids) for ids in polls(sim)]
