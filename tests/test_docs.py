@@ -167,6 +167,15 @@ def test_the_settings_page_lists_every_environment_variable() -> None:
     assert set(VARIABLES.findall(text)) == set(told)
 
 
+def test_the_command_knows_every_option_of_the_dashboard_page() -> None:
+    text = (DOCS / "dashboard.md").read_text(encoding="utf-8") + README.read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "cloudtower_async.cli", "dashboard", "--help"]
+    known = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    options = set(re.findall(r"--[a-z-]+", text)) - {"--help"}
+    assert options
+    assert options <= set(re.findall(r"--[a-z-]+", known))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
