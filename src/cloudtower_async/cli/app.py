@@ -1,0 +1,95 @@
+"""What can be typed, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter, validators
+
+from .._version import __version__
+from ..errors import CloudtowerError, InvalidInput, InvalidSettings
+from .connect import ConnectOptions
+from .endings import EXPLAINED, FAILED, INTERRUPTED, OK, USAGE, UsageError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = App(
+    name="cloudtower-async",
+    help="Work with SmartX CloudTower from the command line.",
+    help_epilogue=EXPLAINED,
+    help_format="plaintext",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def dashboard(
+    *,
+    demo: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    watch: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0,
+    output: Annotated[Literal["table", "json"], Parameter(name="--format")] = "table",
+    cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    language: Literal["en-US", "zh-CN"] | None = None,
+    size: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=50))] = 4,
+    seed: int = 1,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Show alerts, disks, CPU, memory and storage of the clusters.
+
+    Args:
+        demo: Show a simulated fleet; nothing else is needed.
+        watch: Go on showing the present state, until Ctrl-C.
+        interval: Seconds between two pictures of --watch.
+        output: table: a picture. json: every figure; with --watch one line of it for each.
+        cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
+        language: Language of the alerts' texts. [default: en-US]
+        size: Number of clusters in the simulated fleet.
+        seed: The same seed makes the same simulated fleet.
+        connection: How to reach the server.
+    """
+    from .dashboard import Wanted, show
+
+    show(
+        Wanted(
+            demo=demo,
+            watch=watch,
+            interval=interval,
+            json=output == "json",
+            clusters=tuple(cluster or ()),
+            language=language,
+            size=size,
+            seed=seed,
+        ),
+        connection or ConnectOptions(),
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out what was typed and return the exit status."""
+    try:
+        if not arguments:
+            app.help_print([])
+            return USAGE
+        app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except (CycloptsError, UsageError, InvalidInput, InvalidSettings) as exc:
+        return _fail(exc, USAGE)
+    except CloudtowerError as exc:
+        return _fail(exc, FAILED)
+    except OSError as exc:
+        # Nobody reads our output, or its disk is full. Python must not stumble over it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED if isinstance(exc, BrokenPipeError) else _fail(exc, FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return OK
+
+
+def _fail(exc: Exception, status: int) -> int:
+    print(f"cloudtower-async: {one_line(exc)}", file=sys.stderr)
+    return status

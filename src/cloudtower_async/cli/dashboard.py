@@ -1,0 +1,169 @@
+"""The command ``dashboard``: once, or again and again."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import anyio
+import anyio.lowlevel
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from ..errors import CallError
+from ..recipes import build_dashboard
+from .connect import ConnectOptions, connect
+from .endings import UsageError, one_line
+from .render import picture
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Generator
+    from io import TextIOWrapper
+
+    from rich.console import RenderableType
+
+    from ..recipes import Dashboard
+    from ..session import Cloudtower
+    from ..types import ContentLanguage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What was typed."""
+
+    demo: bool
+    watch: bool
+    interval: float
+    json: bool
+    clusters: tuple[str, ...]
+    language: ContentLanguage | None
+    size: int
+    seed: int
+
+
+def show(wanted: Wanted, connection: ConnectOptions) -> None:
+    """Show the dashboard as wanted; returns when it was shown, or when Ctrl-C ended --watch.
+
+    Raises:
+        UsageError: What was typed cannot be done.
+        CloudtowerError: The first dashboard could not be built.
+    """
+    if wanted.demo and connection != ConnectOptions():
+        raise UsageError("--demo shows a simulated fleet: leave out the options of the connection")
+    # Outside the event loop, as this may ask for the password.
+    tower = None if wanted.demo else connect(connection, language=wanted.language)
+    try:
+        anyio.run(_show, wanted, tower)
+    except KeyboardInterrupt:
+        if not wanted.watch:
+            raise
+
+
+async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:
+    async with _source(wanted, tower) as (tower, stir):
+        ids = await _ids(tower, wanted.clusters)
+        board = await build_dashboard(tower, ids)
+        title = f"simulated fleet, seed {wanted.seed}" if wanted.demo else tower.endpoint
+        with _outlet(wanted, title) as put:
+            put(board, None)
+            while wanted.watch:
+                await anyio.sleep(wanted.interval)
+                trouble: CallError | None = None
+                try:
+                    await stir()
+                    board = await build_dashboard(tower, ids)
+                except CallError as exc:
+                    # A server that restarts must not end a picture that hangs on a wall.
+                    trouble = exc
+                put(board, trouble)
+
+
+@asynccontextmanager
+async def _source(
+    wanted: Wanted, tower: Cloudtower | None
+) -> AsyncGenerator[tuple[Cloudtower, Callable[[], Awaitable[None]]]]:
+    """Open the session; with the demo also what makes its fleet move."""
+    if tower is not None:
+        async with tower:
+            yield tower, anyio.lowlevel.checkpoint
+        return
+    from .demo import simulated
+
+    async with simulated(clusters=wanted.size, seed=wanted.seed, language=wanted.language) as demo:
+        yield demo.tower, demo.stir
+
+
+async def _ids(tower: Cloudtower, names: tuple[str, ...]) -> list[str] | None:
+    """The ids of the clusters with these names or ids; None: all clusters.
+
+    Raises:
+        UsageError: There is no such cluster.
+    """
+    if not names:
+        return None
+    clusters = await tower.cluster.get_clusters()
+    ids: list[str] = []
+    for name in names:
+        found = [cluster.id for cluster in clusters if name in (cluster.id, cluster.name)]
+        if not found:
+            near = difflib.get_close_matches(name, [cluster.name for cluster in clusters])
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"--cluster: there is no cluster {name!r}{meant}")
+        ids += found
+    return ids
+
+
+Put: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
+
+
+@contextmanager
+def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
+    """Where dashboards go: called with the latest one, and why there is no newer one."""
+    if wanted.json:
+        yield partial(_write_json, indent=-1 if wanted.watch else 2)
+        return
+    # A character that the terminal can't show must not end the command.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    console = Console(highlight=False)
+    if not wanted.watch or not console.is_terminal or console.is_dumb_terminal:
+        yield partial(_print, console, title)
+        return
+    last: list[RenderableType] = []
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def put(board: Dashboard, trouble: CallError | None) -> None:
+            last[:] = [picture(board, title)]
+            live.update(picture(board, title, trouble=trouble, room=console.size), refresh=True)
+
+        try:
+            yield put
+        finally:
+            live.stop()
+            # The screen of before is back: leave the last picture on it.
+            console.print(*last)
+
+
+def _print(console: Console, title: str, board: Dashboard, trouble: CallError | None) -> None:
+    if trouble is None:
+        console.print(picture(board, title))
+    else:
+        _complain(trouble)
+
+
+def _write_json(board: Dashboard, trouble: CallError | None, *, indent: int) -> None:
+    if trouble is not None:
+        _complain(trouble)
+        return
+    text = msgspec.json.format(msgspec.json.encode(board), indent=indent)
+    sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _complain(trouble: CallError) -> None:
+    print(f"cloudtower-async: {one_line(trouble)}", file=sys.stderr)

@@ -1,0 +1,68 @@
+"""A simulated fleet to show, and some life in it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING
+
+from ..session import Cloudtower
+from ..testing import FleetSize, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ..types import ContentLanguage
+
+_VMS_PER_CLUSTER = 24
+_STIRRED = 0.05  # of the VMs, each time
+
+
+class Demo:
+    """A session with a simulated fleet.
+
+    Args:
+        tower: The session.
+        seed: The same seed makes the same things happen.
+    """
+
+    def __init__(self, tower: Cloudtower, seed: int) -> None:
+        self.tower = tower
+        self._random = Random(seed)  # noqa: S311 - makes a picture move, not a secret
+
+    async def stir(self) -> None:
+        """Switch some VMs on or off, so that the figures of the next picture differ."""
+        vms = await self.tower.vm.get_vms(where={"status_in": ["RUNNING", "STOPPED"]})
+        running = [vm.id for vm in vms if vm.status == "RUNNING"]
+        stopped = [vm.id for vm in vms if vm.status == "STOPPED"]
+        # As many on as off, or one of the two would run out.
+        number = min(len(running), len(stopped), max(1, round(len(vms) * _STIRRED)))
+        if number:
+            off, on = self._random.sample(running, number), self._random.sample(stopped, number)
+            stopping = await self.tower.vm.poweroff_vm(where={"id_in": off})
+            starting = await self.tower.vm.start_vm(where={"id_in": on})
+            await self.tower.wait([stopping, starting])
+
+
+@asynccontextmanager
+async def simulated(
+    *, clusters: int, seed: int, language: ContentLanguage | None
+) -> AsyncGenerator[Demo]:
+    """Run a simulator in this process for as long as the block runs.
+
+    Args:
+        clusters: How many.
+        seed: The same seed makes the same fleet.
+        language: Language of texts.
+    """
+    size = FleetSize(clusters=clusters, vms=clusters * _VMS_PER_CLUSTER, alerts=2 + 2 * clusters)
+    async with (
+        Simulator(size, seed=seed) as simulator,
+        Cloudtower(
+            simulator.url,
+            username=simulator.username,
+            password=simulator.password,
+            content_language=language or "en-US",
+        ) as tower,
+    ):
+        yield Demo(tower, seed)

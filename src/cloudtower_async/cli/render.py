@@ -1,0 +1,351 @@
+"""A dashboard as a picture of the width that there is, from 80 columns on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.measure import Measurement
+from rich.panel import Panel
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from .endings import one_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import ConsoleDimensions, ConsoleOptions, RenderableType, RenderResult
+
+    from ..errors import CallError
+    from ..models import Alert
+    from ..recipes import AlertCounts, Amount, ClusterSummary, Dashboard
+
+_MOST_ALERTS = 20  # in a picture that is not bound to a screen; JSON has all
+_MEDIUM = 96  # columns from which on there is room for the kind of a cluster
+_WIDE = 120  # ... for its version and all its alerts
+_BROAD = 140  # ... for disks and alerts side by side
+_DISKS = 58  # columns of the disks' panel there
+_NAMES = 12  # columns of a cluster's name at least: "disconnected" stands there too
+_GOOD, _WARNING, _BAD, _CALM, _FAINT = "green", "yellow", "red", "cyan", "dim"
+
+_SEVERITIES = {
+    "critical": f"bold {_BAD}",
+    "notice": _WARNING,
+    "info": _CALM,
+    "other": "magenta",
+}
+
+
+def picture(
+    board: Dashboard,
+    title: str,
+    *,
+    trouble: CallError | None = None,
+    room: ConsoleDimensions | None = None,
+) -> RenderableType:
+    """Draw a dashboard.
+
+    Args:
+        board: What to draw.
+        title: Whose it is.
+        trouble: Why there is none that is newer.
+        room: The screen to fit it in; None: as long as it takes.
+    """
+    return _Picture(board, title, trouble, room)
+
+
+class _Picture:
+    def __init__(
+        self,
+        board: Dashboard,
+        title: str,
+        trouble: CallError | None,
+        room: ConsoleDimensions | None,
+    ) -> None:
+        self._board = board
+        self._title = title
+        self._trouble = trouble
+        self._room = room
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        board, width = self._board, options.max_width
+        upper: list[RenderableType] = [_head(board, self._title)]
+        if self._trouble is not None:
+            upper.append(Text(f"No newer figures: {one_line(self._trouble)}", style=f"bold {_BAD}"))
+        upper += [_meters(board), _clusters(board.clusters, width)]
+        side_by_side = width >= _BROAD
+        if not side_by_side:
+            upper.append(_disks(board))
+        yield from upper
+        most = _MOST_ALERTS
+        if self._room is not None:
+            drawn = len(console.render_lines(Group(*upper), options))
+            most = max(1, self._room.height - drawn - 5)  # borders, heading, "and more"
+        alerts = _alerts(board, most, wrap=self._room is None)
+        if not side_by_side:
+            yield alerts
+            return
+        both = Table.grid(expand=True)
+        both.add_column(width=_DISKS)
+        both.add_column(ratio=1)
+        both.add_row(_disks(board), alerts)
+        yield both
+
+
+class Meter:
+    """A bar for a percentage, with the figure behind it.
+
+    Args:
+        percent: 0 to 100; None: unknown.
+        text: The figure as it is shown.
+    """
+
+    def __init__(self, percent: float | None, text: str) -> None:
+        self._percent = percent
+        self._text = text
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(len(self._text), options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        length = options.max_width - len(self._text) - 1
+        if self._percent is None:
+            yield Segment(self._text.rjust(options.max_width), Style.parse(_FAINT))
+            yield Segment.line()
+            return
+        colour = Style.parse(_use_colour(self._percent))
+        if length >= 4:
+            filled = round(length * self._percent / 100)
+            if self._percent > 0:
+                filled = max(1, filled)
+            full, empty = ("#", "-") if options.ascii_only else ("━", "─")
+            yield Segment(full * filled, colour)
+            yield Segment(empty * (length - filled) + " ", Style.parse(_FAINT))
+        yield Segment(self._text, colour)
+        yield Segment.line()
+
+
+def _use_colour(percent: float) -> str:
+    return _BAD if percent >= 90 else _WARNING if percent >= 75 else _GOOD
+
+
+def _percent(usage: Amount) -> Meter:
+    """A short form for table cells."""
+    if usage.value is None:
+        return Meter(None, usage.text)
+    about = "≈" if usage.unknown else ""
+    return Meter(usage.value, f"{about}{usage.value:.0f}%".rjust(4))
+
+
+def _head(board: Dashboard, title: str) -> RenderableType:
+    clusters = board.clusters
+    hosts = sum(cluster.hosts for cluster in clusters)
+    vms = sum(cluster.vms or 0 for cluster in clusters)
+    running = sum(cluster.running_vms or 0 for cluster in clusters)
+    fleet = (
+        f"{_many(len(clusters), 'cluster')} · {_many(hosts, 'host')} · "
+        f"{_many(vms, 'VM')}, {running} running"
+    )
+    alerts = board.alerts.counts
+    return Panel(
+        Text(f"{fleet} · ").append_text(_alert_counts(alerts)) if alerts.total else fleet,
+        title=Text.assemble("CloudTower ", (printable(title), "bold")),
+        title_align="left",
+        subtitle=f"{board.built_at.astimezone():%Y-%m-%d %H:%M:%S}",
+        subtitle_align="right",
+        border_style=_health(board),
+        padding=(0, 1),
+    )
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _health(board: Dashboard) -> str:
+    broken = sum(disks.error for disks in board.disks.values())
+    doubtful = sum(disks.warning + disks.unknown for disks in board.disks.values())
+    if broken or any(_cluster_colour(cluster) == _BAD for cluster in board.clusters):
+        return _BAD
+    counts = board.alerts.counts
+    if counts.critical:
+        return _BAD
+    return _WARNING if doubtful or counts.notice else _GOOD
+
+
+def _meters(board: Dashboard) -> RenderableType:
+    cpu, memory, storage = board.cpu, board.memory, board.storage
+    grid = Table.grid(expand=True)
+    for _ in range(3):
+        grid.add_column(ratio=1)
+    grid.add_row(
+        _meter("CPU", cpu.usage, used=cpu.used, total=cpu.total, cores=cpu.cores),
+        _meter("Memory", memory.usage, used=memory.used, total=memory.total),
+        _meter(
+            "Storage",
+            storage.usage,
+            used=storage.used,
+            total=storage.total,
+            failed=storage.failed,
+            available=storage.available,
+        ),
+    )
+    return grid
+
+
+def _meter(title: str, usage: Amount, **figures: Amount) -> Panel:
+    rows = Table.grid(expand=True, padding=(0, 1))
+    rows.add_column(style=_FAINT, no_wrap=True)
+    rows.add_column(justify="right", ratio=1, no_wrap=True)
+    for name, figure in figures.items():
+        failed = name == "failed" and figure.value
+        rows.add_row(name, Text(figure.text, style=_BAD if failed else _figure_style(figure)))
+    return Panel(
+        Group(Meter(usage.value, usage.text), rows),
+        title=title,
+        title_align="left",
+        border_style=_FAINT,
+        height=7,
+    )
+
+
+def _figure_style(figure: Amount) -> str:
+    return _FAINT if figure.value is None else ""
+
+
+def _clusters(clusters: list[ClusterSummary], width: int) -> RenderableType:
+    if not clusters:
+        return _panel("Clusters", Text("none", style=_FAINT))
+    table = Table(box=None, expand=True, padding=(0, 1), pad_edge=False, header_style=_FAINT)
+    table.add_column("", width=1)
+    names = max(_NAMES, *(cell_len(cluster.name) for cluster in clusters))
+    table.add_column("cluster", overflow="fold", width=min(names, width // 5))
+    if width >= _MEDIUM:
+        table.add_column("kind", no_wrap=True)
+    table.add_column("hosts", justify="right")
+    table.add_column("VMs", justify="right", no_wrap=True)
+    for name in ("CPU", "memory", "storage"):
+        table.add_column(name, ratio=1, no_wrap=True)
+    table.add_column("alerts", no_wrap=True)
+    for cluster in clusters:
+        cells: list[RenderableType] = [
+            Text("●", style=_cluster_colour(cluster)),
+            _cluster_name(cluster),
+        ]
+        if width >= _MEDIUM:
+            cells.append(_kind(cluster, versions=width >= _WIDE))
+        cells += [str(cluster.hosts), _running(cluster)]
+        for summary in (cluster.cpu, cluster.memory, cluster.storage):
+            cells.append(Text("-", style=_FAINT) if summary is None else _percent(summary.usage))
+        table.add_row(*cells, _alert_counts(cluster.alerts, only_worst=width < _WIDE))
+    return _panel("Clusters", table)
+
+
+def _cluster_name(cluster: ClusterSummary) -> Text:
+    name = Text(printable(cluster.name))
+    if cluster.connect_state != "CONNECTED":
+        name.append(f"\n{_words(cluster.connect_state)}", style=_BAD)
+    return name
+
+
+def _cluster_colour(cluster: ClusterSummary) -> str:
+    if cluster.connect_state != "CONNECTED" or cluster.alerts.critical:
+        return _BAD
+    return _WARNING if cluster.alerts.notice else _GOOD
+
+
+def _kind(cluster: ClusterSummary, *, versions: bool) -> Text:
+    parts = [_title(cluster.type), *([cluster.version] if versions else [])]
+    if cluster.hypervisor:
+        parts += ["·", cluster.hypervisor]
+    return Text(" ".join(parts), style=_FAINT)
+
+
+def _title(word: str) -> str:
+    return printable(str(word)).replace("_", " ")
+
+
+def _words(word: str) -> str:
+    return _title(word).lower()
+
+
+def _running(cluster: ClusterSummary) -> Text:
+    running = "?" if cluster.running_vms is None else str(cluster.running_vms)
+    return Text(f"{running}/{'?' if cluster.vms is None else cluster.vms}")
+
+
+def _alert_counts(counts: AlertCounts, *, only_worst: bool = False) -> Text:
+    """As ``2 critical, 1 notice``."""
+    parts = [
+        Text(f"{number} {name}", style=style)
+        for name, style in _SEVERITIES.items()
+        if (number := getattr(counts, name))
+    ]
+    return Text(", ").join(parts[:1] if only_worst else parts) if parts else Text("none", _GOOD)
+
+
+def _disks(board: Dashboard) -> RenderableType:
+    table = Table(box=None, expand=True, padding=(0, 1), header_style=_FAINT)
+    table.add_column("type", no_wrap=True)
+    colours = {"healthy": _GOOD, "warning": _WARNING, "error": _BAD}
+    if any(disks.unknown for disks in board.disks.values()):
+        colours["unknown"] = _WARNING
+    for name in ("total", *colours):
+        table.add_column(name, justify="right")
+    for kind, disks in board.disks.items():
+        if disks.total:
+            counts = [_count(getattr(disks, name), colour) for name, colour in colours.items()]
+            table.add_row(_title(kind), str(disks.total), *counts)
+    return _panel("Disks", table if table.row_count else Text("none", style=_FAINT))
+
+
+def _count(number: int, colour: str) -> Text:
+    return Text(str(number), style=colour if number else _FAINT)
+
+
+def _alerts(board: Dashboard, most: int, *, wrap: bool) -> RenderableType:
+    counts = board.alerts.counts
+    title = Text("Alerts")
+    if not counts.total:
+        return _panel(title, Text("none", style=_GOOD))
+    title.append(": ").append_text(_alert_counts(counts))
+    table = Table(box=None, expand=True, padding=(0, 1), header_style=_FAINT)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("alert", ratio=3, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
+    table.add_column("where", ratio=2, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
+    table.add_column("since", no_wrap=True, style=_FAINT)
+    shown = list(_by_severity(board))
+    for style, alert in shown[:most]:
+        table.add_row(
+            Text(_words(alert.severity or "unknown"), style=style),
+            printable(alert.message or ""),
+            Text(_where(alert), style=_FAINT),
+            _since(alert),
+        )
+    hidden = len(shown) - most
+    more = [Text(f" and {hidden} more; --format json has all", style=_FAINT)] if hidden > 0 else []
+    return _panel(title, Group(table, *more))
+
+
+def _by_severity(board: Dashboard) -> Iterator[tuple[str, Alert]]:
+    for name, style in _SEVERITIES.items():
+        for alert in getattr(board.alerts, name):
+            yield style, alert
+
+
+def _where(alert: Alert) -> str:
+    places = (alert.cluster, alert.host, alert.disk)
+    return printable(" / ".join(place.name for place in places if place and place.name))
+
+
+def _since(alert: Alert) -> str:
+    """As the server writes it, up to the minute."""
+    return printable((alert.local_start_time or "unknown")[:16]).replace("T", " ")
+
+
+def _panel(title: str | Text, content: RenderableType) -> Panel:
+    return Panel(content, title=title, title_align="left", border_style=_FAINT, padding=(0, 1))
