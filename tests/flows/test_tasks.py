@@ -4,6 +4,7 @@ moves on, so that nothing here waits for real time to pass."""
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,6 +28,7 @@ from cloudtower_async.testing.tasks import Failure
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from cloudtower_async.flows.tasks import Waitable
     from cloudtower_async.models import Task, Vm
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +83,13 @@ async def test_any_nesting_of_ids_and_answers_is_taken_and_left_as_it_was(
 ) -> None:
     first, second, third = await start(tower, 3)
     assert second.task_id is not None
-    given = [first, [second.task_id, (third,)], first, None, WithTask[None](data=None)]
+    given: list[Waitable] = [
+        first,
+        [second.task_id, (third,)],
+        first,
+        None,
+        WithTask[None](data=None),
+    ]
     before = list(given)
     tasks = await tower.wait(given, interval=QUICK)
     assert [task.id for task in tasks] == ids_of([first, second, third])
@@ -171,8 +179,8 @@ async def test_a_paused_task_is_no_ended_task(sim: Simulator, tower: Cloudtower)
     (started,) = await start(tower, 1)
     assert started.task_id is not None
     sim.tasks.pause(started.task_id)
+    ended: list[Task] = []
     async with anyio.create_task_group() as group:
-        ended: list[Task] = []
 
         async def wait() -> None:
             ended.extend(await tower.wait(started, interval=QUICK))
@@ -316,7 +324,7 @@ async def test_after_the_last_one_leaves_nothing_runs(sim: Simulator, tower: Clo
     before = asyncio.all_tasks()
     async with anyio.create_task_group() as group:
         for one in started[:-1]:
-            group.start_soon(lambda one=one: tower.wait(one, interval=QUICK))
+            group.start_soon(partial(tower.wait, one, interval=QUICK))
         await tower.wait(started[-1], interval=QUICK)
         group.cancel_scope.cancel()
     assert {task for task in asyncio.all_tasks() - before if "wait" in repr(task)} == set()
@@ -328,6 +336,6 @@ async def test_sessions_over_one_connection_share_the_poll(
     first, second = await start(tower, 2)
     chinese = tower.with_options(content_language="zh-CN")
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: tower.wait(first, interval=QUICK))
-        group.start_soon(lambda: chinese.wait(second, interval=QUICK))
+        group.start_soon(partial(tower.wait, first, interval=QUICK))
+        group.start_soon(partial(chinese.wait, second, interval=QUICK))
     assert {first.task_id, second.task_id} in [set(ids) for ids in polls(sim)]
