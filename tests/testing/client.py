@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from cloudtower_async.testing import Simulator
 
@@ -64,7 +64,7 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(sim: Simulator) -> AsyncIterator[Client]:
+async def connected(sim: Simulator) -> AsyncGenerator[Client, None]:
     """A client that has logged in to a simulator that runs."""
     async with sim, aiohttp.ClientSession() as session:
         client = Client(session, sim)

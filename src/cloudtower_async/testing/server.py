@@ -101,7 +101,7 @@ class Server:
         self._closing = anyio.Event()
 
     def close(self) -> None:
-        """Let go of the requests that hang."""
+        """Let go of the requests that are held up."""
         self._closing.set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -110,7 +110,8 @@ class Server:
         self.requests.append(recorded)
         operation = recorded.path
         if seconds := self._faults.delay_of(operation):
-            await anyio.sleep(seconds)
+            with anyio.move_on_after(seconds):  # or until the simulator stops
+                await self._closing.wait()
         self._clock.advance(self._clock.per_request)
         self._tasks.advance()
         fault = self._faults.next(operation)
@@ -172,7 +173,7 @@ class Server:
             raise RefusedError(400, f"content-language: {language} is none of {LANGUAGES}")
         if operation == "get-version":
             return _json(VERSION)
-        body = {} if recorded.body is None else recorded.body
+        body: object = {} if recorded.body is None else recorded.body
         if not isinstance(body, dict):
             raise RefusedError(400, "the body is not a JSON object")
         arguments = cast("dict[str, Any]", body)
