@@ -40,7 +40,7 @@ class Store:
     def __init__(self, resources: Iterable[str]) -> None:
         self.resources: dict[str, Resource] = {name: describe(name) for name in resources}
         self.translations: dict[str, str] = {}
-        """Texts in zh-CN by the same text in en-US, which is the one that documents hold."""
+        """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
         self._tables: dict[str, dict[str, Document]] = {name: {} for name in self.resources}
         self._sources = Sources(where_shape, self.table)
         self._blank = {
