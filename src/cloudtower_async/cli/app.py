@@ -16,7 +16,7 @@ from .endings import EXPLAINED, FAILED, INTERRUPTED, OK, USAGE, UsageError, one_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-app = App(
+app: App = App(
     name="cloudtower-async",
     help="Work with SmartX CloudTower from the command line.",
     help_epilogue=EXPLAINED,
