@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .amounts import Amount
-from .dashboard import (
+from .dashboard import build_dashboard
+from .shapes import (
     AlertCounts,
     AlertSummary,
     ClusterSummary,
@@ -12,7 +13,6 @@ from .dashboard import (
     DiskSummary,
     MemorySummary,
     StorageSummary,
-    build_dashboard,
 )
 
 __all__ = [
