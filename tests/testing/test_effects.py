@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudtower_async.testing import Clock, Failure, FleetSize, Simulator
-from cloudtower_async.testing.effects import EFFECTS
-from cloudtower_async.testing.schema import operation
+from cloudtower_async.testing.effects.catalogue import EFFECTS
+from cloudtower_async.testing.store.schema import operation
 from tests.testing.client import Client, connected
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudtower_async.testing.filters import (
+from cloudtower_async.testing.store.filters import (
     Condition,
     QueryError,
     Sources,
@@ -21,7 +21,7 @@ from cloudtower_async.testing.filters import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloudtower_async.testing.filters import Document
+    from cloudtower_async.testing.store.filters import Document
 
 FIELDS: dict[str, dict[str, type]] = {
     "Vm": {"id": str, "name": str, "vcpu": int, "ha": bool},

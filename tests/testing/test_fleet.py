@@ -11,11 +11,11 @@ import pytest
 
 from cloudtower_async import models
 from cloudtower_async.testing import Clock, FleetSize
-from cloudtower_async.testing.fleet import RESOURCES, build_fleet
-from cloudtower_async.testing.ids import Ids
-from cloudtower_async.testing.plan import VCPUS_PER_CORE
-from cloudtower_async.testing.schema import where_shape
-from cloudtower_async.testing.store import Store
+from cloudtower_async.testing.fleet.fleet import RESOURCES, build_fleet
+from cloudtower_async.testing.fleet.plan import VCPUS_PER_CORE
+from cloudtower_async.testing.store.ids import Ids
+from cloudtower_async.testing.store.schema import where_shape
+from cloudtower_async.testing.store.store import Store
 
 SIZES = [
     FleetSize(),

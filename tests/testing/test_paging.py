@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtower_async.testing.filters import QueryError
-from cloudtower_async.testing.paging import Order, Page, in_order, take_page
+from cloudtower_async.testing.store.filters import QueryError
+from cloudtower_async.testing.store.paging import Order, Page, in_order, take_page
 
 if TYPE_CHECKING:
-    from cloudtower_async.testing.filters import Document
+    from cloudtower_async.testing.store.filters import Document
 
 DOCUMENTS: list[Document] = [
     {"id": "c", "size": 2, "args": {"x": 1}},

@@ -10,7 +10,7 @@ import pytest
 
 from cloudtower_async import inputs, models
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.testing.schema import (
+from cloudtower_async.testing.store.schema import (
     Query,
     describe,
     operation,

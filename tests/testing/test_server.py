@@ -13,8 +13,8 @@ import pytest
 import trustme
 
 from cloudtower_async.testing import Clock, FleetSize, Request, Simulator
-from cloudtower_async.testing.fleet import RESOURCES
-from cloudtower_async.testing.schema import operation
+from cloudtower_async.testing.fleet.fleet import RESOURCES
+from cloudtower_async.testing.store.schema import operation
 from tests.testing.client import Client, connected
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloudtower_async.testing.fleet import RESOURCES
-from cloudtower_async.testing.store import Store
+from cloudtower_async.testing.fleet.fleet import RESOURCES
+from cloudtower_async.testing.store.store import Store
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloudtower_async.testing import Clock, Failure
-from cloudtower_async.testing.ids import Ids
-from cloudtower_async.testing.store import Store
+from cloudtower_async.testing.store.ids import Ids
+from cloudtower_async.testing.store.store import Store
 from cloudtower_async.testing.tasks import TaskEngine, Work
 
 if TYPE_CHECKING:
-    from cloudtower_async.testing.filters import Document
+    from cloudtower_async.testing.store.filters import Document
 
 FIELDS = {"description": "Work"}
 

@@ -13,7 +13,7 @@ import anyio.to_thread
 import pytest
 
 from cloudtower_async.testing import Clock, FleetSize, Simulator
-from cloudtower_async.testing.fleet import RESOURCES
+from cloudtower_async.testing.fleet.fleet import RESOURCES
 from tests.testing.test_server import QUERIES
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .ids import Ids
-    from .store import Store
+    from .store.ids import Ids
+    from .store.store import Store
 
 
 class Accounts:

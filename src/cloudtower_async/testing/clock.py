@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from .schema import timestamp
+from .store.schema import timestamp
 
 
 class Clock:

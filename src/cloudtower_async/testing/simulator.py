@@ -12,20 +12,20 @@ from aiohttp import web
 from ..api.catalogue import OPERATIONS
 from .accounts import Accounts
 from .clock import Clock
-from .effects import EFFECTS
+from .effects.catalogue import EFFECTS
 from .faults import Faults
-from .fleet import RESOURCES, FleetSize, build_fleet
-from .ids import Ids
-from .schema import query
-from .server import WITHOUT_EFFECT, Server
-from .store import Store
+from .fleet.fleet import RESOURCES, FleetSize, build_fleet
+from .server.server import WITHOUT_EFFECT, Server
+from .store.ids import Ids
+from .store.schema import query
+from .store.store import Store
 from .tasks import TaskEngine
 
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
-    from .server import Request
+    from .server.server import Request
 
 _STOPPING = 5.0  # seconds for what is under way to end
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .clock import Clock
-    from .filters import Document
-    from .ids import Ids
-    from .store import Store
+    from .store.filters import Document
+    from .store.ids import Ids
+    from .store.store import Store
 
 _PENDING_PART = 0.1
 

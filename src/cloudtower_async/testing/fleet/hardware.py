@@ -10,11 +10,11 @@ from .plan import GIB, TB
 if TYPE_CHECKING:
     from random import Random
 
-    from .clock import Clock
-    from .filters import Document
-    from .ids import Ids
+    from ..clock import Clock
+    from ..store.filters import Document
+    from ..store.ids import Ids
+    from ..store.store import Store
     from .plan import ClusterPlan
-    from .store import Store
 
 _NAMES = ("atlas", "borealis", "cygnus", "draco", "eridanus", "fornax", "gemini", "hydra")
 _CPU_MODELS = ("ivybridge", "haswell", "skylake", "cascadelake")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .filters import Document
-    from .store import Store
+    from ..store.filters import Document
+    from ..store.store import Store
 
 _HOST_IDLE = 0.03  # of its CPU, for the host's own services
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from random import Random
 
-    from .filters import Document
+    from ..store.filters import Document
+    from ..store.store import Store
     from .hardware import Maker
     from .plan import VmPlan
-    from .store import Store
 
 _ROLES = ("web", "db", "cache", "queue", "mail", "build", "proxy", "files", "monitor", "worker")
 _STAGES = ("prod", "staging", "test")

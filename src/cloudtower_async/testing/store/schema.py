@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ForwardRef, Literal, cast, get_args, get_
 
 import msgspec
 
-from .. import inputs, models
-from ..api.catalogue import OPERATIONS
-from ..calls.operation import Kind, Operation
-from ..types import Connection
+from ... import inputs, models
+from ...api.catalogue import OPERATIONS
+from ...calls.operation import Kind, Operation
+from ...types import Connection
 from .filters import Condition
 from .paging import Order
 

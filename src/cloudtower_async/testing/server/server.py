@@ -12,24 +12,25 @@ import anyio.lowlevel
 import msgspec
 from aiohttp import web
 
-from ..api.catalogue import OPERATIONS
-from .effects import EFFECTS, RefusedError, World
-from .filters import QueryError
-from .ids import Ids
-from .paging import Order, Page
-from .schema import orders, query
-from .store import EVERY_LANGUAGE, LANGUAGES
+from ...api.catalogue import OPERATIONS
+from ..effects.catalogue import EFFECTS
+from ..effects.world import RefusedError, World
+from ..store.filters import QueryError
+from ..store.ids import Ids
+from ..store.paging import Order, Page
+from ..store.schema import orders, query
+from ..store.store import EVERY_LANGUAGE, LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .accounts import Accounts
-    from .clock import Clock
-    from .effects import Outcome
-    from .faults import Fault, Faults
-    from .hardware import Maker
-    from .schema import Query
-    from .tasks import TaskEngine
+    from ..accounts import Accounts
+    from ..clock import Clock
+    from ..effects.world import Outcome
+    from ..faults import Fault, Faults
+    from ..fleet.hardware import Maker
+    from ..store.schema import Query
+    from ..tasks import TaskEngine
 
 API_ROOT = "/v2/api/"
 VERSION = "4.9.0"

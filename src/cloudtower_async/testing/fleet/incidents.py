@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .filters import Document
+    from ..store.filters import Document
+    from ..store.store import Store
     from .hardware import Maker
-    from .store import Store
 
 _DAY = 86_400
 

@@ -13,11 +13,11 @@ from .plan import plan_cluster, plan_vm
 from .totals import refresh_cluster, refresh_host
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .filters import Document
-    from .ids import Ids
+    from ..clock import Clock
+    from ..store.filters import Document
+    from ..store.ids import Ids
+    from ..store.store import Store
     from .plan import VmPlan
-    from .store import Store
 
 RESOURCES = (
     *("User", "Cluster", "Vds", "Vlan", "IscsiTarget", "IscsiLun", "IscsiLunSnapshot"),

@@ -1,0 +1,101 @@
+"""Power operations of VMs, and editing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..fleet.guests import activity
+from ..fleet.totals import refresh_around, refresh_cluster, refresh_host
+from ..tasks import Failure
+from .world import Outcome, RefusedError, member, start_on_vm, vms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..store.filters import Document
+    from .world import Effect, World
+
+
+@dataclass(frozen=True, slots=True)
+class _Power:
+    """A power operation: the statuses that it starts from, and the one that it leads to."""
+
+    mutation: str
+    starts_from: frozenset[str]
+    leads_to: str
+
+    def __call__(self, world: World, body: dict[str, Any]) -> list[Outcome]:
+        vms = vms_of(world, body)
+        host = _chosen_host(world, body) if self.mutation == "startVm" else None
+        for vm in vms:
+            if host is not None and host["cluster"] != vm["cluster"]:
+                raise RefusedError(400, f"host {host['name']} is of another cluster")
+            if vm["status"] not in {*self.starts_from, self.leads_to}:
+                raise RefusedError(
+                    400, f"VM {vm['name']} is {vm['status']}: {self.mutation} is not possible"
+                )
+        return [self._switch(world, vm, host) for vm in vms]
+
+    def _switch(self, world: World, vm: Document, host: Document | None) -> Outcome:
+        if vm["status"] not in self.starts_from:  # it is there already
+            return Outcome("Vm", vm["id"], None)
+
+        def switch() -> Failure | None:
+            if host is not None and host["id"] != vm["host"]:
+                if host["allocatable_memory_bytes"] < vm["memory"]:
+                    return Failure("not enough memory on the host", "VM_START_FAILED", "NO_MEMORY")
+                _move(world, vm, host)
+            vm.update(activity(world.maker.random, self.leads_to))
+            if self.leads_to == "STOPPED":
+                vm["last_shutdown_time"] = world.maker.clock.timestamp()
+            refresh_around(world.maker.store, vm)
+            return None
+
+        return Outcome("Vm", vm["id"], start_on_vm(world, self.mutation, vm, switch))
+
+
+def _update_vm(world: World, body: dict[str, Any]) -> list[Outcome]:
+    data = member(body, "data", dict[str, Any])
+    modelled: dict[str, type] = {"name": str, "description": str, "ha": bool, "ha_priority": str}
+    if unmodelled := data.keys() - modelled.keys():
+        raise RefusedError(501, f"the simulator does not model changing {', '.join(unmodelled)}")
+    values: dict[str, object] = {name: member(data, name, modelled[name]) for name in data}
+
+    def update(vm: Document) -> Callable[[], None]:
+        return lambda: vm.update(values)
+
+    return [
+        Outcome("Vm", vm["id"], start_on_vm(world, "updateVm", vm, update(vm)))
+        for vm in vms_of(world, body)
+    ]
+
+
+def _chosen_host(world: World, body: dict[str, Any]) -> Document | None:
+    data = body.get("data")
+    if data is None:
+        return None
+    identifier = member(data, "host_id", str)
+    host = world.maker.store.table("Host").get(identifier)
+    if host is None:
+        raise RefusedError(404, f"there is no host {identifier}")
+    return host
+
+
+def _move(world: World, vm: Document, host: Document) -> None:
+    store, before = world.maker.store, vm["host"]
+    store.change("Vm", vm["id"], host=host["id"], node_ip=host["management_ip"])
+    refresh_host(store, before)
+    refresh_cluster(store, vm["cluster"])
+
+
+EFFECTS: dict[str, Effect] = {
+    "start-vm": _Power("startVm", frozenset({"STOPPED"}), "RUNNING"),
+    "shutdown-vm": _Power("shutDownVm", frozenset({"RUNNING"}), "STOPPED"),
+    "poweroff-vm": _Power("poweroffVm", frozenset({"RUNNING", "SUSPENDED"}), "STOPPED"),
+    "restart-vm": _Power("restartVm", frozenset({"RUNNING"}), "RUNNING"),
+    "force-restart-vm": _Power("forceRestartVm", frozenset({"RUNNING"}), "RUNNING"),
+    "suspend-vm": _Power("suspendVm", frozenset({"RUNNING"}), "SUSPENDED"),
+    "resume-vm": _Power("resumeVm", frozenset({"SUSPENDED"}), "RUNNING"),
+    "update-vm-basic-info": _update_vm,
+}

@@ -1,0 +1,88 @@
+"""Snapshots of VMs, with those of their disks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..fleet.guests import freeze, lun_snapshots, snapshot_fields
+from ..tasks import Work
+from .world import Outcome, RefusedError, member, refuse_locked
+
+if TYPE_CHECKING:
+    from ..store.filters import Document
+    from .world import Effect, World
+
+
+def _create_snapshots(world: World, body: dict[str, Any]) -> list[Outcome]:
+    store = world.maker.store
+    wanted = [
+        (
+            member(item, "vm_id", str),
+            member(item, "name", str),
+            item.get("consistent_type") or "CRASH_CONSISTENT",
+        )
+        for item in member(body, "data", list[dict[str, Any]])
+    ]
+    if missing := [vm for vm, _, _ in wanted if vm not in store.table("Vm")]:
+        raise RefusedError(404, f"there is no VM {missing[0]}")
+    refuse_locked(store.get("Vm", vm) for vm, _, _ in wanted)
+    return [
+        _create_snapshot(world, store.get("Vm", vm), name, consistent_type)
+        for vm, name, consistent_type in wanted
+    ]
+
+
+def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str) -> Outcome:
+    maker = world.maker
+    identifier = maker.ids.cuid()
+    snapshot = maker.store.add(
+        "VmSnapshot",
+        {
+            "id": identifier,
+            "local_id": f"placeholder-{identifier}",
+            "entityAsyncStatus": "CREATING",
+            **snapshot_fields(vm, name, consistent_type),
+        },
+    )
+    vm["entityAsyncStatus"] = "UPDATING"
+
+    def succeed() -> None:
+        snapshot["local_id"] = maker.ids.uuid()
+        freeze(maker, snapshot, maker.clock.timestamp())
+
+    def settle() -> None:
+        vm["entityAsyncStatus"] = snapshot["entityAsyncStatus"] = None
+
+    work = Work(succeed, lambda: maker.store.remove("VmSnapshot", identifier), settle)
+    task_id = world.start("createVmSnapshot", "VmSnapshot", snapshot, work)
+    return Outcome("VmSnapshot", identifier, task_id)
+
+
+def _delete_snapshots(world: World, body: dict[str, Any]) -> list[Outcome]:
+    store = world.maker.store
+    snapshots = store.select("VmSnapshot", member(body, "where", dict[str, Any]))
+    if not snapshots:
+        raise RefusedError(404, "no snapshot matches the where")
+    refuse_locked(snapshots, owner="vm")
+
+    def delete(snapshot: Document) -> str:
+        snapshot["entityAsyncStatus"] = "DELETING"
+
+        def succeed() -> None:
+            for lun_snapshot in lun_snapshots(store, snapshot):
+                store.remove("IscsiLunSnapshot", lun_snapshot["id"])
+            store.remove("VmSnapshot", snapshot["id"])
+
+        def settle() -> None:
+            snapshot["entityAsyncStatus"] = None
+
+        work = Work(succeed, settle=settle)
+        return world.start("deleteVmSnapshot", "VmSnapshot", snapshot, work)
+
+    return [Outcome(None, snapshot["id"], delete(snapshot)) for snapshot in snapshots]
+
+
+EFFECTS: dict[str, Effect] = {
+    "create-vm-snapshot": _create_snapshots,
+    "delete-vm-snapshot": _delete_snapshots,
+}

@@ -1,0 +1,1 @@
+"""What the simulated server knows, and how it is looked up."""
