@@ -35,13 +35,16 @@ class Demo:
         vms = await self.tower.vm.get_vms(where={"status_in": ["RUNNING", "STOPPED"]})
         running = [vm.id for vm in vms if vm.status == "RUNNING"]
         stopped = [vm.id for vm in vms if vm.status == "STOPPED"]
-        # As many on as off, or one of the two would run out.
-        number = min(len(running), len(stopped), max(1, round(len(vms) * _STIRRED)))
-        if number:
-            off, on = self._random.sample(running, number), self._random.sample(stopped, number)
+        most = max(1, round(len(vms) * _STIRRED))
+        off = self._some(running, most)
+        on = self._some(stopped, most)
+        if off and on:
             stopping = await self.tower.vm.poweroff_vm(where={"id_in": off})
             starting = await self.tower.vm.start_vm(where={"id_in": on})
             await self.tower.wait([stopping, starting])
+
+    def _some(self, ids: list[str], most: int) -> list[str]:
+        return self._random.sample(ids, min(len(ids), self._random.randint(1, most)))
 
 
 @asynccontextmanager

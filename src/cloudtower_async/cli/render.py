@@ -299,7 +299,7 @@ def _disks(board: Dashboard) -> RenderableType:
     for kind, disks in board.disks.items():
         if disks.total:
             counts = [_count(getattr(disks, name), colour) for name, colour in colours.items()]
-            table.add_row(_title(kind), str(disks.total), *counts)
+            table.add_row(Text(_title(kind)), str(disks.total), *counts)
     return _panel("Disks", table if table.row_count else Text("none", style=_FAINT))
 
 
@@ -322,9 +322,9 @@ def _alerts(board: Dashboard, most: int, *, wrap: bool) -> RenderableType:
     for style, alert in shown[:most]:
         table.add_row(
             Text(_words(alert.severity or "unknown"), style=style),
-            printable(alert.message or ""),
+            Text(printable(alert.message or "")),
             Text(_where(alert), style=_FAINT),
-            _since(alert),
+            Text(_since(alert)),
         )
     hidden = len(shown) - most
     more = [Text(f" and {hidden} more; --format json has all", style=_FAINT)] if hidden > 0 else []

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_UNTOLD = "UNKNOWN"  # a word that the server owes us
+
 
 async def build_dashboard(
     tower: Cloudtower,
@@ -158,11 +160,11 @@ def _cluster(
     memory = _memory_parts(cluster, hosts)
     return ClusterSummary(
         id=cluster.id,
-        name=cluster.name,
-        type=cluster.type,
+        name=cluster.name or cluster.id,
+        type=cluster.type or _UNTOLD,
         hypervisor=cluster.hypervisor,
-        version=cluster.version,
-        connect_state=cluster.connect_state,
+        version=cluster.version or _UNTOLD,
+        connect_state=cluster.connect_state or _UNTOLD,
         hosts=len(hosts),
         vms=cluster.vm_num,
         running_vms=cluster.running_vm_num,
@@ -196,7 +198,6 @@ _ERRORS = {
     models.DiskHealthStatus.SOFTWARE_RAID_FAILURE,
 }
 _WARNINGS = {models.DiskUsageStatus.UNMOUNTED, models.DiskUsageStatus.PARTIAL_MOUNTED}
-_UNTOLD = "UNKNOWN"  # the type of a disk when the server does not say
 
 
 def _disks(disks: Iterable[models.Disk]) -> dict[str, DiskSummary]:

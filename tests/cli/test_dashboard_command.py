@@ -1,0 +1,326 @@
+"""``cloudtower-async dashboard``, as a process and within this one."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+from aiohttp import web
+
+from cloudtower_async.cli import main
+from cloudtower_async.testing import Simulator
+from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
+from tests.support import serve, unused_port
+
+ESCAPE = "\x1b"
+CLEARED = (
+    *("CLOUDTOWER_ENDPOINT", "CLOUDTOWER_USERNAME", "CLOUDTOWER_PASSWORD", "CLOUDTOWER_SOURCE"),
+    *("CLOUDTOWER_TOKEN", "CLOUDTOWER_CONTENT_LANGUAGE", "CLOUDTOWER_VERIFY_TLS"),
+    *("CLOUDTOWER_CA_FILE", "NO_COLOR", "FORCE_COLOR"),
+)
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CLEARED:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def plain(text: str) -> str:
+    """What is left of a terminal's text without the codes that steer it."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+# As a process.
+
+
+def test_the_demo_shows_a_plain_picture_in_a_pipe() -> None:
+    ended = run("dashboard", "--demo", COLUMNS="100")
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    assert ESCAPE not in ended.stdout
+    lines = ended.stdout.splitlines()
+    assert max(map(len, lines)) == 100
+    for part in ("CPU", "Memory", "Storage", "Clusters", "Disks", "Alerts: ", "atlas-01"):
+        assert part in ended.stdout
+
+
+def test_the_demo_in_a_terminal_has_colours() -> None:
+    with Terminal("dashboard", "--demo") as terminal:
+        assert terminal.wait() == 0
+    assert f"{ESCAPE}[1;31mcritical" in terminal.shown
+    assert "atlas-01" in plain(terminal.shown)
+
+
+def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
+    with Terminal("dashboard", "--demo", "--watch", "--interval", "0.05") as terminal:
+        terminal.read_until("Alerts")
+        first = terminal.shown
+        terminal.read_until("Alerts")
+        assert f"{ESCAPE}[?1049h" in first  # a screen of its own
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 0
+    after = terminal.shown.rpartition(f"{ESCAPE}[?1049l")[2]
+    assert "Clusters" in plain(after)
+    assert "Traceback" not in terminal.shown
+    assert f"{ESCAPE}[?25h" in terminal.shown  # the cursor is back
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_watching_in_a_pipe_ends_when_nobody_reads_on(output: str) -> None:
+    arguments = ["dashboard", "--demo", "--watch", "--interval", "0.01", "--format", output]
+    with subprocess.Popen(  # noqa: S603
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for _ in range(3):
+            assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(  # noqa: S603
+            [*COMMAND, "dashboard", "--demo"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert re.fullmatch(r"cloudtower-async: .*No space left on device\n", ended.stderr)
+
+
+def test_an_endpoint_where_nobody_answers_is_one_line() -> None:
+    endpoint = f"http://127.0.0.1:{unused_port()}"
+    ended = run("dashboard", "--endpoint", endpoint, "--token", "t")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert endpoint in ended.stderr
+
+
+@pytest.mark.anyio
+async def test_the_password_is_asked_for_on_a_terminal() -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+
+        def log_in(password: str) -> tuple[int, str]:
+            options = ("--endpoint", sim.url, "--username", sim.username)
+            with Terminal("dashboard", *options) as terminal:
+                terminal.read_until(f"Password of {sim.username}: ")
+                terminal.enter(f"{password}\n")
+                return terminal.wait(), terminal.shown
+
+        status, shown = await anyio.to_thread.run_sync(log_in, sim.password)
+        assert status == 0
+        assert "atlas-01" in plain(shown)
+        assert sim.password not in shown
+        status, shown = await anyio.to_thread.run_sync(log_in, "wr0ng-passw0rd")
+        assert status == 1
+        assert "wr0ng-passw0rd" not in shown
+        assert "LOCAL or LDAP" in shown  # the hint
+
+
+def test_ctrl_c_at_the_password_ends_it_quietly() -> None:
+    with Terminal("dashboard", "--endpoint", "http://127.0.0.1:1", "--username", "me") as terminal:
+        terminal.read_until("Password of me: ")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 130
+    assert "Traceback" not in terminal.shown
+
+
+# In this process.
+
+
+def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--demo", "--format", "json", "--size", "3"]) == 0
+    board = json.loads(capsys.readouterr().out)
+    assert board["cpu"]["usage"]["unit"] == "%"
+    assert board["storage"]["available"]["value"] > 0
+    assert board["storage"]["available"]["text"].endswith("TiB")
+    assert board["disks"]["HDD"]["total"] > 0
+    assert [cluster["name"] for cluster in board["clusters"]] == [
+        *("atlas-01", "borealis-01", "cygnus-01")
+    ]
+
+
+def test_the_same_seed_shows_the_same_fleet(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(seed: str) -> dict[str, object]:
+        assert main(["dashboard", "--demo", "--format", "json", "--seed", seed]) == 0
+        board = json.loads(capsys.readouterr().out)
+        return {name: part for name, part in board.items() if name != "built_at"}
+
+    assert shown("7") == shown("7") != shown("8")
+
+
+def test_clusters_are_chosen_by_name_or_id(capsys: pytest.CaptureFixture[str]) -> None:
+    demo = ["dashboard", "--demo", "--format", "json"]
+    main(demo)
+    clusters = json.loads(capsys.readouterr().out)["clusters"]
+    chosen = ["--cluster", clusters[0]["name"], "--cluster", clusters[2]["id"]]
+    assert main([*demo, *chosen]) == 0
+    board = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in board["clusters"]] == ["atlas-01", "cygnus-01"]
+
+
+def test_an_unknown_cluster_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--demo", "--cluster", "atlas01"]) == 2
+    assert main(["dashboard", "--demo", "--cluster", "???"]) == 2
+    near, far = capsys.readouterr().err.splitlines()
+    assert near.endswith("there is no cluster 'atlas01'; did you mean atlas-01?")
+    assert far.endswith("there is no cluster '???'")
+
+
+def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--demo", "--language", "zh-CN"]) == 0
+    assert "物理盘" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--endpoint"),
+        (["--endpoint", "x y"], "no credentials"),
+        (["--endpoint", "x y", "--token", "t"], "endpoint: it holds a space"),
+        (["--endpoint", "x", "--username", "me"], "CLOUDTOWER_PASSWORD"),
+        (["--demo", "--token", "t"], "--demo"),
+        (["--demo", "--interval", "0"], "--interval"),
+        (["--demo", "--size", "0"], "--size"),
+        (["--demo", "--format", "yaml"], "--format"),
+        (["--demo", "--language", "fr-FR"], "--language"),
+        (["--password", "p"], "--password"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    arguments: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["dashboard", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert told in captured.err
+
+
+@pytest.mark.anyio
+async def test_the_environment_says_where_and_as_whom(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", sim.url)
+        monkeypatch.setenv("CLOUDTOWER_USERNAME", sim.username)
+        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        monkeypatch.setenv("CLOUDTOWER_CONTENT_LANGUAGE", "zh-CN")
+        status = await anyio.to_thread.run_sync(main, ["dashboard"])
+        assert status == 0
+        assert {request.headers["content-language"] for request in sim.requests} == {"zh-CN"}
+    assert sim.url in capsys.readouterr().out
+
+
+@pytest.mark.anyio
+async def test_what_a_server_sends_cannot_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        cluster = next(iter(sim.store.table("Cluster").values()))
+        cluster |= {"name": "evil\x1b[2Jname", "connect_state": "GONE\x1b[31m"}
+        alert = next(a for a in sim.store.table("Alert").values() if not a["ended"])
+        alert["message"] = "[bold]boo[/bold] \x1b]0;title\x07 \x9b2J"
+        options = ["--endpoint", sim.url, "--username", sim.username]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+            status = await anyio.to_thread.run_sync(main, ["dashboard", *options])
+    shown = capsys.readouterr().out
+    assert status == 0
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
+    assert "[bold]boo[/bold]" in shown
+
+
+@pytest.mark.anyio
+async def test_watching_goes_on_when_a_call_fails() -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        options = ("--endpoint", sim.url, "--username", sim.username)
+        variables = {"CLOUDTOWER_PASSWORD": sim.password}
+
+        def watch() -> None:
+            arguments = ("dashboard", "--watch", "--interval", "0.05", *options)
+            with Terminal(*arguments, variables=variables) as terminal:
+                terminal.read_until("Alerts")
+                sim.faults.fail("get-hosts", status=500, times=1000)
+                terminal.read_until("No newer figures: host.get_hosts")
+                sim.faults.clear()
+                terminal.read_until("Alerts")
+                terminal.process.send_signal(signal.SIGINT)
+                assert terminal.wait() == 0
+
+        await anyio.to_thread.run_sync(watch)
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_no_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
+    async with serve(answer) as url:
+        arguments = ["dashboard", "--endpoint", url, "--token", "t"]
+        assert await anyio.to_thread.run_sync(main, arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "HTML" in captured.err
+
+
+def test_without_the_extra_one_line_says_which(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("cloudtower_async.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == 'The command line needs an extra: pip install "cloudtower-async[cli]"\n'
+
+
+def test_another_missing_module_is_not_taken_for_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("cloudtower_async.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cloudtower_async._version", None)
+    with pytest.raises(ModuleNotFoundError, match="_version"):
+        main([])
+
+
+def test_help_names_options_and_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in ("--demo", "--watch", "--no-verify-tls", "--ca-file", "CLOUDTOWER_PASSWORD"):
+        assert option in text
+    assert "Exit status" in text
+    assert main([]) == 2
+    assert main(["--version"]) == 0
+
+
+def test_the_command_is_what_pip_installs() -> None:
+    (script,) = entry_points(group="console_scripts", name="cloudtower-async")
+    assert script.load() is main
