@@ -18,6 +18,7 @@ import pytest
 
 import cloudtower_async
 from cloudtower_async import Cloudtower, errors
+from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
@@ -127,6 +128,12 @@ def test_the_readme_has_one_line_to_run_and_one_to_test(section: str) -> None:
 
 def test_only_these_two_are_sh_blocks() -> None:
     assert len(blocks(README, "sh")) == 2
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "CHANGELOG.md"], ids=page_id)
+def test_the_number_of_operations_is_right(page: Path) -> None:
+    told = re.findall(r"(\d+) operations", page.read_text(encoding="utf-8"))
+    assert told == [str(len(OPERATIONS))]
 
 
 def test_the_reference_lists_exactly_the_public_names() -> None:
