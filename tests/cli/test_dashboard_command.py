@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from aiohttp import web
@@ -244,12 +245,16 @@ async def test_what_a_server_sends_cannot_steer_the_terminal(
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
         cluster = next(iter(sim.store.table("Cluster").values()))
-        cluster |= {"name": "evil\x1b[2Jname", "connect_state": "GONE\x1b[31m"}
+        cluster |= dict.fromkeys(
+            ("name", "connect_state", "type", "hypervisor", "version"), "evil\x1b[2J"
+        )
+        next(iter(sim.store.table("Disk").values()))["type"] = "evil\x1b[2J"
         alert = next(a for a in sim.store.table("Alert").values() if not a["ended"])
         alert["message"] = "[bold]boo[/bold] \x1b]0;title\x07 \x9b2J"
         options = ["--endpoint", sim.url, "--username", sim.username]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+            patch.setenv("COLUMNS", "160")
             status = await anyio.to_thread.run_sync(main, ["dashboard", *options])
     shown = capsys.readouterr().out
     assert status == 0
@@ -275,6 +280,58 @@ async def test_watching_goes_on_when_a_call_fails() -> None:
                 assert terminal.wait() == 0
 
         await anyio.to_thread.run_sync(watch)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["table", "json"])
+async def test_in_a_pipe_a_call_that_fails_is_one_line_of_errors(output: str) -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        options = ("--endpoint", sim.url, "--username", sim.username, "--format", output)
+
+        def watch() -> str:
+            with subprocess.Popen(  # noqa: S603
+                [*COMMAND, "dashboard", "--watch", "--interval", "0.05", *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment(CLOUDTOWER_PASSWORD=sim.password),
+                text=True,
+                encoding="utf-8",
+            ) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                assert process.stdout.readline()
+                sim.faults.fail("get-hosts", times=1000)
+                line = process.stderr.readline()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(PATIENCE) == 0
+            return line
+
+        line = await anyio.to_thread.run_sync(watch)
+    assert line.startswith("cloudtower-async: host.get_hosts: ")
+
+
+@pytest.mark.anyio
+async def test_ctrl_c_while_the_server_takes_its_time_ends_it_quietly() -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        sim.faults.hang("get-hosts")
+        options = ("--endpoint", sim.url, "--username", sim.username)
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(  # noqa: S603
+                [*COMMAND, "dashboard", *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment(CLOUDTOWER_PASSWORD=sim.password),
+            )
+
+        process = await anyio.to_thread.run_sync(start)
+        with process:
+            while not any(request.path == "get-hosts" for request in sim.requests):
+                await anyio.lowlevel.checkpoint()
+            process.send_signal(signal.SIGINT)
+            shown, _ = await anyio.to_thread.run_sync(process.communicate)
+        assert shown == b""
+        assert process.returncode == 130
 
 
 @pytest.mark.anyio

@@ -167,14 +167,12 @@ def _many(number: int, thing: str) -> str:
 
 
 def _health(board: Dashboard) -> str:
-    broken = sum(disks.error for disks in board.disks.values())
-    doubtful = sum(disks.warning + disks.unknown for disks in board.disks.values())
-    if broken or any(_cluster_colour(cluster) == _BAD for cluster in board.clusters):
+    disks, alerts = board.disks.values(), board.alerts.counts
+    lost = any(cluster.connect_state != "CONNECTED" for cluster in board.clusters)
+    if lost or alerts.critical or any(each.error for each in disks):
         return _BAD
-    counts = board.alerts.counts
-    if counts.critical:
-        return _BAD
-    return _WARNING if doubtful or counts.notice else _GOOD
+    doubtful = any(each.warning or each.unknown for each in disks)
+    return _WARNING if doubtful or alerts.notice else _GOOD
 
 
 def _meters(board: Dashboard) -> RenderableType:
@@ -262,7 +260,7 @@ def _kind(cluster: ClusterSummary, *, versions: bool) -> Text:
     parts = [_title(cluster.type), *([cluster.version] if versions else [])]
     if cluster.hypervisor:
         parts += ["·", cluster.hypervisor]
-    return Text(" ".join(parts), style=_FAINT)
+    return Text(printable(" ".join(parts)), style=_FAINT)
 
 
 def _title(word: str) -> str:
