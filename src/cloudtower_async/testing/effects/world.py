@@ -10,6 +10,7 @@ import msgspec
 from ..fleet.incidents import translated
 from ..store.filters import QueryError
 from ..tasks import Work
+from .texts import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
     from ..tasks import Failure, TaskEngine
 
 T = TypeVar("T")
-
-_TEXTS = {
-    "startVm": ("Power on VM {name}", "开启虚拟机 {name}"),
-    "shutDownVm": ("Shut down VM {name}", "关闭虚拟机 {name}"),
-    "poweroffVm": ("Power off VM {name}", "强制关闭虚拟机 {name}"),
-    "restartVm": ("Restart VM {name}", "重启虚拟机 {name}"),
-    "forceRestartVm": ("Force restart VM {name}", "强制重启虚拟机 {name}"),
-    "suspendVm": ("Suspend VM {name}", "暂停虚拟机 {name}"),
-    "resumeVm": ("Resume VM {name}", "恢复虚拟机 {name}"),
-    "updateVm": ("Edit VM {name}", "编辑虚拟机 {name}"),
-    "createVmSnapshot": ("Create VM snapshot {name}", "创建虚拟机快照 {name}"),
-    "deleteVmSnapshot": ("Delete VM snapshot {name}", "删除虚拟机快照 {name}"),
-}
 
 
 class RefusedError(Exception):
@@ -55,16 +43,35 @@ class World:
     tasks: TaskEngine
     user: str
 
-    def start(self, mutation: str, resource: str, subject: Document, work: Work) -> str:
-        """Start a task about a resource."""
+    def start(
+        self,
+        mutation: str,
+        resource: str,
+        subject: Document,
+        work: Work,
+        *,
+        texts: tuple[str, str] | None = None,
+        **args: object,
+    ) -> str:
+        """Start a task about a resource.
+
+        Args:
+            mutation: What is done, as the server calls it.
+            resource: To what kind of thing.
+            subject: To which one.
+            work: What happens when the time has come.
+            texts: How the task is described, in both languages; by the mutation by default.
+            args: More of what the task shows in its ``args``.
+        """
+        described = texts or TEXTS[mutation]
         return self.tasks.start(
             {
-                "description": translated(self.maker.store, _TEXTS[mutation], subject["name"]),
+                "description": translated(self.maker.store, described, subject["name"]),
                 "resource_mutation": mutation,
                 "resource_id": subject["id"],
                 "resource_type": resource,
-                "cluster": subject["cluster"],
-                "args": {"where": {"id": subject["id"]}},
+                "cluster": subject.get("cluster"),
+                "args": {"where": {"id": subject["id"]}, **args},
                 "user": self.user,
             },
             work,
@@ -77,16 +84,28 @@ class Outcome:
 
     Args:
         resource: What it is about; None where the answer holds nothing but the id.
-        id: Which one.
+        id: Which one; several where one task is about all of them.
         task_id: The task that does it; None when nothing is left to do.
     """
 
     resource: str | None
-    id: str
+    id: str | tuple[str, ...]
     task_id: str | None
 
 
-Effect: TypeAlias = "Callable[[World, dict[str, Any]], list[Outcome]]"
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One item of an answer that is a document itself, without a task."""
+
+    resource: str
+    id: str
+
+
+Reply: TypeAlias = "list[Outcome] | list[Shown] | Outcome | dict[str, Any]"
+"""What a mutation answers with; a dict is the answer as it is."""
+
+Effect: TypeAlias = "Callable[[World, Any], Reply]"
+"""Takes the body: an object, or a list where the operation wants one."""
 
 
 def vms_of(world: World, body: dict[str, Any]) -> list[Document]:

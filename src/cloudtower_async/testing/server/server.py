@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import anyio
 import anyio.lowlevel
@@ -13,31 +12,28 @@ import msgspec
 from aiohttp import web
 
 from ...api.catalogue import OPERATIONS
+from ...calls.operation import Auth
 from ..effects.catalogue import EFFECTS
-from ..effects.world import RefusedError, World
+from ..effects.world import RefusedError, Shown, World
+from ..store import schema
 from ..store.filters import QueryError
 from ..store.ids import Ids
 from ..store.paging import Order, Page
-from ..store.schema import orders, query
+from ..store.schema import orders
 from ..store.store import EVERY_LANGUAGE, LANGUAGES
+from .answers import JSON, Asked, Reply, Request
+from .catalogue import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..accounts import Accounts
     from ..clock import Clock
-    from ..effects.world import Outcome
+    from ..effects.world import Outcome, Reply
     from ..faults import Fault, Faults
     from ..fleet.hardware import Maker
     from ..store.schema import Query
     from ..tasks import TaskEngine
 
 API_ROOT = "/v2/api/"
-VERSION = "4.9.0"
-WITHOUT_EFFECT = frozenset({"login", "get-version"})
-"""Operations that are modelled although they change nothing and look nothing up."""
-
-_JSON = "application/json"
 _AT_ONCE = 250  # documents that are rendered before others get their turn
 _SHOWN_HEADERS = ("authorization", "content-language", "content-type", "external-cloudtower-id")
 
@@ -45,31 +41,6 @@ _PAGE_TYPES: dict[str, type] = {
     **dict.fromkeys(("first", "last", "skip"), int),
     **dict.fromkeys(("after", "before"), str),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it came in: for a test to look at.
-
-    Args:
-        method: ``"POST"``.
-        path: The path of the operation (``"get-vms"``), or the whole path outside the API.
-        headers: Those that matter to the API, in lower case, as far as they were sent.
-        body: The decoded JSON; the bytes where it is none; None when there is no body.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    body: bytes
-    status: int = 200
-    content_type: str = _JSON
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Server:
@@ -116,7 +87,7 @@ class Server:
         self._clock.advance(self._clock.per_request)
         self._tasks.advance()
         fault = self._faults.next(operation)
-        answer = _Answer(b"")
+        answer = Reply(b"")
         if fault is None or fault.executed:
             answer = await self._answer(request, recorded)
         if fault is not None and fault.kind == "answer":
@@ -140,7 +111,7 @@ class Server:
         if transport is None:
             return
         if fault.kind == "truncate":
-            head = f"HTTP/1.1 {response.status} OK\r\ncontent-type: {_JSON}\r\n"
+            head = f"HTTP/1.1 {response.status} OK\r\ncontent-type: {JSON}\r\n"
             body = cast("bytes", response.body)
             length = f"content-length: {len(body)}\r\n\r\n".encode()
             transport.write(head.encode() + length + body[: len(body) // 2])
@@ -150,7 +121,7 @@ class Server:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
-    async def _answer(self, request: web.BaseRequest, recorded: Request) -> _Answer:
+    async def _answer(self, request: web.BaseRequest, recorded: Request) -> Reply:
         try:
             return await self._dispatch(request, recorded)
         except QueryError as exc:
@@ -158,37 +129,49 @@ class Server:
         except RefusedError as exc:
             return _error(request, exc.status, exc.message, code=exc.code, props=exc.props)
 
-    async def _dispatch(self, request: web.BaseRequest, recorded: Request) -> _Answer:
+    async def _dispatch(self, request: web.BaseRequest, recorded: Request) -> Reply:
         operation = recorded.path
         if request.path == "/api/healthz":
-            return _Answer(b"ok", content_type="text/plain")
+            return Reply(b"ok", content_type="text/plain")
         if request.path == "/api":
             return self._graphql(recorded.body)
         if f"/{operation}" not in OPERATIONS or not request.path.startswith(API_ROOT):
             raise RefusedError(404, f"no operation has the path {request.path}")
-        user = self._accounts.user_of(request.headers.get("authorization", ""))
-        if user is None and operation not in WITHOUT_EFFECT:
+        known = schema.operation(f"/{operation}")
+        user = self._accounts.user_of(request.headers.get("authorization", "")) or ""
+        if not user and known.auth is Auth.TOKEN:
             raise RefusedError(401, "the token is missing or not valid")
         language = request.headers.get("content-language", LANGUAGES[0])
         if language not in {*LANGUAGES, EVERY_LANGUAGE}:
             raise RefusedError(400, f"content-language: {language} is none of {LANGUAGES}")
-        if operation == "get-version":
-            return _json(VERSION)
-        body: object = {} if recorded.body is None else recorded.body
-        if not isinstance(body, dict):
-            raise RefusedError(400, "the body is not a JSON object")
-        arguments = cast("dict[str, Any]", body)
-        if operation == "login":
-            return self._log_in(arguments)
+        if answer := ANSWERS.get(operation):
+            asked = Asked(
+                recorded,
+                request.query,
+                language,
+                user,
+                self._maker,
+                self._tasks,
+                self._accounts,
+            )
+            found = answer(asked)
+            return found if isinstance(found, Reply) else _json(found)
+        arguments: Any = {} if recorded.body is None else recorded.body
+        if not isinstance(arguments, dict | list):
+            raise RefusedError(400, "the body is neither a JSON object nor a list")
         if effect := EFFECTS.get(operation):
-            outcomes = effect(World(self._maker, self._tasks, user or ""), arguments)
-            return _json([self._outcome(outcome, language) for outcome in outcomes])
-        asked = query(f"/{operation}")
-        if asked is None or asked.resource not in self._store.resources:
+            outcomes = effect(World(self._maker, self._tasks, user), arguments)
+            shown = [self._outcome(outcome, language) for outcome in outcomes]
+            # A few mutations answer with a single item, as the schema says.
+            return _json(shown if get_origin(known.answer()) is list else shown[0])
+        query = schema.query(f"/{operation}")
+        if query is None or query.resource not in self._store.resources:
             raise RefusedError(501, f"the simulator does not model {operation}")
-        return await self._query(asked, arguments, language)
+        if not isinstance(arguments, dict):
+            raise RefusedError(400, "the body is not a JSON object")
+        return await self._query(query, cast("dict[str, Any]", arguments), language)
 
-    async def _query(self, asked: Query, arguments: dict[str, Any], language: str) -> _Answer:
+    async def _query(self, asked: Query, arguments: dict[str, Any], language: str) -> Reply:
         resource = asked.resource
         page = _page(resource, arguments)
         hidden = self._tasks.hidden() if resource == "Task" else ()
@@ -203,31 +186,29 @@ class Server:
             some = found[start : start + _AT_ONCE]
             shown = [self._store.render(resource, document, language) for document in some]
             parts.append(msgspec.json.encode(shown)[1:-1])
-        return _Answer(b"[" + b",".join(parts) + b"]")
+        return Reply(b"[" + b",".join(parts) + b"]")
 
-    def _outcome(self, outcome: Outcome, language: str) -> dict[str, Any]:
-        if outcome.resource is None:
-            data: dict[str, Any] = {"id": outcome.id}
+    def _reply(self, reply: Reply, language: str) -> object:
+        if isinstance(reply, list):
+            return [self._item(item, language) for item in reply]
+        return reply if isinstance(reply, dict) else self._item(reply, language)
+
+    def _item(self, item: Outcome | Shown, language: str) -> dict[str, Any]:
+        if isinstance(item, Shown):
+            return self._shown(item.resource, item.id, language)
+        if isinstance(item.id, str):
+            data: object = self._shown(item.resource, item.id, language)
         else:
-            document = self._store.get(outcome.resource, outcome.id)
-            data = self._store.render(outcome.resource, document, language)
-        return {"task_id": outcome.task_id, "data": data}
+            data = [self._shown(item.resource, one, language) for one in item.id]
+        return {"task_id": item.task_id, "data": data}
 
-    def _log_in(self, arguments: dict[str, Any]) -> _Answer:
-        match arguments:
-            case {"username": str(username), "password": str(password)}:
-                source = arguments.get("source") or "LOCAL"
-            case _:
-                raise RefusedError(400, "username, password: required")
-        strategies = {strategy["id"] for strategy in self._accounts.strategies}
-        token = None
-        if source != "AUTHN" or arguments.get("auth_config_id") in strategies:
-            token = self._accounts.log_in(username, password, source)
-        if token is None:
-            raise RefusedError(400, "the user name or the password is wrong")
-        return _json({"task_id": None, "data": {"token": token}})
+    def _shown(self, resource: str | None, identifier: str, language: str) -> dict[str, Any]:
+        if resource is None:
+            return {"id": identifier}
+        document = self._store.get(resource, identifier)
+        return self._store.render(resource, document, language)
 
-    def _graphql(self, body: object) -> _Answer:
+    def _graphql(self, body: object) -> Reply:
         match body:
             case {"query": str(text)} if "authnStrategies" in text:
                 return _json({"data": {"authnStrategies": self._accounts.strategies}})
@@ -262,8 +243,8 @@ def _page(resource: str, arguments: dict[str, Any]) -> Page:
     return Page(orders(resource)[order] if order else Order(), **given)
 
 
-def _json(value: object) -> _Answer:
-    return _Answer(msgspec.json.encode(value))
+def _json(value: object) -> Reply:
+    return Reply(msgspec.json.encode(value))
 
 
 def _error(
@@ -273,15 +254,15 @@ def _error(
     *,
     code: str | None = None,
     props: object = None,
-) -> _Answer:
+) -> Reply:
     body: dict[str, object] = {"message": message, "status": status, "path": request.path}
     if code is not None:
         body |= {"code": code, "props": props}
-    return _Answer(msgspec.json.encode(body), status)
+    return Reply(msgspec.json.encode(body), status)
 
 
-def _faulty(request: web.BaseRequest, fault: Fault) -> _Answer:
+def _faulty(request: web.BaseRequest, fault: Fault) -> Reply:
     if fault.body is None:
         answer = _error(request, fault.status, f"the simulator was told to answer {fault.status}")
-        return _Answer(answer.body, fault.status, headers=fault.headers)
-    return _Answer(fault.body, fault.status, fault.content_type, fault.headers)
+        return Reply(answer.body, fault.status, headers=fault.headers)
+    return Reply(fault.body, fault.status, fault.content_type, fault.headers)
