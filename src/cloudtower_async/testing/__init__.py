@@ -5,7 +5,7 @@ Needs nothing but the package itself: ``async with Simulator(vms=100, seed=7) as
 
 from .clock import Clock
 from .fleet.fleet import FleetSize
-from .server.server import Request
+from .server.answers import Request
 from .simulator import Simulator
 from .tasks import Failure
 

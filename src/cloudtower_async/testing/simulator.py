@@ -15,7 +15,8 @@ from .clock import Clock
 from .effects.catalogue import EFFECTS
 from .faults import Faults
 from .fleet.fleet import RESOURCES, FleetSize, build_fleet
-from .server.server import WITHOUT_EFFECT, Server
+from .server.catalogue import ANSWERS
+from .server.server import Server
 from .store.ids import Ids
 from .store.schema import query
 from .store.store import Store
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
-    from .server.server import Request
+    from .server.answers import Request
 
 _STOPPING = 5.0  # seconds for what is under way to end
 
@@ -132,7 +133,7 @@ class Simulator:
 
     def _models(self, path: str) -> bool:
         name = path.removeprefix("/")
-        if name in EFFECTS or name in WITHOUT_EFFECT:
+        if name in EFFECTS or name in ANSWERS:
             return True
         asked = query(path)
         return asked is not None and asked.resource in RESOURCES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, cast, get_origin
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -27,7 +27,7 @@ from .catalogue import ANSWERS
 if TYPE_CHECKING:
     from ..accounts import Accounts
     from ..clock import Clock
-    from ..effects.world import Outcome, Reply
+    from ..effects.world import Outcome, Outcomes
     from ..faults import Fault, Faults
     from ..fleet.hardware import Maker
     from ..store.schema import Query
@@ -160,10 +160,8 @@ class Server:
         if not isinstance(arguments, dict | list):
             raise RefusedError(400, "the body is neither a JSON object nor a list")
         if effect := EFFECTS.get(operation):
-            outcomes = effect(World(self._maker, self._tasks, user), arguments)
-            shown = [self._outcome(outcome, language) for outcome in outcomes]
-            # A few mutations answer with a single item, as the schema says.
-            return _json(shown if get_origin(known.answer()) is list else shown[0])
+            done = effect(World(self._maker, self._tasks, user), arguments)
+            return _json(self._reply(done, language))
         query = schema.query(f"/{operation}")
         if query is None or query.resource not in self._store.resources:
             raise RefusedError(501, f"the simulator does not model {operation}")
@@ -188,7 +186,7 @@ class Server:
             parts.append(msgspec.json.encode(shown)[1:-1])
         return Reply(b"[" + b",".join(parts) + b"]")
 
-    def _reply(self, reply: Reply, language: str) -> object:
+    def _reply(self, reply: Outcomes, language: str) -> object:
         if isinstance(reply, list):
             return [self._item(item, language) for item in reply]
         return reply if isinstance(reply, dict) else self._item(reply, language)

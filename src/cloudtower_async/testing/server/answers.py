@@ -1,0 +1,69 @@
+"""What is asked and what is answered: what every module of answers has to do with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..accounts import Accounts
+    from ..fleet.hardware import Maker
+    from ..tasks import TaskEngine
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it came in: for a test to look at.
+
+    Args:
+        method: ``"POST"``.
+        path: The path of the operation (``"get-vms"``), or the whole path outside the API.
+        headers: Those that matter to the API, in lower case, as far as they were sent.
+        body: The decoded JSON; the bytes where it is none; None when there is no body.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is not just JSON with status 200."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One call, and what there is to answer it with.
+
+    Args:
+        request: As it came in: its body is JSON, or bytes where it is a form.
+        query: The query string.
+        language: Of texts in the answer.
+        user: The id of the user who asks; empty where no token is needed.
+        maker: Has the store, the ids and the clock.
+        tasks: Runs what an upload starts.
+        accounts: Passwords and tokens.
+    """
+
+    request: Request
+    query: Mapping[str, str]
+    language: str
+    user: str
+    maker: Maker
+    tasks: TaskEngine
+    accounts: Accounts
+
+
+Answer: TypeAlias = "Callable[[Asked], object]"
+"""Answers a call that is no mutation: with what becomes JSON, or with a Reply."""

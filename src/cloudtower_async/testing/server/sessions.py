@@ -1,0 +1,36 @@
+"""Logging in, and which version answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..effects.world import RefusedError
+
+if TYPE_CHECKING:
+    from .answers import Answer, Asked
+
+VERSION = "4.9.0"
+
+
+def _log_in(asked: Asked) -> object:
+    body: Any = asked.request.body
+    match body:
+        case {"username": str(username), "password": str(password)}:
+            source: str = body.get("source") or "LOCAL"
+        case _:
+            raise RefusedError(400, "username, password: required")
+    accounts = asked.accounts
+    strategies = {strategy["id"] for strategy in accounts.strategies}
+    token = None
+    if source != "AUTHN" or body.get("auth_config_id") in strategies:
+        token = accounts.log_in(username, password, source)
+    if token is None:
+        raise RefusedError(400, "the user name or the password is wrong")
+    return {"task_id": None, "data": {"token": token}}
+
+
+def _version(_: Asked) -> object:
+    return VERSION
+
+
+ANSWERS: dict[str, Answer] = {"login": _log_in, "get-version": _version}
