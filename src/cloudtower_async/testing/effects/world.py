@@ -101,10 +101,10 @@ class Shown:
     id: str
 
 
-Reply: TypeAlias = "list[Outcome] | list[Shown] | Outcome | dict[str, Any]"
+Outcomes: TypeAlias = "list[Outcome] | list[Shown] | Outcome | dict[str, Any]"
 """What a mutation answers with; a dict is the answer as it is."""
 
-Effect: TypeAlias = "Callable[[World, Any], Reply]"
+Effect: TypeAlias = "Callable[[World, Any], Outcomes]"
 """Takes the body: an object, or a list where the operation wants one."""
 
 
