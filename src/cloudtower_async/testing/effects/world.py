@@ -15,6 +15,7 @@ from .texts import TEXTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..accounts import Accounts
     from ..fleet.hardware import Maker
     from ..store.filters import Document
     from ..tasks import Failure, TaskEngine
@@ -42,6 +43,7 @@ class World:
     maker: Maker
     tasks: TaskEngine
     user: str
+    accounts: Accounts
 
     def start(
         self,
@@ -97,11 +99,11 @@ class Outcome:
 class Shown:
     """One item of an answer that is a document itself, without a task."""
 
-    resource: str
+    resource: str | None
     id: str
 
 
-Outcomes: TypeAlias = "list[Outcome] | list[Shown] | Outcome | dict[str, Any]"
+Outcomes: TypeAlias = "list[Outcome] | list[Shown] | Outcome | Shown | dict[str, Any]"
 """What a mutation answers with; a dict is the answer as it is."""
 
 Effect: TypeAlias = "Callable[[World, Any], Outcomes]"

@@ -160,7 +160,7 @@ class Server:
         if not isinstance(arguments, dict | list):
             raise RefusedError(400, "the body is neither a JSON object nor a list")
         if effect := EFFECTS.get(operation):
-            done = effect(World(self._maker, self._tasks, user), arguments)
+            done = effect(World(self._maker, self._tasks, user, self._accounts), arguments)
             return _json(self._reply(done, language))
         query = schema.query(f"/{operation}")
         if query is None or query.resource not in self._store.resources:
