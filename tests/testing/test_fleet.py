@@ -11,10 +11,10 @@ import pytest
 
 from cloudtower_async import models
 from cloudtower_async.testing import Clock, FleetSize
-from cloudtower_async.testing.fleet.fleet import RESOURCES, build_fleet
+from cloudtower_async.testing.fleet.fleet import build_fleet
 from cloudtower_async.testing.fleet.plan import VCPUS_PER_CORE
 from cloudtower_async.testing.store.ids import Ids
-from cloudtower_async.testing.store.schema import where_shape
+from cloudtower_async.testing.store.schema import asked_resources, every_resource, where_shape
 from cloudtower_async.testing.store.store import Store
 
 SIZES = [
@@ -31,7 +31,7 @@ FLEETS = [(size, seed) for size in SIZES for seed in (1, 2, 99)]
 
 
 def build(size: FleetSize, seed: int = 1) -> Store:
-    store = Store(RESOURCES)
+    store = Store(every_resource())
     build_fleet(store, Clock(running=False), Ids(seed), size, seed=seed)
     return store
 
@@ -54,7 +54,7 @@ def total(found: list[dict[str, Any]], field: str) -> Any:  # noqa: ANN401
 def test_it_has_the_size_that_was_asked_for() -> None:
     size = FleetSize(clusters=4, hosts_per_cluster=5, vms=60, snapshots=7, alerts=9, tasks=11)
     store = build(size)
-    number = {resource: len(store.table(resource)) for resource in RESOURCES}
+    number = {resource: len(store.table(resource)) for resource in asked_resources()}
     assert (number["Cluster"], number["Host"], number["Vm"]) == (4, 20, 60)
     assert (number["VmSnapshot"], number["Task"]) == (7, 11)
     assert number["Alert"] >= 9
@@ -62,7 +62,7 @@ def test_it_has_the_size_that_was_asked_for() -> None:
 
 def test_the_same_seed_makes_the_same_fleet() -> None:
     first, again, other = (build(FleetSize(), seed) for seed in (7, 7, 8))
-    for resource in RESOURCES:
+    for resource in asked_resources():
         assert first.table(resource) == again.table(resource)
     assert first.table("Vm") != other.table("Vm")
 
@@ -79,7 +79,7 @@ def test_vms_need_a_host() -> None:
 
 
 def test_answers_fit_the_models(fleet: Store) -> None:
-    for resource in RESOURCES:
+    for resource in asked_resources():
         model = getattr(models, resource)
         shown = [fleet.render(resource, one, "en-US") for one in documents(fleet, resource)]
         decoder = msgspec.json.Decoder[Any](model)
@@ -102,7 +102,7 @@ def test_relations_lead_somewhere_and_back(fleet: Store) -> None:
 
 
 def test_ids_are_unique_and_in_the_form_of_the_server(fleet: Store) -> None:
-    ids = [one for resource in RESOURCES for one in fleet.table(resource)]
+    ids = [one for resource in asked_resources() for one in fleet.table(resource)]
     assert len(set(ids)) == len(ids)
     assert all(len(one) == 25 and one.startswith("c") and one.isalnum() for one in ids)
 
@@ -223,13 +223,13 @@ def test_no_number_is_negative(fleet: Store) -> None:
             case _:
                 pass
 
-    for resource in RESOURCES:
+    for resource in asked_resources():
         walk(documents(fleet, resource))
 
 
 def test_dates_lie_before_the_start(fleet: Store) -> None:
     exceptions = {"license_expire_date"}
-    for resource in RESOURCES:
+    for resource in asked_resources():
         shape = where_shape(resource)
         dates = {
             key

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cloudtower_async.testing.fleet.fleet import RESOURCES
+from cloudtower_async.testing.store.schema import every_resource
 from cloudtower_async.testing.store.store import Store
 
 
 @pytest.fixture
 def store() -> Store:
-    made = Store(RESOURCES)
+    made = Store(every_resource())
     for name in ("c1", "c2"):
         made.add("Cluster", {"id": name, "name": name.upper()})
     for name, cluster in (("h1", "c1"), ("h2", "c1"), ("h3", "c2")):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 import pytest
 
+from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Clock, FleetSize, Simulator
-from cloudtower_async.testing.fleet.fleet import RESOURCES
-from tests.testing.test_server import QUERIES
+from cloudtower_async.testing.store.schema import asked_resources
+from tests.testing.queries import COUNTS, LISTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,6 +40,11 @@ class Vendor:
         module = importlib.import_module(f"cloudtower.api.{tag}_api")
         return getattr(module, f"{name}Api")(self.client)
 
+    def ask(self, path: str) -> Any:
+        """The answer of the query with this path, without a where."""
+        tag, _, method = OPERATIONS[f"/{path}"].partition(".")
+        return getattr(self.api(tag), method)({})
+
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
@@ -57,16 +63,14 @@ async def test_it_accepts_every_resource(sim: Simulator) -> None:
     def ask() -> dict[str, int]:
         vendor = Vendor(sim)
         found: dict[str, int] = {}
-        for resource in RESOURCES:
-            tag = "".join(f"_{c.lower()}" if c.isupper() else c for c in resource)[1:]
-            method = QUERIES[resource].replace("-", "_")
-            found[resource] = len(getattr(vendor.api(tag), method)({}))
-            counted = getattr(vendor.api(tag), f"{method}_connection")({})
-            assert counted.aggregate.count == found[resource]
+        for resource in asked_resources():
+            found[resource] = len(vendor.ask(LISTS[resource]))
+            if counts := COUNTS.get(resource):
+                assert vendor.ask(counts).aggregate.count == found[resource]
         return found
 
     found = await run(ask)
-    assert found == {resource: len(sim.store.table(resource)) for resource in RESOURCES}
+    assert found == {resource: len(sim.store.table(resource)) for resource in asked_resources()}
 
 
 async def test_it_filters_with_its_models(sim: Simulator) -> None:

@@ -14,11 +14,11 @@ from .accounts import Accounts
 from .clock import Clock
 from .effects.catalogue import EFFECTS
 from .faults import Faults
-from .fleet.fleet import RESOURCES, FleetSize, build_fleet
+from .fleet.fleet import FleetSize, build_fleet
 from .server.catalogue import ANSWERS
 from .server.server import Server
 from .store.ids import Ids
-from .store.schema import query
+from .store.schema import every_resource, query
 from .store.store import Store
 from .tasks import TaskEngine
 
@@ -136,11 +136,11 @@ class Simulator:
         if name in EFFECTS or name in ANSWERS:
             return True
         asked = query(path)
-        return asked is not None and asked.resource in RESOURCES
+        return asked is not None
 
     def _build(self) -> Server:
         ids = Ids(self.seed)
-        self.store = store = Store(RESOURCES)
+        self.store = store = Store(every_resource())
         maker = build_fleet(store, self.clock, ids, self.size, seed=self.seed, root=self.username)
         self.accounts = Accounts(store, ids)
         self.accounts.set_password(self.username, self.password)

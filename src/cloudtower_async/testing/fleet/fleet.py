@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from ..store.store import Store
     from .plan import VmPlan
 
-RESOURCES = (
-    *("User", "Cluster", "Vds", "Vlan", "IscsiTarget", "IscsiLun", "IscsiLunSnapshot"),
-    *("Host", "Disk", "Vm", "VmDisk", "VmNic", "VmVolume", "VmSnapshot", "Alert", "Task"),
-)
-"""What the simulated server keeps. Everything else it does not model."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSize:

@@ -25,6 +25,20 @@ _SUFFIXES = (
     *("not_in", "not_contains", "not_starts_with", "not_ends_with", "not", "in"),
     *("lte", "lt", "gte", "gt", "contains", "starts_with", "ends_with"),
 )
+_COUNTS = {
+    ("IscsiTarget", "luns"): "iscsi_luns_num",
+    ("NvmfSubsystem", "namespaces"): "nvmf_namespaces_num",
+    ("Vds", "vlans"): "vlans_num",
+    ("Label", "vlans"): "vm_vlan_num",
+    ("Label", "vdses"): "vds_num",
+    ("Label", "security_policies"): "security_policy_num",
+    ("Label", "isolation_policies"): "isolation_policy_num",
+    ("Host", "nics"): "nic_count",
+    ("SnapshotGroup", "vm_snapshots"): "object_num",
+    ("SnapshotPlan", "vms"): "object_num",
+}
+"""Fields that count a relation and are not named after it."""
+
 _RELATION = re.compile(r"(\w+?)WhereInput\d?")  # the digit: a variant for type checkers only
 
 
@@ -39,6 +53,7 @@ class Relation:
         many: Whether it holds a list.
         nested: What an answer shows of each.
         inverse: The field of the target that leads back; None when there is none.
+        count: The field that says how many there are; None when there is none.
     """
 
     owner: str
@@ -47,15 +62,24 @@ class Relation:
     many: bool
     nested: tuple[str, ...]
     inverse: str | None
+    count: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of thing that a server keeps: its plain fields and its relations."""
+    """A kind of thing that a server keeps.
+
+    Args:
+        name: The schema's.
+        fields: Its plain fields.
+        relations: Those that lead to other things.
+        hidden: What a where can ask for and no answer shows.
+    """
 
     name: str
     fields: tuple[str, ...]
     relations: tuple[Relation, ...]
+    hidden: frozenset[str] = frozenset()
 
 
 @functools.cache
@@ -91,18 +115,39 @@ def orders(resource: str) -> Mapping[str, Order]:
 def describe(resource: str) -> Resource:
     """The fields and relations of a resource."""
     targets = _relations(resource)
-    fields: list[str] = []
+    shown = _shown(resource)
+    # A few resources are only ever seen inside of others: what can be asked about them is known.
+    plain = [condition.field for condition in where_shape(resource).values()]
+    fields = [name for name in dict.fromkeys([*shown, *plain]) if name not in targets]
     relations: list[Relation] = []
-    for field in msgspec.structs.fields(getattr(models, resource)):
-        name = field.encode_name
-        if name not in targets:
-            fields.append(name)
-            continue
-        target, many = targets[name]
-        nested = tuple(part.encode_name for part in msgspec.structs.fields(_struct(field.type)))
+    for name, (target, many) in targets.items():
+        annotation = shown.get(name)
+        struct = None if annotation is None else _struct(annotation)
+        nested = ("id",) if struct is None else struct.__struct_encode_fields__
         back = _inverse(resource, target)
-        relations.append(Relation(resource, name, target, many, nested, back))
-    return Resource(resource, tuple(fields), tuple(relations))
+        count = _COUNTS.get((resource, name)) or _count(name, fields)
+        relations.append(Relation(resource, name, target, many, nested, back, count))
+    hidden = frozenset([*fields, *targets]) - shown.keys()
+    return Resource(resource, tuple(fields), tuple(relations), hidden)
+
+
+@functools.cache
+def asked_resources() -> tuple[str, ...]:
+    """All resources that queries ask for."""
+    return tuple(sorted({asked.resource for path in OPERATIONS if (asked := query(path))}))
+
+
+@functools.cache
+def every_resource() -> tuple[str, ...]:
+    """All resources that queries ask for, and those that these lead to."""
+    known = dict.fromkeys(asked_resources())
+    coming = list(known)
+    while coming:
+        for target, _ in _relations(coming.pop()).values():
+            if target not in known:
+                known[target] = None
+                coming.append(target)
+    return tuple(sorted(known))
 
 
 @functools.cache
@@ -136,7 +181,14 @@ def query(path: str) -> Query | None:
     if "where" not in annotations or "orderBy" not in annotations:
         return None
     resource = _target(annotations["where"])
-    return None if resource is None else Query(resource, asked.answer() is Connection)
+    if resource is None:
+        return None
+    answer = asked.answer()
+    counts = answer is Connection
+    # A query may look for one thing and answer with another: the VMs of a GPU.
+    if not counts and get_args(answer) != (getattr(models, resource),):
+        return None
+    return Query(resource, counts)
 
 
 def _annotations(name: str) -> dict[str, Any]:
@@ -149,6 +201,19 @@ def _relations(resource: str) -> dict[str, tuple[str, bool]]:
         for condition in where_shape(resource).values()
         if condition.target is not None
     }
+
+
+def _shown(resource: str) -> dict[str, Any]:
+    """What answers hold of a resource: the types by name."""
+    struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
+    if struct is None:
+        return {}
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+
+
+def _count(relation: str, fields: list[str]) -> str | None:
+    stem = relation.removesuffix("s")
+    return next((name for name in (f"{stem}_num", f"{stem}_count") if name in fields), None)
 
 
 def _inverse(resource: str, target: str) -> str | None:

@@ -144,6 +144,8 @@ class Store:
                 shown[relation.field] = self._nested(relation, document)
             else:
                 shown[relation.field] = [] if relation.many else None
+        for field in self.resources[resource].hidden:
+            shown.pop(field, None)
         for field in _TRANSLATED.get(resource, ()):
             shown[field] = self.translate(document[field], language)
         return shown
@@ -160,8 +162,17 @@ class Store:
     def _nested(self, relation: Relation, document: Document) -> object:
         # What was deleted is no longer shown where it was mentioned: an alert outlives its VM.
         table = self._tables.get(relation.target, {})
-        found = [table[end] for end in _ends(relation, document) if end in table]
-        shown = [{field: end[field] for field in relation.nested} for end in found]
+        deeper = self._relations[relation.target]
+        shown = [
+            {
+                field: self._nested(deeper[field], table[end])
+                if field in deeper
+                else table[end][field]
+                for field in relation.nested
+            }
+            for end in _ends(relation, document)
+            if end in table
+        ]
         if relation.many:
             return shown
         return shown[0] if shown else None
@@ -171,6 +182,7 @@ class Store:
         document[relation.field] = ends
         if relation.many:
             document[relation.field] = _ends(relation, document)  # our own list
+            _count(relation, document)
         targets = self._tables[relation.target]
         back = self._back(relation)
         for end in _ends(relation, document):
@@ -179,6 +191,7 @@ class Store:
                 continue
             if back.many:
                 other.setdefault(back.field, []).append(document["id"])
+                _count(back, other)
                 continue
             if before := other.get(back.field):  # it belonged to another one
                 self._forget(relation, before, end)
@@ -195,6 +208,7 @@ class Store:
         document = self._tables[relation.owner][identifier]
         if relation.many:
             document[relation.field].remove(end)
+            _count(relation, document)
         else:
             document[relation.field] = None
 
@@ -210,3 +224,13 @@ def _ends(relation: Relation, document: Document) -> list[str]:
     if not ends:
         return []
     return list(ends) if relation.many else [ends]
+
+
+def _count(relation: Relation, document: Document) -> None:
+    """Keep the figure that says how many there are, and the sum of such figures."""
+    if relation.count is None:
+        return
+    before = document[relation.count] or 0
+    now = document[relation.count] = len(document[relation.field])
+    if "total_num" in document:
+        document["total_num"] = (document["total_num"] or 0) + now - before
