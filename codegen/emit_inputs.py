@@ -2,7 +2,8 @@
 
 Filters refer to each other without end, which type checkers pay for dearly. So a filter that stands
 below another is a variant of bounded depth, and below the last one anything goes, statically: at
-run time each level is checked. The variants are there for checkers only.
+run time each level is checked. The variants are there for checkers only. Their keys are read-only,
+so that a filter which was put in a variable fits in another one.
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ def _module(
     )
     if any(enum.name in answered for enum in enums):
         static.add(("..", "models"))
+    if variants:
+        static.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
     imports = set(scaffolding("\n".join([text, *variants])))
     if static or variants:
         imports.add(("typing", "TYPE_CHECKING"))
@@ -177,13 +180,13 @@ def _variant(record: Record, depth: int) -> Iterator[str]:
     """A filter as it stands inside of another: the same values, but bounded filters in it."""
     name = f"{record.name}{depth}"
     if not _has_class(record):
-        keys = {prop.wire: _key(prop, _at_depth(prop, depth)) for prop in record.properties}
+        keys = {prop.wire: _read_only_key(prop, depth) for prop in record.properties}
         yield _functional(name, keys)
         return
     yield f"class {name}({record.name}Values, total=False):"
     nested = [prop for prop in record.properties if _is_nested(prop)]
     for prop in nested:
-        yield f"    {prop.wire}: {_key(prop, _at_depth(prop, depth))}"
+        yield f"    {prop.wire}: {_read_only_key(prop, depth)}"
     yield "" if nested else "    pass"
 
 
@@ -206,14 +209,21 @@ def _key(prop: Property, kind: str) -> str:
     return f"Required[{kind}]" if prop.required else kind
 
 
+def _read_only_key(prop: Property, depth: int) -> str:
+    kind = _at_depth(prop, depth)
+    return f'"ReadOnly[{kind} | None]"' if prop.nullable else f'"ReadOnly[{kind}]"'
+
+
 def _at_depth(prop: Property, depth: int) -> str:
     """The annotation of a property in a filter that stands `depth` deep."""
     inner = _inner(prop)
     if inner is None:
         return annotation(prop.node)
     if prop.wire in ("AND", "OR", "NOT"):
-        return f"Sequence[{inner}{depth if depth > 1 else ''}]"
-    below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
+        # Deeper down nothing may refer to itself: comparing such types takes pyright minutes.
+        below = "" if depth == 1 else None
+    else:
+        below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
     kind = _ANYTHING if below is None else f"{inner}{below}"
     return f"Sequence[{kind}]" if isinstance(prop.node, ListOf) else kind
 

@@ -115,21 +115,22 @@ def _plain(node: ast.expr) -> str:
 def test_filters_inside_filters_have_a_bounded_depth(package: Path) -> None:
     keys = _keys(package)
     assert keys["TreeWhereInput"]["orchard"] == "OrchardWhereInput2 | None"
-    assert keys["TreeWhereInput2"]["orchard"] == "OrchardWhereInput3 | None"
-    assert keys["TreeWhereInput3"]["orchard"] == "Mapping[str, object] | None"
+    assert keys["TreeWhereInput2"]["orchard"] == "ReadOnly[OrchardWhereInput3 | None]"
+    assert keys["TreeWhereInput3"]["orchard"] == "ReadOnly[Mapping[str, object] | None]"
 
 
 def test_filters_over_many_are_one_level_shorter(package: Path) -> None:
     keys = _keys(package)
     assert keys["OrchardWhereInput"]["trees_some"] == "TreeWhereInput2 | None"
-    assert keys["OrchardWhereInput2"]["trees_some"] == "Mapping[str, object] | None"
-    assert keys["OrchardWhereInput2"]["best_tree"] == "TreeWhereInput3 | None"
+    assert keys["OrchardWhereInput2"]["trees_some"] == "ReadOnly[Mapping[str, object] | None]"
+    assert keys["OrchardWhereInput2"]["best_tree"] == "ReadOnly[TreeWhereInput3 | None]"
 
 
-def test_and_or_not_stay_at_their_depth(package: Path) -> None:
+def test_and_or_not_are_filters_themselves_but_not_inside_of_another(package: Path) -> None:
     keys = _keys(package)
-    for depth in ("", "2", "3"):
-        kind = f"Sequence[TreeWhereInput{depth}] | None"
+    assert keys["TreeWhereInput"]["AND"] == "Sequence[TreeWhereInput] | None"
+    for depth in (2, 3):
+        kind = "ReadOnly[Sequence[Mapping[str, object]] | None]"
         assert keys[f"TreeWhereInput{depth}"]["AND"] == kind
 
 

@@ -15,7 +15,12 @@ from cloudtower_async.types import Connection, WithTask
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
-    from cloudtower_async.inputs import VmWhereInput
+    from cloudtower_async.inputs import (
+        ClusterWhereInput,
+        DiskWhereInput,
+        HostWhereInput,
+        VmWhereInput,
+    )
 
 
 async def answers(tower: Cloudtower) -> None:
@@ -67,6 +72,11 @@ async def arguments(tower: Cloudtower, vm: models.Vm) -> None:
     """What a caller may well write."""
     where: VmWhereInput = {"name": "a", "cluster": {"name": "prod"}, "OR": [{"ha": True}]}
     await tower.vm.get_vms(where=where)
+    # A filter in a variable fits in another; so it does when it is put in later.
+    of_cluster: ClusterWhereInput = {"id_in": ["c1"]}
+    of_host: HostWhereInput = {"cluster": of_cluster, "OR": [{"cluster": of_cluster}]}
+    of_host["cluster"] = of_cluster
+    await tower.disk.get_disks(where={"host": of_host})
     await tower.vm.get_vms(where={"cluster": {"hosts_some": {"name_in": ("a", "b")}}})
     await tower.vm.get_vms(where={"host": {"cluster": {"id_in": ["c1"]}}, "name_not": None})
     await tower.vm.get_vms(where={"status": "RUNNING", "status_not": models.VmStatus.STOPPED})
@@ -77,6 +87,8 @@ async def arguments(tower: Cloudtower, vm: models.Vm) -> None:
 async def mistakes(tower: Cloudtower, vm: models.Vm) -> None:
     """What both checkers refuse."""
     # a wrong key, at each depth
+    of_disk: DiskWhereInput = {"name": "sda"}
+    await tower.vm.get_vms(where={"host": of_disk})  # type: ignore[arg-type]
     await tower.vm.get_vms(where={"nmae": "web"})  # type: ignore[arg-type]
     await tower.vm.get_vms(where={"cluster": {"nmae": "prod"}})  # type: ignore[arg-type]
     await tower.vm.get_vms(where={"host": {"cluster": {"idin": ["c1"]}}})  # type: ignore[arg-type]

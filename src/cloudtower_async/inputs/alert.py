@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .alert_rule import AlertRuleWhereInput2, AlertRuleWhereInput3
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .disk import DiskWhereInput2, DiskWhereInput3
@@ -276,25 +278,25 @@ class ResolveAlertParams(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class AlertWhereInput2(AlertWhereInputValues, total=False):
-        AND: "Sequence[AlertWhereInput2] | None"
-        NOT: "Sequence[AlertWhereInput2] | None"
-        OR: "Sequence[AlertWhereInput2] | None"
-        alert_rule: "AlertRuleWhereInput3 | None"
-        cluster: "ClusterWhereInput3 | None"
-        disk: "DiskWhereInput3 | None"
-        host: "HostWhereInput3 | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        alert_rule: "ReadOnly[AlertRuleWhereInput3 | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        disk: "ReadOnly[DiskWhereInput3 | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class AlertWhereInput3(AlertWhereInputValues, total=False):
-        AND: "Sequence[AlertWhereInput3] | None"
-        NOT: "Sequence[AlertWhereInput3] | None"
-        OR: "Sequence[AlertWhereInput3] | None"
-        alert_rule: "Mapping[str, object] | None"
-        cluster: "Mapping[str, object] | None"
-        disk: "Mapping[str, object] | None"
-        host: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        alert_rule: "ReadOnly[Mapping[str, object] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        disk: "ReadOnly[Mapping[str, object] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

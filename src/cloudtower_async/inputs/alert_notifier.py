@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2
     from .common import EntityAsyncStatus
@@ -222,19 +224,19 @@ class GetAlertNotifiersRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class AlertNotifierWhereInput2(AlertNotifierWhereInputValues, total=False):
-        AND: "Sequence[AlertNotifierWhereInput2] | None"
-        NOT: "Sequence[AlertNotifierWhereInput2] | None"
-        OR: "Sequence[AlertNotifierWhereInput2] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        smtp_server_config: "SmtpServerWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        smtp_server_config: "ReadOnly[SmtpServerWhereInput3 | None]"
 
     class AlertNotifierWhereInput3(AlertNotifierWhereInputValues, total=False):
-        AND: "Sequence[AlertNotifierWhereInput3] | None"
-        NOT: "Sequence[AlertNotifierWhereInput3] | None"
-        OR: "Sequence[AlertNotifierWhereInput3] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        smtp_server_config: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        smtp_server_config: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .global_alert_rule import GlobalAlertRuleWhereInput2, GlobalAlertRuleWhereInput3
@@ -147,15 +149,15 @@ class GetAlertRulesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class AlertRuleWhereInput2(AlertRuleWhereInputValues, total=False):
-        AND: "Sequence[AlertRuleWhereInput2] | None"
-        NOT: "Sequence[AlertRuleWhereInput2] | None"
-        OR: "Sequence[AlertRuleWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        global_alert_rule: "GlobalAlertRuleWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        global_alert_rule: "ReadOnly[GlobalAlertRuleWhereInput3 | None]"
 
     class AlertRuleWhereInput3(AlertRuleWhereInputValues, total=False):
-        AND: "Sequence[AlertRuleWhereInput3] | None"
-        NOT: "Sequence[AlertRuleWhereInput3] | None"
-        OR: "Sequence[AlertRuleWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        global_alert_rule: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        global_alert_rule: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .vm import VmWhereInput2, VmWhereInput3
@@ -220,15 +222,15 @@ class GetApplicationsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ApplicationWhereInput2(ApplicationWhereInputValues, total=False):
-        AND: "Sequence[ApplicationWhereInput2] | None"
-        NOT: "Sequence[ApplicationWhereInput2] | None"
-        OR: "Sequence[ApplicationWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
 
     class ApplicationWhereInput3(ApplicationWhereInputValues, total=False):
-        AND: "Sequence[ApplicationWhereInput3] | None"
-        NOT: "Sequence[ApplicationWhereInput3] | None"
-        OR: "Sequence[ApplicationWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .backup_plan_execution import BackupPlanExecutionStatus, BackupPlanExecutionWhereInput2
     from .backup_restore_point import BackupRestorePointWhereInput2
@@ -645,33 +647,33 @@ class GetBackupRestorePointMetadataRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupPlanWhereInput2(BackupPlanWhereInputValues, total=False):
-        AND: "Sequence[BackupPlanWhereInput2] | None"
-        NOT: "Sequence[BackupPlanWhereInput2] | None"
-        OR: "Sequence[BackupPlanWhereInput2] | None"
-        backup_plan_executions_every: "Mapping[str, object] | None"
-        backup_plan_executions_none: "Mapping[str, object] | None"
-        backup_plan_executions_some: "Mapping[str, object] | None"
-        backup_restore_points_every: "Mapping[str, object] | None"
-        backup_restore_points_none: "Mapping[str, object] | None"
-        backup_restore_points_some: "Mapping[str, object] | None"
-        backup_service: "BackupServiceWhereInput3 | None"
-        backup_store_repository: "BackupStoreRepositoryWhereInput3 | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan_executions_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_plan_executions_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_plan_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_service: "ReadOnly[BackupServiceWhereInput3 | None]"
+        backup_store_repository: "ReadOnly[BackupStoreRepositoryWhereInput3 | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class BackupPlanWhereInput3(BackupPlanWhereInputValues, total=False):
-        AND: "Sequence[BackupPlanWhereInput3] | None"
-        NOT: "Sequence[BackupPlanWhereInput3] | None"
-        OR: "Sequence[BackupPlanWhereInput3] | None"
-        backup_plan_executions_every: "Mapping[str, object] | None"
-        backup_plan_executions_none: "Mapping[str, object] | None"
-        backup_plan_executions_some: "Mapping[str, object] | None"
-        backup_restore_points_every: "Mapping[str, object] | None"
-        backup_restore_points_none: "Mapping[str, object] | None"
-        backup_restore_points_some: "Mapping[str, object] | None"
-        backup_service: "Mapping[str, object] | None"
-        backup_store_repository: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan_executions_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_plan_executions_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_plan_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_service: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repository: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .backup_plan import BackupPlanWhereInput2, BackupPlanWhereInput3
     from .common import BackupExecutionMethod, BackupExecutionType, EntityAsyncStatus
@@ -188,13 +190,13 @@ class GetBackupPlanExecutionsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupPlanExecutionWhereInput2(BackupPlanExecutionWhereInputValues, total=False):
-        AND: "Sequence[BackupPlanExecutionWhereInput2] | None"
-        NOT: "Sequence[BackupPlanExecutionWhereInput2] | None"
-        OR: "Sequence[BackupPlanExecutionWhereInput2] | None"
-        backup_plan: "BackupPlanWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan: "ReadOnly[BackupPlanWhereInput3 | None]"
 
     class BackupPlanExecutionWhereInput3(BackupPlanExecutionWhereInputValues, total=False):
-        AND: "Sequence[BackupPlanExecutionWhereInput3] | None"
-        NOT: "Sequence[BackupPlanExecutionWhereInput3] | None"
-        OR: "Sequence[BackupPlanExecutionWhereInput3] | None"
-        backup_plan: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan: "ReadOnly[Mapping[str, object] | None]"

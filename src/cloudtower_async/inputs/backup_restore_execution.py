@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .backup_restore_point import BackupRestorePointWhereInput2, BackupRestorePointWhereInput3
     from .common import BackupExecutionStatus, EntityAsyncStatus
@@ -197,13 +199,13 @@ class GetBackupRestoreExecutionsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupRestoreExecutionWhereInput2(BackupRestoreExecutionWhereInputValues, total=False):
-        AND: "Sequence[BackupRestoreExecutionWhereInput2] | None"
-        NOT: "Sequence[BackupRestoreExecutionWhereInput2] | None"
-        OR: "Sequence[BackupRestoreExecutionWhereInput2] | None"
-        backup_restore_point: "BackupRestorePointWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_restore_point: "ReadOnly[BackupRestorePointWhereInput3 | None]"
 
     class BackupRestoreExecutionWhereInput3(BackupRestoreExecutionWhereInputValues, total=False):
-        AND: "Sequence[BackupRestoreExecutionWhereInput3] | None"
-        NOT: "Sequence[BackupRestoreExecutionWhereInput3] | None"
-        OR: "Sequence[BackupRestoreExecutionWhereInput3] | None"
-        backup_restore_point: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_restore_point: "ReadOnly[Mapping[str, object] | None]"

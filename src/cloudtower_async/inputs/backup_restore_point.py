@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .backup_plan import BackupPlanWhereInput2, BackupPlanWhereInput3
     from .backup_restore_execution import BackupRestoreExecutionWhereInput2
@@ -294,23 +296,23 @@ class GetBackupRestorePointsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupRestorePointWhereInput2(BackupRestorePointWhereInputValues, total=False):
-        AND: "Sequence[BackupRestorePointWhereInput2] | None"
-        NOT: "Sequence[BackupRestorePointWhereInput2] | None"
-        OR: "Sequence[BackupRestorePointWhereInput2] | None"
-        backup_plan: "BackupPlanWhereInput3 | None"
-        backup_restore_executions_every: "Mapping[str, object] | None"
-        backup_restore_executions_none: "Mapping[str, object] | None"
-        backup_restore_executions_some: "Mapping[str, object] | None"
-        backup_target_execution: "BackupTargetExecutionWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan: "ReadOnly[BackupPlanWhereInput3 | None]"
+        backup_restore_executions_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_executions_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_target_execution: "ReadOnly[BackupTargetExecutionWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
 
     class BackupRestorePointWhereInput3(BackupRestorePointWhereInputValues, total=False):
-        AND: "Sequence[BackupRestorePointWhereInput3] | None"
-        NOT: "Sequence[BackupRestorePointWhereInput3] | None"
-        OR: "Sequence[BackupRestorePointWhereInput3] | None"
-        backup_plan: "Mapping[str, object] | None"
-        backup_restore_executions_every: "Mapping[str, object] | None"
-        backup_restore_executions_none: "Mapping[str, object] | None"
-        backup_restore_executions_some: "Mapping[str, object] | None"
-        backup_target_execution: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_executions_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_executions_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_target_execution: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"

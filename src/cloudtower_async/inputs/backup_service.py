@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .backup_plan import BackupPlanWhereInput2
     from .backup_store_repository import BackupStoreRepositoryWhereInput2
@@ -452,33 +454,33 @@ class GetBackupServicesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupServiceWhereInput2(BackupServiceWhereInputValues, total=False):
-        AND: "Sequence[BackupServiceWhereInput2] | None"
-        NOT: "Sequence[BackupServiceWhereInput2] | None"
-        OR: "Sequence[BackupServiceWhereInput2] | None"
-        application: "CloudTowerApplicationWhereInput3 | None"
-        backup_clusters_every: "Mapping[str, object] | None"
-        backup_clusters_none: "Mapping[str, object] | None"
-        backup_clusters_some: "Mapping[str, object] | None"
-        backup_plans_every: "Mapping[str, object] | None"
-        backup_plans_none: "Mapping[str, object] | None"
-        backup_plans_some: "Mapping[str, object] | None"
-        backup_store_repositories_every: "Mapping[str, object] | None"
-        backup_store_repositories_none: "Mapping[str, object] | None"
-        backup_store_repositories_some: "Mapping[str, object] | None"
-        running_vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        application: "ReadOnly[CloudTowerApplicationWhereInput3 | None]"
+        backup_clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repositories_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repositories_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repositories_some: "ReadOnly[Mapping[str, object] | None]"
+        running_vm: "ReadOnly[VmWhereInput3 | None]"
 
     class BackupServiceWhereInput3(BackupServiceWhereInputValues, total=False):
-        AND: "Sequence[BackupServiceWhereInput3] | None"
-        NOT: "Sequence[BackupServiceWhereInput3] | None"
-        OR: "Sequence[BackupServiceWhereInput3] | None"
-        application: "Mapping[str, object] | None"
-        backup_clusters_every: "Mapping[str, object] | None"
-        backup_clusters_none: "Mapping[str, object] | None"
-        backup_clusters_some: "Mapping[str, object] | None"
-        backup_plans_every: "Mapping[str, object] | None"
-        backup_plans_none: "Mapping[str, object] | None"
-        backup_plans_some: "Mapping[str, object] | None"
-        backup_store_repositories_every: "Mapping[str, object] | None"
-        backup_store_repositories_none: "Mapping[str, object] | None"
-        backup_store_repositories_some: "Mapping[str, object] | None"
-        running_vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        application: "ReadOnly[Mapping[str, object] | None]"
+        backup_clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repositories_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repositories_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_store_repositories_some: "ReadOnly[Mapping[str, object] | None]"
+        running_vm: "ReadOnly[Mapping[str, object] | None]"

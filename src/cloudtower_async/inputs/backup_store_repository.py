@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .backup_plan import BackupPlanWhereInput2
     from .backup_restore_point import BackupRestorePointWhereInput2
     from .backup_service import BackupServiceWhereInput2, BackupServiceWhereInput3
@@ -333,25 +335,25 @@ class GetBackupStoreRepositoriesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupStoreRepositoryWhereInput2(BackupStoreRepositoryWhereInputValues, total=False):
-        AND: "Sequence[BackupStoreRepositoryWhereInput2] | None"
-        NOT: "Sequence[BackupStoreRepositoryWhereInput2] | None"
-        OR: "Sequence[BackupStoreRepositoryWhereInput2] | None"
-        backup_plans_every: "Mapping[str, object] | None"
-        backup_plans_none: "Mapping[str, object] | None"
-        backup_plans_some: "Mapping[str, object] | None"
-        backup_restore_points_every: "Mapping[str, object] | None"
-        backup_restore_points_none: "Mapping[str, object] | None"
-        backup_restore_points_some: "Mapping[str, object] | None"
-        backup_service: "BackupServiceWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_service: "ReadOnly[BackupServiceWhereInput3 | None]"
 
     class BackupStoreRepositoryWhereInput3(BackupStoreRepositoryWhereInputValues, total=False):
-        AND: "Sequence[BackupStoreRepositoryWhereInput3] | None"
-        NOT: "Sequence[BackupStoreRepositoryWhereInput3] | None"
-        OR: "Sequence[BackupStoreRepositoryWhereInput3] | None"
-        backup_plans_every: "Mapping[str, object] | None"
-        backup_plans_none: "Mapping[str, object] | None"
-        backup_plans_some: "Mapping[str, object] | None"
-        backup_restore_points_every: "Mapping[str, object] | None"
-        backup_restore_points_none: "Mapping[str, object] | None"
-        backup_restore_points_some: "Mapping[str, object] | None"
-        backup_service: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_service: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .backup_plan_execution import (
         BackupPlanExecutionWhereInput2,
         BackupPlanExecutionWhereInput3,
@@ -242,17 +244,17 @@ class GetBackupTargetExecutionsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BackupTargetExecutionWhereInput2(BackupTargetExecutionWhereInputValues, total=False):
-        AND: "Sequence[BackupTargetExecutionWhereInput2] | None"
-        NOT: "Sequence[BackupTargetExecutionWhereInput2] | None"
-        OR: "Sequence[BackupTargetExecutionWhereInput2] | None"
-        backup_plan_execution: "BackupPlanExecutionWhereInput3 | None"
-        backup_restore_point: "BackupRestorePointWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan_execution: "ReadOnly[BackupPlanExecutionWhereInput3 | None]"
+        backup_restore_point: "ReadOnly[BackupRestorePointWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
 
     class BackupTargetExecutionWhereInput3(BackupTargetExecutionWhereInputValues, total=False):
-        AND: "Sequence[BackupTargetExecutionWhereInput3] | None"
-        NOT: "Sequence[BackupTargetExecutionWhereInput3] | None"
-        OR: "Sequence[BackupTargetExecutionWhereInput3] | None"
-        backup_plan_execution: "Mapping[str, object] | None"
-        backup_restore_point: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        backup_plan_execution: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_point: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"

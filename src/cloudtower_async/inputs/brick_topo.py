@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .cluster_topo import ClusterTopoWhereInput2, ClusterTopoWhereInput3
     from .common import Direction, PowerPosition
@@ -233,23 +235,23 @@ class NestedTagPosition(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BrickTopoWhereInput2(BrickTopoWhereInputValues, total=False):
-        AND: "Sequence[BrickTopoWhereInput2] | None"
-        NOT: "Sequence[BrickTopoWhereInput2] | None"
-        OR: "Sequence[BrickTopoWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        cluster_topo: "ClusterTopoWhereInput3 | None"
-        node_topoes_every: "Mapping[str, object] | None"
-        node_topoes_none: "Mapping[str, object] | None"
-        node_topoes_some: "Mapping[str, object] | None"
-        rack_topo: "RackTopoWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
+        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        rack_topo: "ReadOnly[RackTopoWhereInput3 | None]"
 
     class BrickTopoWhereInput3(BrickTopoWhereInputValues, total=False):
-        AND: "Sequence[BrickTopoWhereInput3] | None"
-        NOT: "Sequence[BrickTopoWhereInput3] | None"
-        OR: "Sequence[BrickTopoWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        cluster_topo: "Mapping[str, object] | None"
-        node_topoes_every: "Mapping[str, object] | None"
-        node_topoes_none: "Mapping[str, object] | None"
-        node_topoes_some: "Mapping[str, object] | None"
-        rack_topo: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        cluster_topo: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        rack_topo: "ReadOnly[Mapping[str, object] | None]"

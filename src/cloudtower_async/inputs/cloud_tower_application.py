@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import FileContent, Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cloud_tower_application_package import (
         CloudTowerApplicationPackageWhereInput2,
@@ -313,15 +315,15 @@ class UploadCloudTowerApplicationPackageForm(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class CloudTowerApplicationWhereInput2(CloudTowerApplicationWhereInputValues, total=False):
-        AND: "Sequence[CloudTowerApplicationWhereInput2] | None"
-        NOT: "Sequence[CloudTowerApplicationWhereInput2] | None"
-        OR: "Sequence[CloudTowerApplicationWhereInput2] | None"
-        package: "CloudTowerApplicationPackageWhereInput3 | None"
-        user: "UserWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        package: "ReadOnly[CloudTowerApplicationPackageWhereInput3 | None]"
+        user: "ReadOnly[UserWhereInput3 | None]"
 
     class CloudTowerApplicationWhereInput3(CloudTowerApplicationWhereInputValues, total=False):
-        AND: "Sequence[CloudTowerApplicationWhereInput3] | None"
-        NOT: "Sequence[CloudTowerApplicationWhereInput3] | None"
-        OR: "Sequence[CloudTowerApplicationWhereInput3] | None"
-        package: "Mapping[str, object] | None"
-        user: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        package: "ReadOnly[Mapping[str, object] | None]"
+        user: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cloud_tower_application import CloudTowerApplicationWhereInput2
     from .common import Architecture
 
@@ -135,19 +137,19 @@ if TYPE_CHECKING:
     class CloudTowerApplicationPackageWhereInput2(
         CloudTowerApplicationPackageWhereInputValues, total=False
     ):
-        AND: "Sequence[CloudTowerApplicationPackageWhereInput2] | None"
-        NOT: "Sequence[CloudTowerApplicationPackageWhereInput2] | None"
-        OR: "Sequence[CloudTowerApplicationPackageWhereInput2] | None"
-        applications_every: "Mapping[str, object] | None"
-        applications_none: "Mapping[str, object] | None"
-        applications_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        applications_every: "ReadOnly[Mapping[str, object] | None]"
+        applications_none: "ReadOnly[Mapping[str, object] | None]"
+        applications_some: "ReadOnly[Mapping[str, object] | None]"
 
     class CloudTowerApplicationPackageWhereInput3(
         CloudTowerApplicationPackageWhereInputValues, total=False
     ):
-        AND: "Sequence[CloudTowerApplicationPackageWhereInput3] | None"
-        NOT: "Sequence[CloudTowerApplicationPackageWhereInput3] | None"
-        OR: "Sequence[CloudTowerApplicationPackageWhereInput3] | None"
-        applications_every: "Mapping[str, object] | None"
-        applications_none: "Mapping[str, object] | None"
-        applications_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        applications_every: "ReadOnly[Mapping[str, object] | None]"
+        applications_none: "ReadOnly[Mapping[str, object] | None]"
+        applications_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
 
@@ -197,13 +199,13 @@ class GetClusterImagesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ClusterImageWhereInput2(ClusterImageWhereInputValues, total=False):
-        AND: "Sequence[ClusterImageWhereInput2] | None"
-        NOT: "Sequence[ClusterImageWhereInput2] | None"
-        OR: "Sequence[ClusterImageWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ClusterImageWhereInput3(ClusterImageWhereInputValues, total=False):
-        AND: "Sequence[ClusterImageWhereInput3] | None"
-        NOT: "Sequence[ClusterImageWhereInput3] | None"
-        OR: "Sequence[ClusterImageWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

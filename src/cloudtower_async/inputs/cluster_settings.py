@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .vm_volume import VmVolumeElfStoragePolicyType
 
@@ -131,13 +133,13 @@ class GetClusterSettingsesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ClusterSettingsWhereInput2(ClusterSettingsWhereInputValues, total=False):
-        AND: "Sequence[ClusterSettingsWhereInput2] | None"
-        NOT: "Sequence[ClusterSettingsWhereInput2] | None"
-        OR: "Sequence[ClusterSettingsWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ClusterSettingsWhereInput3(ClusterSettingsWhereInputValues, total=False):
-        AND: "Sequence[ClusterSettingsWhereInput3] | None"
-        NOT: "Sequence[ClusterSettingsWhereInput3] | None"
-        OR: "Sequence[ClusterSettingsWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .brick_topo import BrickTopoWhereInput2
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .node_topo import NodeTopoWhereInput2
@@ -109,31 +111,31 @@ class GetClusterTopoesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ClusterTopoWhereInput2(ClusterTopoWhereInputValues, total=False):
-        AND: "Sequence[ClusterTopoWhereInput2] | None"
-        NOT: "Sequence[ClusterTopoWhereInput2] | None"
-        OR: "Sequence[ClusterTopoWhereInput2] | None"
-        brick_topoes_every: "Mapping[str, object] | None"
-        brick_topoes_none: "Mapping[str, object] | None"
-        brick_topoes_some: "Mapping[str, object] | None"
-        cluster: "ClusterWhereInput3 | None"
-        node_topoes_every: "Mapping[str, object] | None"
-        node_topoes_none: "Mapping[str, object] | None"
-        node_topoes_some: "Mapping[str, object] | None"
-        zone_topoes_every: "Mapping[str, object] | None"
-        zone_topoes_none: "Mapping[str, object] | None"
-        zone_topoes_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        zone_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        zone_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        zone_topoes_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ClusterTopoWhereInput3(ClusterTopoWhereInputValues, total=False):
-        AND: "Sequence[ClusterTopoWhereInput3] | None"
-        NOT: "Sequence[ClusterTopoWhereInput3] | None"
-        OR: "Sequence[ClusterTopoWhereInput3] | None"
-        brick_topoes_every: "Mapping[str, object] | None"
-        brick_topoes_none: "Mapping[str, object] | None"
-        brick_topoes_some: "Mapping[str, object] | None"
-        cluster: "Mapping[str, object] | None"
-        node_topoes_every: "Mapping[str, object] | None"
-        node_topoes_none: "Mapping[str, object] | None"
-        node_topoes_some: "Mapping[str, object] | None"
-        zone_topoes_every: "Mapping[str, object] | None"
-        zone_topoes_none: "Mapping[str, object] | None"
-        zone_topoes_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        zone_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        zone_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        zone_topoes_some: "ReadOnly[Mapping[str, object] | None]"

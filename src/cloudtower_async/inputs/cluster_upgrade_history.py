@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
 
 ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
@@ -146,13 +148,13 @@ class GetClusterUpgradeHistoriesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ClusterUpgradeHistoryWhereInput2(ClusterUpgradeHistoryWhereInputValues, total=False):
-        AND: "Sequence[ClusterUpgradeHistoryWhereInput2] | None"
-        NOT: "Sequence[ClusterUpgradeHistoryWhereInput2] | None"
-        OR: "Sequence[ClusterUpgradeHistoryWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ClusterUpgradeHistoryWhereInput3(ClusterUpgradeHistoryWhereInputValues, total=False):
-        AND: "Sequence[ClusterUpgradeHistoryWhereInput3] | None"
-        NOT: "Sequence[ClusterUpgradeHistoryWhereInput3] | None"
-        OR: "Sequence[ClusterUpgradeHistoryWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .consistency_group_snapshot import ConsistencyGroupSnapshotWhereInput2
@@ -201,37 +203,37 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ConsistencyGroupWhereInput2(ConsistencyGroupWhereInputValues, total=False):
-        AND: "Sequence[ConsistencyGroupWhereInput2] | None"
-        NOT: "Sequence[ConsistencyGroupWhereInput2] | None"
-        OR: "Sequence[ConsistencyGroupWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        consistency_group_snapshots_every: "Mapping[str, object] | None"
-        consistency_group_snapshots_none: "Mapping[str, object] | None"
-        consistency_group_snapshots_some: "Mapping[str, object] | None"
-        iscsi_luns_every: "Mapping[str, object] | None"
-        iscsi_luns_none: "Mapping[str, object] | None"
-        iscsi_luns_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        namespaces_every: "Mapping[str, object] | None"
-        namespaces_none: "Mapping[str, object] | None"
-        namespaces_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        consistency_group_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        consistency_group_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        consistency_group_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ConsistencyGroupWhereInput3(ConsistencyGroupWhereInputValues, total=False):
-        AND: "Sequence[ConsistencyGroupWhereInput3] | None"
-        NOT: "Sequence[ConsistencyGroupWhereInput3] | None"
-        OR: "Sequence[ConsistencyGroupWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        consistency_group_snapshots_every: "Mapping[str, object] | None"
-        consistency_group_snapshots_none: "Mapping[str, object] | None"
-        consistency_group_snapshots_some: "Mapping[str, object] | None"
-        iscsi_luns_every: "Mapping[str, object] | None"
-        iscsi_luns_none: "Mapping[str, object] | None"
-        iscsi_luns_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        namespaces_every: "Mapping[str, object] | None"
-        namespaces_none: "Mapping[str, object] | None"
-        namespaces_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        consistency_group_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        consistency_group_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        consistency_group_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .consistency_group import ConsistencyGroupWhereInput2, ConsistencyGroupWhereInput3
     from .iscsi_lun_snapshot import IscsiLunSnapshotWhereInput2
@@ -169,33 +171,33 @@ if TYPE_CHECKING:
     class ConsistencyGroupSnapshotWhereInput2(
         ConsistencyGroupSnapshotWhereInputValues, total=False
     ):
-        AND: "Sequence[ConsistencyGroupSnapshotWhereInput2] | None"
-        Iscsi_lun_snapshots_every: "Mapping[str, object] | None"
-        Iscsi_lun_snapshots_none: "Mapping[str, object] | None"
-        Iscsi_lun_snapshots_some: "Mapping[str, object] | None"
-        NOT: "Sequence[ConsistencyGroupSnapshotWhereInput2] | None"
-        OR: "Sequence[ConsistencyGroupSnapshotWhereInput2] | None"
-        consistency_group: "ConsistencyGroupWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nvmf_namespace_snapshots_every: "Mapping[str, object] | None"
-        nvmf_namespace_snapshots_none: "Mapping[str, object] | None"
-        nvmf_namespace_snapshots_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        Iscsi_lun_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        Iscsi_lun_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        Iscsi_lun_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        consistency_group: "ReadOnly[ConsistencyGroupWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ConsistencyGroupSnapshotWhereInput3(
         ConsistencyGroupSnapshotWhereInputValues, total=False
     ):
-        AND: "Sequence[ConsistencyGroupSnapshotWhereInput3] | None"
-        Iscsi_lun_snapshots_every: "Mapping[str, object] | None"
-        Iscsi_lun_snapshots_none: "Mapping[str, object] | None"
-        Iscsi_lun_snapshots_some: "Mapping[str, object] | None"
-        NOT: "Sequence[ConsistencyGroupSnapshotWhereInput3] | None"
-        OR: "Sequence[ConsistencyGroupSnapshotWhereInput3] | None"
-        consistency_group: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nvmf_namespace_snapshots_every: "Mapping[str, object] | None"
-        nvmf_namespace_snapshots_none: "Mapping[str, object] | None"
-        nvmf_namespace_snapshots_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        Iscsi_lun_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        Iscsi_lun_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        Iscsi_lun_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        consistency_group: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace_snapshots_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2
     from .common import Architecture, ByteUnit, EntityAsyncStatus, ParsedOVF
@@ -401,31 +403,31 @@ if TYPE_CHECKING:
     class ContentLibraryVmTemplateWhereInput2(
         ContentLibraryVmTemplateWhereInputValues, total=False
     ):
-        AND: "Sequence[ContentLibraryVmTemplateWhereInput2] | None"
-        NOT: "Sequence[ContentLibraryVmTemplateWhereInput2] | None"
-        OR: "Sequence[ContentLibraryVmTemplateWhereInput2] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vm_templates_every: "Mapping[str, object] | None"
-        vm_templates_none: "Mapping[str, object] | None"
-        vm_templates_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ContentLibraryVmTemplateWhereInput3(
         ContentLibraryVmTemplateWhereInputValues, total=False
     ):
-        AND: "Sequence[ContentLibraryVmTemplateWhereInput3] | None"
-        NOT: "Sequence[ContentLibraryVmTemplateWhereInput3] | None"
-        OR: "Sequence[ContentLibraryVmTemplateWhereInput3] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vm_templates_every: "Mapping[str, object] | None"
-        vm_templates_none: "Mapping[str, object] | None"
-        vm_templates_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"

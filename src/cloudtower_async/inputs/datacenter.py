@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2
     from .label import LabelWhereInput2
     from .organization import OrganizationWhereInput2, OrganizationWhereInput3
@@ -254,25 +256,25 @@ class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class DatacenterWhereInput2(DatacenterWhereInputValues, total=False):
-        AND: "Sequence[DatacenterWhereInput2] | None"
-        NOT: "Sequence[DatacenterWhereInput2] | None"
-        OR: "Sequence[DatacenterWhereInput2] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        organization: "OrganizationWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        organization: "ReadOnly[OrganizationWhereInput3 | None]"
 
     class DatacenterWhereInput3(DatacenterWhereInputValues, total=False):
-        AND: "Sequence[DatacenterWhereInput3] | None"
-        NOT: "Sequence[DatacenterWhereInput3] | None"
-        OR: "Sequence[DatacenterWhereInput3] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        organization: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        organization: "ReadOnly[Mapping[str, object] | None]"

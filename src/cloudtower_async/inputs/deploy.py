@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .license import LicenseWhereInput2, LicenseWhereInput3
 
 DeployOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "version_ASC", "version_DESC"]
@@ -81,13 +83,13 @@ class GetDeploysRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class DeployWhereInput2(DeployWhereInputValues, total=False):
-        AND: "Sequence[DeployWhereInput2] | None"
-        NOT: "Sequence[DeployWhereInput2] | None"
-        OR: "Sequence[DeployWhereInput2] | None"
-        license: "LicenseWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        license: "ReadOnly[LicenseWhereInput3 | None]"
 
     class DeployWhereInput3(DeployWhereInputValues, total=False):
-        AND: "Sequence[DeployWhereInput3] | None"
-        NOT: "Sequence[DeployWhereInput3] | None"
-        OR: "Sequence[DeployWhereInput3] | None"
-        license: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        license: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .disk import DiskWhereInput2
     from .host import HostWhereInput2, HostWhereInput3
@@ -359,25 +361,25 @@ class GetDiskPoolsRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class DiskPoolWhereInput2(DiskPoolWhereInputValues, total=False):
-        AND: "Sequence[DiskPoolWhereInput2] | None"
-        NOT: "Sequence[DiskPoolWhereInput2] | None"
-        OR: "Sequence[DiskPoolWhereInput2] | None"
-        disks_every: "Mapping[str, object] | None"
-        disks_none: "Mapping[str, object] | None"
-        disks_some: "Mapping[str, object] | None"
-        host: "HostWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        disks_every: "ReadOnly[Mapping[str, object] | None]"
+        disks_none: "ReadOnly[Mapping[str, object] | None]"
+        disks_some: "ReadOnly[Mapping[str, object] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
 
     class DiskPoolWhereInput3(DiskPoolWhereInputValues, total=False):
-        AND: "Sequence[DiskPoolWhereInput3] | None"
-        NOT: "Sequence[DiskPoolWhereInput3] | None"
-        OR: "Sequence[DiskPoolWhereInput3] | None"
-        disks_every: "Mapping[str, object] | None"
-        disks_none: "Mapping[str, object] | None"
-        disks_some: "Mapping[str, object] | None"
-        host: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        disks_every: "ReadOnly[Mapping[str, object] | None]"
+        disks_none: "ReadOnly[Mapping[str, object] | None]"
+        disks_some: "ReadOnly[Mapping[str, object] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EcpEdition
     from .license import LicenseType
@@ -242,13 +244,13 @@ class GetEcpLicensesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class EcpLicenseWhereInput2(EcpLicenseWhereInputValues, total=False):
-        AND: "Sequence[EcpLicenseWhereInput2] | None"
-        NOT: "Sequence[EcpLicenseWhereInput2] | None"
-        OR: "Sequence[EcpLicenseWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class EcpLicenseWhereInput3(EcpLicenseWhereInputValues, total=False):
-        AND: "Sequence[EcpLicenseWhereInput3] | None"
-        NOT: "Sequence[EcpLicenseWhereInput3] | None"
-        OR: "Sequence[EcpLicenseWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

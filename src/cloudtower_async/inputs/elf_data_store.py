@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .iscsi_target import IscsiTargetWhereInput2, IscsiTargetWhereInput3
@@ -170,19 +172,19 @@ class GetElfDataStoresRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ElfDataStoreWhereInput2(ElfDataStoreWhereInputValues, total=False):
-        AND: "Sequence[ElfDataStoreWhereInput2] | None"
-        NOT: "Sequence[ElfDataStoreWhereInput2] | None"
-        OR: "Sequence[ElfDataStoreWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        iscsi_target: "IscsiTargetWhereInput3 | None"
-        nfs_export: "NfsExportWhereInput3 | None"
-        nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        iscsi_target: "ReadOnly[IscsiTargetWhereInput3 | None]"
+        nfs_export: "ReadOnly[NfsExportWhereInput3 | None]"
+        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
 
     class ElfDataStoreWhereInput3(ElfDataStoreWhereInputValues, total=False):
-        AND: "Sequence[ElfDataStoreWhereInput3] | None"
-        NOT: "Sequence[ElfDataStoreWhereInput3] | None"
-        OR: "Sequence[ElfDataStoreWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        iscsi_target: "Mapping[str, object] | None"
-        nfs_export: "Mapping[str, object] | None"
-        nvmf_subsystem: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_target: "ReadOnly[Mapping[str, object] | None]"
+        nfs_export: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"

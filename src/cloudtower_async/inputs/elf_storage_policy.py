@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
 
@@ -159,13 +161,13 @@ class GetElfStoragePoliciesRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ElfStoragePolicyWhereInput2(ElfStoragePolicyWhereInputValues, total=False):
-        AND: "Sequence[ElfStoragePolicyWhereInput2] | None"
-        NOT: "Sequence[ElfStoragePolicyWhereInput2] | None"
-        OR: "Sequence[ElfStoragePolicyWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ElfStoragePolicyWhereInput3(ElfStoragePolicyWhereInputValues, total=False):
-        AND: "Sequence[ElfStoragePolicyWhereInput3] | None"
-        NOT: "Sequence[ElfStoragePolicyWhereInput3] | None"
-        OR: "Sequence[ElfStoragePolicyWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

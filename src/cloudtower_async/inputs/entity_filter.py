@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2
     from .common import EntityType, FilterStatus
@@ -192,23 +194,23 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class EntityFilterWhereInput2(EntityFilterWhereInputValues, total=False):
-        AND: "Sequence[EntityFilterWhereInput2] | None"
-        NOT: "Sequence[EntityFilterWhereInput2] | None"
-        OR: "Sequence[EntityFilterWhereInput2] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        exec_failed_cluster_every: "Mapping[str, object] | None"
-        exec_failed_cluster_none: "Mapping[str, object] | None"
-        exec_failed_cluster_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        exec_failed_cluster_every: "ReadOnly[Mapping[str, object] | None]"
+        exec_failed_cluster_none: "ReadOnly[Mapping[str, object] | None]"
+        exec_failed_cluster_some: "ReadOnly[Mapping[str, object] | None]"
 
     class EntityFilterWhereInput3(EntityFilterWhereInputValues, total=False):
-        AND: "Sequence[EntityFilterWhereInput3] | None"
-        NOT: "Sequence[EntityFilterWhereInput3] | None"
-        OR: "Sequence[EntityFilterWhereInput3] | None"
-        clusters_every: "Mapping[str, object] | None"
-        clusters_none: "Mapping[str, object] | None"
-        clusters_some: "Mapping[str, object] | None"
-        exec_failed_cluster_every: "Mapping[str, object] | None"
-        exec_failed_cluster_none: "Mapping[str, object] | None"
-        exec_failed_cluster_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        exec_failed_cluster_every: "ReadOnly[Mapping[str, object] | None]"
+        exec_failed_cluster_none: "ReadOnly[Mapping[str, object] | None]"
+        exec_failed_cluster_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2
     from .common import (
@@ -155,27 +157,27 @@ class GetEverouteClustersRequestBody(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class EverouteClusterWhereInput2(EverouteClusterWhereInputValues, total=False):
-        AND: "Sequence[EverouteClusterWhereInput2] | None"
-        NOT: "Sequence[EverouteClusterWhereInput2] | None"
-        OR: "Sequence[EverouteClusterWhereInput2] | None"
-        agent_elf_clusters_every: "Mapping[str, object] | None"
-        agent_elf_clusters_none: "Mapping[str, object] | None"
-        agent_elf_clusters_some: "Mapping[str, object] | None"
-        agent_elf_vdses_every: "Mapping[str, object] | None"
-        agent_elf_vdses_none: "Mapping[str, object] | None"
-        agent_elf_vdses_some: "Mapping[str, object] | None"
-        load_balancer_service: "LoadBalancerServiceWhereInput3 | None"
-        vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        agent_elf_clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_vdses_every: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_vdses_none: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_vdses_some: "ReadOnly[Mapping[str, object] | None]"
+        load_balancer_service: "ReadOnly[LoadBalancerServiceWhereInput3 | None]"
+        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class EverouteClusterWhereInput3(EverouteClusterWhereInputValues, total=False):
-        AND: "Sequence[EverouteClusterWhereInput3] | None"
-        NOT: "Sequence[EverouteClusterWhereInput3] | None"
-        OR: "Sequence[EverouteClusterWhereInput3] | None"
-        agent_elf_clusters_every: "Mapping[str, object] | None"
-        agent_elf_clusters_none: "Mapping[str, object] | None"
-        agent_elf_clusters_some: "Mapping[str, object] | None"
-        agent_elf_vdses_every: "Mapping[str, object] | None"
-        agent_elf_vdses_none: "Mapping[str, object] | None"
-        agent_elf_vdses_some: "Mapping[str, object] | None"
-        load_balancer_service: "Mapping[str, object] | None"
-        vpc_service: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        agent_elf_clusters_every: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_clusters_none: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_vdses_every: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_vdses_none: "ReadOnly[Mapping[str, object] | None]"
+        agent_elf_vdses_some: "ReadOnly[Mapping[str, object] | None]"
+        load_balancer_service: "ReadOnly[Mapping[str, object] | None]"
+        vpc_service: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .alert_rule import AlertRuleObject, AlertRuleUnit, AlertRuleWhereInput2
     from .cluster import ClusterWhereInput2
@@ -233,17 +235,17 @@ class GlobalAlertRuleWhereInput(GlobalAlertRuleWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class GlobalAlertRuleWhereInput2(GlobalAlertRuleWhereInputValues, total=False):
-        AND: "Sequence[GlobalAlertRuleWhereInput2] | None"
-        NOT: "Sequence[GlobalAlertRuleWhereInput2] | None"
-        OR: "Sequence[GlobalAlertRuleWhereInput2] | None"
-        alert_rules_every: "Mapping[str, object] | None"
-        alert_rules_none: "Mapping[str, object] | None"
-        alert_rules_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        alert_rules_every: "ReadOnly[Mapping[str, object] | None]"
+        alert_rules_none: "ReadOnly[Mapping[str, object] | None]"
+        alert_rules_some: "ReadOnly[Mapping[str, object] | None]"
 
     class GlobalAlertRuleWhereInput3(GlobalAlertRuleWhereInputValues, total=False):
-        AND: "Sequence[GlobalAlertRuleWhereInput3] | None"
-        NOT: "Sequence[GlobalAlertRuleWhereInput3] | None"
-        OR: "Sequence[GlobalAlertRuleWhereInput3] | None"
-        alert_rules_every: "Mapping[str, object] | None"
-        alert_rules_none: "Mapping[str, object] | None"
-        alert_rules_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        alert_rules_every: "ReadOnly[Mapping[str, object] | None]"
+        alert_rules_none: "ReadOnly[Mapping[str, object] | None]"
+        alert_rules_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import EntityAsyncStatus
     from .host import HostWhereInput2, HostWhereInput3
@@ -326,25 +328,25 @@ class GpuDeviceWhereInput(GpuDeviceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class GpuDeviceWhereInput2(GpuDeviceWhereInputValues, total=False):
-        AND: "Sequence[GpuDeviceWhereInput2] | None"
-        NOT: "Sequence[GpuDeviceWhereInput2] | None"
-        OR: "Sequence[GpuDeviceWhereInput2] | None"
-        host: "HostWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class GpuDeviceWhereInput3(GpuDeviceWhereInputValues, total=False):
-        AND: "Sequence[GpuDeviceWhereInput3] | None"
-        NOT: "Sequence[GpuDeviceWhereInput3] | None"
-        OR: "Sequence[GpuDeviceWhereInput3] | None"
-        host: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

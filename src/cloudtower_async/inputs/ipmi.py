@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .host import HostWhereInput2, HostWhereInput3
 
 IpmiOrderByInput: TypeAlias = Literal[
@@ -110,13 +112,13 @@ class IpmiWhereInput(IpmiWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class IpmiWhereInput2(IpmiWhereInputValues, total=False):
-        AND: "Sequence[IpmiWhereInput2] | None"
-        NOT: "Sequence[IpmiWhereInput2] | None"
-        OR: "Sequence[IpmiWhereInput2] | None"
-        host: "HostWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
 
     class IpmiWhereInput3(IpmiWhereInputValues, total=False):
-        AND: "Sequence[IpmiWhereInput3] | None"
-        NOT: "Sequence[IpmiWhereInput3] | None"
-        OR: "Sequence[IpmiWhereInput3] | None"
-        host: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import StoreConnectionType, StoreTransportType
     from .host import HostWhereInput2, HostWhereInput3
@@ -115,19 +117,19 @@ class IscsiConnectionWhereInput(IscsiConnectionWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class IscsiConnectionWhereInput2(IscsiConnectionWhereInputValues, total=False):
-        AND: "Sequence[IscsiConnectionWhereInput2] | None"
-        NOT: "Sequence[IscsiConnectionWhereInput2] | None"
-        OR: "Sequence[IscsiConnectionWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        host: "HostWhereInput3 | None"
-        iscsi_target: "IscsiTargetWhereInput3 | None"
-        nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
+        iscsi_target: "ReadOnly[IscsiTargetWhereInput3 | None]"
+        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
 
     class IscsiConnectionWhereInput3(IscsiConnectionWhereInputValues, total=False):
-        AND: "Sequence[IscsiConnectionWhereInput3] | None"
-        NOT: "Sequence[IscsiConnectionWhereInput3] | None"
-        OR: "Sequence[IscsiConnectionWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        host: "Mapping[str, object] | None"
-        iscsi_target: "Mapping[str, object] | None"
-        nvmf_subsystem: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_target: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus, ResiliencyType
     from .consistency_group_snapshot import (
         ConsistencyGroupSnapshotWhereInput2,
@@ -189,25 +191,25 @@ class IscsiLunSnapshotWhereInput(IscsiLunSnapshotWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class IscsiLunSnapshotWhereInput2(IscsiLunSnapshotWhereInputValues, total=False):
-        AND: "Sequence[IscsiLunSnapshotWhereInput2] | None"
-        NOT: "Sequence[IscsiLunSnapshotWhereInput2] | None"
-        OR: "Sequence[IscsiLunSnapshotWhereInput2] | None"
-        consistency_group_snapshot: "ConsistencyGroupSnapshotWhereInput3 | None"
-        iscsi_lun: "IscsiLunWhereInput3 | None"
-        iscsi_target: "IscsiTargetWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        snapshot_group: "SnapshotGroupWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        consistency_group_snapshot: "ReadOnly[ConsistencyGroupSnapshotWhereInput3 | None]"
+        iscsi_lun: "ReadOnly[IscsiLunWhereInput3 | None]"
+        iscsi_target: "ReadOnly[IscsiTargetWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        snapshot_group: "ReadOnly[SnapshotGroupWhereInput3 | None]"
 
     class IscsiLunSnapshotWhereInput3(IscsiLunSnapshotWhereInputValues, total=False):
-        AND: "Sequence[IscsiLunSnapshotWhereInput3] | None"
-        NOT: "Sequence[IscsiLunSnapshotWhereInput3] | None"
-        OR: "Sequence[IscsiLunSnapshotWhereInput3] | None"
-        consistency_group_snapshot: "Mapping[str, object] | None"
-        iscsi_lun: "Mapping[str, object] | None"
-        iscsi_target: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        snapshot_group: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        consistency_group_snapshot: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_lun: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_target: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        snapshot_group: "ReadOnly[Mapping[str, object] | None]"

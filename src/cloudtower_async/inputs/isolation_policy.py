@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import IsolationMode
     from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
     from .label import LabelWhereInput2
@@ -124,23 +126,23 @@ class IsolationPolicyWhereInput(IsolationPolicyWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class IsolationPolicyWhereInput2(IsolationPolicyWhereInputValues, total=False):
-        AND: "Sequence[IsolationPolicyWhereInput2] | None"
-        NOT: "Sequence[IsolationPolicyWhereInput2] | None"
-        OR: "Sequence[IsolationPolicyWhereInput2] | None"
-        everoute_cluster: "EverouteClusterWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        statistics: "SecurityPolicyStatisticsWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        statistics: "ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
 
     class IsolationPolicyWhereInput3(IsolationPolicyWhereInputValues, total=False):
-        AND: "Sequence[IsolationPolicyWhereInput3] | None"
-        NOT: "Sequence[IsolationPolicyWhereInput3] | None"
-        OR: "Sequence[IsolationPolicyWhereInput3] | None"
-        everoute_cluster: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        statistics: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        statistics: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .host import HostWhereInput2
@@ -216,21 +218,21 @@ class LogCollectionWhereInput(LogCollectionWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class LogCollectionWhereInput2(LogCollectionWhereInputValues, total=False):
-        AND: "Sequence[LogCollectionWhereInput2] | None"
-        NOT: "Sequence[LogCollectionWhereInput2] | None"
-        OR: "Sequence[LogCollectionWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        hosts_every: "Mapping[str, object] | None"
-        hosts_none: "Mapping[str, object] | None"
-        hosts_some: "Mapping[str, object] | None"
-        witness: "WitnessWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        hosts_every: "ReadOnly[Mapping[str, object] | None]"
+        hosts_none: "ReadOnly[Mapping[str, object] | None]"
+        hosts_some: "ReadOnly[Mapping[str, object] | None]"
+        witness: "ReadOnly[WitnessWhereInput3 | None]"
 
     class LogCollectionWhereInput3(LogCollectionWhereInputValues, total=False):
-        AND: "Sequence[LogCollectionWhereInput3] | None"
-        NOT: "Sequence[LogCollectionWhereInput3] | None"
-        OR: "Sequence[LogCollectionWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        hosts_every: "Mapping[str, object] | None"
-        hosts_none: "Mapping[str, object] | None"
-        hosts_some: "Mapping[str, object] | None"
-        witness: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        hosts_every: "ReadOnly[Mapping[str, object] | None]"
+        hosts_none: "ReadOnly[Mapping[str, object] | None]"
+        hosts_some: "ReadOnly[Mapping[str, object] | None]"
+        witness: "ReadOnly[Mapping[str, object] | None]"

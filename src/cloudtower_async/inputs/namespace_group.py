@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .label import LabelWhereInput2
     from .nvmf_namespace import NvmfNamespaceWhereInput2
@@ -153,25 +155,25 @@ class NamespaceGroupWhereInput(NamespaceGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NamespaceGroupWhereInput2(NamespaceGroupWhereInputValues, total=False):
-        AND: "Sequence[NamespaceGroupWhereInput2] | None"
-        NOT: "Sequence[NamespaceGroupWhereInput2] | None"
-        OR: "Sequence[NamespaceGroupWhereInput2] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        namespaces_every: "Mapping[str, object] | None"
-        namespaces_none: "Mapping[str, object] | None"
-        namespaces_some: "Mapping[str, object] | None"
-        nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
 
     class NamespaceGroupWhereInput3(NamespaceGroupWhereInputValues, total=False):
-        AND: "Sequence[NamespaceGroupWhereInput3] | None"
-        NOT: "Sequence[NamespaceGroupWhereInput3] | None"
-        OR: "Sequence[NamespaceGroupWhereInput3] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        namespaces_every: "Mapping[str, object] | None"
-        namespaces_none: "Mapping[str, object] | None"
-        namespaces_some: "Mapping[str, object] | None"
-        nvmf_subsystem: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
+        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EncryptMethod, EntityAsyncStatus, ResiliencyType
     from .label import LabelWhereInput2
@@ -257,25 +259,25 @@ class NfsExportWhereInput(NfsExportWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NfsExportWhereInput2(NfsExportWhereInputValues, total=False):
-        AND: "Sequence[NfsExportWhereInput2] | None"
-        NOT: "Sequence[NfsExportWhereInput2] | None"
-        OR: "Sequence[NfsExportWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        inodes_every: "Mapping[str, object] | None"
-        inodes_none: "Mapping[str, object] | None"
-        inodes_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        inodes_every: "ReadOnly[Mapping[str, object] | None]"
+        inodes_none: "ReadOnly[Mapping[str, object] | None]"
+        inodes_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
 
     class NfsExportWhereInput3(NfsExportWhereInputValues, total=False):
-        AND: "Sequence[NfsExportWhereInput3] | None"
-        NOT: "Sequence[NfsExportWhereInput3] | None"
-        OR: "Sequence[NfsExportWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        inodes_every: "Mapping[str, object] | None"
-        inodes_none: "Mapping[str, object] | None"
-        inodes_some: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        inodes_every: "ReadOnly[Mapping[str, object] | None]"
+        inodes_none: "ReadOnly[Mapping[str, object] | None]"
+        inodes_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"

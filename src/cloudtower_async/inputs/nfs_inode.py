@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EncryptMethod, EntityAsyncStatus, ResiliencyType
     from .label import LabelWhereInput2
     from .nfs_export import NfsExportWhereInput2, NfsExportWhereInput3
@@ -252,19 +254,19 @@ class NfsInodeWhereInput(NfsInodeWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NfsInodeWhereInput2(NfsInodeWhereInputValues, total=False):
-        AND: "Sequence[NfsInodeWhereInput2] | None"
-        NOT: "Sequence[NfsInodeWhereInput2] | None"
-        OR: "Sequence[NfsInodeWhereInput2] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nfs_export: "NfsExportWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nfs_export: "ReadOnly[NfsExportWhereInput3 | None]"
 
     class NfsInodeWhereInput3(NfsInodeWhereInputValues, total=False):
-        AND: "Sequence[NfsInodeWhereInput3] | None"
-        NOT: "Sequence[NfsInodeWhereInput3] | None"
-        OR: "Sequence[NfsInodeWhereInput3] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nfs_export: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nfs_export: "ReadOnly[Mapping[str, object] | None]"

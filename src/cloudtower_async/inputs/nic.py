@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import EntityAsyncStatus, IommuStatus, NetworkType
     from .host import HostWhereInput2, HostWhereInput3
@@ -361,27 +363,27 @@ class NicWhereInput(NicWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NicWhereInput2(NicWhereInputValues, total=False):
-        AND: "Sequence[NicWhereInput2] | None"
-        NOT: "Sequence[NicWhereInput2] | None"
-        OR: "Sequence[NicWhereInput2] | None"
-        host: "HostWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vds: "VdsWhereInput3 | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vds: "ReadOnly[VdsWhereInput3 | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class NicWhereInput3(NicWhereInputValues, total=False):
-        AND: "Sequence[NicWhereInput3] | None"
-        NOT: "Sequence[NicWhereInput3] | None"
-        OR: "Sequence[NicWhereInput3] | None"
-        host: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vds: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vds: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

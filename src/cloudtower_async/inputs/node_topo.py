@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .brick_topo import BrickTopoWhereInput2, BrickTopoWhereInput3
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .cluster_topo import ClusterTopoWhereInput2, ClusterTopoWhereInput3
@@ -138,19 +140,19 @@ Position = TypedDict(
 if TYPE_CHECKING:
 
     class NodeTopoWhereInput2(NodeTopoWhereInputValues, total=False):
-        AND: "Sequence[NodeTopoWhereInput2] | None"
-        NOT: "Sequence[NodeTopoWhereInput2] | None"
-        OR: "Sequence[NodeTopoWhereInput2] | None"
-        brick_topo: "BrickTopoWhereInput3 | None"
-        cluster: "ClusterWhereInput3 | None"
-        cluster_topo: "ClusterTopoWhereInput3 | None"
-        host: "HostWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        brick_topo: "ReadOnly[BrickTopoWhereInput3 | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
 
     class NodeTopoWhereInput3(NodeTopoWhereInputValues, total=False):
-        AND: "Sequence[NodeTopoWhereInput3] | None"
-        NOT: "Sequence[NodeTopoWhereInput3] | None"
-        OR: "Sequence[NodeTopoWhereInput3] | None"
-        brick_topo: "Mapping[str, object] | None"
-        cluster: "Mapping[str, object] | None"
-        cluster_topo: "Mapping[str, object] | None"
-        host: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        brick_topo: "ReadOnly[Mapping[str, object] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        cluster_topo: "ReadOnly[Mapping[str, object] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus, ResiliencyType
     from .consistency_group_snapshot import (
         ConsistencyGroupSnapshotWhereInput2,
@@ -182,25 +184,25 @@ class NvmfNamespaceSnapshotWhereInput(NvmfNamespaceSnapshotWhereInputValues, tot
 if TYPE_CHECKING:
 
     class NvmfNamespaceSnapshotWhereInput2(NvmfNamespaceSnapshotWhereInputValues, total=False):
-        AND: "Sequence[NvmfNamespaceSnapshotWhereInput2] | None"
-        NOT: "Sequence[NvmfNamespaceSnapshotWhereInput2] | None"
-        OR: "Sequence[NvmfNamespaceSnapshotWhereInput2] | None"
-        consistency_group_snapshot: "ConsistencyGroupSnapshotWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nvmf_namespace: "NvmfNamespaceWhereInput3 | None"
-        nvmf_subsystem: "NvmfSubsystemWhereInput3 | None"
-        snapshot_group: "SnapshotGroupWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        consistency_group_snapshot: "ReadOnly[ConsistencyGroupSnapshotWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace: "ReadOnly[NvmfNamespaceWhereInput3 | None]"
+        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
+        snapshot_group: "ReadOnly[SnapshotGroupWhereInput3 | None]"
 
     class NvmfNamespaceSnapshotWhereInput3(NvmfNamespaceSnapshotWhereInputValues, total=False):
-        AND: "Sequence[NvmfNamespaceSnapshotWhereInput3] | None"
-        NOT: "Sequence[NvmfNamespaceSnapshotWhereInput3] | None"
-        OR: "Sequence[NvmfNamespaceSnapshotWhereInput3] | None"
-        consistency_group_snapshot: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nvmf_namespace: "Mapping[str, object] | None"
-        nvmf_subsystem: "Mapping[str, object] | None"
-        snapshot_group: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        consistency_group_snapshot: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_namespace: "ReadOnly[Mapping[str, object] | None]"
+        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"
+        snapshot_group: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .datacenter import DatacenterWhereInput2
 
 OrganizationOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "name_ASC", "name_DESC"]
@@ -108,17 +110,17 @@ class OrganizationWhereInput(OrganizationWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class OrganizationWhereInput2(OrganizationWhereInputValues, total=False):
-        AND: "Sequence[OrganizationWhereInput2] | None"
-        NOT: "Sequence[OrganizationWhereInput2] | None"
-        OR: "Sequence[OrganizationWhereInput2] | None"
-        datacenters_every: "Mapping[str, object] | None"
-        datacenters_none: "Mapping[str, object] | None"
-        datacenters_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
+        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
+        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
 
     class OrganizationWhereInput3(OrganizationWhereInputValues, total=False):
-        AND: "Sequence[OrganizationWhereInput3] | None"
-        NOT: "Sequence[OrganizationWhereInput3] | None"
-        OR: "Sequence[OrganizationWhereInput3] | None"
-        datacenters_every: "Mapping[str, object] | None"
-        datacenters_none: "Mapping[str, object] | None"
-        datacenters_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
+        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
+        datacenters_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import EntityAsyncStatus, IommuStatus
     from .host import HostWhereInput2, HostWhereInput3
@@ -399,13 +401,13 @@ class PciDeviceWhereInput(PciDeviceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class PciDeviceWhereInput2(PciDeviceWhereInputValues, total=False):
-        AND: "Sequence[PciDeviceWhereInput2] | None"
-        NOT: "Sequence[PciDeviceWhereInput2] | None"
-        OR: "Sequence[PciDeviceWhereInput2] | None"
-        host: "HostWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
 
     class PciDeviceWhereInput3(PciDeviceWhereInputValues, total=False):
-        AND: "Sequence[PciDeviceWhereInput3] | None"
-        NOT: "Sequence[PciDeviceWhereInput3] | None"
-        OR: "Sequence[PciDeviceWhereInput3] | None"
-        host: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"

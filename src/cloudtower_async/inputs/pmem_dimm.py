@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .disk import DiskHealthStatus, DiskWhereInput2, DiskWhereInput3
     from .host import HostWhereInput2, HostWhereInput3
 
@@ -188,15 +190,15 @@ class PmemDimmWhereInput(PmemDimmWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class PmemDimmWhereInput2(PmemDimmWhereInputValues, total=False):
-        AND: "Sequence[PmemDimmWhereInput2] | None"
-        NOT: "Sequence[PmemDimmWhereInput2] | None"
-        OR: "Sequence[PmemDimmWhereInput2] | None"
-        disk: "DiskWhereInput3 | None"
-        host: "HostWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        disk: "ReadOnly[DiskWhereInput3 | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
 
     class PmemDimmWhereInput3(PmemDimmWhereInputValues, total=False):
-        AND: "Sequence[PmemDimmWhereInput3] | None"
-        NOT: "Sequence[PmemDimmWhereInput3] | None"
-        OR: "Sequence[PmemDimmWhereInput3] | None"
-        disk: "Mapping[str, object] | None"
-        host: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        disk: "ReadOnly[Mapping[str, object] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"

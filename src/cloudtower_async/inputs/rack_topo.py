@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .brick_topo import BrickTopoWhereInput2
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .zone_topo import ZoneTopoWhereInput2, ZoneTopoWhereInput3
@@ -151,21 +153,21 @@ class RackTopoWhereInput(RackTopoWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class RackTopoWhereInput2(RackTopoWhereInputValues, total=False):
-        AND: "Sequence[RackTopoWhereInput2] | None"
-        NOT: "Sequence[RackTopoWhereInput2] | None"
-        OR: "Sequence[RackTopoWhereInput2] | None"
-        brick_topoes_every: "Mapping[str, object] | None"
-        brick_topoes_none: "Mapping[str, object] | None"
-        brick_topoes_some: "Mapping[str, object] | None"
-        cluster: "ClusterWhereInput3 | None"
-        zone_topo: "ZoneTopoWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        zone_topo: "ReadOnly[ZoneTopoWhereInput3 | None]"
 
     class RackTopoWhereInput3(RackTopoWhereInputValues, total=False):
-        AND: "Sequence[RackTopoWhereInput3] | None"
-        NOT: "Sequence[RackTopoWhereInput3] | None"
-        OR: "Sequence[RackTopoWhereInput3] | None"
-        brick_topoes_every: "Mapping[str, object] | None"
-        brick_topoes_none: "Mapping[str, object] | None"
-        brick_topoes_some: "Mapping[str, object] | None"
-        cluster: "Mapping[str, object] | None"
-        zone_topo: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        zone_topo: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cloud_tower_application import (
         CloudTowerApplicationWhereInput2,
@@ -136,13 +138,13 @@ class RegistryServiceWhereInput(RegistryServiceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class RegistryServiceWhereInput2(RegistryServiceWhereInputValues, total=False):
-        AND: "Sequence[RegistryServiceWhereInput2] | None"
-        NOT: "Sequence[RegistryServiceWhereInput2] | None"
-        OR: "Sequence[RegistryServiceWhereInput2] | None"
-        application: "CloudTowerApplicationWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        application: "ReadOnly[CloudTowerApplicationWhereInput3 | None]"
 
     class RegistryServiceWhereInput3(RegistryServiceWhereInputValues, total=False):
-        AND: "Sequence[RegistryServiceWhereInput3] | None"
-        NOT: "Sequence[RegistryServiceWhereInput3] | None"
-        OR: "Sequence[RegistryServiceWhereInput3] | None"
-        application: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        application: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .report_template import ReportTemplateWhereInput2, ReportTemplateWhereInput3
     from .task import TaskStatus
 
@@ -123,13 +125,13 @@ class ReportTaskWhereInput(ReportTaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ReportTaskWhereInput2(ReportTaskWhereInputValues, total=False):
-        AND: "Sequence[ReportTaskWhereInput2] | None"
-        NOT: "Sequence[ReportTaskWhereInput2] | None"
-        OR: "Sequence[ReportTaskWhereInput2] | None"
-        template: "ReportTemplateWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        template: "ReadOnly[ReportTemplateWhereInput3 | None]"
 
     class ReportTaskWhereInput3(ReportTaskWhereInputValues, total=False):
-        AND: "Sequence[ReportTaskWhereInput3] | None"
-        NOT: "Sequence[ReportTaskWhereInput3] | None"
-        OR: "Sequence[ReportTaskWhereInput3] | None"
-        template: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        template: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .report_task import ReportTaskWhereInput2
 
@@ -226,17 +228,17 @@ ResourceMeta = TypedDict(
 if TYPE_CHECKING:
 
     class ReportTemplateWhereInput2(ReportTemplateWhereInputValues, total=False):
-        AND: "Sequence[ReportTemplateWhereInput2] | None"
-        NOT: "Sequence[ReportTemplateWhereInput2] | None"
-        OR: "Sequence[ReportTemplateWhereInput2] | None"
-        tasks_every: "Mapping[str, object] | None"
-        tasks_none: "Mapping[str, object] | None"
-        tasks_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        tasks_every: "ReadOnly[Mapping[str, object] | None]"
+        tasks_none: "ReadOnly[Mapping[str, object] | None]"
+        tasks_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ReportTemplateWhereInput3(ReportTemplateWhereInputValues, total=False):
-        AND: "Sequence[ReportTemplateWhereInput3] | None"
-        NOT: "Sequence[ReportTemplateWhereInput3] | None"
-        OR: "Sequence[ReportTemplateWhereInput3] | None"
-        tasks_every: "Mapping[str, object] | None"
-        tasks_none: "Mapping[str, object] | None"
-        tasks_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        tasks_every: "ReadOnly[Mapping[str, object] | None]"
+        tasks_none: "ReadOnly[Mapping[str, object] | None]"
+        tasks_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
     from .isolation_policy import IsolationPolicyWhereInput2
     from .label import LabelWhereInput2
@@ -182,31 +184,31 @@ class SecurityGroupWhereInput(SecurityGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SecurityGroupWhereInput2(SecurityGroupWhereInputValues, total=False):
-        AND: "Sequence[SecurityGroupWhereInput2] | None"
-        NOT: "Sequence[SecurityGroupWhereInput2] | None"
-        OR: "Sequence[SecurityGroupWhereInput2] | None"
-        everoute_cluster: "EverouteClusterWhereInput3 | None"
-        isolation_policies_every: "Mapping[str, object] | None"
-        isolation_policies_none: "Mapping[str, object] | None"
-        isolation_policies_some: "Mapping[str, object] | None"
-        security_policies_every: "Mapping[str, object] | None"
-        security_policies_none: "Mapping[str, object] | None"
-        security_policies_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
+        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
+        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
+        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
+        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
+        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
+        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class SecurityGroupWhereInput3(SecurityGroupWhereInputValues, total=False):
-        AND: "Sequence[SecurityGroupWhereInput3] | None"
-        NOT: "Sequence[SecurityGroupWhereInput3] | None"
-        OR: "Sequence[SecurityGroupWhereInput3] | None"
-        everoute_cluster: "Mapping[str, object] | None"
-        isolation_policies_every: "Mapping[str, object] | None"
-        isolation_policies_none: "Mapping[str, object] | None"
-        isolation_policies_some: "Mapping[str, object] | None"
-        security_policies_every: "Mapping[str, object] | None"
-        security_policies_none: "Mapping[str, object] | None"
-        security_policies_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
+        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
+        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
+        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
+        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
+        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
+        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import IPSecurityPolicy, NetworkPolicyRulePortInput, PolicyMode
     from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
     from .label import LabelWhereInput2
@@ -297,27 +299,27 @@ if TYPE_CHECKING:
     class SecurityPolicyStatisticsWhereInput2(
         SecurityPolicyStatisticsWhereInputValues, total=False
     ):
-        AND: "Sequence[SecurityPolicyStatisticsWhereInput2] | None"
-        NOT: "Sequence[SecurityPolicyStatisticsWhereInput2] | None"
-        OR: "Sequence[SecurityPolicyStatisticsWhereInput2] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
 
     class SecurityPolicyStatisticsWhereInput3(
         SecurityPolicyStatisticsWhereInputValues, total=False
     ):
-        AND: "Sequence[SecurityPolicyStatisticsWhereInput3] | None"
-        NOT: "Sequence[SecurityPolicyStatisticsWhereInput3] | None"
-        OR: "Sequence[SecurityPolicyStatisticsWhereInput3] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
 
     class SecurityPolicyWhereInput2(SecurityPolicyWhereInputValues, total=False):
-        AND: "Sequence[SecurityPolicyWhereInput2] | None"
-        NOT: "Sequence[SecurityPolicyWhereInput2] | None"
-        OR: "Sequence[SecurityPolicyWhereInput2] | None"
-        everoute_cluster: "EverouteClusterWhereInput3 | None"
-        statistics: "SecurityPolicyStatisticsWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
+        statistics: "ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]"
 
     class SecurityPolicyWhereInput3(SecurityPolicyWhereInputValues, total=False):
-        AND: "Sequence[SecurityPolicyWhereInput3] | None"
-        NOT: "Sequence[SecurityPolicyWhereInput3] | None"
-        OR: "Sequence[SecurityPolicyWhereInput3] | None"
-        everoute_cluster: "Mapping[str, object] | None"
-        statistics: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
+        statistics: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .snapshot_plan_task import SnapshotPlanTaskWhereInput2, SnapshotPlanTaskWhereInput3
@@ -201,21 +203,21 @@ class SnapshotGroupWhereInput(SnapshotGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnapshotGroupWhereInput2(SnapshotGroupWhereInputValues, total=False):
-        AND: "Sequence[SnapshotGroupWhereInput2] | None"
-        NOT: "Sequence[SnapshotGroupWhereInput2] | None"
-        OR: "Sequence[SnapshotGroupWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        snapshotPlanTask: "SnapshotPlanTaskWhereInput3 | None"
-        vm_snapshots_every: "Mapping[str, object] | None"
-        vm_snapshots_none: "Mapping[str, object] | None"
-        vm_snapshots_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        snapshotPlanTask: "ReadOnly[SnapshotPlanTaskWhereInput3 | None]"
+        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
 
     class SnapshotGroupWhereInput3(SnapshotGroupWhereInputValues, total=False):
-        AND: "Sequence[SnapshotGroupWhereInput3] | None"
-        NOT: "Sequence[SnapshotGroupWhereInput3] | None"
-        OR: "Sequence[SnapshotGroupWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        snapshotPlanTask: "Mapping[str, object] | None"
-        vm_snapshots_every: "Mapping[str, object] | None"
-        vm_snapshots_none: "Mapping[str, object] | None"
-        vm_snapshots_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        snapshotPlanTask: "ReadOnly[Mapping[str, object] | None]"
+        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
@@ -376,25 +378,25 @@ class SnapshotPlanWhereInput(SnapshotPlanWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnapshotPlanWhereInput2(SnapshotPlanWhereInputValues, total=False):
-        AND: "Sequence[SnapshotPlanWhereInput2] | None"
-        NOT: "Sequence[SnapshotPlanWhereInput2] | None"
-        OR: "Sequence[SnapshotPlanWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        execution_tasks_every: "Mapping[str, object] | None"
-        execution_tasks_none: "Mapping[str, object] | None"
-        execution_tasks_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        execution_tasks_every: "ReadOnly[Mapping[str, object] | None]"
+        execution_tasks_none: "ReadOnly[Mapping[str, object] | None]"
+        execution_tasks_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class SnapshotPlanWhereInput3(SnapshotPlanWhereInputValues, total=False):
-        AND: "Sequence[SnapshotPlanWhereInput3] | None"
-        NOT: "Sequence[SnapshotPlanWhereInput3] | None"
-        OR: "Sequence[SnapshotPlanWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        execution_tasks_every: "Mapping[str, object] | None"
-        execution_tasks_none: "Mapping[str, object] | None"
-        execution_tasks_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        execution_tasks_every: "ReadOnly[Mapping[str, object] | None]"
+        execution_tasks_none: "ReadOnly[Mapping[str, object] | None]"
+        execution_tasks_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

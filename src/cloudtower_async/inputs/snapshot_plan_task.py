@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
@@ -142,17 +144,17 @@ class SnapshotPlanTaskWhereInput(SnapshotPlanTaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnapshotPlanTaskWhereInput2(SnapshotPlanTaskWhereInputValues, total=False):
-        AND: "Sequence[SnapshotPlanTaskWhereInput2] | None"
-        NOT: "Sequence[SnapshotPlanTaskWhereInput2] | None"
-        OR: "Sequence[SnapshotPlanTaskWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        snapshotGroup: "SnapshotGroupWhereInput3 | None"
-        snapshotPlan: "SnapshotPlanWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        snapshotGroup: "ReadOnly[SnapshotGroupWhereInput3 | None]"
+        snapshotPlan: "ReadOnly[SnapshotPlanWhereInput3 | None]"
 
     class SnapshotPlanTaskWhereInput3(SnapshotPlanTaskWhereInputValues, total=False):
-        AND: "Sequence[SnapshotPlanTaskWhereInput3] | None"
-        NOT: "Sequence[SnapshotPlanTaskWhereInput3] | None"
-        OR: "Sequence[SnapshotPlanTaskWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        snapshotGroup: "Mapping[str, object] | None"
-        snapshotPlan: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        snapshotGroup: "ReadOnly[Mapping[str, object] | None]"
+        snapshotPlan: "ReadOnly[Mapping[str, object] | None]"

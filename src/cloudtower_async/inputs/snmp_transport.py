@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import (
         EntityAsyncStatus,
@@ -263,13 +265,13 @@ class SnmpTransportWhereInput(SnmpTransportWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnmpTransportWhereInput2(SnmpTransportWhereInputValues, total=False):
-        AND: "Sequence[SnmpTransportWhereInput2] | None"
-        NOT: "Sequence[SnmpTransportWhereInput2] | None"
-        OR: "Sequence[SnmpTransportWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class SnmpTransportWhereInput3(SnmpTransportWhereInputValues, total=False):
-        AND: "Sequence[SnmpTransportWhereInput3] | None"
-        NOT: "Sequence[SnmpTransportWhereInput3] | None"
-        OR: "Sequence[SnmpTransportWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import (
@@ -315,13 +317,13 @@ class SnmpTrapReceiverWhereInput(SnmpTrapReceiverWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnmpTrapReceiverWhereInput2(SnmpTrapReceiverWhereInputValues, total=False):
-        AND: "Sequence[SnmpTrapReceiverWhereInput2] | None"
-        NOT: "Sequence[SnmpTrapReceiverWhereInput2] | None"
-        OR: "Sequence[SnmpTrapReceiverWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class SnmpTrapReceiverWhereInput3(SnmpTrapReceiverWhereInputValues, total=False):
-        AND: "Sequence[SnmpTrapReceiverWhereInput3] | None"
-        NOT: "Sequence[SnmpTrapReceiverWhereInput3] | None"
-        OR: "Sequence[SnmpTrapReceiverWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import FileContent, Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .vm_disk import VmDiskWhereInput2
@@ -171,19 +173,19 @@ class UploadSvtImageForm(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class SvtImageWhereInput2(SvtImageWhereInputValues, total=False):
-        AND: "Sequence[SvtImageWhereInput2] | None"
-        NOT: "Sequence[SvtImageWhereInput2] | None"
-        OR: "Sequence[SvtImageWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        vm_disks_every: "Mapping[str, object] | None"
-        vm_disks_none: "Mapping[str, object] | None"
-        vm_disks_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
 
     class SvtImageWhereInput3(SvtImageWhereInputValues, total=False):
-        AND: "Sequence[SvtImageWhereInput3] | None"
-        NOT: "Sequence[SvtImageWhereInput3] | None"
-        OR: "Sequence[SvtImageWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        vm_disks_every: "Mapping[str, object] | None"
-        vm_disks_none: "Mapping[str, object] | None"
-        vm_disks_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .backup_plan import (
         BackupPlanDeleteStrategy,
         BackupPlanKeepPolicy,
@@ -391,35 +393,35 @@ class SyncReplicationPlanWhereInput(SyncReplicationPlanWhereInputValues, total=F
 if TYPE_CHECKING:
 
     class SyncReplicationPlanWhereInput2(SyncReplicationPlanWhereInputValues, total=False):
-        AND: "Sequence[SyncReplicationPlanWhereInput2] | None"
-        NOT: "Sequence[SyncReplicationPlanWhereInput2] | None"
-        OR: "Sequence[SyncReplicationPlanWhereInput2] | None"
-        external_cloudtower: "ExternalCloudTowerWhereInput3 | None"
-        replica_vms_every: "Mapping[str, object] | None"
-        replica_vms_none: "Mapping[str, object] | None"
-        replica_vms_some: "Mapping[str, object] | None"
-        replication_restore_points_every: "Mapping[str, object] | None"
-        replication_restore_points_none: "Mapping[str, object] | None"
-        replication_restore_points_some: "Mapping[str, object] | None"
-        target_cluster: "ClusterWhereInput3 | None"
-        target_replication_service: "ReplicationServiceWhereInput3 | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
+        replica_vms_every: "ReadOnly[Mapping[str, object] | None]"
+        replica_vms_none: "ReadOnly[Mapping[str, object] | None]"
+        replica_vms_some: "ReadOnly[Mapping[str, object] | None]"
+        replication_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
+        replication_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
+        replication_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        target_cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        target_replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class SyncReplicationPlanWhereInput3(SyncReplicationPlanWhereInputValues, total=False):
-        AND: "Sequence[SyncReplicationPlanWhereInput3] | None"
-        NOT: "Sequence[SyncReplicationPlanWhereInput3] | None"
-        OR: "Sequence[SyncReplicationPlanWhereInput3] | None"
-        external_cloudtower: "Mapping[str, object] | None"
-        replica_vms_every: "Mapping[str, object] | None"
-        replica_vms_none: "Mapping[str, object] | None"
-        replica_vms_some: "Mapping[str, object] | None"
-        replication_restore_points_every: "Mapping[str, object] | None"
-        replication_restore_points_none: "Mapping[str, object] | None"
-        replication_restore_points_some: "Mapping[str, object] | None"
-        target_cluster: "Mapping[str, object] | None"
-        target_replication_service: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        external_cloudtower: "ReadOnly[Mapping[str, object] | None]"
+        replica_vms_every: "ReadOnly[Mapping[str, object] | None]"
+        replica_vms_none: "ReadOnly[Mapping[str, object] | None]"
+        replica_vms_some: "ReadOnly[Mapping[str, object] | None]"
+        replication_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
+        replication_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
+        replication_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        target_cluster: "ReadOnly[Mapping[str, object] | None]"
+        target_replication_service: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

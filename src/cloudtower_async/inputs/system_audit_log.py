@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .user_audit_log import UserAuditLogStatus
 
@@ -161,13 +163,13 @@ class SystemAuditLogWhereInput(SystemAuditLogWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SystemAuditLogWhereInput2(SystemAuditLogWhereInputValues, total=False):
-        AND: "Sequence[SystemAuditLogWhereInput2] | None"
-        NOT: "Sequence[SystemAuditLogWhereInput2] | None"
-        OR: "Sequence[SystemAuditLogWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class SystemAuditLogWhereInput3(SystemAuditLogWhereInputValues, total=False):
-        AND: "Sequence[SystemAuditLogWhereInput3] | None"
-        NOT: "Sequence[SystemAuditLogWhereInput3] | None"
-        OR: "Sequence[SystemAuditLogWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .user import UserWhereInput2, UserWhereInput3
@@ -365,15 +367,15 @@ class TaskWhereInput(TaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class TaskWhereInput2(TaskWhereInputValues, total=False):
-        AND: "Sequence[TaskWhereInput2] | None"
-        NOT: "Sequence[TaskWhereInput2] | None"
-        OR: "Sequence[TaskWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        user: "UserWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        user: "ReadOnly[UserWhereInput3 | None]"
 
     class TaskWhereInput3(TaskWhereInputValues, total=False):
-        AND: "Sequence[TaskWhereInput3] | None"
-        NOT: "Sequence[TaskWhereInput3] | None"
-        OR: "Sequence[TaskWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        user: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        user: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import EntityAsyncStatus
     from .host import HostWhereInput2, HostWhereInput3
@@ -220,19 +222,19 @@ class UsbDeviceWhereInput(UsbDeviceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UsbDeviceWhereInput2(UsbDeviceWhereInputValues, total=False):
-        AND: "Sequence[UsbDeviceWhereInput2] | None"
-        NOT: "Sequence[UsbDeviceWhereInput2] | None"
-        OR: "Sequence[UsbDeviceWhereInput2] | None"
-        host: "HostWhereInput3 | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class UsbDeviceWhereInput3(UsbDeviceWhereInputValues, total=False):
-        AND: "Sequence[UsbDeviceWhereInput3] | None"
-        NOT: "Sequence[UsbDeviceWhereInput3] | None"
-        OR: "Sequence[UsbDeviceWhereInput3] | None"
-        host: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .user_role_next import UserRoleNextWhereInput2
 
@@ -292,17 +294,17 @@ class UserWhereInput(UserWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UserWhereInput2(UserWhereInputValues, total=False):
-        AND: "Sequence[UserWhereInput2] | None"
-        NOT: "Sequence[UserWhereInput2] | None"
-        OR: "Sequence[UserWhereInput2] | None"
-        roles_every: "Mapping[str, object] | None"
-        roles_none: "Mapping[str, object] | None"
-        roles_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        roles_every: "ReadOnly[Mapping[str, object] | None]"
+        roles_none: "ReadOnly[Mapping[str, object] | None]"
+        roles_some: "ReadOnly[Mapping[str, object] | None]"
 
     class UserWhereInput3(UserWhereInputValues, total=False):
-        AND: "Sequence[UserWhereInput3] | None"
-        NOT: "Sequence[UserWhereInput3] | None"
-        OR: "Sequence[UserWhereInput3] | None"
-        roles_every: "Mapping[str, object] | None"
-        roles_none: "Mapping[str, object] | None"
-        roles_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        roles_every: "ReadOnly[Mapping[str, object] | None]"
+        roles_none: "ReadOnly[Mapping[str, object] | None]"
+        roles_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .user import UserWhereInput2, UserWhereInput3
@@ -245,15 +247,15 @@ class UserAuditLogWhereInput(UserAuditLogWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UserAuditLogWhereInput2(UserAuditLogWhereInputValues, total=False):
-        AND: "Sequence[UserAuditLogWhereInput2] | None"
-        NOT: "Sequence[UserAuditLogWhereInput2] | None"
-        OR: "Sequence[UserAuditLogWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        user: "UserWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        user: "ReadOnly[UserWhereInput3 | None]"
 
     class UserAuditLogWhereInput3(UserAuditLogWhereInputValues, total=False):
-        AND: "Sequence[UserAuditLogWhereInput3] | None"
-        NOT: "Sequence[UserAuditLogWhereInput3] | None"
-        OR: "Sequence[UserAuditLogWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        user: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        user: "ReadOnly[Mapping[str, object] | None]"

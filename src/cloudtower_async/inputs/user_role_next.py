@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .user import UserRolePlatform, UserRolePreset, UserWhereInput2
 
 ROLE_ACTION: TypeAlias = Literal[
@@ -310,17 +312,17 @@ class UserRoleNextWhereInput(UserRoleNextWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UserRoleNextWhereInput2(UserRoleNextWhereInputValues, total=False):
-        AND: "Sequence[UserRoleNextWhereInput2] | None"
-        NOT: "Sequence[UserRoleNextWhereInput2] | None"
-        OR: "Sequence[UserRoleNextWhereInput2] | None"
-        users_every: "Mapping[str, object] | None"
-        users_none: "Mapping[str, object] | None"
-        users_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        users_every: "ReadOnly[Mapping[str, object] | None]"
+        users_none: "ReadOnly[Mapping[str, object] | None]"
+        users_some: "ReadOnly[Mapping[str, object] | None]"
 
     class UserRoleNextWhereInput3(UserRoleNextWhereInputValues, total=False):
-        AND: "Sequence[UserRoleNextWhereInput3] | None"
-        NOT: "Sequence[UserRoleNextWhereInput3] | None"
-        OR: "Sequence[UserRoleNextWhereInput3] | None"
-        users_every: "Mapping[str, object] | None"
-        users_none: "Mapping[str, object] | None"
-        users_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        users_every: "ReadOnly[Mapping[str, object] | None]"
+        users_none: "ReadOnly[Mapping[str, object] | None]"
+        users_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
 
 VcenterAccountOrderByInput: TypeAlias = Literal[
@@ -171,13 +173,13 @@ class VcenterAccountWhereUniqueInput(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class VcenterAccountWhereInput2(VcenterAccountWhereInputValues, total=False):
-        AND: "Sequence[VcenterAccountWhereInput2] | None"
-        NOT: "Sequence[VcenterAccountWhereInput2] | None"
-        OR: "Sequence[VcenterAccountWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class VcenterAccountWhereInput3(VcenterAccountWhereInputValues, total=False):
-        AND: "Sequence[VcenterAccountWhereInput3] | None"
-        NOT: "Sequence[VcenterAccountWhereInput3] | None"
-        OR: "Sequence[VcenterAccountWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

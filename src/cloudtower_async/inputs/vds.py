@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus, NetworkType
     from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
@@ -279,33 +281,33 @@ class VdsWhereInput(VdsWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VdsWhereInput2(VdsWhereInputValues, total=False):
-        AND: "Sequence[VdsWhereInput2] | None"
-        NOT: "Sequence[VdsWhereInput2] | None"
-        OR: "Sequence[VdsWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        everoute_cluster: "EverouteClusterWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nics_every: "Mapping[str, object] | None"
-        nics_none: "Mapping[str, object] | None"
-        nics_some: "Mapping[str, object] | None"
-        vlans_every: "Mapping[str, object] | None"
-        vlans_none: "Mapping[str, object] | None"
-        vlans_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nics_every: "ReadOnly[Mapping[str, object] | None]"
+        nics_none: "ReadOnly[Mapping[str, object] | None]"
+        nics_some: "ReadOnly[Mapping[str, object] | None]"
+        vlans_every: "ReadOnly[Mapping[str, object] | None]"
+        vlans_none: "ReadOnly[Mapping[str, object] | None]"
+        vlans_some: "ReadOnly[Mapping[str, object] | None]"
 
     class VdsWhereInput3(VdsWhereInputValues, total=False):
-        AND: "Sequence[VdsWhereInput3] | None"
-        NOT: "Sequence[VdsWhereInput3] | None"
-        OR: "Sequence[VdsWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        everoute_cluster: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        nics_every: "Mapping[str, object] | None"
-        nics_none: "Mapping[str, object] | None"
-        nics_some: "Mapping[str, object] | None"
-        vlans_every: "Mapping[str, object] | None"
-        vlans_none: "Mapping[str, object] | None"
-        vlans_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        nics_every: "ReadOnly[Mapping[str, object] | None]"
+        nics_none: "ReadOnly[Mapping[str, object] | None]"
+        nics_some: "ReadOnly[Mapping[str, object] | None]"
+        vlans_every: "ReadOnly[Mapping[str, object] | None]"
+        vlans_none: "ReadOnly[Mapping[str, object] | None]"
+        vlans_some: "ReadOnly[Mapping[str, object] | None]"

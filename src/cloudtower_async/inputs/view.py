@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus, TimeUnit
     from .graph import GraphWhereInput2
@@ -159,19 +161,19 @@ class ViewWhereInput(ViewWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ViewWhereInput2(ViewWhereInputValues, total=False):
-        AND: "Sequence[ViewWhereInput2] | None"
-        NOT: "Sequence[ViewWhereInput2] | None"
-        OR: "Sequence[ViewWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        graphs_every: "Mapping[str, object] | None"
-        graphs_none: "Mapping[str, object] | None"
-        graphs_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        graphs_every: "ReadOnly[Mapping[str, object] | None]"
+        graphs_none: "ReadOnly[Mapping[str, object] | None]"
+        graphs_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ViewWhereInput3(ViewWhereInputValues, total=False):
-        AND: "Sequence[ViewWhereInput3] | None"
-        NOT: "Sequence[ViewWhereInput3] | None"
-        OR: "Sequence[ViewWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        graphs_every: "Mapping[str, object] | None"
-        graphs_none: "Mapping[str, object] | None"
-        graphs_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        graphs_every: "ReadOnly[Mapping[str, object] | None]"
+        graphs_none: "ReadOnly[Mapping[str, object] | None]"
+        graphs_some: "ReadOnly[Mapping[str, object] | None]"

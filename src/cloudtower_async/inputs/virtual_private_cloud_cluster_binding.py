@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .vds import VdsWhereInput2, VdsWhereInput3
@@ -108,19 +110,19 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudClusterBindingWhereInput2(
         VirtualPrivateCloudClusterBindingWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        vds: "VdsWhereInput3 | None"
-        vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        vds: "ReadOnly[VdsWhereInput3 | None]"
+        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class VirtualPrivateCloudClusterBindingWhereInput3(
         VirtualPrivateCloudClusterBindingWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        vds: "Mapping[str, object] | None"
-        vpc_service: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        vds: "ReadOnly[Mapping[str, object] | None]"
+        vpc_service: "ReadOnly[Mapping[str, object] | None]"

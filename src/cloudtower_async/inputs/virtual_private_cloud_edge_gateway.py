@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .vds import VdsWhereInput2
     from .virtual_private_cloud import (
@@ -127,23 +129,23 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudEdgeGatewayWhereInput2(
         VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput2] | None"
-        edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None"
-        vdses_every: "Mapping[str, object] | None"
-        vdses_none: "Mapping[str, object] | None"
-        vdses_some: "Mapping[str, object] | None"
-        vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateway_group: "ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]"
+        vdses_every: "ReadOnly[Mapping[str, object] | None]"
+        vdses_none: "ReadOnly[Mapping[str, object] | None]"
+        vdses_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class VirtualPrivateCloudEdgeGatewayWhereInput3(
         VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput3] | None"
-        edge_gateway_group: "Mapping[str, object] | None"
-        vdses_every: "Mapping[str, object] | None"
-        vdses_none: "Mapping[str, object] | None"
-        vdses_some: "Mapping[str, object] | None"
-        vpc_service: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateway_group: "ReadOnly[Mapping[str, object] | None]"
+        vdses_every: "ReadOnly[Mapping[str, object] | None]"
+        vdses_none: "ReadOnly[Mapping[str, object] | None]"
+        vdses_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc_service: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudServiceWhereInput2,
@@ -136,21 +138,21 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudEdgeGatewayGroupWhereInput2(
         VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput2] | None"
-        edge_gateways_every: "Mapping[str, object] | None"
-        edge_gateways_none: "Mapping[str, object] | None"
-        edge_gateways_some: "Mapping[str, object] | None"
-        vpc_service: "VirtualPrivateCloudServiceWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        edge_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        edge_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class VirtualPrivateCloudEdgeGatewayGroupWhereInput3(
         VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput3] | None"
-        edge_gateways_every: "Mapping[str, object] | None"
-        edge_gateways_none: "Mapping[str, object] | None"
-        edge_gateways_some: "Mapping[str, object] | None"
-        vpc_service: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        edge_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        edge_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc_service: "ReadOnly[Mapping[str, object] | None]"

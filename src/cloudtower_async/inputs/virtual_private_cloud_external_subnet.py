@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudWhereInput2,
@@ -235,37 +237,37 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudExternalSubnetWhereInput2(
         VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput2] | None"
-        edge_gateway: "VirtualPrivateCloudEdgeGatewayWhereInput3 | None"
-        floating_ips_every: "Mapping[str, object] | None"
-        floating_ips_none: "Mapping[str, object] | None"
-        floating_ips_some: "Mapping[str, object] | None"
-        nat_gateways_every: "Mapping[str, object] | None"
-        nat_gateways_none: "Mapping[str, object] | None"
-        nat_gateways_some: "Mapping[str, object] | None"
-        router_gateways_every: "Mapping[str, object] | None"
-        router_gateways_none: "Mapping[str, object] | None"
-        router_gateways_some: "Mapping[str, object] | None"
-        vlan: "VlanWhereInput3 | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateway: "ReadOnly[VirtualPrivateCloudEdgeGatewayWhereInput3 | None]"
+        floating_ips_every: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_none: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_some: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        vlan: "ReadOnly[VlanWhereInput3 | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudExternalSubnetWhereInput3(
         VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudExternalSubnetWhereInput3] | None"
-        edge_gateway: "Mapping[str, object] | None"
-        floating_ips_every: "Mapping[str, object] | None"
-        floating_ips_none: "Mapping[str, object] | None"
-        floating_ips_some: "Mapping[str, object] | None"
-        nat_gateways_every: "Mapping[str, object] | None"
-        nat_gateways_none: "Mapping[str, object] | None"
-        nat_gateways_some: "Mapping[str, object] | None"
-        router_gateways_every: "Mapping[str, object] | None"
-        router_gateways_none: "Mapping[str, object] | None"
-        router_gateways_some: "Mapping[str, object] | None"
-        vlan: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateway: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_every: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_none: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_some: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        vlan: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

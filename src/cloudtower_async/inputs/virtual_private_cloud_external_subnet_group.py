@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudWhereInput2,
@@ -159,35 +161,35 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudExternalSubnetGroupWhereInput2(
         VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput2] | None"
-        edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None"
-        floating_ips_every: "Mapping[str, object] | None"
-        floating_ips_none: "Mapping[str, object] | None"
-        floating_ips_some: "Mapping[str, object] | None"
-        nat_gateways_every: "Mapping[str, object] | None"
-        nat_gateways_none: "Mapping[str, object] | None"
-        nat_gateways_some: "Mapping[str, object] | None"
-        router_gateways_every: "Mapping[str, object] | None"
-        router_gateways_none: "Mapping[str, object] | None"
-        router_gateways_some: "Mapping[str, object] | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateway_group: "ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]"
+        floating_ips_every: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_none: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_some: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudExternalSubnetGroupWhereInput3(
         VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput3] | None"
-        edge_gateway_group: "Mapping[str, object] | None"
-        floating_ips_every: "Mapping[str, object] | None"
-        floating_ips_none: "Mapping[str, object] | None"
-        floating_ips_some: "Mapping[str, object] | None"
-        nat_gateways_every: "Mapping[str, object] | None"
-        nat_gateways_none: "Mapping[str, object] | None"
-        nat_gateways_some: "Mapping[str, object] | None"
-        router_gateways_every: "Mapping[str, object] | None"
-        router_gateways_none: "Mapping[str, object] | None"
-        router_gateways_some: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        edge_gateway_group: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_every: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_none: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_some: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        nat_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_every: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_none: "ReadOnly[Mapping[str, object] | None]"
+        router_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudExternalIpsParams,
@@ -201,19 +203,19 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudNatGatewayWhereInput2(
         VirtualPrivateCloudNatGatewayWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput2] | None"
-        external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput3 | None"
-        external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
+        external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudNatGatewayWhereInput3(
         VirtualPrivateCloudNatGatewayWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput3] | None"
-        external_subnet: "Mapping[str, object] | None"
-        external_subnet_group: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        external_subnet: "ReadOnly[Mapping[str, object] | None]"
+        external_subnet_group: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudRouteNextHopType,
@@ -183,27 +185,27 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudRouteTableWhereInput2(
         VirtualPrivateCloudRouteTableWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput2] | None"
-        routes_every: "Mapping[str, object] | None"
-        routes_none: "Mapping[str, object] | None"
-        routes_some: "Mapping[str, object] | None"
-        subnets_every: "Mapping[str, object] | None"
-        subnets_none: "Mapping[str, object] | None"
-        subnets_some: "Mapping[str, object] | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        routes_every: "ReadOnly[Mapping[str, object] | None]"
+        routes_none: "ReadOnly[Mapping[str, object] | None]"
+        routes_some: "ReadOnly[Mapping[str, object] | None]"
+        subnets_every: "ReadOnly[Mapping[str, object] | None]"
+        subnets_none: "ReadOnly[Mapping[str, object] | None]"
+        subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudRouteTableWhereInput3(
         VirtualPrivateCloudRouteTableWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput3] | None"
-        routes_every: "Mapping[str, object] | None"
-        routes_none: "Mapping[str, object] | None"
-        routes_some: "Mapping[str, object] | None"
-        subnets_every: "Mapping[str, object] | None"
-        subnets_none: "Mapping[str, object] | None"
-        subnets_some: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        routes_every: "ReadOnly[Mapping[str, object] | None]"
+        routes_none: "ReadOnly[Mapping[str, object] | None]"
+        routes_some: "ReadOnly[Mapping[str, object] | None]"
+        subnets_every: "ReadOnly[Mapping[str, object] | None]"
+        subnets_none: "ReadOnly[Mapping[str, object] | None]"
+        subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudExternalIpsParams,
@@ -218,25 +220,25 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudRouterGatewayWhereInput2(
         VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput2] | None"
-        associated_subnets_every: "Mapping[str, object] | None"
-        associated_subnets_none: "Mapping[str, object] | None"
-        associated_subnets_some: "Mapping[str, object] | None"
-        external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput3 | None"
-        external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        associated_subnets_every: "ReadOnly[Mapping[str, object] | None]"
+        associated_subnets_none: "ReadOnly[Mapping[str, object] | None]"
+        associated_subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
+        external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudRouterGatewayWhereInput3(
         VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput3] | None"
-        associated_subnets_every: "Mapping[str, object] | None"
-        associated_subnets_none: "Mapping[str, object] | None"
-        associated_subnets_some: "Mapping[str, object] | None"
-        external_subnet: "Mapping[str, object] | None"
-        external_subnet_group: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        associated_subnets_every: "ReadOnly[Mapping[str, object] | None]"
+        associated_subnets_none: "ReadOnly[Mapping[str, object] | None]"
+        associated_subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        external_subnet: "ReadOnly[Mapping[str, object] | None]"
+        external_subnet_group: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

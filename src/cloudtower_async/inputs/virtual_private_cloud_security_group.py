@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudWhereInput2,
@@ -180,21 +182,21 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudSecurityGroupWhereInput2(
         VirtualPrivateCloudSecurityGroupWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput2] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudSecurityGroupWhereInput3(
         VirtualPrivateCloudSecurityGroupWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudSecurityGroupWhereInput3] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

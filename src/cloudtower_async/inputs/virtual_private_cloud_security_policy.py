@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
@@ -216,15 +218,15 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudSecurityPolicyWhereInput2(
         VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput2] | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudSecurityPolicyWhereInput3(
         VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput3] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudWhereInput2,
@@ -232,17 +234,17 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudSubnetWhereInput2(
         VirtualPrivateCloudSubnetWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudSubnetWhereInput2] | None"
-        NOT: "Sequence[VirtualPrivateCloudSubnetWhereInput2] | None"
-        OR: "Sequence[VirtualPrivateCloudSubnetWhereInput2] | None"
-        route_table: "VirtualPrivateCloudRouteTableWhereInput3 | None"
-        vpc: "VirtualPrivateCloudWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        route_table: "ReadOnly[VirtualPrivateCloudRouteTableWhereInput3 | None]"
+        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudSubnetWhereInput3(
         VirtualPrivateCloudSubnetWhereInputValues, total=False
     ):
-        AND: "Sequence[VirtualPrivateCloudSubnetWhereInput3] | None"
-        NOT: "Sequence[VirtualPrivateCloudSubnetWhereInput3] | None"
-        OR: "Sequence[VirtualPrivateCloudSubnetWhereInput3] | None"
-        route_table: "Mapping[str, object] | None"
-        vpc: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        route_table: "ReadOnly[Mapping[str, object] | None]"
+        vpc: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import BPSUnit, ByteUnit, EntityAsyncStatus, NetworkType
     from .label import LabelWhereInput2
@@ -316,25 +318,25 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class VlanWhereInput2(VlanWhereInputValues, total=False):
-        AND: "Sequence[VlanWhereInput2] | None"
-        NOT: "Sequence[VlanWhereInput2] | None"
-        OR: "Sequence[VlanWhereInput2] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vds: "VdsWhereInput3 | None"
-        vm_nics_every: "Mapping[str, object] | None"
-        vm_nics_none: "Mapping[str, object] | None"
-        vm_nics_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vds: "ReadOnly[VdsWhereInput3 | None]"
+        vm_nics_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_nics_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_nics_some: "ReadOnly[Mapping[str, object] | None]"
 
     class VlanWhereInput3(VlanWhereInputValues, total=False):
-        AND: "Sequence[VlanWhereInput3] | None"
-        NOT: "Sequence[VlanWhereInput3] | None"
-        OR: "Sequence[VlanWhereInput3] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vds: "Mapping[str, object] | None"
-        vm_nics_every: "Mapping[str, object] | None"
-        vm_nics_none: "Mapping[str, object] | None"
-        vm_nics_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vds: "ReadOnly[Mapping[str, object] | None]"
+        vm_nics_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_nics_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_nics_some: "ReadOnly[Mapping[str, object] | None]"

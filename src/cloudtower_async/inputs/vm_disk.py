@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import Bus
     from .elf_image import ElfImageWhereInput2, ElfImageWhereInput3
@@ -263,19 +265,19 @@ class VmDiskWhereInput(VmDiskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmDiskWhereInput2(VmDiskWhereInputValues, total=False):
-        AND: "Sequence[VmDiskWhereInput2] | None"
-        NOT: "Sequence[VmDiskWhereInput2] | None"
-        OR: "Sequence[VmDiskWhereInput2] | None"
-        elf_image: "ElfImageWhereInput3 | None"
-        svt_image: "SvtImageWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
-        vm_volume: "VmVolumeWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        elf_image: "ReadOnly[ElfImageWhereInput3 | None]"
+        svt_image: "ReadOnly[SvtImageWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
+        vm_volume: "ReadOnly[VmVolumeWhereInput3 | None]"
 
     class VmDiskWhereInput3(VmDiskWhereInputValues, total=False):
-        AND: "Sequence[VmDiskWhereInput3] | None"
-        NOT: "Sequence[VmDiskWhereInput3] | None"
-        OR: "Sequence[VmDiskWhereInput3] | None"
-        elf_image: "Mapping[str, object] | None"
-        svt_image: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
-        vm_volume: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        elf_image: "ReadOnly[Mapping[str, object] | None]"
+        svt_image: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"
+        vm_volume: "ReadOnly[Mapping[str, object] | None]"

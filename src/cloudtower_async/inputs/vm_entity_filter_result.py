@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .entity_filter import EntityFilterWhereInput2, EntityFilterWhereInput3
     from .vm import VmWhereInput2, VmWhereInput3
 
@@ -69,15 +71,15 @@ class VmEntityFilterResultWhereInput(VmEntityFilterResultWhereInputValues, total
 if TYPE_CHECKING:
 
     class VmEntityFilterResultWhereInput2(VmEntityFilterResultWhereInputValues, total=False):
-        AND: "Sequence[VmEntityFilterResultWhereInput2] | None"
-        NOT: "Sequence[VmEntityFilterResultWhereInput2] | None"
-        OR: "Sequence[VmEntityFilterResultWhereInput2] | None"
-        entityFilter: "EntityFilterWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        entityFilter: "ReadOnly[EntityFilterWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
 
     class VmEntityFilterResultWhereInput3(VmEntityFilterResultWhereInputValues, total=False):
-        AND: "Sequence[VmEntityFilterResultWhereInput3] | None"
-        NOT: "Sequence[VmEntityFilterResultWhereInput3] | None"
-        OR: "Sequence[VmEntityFilterResultWhereInput3] | None"
-        entityFilter: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        entityFilter: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .common import EntityAsyncStatus
     from .content_library_vm_template import (
@@ -142,17 +144,17 @@ class VmExportFileWhereInput(VmExportFileWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmExportFileWhereInput2(VmExportFileWhereInputValues, total=False):
-        AND: "Sequence[VmExportFileWhereInput2] | None"
-        NOT: "Sequence[VmExportFileWhereInput2] | None"
-        OR: "Sequence[VmExportFileWhereInput2] | None"
-        content_library_vm_template: "ContentLibraryVmTemplateWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
-        vm_volume: "VmVolumeWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        content_library_vm_template: "ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
+        vm_volume: "ReadOnly[VmVolumeWhereInput3 | None]"
 
     class VmExportFileWhereInput3(VmExportFileWhereInputValues, total=False):
-        AND: "Sequence[VmExportFileWhereInput3] | None"
-        NOT: "Sequence[VmExportFileWhereInput3] | None"
-        OR: "Sequence[VmExportFileWhereInput3] | None"
-        content_library_vm_template: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
-        vm_volume: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        content_library_vm_template: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"
+        vm_volume: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .vm import VmWhereInput2
 
@@ -142,19 +144,19 @@ class VmFolderWhereInput(VmFolderWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmFolderWhereInput2(VmFolderWhereInputValues, total=False):
-        AND: "Sequence[VmFolderWhereInput2] | None"
-        NOT: "Sequence[VmFolderWhereInput2] | None"
-        OR: "Sequence[VmFolderWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class VmFolderWhereInput3(VmFolderWhereInputValues, total=False):
-        AND: "Sequence[VmFolderWhereInput3] | None"
-        NOT: "Sequence[VmFolderWhereInput3] | None"
-        OR: "Sequence[VmFolderWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .nic import NicWhereInput2, NicWhereInput3
     from .virtual_private_cloud import (
@@ -260,19 +262,19 @@ class VmNicWhereInput(VmNicWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmNicWhereInput2(VmNicWhereInputValues, total=False):
-        AND: "Sequence[VmNicWhereInput2] | None"
-        NOT: "Sequence[VmNicWhereInput2] | None"
-        OR: "Sequence[VmNicWhereInput2] | None"
-        nic: "NicWhereInput3 | None"
-        vlan: "VlanWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
-        vpc_nic: "VirtualPrivateCloudNicWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        nic: "ReadOnly[NicWhereInput3 | None]"
+        vlan: "ReadOnly[VlanWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
+        vpc_nic: "ReadOnly[VirtualPrivateCloudNicWhereInput3 | None]"
 
     class VmNicWhereInput3(VmNicWhereInputValues, total=False):
-        AND: "Sequence[VmNicWhereInput3] | None"
-        NOT: "Sequence[VmNicWhereInput3] | None"
-        OR: "Sequence[VmNicWhereInput3] | None"
-        nic: "Mapping[str, object] | None"
-        vlan: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
-        vpc_nic: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        nic: "ReadOnly[Mapping[str, object] | None]"
+        vlan: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"
+        vpc_nic: "ReadOnly[Mapping[str, object] | None]"

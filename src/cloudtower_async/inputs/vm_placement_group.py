@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
@@ -242,31 +244,31 @@ class VmPlacementGroupWhereInput(VmPlacementGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmPlacementGroupWhereInput2(VmPlacementGroupWhereInputValues, total=False):
-        AND: "Sequence[VmPlacementGroupWhereInput2] | None"
-        NOT: "Sequence[VmPlacementGroupWhereInput2] | None"
-        OR: "Sequence[VmPlacementGroupWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        vm_host_must_host_uuids_every: "Mapping[str, object] | None"
-        vm_host_must_host_uuids_none: "Mapping[str, object] | None"
-        vm_host_must_host_uuids_some: "Mapping[str, object] | None"
-        vm_host_prefer_host_uuids_every: "Mapping[str, object] | None"
-        vm_host_prefer_host_uuids_none: "Mapping[str, object] | None"
-        vm_host_prefer_host_uuids_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        vm_host_must_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_must_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_must_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_prefer_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_prefer_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_prefer_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"
 
     class VmPlacementGroupWhereInput3(VmPlacementGroupWhereInputValues, total=False):
-        AND: "Sequence[VmPlacementGroupWhereInput3] | None"
-        NOT: "Sequence[VmPlacementGroupWhereInput3] | None"
-        OR: "Sequence[VmPlacementGroupWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        vm_host_must_host_uuids_every: "Mapping[str, object] | None"
-        vm_host_must_host_uuids_none: "Mapping[str, object] | None"
-        vm_host_must_host_uuids_some: "Mapping[str, object] | None"
-        vm_host_prefer_host_uuids_every: "Mapping[str, object] | None"
-        vm_host_prefer_host_uuids_none: "Mapping[str, object] | None"
-        vm_host_prefer_host_uuids_some: "Mapping[str, object] | None"
-        vms_every: "Mapping[str, object] | None"
-        vms_none: "Mapping[str, object] | None"
-        vms_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_must_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_must_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_must_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_prefer_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_prefer_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_prefer_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[Mapping[str, object] | None]"
+        vms_none: "ReadOnly[Mapping[str, object] | None]"
+        vms_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import ConsistentType, EntityAsyncStatus
     from .label import LabelWhereInput2
@@ -286,23 +288,23 @@ class VmSnapshotWhereInput(VmSnapshotWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmSnapshotWhereInput2(VmSnapshotWhereInputValues, total=False):
-        AND: "Sequence[VmSnapshotWhereInput2] | None"
-        NOT: "Sequence[VmSnapshotWhereInput2] | None"
-        OR: "Sequence[VmSnapshotWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        snapshot_group: "SnapshotGroupWhereInput3 | None"
-        vm: "VmWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        snapshot_group: "ReadOnly[SnapshotGroupWhereInput3 | None]"
+        vm: "ReadOnly[VmWhereInput3 | None]"
 
     class VmSnapshotWhereInput3(VmSnapshotWhereInputValues, total=False):
-        AND: "Sequence[VmSnapshotWhereInput3] | None"
-        NOT: "Sequence[VmSnapshotWhereInput3] | None"
-        OR: "Sequence[VmSnapshotWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        snapshot_group: "Mapping[str, object] | None"
-        vm: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        snapshot_group: "ReadOnly[Mapping[str, object] | None]"
+        vm: "ReadOnly[Mapping[str, object] | None]"

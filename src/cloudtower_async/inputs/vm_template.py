@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .content_library_vm_template import (
@@ -307,21 +309,21 @@ class VmTemplateWhereInput(VmTemplateWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmTemplateWhereInput2(VmTemplateWhereInputValues, total=False):
-        AND: "Sequence[VmTemplateWhereInput2] | None"
-        NOT: "Sequence[VmTemplateWhereInput2] | None"
-        OR: "Sequence[VmTemplateWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        content_library_vm_template: "ContentLibraryVmTemplateWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        content_library_vm_template: "ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
 
     class VmTemplateWhereInput3(VmTemplateWhereInputValues, total=False):
-        AND: "Sequence[VmTemplateWhereInput3] | None"
-        NOT: "Sequence[VmTemplateWhereInput3] | None"
-        OR: "Sequence[VmTemplateWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        content_library_vm_template: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        content_library_vm_template: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"

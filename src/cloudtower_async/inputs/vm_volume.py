@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import ByteUnit, EntityAsyncStatus
@@ -436,27 +438,27 @@ class VmVolumeWhereUniqueInput(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class VmVolumeWhereInput2(VmVolumeWhereInputValues, total=False):
-        AND: "Sequence[VmVolumeWhereInput2] | None"
-        NOT: "Sequence[VmVolumeWhereInput2] | None"
-        OR: "Sequence[VmVolumeWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        lun: "IscsiLunWhereInput3 | None"
-        vm_disks_every: "Mapping[str, object] | None"
-        vm_disks_none: "Mapping[str, object] | None"
-        vm_disks_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        lun: "ReadOnly[IscsiLunWhereInput3 | None]"
+        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
 
     class VmVolumeWhereInput3(VmVolumeWhereInputValues, total=False):
-        AND: "Sequence[VmVolumeWhereInput3] | None"
-        NOT: "Sequence[VmVolumeWhereInput3] | None"
-        OR: "Sequence[VmVolumeWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        lun: "Mapping[str, object] | None"
-        vm_disks_every: "Mapping[str, object] | None"
-        vm_disks_none: "Mapping[str, object] | None"
-        vm_disks_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        lun: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .. import models
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
@@ -289,21 +291,21 @@ class VmVolumeSnapshotWhereInput(VmVolumeSnapshotWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmVolumeSnapshotWhereInput2(VmVolumeSnapshotWhereInputValues, total=False):
-        AND: "Sequence[VmVolumeSnapshotWhereInput2] | None"
-        NOT: "Sequence[VmVolumeSnapshotWhereInput2] | None"
-        OR: "Sequence[VmVolumeSnapshotWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vm_volume: "VmVolumeWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_volume: "ReadOnly[VmVolumeWhereInput3 | None]"
 
     class VmVolumeSnapshotWhereInput3(VmVolumeSnapshotWhereInputValues, total=False):
-        AND: "Sequence[VmVolumeSnapshotWhereInput3] | None"
-        NOT: "Sequence[VmVolumeSnapshotWhereInput3] | None"
-        OR: "Sequence[VmVolumeSnapshotWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        labels_every: "Mapping[str, object] | None"
-        labels_none: "Mapping[str, object] | None"
-        labels_some: "Mapping[str, object] | None"
-        vm_volume: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[Mapping[str, object] | None]"
+        labels_none: "ReadOnly[Mapping[str, object] | None]"
+        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_volume: "ReadOnly[Mapping[str, object] | None]"

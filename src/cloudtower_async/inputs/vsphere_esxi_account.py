@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .host import HostWhereInput2, HostWhereInput3
 
 VsphereEsxiAccountOrderByInput: TypeAlias = Literal[
@@ -148,13 +150,13 @@ class VsphereEsxiAccountWhereInput(VsphereEsxiAccountWhereInputValues, total=Fal
 if TYPE_CHECKING:
 
     class VsphereEsxiAccountWhereInput2(VsphereEsxiAccountWhereInputValues, total=False):
-        AND: "Sequence[VsphereEsxiAccountWhereInput2] | None"
-        NOT: "Sequence[VsphereEsxiAccountWhereInput2] | None"
-        OR: "Sequence[VsphereEsxiAccountWhereInput2] | None"
-        host: "HostWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[HostWhereInput3 | None]"
 
     class VsphereEsxiAccountWhereInput3(VsphereEsxiAccountWhereInputValues, total=False):
-        AND: "Sequence[VsphereEsxiAccountWhereInput3] | None"
-        NOT: "Sequence[VsphereEsxiAccountWhereInput3] | None"
-        OR: "Sequence[VsphereEsxiAccountWhereInput3] | None"
-        host: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        host: "ReadOnly[Mapping[str, object] | None]"

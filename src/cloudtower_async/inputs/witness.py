@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
 
 WitnessOrderByInput: TypeAlias = Literal[
@@ -194,13 +196,13 @@ class WitnessWhereInput(WitnessWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class WitnessWhereInput2(WitnessWhereInputValues, total=False):
-        AND: "Sequence[WitnessWhereInput2] | None"
-        NOT: "Sequence[WitnessWhereInput2] | None"
-        OR: "Sequence[WitnessWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class WitnessWhereInput3(WitnessWhereInputValues, total=False):
-        AND: "Sequence[WitnessWhereInput3] | None"
-        NOT: "Sequence[WitnessWhereInput3] | None"
-        OR: "Sequence[WitnessWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"

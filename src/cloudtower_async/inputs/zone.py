@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .datacenter import DatacenterWhereInput2, DatacenterWhereInput3
     from .host import HostWhereInput2
@@ -266,21 +268,21 @@ class ZoneWhereInput(ZoneWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ZoneWhereInput2(ZoneWhereInputValues, total=False):
-        AND: "Sequence[ZoneWhereInput2] | None"
-        NOT: "Sequence[ZoneWhereInput2] | None"
-        OR: "Sequence[ZoneWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        datacenter: "DatacenterWhereInput3 | None"
-        hosts_every: "Mapping[str, object] | None"
-        hosts_none: "Mapping[str, object] | None"
-        hosts_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        datacenter: "ReadOnly[DatacenterWhereInput3 | None]"
+        hosts_every: "ReadOnly[Mapping[str, object] | None]"
+        hosts_none: "ReadOnly[Mapping[str, object] | None]"
+        hosts_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ZoneWhereInput3(ZoneWhereInputValues, total=False):
-        AND: "Sequence[ZoneWhereInput3] | None"
-        NOT: "Sequence[ZoneWhereInput3] | None"
-        OR: "Sequence[ZoneWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        datacenter: "Mapping[str, object] | None"
-        hosts_every: "Mapping[str, object] | None"
-        hosts_none: "Mapping[str, object] | None"
-        hosts_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        datacenter: "ReadOnly[Mapping[str, object] | None]"
+        hosts_every: "ReadOnly[Mapping[str, object] | None]"
+        hosts_none: "ReadOnly[Mapping[str, object] | None]"
+        hosts_some: "ReadOnly[Mapping[str, object] | None]"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
+    from typing_extensions import ReadOnly
+
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .cluster_topo import ClusterTopoWhereInput2, ClusterTopoWhereInput3
     from .rack_topo import RackTopoWhereInput2
@@ -87,21 +89,21 @@ class ZoneTopoWhereInput(ZoneTopoWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ZoneTopoWhereInput2(ZoneTopoWhereInputValues, total=False):
-        AND: "Sequence[ZoneTopoWhereInput2] | None"
-        NOT: "Sequence[ZoneTopoWhereInput2] | None"
-        OR: "Sequence[ZoneTopoWhereInput2] | None"
-        cluster: "ClusterWhereInput3 | None"
-        cluster_topo: "ClusterTopoWhereInput3 | None"
-        rack_topoes_every: "Mapping[str, object] | None"
-        rack_topoes_none: "Mapping[str, object] | None"
-        rack_topoes_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[ClusterWhereInput3 | None]"
+        cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
+        rack_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        rack_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        rack_topoes_some: "ReadOnly[Mapping[str, object] | None]"
 
     class ZoneTopoWhereInput3(ZoneTopoWhereInputValues, total=False):
-        AND: "Sequence[ZoneTopoWhereInput3] | None"
-        NOT: "Sequence[ZoneTopoWhereInput3] | None"
-        OR: "Sequence[ZoneTopoWhereInput3] | None"
-        cluster: "Mapping[str, object] | None"
-        cluster_topo: "Mapping[str, object] | None"
-        rack_topoes_every: "Mapping[str, object] | None"
-        rack_topoes_none: "Mapping[str, object] | None"
-        rack_topoes_some: "Mapping[str, object] | None"
+        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        cluster: "ReadOnly[Mapping[str, object] | None]"
+        cluster_topo: "ReadOnly[Mapping[str, object] | None]"
+        rack_topoes_every: "ReadOnly[Mapping[str, object] | None]"
+        rack_topoes_none: "ReadOnly[Mapping[str, object] | None]"
+        rack_topoes_some: "ReadOnly[Mapping[str, object] | None]"
