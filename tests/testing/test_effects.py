@@ -98,8 +98,6 @@ async def test_what_does_not_exist_is_404(client: Client, path: str) -> None:
     body: dict[str, object] = {"where": {"id": "nobody"}}
     if path == "create-vm-snapshot":
         body = {"data": [{"vm_id": "nobody", "name": "x"}]}
-    if path == "update-vm-basic-info":
-        body["data"] = {"name": "x"}
     answer = await client.send(path, body)
     assert answer.status == answer.json["status"] == 404
 
@@ -114,8 +112,6 @@ async def test_what_does_not_exist_is_404(client: Client, path: str) -> None:
         ("start-vm", {"where": {}, "data": 1}, "host_id: required"),
         ("create-vm-snapshot", {"data": {}}, "data: Expected `array`, got `object`"),
         ("create-vm-snapshot", {"data": [{"name": "x"}]}, "vm_id: required"),
-        ("update-vm-basic-info", {"where": {}}, "data: required"),
-        ("update-vm-basic-info", {"where": {}, "data": {"name": 1}}, "name: Expected `str`"),
     ],
 )
 async def test_a_wrong_body_is_refused(
@@ -221,23 +217,6 @@ async def test_a_vm_cannot_be_started_just_anywhere(client: Client) -> None:
     for host, status in ((elsewhere["id"], 400), ("nowhere", 404)):
         body = {"where": {"id": vm["id"]}, "data": {"host_id": host}}
         assert (await client.send("start-vm", body)).status == status
-
-
-async def test_a_vm_can_be_renamed(client: Client) -> None:
-    vm = a_vm(client, "RUNNING")
-    body = {"where": {"id": vm["id"]}, "data": {"name": "new", "description": "d", "ha": False}}
-    [answer] = await client.ask("update-vm-basic-info", body)
-    assert answer["data"]["name"] != "new"
-    client.sim.clock.advance(10.0)
-    [shown] = await client.ask("get-vms", {"where": {"name": "new"}})
-    assert (shown["id"], shown["description"], shown["ha"]) == (vm["id"], "d", False)
-
-
-async def test_changes_that_are_not_modelled_are_not_pretended(client: Client) -> None:
-    body = {"where": {}, "data": {"vcpu": 64}}
-    answer = await client.send("update-vm-basic-info", body)
-    assert answer.status == 501
-    assert "vcpu" in answer.json["message"]
 
 
 async def create_snapshot(client: Client, vm: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import power, snapshots
+from . import (
+    create_vm,
+    passthrough,
+    power,
+    rollback,
+    snapshots,
+    vm_disks,
+    vm_nics,
+    vm_options,
+    vm_removal,
+)
 
 if TYPE_CHECKING:
     from .world import Effect
 
-EFFECTS: dict[str, Effect] = {**power.EFFECTS, **snapshots.EFFECTS}
+EFFECTS: dict[str, Effect] = {
+    **power.EFFECTS,
+    **snapshots.EFFECTS,
+    **create_vm.EFFECTS,
+    **rollback.EFFECTS,
+    **vm_disks.EFFECTS,
+    **vm_nics.EFFECTS,
+    **passthrough.EFFECTS,
+    **vm_options.EFFECTS,
+    **vm_removal.EFFECTS,
+}

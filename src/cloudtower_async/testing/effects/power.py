@@ -1,4 +1,4 @@
-"""Power operations of VMs, and editing them."""
+"""Power operations of VMs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import activity
-from ..fleet.totals import refresh_around, refresh_cluster, refresh_host
-from ..tasks import Failure
+from ..fleet.totals import refresh_around
+from .placement import place
 from .world import Outcome, RefusedError, member, start_on_vm, vms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..store.filters import Document
+    from ..tasks import Failure
     from .world import Effect, World
 
 
@@ -42,10 +41,10 @@ class _Power:
             return Outcome("Vm", vm["id"], None)
 
         def switch() -> Failure | None:
-            if host is not None and host["id"] != vm["host"]:
-                if host["allocatable_memory_bytes"] < vm["memory"]:
-                    return Failure("not enough memory on the host", "VM_START_FAILED", "NO_MEMORY")
-                _move(world, vm, host)
+            if self.mutation == "startVm":
+                wanted = None if host is None else host["id"]
+                if failure := place(world.maker.store, vm, wanted):
+                    return failure
             vm.update(activity(world.maker.random, self.leads_to))
             if self.leads_to == "STOPPED":
                 vm["last_shutdown_time"] = world.maker.clock.timestamp()
@@ -53,22 +52,6 @@ class _Power:
             return None
 
         return Outcome("Vm", vm["id"], start_on_vm(world, self.mutation, vm, switch))
-
-
-def _update_vm(world: World, body: dict[str, Any]) -> list[Outcome]:
-    data = member(body, "data", dict[str, Any])
-    modelled: dict[str, type] = {"name": str, "description": str, "ha": bool, "ha_priority": str}
-    if unmodelled := data.keys() - modelled.keys():
-        raise RefusedError(501, f"the simulator does not model changing {', '.join(unmodelled)}")
-    values: dict[str, object] = {name: member(data, name, modelled[name]) for name in data}
-
-    def update(vm: Document) -> Callable[[], None]:
-        return lambda: vm.update(values)
-
-    return [
-        Outcome("Vm", vm["id"], start_on_vm(world, "updateVm", vm, update(vm)))
-        for vm in vms_of(world, body)
-    ]
 
 
 def _chosen_host(world: World, body: dict[str, Any]) -> Document | None:
@@ -82,13 +65,6 @@ def _chosen_host(world: World, body: dict[str, Any]) -> Document | None:
     return host
 
 
-def _move(world: World, vm: Document, host: Document) -> None:
-    store, before = world.maker.store, vm["host"]
-    store.change("Vm", vm["id"], host=host["id"], node_ip=host["management_ip"])
-    refresh_host(store, before)
-    refresh_cluster(store, vm["cluster"])
-
-
 EFFECTS: dict[str, Effect] = {
     "start-vm": _Power("startVm", frozenset({"STOPPED"}), "RUNNING"),
     "shutdown-vm": _Power("shutDownVm", frozenset({"RUNNING"}), "STOPPED"),
@@ -97,5 +73,4 @@ EFFECTS: dict[str, Effect] = {
     "force-restart-vm": _Power("forceRestartVm", frozenset({"RUNNING"}), "RUNNING"),
     "suspend-vm": _Power("suspendVm", frozenset({"RUNNING"}), "SUSPENDED"),
     "resume-vm": _Power("resumeVm", frozenset({"SUSPENDED"}), "RUNNING"),
-    "update-vm-basic-info": _update_vm,
 }

@@ -10,6 +10,7 @@ from .world import Outcome, RefusedError, member, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from ..store.store import Store
     from .world import Effect, World
 
 
@@ -69,9 +70,7 @@ def _delete_snapshots(world: World, body: dict[str, Any]) -> list[Outcome]:
         snapshot["entityAsyncStatus"] = "DELETING"
 
         def succeed() -> None:
-            for lun_snapshot in lun_snapshots(store, snapshot):
-                store.remove("IscsiLunSnapshot", lun_snapshot["id"])
-            store.remove("VmSnapshot", snapshot["id"])
+            remove_snapshot(store, snapshot)
 
         def settle() -> None:
             snapshot["entityAsyncStatus"] = None
@@ -80,6 +79,13 @@ def _delete_snapshots(world: World, body: dict[str, Any]) -> list[Outcome]:
         return world.start("deleteVmSnapshot", "VmSnapshot", snapshot, work)
 
     return [Outcome(None, snapshot["id"], delete(snapshot)) for snapshot in snapshots]
+
+
+def remove_snapshot(store: Store, snapshot: Document) -> None:
+    """Take a snapshot out of the world, with those of its disks."""
+    for lun_snapshot in lun_snapshots(store, snapshot):
+        store.remove("IscsiLunSnapshot", lun_snapshot["id"])
+    store.remove("VmSnapshot", snapshot["id"])
 
 
 EFFECTS: dict[str, Effect] = {

@@ -110,12 +110,21 @@ Effect: TypeAlias = "Callable[[World, Any], Outcomes]"
 """Takes the body: an object, or a list where the operation wants one."""
 
 
-def vms_of(world: World, body: dict[str, Any]) -> list[Document]:
-    """The VMs that a mutation is about. Nothing is done when one of them is busy."""
+def vms_of(world: World, body: dict[str, Any], *, recycled: bool = False) -> list[Document]:
+    """The VMs that a mutation is about. Nothing is done when one of them is busy.
+
+    Args:
+        world: Has the VMs.
+        body: Has the where.
+        recycled: Whether they may be in the recycle bin.
+    """
     vms = world.maker.store.select("Vm", member(body, "where", dict[str, Any]))
     if not vms:
         raise RefusedError(404, "no VM matches the where")
     refuse_locked(vms)
+    for vm in vms:
+        if vm["in_recycle_bin"] and not recycled:
+            raise RefusedError(400, f"VM {vm['name']} is in the recycle bin")
     return vms
 
 

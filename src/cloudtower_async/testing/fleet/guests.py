@@ -17,7 +17,7 @@ _STAGES = ("prod", "staging", "test")
 _STATUSES = ("RUNNING", "STOPPED", "SUSPENDED")
 _STATUS_WEIGHTS = (80, 15, 5)
 
-_IO_LIMITS = dict.fromkeys(("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_policy"))
+_IO_LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_policy")
 
 
 def add_vm(maker: Maker, plan: VmPlan, host: Document, cluster: Document) -> Document:
@@ -179,27 +179,30 @@ def freeze(maker: Maker, snapshot: Document, created_at: str) -> None:
     store = maker.store
     vm = store.get("Vm", snapshot["vm"])
     disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
-    frozen = [_freeze_disk(maker, disk, place, created_at) for place, disk in enumerate(disks)]
-    nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
+    frozen = [
+        frozen_disk(store, disk, place, _snapshot_lun(maker, disk, created_at))
+        for place, disk in enumerate(disks)
+    ]
     snapshot["local_created_at"] = created_at
     snapshot["vm_disks"] = frozen
-    snapshot["vm_nics"] = [_freeze_nic(store, nic) for nic in nics]
+    snapshot["vm_nics"] = frozen_nics(store, vm)
     snapshot["size"] = sum(disk["size"] for disk in frozen)
 
 
 def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
     """The LUN snapshots that a VM snapshot consists of."""
     names = [disk["snapshot_local_id"] for disk in snapshot["vm_disks"] or ()]
-    return store.select("IscsiLunSnapshot", {"name_in": names})
+    return store.select("IscsiLunSnapshot", {"name_in": [name for name in names if name]})
 
 
-def _freeze_disk(maker: Maker, disk: Document, place: int, created_at: str) -> dict[str, Any]:
+def _snapshot_lun(maker: Maker, disk: Document, created_at: str) -> str | None:
+    """Make the LUN snapshot of a disk; of a CD-ROM there is none."""
     store = maker.store
+    if not disk.get("vm_volume"):
+        return None
     volume = store.get("VmVolume", disk["vm_volume"])
     local_id = maker.ids.uuid()
-    target = store.select("IscsiTarget", {"internal": True, "cluster": {"id": volume["cluster"]}})[
-        0
-    ]
+    where = {"internal": True, "cluster": {"id": volume["cluster"]}}
     store.add(
         "IscsiLunSnapshot",
         {
@@ -207,35 +210,48 @@ def _freeze_disk(maker: Maker, disk: Document, place: int, created_at: str) -> d
             "local_id": maker.ids.uuid(),
             "local_created_at": created_at,
             "name": local_id,
-            "iscsi_target": target["id"],
+            "iscsi_target": store.select("IscsiTarget", where)[0]["id"],
             "resiliency_type": "REPLICA",
             "unique_size": 0,  # until the disk is written to
         },
     )
+    return local_id
+
+
+def frozen_disk(store: Store, disk: Document, place: int, local_id: str | None) -> dict[str, Any]:
+    """A disk as snapshots and templates keep it; the id is that of the copy of its data."""
+    volume = store.get("VmVolume", disk["vm_volume"]) if disk.get("vm_volume") else {}
+    image = store.get("ElfImage", disk["elf_image"]) if disk.get("elf_image") else {}
     return {
-        **_IO_LIMITS,
+        **{name: disk[name] for name in _IO_LIMITS},
         "boot": disk["boot"],
         "bus": disk["bus"],
         "disabled": disk["disabled"],
-        "disk_name": volume["name"],
-        "elf_image_local_id": "",
-        "image_name": None,
+        "disk_name": volume.get("name"),
+        "elf_image_local_id": image.get("local_id", ""),
+        "image_name": image.get("name"),
         "index": place,
         "key": disk["key"],
-        "path": volume["path"],
-        "resident_in_cache": False,
-        "size": volume["size"],
+        "path": volume.get("path") or image.get("path", ""),
+        "resident_in_cache": bool(volume.get("resident_in_cache")),
+        "size": volume.get("size", 0),
         "snapshot_local_id": local_id,
-        "storage_policy_uuid": volume["elf_storage_policy"],
+        "storage_policy_uuid": volume.get("elf_storage_policy", ""),
         "svt_image_local_id": "",
         "type": disk["type"],
-        "vm_volume_local_id": volume["local_id"],
+        "vm_volume_local_id": volume.get("local_id", ""),
         "vm_volume_snapshot_uuid": local_id,
         "vm_volume_template_uuid": None,
     }
 
 
-def _freeze_nic(store: Store, nic: Document) -> dict[str, Any]:
+def frozen_nics(store: Store, vm: Document) -> list[dict[str, Any]]:
+    """The NICs of a VM as snapshots keep them."""
+    nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
+    return [_frozen_nic(store, nic) for nic in nics if nic.get("vlan")]
+
+
+def _frozen_nic(store: Store, nic: Document) -> dict[str, Any]:
     vlan = store.get("Vlan", nic["vlan"])
     vds = store.get("Vds", vlan["vds"])
     return {

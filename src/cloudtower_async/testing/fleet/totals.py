@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .plan import REPLICAS
+
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
@@ -58,6 +60,15 @@ def refresh_around(store: Store, vm: Document) -> None:
     """Bring the figures of a VM's host and cluster up to date."""
     refresh_host(store, vm["host"])
     refresh_cluster(store, vm["cluster"])
+
+
+def add_written(store: Store, cluster: str, size: int) -> None:
+    """Let the hosts of a cluster hold so much more data, in as many copies as it keeps."""
+    hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
+    share, rest = divmod(size * REPLICAS, len(hosts))
+    for place, host in enumerate(hosts):
+        host["used_data_space"] += share + (rest if place == 0 else 0)
+    refresh_cluster(store, cluster)
 
 
 _ADDED_UP = (

@@ -1,0 +1,266 @@
+"""Creating VMs: anew, from a template, as a clone, from a snapshot."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from ..tasks import Failure, Work
+from .drafts import VmDraft, check_draft, create_vm, plan_creation
+from .requested import cd_rom_drafts, complete, disk_drafts, mountable, nic_drafts, settings
+from .sources import (
+    cd_roms_of_vm,
+    disks_of_vm,
+    frozen_cd_roms,
+    frozen_disks,
+    frozen_nics,
+    nics_of_vm,
+    settings_of,
+)
+from .vms import checked, find_one, of_cluster
+from .world import Outcome, RefusedError, refuse_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..store.filters import Document
+    from .world import Effect, World
+
+    Values = dict[str, Any]
+
+_NO_CLOUD_INIT = Failure(
+    "the template does not support cloud-init",
+    "CREATE_VM_FORM_TEMPLATE_FAILED",
+    "VM_CLOUD_INIT_CONFIG_ERROR",
+)
+
+
+def _each(draft: Callable[[World, Values], VmDraft]) -> Effect:
+    """The effect that makes a VM of each item of a body, once none of them is refused."""
+
+    def create(world: World, body: list[Values]) -> list[Outcome]:
+        drafts = [draft(world, values) for values in body]
+        for one in drafts:
+            check_draft(world, one)
+        return [create_vm(world, one) for one in drafts]
+
+    return create
+
+
+def _new(world: World, values: Values) -> VmDraft:
+    cluster = values["cluster_id"]
+    disks = values["vm_disks"]
+    draft = VmDraft(
+        mutation="createVm",
+        fields=settings(values, {}),
+        cluster=cluster,
+        disks=disk_drafts(world, disks, cluster),
+        cd_roms=cd_rom_drafts(world, disks.get("mount_cd_roms") or [], cluster),
+        nics=nic_drafts(world, values["vm_nics"], cluster),
+    )
+    return complete(world, draft, values)
+
+
+def _clone(world: World, values: Values) -> VmDraft:
+    store = world.maker.store
+    source = find_one(world, "Vm", values["src_vm_id"])
+    refuse_locked([source])
+    cluster = _same_cluster(source, values)
+    draft = VmDraft(
+        mutation="cloneVm",
+        fields=settings(values, {**settings_of(source), "description": source["description"]}),
+        cluster=cluster,
+        disks=disks_of_vm(store, source, copied=values.get("is_full_copy", False)),
+        cd_roms=cd_roms_of_vm(store, source),
+        nics=nics_of_vm(store, source),
+    )
+    return complete(world, _replaced(world, draft, values), values)
+
+
+def _rebuild(world: World, values: Values) -> VmDraft:
+    snapshot = find_one(world, "VmSnapshot", values["rebuild_from_snapshot_id"])
+    refuse_locked([snapshot], owner="vm")
+    cluster = _same_cluster(snapshot, values)
+    draft = _from_frozen(world, "rebuildVm", snapshot, cluster, values)
+    return complete(world, _replaced(world, draft, values), values)
+
+
+def _from_template(world: World, values: Values) -> VmDraft:
+    template = find_one(world, "VmTemplate", values["template_id"])
+    refuse_locked([template])
+    cluster = _same_cluster(template, values)
+    return _of_template(world, "createVmFromTemplate", template, cluster, values)
+
+
+def _from_library(world: World, values: Values) -> VmDraft:
+    template = find_one(world, "ContentLibraryVmTemplate", values["template_id"])
+    refuse_locked([template])
+    cluster = values["cluster_id"]
+    find_one(world, "Cluster", cluster)
+    if cluster not in (template.get("clusters") or ()):
+        raise RefusedError(400, f"template {template['name']} is not on this cluster")
+    mutation = "createVmFromContentLibraryTemplate"
+    return _of_template(world, mutation, template, cluster, values)
+
+
+def _of_template(
+    world: World, mutation: str, template: Document, cluster: str, values: Values
+) -> VmDraft:
+    draft = _from_frozen(world, mutation, template, cluster, values)
+    draft.disks, draft.cd_roms = _operated(world, draft, values.get("disk_operate") or {})
+    if "vm_nics" in values:
+        draft.nics = nic_drafts(world, values["vm_nics"], cluster)
+    if cloud_init := values.get("cloud_init"):
+        _set_up(draft, template, cloud_init)
+    return complete(world, draft, values)
+
+
+def _from_frozen(
+    world: World, mutation: str, source: Document, cluster: str, values: Values
+) -> VmDraft:
+    return VmDraft(
+        mutation=mutation,
+        fields=settings(values, settings_of(source)),
+        cluster=cluster,
+        disks=frozen_disks(source),
+        cd_roms=frozen_cd_roms(source),
+        nics=frozen_nics(world.maker.store, source, cluster),
+    )
+
+
+def _same_cluster(source: Document, values: Values) -> str:
+    if values.get("cluster_id", source["cluster"]) != source["cluster"]:
+        raise RefusedError(400, f"{source['name']} is of another cluster")
+    return str(source["cluster"])
+
+
+def _replaced(world: World, draft: VmDraft, values: Values) -> VmDraft:
+    """The draft with the disks and NICs that were asked for instead of those of the source."""
+    if "vm_disks" in values:
+        disks = values["vm_disks"]
+        draft.disks = disk_drafts(world, disks, draft.cluster)
+        draft.cd_roms = cd_rom_drafts(world, disks.get("mount_cd_roms") or [], draft.cluster)
+    if "vm_nics" in values:
+        draft.nics = nic_drafts(world, values["vm_nics"], draft.cluster)
+    return draft
+
+
+def _operated(world: World, draft: VmDraft, operate: Values) -> tuple[list[Any], list[Any]]:
+    """Disks and CD-ROMs of a template with some changed, some left out and some put in."""
+    disks = dict(enumerate(draft.disks))
+    for change in operate.get("modify_disks") or ():
+        disk = _at(disks, change["disk_index"])
+        changed: Values = {"bus": change.get("bus", disk.bus)}
+        if "vm_volume_id" in change:
+            changed["volume"] = mountable(world, change["vm_volume_id"], draft.cluster)["id"]
+        disks[change["disk_index"]] = dataclasses.replace(disk, **changed)
+    for index in (operate.get("remove_disks") or {}).get("disk_index", ()):
+        _at(disks, index)
+        del disks[index]
+    new = operate.get("new_disks") or {}
+    more = cd_rom_drafts(world, new.get("mount_cd_roms") or [], draft.cluster)
+    return (
+        [*disks.values(), *disk_drafts(world, new, draft.cluster)],
+        [*draft.cd_roms, *more],
+    )
+
+
+def _at(disks: dict[int, Any], index: int) -> Any:  # noqa: ANN401 - a draft
+    if index not in disks:
+        raise RefusedError(400, f"disk_index: the template has no disk {index}")
+    return disks[index]
+
+
+def _set_up(draft: VmDraft, template: Document, cloud_init: Values) -> None:
+    """What cloud-init does in the guest, as far as one sees it from outside."""
+    if not template["cloud_init_supported"]:
+        draft.failure = _NO_CLOUD_INIT  # the server takes the call, and the task fails
+    if "hostname" in cloud_init:
+        draft.fields["hostname"] = cloud_init["hostname"]
+    if "nameservers" in cloud_init:
+        draft.fields["dns_servers"] = ",".join(cloud_init["nameservers"])
+    for network in cloud_init.get("networks") or ():
+        index = network["nic_index"]
+        if index >= len(draft.nics):
+            raise RefusedError(400, f"nic_index: there is no NIC {index}")
+        if network["type"] == "IPV4":
+            address = {
+                "ip_address": network.get("ip_address", ""),
+                "subnet_mask": network.get("netmask", ""),
+            }
+            nic = draft.nics[index]
+            draft.nics[index] = dataclasses.replace(nic, more={**nic.more, **address})
+
+
+def _convert(world: World, body: list[Values]) -> list[Outcome]:
+    """Make VMs of templates, which are gone then."""
+    wanted: list[tuple[Document, VmDraft]] = []
+    for values in body:
+        template = find_one(world, "VmTemplate", values["converted_from_template_id"])
+        refuse_locked([template])
+        draft = _from_frozen(world, "convertVmTemplateToVm", template, template["cluster"], values)
+        check_draft(world, draft)
+        wanted.append((template, draft))
+    outcomes: list[Outcome] = []
+    for template, draft in wanted:
+        template["entityAsyncStatus"] = "DELETING"
+        vm, work = plan_creation(world, draft)
+        work = _and_drop(world, template, work)
+        outcomes.append(Outcome("Vm", vm["id"], world.start(draft.mutation, "Vm", vm, work)))
+    return outcomes
+
+
+def _and_drop(world: World, template: Document, work: Work) -> Work:
+    def succeed() -> Failure | None:
+        failure = work.succeed()
+        if failure is None:
+            world.maker.store.remove("VmTemplate", template["id"])
+        return failure
+
+    def settle() -> None:
+        work.settle()
+        template["entityAsyncStatus"] = None
+
+    return Work(succeed, work.fail, settle)
+
+
+def _batch(world: World, body: Values) -> Outcome:
+    """Many VMs from one template, in one task: all of them or none."""
+    drafts = [
+        _from_library(world, {**values, "template_id": body["template_id"]})
+        for values in body["vms"]
+    ]
+    if not drafts:
+        raise RefusedError(400, "vms: at least one")
+    for one in drafts:
+        check_draft(world, one)
+    planned = [plan_creation(world, one) for one in drafts]
+    works = [work for _, work in planned]
+
+    def succeed() -> Failure | None:
+        return next((failure for work in works if (failure := work.succeed())), None)
+
+    def fail() -> None:
+        for work in works:
+            work.fail()
+
+    def settle() -> None:
+        for work in works:
+            work.settle()
+
+    first = planned[0][0]
+    task_id = world.start(drafts[0].mutation, "Vm", first, Work(succeed, fail, settle))
+    return Outcome("Vm", tuple(vm["id"] for vm, _ in planned), task_id)
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "create-vm": _each(_new),
+        "clone-vm": _each(_clone),
+        "rebuild-vm-from-snapshot": _each(_rebuild),
+        "create-vm-from-template": _each(_from_template),
+        "create-vm-from-content-library-template": _each(_from_library),
+        "create-vm-from-content-library-template-batch": _batch,
+        "convert-vm-template-to-vm": _convert,
+    }
+)

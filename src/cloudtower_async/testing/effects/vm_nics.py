@@ -1,0 +1,106 @@
+"""NICs of VMs: adding, changing, removing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .parts import add_nic, nics_of
+from .requested import nic_drafts, nic_fields, qos_fields, vlan_of
+from .vms import OnParts, OnVms, change_vm, checked, find
+from .world import Outcome, RefusedError, refuse_locked
+
+if TYPE_CHECKING:
+    from ..store.filters import Document
+    from .vms import Apply
+    from .world import Effect, World
+
+    Values = dict[str, Any]
+
+
+def _add(world: World, vm: Document, data: Values) -> Apply:
+    drafts = nic_drafts(world, data["vm_nics"], vm["cluster"])
+    if not drafts:
+        raise RefusedError(400, "vm_nics: at least one")
+
+    def apply() -> None:
+        for draft in drafts:
+            add_nic(world.maker, vm, draft)
+
+    return apply
+
+
+def _at(world: World, vm: Document, index: int) -> Document:
+    nics = nics_of(world.maker.store, vm)
+    if not 0 <= index < len(nics):
+        raise RefusedError(400, f"nic_index: VM {vm['name']} has no NIC {index}")
+    return nics[index]
+
+
+def _remove(world: World, vm: Document, data: Values) -> Apply:
+    nics = [_at(world, vm, index) for index in dict.fromkeys(data["nic_index"])]
+    return _removal(world, vm, nics)
+
+
+def _removal(world: World, vm: Document, nics: list[Document]) -> Apply:
+    store = world.maker.store
+
+    def apply() -> None:
+        for nic in nics:
+            store.remove("VmNic", nic["id"])
+        for place, nic in enumerate(nics_of(store, vm)):
+            nic["order"] = place
+
+    return apply
+
+
+def _remove_by_where(world: World, body: Values) -> list[Outcome]:
+    """Remove the NICs that match, of these VMs only where any are named."""
+    only = body["effect"].get("vm_ids")
+    by_vm: dict[str, list[Document]] = {}
+    for nic in find(world, "VmNic", body["where"]):
+        if only is None or nic["vm"] in only:
+            by_vm.setdefault(nic["vm"], []).append(nic)
+    if not by_vm:
+        raise RefusedError(404, "where: no VmNic matches")
+    vms = [world.maker.store.get("Vm", one) for one in by_vm]
+    refuse_locked(vms)
+    return [change_vm(world, "removeVmNic", vm, _removal(world, vm, by_vm[vm["id"]])) for vm in vms]
+
+
+def _changes(world: World, nic: Document, data: Values) -> Values:
+    """The fields of a NIC that are to change."""
+    store = world.maker.store
+    cluster = store.get("Vm", nic["vm"])["cluster"]
+    changes = {**nic_fields(data), **qos_fields(data.get("qos") or {})}
+    if data.keys() & {"connect_vlan_id", "nic_id", "vpc_nic"}:
+        changes["vlan"] = vlan_of(world, data, cluster)["id"]
+    return changes
+
+
+def _update_at(world: World, vm: Document, data: Values) -> Apply:
+    nic = _at(world, vm, data["nic_index"])
+    return _change(world, nic, _changes(world, nic, data))
+
+
+def _update(world: World, nic: Document, body: Values) -> Apply:
+    return _change(world, nic, _changes(world, nic, body["data"]))
+
+
+def _change(world: World, nic: Document, changes: Values) -> Apply:
+    def apply() -> None:
+        world.maker.store.change("VmNic", nic["id"], **changes)
+
+    return apply
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "add-vm-nic": OnVms("addVmNic", _add),
+        "remove-vm-nic": OnVms("removeVmNic", _remove),
+        "remove-vm-nic-by-where": _remove_by_where,
+        "update-vm-nic": OnVms("updateVmNic", _update_at),
+        "update-vm-nic-advance-info": OnParts("VmNic", "updateVmNic", _update),
+        "update-vm-nic-basic-info": OnParts("VmNic", "updateVmNic", _update),
+        "update-vm-nic-qos-option": OnParts("VmNic", "updateVmNic", _update),
+    }
+)

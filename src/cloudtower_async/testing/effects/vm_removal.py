@@ -1,0 +1,99 @@
+"""The recycle bin, and deleting VMs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..tasks import Work
+from .drafts import discard_vm
+from .snapshots import remove_snapshot
+from .vms import checked, refuse_status
+from .world import Outcome, RefusedError, start_on_vm, vms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..store.filters import Document
+    from .world import Effect, World
+
+    Values = dict[str, Any]
+
+_STOPPED = frozenset({"STOPPED"})
+
+
+def _recycle(world: World, body: Values) -> list[Outcome]:
+    vms = vms_of(world, body)
+    for vm in vms:
+        refuse_status(vm, _STOPPED, "moveVmToRecycleBin")
+
+    def recycle(vm: Document) -> Callable[[], None]:
+        def apply() -> None:
+            world.maker.store.change("Vm", vm["id"], folder=None)
+            vm.update(
+                in_recycle_bin=True,
+                deleted_at=world.maker.clock.timestamp(),
+                original_name=vm["name"],
+                name=f"{vm['name']}-{world.maker.ids.uuid()[:8]}",  # its name is free again
+            )
+
+        return apply
+
+    return [
+        Outcome(None, vm["id"], start_on_vm(world, "moveVmToRecycleBin", vm, recycle(vm)))
+        for vm in vms
+    ]
+
+
+def _recover(world: World, body: Values) -> list[Outcome]:
+    vms = vms_of(world, body, recycled=True)
+    for vm in vms:
+        if not vm["in_recycle_bin"]:
+            raise RefusedError(400, f"VM {vm['name']} is not in the recycle bin")
+
+    def recover(vm: Document) -> Callable[[], None]:
+        def apply() -> None:
+            vm.update(
+                in_recycle_bin=False,
+                deleted_at=None,
+                name=vm["original_name"] or vm["name"],
+                original_name=None,
+            )
+
+        return apply
+
+    return [
+        Outcome(None, vm["id"], start_on_vm(world, "recoverVmFromRecycleBin", vm, recover(vm)))
+        for vm in vms
+    ]
+
+
+def _delete(world: World, body: Values) -> list[Outcome]:
+    vms = vms_of(world, body, recycled=True)
+    for vm in vms:
+        refuse_status(vm, _STOPPED, "deleteVm")
+    snapshots = (body.get("effect") or {}).get("include_snapshots", False)
+    return [_delete_one(world, vm, snapshots=snapshots) for vm in vms]
+
+
+def _delete_one(world: World, vm: Document, *, snapshots: bool) -> Outcome:
+    store = world.maker.store
+    vm["entityAsyncStatus"] = "DELETING"
+
+    def succeed() -> None:
+        for identifier in list(vm.get("snapshots") or ()) if snapshots else ():
+            remove_snapshot(store, store.get("VmSnapshot", identifier))
+        discard_vm(world, vm)
+
+    def settle() -> None:
+        vm["entityAsyncStatus"] = None
+
+    return Outcome(None, vm["id"], world.start("deleteVm", "Vm", vm, Work(succeed, settle=settle)))
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "move-vm-to-recycle": _recycle,
+        "recover-vm-from-recycle": _recover,
+        "delete-vm": _delete,
+    }
+)
