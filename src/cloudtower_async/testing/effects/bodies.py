@@ -1,4 +1,4 @@
-"""What the body of an operation may hold, read off the generated TypedDicts, and the check of one."""
+"""What the body of an operation may hold, read off the generated TypedDicts, and its check."""
 
 from __future__ import annotations
 

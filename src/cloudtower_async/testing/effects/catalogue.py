@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from . import (
     create_vm,
+    generic,
     passthrough,
     power,
     rollback,
+    settings,
     snapshots,
     vm_disks,
     vm_nics,
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from .world import Effect
 
 EFFECTS: dict[str, Effect] = {
+    **generic.EFFECTS,
+    **settings.EFFECTS,
     **power.EFFECTS,
     **snapshots.EFFECTS,
     **create_vm.EFFECTS,

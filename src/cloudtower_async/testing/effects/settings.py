@@ -1,0 +1,129 @@
+"""Settings, alert rules and accounts whose operations are of no regular shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..tasks import Failure, Work
+from .blanks import new_document
+from .bodies import body_of
+from .generic import mutation_of
+from .nouns import texts, title
+from .values import linked
+from .world import Outcome, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..store.filters import Document
+    from .values import Values
+    from .world import Effect, Outcomes, World
+
+
+def start(
+    world: World,
+    path: str,
+    resource: str,
+    subject: Document,
+    succeed: Callable[[], Failure | None],
+) -> str:
+    """Start a task of an operation that has no text of its own: an edit of its subject."""
+    cluster = subject.get("cluster")
+    shown = {"id": subject["id"], "name": title(subject), "cluster": cluster}
+    return world.start(
+        mutation_of(path), resource, shown, Work(succeed), texts=texts("update", resource)
+    )
+
+
+def _create_root_user(world: World, body: Values) -> Outcomes:
+    """Possible as long as there is no user at all, which a simulated Tower does not know."""
+    del world
+    body_of("create-root-user").check(body, "body")
+    raise RefusedError(400, "there is a root user already")
+
+
+def _delete_recycle_bin(world: World, body: Values) -> Outcomes:
+    path = "delete-cluster-recycle-bin-setting"
+    body_of(path).check(body, "body")
+    store = world.maker.store
+    clusters = set(linked(world, "Cluster", body["where"]))
+    found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
+    if not found:
+        raise RefusedError(404, "no cluster matches the where")
+
+    def clear(settings: Document) -> Callable[[], None]:
+        return lambda: void(store.change("ClusterSettings", settings["id"], vm_recycle_bin=None))
+
+    return [
+        Outcome(None, one["id"], start(world, path, "ClusterSettings", one, clear(one)))
+        for one in found
+    ]
+
+
+def _customize_alert_rule(world: World, body: Values) -> Outcomes:
+    """What some clusters are to do otherwise than all the others."""
+    path = "update-customize-alert-rule"
+    body_of(path).check(body, "body")
+    store = world.maker.store
+    data = dict(body["data"])
+    clusters = linked(world, "Cluster", data.pop("clusters"))
+    found = store.select("GlobalAlertRule", body["where"])
+    if not found or not clusters:
+        raise RefusedError(404, "no alert rule or no cluster matches")
+
+    def customize(rule: Document) -> Callable[[], None]:
+        def succeed() -> None:
+            own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}
+            for cluster in clusters:
+                values: Values = {"customized": True, **data}
+                if cluster in own:
+                    store.change("AlertRule", own[cluster], **values)
+                    continue
+                base = {name: rule[name] for name in ("disabled", "thresholds")}
+                ties = {"cluster": cluster, "global_alert_rule": rule["id"]}
+                new = new_document(world.maker, "AlertRule")
+                store.add("AlertRule", {**new, **base, **values, **ties})
+
+        return succeed
+
+    return [
+        Outcome(
+            "GlobalAlertRule", one["id"], start(world, path, "GlobalAlertRule", one, customize(one))
+        )
+        for one in found
+    ]
+
+
+def _update_esxi_accounts(world: World, body: Values) -> Outcomes:
+    """One task for all of them."""
+    path = "update-vsphere-esxi-account"
+    body_of(path).check(body, "body")
+    store = world.maker.store
+    said: list[dict[str, Any]] = body["data"]
+    for part in said:
+        linked(world, "VsphereEsxiAccount", part["esxi_account_id"])
+    if not said:
+        raise RefusedError(304, "nothing to change")
+    ids = tuple(part["esxi_account_id"] for part in said)
+
+    def succeed() -> None:
+        for part in said:
+            shown = {name: part[name] for name in ("ip", "port", "username") if name in part}
+            store.change("VsphereEsxiAccount", part["esxi_account_id"], is_valid=True, **shown)
+
+    first = store.get("VsphereEsxiAccount", ids[0])
+    task = start(world, path, "VsphereEsxiAccount", first, succeed)
+    return [Outcome("VsphereEsxiAccount", ids, task)]
+
+
+def void(done: object) -> None:
+    """Take what a call gives and give nothing."""
+    del done
+
+
+EFFECTS: dict[str, Effect] = {
+    "create-root-user": _create_root_user,
+    "delete-cluster-recycle-bin-setting": _delete_recycle_bin,
+    "update-customize-alert-rule": _customize_alert_rule,
+    "update-vsphere-esxi-account": _update_esxi_accounts,
+}

@@ -1,0 +1,84 @@
+"""Every operation that creates, updates or deletes by the schema's shapes, over HTTP."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloudtower_async.testing import Clock, Simulator
+from cloudtower_async.testing.effects.catalogue import EFFECTS as ALL
+from cloudtower_async.testing.effects.generic import EFFECTS, change_at
+from cloudtower_async.testing.fleet.hardware import Maker
+from cloudtower_async.testing.store.ids import Ids
+from cloudtower_async.testing.store.schema import asked_resources, operation
+from tests.testing.bodies import BodyMaker, fresh
+from tests.testing.client import Client, connected
+from tests.testing.queries import LISTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+GENERIC = sorted(path for path in EFFECTS if isinstance(ALL[path], functools.partial))
+"""Those that no module of its own has taken over."""
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    sim = Simulator(clock=Clock(running=False), task_duration=1.0, vms=4)
+    async with connected(sim) as client:
+        yield client
+
+
+def maker_of(client: Client) -> Maker:
+    sim = client.sim
+    return Maker(sim.store, Ids(7, epoch_ms=1_600_000_000_000), random.Random(7), sim.clock)  # noqa: S311
+
+
+async def finished(client: Client, answer: list[Any] | dict[str, Any]) -> None:
+    client.sim.clock.advance(5)
+    items = answer if isinstance(answer, list) else [answer]
+    ids = [item["task_id"] for item in items if item.get("task_id")]
+    for task in await client.ask("get-tasks", {"where": {"id_in": ids}}):
+        assert task["status"] == "SUCCESSED", task
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["required", "everything"])
+@pytest.mark.parametrize("path", GENERIC)
+async def test_every_one_does_what_it_says(client: Client, path: str, everything: bool) -> None:
+    change = change_at(path)
+    maker = maker_of(client)
+    subject = "" if change.verb == "create" else fresh(client.sim, maker, change.resource)
+    body = BodyMaker(client.sim, maker, change, subject, everything=everything).body()
+    before = set(client.sim.store.table(change.resource))
+    answer = await client.send(path, body)
+    if answer.status == 304:  # nothing was asked for
+        assert change.not_modified
+        assert not everything
+        return
+    assert answer.status == 200, (body, answer.content)
+    operation(f"/{path}").decoder.decode(answer.content)
+    await finished(client, answer.json)
+    after = client.sim.store.table(change.resource)
+    if change.verb == "create":
+        [made] = after.keys() - before
+        subject = made
+    elif change.verb == "delete":
+        assert subject not in after
+    if subject in after:
+        assert after[subject].get("entityAsyncStatus") is None
+        if change.resource in asked_resources():
+            await shown(client, change.resource, subject)
+
+
+async def shown(client: Client, resource: str, identifier: str) -> None:
+    """What a query shows of it is what the schema says."""
+    path = LISTS[resource]
+    answer = await client.send(path, {"where": {"id": identifier}})
+    assert answer.status == 200, answer.content
+    [found] = operation(f"/{path}").decoder.decode(answer.content)
+    assert found.id == identifier
