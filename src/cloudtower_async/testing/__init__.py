@@ -1,12 +1,41 @@
 """A simulated CloudTower, for tests of whatever talks to one.
 
 Needs nothing but the package itself: ``async with Simulator(vms=100, seed=7) as sim: ...``
+
+pytest loads the plugin in here at every start, so each name is loaded when it is first used.
 """
 
-from .clock import Clock
-from .fleet.fleet import FleetSize
-from .server.answers import Request
-from .simulator import Simulator
-from .tasks import Failure
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .fleet.fleet import FleetSize
+    from .server.answers import Request
+    from .simulator import Simulator
+    from .tasks import Failure
 
 __all__ = ["Clock", "Failure", "FleetSize", "Request", "Simulator"]
+
+_HOMES = {
+    "Clock": ".clock",
+    "Failure": ".tasks",
+    "FleetSize": ".fleet.fleet",
+    "Request": ".server.answers",
+    "Simulator": ".simulator",
+}
+
+if not TYPE_CHECKING:  # to a checker it would mean that any name is there
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module(_HOMES[name], __name__), name)
+        globals()[name] = value  # found at once from now on
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.to_thread
 from aiohttp import web
 
 from ..api.catalogue import OPERATIONS
+from . import journal
 from .accounts import Accounts
 from .clock import Clock
 from .effects.catalogue import EFFECTS
@@ -45,6 +46,7 @@ class Simulator:
         seed: The same seed makes the same fleet.
         username: The user that may log in.
         password: The password of that user.
+        port: Where to listen; 0 for any port that is free.
         tls: Serve HTTPS with this context.
         clock: The server's time; by default it runs by itself.
         task_duration: Seconds that a task takes.
@@ -81,6 +83,7 @@ class Simulator:
         seed: int = 1,
         username: str = "root",
         password: str = "simulated",  # noqa: S107 - of no server but this one
+        port: int = 0,
         tls: ssl.SSLContext | None = None,
         clock: Clock | None = None,
         task_duration: float = 0.2,
@@ -96,6 +99,7 @@ class Simulator:
         """The server's time; ``clock.advance(60)`` saves a minute of waiting."""
         self.faults: Faults = Faults()
         """Scripts trouble: errors, hanging requests, resets, delays."""
+        self._port = port
         self._tls = tls
         self._task_duration = task_duration
         self._settle_delay = settle_delay
@@ -110,7 +114,7 @@ class Simulator:
             web.Server(server.handle, access_log=None), shutdown_timeout=_STOPPING
         )
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start()
+        await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
         port = runner.addresses[0][1]
         self.url = f"https://localhost:{port}" if self._tls else f"http://127.0.0.1:{port}"
         return self
@@ -126,6 +130,21 @@ class Simulator:
             with anyio.move_on_after(2 * _STOPPING, shield=True):
                 await self._runner.cleanup()
             self._server = self._runner = None
+
+    def sent(self, path: str) -> list[Any]:
+        """The bodies of the requests of one operation, in the order in which they came.
+
+        Args:
+            path: Of the operation: ``"start-vm"``.
+
+        Raises:
+            ValueError: No operation has this path.
+        """
+        return journal.sent(self.requests, path)
+
+    def mutations(self) -> list[Request]:
+        """The requests that were to change something, logging in aside; a dry run sends none."""
+        return journal.mutations(self.requests)
 
     def unmodelled(self) -> list[str]:
         """The operations that are answered with status 501, as ``"vm.create_vm"``."""
