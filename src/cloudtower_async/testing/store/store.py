@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .filters import Sources, compile_where, pinned_ids
+from .ledger import Ledger, Tracked
 from .paging import Page, take_page
 from .schema import describe, where_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from .filters import Document
+    from .ledger import Change
     from .schema import Relation, Resource
 
 LANGUAGES = ("en-US", "zh-CN")
@@ -26,6 +28,7 @@ EVERY_LANGUAGE = "*"
 
 _TRANSLATED = {
     "Alert": ("message", "cause", "impact", "solution"),
+    "GlobalAlertRule": ("message", "cause", "impact", "solution"),
     "Task": ("description",),
 }
 
@@ -41,7 +44,9 @@ class Store:
         self.resources: dict[str, Resource] = {name: describe(name) for name in resources}
         self.translations: dict[str, str] = {}
         """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
-        self._tables: dict[str, dict[str, Document]] = {name: {} for name in self.resources}
+        self._tables: dict[str, dict[str, Tracked]] = {name: {} for name in self.resources}
+        self._ledger = Ledger(self.resources, self._tables)
+        self._watcher: Callable[[Change], None] | None = None
         self._sources = Sources(where_shape, self.table)
         self._blank = {
             name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
@@ -54,6 +59,17 @@ class Store:
     def table(self, resource: str) -> Mapping[str, Document]:
         """The documents of a resource by id; empty for resources that are not modelled."""
         return self._tables.get(resource, {})
+
+    def watch(self, watcher: Callable[[Change], None]) -> None:
+        """Tell of every change from now on. Documents that are changed in place are seen, too."""
+        self._watcher = watcher
+        self._ledger.active = True
+
+    def report(self) -> None:
+        """Tell whoever watches what has changed since the last report, each document once."""
+        if self._watcher is not None:
+            for change in self._ledger.take():
+                self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
         """One document. Change it with ``change``, unless only plain fields are touched.
@@ -69,11 +85,13 @@ class Store:
         Raises:
             KeyError: A field that the resource does not have.
         """
-        document: Document = self._blank[resource].copy()
+        document = Tracked(self._blank[resource], resource, self._ledger)
         relations = self._relations[resource]
-        document |= {field: value for field, value in values.items() if field not in relations}
+        plain = {field: value for field, value in values.items() if field not in relations}
+        dict.update(document, plain)  # nobody has seen it yet
         if unknown := document.keys() - self._blank[resource].keys():
             raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
+        self._ledger.add(resource, document["id"])
         self._tables[resource][document["id"]] = document
         for field in values.keys() & relations.keys():
             self._bind(relations[field], document, values[field])
@@ -102,6 +120,7 @@ class Store:
             KeyError: There is no such document.
         """
         document = self._tables[resource][identifier]
+        document.touch()
         for relation in self._relations[resource].values():
             self._release(relation, document)
         del self._tables[resource][identifier]
@@ -207,6 +226,7 @@ class Store:
         """Take one end out of the relation of a document."""
         document = self._tables[relation.owner][identifier]
         if relation.many:
+            document.touch()
             document[relation.field].remove(end)
             _count(relation, document)
         else:
