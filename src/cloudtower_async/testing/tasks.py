@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .store.store import Store
 
 _PENDING_PART = 0.1
+_ALMOST = 0.999
+_INSTANT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ def _nothing() -> None:
     pass
 
 
+def _ready() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a task does when it has ended.
@@ -60,11 +66,13 @@ class Work:
         succeed: Called at the end; a Failure that it returns fails the task after all.
         fail: Called when the task has failed.
         settle: Called after either, later where the server is told to lag behind.
+        ready: Asked when the time is over: as long as it says no the task goes on.
     """
 
     succeed: Callable[[], Failure | None] = _succeed
     fail: Callable[[], None] = _nothing
     settle: Callable[[], None] = _nothing
+    ready: Callable[[], bool] = _ready
 
 
 @dataclass(slots=True)
@@ -156,6 +164,19 @@ class TaskEngine:
             running.paused_at = None
             self.advance()
 
+    def runs(self, identifier: str) -> bool:
+        """Whether a task has not ended yet."""
+        running = self._running.get(identifier)
+        return running is not None and not running.ended
+
+    def abort(self, identifier: str, failure: Failure) -> None:
+        """Let a task that has not ended fail now."""
+        running = self._running[identifier]
+        now = self._clock.now()
+        running.failure, running.paused_at = failure, None
+        running.begins, running.ends = min(running.begins, now), min(running.ends, now)
+        self.advance()
+
     def hidden(self) -> set[str]:
         """The tasks that this answer of get-tasks does not show yet."""
         hidden: set[str] = set()
@@ -184,10 +205,12 @@ class TaskEngine:
             return
         if task["started_at"] is None:
             task["started_at"] = self._clock.timestamp(running.begins)
-        if now < running.ends:
+        waits = running.failure is None and not running.work.ready()
+        if now < running.ends or waits:
             task["status"] = "EXECUTING"
-            done = (now - running.begins) / (running.ends - running.begins)
-            task["progress"] = round(done, 3)
+            running.ends = max(now, running.ends)
+            done = (now - running.begins) / max(running.ends - running.begins, _INSTANT)
+            task["progress"] = min(round(done, 3), _ALMOST)
             return
         running.ended = True
         task["finished_at"] = self._clock.timestamp(running.ends)

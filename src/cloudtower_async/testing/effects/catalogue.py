@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from . import (
     create_vm,
     generic,
+    maintenance,
+    migration,
     passthrough,
     power,
     rollback,
     settings,
     snapshots,
+    templates,
     vm_disks,
     vm_nics,
     vm_options,
@@ -33,4 +36,7 @@ EFFECTS: dict[str, Effect] = {
     **passthrough.EFFECTS,
     **vm_options.EFFECTS,
     **vm_removal.EFFECTS,
+    **templates.EFFECTS,
+    **migration.EFFECTS,
+    **maintenance.EFFECTS,
 }

@@ -1,0 +1,266 @@
+"""Templates made from VMs: those of a cluster, and those of the content library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..fleet.guests import frozen_disk, frozen_nics
+from ..tasks import Work
+from .drafts import discard_vm
+from .parts import disks_of, policy_fields, volumes_of
+from .sources import settings_of
+from .vms import checked, find, find_one, of_cluster, refuse_status
+from .world import Outcome, RefusedError, refuse_locked
+
+if TYPE_CHECKING:
+    from ..store.filters import Document
+    from ..store.store import Store
+    from .world import Effect, World
+
+    Values = dict[str, Any]
+
+LOCAL, LIBRARY = "VmTemplate", "ContentLibraryVmTemplate"
+_SETTINGS = (
+    *("clock_offset", "cpu", "cpu_model", "firmware", "ha", "io_policy", "max_bandwidth"),
+    *("max_bandwidth_policy", "max_iops", "max_iops_policy", "memory", "vcpu", "video_type"),
+    "win_opt",
+)
+_DISK = (
+    *("boot", "bus", "disabled", "disk_name", "index", "path", "resident_in_cache", "size", "type"),
+    *("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_policy"),
+)
+_NIC = ("enabled", "index", "mirror", "model", "vlan")
+
+
+@dataclass(frozen=True, slots=True)
+class _FromVm:
+    """Making templates of VMs.
+
+    Args:
+        mutation: What the server calls it.
+        resource: The kind of template.
+        convert: Whether the VM becomes the template, and is gone.
+    """
+
+    mutation: str
+    resource: str
+    convert: bool
+
+    def __call__(self, world: World, body: list[Values]) -> list[Outcome]:
+        wanted = [(values, self._check(world, values)) for values in body]
+        return [self._make(world, values, vm) for values, vm in wanted]
+
+    def _check(self, world: World, values: Values) -> Document:
+        if not values["name"].strip():
+            raise RefusedError(400, "name: must not be empty")
+        if self.resource == LIBRARY:
+            vm = find(world, "Vm", values["vm"], "vm")[0]
+            find(world, "Cluster", values["clusters"], "clusters")
+        else:
+            vm = find_one(world, "Vm", values["vm_id"])
+            of_cluster(vm, values["cluster_id"] if "cluster_id" in values else vm["cluster"])
+        refuse_locked([vm])
+        if self.convert:
+            refuse_status(vm, {"STOPPED"}, self.mutation)
+        return vm
+
+    def _make(self, world: World, values: Values, vm: Document) -> Outcome:
+        template = _placeholder(world, self.resource, values, vm)
+        clusters = [vm["cluster"]]
+        if self.resource == LIBRARY:
+            clusters = [one["id"] for one in find(world, "Cluster", values["clusters"])]
+        vm["entityAsyncStatus"] = "DELETING" if self.convert else "UPDATING"
+        store = world.maker.store
+
+        def succeed() -> None:
+            if self.resource == LIBRARY:
+                template.update(_library_parts(store, vm), size=_size(world, vm))
+                for cluster in clusters:
+                    _spread(world, template, cluster)
+            else:
+                template.update(
+                    _local_parts(world, vm), size=_size(world, vm), local_id=world.maker.ids.uuid()
+                )
+            if self.convert:
+                discard_vm(world, vm)
+
+        def settle() -> None:
+            vm["entityAsyncStatus"] = template["entityAsyncStatus"] = None
+
+        def fail() -> None:
+            store.remove(self.resource, template["id"])
+
+        task_id = world.start(self.mutation, self.resource, template, Work(succeed, fail, settle))
+        return Outcome(self.resource, template["id"], task_id)
+
+
+def _placeholder(world: World, resource: str, values: Values, vm: Document) -> Document:
+    maker = world.maker
+    identifier = maker.ids.cuid()
+    cluster = maker.store.get("Cluster", vm["cluster"])
+    own: Values = {
+        "architecture": cluster["architecture"],
+        "createdAt": maker.clock.timestamp(),
+        "os": vm["os"],
+        "vm_template_uuids": [],
+    }
+    if resource == LOCAL:
+        own = {
+            "cluster": cluster["id"],
+            "local_id": f"placeholder-{identifier}",
+            "local_created_at": maker.clock.timestamp(),
+        }
+    return maker.store.add(
+        resource,
+        {
+            "id": identifier,
+            "name": values["name"],
+            "description": values.get("description", ""),
+            "cloud_init_supported": values.get("cloud_init_supported", False),
+            "entityAsyncStatus": "CREATING",
+            "size": 0,
+            "vm_disks": [],
+            "vm_nics": [],
+            **{name: value for name, value in settings_of(vm).items() if name in _SETTINGS},
+            **own,
+        },
+    )
+
+
+def _size(world: World, vm: Document) -> int:
+    return sum(volume["size"] for volume in volumes_of(world.maker.store, vm))
+
+
+def _local_parts(world: World, vm: Document) -> Values:
+    """Disks and NICs as the template of a cluster keeps them."""
+    store = world.maker.store
+    disks = [
+        frozen_disk(store, disk, place, None) for place, disk in enumerate(disks_of(store, vm))
+    ]
+    for disk in disks:
+        if disk["type"] == "DISK":
+            disk["vm_volume_template_uuid"] = world.maker.ids.uuid()
+    fields = (*_NIC, "ip_address", "mac_address")
+    nics = [
+        {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in fields}}
+        for nic in frozen_nics(store, vm)
+    ]
+    return {"vm_disks": disks, "vm_nics": nics}
+
+
+def _library_parts(store: Store, vm: Document) -> Values:
+    """Disks and NICs as the template of the content library keeps them."""
+    disks: list[Values] = []
+    for place, disk in enumerate(disks_of(store, vm)):
+        frozen = frozen_disk(store, disk, place, None)
+        policy = frozen["storage_policy_uuid"]
+        fields = policy_fields(policy) if policy else {}
+        disks.append(
+            {
+                **{name: frozen[name] for name in _DISK},
+                "content_library_image_id": None,
+                "elf_storage_policy_ec_k": None,
+                "elf_storage_policy_ec_m": None,
+                "elf_storage_policy_replica_num": fields.get("elf_storage_policy_replica_num"),
+                "elf_storage_policy_thin_provision": fields.get(
+                    "elf_storage_policy_thin_provision"
+                ),
+                "storage_encrypted": False,
+                "storage_policy": policy or None,
+            }
+        )
+    nics = [
+        {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in _NIC}}
+        for nic in frozen_nics(store, vm)
+    ]
+    return {"vm_disks": disks, "vm_nics": nics}
+
+
+def _spread(world: World, template: Document, cluster: str) -> None:
+    """Let a cluster have a template of the content library, as one of its own."""
+    maker = world.maker
+    local_id = maker.ids.uuid()
+    clusters = [*(template.get("clusters") or ()), cluster]
+    maker.store.change(LIBRARY, template["id"], clusters=clusters)
+    template["vm_template_uuids"] = [*template["vm_template_uuids"], local_id]
+    same = ("name", "description", "cloud_init_supported", "size", "vm_nics")
+    maker.store.add(
+        LOCAL,
+        {
+            "id": maker.ids.cuid(),
+            "local_id": local_id,
+            "local_created_at": maker.clock.timestamp(),
+            "cluster": cluster,
+            "content_library_vm_template": template["id"],
+            "vm_disks": [],
+            **{name: template[name] for name in (*same, *_SETTINGS)},
+            "vm_nics": [nic for nic in template["vm_nics"] or () if nic["vlan"]],
+        },
+    )
+
+
+def _withdraw(world: World, template: Document, cluster: str) -> None:
+    """Take a template of the content library from a cluster."""
+    store = world.maker.store
+    left = [one for one in template.get("clusters") or () if one != cluster]
+    store.change(LIBRARY, template["id"], clusters=left)
+    for identifier in list(template.get("vm_templates") or ()):
+        local = store.get(LOCAL, identifier)
+        if local["cluster"] == cluster:
+            uuids = template["vm_template_uuids"]
+            template["vm_template_uuids"] = [one for one in uuids if one != local["local_id"]]
+            store.remove(LOCAL, identifier)
+
+
+def _change_clusters(world: World, body: Values, *, add: bool) -> list[Outcome]:
+    templates = find(world, LIBRARY, body["where"])
+    refuse_locked(templates)
+    wanted = [one["id"] for one in find(world, "Cluster", body["data"]["clusters"], "clusters")]
+    for template in templates:
+        if not add and set(template.get("clusters") or ()) <= set(wanted):
+            raise RefusedError(400, f"template {template['name']} would be on no cluster")
+    return [_change_one(world, template, wanted, add=add) for template in templates]
+
+
+def _change_one(world: World, template: Document, wanted: list[str], *, add: bool) -> Outcome:
+    there = set(template.get("clusters") or ())
+    concerned = [one for one in wanted if (one in there) is not add]
+    if not concerned:  # it is so already
+        return Outcome(LIBRARY, template["id"], None)
+    template["entityAsyncStatus"] = "UPDATING"
+
+    def succeed() -> None:
+        for cluster in concerned:
+            (_spread if add else _withdraw)(world, template, cluster)
+
+    def settle() -> None:
+        template["entityAsyncStatus"] = None
+
+    mutation = "distributeVmTemplate" if add else "removeVmTemplateClusters"
+    task_id = world.start(mutation, LIBRARY, template, Work(succeed, settle=settle))
+    return Outcome(LIBRARY, template["id"], task_id)
+
+
+def _distribute(world: World, body: Values) -> list[Outcome]:
+    return _change_clusters(world, body, add=True)
+
+
+def _remove_clusters(world: World, body: Values) -> list[Outcome]:
+    return _change_clusters(world, body, add=False)
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "clone-vm-template-from-vm": _FromVm("cloneVmTemplateFromVm", LOCAL, convert=False),
+        "convert-vm-template-from-vm": _FromVm("convertVmTemplateFromVm", LOCAL, convert=True),
+        "clone-content-library-vm-template-from-vm": _FromVm(
+            "cloneVmTemplateFromVm", LIBRARY, convert=False
+        ),
+        "convert-content-library-vm-template-from-vm": _FromVm(
+            "convertVmTemplateFromVm", LIBRARY, convert=True
+        ),
+        "distribute-content-library-vm-template-clusters": _distribute,
+        "remove-content-library-vm-template-clusters": _remove_clusters,
+    }
+)
