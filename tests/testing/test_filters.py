@@ -17,6 +17,7 @@ from cloudtower_async.testing.store.filters import (
     compile_where,
     pinned_ids,
 )
+from tests.testing.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,84 +72,11 @@ def checker(kind: type) -> Any:
     return check
 
 
-# The rules a second time: True, False or None, which is SQL's "unknown".
-
-
-def reference(where: dict[str, Any], document: Document, resource: str, tables: Any) -> bool | None:
-    return conjunction(
-        [judge(name, value, document, resource, tables) for name, value in where.items()]
-    )
-
-
-def conjunction(answers: list[bool | None]) -> bool | None:
-    if False in answers:
-        return False
-    return None if None in answers else True
-
-
-def negation(answer: bool | None) -> bool | None:
-    return None if answer is None else not answer
-
-
-def judge(name: str, value: Any, document: Document, resource: str, tables: Any) -> bool | None:
-    if name in {"AND", "OR", "NOT"}:
-        if not value:
-            return True
-        answers = [reference(part, document, resource, tables) for part in value]
-        if name == "AND":
-            return conjunction(answers)
-        negated = [negation(answer) for answer in answers]
-        return conjunction(negated) if name == "NOT" else negation(conjunction(negated))
-    for field, (target, many) in RELATIONS[resource].items():
-        if name == field or (many and name.startswith(f"{field}_")):
-            return judge_relation(name[len(field) + 1 :], value, document[field], target, tables)
-    field = next(
-        field
-        for field in FIELDS[resource]
-        if name == field or name[: len(field) + 1] == f"{field}_"
-    )
-    return judge_field(name[len(field) + 1 :], value, document[field])
-
-
-def judge_relation(how: str, where: Any, ends: Any, target: str, tables: Any) -> bool:
-    if how == "":
-        if where is None:
-            return ends is None
-        return ends is not None and reference(where, tables[target][ends], target, tables) is True
-    answers = [reference(where, tables[target][end], target, tables) for end in ends]
-    if how == "every":
-        return False not in answers
-    return (True in answers) == (how == "some")
-
-
-def judge_field(how: str, value: Any, found: Any) -> bool | None:
-    if how.startswith("not"):
-        return negation(judge_field(how[3:].removeprefix("_"), value, found))
-    if how in {"", "in"} and value is None:
-        return found is None
-    if how == "in" and not value:
-        return False
-    if found is None or value is None:
-        return None
-    match how:
-        case "":
-            return bool(found == value)
-        case "in":
-            return found in value
-        case "lt":
-            return bool(found < value)
-        case "lte":
-            return bool(found <= value)
-        case "gt":
-            return bool(found > value)
-        case "gte":
-            return bool(found >= value)
-        case "contains":
-            return value in found
-        case "starts_with":
-            return bool(found.startswith(value))
-        case _:
-            return bool(found.endswith(value))
+def reference(
+    where: dict[str, Any], document: Document, made: dict[str, dict[str, Document]]
+) -> bool | None:
+    rules = Reference(FIELDS.__getitem__, RELATIONS.__getitem__, made.__getitem__)
+    return rules.judge(where, document, "Vm")
 
 
 TEXTS = st.text(alphabet="ab", max_size=3)
@@ -219,7 +147,7 @@ def test_a_compiled_where_agrees_with_the_reference(
     sources = Sources(shape, made.__getitem__)
     matches = compile_where(where, "Vm", sources)
     for document in made["Vm"].values():
-        assert matches(document) is (reference(where, document, "Vm", made) is True)
+        assert matches(document) is (reference(where, document, made) is True)
 
 
 @settings(max_examples=200, deadline=None)
