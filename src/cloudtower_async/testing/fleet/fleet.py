@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from .generic import Generic
 from .guests import add_vm, freeze, snapshot_fields
 from .hardware import Maker, add_cluster, add_hosts
-from .incidents import add_alerts, add_old_tasks
+from .hints import HINTS
+from .incidents import add_alert_rules, add_alerts, add_cluster_rules, add_old_tasks
+from .library import add_templates, fill_in_images
+from .people import add_people
 from .plan import plan_cluster, plan_vm
 from .totals import refresh_cluster, refresh_host
 
 if TYPE_CHECKING:
     from ..clock import Clock
-    from ..store.filters import Document
     from ..store.ids import Ids
     from ..store.store import Store
     from .plan import VmPlan
@@ -50,20 +54,59 @@ class FleetSize:
         if self.vms and not (self.clusters and self.hosts_per_cluster):
             raise ValueError("VMs need at least one cluster with one host")
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The size that a text says: ``"3 clusters, 200 hosts, 20,000 VMs"``.
+
+        Hosts are spread evenly over the clusters, so their number is rounded up. What is not said
+        is as by default.
+
+        Raises:
+            ValueError: It is not understood.
+        """
+        given: dict[str, int] = {}
+        for part in filter(None, map(str.strip, re.split(r",(?!\d{3}\b)|;|\band\b", text))):
+            match = re.fullmatch(r"(\d[\d,_]*)\s*([a-z]+)", part.lower())
+            name = match and _UNITS.get(match[2].removesuffix("s"))
+            if not match or not name or name in given:
+                known = ", ".join(f"{unit}s" for unit in _UNITS)
+                raise ValueError(f"{part!r}: expected a number and one of {known}, each once")
+            given[name] = int(re.sub(r"[,_]", "", match[1]))
+        hosts = given.pop("hosts", None)
+        if hosts is not None:
+            clusters = given.setdefault("clusters", cls().clusters)
+            given["hosts_per_cluster"] = -(-hosts // clusters) if clusters else 0
+        return cls(**given)
+
+
+_UNITS = {
+    "cluster": "clusters",
+    "host": "hosts",
+    "vm": "vms",
+    "snapshot": "snapshots",
+    "alert": "alerts",
+    "task": "tasks",
+}
+
 
 def build_fleet(
     store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
 ) -> Maker:
     """Fill the store. Returns what made it, for whatever is added later."""
     maker = Maker(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
-    user = _add_user(maker, root, "ROOT")
-    _add_user(maker, "viewer", "READ_ONLY")
+    user = add_people(maker, root)
+    add_alert_rules(maker)
     shares: list[list[VmPlan]] = [[] for _ in range(size.clusters)]
     for number in range(size.vms):
         shares[number % size.clusters].append(plan_vm(number, maker.random))
     for number, vms in enumerate(shares):
         _add_whole_cluster(maker, number, vms, size.hosts_per_cluster)
     _add_snapshots(maker, size.snapshots)
+    add_templates(maker)
+    generic = Generic(maker)
+    for hint in HINTS:
+        generic.make(hint)
+    fill_in_images(maker)
     add_alerts(maker, size.alerts)
     add_old_tasks(maker, size.tasks, user)
     return maker
@@ -72,6 +115,7 @@ def build_fleet(
 def _add_whole_cluster(maker: Maker, number: int, vms: list[VmPlan], hosts: int) -> None:
     # The VMware cluster is the third, so that small fleets are plain ones.
     cluster = add_cluster(maker, number, vmware=number == 2, connected=number != 3)
+    add_cluster_rules(maker, cluster)
     if hosts:
         plan = plan_cluster(vms, hosts)
         added = add_hosts(maker, cluster, number, plan)
@@ -98,20 +142,3 @@ def _add_snapshots(maker: Maker, number: int) -> None:
             },
         )
         freeze(maker, snapshot, created_at)
-
-
-def _add_user(maker: Maker, name: str, role: str) -> Document:
-    return maker.store.add(
-        "User",
-        {
-            "id": maker.ids.cuid(),
-            "name": name,
-            "username": name,
-            "display_username": name,
-            "internal": False,
-            "role": role,
-            "source": "LOCAL",
-            "password_expired": False,
-            "password_updated_at": maker.ago(300, 10),
-        },
-    )

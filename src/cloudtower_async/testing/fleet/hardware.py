@@ -74,11 +74,11 @@ def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> 
             "license_expire_date": maker.clock.timestamp(3650 * _DAY),
             "is_all_flash": _is_all_flash(number),
             "max_chunk_num": 255,
-            "has_metrox": False,
-            "nvmf_enabled": False,
+            "has_metrox": _is_stretched(number),
+            "nvmf_enabled": True,
             "pmem_enabled": False,
             "rdma_enabled": False,
-            "stretch": False,
+            "stretch": _is_stretched(number),
             "vhost_enabled": True,
             "auto_converge": True,
             "enable_tiering": False,
@@ -158,6 +158,10 @@ def add_hosts(maker: Maker, cluster: Document, number: int, plan: ClusterPlan) -
 
 
 def _is_all_flash(number: int) -> bool:
+    return number % 4 == 1
+
+
+def _is_stretched(number: int) -> bool:
     return number % 4 == 1
 
 

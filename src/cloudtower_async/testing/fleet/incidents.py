@@ -17,6 +17,7 @@ _DAY = 86_400
 class _Rule:
     """Texts as (en-US, zh-CN); ``{name}`` is what the alert is about."""
 
+    name: str
     severity: str
     about: str
     message: tuple[str, str]
@@ -27,6 +28,7 @@ class _Rule:
 
 
 DISK_FAILED = _Rule(
+    "disk_unhealthy",
     "CRITICAL",
     "Disk",
     ("Physical disk {name} is unhealthy.", "物理盘 {name} 不健康。"),
@@ -35,6 +37,7 @@ DISK_FAILED = _Rule(
     ("Replace the disk.", "请更换物理盘。"),
 )
 CLUSTER_LOST = _Rule(
+    "cluster_disconnected",
     "CRITICAL",
     "Cluster",
     ("Cluster {name} is disconnected.", "集群 {name} 失去连接。"),
@@ -44,6 +47,7 @@ CLUSTER_LOST = _Rule(
 )
 _EVERYDAY = (
     _Rule(
+        "host_cpu_high",
         "NOTICE",
         "Host",
         ("CPU usage of host {name} is high.", "主机 {name} 的 CPU 使用率过高。"),
@@ -53,6 +57,7 @@ _EVERYDAY = (
         80.0,
     ),
     _Rule(
+        "vm_tools_stopped",
         "INFO",
         "Vm",
         ("VM tools of {name} are not running.", "虚拟机 {name} 的虚拟机工具未运行。"),
@@ -61,6 +66,7 @@ _EVERYDAY = (
         ("Start the service in the guest.", "请在客户机中启动服务。"),
     ),
     _Rule(
+        "host_fan_failed",
         "CRITICAL",
         "Host",
         ("A fan of host {name} has failed.", "主机 {name} 的风扇故障。"),
@@ -69,6 +75,7 @@ _EVERYDAY = (
         ("Replace the fan.", "请更换风扇。"),
     ),
     _Rule(
+        "cluster_storage_high",
         "NOTICE",
         "Cluster",
         ("Storage of cluster {name} is filling up.", "集群 {name} 的存储空间不足。"),
@@ -78,6 +85,7 @@ _EVERYDAY = (
         75.0,
     ),
     _Rule(
+        "cluster_upgrade_available",
         "INFO",
         "Cluster",
         ("A new version for cluster {name} is available.", "集群 {name} 有新版本可用。"),
@@ -92,6 +100,47 @@ _OLD_TASKS = (
     ("createVmSnapshot", "Create snapshot of VM {name}", "创建虚拟机 {name} 的快照"),
     ("shutDownVm", "Shut down VM {name}", "关闭虚拟机 {name}"),
 )
+
+
+def add_alert_rules(maker: Maker) -> None:
+    """The rules that alerts follow."""
+    for rule in (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY):
+        thresholds = [{"quantile": None, "severity": rule.severity, "value": rule.threshold}]
+        maker.store.add(
+            "GlobalAlertRule",
+            {
+                "id": maker.ids.cuid(),
+                "name": rule.name,
+                "boolean": not rule.threshold,
+                "cause": translated(maker.store, rule.cause, ""),
+                "default_thresholds": thresholds,
+                "disabled": False,
+                "impact": translated(maker.store, rule.impact, ""),
+                "message": translated(maker.store, rule.message, "{name}"),
+                "object": {"Host": "PHYSICAL_HOST"}.get(rule.about, rule.about.upper()),
+                "operator": "GT",
+                "solution": translated(maker.store, rule.solution, ""),
+                "thresholds": thresholds,
+                "unit": "PERCENT" if rule.threshold else "UNIT_UNSPECIFIED",
+            },
+        )
+
+
+def add_cluster_rules(maker: Maker, cluster: Document) -> None:
+    """Let the rules hold in a cluster."""
+    for rule in maker.store.table("GlobalAlertRule").values():
+        maker.store.add(
+            "AlertRule",
+            {
+                "id": maker.ids.cuid(),
+                "local_id": maker.ids.uuid(),
+                "cluster": cluster["id"],
+                "customized": False,
+                "disabled": False,
+                "global_alert_rule": rule["id"],
+                "thresholds": rule["thresholds"],
+            },
+        )
 
 
 def add_alerts(maker: Maker, everyday: int) -> None:
@@ -162,6 +211,12 @@ def _add_alert(maker: Maker, rule: _Rule, subject: Document, *, ended: bool) -> 
     start = maker.clock.timestamp(seconds)
     end = maker.clock.timestamp(seconds + maker.random.uniform(60, _DAY)) if ended else ""
     value = min(100.0, rule.threshold + maker.random.randrange(1, 15)) if rule.threshold else 1.0
+    rule_id = next(
+        one
+        for general in store.table("GlobalAlertRule").values()
+        for one in general.get("alert_rules") or ()
+        if general["name"] == rule.name and store.get("AlertRule", one)["cluster"] == cluster
+    )
     store.add(
         "Alert",
         {
@@ -181,6 +236,7 @@ def _add_alert(maker: Maker, rule: _Rule, subject: Document, *, ended: bool) -> 
             "local_update_time": end or start,
             "local_end_time": end,
             "labels": {"about": rule.about},
+            "alert_rule": rule_id,
             "cluster": cluster,
             "host": host,
             "disk": subject["id"] if rule.about == "Disk" else None,

@@ -54,6 +54,7 @@ class Relation:
         nested: What an answer shows of each.
         inverse: The field of the target that leads back; None when there is none.
         count: The field that says how many there are; None when there is none.
+        needed: Every document has it.
     """
 
     owner: str
@@ -63,6 +64,7 @@ class Relation:
     nested: tuple[str, ...]
     inverse: str | None
     count: str | None = None
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def describe(resource: str) -> Resource:
         nested = ("id",) if struct is None else struct.__struct_encode_fields__
         back = _inverse(resource, target)
         count = _COUNTS.get((resource, name)) or _count(name, fields)
-        relations.append(Relation(resource, name, target, many, nested, back, count))
+        needed = not many and isinstance(annotation, type)
+        relations.append(Relation(resource, name, target, many, nested, back, count, needed))
     hidden = frozenset([*fields, *targets]) - shown.keys()
     return Resource(resource, tuple(fields), tuple(relations), hidden)
 

@@ -60,6 +60,10 @@ class Store:
         """The documents of a resource by id; empty for resources that are not modelled."""
         return self._tables.get(resource, {})
 
+    def relation(self, resource: str, field: str) -> Relation:
+        """A relation of a resource."""
+        return self._relations[resource][field]
+
     def watch(self, watcher: Callable[[Change], None]) -> None:
         """Tell of every change from now on. Documents that are changed in place are seen, too."""
         self._watcher = watcher
