@@ -36,6 +36,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("sdk", ["2.14.2", "2.18.0"])
+def compat(session: nox.Session, sdk: str) -> None:
+    """Run the tests that read from the simulator with older versions of the vendor's client."""
+    install(session, "test")
+    session.install("--quiet", f"cloudtower-sdk=={sdk}")
+    readers = ["tests/testing/test_vendor_client.py", "tests/testing/test_vendor_queries.py"]
+    session.run("python", "-m", "pytest", *(session.posargs or readers))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and who imports whom."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))

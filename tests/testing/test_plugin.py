@@ -92,8 +92,13 @@ def test_markers_say_what_the_simulator_is_made_with(passes: Passes) -> None:
         @pytest.mark.tower(FleetSize(clusters=1))
         def test_a_size(tower_simulator):
             assert len(tower_simulator.store.table("Cluster")) == 1
+
+        @pytest.mark.tower("3 clusters, 6 VMs", vms=4)
+        def test_a_size_in_words(tower_simulator):
+            assert len(tower_simulator.store.table("Cluster")) == 3
+            assert len(tower_simulator.store.table("Vm")) == 4
         """,
-        3,
+        4,
     )
 
 

@@ -12,38 +12,15 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 import pytest
 
-from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from cloudtower_async.testing.store.schema import asked_resources
 from tests.testing.queries import COUNTS, LISTS
+from tests.testing.vendor import VERSION, Vendor, cloudtower, knows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.anyio
-
-cloudtower: Any = pytest.importorskip("cloudtower")
-
-
-class Vendor:
-    """The vendor's client, logged in."""
-
-    def __init__(self, sim: Simulator) -> None:
-        self.client: Any = cloudtower.ApiClient(cloudtower.Configuration(host=f"{sim.url}/v2/api"))
-        credentials = {"username": sim.username, "password": sim.password, "source": "LOCAL"}
-        token = self.api("user").login(credentials).data.token
-        self.client.configuration.api_key["Authorization"] = token
-
-    def api(self, tag: str) -> Any:
-        """The class with the operations of a tag."""
-        name = "".join(part.capitalize() for part in tag.split("_"))
-        module = importlib.import_module(f"cloudtower.api.{tag}_api")
-        return getattr(module, f"{name}Api")(self.client)
-
-    def ask(self, path: str) -> Any:
-        """The answer of the query with this path, without a where."""
-        tag, _, method = OPERATIONS[f"/{path}"].partition(".")
-        return getattr(self.api(tag), method)({})
 
 
 @pytest.fixture
@@ -59,18 +36,28 @@ async def run(function: Any, *arguments: Any) -> Any:
     return await anyio.to_thread.run_sync(function, *arguments)
 
 
-async def test_it_accepts_every_resource(sim: Simulator) -> None:
+async def test_it_accepts_every_resource(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = [resource for resource in asked_resources() if knows(LISTS[resource])]
+
     def ask() -> dict[str, int]:
         vendor = Vendor(sim)
         found: dict[str, int] = {}
-        for resource in asked_resources():
+        for resource in known:
             found[resource] = len(vendor.ask(LISTS[resource]))
-            if counts := COUNTS.get(resource):
+            counts = COUNTS.get(resource)
+            if counts and knows(counts):
                 assert vendor.ask(counts).aggregate.count == found[resource]
         return found
 
     found = await run(ask)
-    assert found == {resource: len(sim.store.table(resource)) for resource in asked_resources()}
+    with capsys.disabled():
+        print(
+            f"\ncloudtower-sdk {VERSION} accepts {sum(found.values())} documents of all"
+            f" {len(known)} resources that it knows"
+        )
+    assert found == {resource: len(sim.store.table(resource)) for resource in known}
 
 
 async def test_it_filters_with_its_models(sim: Simulator) -> None:

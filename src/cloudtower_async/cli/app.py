@@ -69,6 +69,27 @@ def dashboard(
     )
 
 
+@app.command
+def simulate(
+    *,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
+    size: str = "2 clusters, 40 VMs",
+    seed: int = 1,
+) -> None:
+    """Serve a simulated CloudTower on this machine, until Ctrl-C.
+
+    It prints the lines that make a shell use it. Nothing that is done to it lasts.
+
+    Args:
+        port: Where to listen; 0: any port that is free.
+        size: How large its fleet is: "3 clusters", "200 hosts, 20,000 VMs".
+        seed: The same seed makes the same fleet.
+    """
+    from .simulate import simulate
+
+    simulate(port=port, size=size, seed=seed)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry out what was typed and return the exit status."""
     try:

@@ -8,8 +8,8 @@ USAGE = 2  # arguments or settings
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 EXPLAINED = (
-    "Exit status: 0 done, --watch ended with Ctrl-C included; 1 a call failed, or the output; "
-    "2 wrong arguments or settings; 130 interrupted."
+    "Exit status: 0 done, --watch or simulate ended with Ctrl-C included; 1 a call failed, or the "
+    "output; 2 wrong arguments or settings; 130 interrupted."
 )
 
 

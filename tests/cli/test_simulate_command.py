@@ -1,0 +1,80 @@
+"""``cloudtower-async simulate``, as a process."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from cloudtower_async import Cloudtower
+from tests.cli.terminal import COMMAND, PATIENCE, environment, run
+from tests.support import unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextmanager
+def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """The process, and the variables that it says to set."""
+    with subprocess.Popen(  # noqa: S603
+        [*COMMAND, "simulate", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(3)]
+            yield process, dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE))
+        finally:
+            process.kill()
+
+
+@pytest.mark.anyio
+async def test_it_serves_until_ctrl_c() -> None:
+    port = unused_port()
+    options = ("--port", str(port), "--size", "3 clusters, 12 VMs", "--seed", "7")
+    with simulating(*options) as (process, variables):
+        assert variables["CLOUDTOWER_ENDPOINT"] == f"http://127.0.0.1:{port}"
+        async with Cloudtower(
+            variables["CLOUDTOWER_ENDPOINT"],
+            username=variables["CLOUDTOWER_USERNAME"],
+            password=variables["CLOUDTOWER_PASSWORD"],
+        ) as tower:
+            assert len(await tower.cluster.get_clusters()) == 3
+            assert len(await tower.vm.get_vms()) == 12
+        process.send_signal(signal.SIGINT)
+        out, err = await anyio.to_thread.run_sync(process.communicate, None, PATIENCE)
+        assert process.returncode == 0
+        assert out == ""
+        assert "(clusters: 3, VMs: 12)" in err
+        assert "Traceback" not in err
+
+
+def test_the_other_commands_use_what_it_prints() -> None:
+    with simulating("--size", "1 cluster, 2 VMs") as (_, variables):
+        ended = run("dashboard", COLUMNS="100", **variables)
+        assert ended.returncode == 0, ended.stderr
+        assert "atlas-01" in ended.stdout
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run("simulate", "--port", port)
+    assert ended.returncode == 2
+    assert re.fullmatch(rf"cloudtower-async: --port {port}: .*in use.*\n", ended.stderr)
+
+
+def test_a_size_that_makes_no_sense_is_one_line() -> None:
+    ended = run("simulate", "--size", "3 elephants")
+    assert ended.returncode == 2
+    assert re.fullmatch(r"cloudtower-async: --size: .*elephants.*\n", ended.stderr)
