@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cloudtower_async.testing.store.schema import operation
 
@@ -32,8 +32,8 @@ async def do(client: Client, path: str, body: object) -> list[Document]:
 
 async def ended(client: Client, answer: Any) -> list[Document]:  # noqa: ANN401
     """Let time pass: the tasks of an answer."""
-    items = answer if isinstance(answer, list) else [answer]
     client.sim.clock.advance(DURATION)
+    items = cast("list[Document]", answer if isinstance(answer, list) else [answer])
     ids = [item["task_id"] for item in items]
     found = await client.ask("get-tasks", {"where": {"id_in": ids}})
     await client.ask("get-vms", {"first": 1})
@@ -108,8 +108,10 @@ def nics(client: Client, vm: Document) -> list[Document]:
 
 def figures(client: Client) -> list[tuple[object, ...]]:
     """What hosts and clusters add up to."""
-    names = ("vm_num", "running_vm_num", "stopped_vm_num", "provisioned_memory_bytes")
-    names = (*names, "used_data_space", "provisioned_cpu_cores", "commited_memory_bytes")
+    names = (
+        *("vm_num", "running_vm_num", "stopped_vm_num", "provisioned_memory_bytes"),
+        *("used_data_space", "provisioned_cpu_cores", "commited_memory_bytes"),
+    )
     store = client.sim.store
     documents = [*store.table("Host").values(), *store.table("Cluster").values()]
     return [tuple(one[name] for name in names) for one in documents]

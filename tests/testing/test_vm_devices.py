@@ -235,8 +235,8 @@ async def test_nics_are_added_changed_and_removed(client: Client) -> None:
     data = {"vm_nics": [{"connect_vlan_id": vlan, "model": "E1000"}]}
     await do(client, "add-vm-nic", of(vm, **data))
     assert [nic["order"] for nic in nics(client, vm)] == [0, 1]
-    data = {"nic_index": 1, "enabled": False, "connect_vlan_id": vlan, "model": "VIRTIO"}
-    await do(client, "update-vm-nic", of(vm, **data))
+    change = {"nic_index": 1, "enabled": False, "connect_vlan_id": vlan, "model": "VIRTIO"}
+    await do(client, "update-vm-nic", of(vm, **change))
     nic = nics(client, vm)[1]
     assert (nic["enabled"], nic["vlan"], nic["model"]) == (False, vlan, "VIRTIO")
     where = {"where": {"id": nic["id"]}}

@@ -17,13 +17,15 @@ from .sources import (
     nics_of_vm,
     settings_of,
 )
-from .vms import checked, find_one, of_cluster
+from .units import part
+from .vms import checked, find_one
 from .world import Outcome, RefusedError, refuse_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
+    from .parts import CdRomDraft, DiskDraft
     from .world import Effect, World
 
     Values = dict[str, Any]
@@ -55,7 +57,7 @@ def _new(world: World, values: Values) -> VmDraft:
         fields=settings(values, {}),
         cluster=cluster,
         disks=disk_drafts(world, disks, cluster),
-        cd_roms=cd_rom_drafts(world, disks.get("mount_cd_roms") or [], cluster),
+        cd_roms=cd_rom_drafts(world, disks.get("mount_cd_roms") or (), cluster),
         nics=nic_drafts(world, values["vm_nics"], cluster),
     )
     return complete(world, draft, values)
@@ -107,7 +109,7 @@ def _of_template(
     world: World, mutation: str, template: Document, cluster: str, values: Values
 ) -> VmDraft:
     draft = _from_frozen(world, mutation, template, cluster, values)
-    draft.disks, draft.cd_roms = _operated(world, draft, values.get("disk_operate") or {})
+    draft.disks, draft.cd_roms = _operated(world, draft, part(values, "disk_operate"))
     if "vm_nics" in values:
         draft.nics = nic_drafts(world, values["vm_nics"], cluster)
     if cloud_init := values.get("cloud_init"):
@@ -139,13 +141,15 @@ def _replaced(world: World, draft: VmDraft, values: Values) -> VmDraft:
     if "vm_disks" in values:
         disks = values["vm_disks"]
         draft.disks = disk_drafts(world, disks, draft.cluster)
-        draft.cd_roms = cd_rom_drafts(world, disks.get("mount_cd_roms") or [], draft.cluster)
+        draft.cd_roms = cd_rom_drafts(world, disks.get("mount_cd_roms") or (), draft.cluster)
     if "vm_nics" in values:
         draft.nics = nic_drafts(world, values["vm_nics"], draft.cluster)
     return draft
 
 
-def _operated(world: World, draft: VmDraft, operate: Values) -> tuple[list[Any], list[Any]]:
+def _operated(
+    world: World, draft: VmDraft, operate: Values
+) -> tuple[list[DiskDraft], list[CdRomDraft]]:
     """Disks and CD-ROMs of a template with some changed, some left out and some put in."""
     disks = dict(enumerate(draft.disks))
     for change in operate.get("modify_disks") or ():
@@ -154,18 +158,18 @@ def _operated(world: World, draft: VmDraft, operate: Values) -> tuple[list[Any],
         if "vm_volume_id" in change:
             changed["volume"] = mountable(world, change["vm_volume_id"], draft.cluster)["id"]
         disks[change["disk_index"]] = dataclasses.replace(disk, **changed)
-    for index in (operate.get("remove_disks") or {}).get("disk_index", ()):
+    for index in part(operate, "remove_disks").get("disk_index", ()):
         _at(disks, index)
         del disks[index]
-    new = operate.get("new_disks") or {}
-    more = cd_rom_drafts(world, new.get("mount_cd_roms") or [], draft.cluster)
+    new = part(operate, "new_disks")
+    more = cd_rom_drafts(world, new.get("mount_cd_roms") or (), draft.cluster)
     return (
         [*disks.values(), *disk_drafts(world, new, draft.cluster)],
         [*draft.cd_roms, *more],
     )
 
 
-def _at(disks: dict[int, Any], index: int) -> Any:  # noqa: ANN401 - a draft
+def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
     if index not in disks:
         raise RefusedError(400, f"disk_index: the template has no disk {index}")
     return disks[index]

@@ -13,6 +13,8 @@ from .vms import checked, find, find_one
 from .world import Outcome, RefusedError, refuse_locked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..store.filters import Document
     from ..store.store import Store
     from .world import Effect, World
@@ -68,10 +70,12 @@ def _vms_on(store: Store, host: Document) -> list[Document]:
     return [vm for vm in vms if vm["status"] in {"RUNNING", "SUSPENDED"}]
 
 
-def _named(store: Store, names: list[str]) -> set[str]:
+def _named(store: Store, names: Iterable[str]) -> set[str]:
     """The ids of VMs that are given by their id, or as the precheck names them."""
     return {
-        vm["id"] for name in ("id_in", "local_id_in") for vm in store.select("Vm", {name: names})
+        vm["id"]
+        for name in ("id_in", "local_id_in")
+        for vm in store.select("Vm", {name: list(names)})
     }
 
 
@@ -209,7 +213,7 @@ def _exit(world: World, body: Values) -> Outcome:
             *(data.get("offline_migrate_back_vms") or ()),
         ],
     )
-    switched_on = _named(store, data.get("poweron_vms") or [])
+    switched_on = _named(store, data.get("poweron_vms") or ())
     vms = [store.get("Vm", one) for one in sorted(back | switched_on)]
     refuse_locked(vms)
     for document in (host, *vms):

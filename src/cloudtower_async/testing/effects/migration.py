@@ -13,6 +13,7 @@ from .parts import NicDraft, nics_of
 from .placement import has_room, move, roomiest
 from .requested import policy
 from .sources import cd_roms_of_vm, disks_of_vm, settings_of
+from .units import part
 from .vms import checked, find, find_one, of_cluster, refuse_status
 from .world import Outcome, RefusedError, Shown, start_on_vm, vms_of
 
@@ -32,7 +33,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 def _migrate(world: World, body: Values) -> list[Outcome]:
     """Move running VMs to a host of their cluster: the one that is named, or the roomiest."""
     vms = vms_of(world, body)
-    wanted = (body.get("data") or {}).get("host_id")
+    wanted = part(body, "data").get("host_id")
     for vm in vms:
         refuse_status(vm, {"RUNNING"}, "migrateVm")
         refuse_bound(vm)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft
 from .passthrough import attach_gpu, check_gpu, check_pci_nic
-from .units import amount, limits
+from .units import amount, limits, part
 from .vms import find, find_one, of_cluster
 from .world import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..store.filters import Document
     from .drafts import VmDraft
@@ -98,7 +98,7 @@ def policy(values: Values) -> str:
     return chosen
 
 
-def cd_rom_drafts(world: World, values: list[Values], cluster: str) -> list[CdRomDraft]:
+def cd_rom_drafts(world: World, values: Iterable[Values], cluster: str) -> list[CdRomDraft]:
     """CD-ROMs, each with its image or empty."""
     return [
         CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(world, one, cluster))
@@ -120,12 +120,12 @@ def image_of(world: World, values: Values, cluster: str) -> str | None:
     raise RefusedError(400, f"image {image['name']} is not on this cluster")
 
 
-def nic_drafts(world: World, values: list[Values], cluster: str) -> list[NicDraft]:
+def nic_drafts(world: World, values: Iterable[Values], cluster: str) -> list[NicDraft]:
     """NICs, each in a VLAN of the cluster."""
     return [
         NicDraft(
             vlan=vlan_of(world, one, cluster)["id"],
-            more={**nic_fields(one), **qos_fields(one.get("qos") or {})},
+            more={**nic_fields(one), **qos_fields(part(one, "qos"))},
         )
         for one in values
     ]

@@ -117,7 +117,7 @@ def frozen_nics(
             more={name: nic[name] for name in fields if nic.get(name) is not None},
         )
         for nic in source["vm_nics"] or ()
-        if (nic["vlan"] or {}).get("vlan_local_id") in vlans
+        if nic["vlan"] is not None and nic["vlan"]["vlan_local_id"] in vlans
     ]
 
 

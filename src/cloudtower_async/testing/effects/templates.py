@@ -224,7 +224,7 @@ def _change_clusters(world: World, body: Values, *, add: bool) -> list[Outcome]:
 
 
 def _change_one(world: World, template: Document, wanted: list[str], *, add: bool) -> Outcome:
-    there = set(template.get("clusters") or ())
+    there: set[str] = set(template.get("clusters") or ())
     concerned = [one for one in wanted if (one in there) is not add]
     if not concerned:  # it is so already
         return Outcome(LIBRARY, template["id"], None)

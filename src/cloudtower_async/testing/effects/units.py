@@ -1,4 +1,4 @@
-"""Amounts that come as a number and a unit."""
+"""What bodies hold: amounts as a number and a unit, and objects that may be left out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def amount(values: Mapping[str, Any], name: str) -> int | None:
     number = values.get(name)
     unit = values.get(f"{name}_unit")
     return None if number is None else int(number * (_FACTORS[unit] if unit else 1))
+
+
+def part(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object inside a body; an empty one when it is not given."""
+    given: dict[str, Any] | None = values.get(name)
+    return given or {}
 
 
 def limits(values: Mapping[str, Any]) -> dict[str, Any]:

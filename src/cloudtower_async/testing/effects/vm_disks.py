@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks import Failure
 from .parts import add_cd_rom, add_disk, disks_of, remove_disk
 from .requested import cd_rom_drafts, disk_drafts, image_of, mountable
-from .units import amount, limits
+from .units import amount, limits, part
 from .vms import OnParts, OnVms, checked, find_one, in_turn
 from .world import RefusedError
 
@@ -158,10 +158,10 @@ def _toggle(world: World, disk: Document, body: Values) -> Apply:
 
 def _io_policy(world: World, vm: Document, data: Values) -> Apply:
     by_boot = {disk["boot"]: disk for disk in disks_of(world.maker.store, vm)}
-    each = data.get("each_disk") or []
+    each = data.get("each_disk") or ()
     if unknown := [one["boot"] for one in each if one["boot"] not in by_boot]:
         raise RefusedError(400, f"each_disk: VM {vm['name']} has no disk with boot {unknown[0]}")
-    whole = limits(data.get("whole_vm") or {})
+    whole = limits(part(data, "whole_vm"))
     if "io_policy" in data:
         whole["io_policy"] = data["io_policy"]
     changes = [partial(by_boot[one["boot"]].update, limits(one["data"])) for one in each]

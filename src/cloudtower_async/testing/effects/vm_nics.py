@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .parts import add_nic, nics_of
 from .requested import nic_drafts, nic_fields, qos_fields, vlan_of
+from .units import part
 from .vms import OnParts, OnVms, change_vm, checked, find
 from .world import Outcome, RefusedError, refuse_locked
 
@@ -71,7 +72,7 @@ def _changes(world: World, nic: Document, data: Values) -> Values:
     """The fields of a NIC that are to change."""
     store = world.maker.store
     cluster = store.get("Vm", nic["vm"])["cluster"]
-    changes = {**nic_fields(data), **qos_fields(data.get("qos") or {})}
+    changes = {**nic_fields(data), **qos_fields(part(data, "qos"))}
     if data.keys() & {"connect_vlan_id", "nic_id", "vpc_nic"}:
         changes["vlan"] = vlan_of(world, data, cluster)["id"]
     return changes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks import Work
 from .drafts import discard_vm
 from .snapshots import remove_snapshot
+from .units import part
 from .vms import checked, refuse_status
 from .world import Outcome, RefusedError, start_on_vm, vms_of
 
@@ -71,7 +72,7 @@ def _delete(world: World, body: Values) -> list[Outcome]:
     vms = vms_of(world, body, recycled=True)
     for vm in vms:
         refuse_status(vm, _STOPPED, "deleteVm")
-    snapshots = (body.get("effect") or {}).get("include_snapshots", False)
+    snapshots = part(body, "effect").get("include_snapshots", False)
     return [_delete_one(world, vm, snapshots=snapshots) for vm in vms]
 
 
