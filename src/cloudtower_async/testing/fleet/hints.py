@@ -227,7 +227,8 @@ _SECURITY = (
     Hint("VirtualPrivateCloud", "", 2, rows=({"name": "blue"}, {"name": "green"})),
     Hint("VirtualPrivateCloudRouteTable", "VirtualPrivateCloud", values={"default_for_vpc": True}),
     Hint("VirtualPrivateCloudSubnet", "VirtualPrivateCloud", 2),
-    Hint("VirtualPrivateCloudExternalSubnet", without=("vpc",)),
+    # Clients that are older than groups of subnets want a subnet wherever there may be either.
+    Hint("VirtualPrivateCloudExternalSubnet", "VirtualPrivateCloud", values={"exclusive": True}),
     Hint("VirtualPrivateCloudExternalSubnetGroup", without=("vpc",)),
     *(
         Hint(kind, "VirtualPrivateCloud", without=("external_subnet_group",))
