@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 from aiohttp import web
 
+from cloudtower_async import Cloudtower
 from cloudtower_async.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,7 +78,15 @@ def settings(endpoint: str = "tower.example", **options: object) -> Settings:
         options.setdefault("password", PASSWORD)
     else:
         options.setdefault("token", TOKEN)
-    return Settings(endpoint=endpoint, **options)  # type: ignore[arg-type]
+    return settings_of(endpoint=endpoint, **options)
+
+
+def settings_of(**options: object) -> Settings:
+    """Settings with these options, and the defaults of `Cloudtower` for the others."""
+    parameters = inspect.signature(Cloudtower).parameters
+    chosen: dict[str, Any] = {name: parameters[name].default for name in Settings.__slots__}
+    chosen.update(options)
+    return Settings(**chosen)
 
 
 def is_login(request: web.Request) -> bool:

@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from cloudtower_async import (
-    BadRequest,
     Cloudtower,
+    InvalidInput,
     LoginFailed,
     TaskFailed,
     TaskTimeout,
@@ -139,7 +139,7 @@ async def test_set_the_language_of_a_call_and_of_a_session(
         order_by="id_ASC"
     )
     assert of_session == chinese
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidInput, match="content_language"):
         await tower.alert.get_alerts(content_language="fr-FR")  # type: ignore[arg-type]
 
 

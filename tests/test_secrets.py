@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
-from cloudtower_async import Cloudtower, CloudtowerError
+from cloudtower_async import Cloudtower, CloudtowerError, ConnectionFailed
 from tests.support import is_login, serve, serve_bytes, unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,72 @@ async def test_not_by_connections_that_fail(records: Callable[[], str]) -> None:
             assert MARK not in repr(vars(session))
             await session.close()
     assert MARK not in records()
+
+
+async def test_not_by_the_variables_of_frames() -> None:
+    """As rich and error trackers show them: of every frame, and of those of each cause."""
+    nowhere = f"http://127.0.0.1:{unused_port()}"
+    credentials: list[dict[str, Any]] = [GIVEN, {"token": TOKENS}, {**GIVEN, "source": "LDAP"}]
+    async with (
+        serve(echoing) as refusing,
+        serve(no_list) as broken,
+        serve(broken_login) as odd,
+        serve_bytes(b"junk") as junk,
+        serve_bytes(hang=True) as hanging,
+    ):
+        for url in (nowhere, refusing, broken, odd, junk, hanging, "http://tower.invalid"):
+            for options in credentials:
+                tower = Cloudtower(url, timeout=0.1, **options)
+                for call in (tower.vm.get_vms, tower.vm.get_vms, tower.open):
+                    shown_ = await with_variables(call)
+                    assert MARK not in shown_
+                await tower.close()
+
+
+async def with_variables(call: Callable[[], Awaitable[object]]) -> str:
+    try:
+        raise LookupError("of the caller's own")
+    except LookupError:
+        try:
+            await call()
+        except CloudtowerError as error:
+            report = traceback.TracebackException.from_exception(error, capture_locals=True)
+            text = "".join(report.format())
+            assert "line" in text
+        else:
+            return ""
+    return text
+
+
+async def test_what_the_caller_was_handling_keeps_its_traceback() -> None:
+    tower = Cloudtower(f"http://127.0.0.1:{unused_port()}", token=TOKENS)
+    try:
+        raise LookupError
+    except LookupError:
+        with pytest.raises(ConnectionFailed) as info:
+            await tower.vm.get_vms()
+    handled = info.value.__context__
+    assert isinstance(handled, LookupError)
+    assert handled.__traceback__ is not None
+    assert info.value.__cause__ is not None
+    await tower.close()
+
+
+async def test_a_failed_login_is_not_kept_with_its_traceback() -> None:
+    tower = Cloudtower(f"http://127.0.0.1:{unused_port()}", **GIVEN)  # type: ignore[arg-type]
+    before = failures()
+    with pytest.raises(ConnectionFailed) as info:
+        await tower.open()
+    (kept,) = [one for one in failures() if one not in [*before, info.value]]
+    assert kept.__traceback__ is None
+    assert kept.__cause__ is not None
+    assert kept.__cause__.__traceback__ is None
+    await tower.close()
+
+
+def failures() -> list[ConnectionFailed]:
+    gc.collect()
+    return [one for one in gc.get_objects() if isinstance(one, ConnectionFailed)]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import aiohttp
+import aiohttp.abc
 import anyio
 import pytest
 from aiohttp import web
@@ -137,6 +139,93 @@ async def test_closing_from_another_task_ends_the_calls_under_way() -> None:
             group.start_soon(session.close)
 
 
+@pytest.mark.parametrize("given", ["nothing", "connector", "session"])
+async def test_closing_ends_those_who_wait_for_a_connection_and_those_over_what_was_given(
+    given: str,
+) -> None:
+    arrived = anyio.Event()
+
+    async def handler(_: web.Request) -> web.Response:
+        arrived.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with (
+        serve(handler) as url,
+        aiohttp.TCPConnector(limit=1) as connector,
+        aiohttp.ClientSession(connector=connector, connector_owner=False) as own,
+    ):
+        options: dict[str, dict[str, Any]] = {
+            "nothing": {"max_connections": 1},
+            "connector": {"connector": connector},
+            "session": {"session": own},
+        }
+        session = Cloudtower(url, token=TOKEN, **options[given])
+        told: list[str] = []
+
+        async def call() -> None:
+            with pytest.raises(errors.SessionClosed) as info:
+                await session.vm.get_vms()
+            told.append(str(info.value))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(call)
+            await arrived.wait()
+            await anyio.wait_all_tasks_blocked()
+            await session.close()
+        assert told == ["vm.get_vms: the session was closed during the call"] * 3
+        assert not own.closed
+
+
+async def test_closing_ends_those_who_wait_for_a_name() -> None:
+    class Resolver(aiohttp.abc.AbstractResolver):
+        asked = anyio.Event()
+
+        async def resolve(self, *_: object, **__: object) -> NoReturn:
+            self.asked.set()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        async def close(self) -> None:
+            pass
+
+    async with aiohttp.TCPConnector(resolver=Resolver()) as connector:
+        session = Cloudtower("tower.example", token=TOKEN, connector=connector)
+
+        async def call() -> None:
+            with pytest.raises(errors.SessionClosed):
+                await session.vm.get_vms()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            group.start_soon(call)
+            await Resolver.asked.wait()
+            await session.close()
+
+
+async def test_closing_ends_opening() -> None:
+    arrived = anyio.Event()
+
+    async def handler(_: web.Request) -> web.Response:
+        arrived.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with serve(handler) as url, aiohttp.ClientSession() as own:
+        session = Cloudtower(url, username="root", password=PASSWORD, session=own)
+
+        async def call() -> None:
+            with pytest.raises(errors.SessionClosed, match=r"user\.login"):
+                await session.open()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            group.start_soon(call)
+            await arrived.wait()
+            await session.close()
+
+
 async def test_closing_ends_those_who_wait_for_the_login() -> None:
     arrived = anyio.Event()
 
@@ -214,6 +303,9 @@ async def test_with_options_sets_the_time_of_a_call() -> None:
 async def test_with_options_checks_them() -> None:
     with pytest.raises(errors.InvalidSettings, match="timeout"):
         Cloudtower("tower.example", token=TOKEN).with_options(timeout=0)
+    for wrong in ("fr", ""):
+        with pytest.raises(errors.InvalidSettings, match="content_language: expected one of"):
+            Cloudtower("tower.example", token=TOKEN).with_options(content_language=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", ["get-vms", "/get-vms"])
@@ -230,7 +322,7 @@ async def test_request_returns_plain_values_and_names_its_path_in_errors() -> No
         return web.json_response({"message": "no"}, status=404)
 
     async with serve(handler) as url, Cloudtower(url, token=TOKEN) as session:
-        answer = await session.request("things", method="get", query={"a": 1})
+        answer = await session.request("things", method="GET", query={"a": 1})
         assert answer == {"got": "a=1"}
         with pytest.raises(errors.NotFound, match=r"^/things: not found: no "):
             await session.request("things")
@@ -240,6 +332,21 @@ async def test_request_returns_plain_values_and_names_its_path_in_errors() -> No
 async def test_request_refuses_what_is_no_path(path: str) -> None:
     with pytest.raises(errors.InvalidInput, match="is not a path"):
         await Cloudtower("tower.example", token=TOKEN).request(path)
+
+
+async def test_request_sends_the_body_as_it_is_and_the_language_always(tower: Tower) -> None:
+    async with serve(tower) as url, Cloudtower(url, token=TOKEN, content_language="*") as session:
+        await session.request("x", {"where": {"id": "a"}, "data": None})
+        await session.request("y", method="GET")
+    assert tower.seen == [
+        ("/v2/api/x", '{"where":{"id":"a"},"data":null}', "*"),
+        ("/v2/api/y", "", "*"),
+    ]
+
+
+async def test_request_refuses_other_methods() -> None:
+    with pytest.raises(errors.InvalidInput, match="request x: method: expected one of POST, GET"):
+        await Cloudtower("tower.example", token=TOKEN).request("x", method="PUT")  # type: ignore[arg-type]
 
 
 async def test_request_takes_a_body_or_a_query() -> None:

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloudtower_async.errors import InvalidSettings
-from cloudtower_async.settings import Settings, from_environment, normalise_endpoint
-from tests.support import PASSWORD, TOKEN, settings
+from cloudtower_async.settings import from_environment, normalise_endpoint
+from tests.support import PASSWORD, TOKEN, settings, settings_of
 
 NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[^\s?#]*[^\s?#/])?")
 
@@ -103,6 +103,9 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"token": "t", "timeout": float("inf")}, "timeout"),
         ({"token": "t", "timeout": None}, "timeout"),
         ({"token": "t", "connect_timeout": -1}, "connect_timeout"),
+        ({"token": "t", "verify_tls": "false"}, "verify_tls"),
+        ({"token": "t", "verify_tls": None}, "verify_tls"),
+        ({"token": "t", "strict": 1}, "strict"),
         ({"token": "t", "max_connections": 0}, "max_connections"),
         ({"token": "t", "max_connections": 1.5}, "max_connections"),
         ({"token": "t", "headers": {"Authorization": "x"}}, "headers"),
@@ -113,7 +116,7 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
 )
 def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], option: str) -> None:
     with pytest.raises(InvalidSettings, match=rf"^{option}: ") as info:
-        Settings(endpoint="tower.example", **options)
+        settings_of(endpoint="tower.example", **options)
     assert info.value.option == option
     assert PASSWORD not in repr(info.value)
 
@@ -157,8 +160,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.usefixtures("environment")
 def test_every_variable_is_read() -> None:
-    found = Settings(**from_environment({}))  # type: ignore[arg-type]
-    assert found == Settings(
+    found = settings_of(**from_environment({}))
+    assert found == settings_of(
         endpoint="env.example",
         username="env-user",
         password="env-password",

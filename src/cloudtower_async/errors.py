@@ -24,7 +24,7 @@
     │   ├── TaskFailed             the task ended as FAILED
     │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
     │   └── TaskNotFound           the server does not know the task
-    └── TasksFailed                several of these, of tasks waited for together  (ExceptionGroup)
+    └── TasksFailed                one or more of these, of several tasks         (ExceptionGroup)
 
 Each prints as one line: what happened, what the server said, where, and what to do next.
 """
@@ -32,7 +32,7 @@ Each prints as one line: what happened, what the server said, where, and what to
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -63,6 +63,9 @@ class InvalidInput(CloudtowerError, ValueError):
 class SessionClosed(CloudtowerError):
     """The session was closed, or belongs to another event loop."""
 
+    def __init__(self, message: str = "the session is closed; make a new one") -> None:
+        super().__init__(message)
+
 
 class CallError(CloudtowerError):
     """A call failed.
@@ -74,8 +77,9 @@ class CallError(CloudtowerError):
         request_id: ``x-tower-request-id`` of the answer: quote it to support.
         code: The server's error code, such as ``"ResourceLocked"``.
         props: What the server added to the code.
-        server_message: What the server said, in full.
-        sent: False when it is certain that the server did not get the request.
+        server_message: What the server said, in full; None when that was nothing, or a web page.
+        sent: False when it is certain that the server did not get the request: no connection was
+            made, or the session did not get as far as it was logging in first.
         hint: What to do next.
     """
 
@@ -164,22 +168,11 @@ class ResponseDecodeError(CallError):
         self,
         message: str,
         *,
-        operation: str = "",
-        endpoint: str = "",
-        status: int | None = None,
-        request_id: str | None = None,
         place: str = "$",
         excerpt: str = "",
-        hint: str | None = None,
+        **about: Any,  # noqa: ANN401 - what `CallError` takes
     ) -> None:
-        super().__init__(
-            message,
-            operation=operation,
-            endpoint=endpoint,
-            status=status,
-            request_id=request_id,
-            hint=hint,
-        )
+        super().__init__(message, **about)
         self.place = place
         self.excerpt = excerpt
 
@@ -307,7 +300,7 @@ class TaskFailed(TaskError):
 
 
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
-    """Several of the tasks waited for failed: a group, also for ``except*``.
+    """Of several tasks waited for some failed: a group, also for ``except*``.
 
     Attributes:
         succeeded: The tasks that did not fail.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import anyio.to_thread
 
@@ -12,7 +11,9 @@ from .api import Namespaces
 from .calls.caller import Caller
 from .calls.operation import Carries, Kind, Operation
 from .errors import CloudtowerError, InvalidInput
-from .settings import Settings, check_seconds, from_environment
+from .settings import Settings, check_option, choice_fault, from_environment, seconds_fault
+from .spelling import did_you_mean
+from .types import ContentLanguage
 from .wire.auth import Authenticator
 from .wire.transport import Transport
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .flows.tasks import TaskWaiter, Waitable
     from .models import Task
     from .settings import ClientCert, Source, StrPath
-    from .types import ContentLanguage
 
     class FromEnv(TypedDict, total=False):
         """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
         session: aiohttp.ClientSession | None
         connector: aiohttp.BaseConnector | None
         trace_configs: Sequence[aiohttp.TraceConfig]
+
+
+Method: TypeAlias = Literal["POST", "GET"]
 
 
 class Cloudtower(Namespaces):
@@ -123,7 +126,7 @@ class Cloudtower(Namespaces):
         connector: aiohttp.BaseConnector | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
-        self._settings = Settings(
+        settings = Settings(
             endpoint=endpoint,
             username=username,
             password=password,
@@ -140,18 +143,24 @@ class Cloudtower(Namespaces):
             ca_file=ca_file,
             client_cert=client_cert,
         )
-        self._transport = Transport(
-            self._settings, session=session, connector=connector, trace_configs=trace_configs
+        transport = Transport(
+            settings, session=session, connector=connector, trace_configs=trace_configs
         )
-        self._authenticator = Authenticator(self._transport)
-        self._caller = Caller(
-            self._transport,
-            self._authenticator,
-            content_language=content_language,
-            timeout=timeout,
-            strict=strict,
+        self._set_up(
+            Caller(
+                transport,
+                Authenticator(transport),
+                content_language=content_language,
+                timeout=timeout,
+                strict=strict,
+            ),
+            owner=None,
         )
-        self._owner: Cloudtower | None = None  # whose connection this is, when it is shared
+
+    def _set_up(self, caller: Caller, owner: Cloudtower | None) -> None:
+        self._caller = caller
+        self._transport = caller.transport
+        self._owner = owner  # whose connection this is, when it is shared
         self._waiter: TaskWaiter | None = None
         self._entered = False
 
@@ -175,7 +184,7 @@ class Cloudtower(Namespaces):
     @property
     def endpoint(self) -> str:
         """The server's root address, ``https://host[:port][/prefix]``."""
-        return self._settings.endpoint
+        return self._transport.settings.endpoint
 
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
@@ -186,7 +195,7 @@ class Cloudtower(Namespaces):
             SessionClosed: The session is closed.
         """
         await self._transport.open()
-        await self._authenticator.log_in()
+        await self._caller.authenticator.log_in()
         return self
 
     async def close(self) -> None:
@@ -223,25 +232,28 @@ class Cloudtower(Namespaces):
         """Return a session over the same connection with other defaults; it needs no closing.
 
         Args:
-            content_language: Language of texts; None: as here.
+            content_language: Language of texts; None: as here. `wait` is the exception: the poll is
+                shared, so the tasks come in the language of the first session.
             timeout: Seconds for a whole call; None: as here.
+
+        Raises:
+            InvalidSettings: An option cannot be used; it names which.
         """
-        if timeout is not None:
-            check_seconds("timeout", timeout)
         caller = self._caller
+        language = caller.content_language if content_language is None else content_language
+        seconds = caller.timeout if timeout is None else timeout
+        check_option("content_language", choice_fault(language, ContentLanguage))
+        check_option("timeout", seconds_fault(seconds))
         other = type(self).__new__(type(self))
-        other._settings = self._settings
-        other._transport = self._transport
-        other._authenticator = self._authenticator
-        other._owner = self._owner or self
-        other._waiter = None
-        other._entered = False
-        other._caller = Caller(
-            self._transport,
-            self._authenticator,
-            content_language=content_language or caller.content_language,
-            timeout=timeout or caller.timeout,
-            strict=caller.strict,
+        other._set_up(
+            Caller(
+                caller.transport,
+                caller.authenticator,
+                content_language=language,
+                timeout=seconds,
+                strict=caller.strict,
+            ),
+            owner=self._owner or self,
         )
         return other
 
@@ -250,7 +262,7 @@ class Cloudtower(Namespaces):
         path: str,
         body: object = None,
         *,
-        method: str = "POST",
+        method: Method = "POST",
         query: Mapping[str, object] | None = None,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
@@ -260,9 +272,9 @@ class Cloudtower(Namespaces):
 
         Args:
             path: Below ``/v2/api``, with or without the slash.
-            body: Sent as JSON; None: no body.
+            body: Sent as JSON just as it is; None: no body.
             method: HTTP method.
-            query: Query string, for a call without a body.
+            query: Query string, for a call without a body. What is None is left out.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
             timeout: Seconds for the whole call; None: the session's.
@@ -271,6 +283,8 @@ class Cloudtower(Namespaces):
             CallError: See its subclasses.
             InvalidInput: The path or the body cannot be sent.
         """
+        if fault := choice_fault(method, Method):
+            raise InvalidInput(f"request {path}: method: {fault}")
         path = "/" + path.lstrip("/")
         if "://" in path or "?" in path or "#" in path:
             raise InvalidInput(f"request: {path!r} is not a path; a query string goes in query=")
@@ -282,11 +296,14 @@ class Cloudtower(Namespaces):
             Kind.MUTATION,
             lambda: object,
             carries=Carries.JSON if query is None else Carries.QUERY_STRING,
-            method=method.upper(),
+            method=method,
         )
-        arguments = cast("Mapping[str, object] | None", body if query is None else query)
-        return await self._caller.call(
-            operation, arguments, content_language, external_cloudtower_id, timeout
+        return await self._caller.send(
+            operation,
+            body if query is None else query,
+            content_language,
+            external_cloudtower_id,
+            timeout,
         )
 
     async def wait(
@@ -301,7 +318,7 @@ class Cloudtower(Namespaces):
         """Wait until the tasks that mutations started have ended; one poll serves all who wait.
 
         Args:
-            tasks: Task ids, answers of mutations, or any nesting of these. Only read, never
+            tasks: Task ids, tasks, answers of mutations, or any nesting of these. Only read, never
                 changed. An answer that needed no task counts as done.
             timeout: Seconds until TaskTimeout; None waits without limit.
             interval: Seconds between polls; the first ones come quicker.
@@ -312,10 +329,12 @@ class Cloudtower(Namespaces):
             The ended tasks in the order given, each once.
 
         Raises:
-            TaskFailed: A task failed.
-            TaskNotFound: The server does not know a task.
-            TasksFailed: Several of these: a group, with the tasks that succeeded.
+            TaskFailed: The task failed; with `fail_fast`: one of them did.
+            TaskNotFound: The server does not know it.
+            TasksFailed: Of several tasks one or more failed: a group of these errors, also for
+                ``except*``, with the tasks that succeeded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
+            InvalidInput: An argument is not one of these.
             SessionClosed: The session was closed meanwhile.
 
         Example:
@@ -348,7 +367,8 @@ class Cloudtower(Namespaces):
         await anyio.to_thread.run_sync(_preload, namespaces)
 
     def __repr__(self) -> str:
-        user = self._settings.username if self._settings.token is None else None
+        settings = self._transport.settings
+        user = settings.username if settings.token is None else None
         state = " closed" if self._transport.closed else ""
         return f"<Cloudtower {self.endpoint} {f'as {user!r}' if user else 'by token'}{state}>"
 
@@ -359,8 +379,7 @@ def _preload(namespaces: Sequence[str]) -> None:
     known = {name.partition(".")[0] for name in OPERATIONS.values()}
     for namespace in namespaces or sorted(known):
         if namespace not in known:
-            near = difflib.get_close_matches(namespace, known)
-            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            meant = did_you_mean(namespace, known)
             raise InvalidInput(f"preload: there is no namespace {namespace!r}{meant}")
         module = importlib.import_module(f".api.{namespace}", __package__)
         for operation in vars(module).values():

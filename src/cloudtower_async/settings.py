@@ -28,33 +28,38 @@ ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Checked options. Making one raises InvalidSettings if any of them cannot be used."""
+    """Checked options. Making one raises InvalidSettings if any of them cannot be used.
+
+    What they mean and their defaults are told where users give them: at `Cloudtower`.
+    """
 
     endpoint: str
-    username: str | None = None
-    password: str | None = None
-    source: Source = "LOCAL"
-    token: str | None = None
-    auth_config_id: str | None = None
-    content_language: ContentLanguage = "en-US"
-    timeout: float = 60.0
-    connect_timeout: float = 10.0
-    max_connections: int = 100
-    verify_tls: bool = True
-    ca_file: StrPath | None = None
-    client_cert: ClientCert | None = None
-    strict: bool = False
-    headers: Mapping[str, str] | None = None
+    username: str | None
+    password: str | None
+    source: Source
+    token: str | None
+    auth_config_id: str | None
+    content_language: ContentLanguage
+    timeout: float
+    connect_timeout: float
+    max_connections: int
+    verify_tls: bool
+    ca_file: StrPath | None
+    client_cert: ClientCert | None
+    strict: bool
+    headers: Mapping[str, str] | None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
         set_(self, "endpoint", normalise_endpoint(self.endpoint))
         set_(self, "headers", _checked_headers(self.headers))
         _check_credentials(self)
-        _check_choice("source", self.source, get_args(Source))
-        _check_choice("content_language", self.content_language, get_args(ContentLanguage))
-        check_seconds("timeout", self.timeout)
-        check_seconds("connect_timeout", self.connect_timeout)
+        check_option("source", choice_fault(self.source, Source))
+        check_option("content_language", choice_fault(self.content_language, ContentLanguage))
+        for option in ("timeout", "connect_timeout"):
+            check_option(option, seconds_fault(getattr(self, option)))
+        for option in ("verify_tls", "strict"):
+            check_option(option, _bool_fault(getattr(self, option)))
         if type(self.max_connections) is not int or self.max_connections < 1:
             raise InvalidSettings(
                 f"max_connections: expected a whole number from 1 on, got {self.max_connections!r}",
@@ -105,10 +110,9 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
         found.pop("token", None)
     if text := os.environ.get("CLOUDTOWER_VERIFY_TLS"):
         found["verify_tls"] = _boolean("CLOUDTOWER_VERIFY_TLS", text)
-    if source := found.get("source"):
-        _check_choice("CLOUDTOWER_SOURCE", source, get_args(Source))
-    if language := found.get("content_language"):
-        _check_choice("CLOUDTOWER_CONTENT_LANGUAGE", language, get_args(ContentLanguage))
+    for name, choices in (("source", Source), ("content_language", ContentLanguage)):
+        if name in found:
+            check_option(f"CLOUDTOWER_{name.upper()}", choice_fault(found[name], choices))
     if "endpoint" not in given and "endpoint" not in found:
         raise InvalidSettings(
             "no endpoint: pass endpoint= or set CLOUDTOWER_ENDPOINT to the address of CloudTower",
@@ -117,18 +121,34 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
     return {**found, **given}
 
 
-def check_seconds(option: str, value: float) -> None:
-    """Refuse what is no time to wait. Without end is no choice: nothing may hang."""
-    if not isinstance(value, int | float) or not 0 < value < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidSettings(
-            f"{option}: expected a number of seconds above 0, got {value!r}", option=option
-        )
+def seconds_fault(value: object) -> str | None:
+    """Why this is no time to wait; None: it is. Without end is no choice: nothing may hang."""
+    if isinstance(value, int | float) and 0 < value < math.inf:
+        return None
+    return f"expected a number of seconds above 0, got {value!r}"
 
 
-def _check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        expected = ", ".join(choices)
-        raise InvalidSettings(f"{option}: expected one of {expected}; got {value!r}", option=option)
+def choice_fault(value: object, choices: object) -> str | None:
+    """Why this is none of the values of a Literal type; None: it is one."""
+    allowed = get_args(choices)
+    return None if value in allowed else f"expected one of {', '.join(allowed)}; got {value!r}"
+
+
+def header_fault(value: object) -> str | None:
+    """Why this cannot be the value of a header; None: it can."""
+    if isinstance(value, str) and _HEADER_VALUE.fullmatch(value):
+        return None
+    return "it is no text, or holds a character that no header may hold"
+
+
+def _bool_fault(value: object) -> str | None:
+    return None if isinstance(value, bool) else f"expected True or False, got {value!r}"
+
+
+def check_option(option: str, fault: str | None) -> None:
+    """Refuse an option of the session that has a fault."""
+    if fault is not None:
+        raise InvalidSettings(f"{option}: {fault}", option=option)
 
 
 def _check_credentials(settings: Settings) -> None:
@@ -154,7 +174,7 @@ def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         lower = name.lower()
         if instead := _MANAGED_HEADERS.get(lower):
             raise InvalidSettings(f"headers: {name} is not one to set; {instead}", option="headers")
-        if not _HEADER_NAME.fullmatch(lower) or not _HEADER_VALUE.fullmatch(value):
+        if not _HEADER_NAME.fullmatch(lower) or header_fault(value):
             raise InvalidSettings(
                 f"headers: {name!r} or its value holds a character that no header may hold",
                 option="headers",

@@ -33,6 +33,7 @@ QUERY = Operation(
     method="GET",
 )
 PUBLIC = Operation("x.public", "/echo", Kind.QUERY, lambda: dict[str, Any], auth=Auth.NONE)
+OTHER = Operation("x.other", "/echo", Kind.QUERY, lambda: dict[str, Any], auth=Auth.BASIC)
 UPLOAD = Operation("x.upload", "/echo", Kind.UPLOAD, lambda: dict[str, Any], carries=Carries.FORM)
 
 
@@ -100,13 +101,13 @@ async def test_the_first_call_logs_in() -> None:
 
 async def test_the_language_of_the_call_wins_over_the_sessions() -> None:
     async with serve(echo) as url, caller(url, content_language="zh-CN") as c:
+        assert (await c.call(QUERY))["headers"]["content-language"] == "zh-CN"
         assert (await c.call(ECHO))["headers"]["content-language"] == "zh-CN"
         assert (await c.call(ECHO, None, "*"))["headers"]["content-language"] == "*"
 
 
 async def test_headers_that_do_not_apply_are_not_sent() -> None:
     async with serve(echo) as url, caller(url) as c:
-        assert "content-language" not in (await c.call(QUERY))["headers"]
         assert "external-cloudtower-id" not in (await c.call(ECHO))["headers"]
         assert (await c.call(ECHO, None, None, "t1"))["headers"]["external-cloudtower-id"] == "t1"
 
@@ -153,8 +154,23 @@ async def test_nothing_hangs_wherever_the_server_stops(pieces: list[bytes]) -> N
 
 async def test_the_time_of_a_call_covers_its_login() -> None:
     async with serve_bytes(hang=True) as url, caller(url, username="root") as c:
-        with pytest.raises(errors.CallTimeout, match=r"x\.list: no answer within 0\.05 s"):
+        with pytest.raises(errors.CallTimeout, match=r"x\.list: no answer within 0\.05 s") as info:
             await c.call(LIST, timeout=0.05)
+    assert not info.value.sent
+
+
+async def test_a_login_that_fails_says_that_the_call_was_not_sent() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    async with serve(handler) as url, caller(url, username="root") as c:
+        with pytest.raises(errors.ServerError) as info:
+            await c.call(LIST)
+        assert not info.value.sent
+    async with serve(handler) as url, caller(url) as c:
+        with pytest.raises(errors.ServerError) as info:
+            await c.call(LIST)
+        assert info.value.sent
 
 
 async def test_the_time_of_the_session_is_the_default() -> None:
@@ -165,8 +181,32 @@ async def test_the_time_of_the_session_is_the_default() -> None:
 
 async def test_a_time_that_is_none_is_refused() -> None:
     async with caller("http://127.0.0.1") as c:
-        with pytest.raises(errors.InvalidSettings, match="timeout: "):
+        with pytest.raises(errors.InvalidInput, match=r"x\.list: timeout: expected .* got -1"):
             await c.call(LIST, timeout=-1)
+
+
+@pytest.mark.parametrize("wrong", ["a\nb", "ä", 5])
+async def test_headers_that_cannot_be_sent_are_refused(wrong: Any) -> None:  # noqa: ANN401
+    async with caller("http://127.0.0.1") as c:
+        with pytest.raises(errors.InvalidInput, match=r"x\.list: external_cloudtower_id: "):
+            await c.call(LIST, external_cloudtower_id=wrong)
+        with pytest.raises(errors.InvalidInput, match=r"x\.list: content_language: expected one"):
+            await c.call(LIST, content_language=wrong)
+
+
+async def test_a_body_of_the_caller_is_sent_as_it_is() -> None:
+    async with serve(echo) as url, caller(url) as c:
+        assert (await c.send(ECHO, {"a": None}))["body"] == '{"a":null}'
+
+
+async def test_an_operation_with_a_credential_of_its_own_does_not_get_the_token() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        assert "authorization" not in request.headers
+        return web.Response(status=401)
+
+    async with serve(handler) as url, caller(url) as c:
+        with pytest.raises(errors.Unauthorized, match="HTTP Basic with a credential of its own"):
+            await c.call(OTHER)
 
 
 async def test_after_a_time_out_and_a_cancellation_the_pool_still_serves() -> None:

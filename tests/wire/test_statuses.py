@@ -7,20 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtower_async import errors
+from cloudtower_async.wire.masking import Mask
 from cloudtower_async.wire.statuses import looks_like_html, status_error
 
 BODY = b'{"message": "no such vm", "status": 404, "path": "/x", "code": "VmNotFound", "props": {}}'
 
 
-def made(status: int, body: bytes = BODY) -> errors.StatusError:
+def made(status: int, body: bytes = BODY, *secrets: str) -> errors.StatusError:
     return status_error(
-        status, body, operation="vm.get_vms", endpoint="https://t", request_id="r-1"
+        status,
+        body,
+        operation="vm.get_vms",
+        endpoint="https://t",
+        request_id="r-1",
+        mask=Mask(*secrets),
     )
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
+        (304, errors.UnexpectedStatus),
         (307, errors.UnexpectedStatus),
         (400, errors.BadRequest),
         (401, errors.Unauthorized),
@@ -60,17 +67,49 @@ def test_a_lock_has_a_class_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "(no message)"),
-        (b"<html><h1>Bad Gateway</h1></html>", "(an HTML page, perhaps of a proxy)"),
+        (b"", None),
+        (b" \n", None),
+        (b'{"message": ""}', None),
         (b"upstream timed out", "upstream timed out"),
         (b'{"message": 5, "code": 6}', '{"message": 5, "code": 6}'),
-        (b"x" * 9000, "x" * 200),
-        (b"[" * 100_000, "[" * 200),
+        (b"x" * 9000, "x" * 9000),
+        (b"[" * 100_000, "[" * 100_000),
     ],
 )
-def test_a_body_that_is_not_the_apis_is_quoted(body: bytes, said: str) -> None:
+def test_a_body_that_is_not_the_apis_is_quoted(body: bytes, said: str | None) -> None:
     error = made(500, body)
     assert (error.server_message, error.code) == (said, None)
+    assert len(str(error)) < 800
+
+
+def test_a_web_page_is_told_and_not_quoted() -> None:
+    error = made(502, b"<html><h1>Bad Gateway</h1></html>")
+    assert error.server_message is None
+    assert str(error).startswith(
+        "vm.get_vms: the server failed, with an HTML page, perhaps of a proxy ["
+    )
+
+
+def test_a_secret_that_is_a_word_of_the_json_leaves_it_readable() -> None:
+    body = (
+        b'{"message": "the message is busy", "code": "ResourceLocked",'
+        b' "props": {"locked_resources": [{"id": "message", "type": "VM"}], "n": 1}}'
+    )
+    error = made(400, body, "message", "Resource", "locked_resources")
+    assert isinstance(error, errors.ResourceLocked)
+    assert error.server_message == "the *** is busy"
+    assert error.code == "***Locked"
+    assert error.locked_resources == [errors.LockedResource("***", "VM")]
+
+
+def test_what_is_no_json_is_masked_as_it_is() -> None:
+    assert made(500, b'{"message": "secret', "secret").server_message == '{"message": "***'
+
+
+def test_props_of_any_depth_are_read_or_left_out() -> None:
+    for depth in (10, 300, 480, 900, 5000):
+        body = b'{"code": "X", "props": ' + b"[" * depth + b"]" * depth + b"}"
+        assert isinstance(made(400, body), errors.BadRequest)
 
 
 @given(st.integers(300, 999), st.binary())

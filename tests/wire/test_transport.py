@@ -125,12 +125,15 @@ async def test_an_error_status_is_its_error_with_the_request_id() -> None:
     assert (error.server_message, error.request_id) == ("no", "r-2")
 
 
-async def test_not_modified_is_an_answer() -> None:
+async def test_not_modified_is_an_answer_only_where_it_is_one() -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=304)
 
     async with serve(handler) as url:
-        assert (await exchange(url)).status == 304
+        assert isinstance(await failure(url), errors.UnexpectedStatus)
+        transport = Transport(settings(url))
+        assert (await transport.exchange("x", "POST", url, {}, not_modified=True)).status == 304
+        await transport.close()
 
 
 async def test_a_refused_connection() -> None:
@@ -385,12 +388,46 @@ def test_another_event_loop_is_a_clear_error() -> None:
     asyncio.run(used())
 
 
-async def test_a_header_that_cannot_be_sent() -> None:
+async def test_an_address_that_cannot_be_asked() -> None:
+    transport = Transport(settings())
+    with pytest.raises(errors.InvalidInput, match="cannot be sent"):
+        await transport.exchange("x", "GET", "http://:1", {})
+    await transport.close()
+
+
+async def test_what_a_trace_hook_raises_comes_out_as_it_is() -> None:
+    async def on_end(*_: object) -> None:
+        raise ValueError("the hook broke")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(on_end)
     async with serve(empty_list) as url:
-        transport = Transport(settings())
-        with pytest.raises(errors.InvalidInput, match="cannot be sent"):
-            await transport.exchange("x", "GET", url, {"external-cloudtower-id": "a\nb"})
+        transport = Transport(settings(url), trace_configs=[trace])
+        with pytest.raises(ValueError, match="the hook broke") as info:
+            await transport.exchange("x", "GET", url, {})
         await transport.close()
+    assert type(info.value) is ValueError
+
+
+async def test_a_session_that_raises_for_a_status_leaves_that_to_us() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({"message": "no"}, status=403)
+
+    async with serve(handler) as url, aiohttp.ClientSession(raise_for_status=True) as session:
+        transport = Transport(settings(url), session=session)
+        with pytest.raises(errors.Forbidden, match="no"):
+            await transport.exchange("x", "GET", url, {})
+
+
+async def test_a_query_leaves_out_what_is_none() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=request.query_string)
+
+    async with serve(handler) as url:
+        transport = Transport(settings())
+        answer = await transport.exchange("x", "GET", url, {}, query={"a": None, "b": 1})
+        await transport.close()
+    assert answer.body == b"b=1"
 
 
 async def test_arguments_that_cannot_be_sent() -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
 
-from ..errors import CallTimeout, InvalidInput
-from ..settings import check_seconds
-from ..wire.statuses import status_error
+from ..errors import CallTimeout, CloudtowerError, InvalidInput, Unauthorized
+from ..settings import choice_fault, header_fault, seconds_fault
+from ..types import ContentLanguage
+from ..wire.failures import without_frames
+from ..wire.transport import closed_during
 from .decoding import decode
 from .operation import Auth, Carries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from ..wire.auth import Authenticator
-    from ..wire.transport import Answer, Transport
+    from ..wire.transport import Transport
     from .operation import Operation
 
 R = TypeVar("R")
@@ -54,20 +55,35 @@ class Caller:
         self._root = transport.settings.api_root
         self._endpoint = transport.settings.endpoint
 
-    async def call(
+    def call(
         self,
         operation: Operation[R],
         arguments: Mapping[str, object] | Sequence[object] | None = None,
         content_language: str | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
+    ) -> Coroutine[Any, Any, R]:
+        """Call with the arguments of a namespace's method, of which None are those left out.
+
+        For the rest see `send`.
+        """
+        if isinstance(arguments, dict):
+            arguments = {name: value for name, value in arguments.items() if value is not None}
+        return self.send(operation, arguments, content_language, external_cloudtower_id, timeout)
+
+    async def send(
+        self,
+        operation: Operation[R],
+        arguments: object = None,
+        content_language: str | None = None,
+        external_cloudtower_id: str | None = None,
+        timeout: float | None = None,
     ) -> R:
-        """Send the arguments and return the decoded answer.
+        """Send the arguments as they are and return the decoded answer.
 
         Args:
             operation: What to call.
-            arguments: An object or a list. None at the top level of an object is left out; deeper
-                it is sent as null.
+            arguments: What it takes; None: nothing.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
             timeout: Seconds for everything: logging in, connecting, sending, the whole answer.
@@ -81,48 +97,69 @@ class Caller:
         if timeout is None:
             timeout = self.timeout
         else:
-            check_seconds("timeout", timeout)
-        headers: dict[str, str] = {}
+            _check(operation, "timeout", seconds_fault(timeout))
+        headers = {"content-language": self.content_language}
         if content_language is not None:
+            _check(operation, "content_language", choice_fault(content_language, ContentLanguage))
             headers["content-language"] = content_language
-        elif operation.method != "GET":  # those two answer without texts
-            headers["content-language"] = self.content_language
         if external_cloudtower_id is not None:
+            _check(operation, "external_cloudtower_id", header_fault(external_cloudtower_id))
             headers["external-cloudtower-id"] = external_cloudtower_id
         content = _content(operation, arguments)
-        with anyio.move_on_after(timeout):
-            if operation.auth is not Auth.NONE:
-                authenticator = self.authenticator
-                headers["authorization"] = authenticator.token or await authenticator.log_in()
-            answer = await self.transport.exchange(
-                operation.name, operation.method, self._root + operation.path, headers, **content
-            )
-            if answer.status == 304:
-                return self._not_modified(operation, answer)
-            return decode(operation, answer, self._endpoint, strict=self.strict)
-        raise CallTimeout(
-            f"no answer within {timeout:g} s", operation=operation.name, endpoint=self._endpoint
-        )
+        transport, authenticator = self.transport, self.authenticator
+        with_token = operation.auth is Auth.TOKEN
+        sent = False
+        failure: CloudtowerError
+        scope = anyio.move_on_after(timeout)
+        transport.under_way.add(scope)
+        try:
+            with scope:
+                if with_token and authenticator.token is None:
+                    await authenticator.log_in()
+                sent = True
+                # No variable holds the token or the answer: errors show those of this frame.
+                return decode(
+                    operation,
+                    await transport.exchange(
+                        operation.name,
+                        operation.method,
+                        self._root + operation.path,
+                        headers,
+                        token=authenticator.token if with_token else None,
+                        not_modified=operation.not_modified,
+                        **content,
+                    ),
+                    self._endpoint,
+                    strict=self.strict,
+                )
+            failure = self._cut_short(operation.name, timeout, sent)
+        except CloudtowerError as exc:
+            failure = exc
+            if operation.auth is Auth.BASIC and isinstance(exc, Unauthorized):
+                exc.hint = "It wants HTTP Basic with a credential of its own, not the session's."
+        finally:
+            transport.under_way.discard(scope)
+        raise without_frames(failure)
 
-    def _not_modified(self, operation: Operation[R], answer: Answer) -> R:
-        if get_origin(operation.answer()) is list:
-            return cast(R, [])
-        raise status_error(
-            answer.status,
-            answer.body,
-            operation=operation.name,
+    def _cut_short(self, operation: str, seconds: float, sent: bool) -> CloudtowerError:
+        if self.transport.closed:
+            return closed_during(operation)
+        return CallTimeout(
+            f"no answer within {seconds:g} s",
+            operation=operation,
             endpoint=self._endpoint,
-            request_id=answer.request_id,
+            sent=sent,
         )
 
 
-def _content(
-    operation: Operation[R], arguments: Mapping[str, object] | Sequence[object] | None
-) -> dict[str, Any]:
+def _check(operation: Operation[R], argument: str, fault: str | None) -> None:
+    if fault is not None:
+        raise InvalidInput(f"{operation.name}: {argument}: {fault}")
+
+
+def _content(operation: Operation[R], arguments: object) -> dict[str, Any]:
     if arguments is None:
         return {}
-    if isinstance(arguments, Mapping):
-        arguments = {name: value for name, value in arguments.items() if value is not None}
     if operation.carries is Carries.JSON:
         try:
             return {"body": _encode(arguments)}

@@ -39,12 +39,14 @@ _SCHEMA = "Report this with the request id; without strict=True the rest of such
 
 
 def decode(operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool) -> R:
-    """Decode an answer.
+    """Decode an answer; of status 304, where that is one, it is an empty list.
 
     Raises:
         ResponseDecodeError: It is not JSON, or nothing of what was declared; with ``strict``: it
             differs from what was declared in any place.
     """
+    if answer.status == 304:
+        return cast(R, [])
     try:
         return operation.decoder.decode(answer.body)
     except (ValueError, RecursionError) as exc:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
-import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from ..errors import InvalidSettings
 from ..session import Cloudtower
+from ..settings import from_environment
 from .endings import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _GROUP = Group(
 
 
 @Parameter(name="*", group=_GROUP)
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConnectOptions:
     """How to reach a CloudTower, and as whom."""
 
@@ -55,37 +56,27 @@ def connect(options: ConnectOptions, *, language: ContentLanguage | None) -> Clo
         UsageError: The endpoint or the credentials are missing.
         InvalidSettings: One of the options or variables cannot be used.
     """
-    if not (options.endpoint or _variable("ENDPOINT")):
+    given = {**dataclasses.asdict(options), "content_language": language}
+    try:
+        found: dict[str, Any] = from_environment(given)
+    except InvalidSettings as exc:
+        if exc.option != "CLOUDTOWER_ENDPOINT":
+            raise
         raise UsageError(
             "no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT, or pass --demo to see a "
             "simulated fleet"
-        )
-    return Cloudtower.from_env(
-        endpoint=options.endpoint,
-        username=options.username,
-        password=_password(options),
-        token=options.token,
-        verify_tls=options.verify_tls,
-        ca_file=options.ca_file,
-        content_language=language,
-    )
+        ) from None
+    if not found.get("token"):
+        if not found.get("username"):
+            raise UsageError(
+                "no credentials: pass --username or set CLOUDTOWER_USERNAME, or pass --token"
+            )
+        if "password" not in found:
+            found["password"] = _ask_password(found["username"])
+    return Cloudtower(**found)
 
 
-def _password(options: ConnectOptions) -> str | None:
-    """The password if it was asked for; None when the environment has it or none is needed."""
-    if options.token or (_variable("TOKEN") and not options.username):
-        return None
-    username = options.username or _variable("USERNAME")
-    if not username:
-        raise UsageError(
-            "no credentials: pass --username or set CLOUDTOWER_USERNAME, or pass --token"
-        )
-    if _variable("PASSWORD"):
-        return None
+def _ask_password(username: str) -> str | None:
     if not sys.stdin.isatty():
         raise UsageError("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal")
     return getpass.getpass(f"Password of {username}: ") or None
-
-
-def _variable(name: str) -> str | None:
-    return os.environ.get(f"CLOUDTOWER_{name}")

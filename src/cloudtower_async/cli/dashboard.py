@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +17,7 @@ from rich.live import Live
 
 from ..errors import CallError
 from ..recipes import build_dashboard
+from ..spelling import did_you_mean
 from .connect import ConnectOptions, connect
 from .endings import UsageError, one_line
 from .render import picture
@@ -112,8 +112,7 @@ async def _ids(tower: Cloudtower, names: tuple[str, ...]) -> list[str] | None:
     for name in names:
         found = [cluster.id for cluster in clusters if name in (cluster.id, cluster.name)]
         if not found:
-            near = difflib.get_close_matches(name, [cluster.name for cluster in clusters])
-            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            meant = did_you_mean(name, [cluster.name for cluster in clusters])
             raise UsageError(f"--cluster: there is no cluster {name!r}{meant}")
         ids += found
     return ids

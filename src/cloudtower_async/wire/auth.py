@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING
-
 import anyio
 import msgspec
 
-from ..errors import CallTimeout, CloudtowerError, LoginFailed, StatusError
-
-if TYPE_CHECKING:
-    from .transport import Transport
+from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
+from .failures import another, without_frames
+from .transport import Transport, closed_during
 
 LOGIN = "user.login"
 _STRATEGIES = msgspec.json.encode({"query": "{authnStrategies{id type}}"})
@@ -48,23 +44,33 @@ class Authenticator:
         async with self._lock:
             if self.token is not None:
                 return self.token
-            if self._failure is not None and self._failures != failures:
-                # A copy each: a traceback belongs to one raise.
-                raise copy.copy(self._failure) from self._failure.__cause__
-            try:
-                self.token = await self._ask_in_time()
-            except CloudtowerError as exc:
+            failure = self._failure
+            if failure is None or self._failures == failures:
+                try:
+                    self.token = await self._ask_in_time()
+                except CloudtowerError as exc:
+                    failure = exc
+                else:
+                    self._failure = None
+                    self._transport.mask.add(self.token)
+                    return self.token
+                if isinstance(failure, CallError):
+                    failure.sent = False  # of the call that wanted the token
                 self._failures += 1
-                self._failure = exc
-                raise
-            self._failure = None
-            self._transport.mask.add(self.token)
-            return self.token
+                self._failure = without_frames(failure)
+            raise another(failure)
 
     async def _ask_in_time(self) -> str:
         seconds = self._settings.timeout
-        with anyio.move_on_after(seconds):
-            return await self._ask()
+        under_way = self._transport.under_way
+        with anyio.move_on_after(seconds) as scope:
+            under_way.add(scope)
+            try:
+                return await self._ask()
+            finally:
+                under_way.discard(scope)
+        if self._transport.closed:
+            raise closed_during(LOGIN)
         raise CallTimeout(
             f"no token within {seconds:g} s", operation=LOGIN, endpoint=self._settings.endpoint
         )

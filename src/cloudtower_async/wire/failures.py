@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import ssl
+import sys
+from typing import TypeVar
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ..errors import CallError, CallTimeout, ConnectionFailed, NameNotResolved, TLSFailed
+from ..errors import (
+    CallError,
+    CallTimeout,
+    CloudtowerError,
+    ConnectionFailed,
+    NameNotResolved,
+    TLSFailed,
+)
+
+E = TypeVar("E", bound=CloudtowerError)
 
 _TRUST = "Pass the certificate of the authority that signed it as ca_file=, or verify_tls=False"
 
@@ -92,3 +104,28 @@ def _forget_request(exc: aiohttp.ClientResponseError) -> None:
     none = CIMultiDictProxy(CIMultiDict[str]())
     exc.request_info = aiohttp.RequestInfo(info.url, info.method, none, info.real_url)
     exc.args = (exc.status, exc.message)
+
+
+def without_frames(error: E) -> E:
+    """Drop the tracebacks of an error, and of what it comes from, before it is raised further up.
+
+    The frames hold what was sent, credentials too, and reports of errors show their variables.
+    To be called outside of ``except``, where `sys.exception` is what the caller was handling: that
+    is not ours and keeps its own.
+    """
+    foreign = sys.exception()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is None or one is foreign:
+            continue
+        one.__traceback__ = None
+        chain += [one.__cause__, one.__context__]
+    return error
+
+
+def another(error: E) -> E:
+    """Copy an error that is raised in several places: each raise has a traceback of its own."""
+    twin = copy.copy(error)
+    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return twin

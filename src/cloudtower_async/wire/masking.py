@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 _SHORTEST = 3  # characters; to mask a shorter secret would only make texts unreadable
 
 
 class Mask:
-    """Blots out known secrets in bodies of errors, before anything else reads them.
+    """Blots out known secrets in what servers say about errors.
 
-    A server or a proxy may echo the credentials it was sent.
+    A server or a proxy may echo the credentials it was sent. Only texts are masked, after JSON was
+    read: a password such as ``message`` is also a word of the JSON itself.
     """
 
     def __init__(self, *secrets: str | None) -> None:
-        self._secrets: list[bytes] = []
+        self._secrets: list[str] = []
         for secret in secrets:
             self.add(secret)
 
@@ -22,21 +24,32 @@ class Mask:
         """From now on mask this one as well."""
         if secret is None or len(secret) < _SHORTEST:
             return
-        known = {*self._secrets, *(text.encode(errors="replace") for text in _spellings(secret))}
+        known = {*self._secrets, *_spellings(secret)}
         # Longest first, so that one secret that holds another goes as a whole.
         self._secrets = sorted(known, key=len, reverse=True)
 
-    def __call__(self, body: bytes) -> bytes:
+    def __call__(self, text: str) -> str:
         for secret in self._secrets:
-            body = body.replace(secret, b"***")
-        return body
+            text = text.replace(secret, "***")
+        return text
+
+    def within(self, value: object) -> object:
+        """Mask every text in what was decoded from JSON."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, list):
+            return [self.within(item) for item in cast("list[object]", value)]
+        if isinstance(value, dict):
+            members = cast("dict[str, object]", value)
+            return {name: self.within(member) for name, member in members.items()}
+        return value
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._secrets)} spellings>"
 
 
 def _spellings(secret: str) -> set[str]:
-    # Twice, as an error message may hold the JSON that was sent as a text within its own JSON.
+    # Twice, as what cannot be read as JSON may hold the JSON that was sent as a text of its own.
     once = {secret, *_in_json(secret)}
     return once.union(*map(_in_json, once))
 

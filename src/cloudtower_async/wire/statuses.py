@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from ..errors import (
@@ -16,9 +18,11 @@ from ..errors import (
     UnexpectedStatus,
 )
 
-_LONGEST_TEXT = 200  # characters quoted of a body that is not the API's
+if TYPE_CHECKING:
+    from .masking import Mask
 
 _KNOWN: dict[int, tuple[type[StatusError], str]] = {
+    304: (UnexpectedStatus, "the server has nothing to answer, as nothing was modified"),
     400: (BadRequest, "the server refused the arguments"),
     401: (Unauthorized, "not logged in"),
     403: (Forbidden, "not permitted"),
@@ -28,23 +32,33 @@ _KNOWN: dict[int, tuple[type[StatusError], str]] = {
 
 
 def status_error(
-    status: int, body: bytes, *, operation: str, endpoint: str, request_id: str | None
+    status: int,
+    body: bytes,
+    *,
+    operation: str,
+    endpoint: str,
+    request_id: str | None,
+    mask: Mask,
 ) -> StatusError:
-    """Say what an answer with this status means."""
-    said = _read(body)
+    """Say what an answer with this status means, without the secrets that the server echoes."""
+    said = _read(body, mask)
     code = said.get("code")
     code = code if isinstance(code, str) else None
     kind, message = _classify(status, code)
     text = said.get("message")
+    if not isinstance(text, str):
+        text = body.decode(errors="replace").strip()
+        if looks_like_html(body):
+            message, text = f"{message}, with an HTML page, perhaps of a proxy", ""
     return kind(
         message,
         operation=operation,
         endpoint=endpoint,
         status=status,
         request_id=request_id,
-        code=code,
+        code=code and mask(code),
         props=said.get("props"),
-        server_message=text if isinstance(text, str) else _quote(body),
+        server_message=mask(text) or None,
     )
 
 
@@ -66,16 +80,9 @@ def _classify(status: int, code: str | None) -> tuple[type[StatusError], str]:
     return UnexpectedStatus, "unexpected status"
 
 
-def _read(body: bytes) -> dict[str, object]:
+def _read(body: bytes, mask: Mask) -> dict[str, object]:
     try:
-        return msgspec.json.decode(body, type=dict[str, object])
+        said = msgspec.json.decode(body, type=dict[str, object])
+        return {**said, "props": mask.within(said.get("props"))}
     except (ValueError, RecursionError):
         return {}
-
-
-def _quote(body: bytes) -> str | None:
-    if not body.strip():
-        return "(no message)"
-    if looks_like_html(body):
-        return "(an HTML page, perhaps of a proxy)"
-    return body[: _LONGEST_TEXT * 4].decode(errors="replace")[:_LONGEST_TEXT]

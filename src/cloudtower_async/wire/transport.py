@@ -66,6 +66,9 @@ class Transport:
         self.settings = settings
         self.mask: Mask = Mask(settings.password, settings.token)
         self.closed: bool = False
+        # The scopes of calls, for `close` to cancel: aiohttp leaves those alone that use what was
+        # handed in, and cancels the tasks of those that wait for a connection.
+        self.under_way: set[anyio.CancelScope] = set()
         self._given = session
         self._connector = connector
         self._trace_configs = list(trace_configs)
@@ -92,8 +95,13 @@ class Transport:
         body: bytes | None = None,
         query: Mapping[str, object] | None = None,
         fields: Mapping[str, object] | None = None,
+        token: str | None = None,
+        not_modified: bool = False,
     ) -> Answer:
-        """Send a request and read the whole answer. Without a time limit: the caller sets one.
+        """Send a request and read the whole answer.
+
+        Callers set the time limit by a scope that they keep in `under_way`, and raise the errors
+        `without_frames`, as the frames from here on hold the credentials.
 
         Args:
             operation: For errors: what this is about.
@@ -103,6 +111,8 @@ class Transport:
             body: JSON.
             query: Query string.
             fields: Fields of a multipart form.
+            token: Sent as the credential.
+            not_modified: Status 304 is an answer, not an error.
 
         Raises:
             CallError: No answer, or one with an error status.
@@ -110,15 +120,19 @@ class Transport:
             SessionClosed: Before or meanwhile.
         """
         session = self._session
-        if session is None or self._loop is not asyncio.get_running_loop() or self.closed:
+        if session is None or session.closed or self._loop is not asyncio.get_running_loop():
             session = await self.open()
         options, content_type = _content(operation, body, query, fields)
+        headers = {**self._headers, **content_type, **headers}
+        if token is not None:
+            headers["authorization"] = token
         try:
             async with session.request(
                 method,
                 url,
-                headers={**self._headers, **content_type, **headers},
+                headers=headers,
                 allow_redirects=False,
+                raise_for_status=False,
                 timeout=self._timeout,
                 ssl=self._ssl,
                 **options,
@@ -128,21 +142,24 @@ class Transport:
                     await response.read(),
                     response.headers.get("x-tower-request-id"),
                 )
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as exc:
+        except (aiohttp.ClientError, OSError) as exc:
             raise self._explain(exc, operation) from exc
-        if answer.status >= 300 and answer.status != 304:
+        if answer.status >= 300 and not (answer.status == 304 and not_modified):
             raise status_error(
                 answer.status,
-                self.mask(answer.body),
+                answer.body,
                 operation=operation,
                 endpoint=self.settings.endpoint,
                 request_id=answer.request_id,
+                mask=self.mask,
             )
         return answer
 
     async def close(self) -> None:
         """Close the connections. Calls under way end with SessionClosed. Safe to repeat."""
         self.closed = True
+        for scope in tuple(self.under_way):
+            scope.cancel()
         session, self._session = self._session, None
         if session is not None and session is not self._given:
             # Shielded, as a session is often closed because of a cancellation; and bounded.
@@ -165,9 +182,13 @@ class Transport:
                 self._session = self._given or self._make_session()
             return self._session
 
+    def _is_closed(self) -> bool:
+        session = self._session or self._given
+        return self.closed or (session is not None and session.closed)
+
     def _check_usable(self) -> None:
-        if self.closed:
-            raise SessionClosed("the session is closed; make a new one")
+        if self._is_closed():
+            raise SessionClosed
         if self._loop not in (None, asyncio.get_running_loop()):
             raise SessionClosed(
                 "the session belongs to another event loop; make one inside each asyncio.run()"
@@ -182,17 +203,19 @@ class Transport:
         )
 
     def _explain(self, exc: Exception, operation: str) -> Exception:
-        closed = self.closed or (self._session is not None and self._session.closed)
-        if closed:
-            return SessionClosed(f"{operation}: the session was closed during the call")
-        if isinstance(exc, aiohttp.InvalidURL) or not isinstance(
-            exc, aiohttp.ClientError | OSError
-        ):
+        if self._is_closed():
+            return closed_during(operation)
+        if isinstance(exc, aiohttp.InvalidURL):
             return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
         error: CallError = connection_error(exc)
         error.operation = operation
         error.endpoint = self.settings.endpoint
         return error
+
+
+def closed_during(operation: str) -> SessionClosed:
+    """Make the error of a call that `close` has ended."""
+    return SessionClosed(f"{operation}: the session was closed during the call")
 
 
 _JSON = {"content-type": "application/json"}
@@ -211,7 +234,9 @@ def _content(
         if fields is not None:
             return {"data": form(fields)}, _NO_TYPE
         if query:
-            return {"params": {name: text(value) for name, value in query.items()}}, _NO_TYPE
+            # A query string knows no null.
+            given = {name: text(value) for name, value in query.items() if value is not None}
+            return {"params": given}, _NO_TYPE
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
     return {}, _NO_TYPE

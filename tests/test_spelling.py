@@ -1,0 +1,14 @@
+"""What somebody may have meant."""
+
+from __future__ import annotations
+
+from cloudtower_async.spelling import did_you_mean
+
+
+def test_the_nearest_names_are_told() -> None:
+    assert did_you_mean("nmae", ["name", "size"]) == "; did you mean name?"
+    assert did_you_mean("vms", ["vm", "vmd"]) == "; did you mean vm or vmd?"
+
+
+def test_without_near_names_nothing_is_said() -> None:
+    assert did_you_mean("x", ["name"]) == ""
