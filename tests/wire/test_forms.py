@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
-from typing import TYPE_CHECKING
+import lzma
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from aiohttp import BodyPartReader, web
@@ -14,7 +20,6 @@ from tests.support import serve, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +92,48 @@ async def test_a_file_in_memory_stays_open() -> None:
     file = io.BytesIO(b"data")
     assert await sent({"file": file}) == {"file": ("file", b"data")}
     assert not file.closed
+
+
+# The server's way of reading a part without a size.
+unsized = pytest.mark.filterwarnings("ignore:unread_data:DeprecationWarning")
+
+
+@unsized
+async def test_a_file_that_is_unpacked_while_it_is_read_goes_through_whole(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4_000
+    for opened in (gzip.open, bz2.open, lzma.open):
+        with opened(tmp_path / "packed", "wb") as file:
+            file.write(data)
+        with opened(tmp_path / "packed", "rb") as file:
+            assert (await sent({"file": file}))["file"][1] == data
+            assert not file.closed
+
+
+async def test_a_temporary_file_and_an_unbuffered_one_are_files(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"skipped" + b"sent")
+        file.seek(7)
+        assert (await sent({"file": file}))["file"][1] == b"sent"
+        with Path(file.name).open("rb", buffering=0) as raw:  # noqa: ASYNC230
+            assert (await sent({"file": raw}))["file"][1] == b"skippedsent"
+
+
+@unsized
+async def test_what_can_only_be_read_is_sent_without_its_size() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as source:
+        with os.fdopen(writer, "wb") as sink:
+            sink.write(b"data" * 1000)
+        assert (await sent({"file": source}))["file"][1] == b"data" * 1000
+
+    class Pieces:
+        left: ClassVar[list[bytes]] = [b"", b"two", b"one"]
+
+        def read(self, size: int) -> bytes:
+            assert size > 0
+            return self.left.pop()
+
+    assert await sent({"file": Pieces()}) == {"file": ("file", b"onetwo")}
 
 
 def test_query_values_are_spelt_as_json_spells_them() -> None:

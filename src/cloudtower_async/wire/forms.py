@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -43,15 +45,17 @@ def _file_name(source: BinaryIO, default: str) -> str:
 
 
 def _borrow(source: BinaryIO) -> io.IOBase:
-    try:
-        source.fileno()
-    except (AttributeError, OSError):
+    if isinstance(source, io.BytesIO):
         return io.BytesIO(source.read())  # in memory anyway, and aiohttp can tell its size
+    # What unpacks a file while it is read has a descriptor too, with the size of the packed one.
+    raw = getattr(source, "raw", source)
+    if isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+        return _BorrowedFile(source)
     return _Borrowed(source)
 
 
 class _Borrowed(io.BufferedIOBase):
-    """The caller's file, which aiohttp would close."""
+    """What the caller reads from, which aiohttp would close. Sent without telling its size."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -64,6 +68,10 @@ class _Borrowed(io.BufferedIOBase):
 
     def tell(self) -> int:
         return self._source.tell()
+
+
+class _BorrowedFile(_Borrowed):
+    """A file on disk: aiohttp asks its descriptor for its size."""
 
     def fileno(self) -> int:
         return self._source.fileno()
