@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cloudtower_async.flows.failures import task_failed
@@ -30,6 +32,14 @@ NESTED = (
 )
 
 
+BY_LANGUAGE = json.dumps(
+    {
+        language: f'{words}\r\ncode: A\r\nmessage: {{"ec": "B", "error": {{"msg": "no room"}}}}'
+        for language, words in (("en-US", "It failed"), ("zh-CN", "失败"))
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("text", "code", "expected"),
     [
@@ -39,6 +49,9 @@ NESTED = (
             ("CREATE_VM_FORM_TEMPLATE_FAILED", "VM_CLOUD_INIT_CONFIG_ERROR", 'no "user" key'),
         ),
         (NESTED, "OWN", ("OWN", "VM_CLOUD_INIT_CONFIG_ERROR", 'no "user" key')),
+        (BY_LANGUAGE, None, ("A", "B", "no room")),
+        ('{"en-US": "words"}', None, (None, None, '{"en-US": "words"}')),
+        ("{}", None, (None, None, "{}")),
         ("plain words", None, (None, None, "plain words")),
         ("code: A\nmessage: {broken", None, ("A", None, "code: A\nmessage: {broken")),
         ('code: A\nmessage: {"ec":"B"}', None, ("A", "B", 'code: A\nmessage: {"ec":"B"}')),

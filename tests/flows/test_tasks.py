@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -13,6 +13,7 @@ from anyio import wait_all_tasks_blocked
 
 from cloudtower_async import (
     Cloudtower,
+    InvalidInput,
     SessionClosed,
     TaskFailed,
     TaskNotFound,
@@ -103,6 +104,50 @@ async def test_one_answer_or_one_id_is_taken_as_it_is(sim: Simulator, tower: Clo
     assert [t.id for t in await tower.wait(second.task_id, interval=QUICK)] == [second.task_id]
 
 
+async def test_tasks_are_taken_as_some_operations_answer_with_them(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 2)
+    tasks = await tower.task.get_tasks(where={"id_in": ids_of(started)})
+    assert [t.status for t in await tower.wait(tasks, interval=QUICK)] == ["SUCCESSED"] * 2
+    assert [t.id for t in await tower.wait(tasks[0])] == [tasks[0].id]
+
+
+@pytest.mark.parametrize("wrong", [5, b"cl01", [{"task_id": "cl01"}], [["cl01", 1.5]]])
+async def test_what_names_no_task_is_refused(
+    sim: Simulator,
+    tower: Cloudtower,
+    wrong: Any,  # noqa: ANN401
+) -> None:
+    with pytest.raises(InvalidInput, match=r"wait: expected ids of tasks, .* got (int|dict|float)"):
+        await tower.wait(wrong)
+    assert polls(sim) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong"),
+    [
+        ("interval", 0),
+        ("interval", -3),
+        ("interval", float("nan")),
+        ("timeout", 0),
+        ("timeout", float("nan")),
+        ("timeout", "300"),
+        ("grace", -1),
+        ("grace", None),
+    ],
+)
+async def test_times_that_are_none_are_refused(
+    sim: Simulator,
+    tower: Cloudtower,
+    argument: str,
+    wrong: Any,  # noqa: ANN401
+) -> None:
+    with pytest.raises(InvalidInput, match=f"wait: {argument}: expected a number of seconds"):
+        await tower.wait("cl01", **{argument: wrong})
+    assert polls(sim) == []
+
+
 @pytest.mark.parametrize("nothing", [[], None, [None], WithTask(data=1), [[], ()]])
 async def test_nothing_to_wait_for_returns_at_once_and_sends_nothing(
     sim: Simulator, tower: Cloudtower, nothing: list[None]
@@ -141,6 +186,18 @@ async def test_several_failures_come_as_a_group_with_the_successes(
     failed = {error.task_id for error in caught.value.exceptions if isinstance(error, TaskFailed)}
     assert len(failed) == 2
     assert {task.id for task in caught.value.succeeded} == set(ids_of(started)) - failed
+
+
+async def test_one_failure_of_several_tasks_is_a_group_too(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.fail_next(Failure("no space"))
+    started = await start(tower, 2)
+    with pytest.raises(TasksFailed, match=r"1 of 2 tasks failed; the first: .*no space") as caught:
+        await tower.wait(started, interval=QUICK)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, TaskFailed)
+    assert len(caught.value.succeeded) == 1
 
 
 async def test_fail_fast_does_not_wait_for_the_others(sim: Simulator, tower: Cloudtower) -> None:
@@ -275,7 +332,7 @@ async def test_what_a_later_poll_would_meet_too_ends_every_wait(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     started = await start(tower, 3)
-    sim.faults.fail("get-tasks", status=401, times=3)
+    sim.faults.fail("get-tasks", status=401, times=2)
     refused: list[Unauthorized] = []
 
     async def wait(one: WithTask[Vm]) -> None:
@@ -286,7 +343,9 @@ async def test_what_a_later_poll_would_meet_too_ends_every_wait(
     async with anyio.create_task_group() as group:
         for one in started:
             group.start_soon(wait, one)
-    assert len(refused) == 3
+    assert len({id(error) for error in refused}) == 3
+    # One before the others had joined, one for all of those.
+    assert len(polls(sim)) == 2
 
 
 @pytest.mark.parametrize("moment", ["asleep", "asking"])
@@ -315,7 +374,7 @@ async def test_closing_the_session_ends_every_wait(sim: Simulator, moment: str) 
 async def test_waiting_on_a_closed_session_says_so(sim: Simulator) -> None:
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         started = await start(tower, 1)
-    with pytest.raises(SessionClosed):
+    with pytest.raises(SessionClosed, match="the session is closed; make a new one"):
         await tower.wait(started)
 
 

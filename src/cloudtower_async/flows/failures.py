@@ -28,6 +28,7 @@ class _Message(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Message)
+_BY_LANGUAGE = msgspec.json.Decoder(dict[str, str])
 
 
 def task_failed(task: Task) -> TaskFailed:
@@ -37,10 +38,11 @@ def task_failed(task: Task) -> TaskFailed:
     as the server sent it.
     """
     text = task.error_message or ""
-    code, nested = _CODE.search(text), _MESSAGE.search(text)
+    one = _in_one_language(text)
+    code, nested = _CODE.search(one), _MESSAGE.search(one)
     inner = _Message()
     if nested:
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(ValueError, RecursionError):
             inner = _DECODER.decode(nested[1])
     said = inner.error.msg if inner.error else None
     return TaskFailed(
@@ -50,3 +52,11 @@ def task_failed(task: Task) -> TaskFailed:
         message=said or text.strip() or None,
         task=task,
     )
+
+
+def _in_one_language(text: str) -> str:
+    """With the language ``*`` a text is JSON with each language; any of them has the codes."""
+    try:
+        return next(iter(_BY_LANGUAGE.decode(text).values()), text)
+    except (ValueError, RecursionError):
+        return text

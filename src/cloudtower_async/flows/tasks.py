@@ -7,8 +7,9 @@ one leads. So each poll has an owner, and when the last one leaves nothing is le
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import anyio
 
@@ -17,6 +18,7 @@ from ..errors import (
     CallTimeout,
     CloudtowerError,
     ConnectionFailed,
+    InvalidInput,
     ResponseDecodeError,
     ServerError,
     SessionClosed,
@@ -26,17 +28,19 @@ from ..errors import (
     TaskTimeout,
     TooManyRequests,
 )
+from ..models import Task
+from ..settings import seconds_fault
 from ..types import WithTask
+from ..wire.failures import another, without_frames
 from .failures import task_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ..calls.caller import Caller
-    from ..models import Task
 
-Waitable: TypeAlias = "str | WithTask[object] | Iterable[Waitable] | None"
-"""A task's id, the answer of a mutation, or any nesting of these. A null id is already done."""
+Waitable: TypeAlias = "str | Task | WithTask[object] | Iterable[Waitable] | None"
+"""A task, its id, the answer of a mutation, or any nesting of these. A null id is already done."""
 
 _MOST_IDS = 500
 """Ids in one request: enough for few requests, and far below any limit on a body's size."""
@@ -48,17 +52,40 @@ _PASSING = (CallTimeout, ConnectionFailed, ResponseDecodeError, ServerError, Too
 """What a later poll may not meet again."""
 
 
-def task_ids(waitable: Waitable) -> Iterator[str]:
-    """The task ids in what a caller waits for, in its order; it is only read, never changed."""
+def task_ids(waitable: object) -> Iterator[str]:
+    """The task ids in what a caller waits for, in its order; it is only read, never changed.
+
+    Raises:
+        InvalidInput: It is no `Waitable`.
+    """
+    kind = type(waitable).__name__
     if waitable is None:
         return
     if isinstance(waitable, str):
         yield waitable
+    elif isinstance(waitable, Task):
+        yield waitable.id
     elif isinstance(waitable, WithTask):
         yield from task_ids(waitable.task_id)
-    else:
-        for part in waitable:
+    elif isinstance(waitable, Iterable) and not isinstance(waitable, Mapping):
+        for part in cast("Iterable[object]", waitable):
             yield from task_ids(part)
+    else:
+        raise InvalidInput(
+            "wait: expected ids of tasks, tasks, answers of mutations, or any nesting of these; "
+            f"got {kind}"
+        )
+
+
+def _check_times(timeout: float | None, interval: float, grace: float) -> None:
+    faults = {
+        "timeout": None if timeout is None else seconds_fault(timeout),
+        "interval": seconds_fault(interval),
+        "grace": None if grace == 0 else seconds_fault(grace),
+    }
+    for argument, fault in faults.items():
+        if fault is not None:
+            raise InvalidInput(f"wait: {argument}: {fault}")
 
 
 class _Wait:
@@ -70,31 +97,52 @@ class _Wait:
         self.ended: dict[str, Task] = {}
         self.failures: list[TaskError] = []
         self.due = now
-        self.error: CloudtowerError | None = None
+        self.error: CloudtowerError | None = None  # of the last poll; a later one may do better
+        self.lost: CloudtowerError | None = None  # a later poll would meet it too
         self.turn = anyio.Event()
         self._unseen = set(ids)
         self._unseen_until = now + grace
         self._interval = interval
         self._delay = min(_FIRST_DELAY, interval)
         self._fail_fast = fail_fast
+        self._alone = len(ids) == 1
 
     @property
     def over(self) -> bool:
-        return not self.pending or (self._fail_fast and bool(self.failures))
+        return (
+            not self.pending or self.lost is not None or (self._fail_fast and bool(self.failures))
+        )
+
+    def raise_failures(self) -> None:
+        """Raise what went wrong, in a form that depends on what was asked and not on how much."""
+        if self.lost is not None:
+            raise another(self.lost)
+        if not self.failures:
+            return
+        if self._fail_fast or self._alone:
+            raise self.failures[0]
+        raise self.failed_together()
 
     def failed_together(self) -> TasksFailed:
         succeeded = [task for task in self.ended.values() if task.status == "SUCCESSED"]
         group = TasksFailed(
-            f"{len(self.failures)} tasks failed, {len(succeeded)} succeeded", self.failures
+            f"{len(self.failures)} of {len(self.failures) + len(succeeded)} tasks failed; "
+            f"the first: {self.failures[0]}",
+            self.failures,
         )
         group.succeeded = succeeded
         return group
+
+    def lose(self, error: CloudtowerError) -> None:
+        """Learn that there is nothing more to learn."""
+        self.lost = error
+        self.turn.set()
 
     def take(self, tasks: dict[str, Task], error: CloudtowerError | None) -> None:
         """Learn from a poll, and say when the next one is due."""
         now = anyio.current_time()
         self.error = error
-        for task_id in tasks.keys() & self.pending.keys():
+        for task_id in [task_id for task_id in self.pending if task_id in tasks]:
             self._unseen.discard(task_id)
             task = tasks[task_id]
             if task.status not in ("SUCCESSED", "FAILED"):
@@ -137,35 +185,15 @@ class TaskWaiter:
         grace: float = 30.0,
         fail_fast: bool = False,
     ) -> list[Task]:
-        """Wait until every task has ended.
-
-        Args:
-            waitable: Task ids, answers of mutations, or any nesting of these.
-            timeout: Seconds until `TaskTimeout`; None waits without limit.
-            interval: Seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show raises `TaskNotFound`.
-            fail_fast: Raise at the first failure instead of after the last task has ended.
-
-        Returns:
-            The ended tasks in the order given, each once, without those that needed no task.
-
-        Raises:
-            TaskFailed: A task failed.
-            TasksFailed: Several failed: a group of `TaskFailed`, with those that succeeded.
-            TaskNotFound: The server does not know a task.
-            TaskTimeout: Tasks were still running after `timeout` seconds.
-            SessionClosed: The session was closed meanwhile.
-        """
+        """Wait until every task has ended: what `Cloudtower.wait` does."""
+        _check_times(timeout, interval, grace)
         ids = list(dict.fromkeys(task_ids(waitable)))
         wait = _Wait(ids, interval, grace, fail_fast)
         with anyio.move_on_after(timeout):
             await self._watch(wait)
         if not wait.over:
             raise TaskTimeout(list(wait.pending), timeout) from wait.error
-        if len(wait.failures) > 1:
-            raise wait.failed_together()
-        if wait.failures:
-            raise wait.failures[0]
+        wait.raise_failures()
         return [wait.ended[task_id] for task_id in ids]
 
     def close(self) -> None:
@@ -234,8 +262,9 @@ class TaskWaiter:
         async with anyio.create_task_group() as group:
             for start in range(0, len(ids), _MOST_IDS):
                 group.start_soon(ask, ids[start : start + _MOST_IDS])
-        for error in errors:
-            if not isinstance(error, _PASSING):
-                raise error
+        lasting = next((error for error in errors if not isinstance(error, _PASSING)), None)
         for wait in waits:
-            wait.take(tasks, errors[0] if errors else None)
+            if lasting is None:
+                wait.take(tasks, errors[0] if errors else None)
+            else:
+                wait.lose(without_frames(lasting))
