@@ -75,6 +75,7 @@ def bench(session: nox.Session) -> None:
     """Measure. Only prints figures: they say something about one machine only."""
     session.install("--quiet", ".")
     session.run("python", "-m", "benchmarks.import_time", *session.posargs)
+    session.run("python", "-m", "benchmarks.simulator_scale")
 
 
 @nox.session

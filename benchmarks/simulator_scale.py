@@ -1,0 +1,88 @@
+"""`python -m benchmarks.simulator_scale`: what a large simulated fleet costs.
+
+Each size is made in a process of its own, so that the peak of its memory is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import subprocess
+import sys
+import time
+
+import anyio
+import msgspec
+
+MANY = 100
+
+
+class Cost(msgspec.Struct):
+    """What one fleet needed."""
+
+    seconds: float
+    """To make it."""
+    megabytes: float
+    """Most memory that the process had in use."""
+    documents: int
+    """Resources of all kinds."""
+    by_id: float
+    """Milliseconds for a query of one VM by its id, over HTTP."""
+    by_ids: float
+    """Milliseconds for a query of many VMs by their ids."""
+    by_name: float
+    """Milliseconds for a query of one VM by its name."""
+
+
+async def measure(size: str) -> Cost:
+    """Make a fleet of this size in this process, and ask it a few things."""
+    import resource
+
+    from cloudtower_async import Cloudtower
+    from cloudtower_async.testing import FleetSize, Simulator
+
+    start = time.perf_counter()
+    async with Simulator(FleetSize.parse(size)) as sim:
+        seconds = time.perf_counter() - start
+        store = sim.store
+        vms = list(store.table("Vm").values())
+        chosen = [vm["id"] for vm in vms[:: max(1, len(vms) // MANY)]]
+        async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+            await tower.vm.get_vms(first=1)  # what is loaded at the first use
+            times = [time.perf_counter()]
+            await tower.vm.get_vms(where={"id": chosen[-1]})
+            times.append(time.perf_counter())
+            await tower.vm.get_vms(where={"id_in": chosen})
+            times.append(time.perf_counter())
+            await tower.vm.get_vms(where={"name": vms[-1]["name"]})
+            times.append(time.perf_counter())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+        documents = sum(len(store.table(name)) for name in store.resources)
+        spent = [(after - before) * 1e3 for before, after in itertools.pairwise(times)]
+        return Cost(seconds, peak / unit, documents, *spent)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", default=["10,000 VMs", "100,000 VMs"])
+    parser.add_argument("--here", action="store_true", help="measure in this process, print JSON")
+    options = parser.parse_args()
+    sizes: list[str] = options.sizes
+    if options.here:
+        print(msgspec.json.encode(anyio.run(measure, sizes[0])).decode())
+        return
+    print(f"Python {sys.version.split()[0]}")
+    for size in sizes:
+        command = [sys.executable, "-m", "benchmarks.simulator_scale", "--here", size]
+        done = subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own code
+        cost = msgspec.json.decode(done.stdout, type=Cost)
+        print(
+            f"{size:24}{cost.documents:10,} documents in {cost.seconds:5.1f} s,"
+            f" {cost.megabytes:6,.0f} MB; one by id {cost.by_id:.1f} ms,"
+            f" {MANY} by ids {cost.by_ids:.1f} ms, one by name {cost.by_name:.1f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()
