@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
+    actions,
+    copies,
     create_vm,
     generic,
+    groups,
     maintenance,
     migration,
     passthrough,
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 EFFECTS: dict[str, Effect] = {
     **generic.EFFECTS,
+    **actions.EFFECTS,
+    **copies.EFFECTS,
+    **groups.EFFECTS,
     **settings.EFFECTS,
     **power.EFFECTS,
     **snapshots.EFFECTS,
