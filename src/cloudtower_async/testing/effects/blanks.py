@@ -91,7 +91,9 @@ def _is_date(name: str, annotation: object) -> bool:
 def _blank(maker: Maker, annotation: Any) -> object:  # noqa: ANN401 - what annotations are
     if type(None) in get_args(annotation):
         return None
-    kind: Any = get_origin(annotation) or annotation
+    kind = get_origin(annotation) or annotation
+    if not isinstance(kind, type):
+        return None
     if issubclass(kind, Enum):
         return next(iter(kind)).value
     if issubclass(kind, msgspec.Struct):
@@ -109,6 +111,8 @@ def _conform(maker: Maker, annotation: Any, value: object) -> object:  # noqa: A
 
 
 def _filled(maker: Maker, struct: type[msgspec.Struct], value: object) -> object:
+    if isinstance(value, list):
+        return [_filled(maker, struct, part) for part in cast("list[object]", value)]
     given = cast("dict[str, object]", value)
     document: Document = {}
     for part in msgspec.structs.fields(struct):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
-    actions,
-    copies,
     create_vm,
+    exports,
     generic,
-    groups,
+    imports,
     maintenance,
     migration,
     passthrough,
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 EFFECTS: dict[str, Effect] = {
     **generic.EFFECTS,
-    **actions.EFFECTS,
-    **copies.EFFECTS,
-    **groups.EFFECTS,
     **settings.EFFECTS,
     **power.EFFECTS,
     **snapshots.EFFECTS,
@@ -45,4 +41,6 @@ EFFECTS: dict[str, Effect] = {
     **templates.EFFECTS,
     **migration.EFFECTS,
     **maintenance.EFFECTS,
+    **exports.EFFECTS,
+    **imports.EFFECTS,
 }

@@ -73,7 +73,7 @@ def policy_fields(policy: str) -> dict[str, Any]:
     }
 
 
-def add_volume(maker: Maker, cluster: str, draft: DiskDraft) -> Document:
+def add_volume(maker: Maker, cluster: str, draft: DiskDraft, *, mounting: bool = True) -> Document:
     """Make a volume, and let the cluster hold what is written on it."""
     local_id = maker.ids.uuid()
     add_written(maker.store, cluster, draft.written)
@@ -87,13 +87,13 @@ def add_volume(maker: Maker, cluster: str, draft: DiskDraft) -> Document:
             "cluster": cluster,
             "description": "",
             **policy_fields(draft.policy),
-            "mounting": True,
+            "mounting": mounting,
             "sharing": False,
             "path": f"iscsi://{local_id}",
             "size": draft.size,
             "unique_size": draft.written,
             "used_size": draft.written,
-            "used_size_usage": round(draft.written / draft.size, 4),
+            "used_size_usage": round(draft.written / max(1, draft.size), 4),
             "type": "KVM_VOLUME",
         },
     )

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft, disks_of, nics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..store.filters import Document
     from ..store.store import Store
 
@@ -108,18 +106,14 @@ def frozen_nics(
         same: Whether they keep their addresses.
     """
     fields = (*_NIC_FIELDS, "mac_address", "ip_address") if same else _NIC_FIELDS
-    vlans = {
-        vlan["local_id"]: vlan["id"] for vlan in store.select("Vlan", {"vds": _of_cluster(cluster)})
-    }
-    return [
-        NicDraft(
-            vlan=vlans[nic["vlan"]["vlan_local_id"]],
-            more={name: nic[name] for name in fields if nic.get(name) is not None},
-        )
-        for nic in source["vm_nics"] or ()
-        if nic["vlan"] is not None and nic["vlan"]["vlan_local_id"] in vlans
-    ]
-
-
-def _of_cluster(identifier: str) -> Mapping[str, Any]:
-    return {"cluster": {"id": identifier}}
+    vlans = store.select("Vlan", {"vds": {"cluster": {"id": cluster}}})
+    # A template of the content library knows the VLANs of the cluster that it came from only.
+    known = {vlan["name"]: vlan["id"] for vlan in vlans}
+    known |= {vlan["local_id"]: vlan["id"] for vlan in vlans}
+    drafts: list[NicDraft] = []
+    for nic in source["vm_nics"] or ():
+        there = nic["vlan"] or {"vlan_local_id": "", "name": ""}
+        if vlan := known.get(there["vlan_local_id"]) or known.get(there["name"]):
+            more = {name: nic[name] for name in fields if nic.get(name) is not None}
+            drafts.append(NicDraft(vlan=vlan, more=more))
+    return drafts

@@ -77,7 +77,7 @@ class _FromVm:
             if self.resource == LIBRARY:
                 template.update(_library_parts(store, vm), size=_size(world, vm))
                 for cluster in clusters:
-                    _spread(world, template, cluster)
+                    spread(world, template, cluster)
             else:
                 template.update(
                     _local_parts(world, vm), size=_size(world, vm), local_id=world.maker.ids.uuid()
@@ -151,25 +151,10 @@ def _local_parts(world: World, vm: Document) -> Values:
 
 def _library_parts(store: Store, vm: Document) -> Values:
     """Disks and NICs as the template of the content library keeps them."""
-    disks: list[Values] = []
-    for place, disk in enumerate(disks_of(store, vm)):
-        frozen = frozen_disk(store, disk, place, None)
-        policy = frozen["storage_policy_uuid"]
-        fields = policy_fields(policy) if policy else {}
-        disks.append(
-            {
-                **{name: frozen[name] for name in _DISK},
-                "content_library_image_id": None,
-                "elf_storage_policy_ec_k": None,
-                "elf_storage_policy_ec_m": None,
-                "elf_storage_policy_replica_num": fields.get("elf_storage_policy_replica_num"),
-                "elf_storage_policy_thin_provision": fields.get(
-                    "elf_storage_policy_thin_provision"
-                ),
-                "storage_encrypted": False,
-                "storage_policy": policy or None,
-            }
-        )
+    disks = [
+        library_disk(frozen_disk(store, disk, place, None))
+        for place, disk in enumerate(disks_of(store, vm))
+    ]
     nics = [
         {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in _NIC}}
         for nic in frozen_nics(store, vm)
@@ -177,7 +162,24 @@ def _library_parts(store: Store, vm: Document) -> Values:
     return {"vm_disks": disks, "vm_nics": nics}
 
 
-def _spread(world: World, template: Document, cluster: str) -> None:
+def library_disk(disk: Values) -> Values:
+    """A disk as the template of the content library keeps it."""
+    policy = disk["storage_policy_uuid"]
+    fields = policy_fields(policy) if policy else {}
+    replicas, thin = "elf_storage_policy_replica_num", "elf_storage_policy_thin_provision"
+    return {
+        **{name: disk.get(name) for name in _DISK},
+        "content_library_image_id": None,
+        "elf_storage_policy_ec_k": None,
+        "elf_storage_policy_ec_m": None,
+        replicas: fields.get(replicas),
+        thin: fields.get(thin),
+        "storage_encrypted": False,
+        "storage_policy": policy or None,
+    }
+
+
+def spread(world: World, template: Document, cluster: str) -> None:
     """Let a cluster have a template of the content library, as one of its own."""
     maker = world.maker
     local_id = maker.ids.uuid()
@@ -232,7 +234,7 @@ def _change_one(world: World, template: Document, wanted: list[str], *, add: boo
 
     def succeed() -> None:
         for cluster in concerned:
-            (_spread if add else _withdraw)(world, template, cluster)
+            (spread if add else _withdraw)(world, template, cluster)
 
     def settle() -> None:
         template["entityAsyncStatus"] = None

@@ -69,6 +69,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "importVmTemplate": ("Import VM template {name}", "导入虚拟机模板 {name}"),
     "exportVmTemplate": ("Export VM template {name}", "导出虚拟机模板 {name}"),
+    "importVmVolume": ("Import volume {name}", "导入虚拟卷 {name}"),
     "exportVmVolume": ("Export volume {name}", "导出虚拟卷 {name}"),
     "enterMaintenanceModePrecheck": (
         "Check whether host {name} can enter maintenance mode",

@@ -23,7 +23,7 @@ def amount(values: Mapping[str, Any], name: str) -> int | None:
     return None if number is None else int(number * (_FACTORS[unit] if unit else 1))
 
 
-def part(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+def part(values: Mapping[Any, Any], name: object) -> dict[str, Any]:
     """An object inside a body; an empty one when it is not given."""
     given: dict[str, Any] | None = values.get(name)
     return given or {}

@@ -65,9 +65,10 @@ def refresh_around(store: Store, vm: Document) -> None:
 def add_written(store: Store, cluster: str, size: int) -> None:
     """Let the hosts of a cluster hold so much more data, in as many copies as it keeps."""
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
-    share, rest = divmod(size * REPLICAS, len(hosts))
+    sign = 1 if size > 0 else -1  # so that what is taken back is what was put in
+    share, rest = divmod(abs(size) * REPLICAS, len(hosts))
     for place, host in enumerate(hosts):
-        host["used_data_space"] += share + (rest if place == 0 else 0)
+        host["used_data_space"] += sign * (share + (rest if place == 0 else 0))
     refresh_cluster(store, cluster)
 
 
