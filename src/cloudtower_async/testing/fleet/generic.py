@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ... import models
-from .values import Values
+from .values import Values, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -220,7 +218,7 @@ def plain_fields(resource: str, values: Values) -> dict[str, Any]:
     if "total_num" in described.fields:
         counts["total_num"] = 0
     return {
-        part.encode_name: values.of(part.encode_name, part.type)
-        for part in msgspec.structs.fields(struct)
-        if part.encode_name in described.fields
+        name: values.of(name, annotation)
+        for name, annotation in fields_of(struct)
+        if name in described.fields
     } | counts

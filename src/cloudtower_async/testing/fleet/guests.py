@@ -19,6 +19,26 @@ _STATUS_WEIGHTS = (80, 15, 5)
 
 _IO_LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_policy")
 
+_LUN: dict[str, Any] = {
+    **{
+        f"{unit}{way}{most}": 0
+        for unit in ("bps", "iops")
+        for way in ("", "_rd", "_wr")
+        for most in ("", "_max", "_max_length")
+    },
+    "allowed_initiators": "*/*",
+    "io_size": 0,
+    "lun_id": 1,
+    "prioritized": False,
+    "replica_num": 2,
+    "resiliency_type": "REPLICA",
+    "shared_size": 0,
+    "snapshot_num": 0,
+    "stripe_num": 4,
+    "stripe_size": 262_144,
+    "thin_provision": True,
+}
+
 
 def add_vm(maker: Maker, plan: VmPlan, host: Document, cluster: Document) -> Document:
     """Make up a VM of the planned size."""
@@ -141,6 +161,7 @@ def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -
             "used_size": written,
             "used_size_usage": round(written / size, 4),
             "type": "KVM_VOLUME",
+            "lun": _add_lun(maker, vm, local_id, size, written),
         },
     )
     maker.store.add(
@@ -158,6 +179,26 @@ def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -
             "serial": volume["local_id"],
         },
     )
+
+
+def _add_lun(maker: Maker, vm: Document, name: str, size: int, written: int) -> str:
+    """What holds the data of a volume."""
+    lun = maker.store.add(
+        "IscsiLun",
+        {
+            **_LUN,
+            "id": maker.ids.cuid(),
+            "local_id": name,
+            "local_created_at": vm["local_created_at"],
+            "name": name,
+            "iscsi_target": maker.targets[vm["cluster"]],
+            "assigned_size": size,
+            "unique_size": written,
+            "unique_logical_size": float(written),
+            "zbs_volume_id": name,
+        },
+    )
+    return str(lun["id"])
 
 
 def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, Any]:

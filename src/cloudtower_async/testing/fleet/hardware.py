@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .plan import GIB, TB
@@ -24,12 +24,21 @@ _HZ = 2_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """What it takes to make up resources."""
+    """What it takes to make up resources.
+
+    Args:
+        store: Keeps them.
+        ids: Names them.
+        random: Chooses.
+        clock: Knows when the server started.
+        targets: Of each cluster the iSCSI target that holds the disks of its VMs.
+    """
 
     store: Store
     ids: Ids
     random: Random
     clock: Clock
+    targets: dict[str, str] = field(default_factory=dict[str, str])
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
         """A date before the server started."""
@@ -261,7 +270,7 @@ def _add_networks(maker: Maker, cluster: Document) -> None:
 def _add_target(maker: Maker, cluster: Document) -> None:
     """The iSCSI target that holds the disks of VMs, and with them their snapshots."""
     name = maker.ids.uuid()
-    maker.store.add(
+    target = maker.store.add(
         "IscsiTarget",
         {
             "id": maker.ids.cuid(),
@@ -281,3 +290,4 @@ def _add_target(maker: Maker, cluster: Document) -> None:
             "thin_provision": True,
         },
     )
+    maker.targets[cluster["id"]] = target["id"]

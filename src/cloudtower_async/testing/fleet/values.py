@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 from enum import StrEnum
@@ -175,15 +176,14 @@ class Values:
         if kind in {int, float}:
             return _number(field, kind)
         if kind is str:
-            return next(
-                (make(self) for pattern, make in _TEXTS if re.fullmatch(pattern, field)), self.name
-            )
+            make = _text(field)
+            return self.name if make is None else make(self)
         if issubclass(kind, StrEnum):
             values = [str(member) for member in kind]
             return next((best for best in _BEST if best in values), values[0])
         return {
-            part.encode_name: self.of(part.encode_name, part.type, inside=True)
-            for part in msgspec.structs.fields(cast("type[msgspec.Struct]", kind))
+            name: self.of(name, inner, inside=True)
+            for name, inner in fields_of(cast("type[msgspec.Struct]", kind))
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
@@ -193,6 +193,18 @@ class Values:
         return [self.of(field.removesuffix("s"), item)]
 
 
+@functools.cache
+def _text(field: str) -> Callable[[Values], object] | None:
+    return next((make for pattern, make in _TEXTS if re.fullmatch(pattern, field)), None)
+
+
+@functools.cache
 def _number(field: str, kind: type[int | float]) -> float:
     found = (number for pattern, number in _NUMBERS if re.fullmatch(pattern, field))
     return kind(next(found, 0))
+
+
+@functools.cache
+def fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    """Names and types of the fields of a model."""
+    return tuple((field.encode_name, field.type) for field in msgspec.structs.fields(struct))

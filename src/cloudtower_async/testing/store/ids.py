@@ -6,6 +6,7 @@ import random
 import string
 
 _DIGITS = string.digits + string.ascii_lowercase
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _COUNTER = 36**4
 
 
@@ -39,8 +40,8 @@ class Ids:
 
 
 def _base36(number: int, width: int) -> str:
-    digits: list[str] = []
-    for _ in range(width):
-        number, digit = divmod(number, 36)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+    pairs: list[str] = []
+    for _ in range(width // 2):
+        number, pair = divmod(number, 36**2)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))

@@ -54,11 +54,11 @@ class Tracked(dict[str, Any]):
 
     def touch(self) -> None:
         """Note how the document is now."""
-        if self._ledger.active:
+        if self._ledger.listening:
             self._ledger.touch(self._resource, self)
 
     def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401
-        if self._ledger.active:
+        if self._ledger.listening:
             self._ledger.touch(self._resource, self)
         super().__setitem__(key, value)
 
@@ -107,20 +107,38 @@ class Ledger:
         self, resources: Mapping[str, Resource], tables: Mapping[str, Mapping[str, Tracked]]
     ) -> None:
         self.active = False
-        """Whether anybody follows. Nothing is kept before."""
+        """Whether anybody takes the changes. Nothing is kept before."""
+        self.listening = False
+        """Whether anybody wants to know what is touched."""
         self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
         self._tables = tables
         self._before: dict[tuple[str, str], _Row | None] = {}
+        self._followed: dict[str, set[str]] = {}
+
+    def start(self) -> None:
+        """Keep how documents were, from now on."""
+        self.active = self.listening = True
+
+    def follow(self, resource: str) -> set[str]:
+        """Ids of the documents of a resource that are touched, from the first time on."""
+        self.listening = True
+        return self._followed.setdefault(resource, set())
 
     def touch(self, resource: str, document: Tracked) -> None:
         """A document is about to change. Those that are no longer in the store do not count."""
         identifier = document["id"]
+        if (followed := self._followed.get(resource)) is not None:
+            followed.add(identifier)
+        if not self.active:
+            return
         key = resource, identifier
         if key not in self._before and self._tables[resource].get(identifier) is document:
             self._before[key] = _row(self._shapes[resource], document)
 
     def add(self, resource: str, identifier: str) -> None:
         """A document is about to be put in."""
+        if (followed := self._followed.get(resource)) is not None:
+            followed.add(identifier)
         if self.active:
             self._before.setdefault((resource, identifier), None)
 

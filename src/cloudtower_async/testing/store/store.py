@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .filters import Sources, compile_where, pinned_ids
+from .filters import Sources, compile_where
+from .indexes import Indexes
 from .ledger import Ledger, Tracked
 from .paging import Page, take_page
 from .schema import describe, where_shape
@@ -33,6 +34,10 @@ _TRANSLATED = {
 }
 
 
+_OWNED = {"VmVolume": ("lun",)}
+"""What goes with a document: to what these relations lead."""
+
+
 class Store:
     """Documents of the resources that the server models.
 
@@ -46,9 +51,10 @@ class Store:
         """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
         self._tables: dict[str, dict[str, Tracked]] = {name: {} for name in self.resources}
         self._ledger = Ledger(self.resources, self._tables)
+        self._indexes = Indexes(self.resources, self._tables, self._ledger)
         self._watcher: Callable[[Change], None] | None = None
         self._sources = Sources(where_shape, self.table)
-        self._blank = {
+        self._blank: dict[str, dict[str, Any]] = {
             name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
         }
         self._relations = {
@@ -67,7 +73,7 @@ class Store:
     def watch(self, watcher: Callable[[Change], None]) -> None:
         """Tell of every change from now on. Documents that are changed in place are seen, too."""
         self._watcher = watcher
-        self._ledger.active = True
+        self._ledger.start()
 
     def report(self) -> None:
         """Tell whoever watches what has changed since the last report, each document once."""
@@ -89,16 +95,18 @@ class Store:
         Raises:
             KeyError: A field that the resource does not have.
         """
-        document = Tracked(self._blank[resource], resource, self._ledger)
         relations = self._relations[resource]
-        plain = {field: value for field, value in values.items() if field not in relations}
-        dict.update(document, plain)  # nobody has seen it yet
+        plain: dict[str, Any] = {
+            field: value for field, value in values.items() if field not in relations
+        }
+        document = Tracked(self._blank[resource] | plain, resource, self._ledger)
         if unknown := document.keys() - self._blank[resource].keys():
             raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
         self._ledger.add(resource, document["id"])
         self._tables[resource][document["id"]] = document
-        for field in values.keys() & relations.keys():
-            self._bind(relations[field], document, values[field])
+        for field, value in values.items():
+            if relation := relations.get(field):
+                self._bind(relation, document, value)
         return document
 
     def change(self, resource: str, identifier: str, **values: object) -> Document:
@@ -128,6 +136,10 @@ class Store:
         for relation in self._relations[resource].values():
             self._release(relation, document)
         del self._tables[resource][identifier]
+        for field in _OWNED.get(resource, ()):
+            owned = self._relations[resource][field].target
+            if document.get(field) in self._tables[owned]:
+                self.remove(owned, document[field])
 
     def select(
         self,
@@ -152,7 +164,7 @@ class Store:
         found: Iterable[Document] = table.values()
         if where is not None:
             matches = compile_where(where, resource, self._sources)
-            if (ids := pinned_ids(where)) is not None:
+            if (ids := self._indexes.narrow(resource, where, where_shape(resource))) is not None:
                 found = [table[one] for one in ids if one in table]
             found = filter(matches, found)
         if without:

@@ -1,0 +1,104 @@
+"""Where to look for the documents that a where asks for, without looking at all of them.
+
+What is found here may be too much, never too little: the predicate is still asked. So an index need
+not be exact. It is made when it is first of use; documents that were touched since are looked at
+each time, and when these have become many it is made anew.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, cast
+
+from .filters import pinned_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .filters import Condition, Document
+    from .ledger import Ledger
+    from .schema import Resource
+
+_FEW = 256  # documents that are looked at faster than an index is asked
+
+
+class Indexes:
+    """Finds documents by the value of a field, or by what they are tied to.
+
+    Args:
+        resources: All there are.
+        tables: Their documents by id.
+        ledger: Tells which documents are touched.
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, Resource],
+        tables: Mapping[str, Mapping[str, Document]],
+        ledger: Ledger,
+    ) -> None:
+        self._relations = {
+            name: {relation.field: relation for relation in resource.relations}
+            for name, resource in resources.items()
+        }
+        self._tables = tables
+        self._ledger = ledger
+        self._made: dict[str, dict[str, Mapping[object, list[str]]]] = {}
+
+    def narrow(
+        self, resource: str, where: object, shape: Mapping[str, Condition]
+    ) -> list[str] | None:
+        """Ids among which those that match must be; None when it may be any."""
+        if (ids := pinned_ids(where)) is not None:
+            return ids
+        if not isinstance(where, dict) or len(self._tables[resource]) < _FEW:
+            return None
+        for key, value in cast("dict[str, object]", where).items():
+            condition = shape.get(key)
+            if condition is None:
+                continue
+            if condition.target is not None:
+                ids = self._tied(resource, condition, value)
+            elif condition.operator == "":
+                ids = self._having(resource, condition.field, [value])
+            elif condition.operator == "in" and isinstance(value, list):
+                ids = self._having(resource, condition.field, cast("list[object]", value))
+            if ids is not None:
+                return ids
+        return None
+
+    def _tied(self, resource: str, condition: Condition, where: object) -> list[str] | None:
+        """Those that are tied to documents that are named by their ids."""
+        relation = self._relations[resource][condition.field]
+        ends = pinned_ids(where)
+        if ends is None or relation.inverse is None or condition.operator not in {"one", "some"}:
+            return None
+        table = self._tables[relation.target]
+        found: dict[str, None] = {}
+        for end in ends:
+            back: Any = table[end].get(relation.inverse) if end in table else None
+            ids: list[str] = [back] if isinstance(back, str) else back or []
+            found |= dict.fromkeys(ids)
+        return list(found)
+
+    def _having(self, resource: str, field: str, values: Iterable[object]) -> list[str] | None:
+        """Those whose field has one of the values. Only texts tell documents apart well enough."""
+        wanted = list(values)
+        if not all(isinstance(value, str) for value in wanted):
+            return None
+        made = self._made.setdefault(resource, {})
+        touched = self._ledger.follow(resource)
+        if len(touched) >= _FEW:
+            made.clear()
+            touched.clear()
+        if field not in made:
+            made[field] = self._index(resource, field)
+        index = made[field]
+        found = dict.fromkeys(one for value in wanted for one in index.get(value, ()))
+        return list(found | dict.fromkeys(touched))
+
+    def _index(self, resource: str, field: str) -> Mapping[object, list[str]]:
+        index: defaultdict[object, list[str]] = defaultdict(list)
+        for identifier, document in self._tables[resource].items():
+            index[document[field]].append(identifier)
+        return index
