@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 from cloudtower_async.testing.effects.blanks import new_document, required_relations
 from cloudtower_async.testing.effects.exceptions import RULES
+from cloudtower_async.testing.fleet.hardware import Maker
+from cloudtower_async.testing.store.ids import Ids
 from cloudtower_async.testing.store.schema import describe
 
 if TYPE_CHECKING:
     from cloudtower_async.testing import Simulator
     from cloudtower_async.testing.effects.bodies import Shape
-    from cloudtower_async.testing.effects.generic import Change
-    from cloudtower_async.testing.fleet.hardware import Maker
+    from cloudtower_async.testing.effects.changes import Change
+    from tests.testing.client import Client
 
 _OTHERWISE = {  # ids whose keys do not say whose
     "brick_topo_id": "BrickTopo",
@@ -27,6 +30,12 @@ _OTHERWISE = {  # ids whose keys do not say whose
     "datacenter_id": "Datacenter",
     "nicIds": "Nic",
 }
+
+
+def maker_of(client: Client) -> Maker:
+    """Makes up documents whose ids are none of the simulator's."""
+    sim, ids = client.sim, Ids(7, epoch_ms=1_600_000_000_000)
+    return Maker(sim.store, ids, random.Random(7), sim.clock)  # noqa: S311 - made up, not secret
 
 
 def seed(sim: Simulator, maker: Maker, resource: str) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async.testing import Clock, Simulator
+from cloudtower_async.testing import Clock, FleetSize, Simulator
+from cloudtower_async.testing.effects.actions import ACTIONS
 from cloudtower_async.testing.effects.catalogue import EFFECTS as ALL
-from cloudtower_async.testing.effects.generic import EFFECTS, change_at
-from cloudtower_async.testing.fleet.hardware import Maker
-from cloudtower_async.testing.store.ids import Ids
+from cloudtower_async.testing.effects.changes import change_at
+from cloudtower_async.testing.effects.generic import EFFECTS
 from cloudtower_async.testing.store.schema import asked_resources, operation
-from tests.testing.bodies import BodyMaker, fresh
+from tests.testing.bodies import BodyMaker, fresh, maker_of
 from tests.testing.client import Client, connected
 from tests.testing.queries import LISTS
 
@@ -29,14 +28,10 @@ GENERIC = sorted(path for path in EFFECTS if isinstance(ALL[path], functools.par
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    sim = Simulator(clock=Clock(running=False), task_duration=1.0, vms=4)
+    size = FleetSize(clusters=1, hosts_per_cluster=1, vms=3)
+    sim = Simulator(size, clock=Clock(running=False), task_duration=1.0)
     async with connected(sim) as client:
         yield client
-
-
-def maker_of(client: Client) -> Maker:
-    sim = client.sim
-    return Maker(sim.store, Ids(7, epoch_ms=1_600_000_000_000), random.Random(7), sim.clock)  # noqa: S311
 
 
 async def finished(client: Client, answer: list[Any] | dict[str, Any]) -> None:
@@ -73,6 +68,29 @@ async def test_every_one_does_what_it_says(client: Client, path: str, everything
         assert after[subject].get("entityAsyncStatus") is None
         if change.resource in asked_resources():
             await shown(client, change.resource, subject)
+
+
+@pytest.mark.parametrize("path", [action.path for action in ACTIONS])
+async def test_every_action_is_done_and_shown(client: Client, path: str) -> None:
+    change = change_at(path)
+    maker = maker_of(client)
+    subject = fresh(client.sim, maker, change.resource)
+    body = BodyMaker(client.sim, maker, change, subject, everything=True).body()
+    before = client.sim.store.render(
+        change.resource, client.sim.store.get(change.resource, subject), "en-US"
+    )
+    answer = await client.send(path, body)
+    if answer.status == 304:  # nothing is on it that could be taken off
+        assert path == "remove-labels-from-resources"
+        return
+    assert answer.status == 200, (body, answer.content)
+    operation(f"/{path}").decoder.decode(answer.content)
+    await finished(client, answer.json)
+    document = client.sim.store.get(change.resource, subject)
+    after = client.sim.store.render(change.resource, document, "en-US")
+    if not path.startswith(("remove-", "unmount-", "suspend-", "resume-")):
+        assert after != before
+    await shown(client, change.resource, subject)
 
 
 async def shown(client: Client, resource: str, identifier: str) -> None:

@@ -36,6 +36,15 @@ LATER: Mapping[str, Mapping[str, object]] = {
 }
 """Fields that servers require since some version: the models, which serve all, leave them open."""
 
+_LATER_RELATIONS = frozenset(
+    {
+        ("VirtualPrivateCloud", "vpc_service"),
+        ("VirtualPrivateCloudClusterBinding", "vpc_service"),
+        ("VirtualPrivateCloudEdgeGateway", "vpc_service"),
+        ("VirtualPrivateCloudEdgeGatewayGroup", "vpc_service"),
+    }
+)
+
 
 def new_document(maker: Maker, resource: str) -> Document:
     """The plain fields of a new document, named and dated, and else as empty as may be."""
@@ -67,7 +76,10 @@ def required_relations(resource: str) -> tuple[Relation, ...]:
         for relation in describe(resource).relations
         if not relation.many
         and relation.field in fields
-        and type(None) not in get_args(fields[relation.field].type)
+        and (
+            (resource, relation.field) in _LATER_RELATIONS
+            or type(None) not in get_args(fields[relation.field].type)
+        )
     )
 
 
@@ -91,9 +103,7 @@ def _is_date(name: str, annotation: object) -> bool:
 def _blank(maker: Maker, annotation: Any) -> object:  # noqa: ANN401 - what annotations are
     if type(None) in get_args(annotation):
         return None
-    kind = get_origin(annotation) or annotation
-    if not isinstance(kind, type):
-        return None
+    kind: Any = get_origin(annotation) or annotation
     if issubclass(kind, Enum):
         return next(iter(kind)).value
     if issubclass(kind, msgspec.Struct):
@@ -111,8 +121,6 @@ def _conform(maker: Maker, annotation: Any, value: object) -> object:  # noqa: A
 
 
 def _filled(maker: Maker, struct: type[msgspec.Struct], value: object) -> object:
-    if isinstance(value, list):
-        return [_filled(maker, struct, part) for part in cast("list[object]", value)]
     given = cast("dict[str, object]", value)
     document: Document = {}
     for part in msgspec.structs.fields(struct):

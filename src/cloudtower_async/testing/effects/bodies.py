@@ -89,8 +89,6 @@ def body_of(path: str) -> Shape:
 def _named(name: str) -> Shape:
     if found := _WHERE.fullmatch(name):
         return Shape("an object", (dict,), where=found[1], unique=found[2] is not None)
-    if name == "Texts":
-        return _shape(list[str])
     return _shape(getattr(inputs, name))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
+    actions,
+    copies,
     create_vm,
     exports,
     generic,
+    groups,
     imports,
     maintenance,
     migration,
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 EFFECTS: dict[str, Effect] = {
     **generic.EFFECTS,
+    **actions.EFFECTS,
+    **copies.EFFECTS,
+    **groups.EFFECTS,
     **settings.EFFECTS,
     **power.EFFECTS,
     **snapshots.EFFECTS,

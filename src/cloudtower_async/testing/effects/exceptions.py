@@ -177,12 +177,38 @@ _DEFAULTS: Mapping[str, Values] = {
 }
 
 
-def defaults(resource: str, document: Document, given: Values) -> Values:
+def defaults(store: Store, resource: str, document: Document, given: Values) -> Values:
     """What a new document has that the body does not say: as the server would have it."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
+    found |= taken_from(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:
         found |= storage_policy(found["elf_storage_policy"])
     return {name: value for name, value in found.items() if name not in given}
+
+
+TAKEN_FROM: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "IscsiLunSnapshot": ("iscsi_lun", "IscsiLun", {}),
+    "NvmfNamespaceSnapshot": ("nvmf_namespace", "NvmfNamespace", {}),
+    "VmVolumeSnapshot": (
+        "vm_volume",
+        "VmVolume",
+        {"volume_size": "size", "volume_sharing": "sharing"},
+    ),
+}
+"""Snapshots: the relation to what they are of, its resource, and fields of other names."""
+
+_OWN = frozenset({"id", "local_id", "name", "description", "entityAsyncStatus", "type"})
+
+
+def taken_from(store: Store, resource: str, document: Document) -> Values:
+    """What a snapshot has of that which it is taken of: all fields of the same name, and some."""
+    field, source, others = TAKEN_FROM.get(resource, ("", "", {}))
+    original = store.table(source).get(document.get(field) or "")
+    if original is None:
+        return {}
+    plain = {*store.resources[resource].fields} & {*store.resources[source].fields}
+    same = {name for name in plain - _OWN if not name.endswith(("_at", "At"))}
+    return {name: original[others.get(name, name)] for name in {*same, *others}}
 
 
 def _named_after(resource: str, document: Document) -> Values:
@@ -217,6 +243,8 @@ def follow(world: World, path: str, resource: str, document: Document, data: Val
         for said in data["routes"]:
             route = new_document(world.maker, "VirtualPrivateCloudRoute") | said
             store.add("VirtualPrivateCloudRoute", {**route, "route_table": document["id"]})
+    if path == "create-consistency-snapshot-group":
+        _snapshot_members(world, document)
     if path in _NETWORKS:
         said = {key: value for key, value in data["vlan"].items() if key != "extra_ip"}
         network = new_document(world.maker, "Vlan") | values_of(world, "Vlan", said, RULES)
@@ -224,6 +252,22 @@ def follow(world: World, path: str, resource: str, document: Document, data: Val
         named = {"name": f"{document['name']}-{kind.lower()}", "type": kind, "vds": document["id"]}
         world.maker.store.add("Vlan", network | named)
         world.maker.store.change("Vds", document["id"], type=kind)
+
+
+def _snapshot_members(world: World, group: Document) -> None:
+    """A snapshot of a group is one of each of its members."""
+    store = world.maker.store
+    members = store.get("ConsistencyGroup", group["consistency_group"])
+    for field, kind, belongs in (
+        ("iscsi_luns", "IscsiLunSnapshot", "iscsi_target"),
+        ("namespaces", "NvmfNamespaceSnapshot", "nvmf_subsystem"),
+    ):
+        source, resource, _ = TAKEN_FROM[kind]
+        for one in members.get(field) or ():
+            ties = {source: one, belongs: store.get(resource, one)[belongs]}
+            snapshot = {**new_document(world.maker, kind), **ties, "name": group["name"]}
+            snapshot |= taken_from(store, kind, snapshot)
+            store.add(kind, {**snapshot, "consistency_group_snapshot": group["id"]})
 
 
 _NETWORKS: Mapping[str, str] = {

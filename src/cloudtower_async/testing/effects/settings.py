@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks import Failure, Work
 from .blanks import new_document
 from .bodies import body_of
-from .generic import mutation_of
+from .changes import mutation_of
 from .nouns import texts, title
 from .values import linked
 from .world import Outcome, RefusedError

@@ -111,11 +111,9 @@ def linked(world: World, target: str, value: object) -> list[str]:
     """The ids that a filter, an id, or a list of ids stands for.
 
     Raises:
-        RefusedError: There is no such document (404), or none can be (501).
+        RefusedError: There is no such document.
     """
     store = world.maker.store
-    if target not in store.resources:
-        raise RefusedError(501, f"the simulator does not model {target}")
     if value is None:
         return []
     if isinstance(value, dict):

@@ -103,8 +103,10 @@ class Shown:
     id: str
 
 
-Outcomes: TypeAlias = "list[Outcome] | list[Shown] | Outcome | Shown | dict[str, Any]"
-"""What a mutation answers with; a dict is the answer as it is."""
+Item: TypeAlias = "Outcome | Shown | dict[str, Any]"
+
+Outcomes: TypeAlias = "Item | list[Outcome] | list[Shown] | list[dict[str, Any]]"
+"""What a mutation answers with; a dict is (an item of) the answer as it is."""
 
 Effect: TypeAlias = "Callable[[World, Any], Outcomes]"
 """Takes the body: an object, or a list where the operation wants one."""

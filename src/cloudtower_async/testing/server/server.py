@@ -18,16 +18,15 @@ from ..effects.world import RefusedError, Shown, World
 from ..store import schema
 from ..store.filters import QueryError
 from ..store.ids import Ids
-from ..store.paging import Order, Page
-from ..store.schema import orders
 from ..store.store import EVERY_LANGUAGE, LANGUAGES
 from .answers import JSON, Asked, Reply, Request
 from .catalogue import ANSWERS
+from .pages import page_of
 
 if TYPE_CHECKING:
     from ..accounts import Accounts
     from ..clock import Clock
-    from ..effects.world import Outcome, Outcomes
+    from ..effects.world import Item, Outcomes
     from ..faults import Fault, Faults
     from ..fleet.hardware import Maker
     from ..store.schema import Query
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
 API_ROOT = "/v2/api/"
 _AT_ONCE = 250  # documents that are rendered before others get their turn
 _SHOWN_HEADERS = ("authorization", "content-language", "content-type", "external-cloudtower-id")
-
-_PAGE_TYPES: dict[str, type] = {
-    **dict.fromkeys(("first", "last", "skip"), int),
-    **dict.fromkeys(("after", "before"), str),
-}
 
 
 class Server:
@@ -171,7 +165,7 @@ class Server:
 
     async def _query(self, asked: Query, arguments: dict[str, Any], language: str) -> Reply:
         resource = asked.resource
-        page = _page(resource, arguments)
+        page = page_of(resource, arguments)
         hidden = self._tasks.hidden() if resource == "Task" else ()
         where = arguments.get("where")
         found = self._store.select(resource, where, page, without=hidden)
@@ -189,9 +183,11 @@ class Server:
     def _reply(self, reply: Outcomes, language: str) -> object:
         if isinstance(reply, list):
             return [self._item(item, language) for item in reply]
-        return reply if isinstance(reply, dict) else self._item(reply, language)
+        return self._item(reply, language)
 
-    def _item(self, item: Outcome | Shown, language: str) -> dict[str, Any]:
+    def _item(self, item: Item, language: str) -> dict[str, Any]:
+        if isinstance(item, dict):
+            return item
         if isinstance(item, Shown):
             return self._shown(item.resource, item.id, language)
         if isinstance(item.id, str):
@@ -224,21 +220,6 @@ def _record(request: web.BaseRequest, content: bytes) -> Request:
         except msgspec.DecodeError:
             body = content
     return Request(request.method, path, headers, body)
-
-
-def _page(resource: str, arguments: dict[str, Any]) -> Page:
-    given = {name: value for name, value in arguments.items() if value is not None}
-    given.pop("where", None)
-    order = given.pop("orderBy", None)
-    if order is not None and order not in orders(resource):
-        raise QueryError(f"orderBy: {order!r} is no order of {resource}")
-    for name, value in given.items():
-        kind = _PAGE_TYPES.get(name)
-        if kind is None:
-            raise QueryError(f"{name}: there is no such argument")
-        if type(value) is not kind:
-            raise QueryError(f"{name}: {value!r} is of the wrong type")
-    return Page(orders(resource)[order] if order else Order(), **given)
 
 
 def _json(value: object) -> Reply:

@@ -1,0 +1,197 @@
+"""What an operation is about, and the task that carries it out."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+
+from ...types import WithTask
+from ..store.schema import describe, operation
+from ..tasks import Failure, Work
+from . import exceptions
+from .bodies import body_of
+from .nouns import noun, texts, title
+from .values import linked
+from .world import Outcome, RefusedError, Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..store.filters import Document
+    from .bodies import Shape
+    from .values import Values
+    from .world import Outcomes, World
+
+GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an operation does: to which resource, and how its answer looks.
+
+    Args:
+        path: Of the operation, without the slash.
+        verb: ``create``, ``update`` or ``delete``.
+        resource: What it is about.
+        body: What it takes.
+        many: Whether it answers with a list.
+        together: Whether one task is about all of them.
+        tasks: Whether it answers with tasks; without these it is done at once.
+        not_modified: Whether it says when there is nothing to do.
+    """
+
+    path: str
+    verb: str
+    resource: str
+    body: Shape
+    many: bool
+    together: bool
+    tasks: bool
+    not_modified: bool
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it is done when it is answered."""
+        return not self.tasks or self.resource in exceptions.AT_ONCE
+
+    def about(self, resource: str) -> Change:
+        """The same about another resource: where answer and filter are about different ones."""
+        return replace(self, resource=resource)
+
+    def reply(self, found: Sequence[Outcome | Shown]) -> Outcomes:
+        """The answer in the form that the schema gives it."""
+        return cast("Outcomes", list(found) if self.many else found[0])
+
+
+@functools.cache
+def change_at(path: str) -> Change:
+    """Read an operation."""
+    asked = operation(f"/{path}")
+    answer: Any = asked.answer()
+    many = get_origin(answer) is list
+    item = get_args(answer)[0] if many else answer
+    tasks = get_origin(item) is WithTask
+    item = get_args(item)[0] if tasks else item
+    together = get_origin(item) is list
+    struct = get_args(item)[0] if together else item
+    body = body_of(path)
+    verb = exceptions.VERBS.get(path) or path.partition("-")[0]
+    resource = struct.__name__
+    if verb == "delete":
+        resource = members_of(body)["where"].where or resource
+    return Change(path, verb, resource, body, many, together, tasks, asked.not_modified)
+
+
+def meant(world: World, change: Change, body: Values, data: Values) -> list[Document]:
+    """The documents that an operation is about.
+
+    Raises:
+        RefusedError: There are none.
+    """
+    store, resource = world.maker.store, change.resource
+    where = body.get("where")
+    target = members_of(change.body)["where"].where if where is not None else resource
+    if where is None and "id" in data:
+        where = {"id": data["id"]}
+    if target is None or target == resource:
+        found = store.select(resource, where)
+    else:  # settings are found by their cluster
+        ends = set(linked(world, target, where))
+        relation = next(one for one in describe(resource).relations if one.target == target)
+        found = [one for one in store.table(resource).values() if one[relation.field] in ends]
+    if not found:
+        status = 304 if change.not_modified else 404
+        raise RefusedError(status, f"no {noun(resource)} matches the where")
+    return found
+
+
+def refuse_busy(world: World, resource: str, documents: list[Document]) -> None:
+    """Volumes are locked while something is done to them, as VMs are."""
+    del world
+    busy = [one for one in documents if resource == "VmVolume" and one["entityAsyncStatus"]]
+    if busy:
+        locked = [{"id": document["id"], "type": "VM_VOLUME"} for document in busy]
+        names = ", ".join(document["name"] for document in busy)
+        message = f"locked by another task: {names}"
+        props = {"locked_resources": locked}
+        raise RefusedError(400, message, code="ResourceLocked", props=props)
+
+
+def on_each(
+    world: World,
+    change: Change,
+    documents: list[Document],
+    work_on: Callable[[list[Document]], Work],
+    status: str,
+) -> Outcomes:
+    groups = [documents] if change.together else [[document] for document in documents]
+    found: list[Any] = []
+    for group in groups:
+        if has_status(change.resource) and not change.at_once:
+            for document in group:
+                identifier = document["id"]
+                world.maker.store.change(change.resource, identifier, entityAsyncStatus=status)
+        found.append(start(world, change, group, work_on(group)))
+    return change.reply(found)
+
+
+def start(world: World, change: Change, documents: list[Document], work: Work) -> Outcome | Shown:
+    """Let the work be done by a task, or at once where the schema has none."""
+    first = documents[0]
+    shown = None if change.verb == "delete" else change.resource
+    if change.at_once:
+        work.succeed()
+        return Outcome(shown, first["id"], None) if change.tasks else Shown(shown, first["id"])
+    subject = {"id": first["id"], "name": title(first), "cluster": _cluster(first)}
+    task = world.start(
+        mutation_of(change.path),
+        change.resource,
+        subject,
+        work,
+        texts=texts(change.verb, change.resource),
+    )
+    ids = tuple(document["id"] for document in documents) if change.together else first["id"]
+    return Outcome(shown, ids, task)
+
+
+def mutation_of(path: str) -> str:
+    """``create-vm-volume`` as tasks call it: ``createVmVolume``."""
+    first, *rest = path.split("-")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def settle(world: World, resource: str, documents: list[Document]) -> None:
+    store = world.maker.store
+    for document in documents:
+        if document.get("entityAsyncStatus") and document["id"] in store.table(resource):
+            store.change(resource, document["id"], entityAsyncStatus=None)
+
+
+def merged(document: Document, values: Values) -> Values:
+    """Objects within a document are changed by their members."""
+    merged = dict(values)
+    for name, value in values.items():
+        before = document.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            said = {key: part for key, part in cast("Values", value).items() if part is not None}
+            merged[name] = {**before, **said}
+    return merged
+
+
+def differs(document: Document, values: Values) -> bool:
+    return any(document.get(name) != value for name, value in merged(document, values).items())
+
+
+@functools.cache
+def has_status(resource: str) -> bool:
+    return "entityAsyncStatus" in describe(resource).fields
+
+
+def members_of(body: Shape) -> dict[str, Shape]:
+    return dict((body.item or body).members or {})
+
+
+def _cluster(document: Document) -> str | None:
+    found = document.get("cluster")
+    return found if isinstance(found, str) else None
