@@ -53,7 +53,7 @@ OVF: dict[str, Any] = {
 
 def an_upload(client: Client, status: str = "SUCCESSED") -> str:
     identifier = f"upload-{status}"
-    values = {"id": identifier, "status": status, "size": GIB, "args": {}}
+    values: dict[str, Any] = {"id": identifier, "status": status, "size": GIB, "args": {}}
     client.sim.store.add("UploadTask", values)
     return identifier
 
@@ -205,7 +205,8 @@ async def test_what_is_imported_was_uploaded_before(client: Client) -> None:
     values = wanted(client)
     path = "import-vm"
     await refused(client, path, [{**values, "upload_tasks": ["none"]}], 404)
-    assert "one for each disk" in await refused(client, path, [{**values, "upload_tasks": []}])
+    without: dict[str, Any] = {**values, "upload_tasks": []}
+    assert "one for each disk" in await refused(client, path, [without])
     half = an_upload(client, "EXECUTING")
     message = await refused(client, path, [{**values, "upload_tasks": [half]}])
     assert "is EXECUTING" in message

@@ -149,8 +149,10 @@ async def test_limits_are_of_each_disk_or_of_the_vm(client: Client) -> None:
     data = {"io_policy": "RESTRICT_EACH_DISK", "each_disk": each, "whole_vm": {"max_iops": 7}}
     await do(client, "update-vm-io-policy", of(vm, **data))
     assert (parts(client, vm)[0]["max_bandwidth"], vm["max_iops"]) == (1024, 7)
-    data = {"each_disk": [{"boot": 9, "data": {}}]}
-    assert "boot 9" in await refused(client, "update-vm-io-policy", of(vm, **data))
+    nothing: dict[str, object] = {}
+    wrong = [{"boot": 9, "data": nothing}]
+    message = await refused(client, "update-vm-io-policy", of(vm, each_disk=wrong))
+    assert "boot 9" in message
 
 
 async def test_an_empty_list_of_parts_is_refused(client: Client) -> None:

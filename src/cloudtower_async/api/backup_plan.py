@@ -122,13 +122,7 @@ UPDATE_BACKUP_PLAN = Operation(
 
 
 class BackupPlanNamespace(Namespace):
-    """Operations of the API's tag `BackupPlan`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `BackupPlan`."""
 
     async def backup_rebuild_vm(
         self,
@@ -144,6 +138,7 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -168,6 +163,7 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -211,6 +207,7 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -258,6 +255,7 @@ class BackupPlanNamespace(Namespace):
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

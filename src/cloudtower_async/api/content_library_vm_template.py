@@ -98,13 +98,7 @@ UPDATE_CONTENT_LIBRARY_VM_TEMPLATE = Operation(
 
 
 class ContentLibraryVmTemplateNamespace(Namespace):
-    """Operations of the API's tag `ContentLibraryVmTemplate`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `ContentLibraryVmTemplate`."""
 
     async def clone_content_library_vm_template_from_vm(
         self,
@@ -184,11 +178,12 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Distribute content library VM template clusters.
+        """Distribute content library vmtemplate clusters.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -345,6 +340,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

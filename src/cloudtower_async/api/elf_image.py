@@ -57,13 +57,7 @@ CREATE_ELF_IMAGE = Operation(
 
 
 class ElfImageNamespace(Namespace):
-    """Operations of the API's tag `ElfImage`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `ElfImage`."""
 
     async def delete_elf_image(
         self,

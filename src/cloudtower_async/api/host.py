@@ -106,13 +106,7 @@ UPDATE_HOST = Operation(
 
 
 class HostNamespace(Namespace):
-    """Operations of the API's tag `Host`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `Host`."""
 
     async def create_host(
         self,
@@ -147,6 +141,7 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -217,6 +212,7 @@ class HostNamespace(Namespace):
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -350,6 +346,7 @@ class HostNamespace(Namespace):
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -82,13 +82,7 @@ UPDATE_ISCSI_LUN = Operation(
 
 
 class IscsiLunNamespace(Namespace):
-    """Operations of the API's tag `IscsiLun`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `IscsiLun`."""
 
     async def clone_iscsi_lun_from_snapshot(
         self,
@@ -161,6 +155,7 @@ class IscsiLunNamespace(Namespace):
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

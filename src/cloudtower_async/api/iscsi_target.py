@@ -58,13 +58,7 @@ UPDATE_ISCSI_TARGET = Operation(
 
 
 class IscsiTargetNamespace(Namespace):
-    """Operations of the API's tag `IscsiTarget`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `IscsiTarget`."""
 
     async def create_iscsi_target(
         self,

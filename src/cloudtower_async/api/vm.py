@@ -512,13 +512,7 @@ UPLOAD_NVRAM = Operation(
 
 
 class VmNamespace(Namespace):
-    """Operations of the API's tag `Vm`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `Vm`."""
 
     async def abort_migrate_vm_across_cluster(
         self,
@@ -549,12 +543,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM CD ROM.
+        """Add VM cd ROM.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -579,6 +574,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -598,11 +594,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM GPU device.
+        """Add VM gpu device.
 
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -627,6 +624,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -652,6 +650,7 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -676,6 +675,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -841,9 +841,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.NvramDownloadResponse:
-        """Download NVRAM.
+        """Download nvram.
 
         `POST /download_nvram`, since CloudTower 4.9.0.
+
+        Args:
+            data: what to set.
         """
         return await self._caller.call(
             DOWNLOAD_NVRAM,
@@ -861,7 +864,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Eject ISO from VM CD ROM.
+        """Eject ISO from VM cd ROM.
 
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -917,6 +920,7 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1119,11 +1123,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Install VM Tools.
+        """Install vmtools.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1148,6 +1153,7 @@ class VmNamespace(Namespace):
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1173,6 +1179,7 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1276,11 +1283,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM CD ROM.
+        """Remove VM cd ROM.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1305,6 +1313,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1343,11 +1352,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM GPU device.
+        """Remove VM gpu device.
 
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1373,6 +1383,7 @@ class VmNamespace(Namespace):
         Deprecated by the server.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1423,6 +1434,7 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1448,6 +1460,7 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1510,6 +1523,7 @@ class VmNamespace(Namespace):
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1577,6 +1591,7 @@ class VmNamespace(Namespace):
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1636,7 +1651,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Toggle VM CD ROM disable.
+        """Toggle VM cd ROM disable.
 
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1944,9 +1959,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Upload NVRAM.
+        """Upload nvram.
 
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
+
+        Args:
+            data: what to set.
         """
         return await self._caller.call(
             UPLOAD_NVRAM,

@@ -66,13 +66,7 @@ UPDATE_VM_TEMPLATE = Operation(
 
 
 class VmTemplateNamespace(Namespace):
-    """Operations of the API's tag `VmTemplate`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `VmTemplate`."""
 
     async def clone_vm_template_from_vm(
         self,

@@ -43,13 +43,7 @@ UPDATE_VSPHERE_ESXI_ACCOUNT = Operation(
 
 
 class VsphereEsxiAccountNamespace(Namespace):
-    """Operations of the API's tag `VsphereEsxiAccount`.
-
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
-    """
+    """Operations of the API's tag `VsphereEsxiAccount`."""
 
     async def get_vsphere_esxi_accounts(
         self,
@@ -145,7 +139,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[list[models.VsphereEsxiAccount]]]:
-        """Update vSphere ESXi account.
+        """Update vSphere esxi account.
 
         `POST /update-vsphere-esxi-account`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
-    from .parts import CdRomDraft, DiskDraft
+    from .parts import CdRomDraft, DiskDraft, NicDraft
     from .world import Effect, World
 
     Values = dict[str, Any]
@@ -184,15 +184,15 @@ def _set_up(draft: VmDraft, template: Document, cloud_init: Values) -> None:
     if "nameservers" in cloud_init:
         draft.fields["dns_servers"] = ",".join(cloud_init["nameservers"])
     for network in cloud_init.get("networks") or ():
-        index = network["nic_index"]
+        index: int = network["nic_index"]
         if index >= len(draft.nics):
             raise RefusedError(400, f"nic_index: there is no NIC {index}")
         if network["type"] == "IPV4":
-            address = {
+            address: Values = {
                 "ip_address": network.get("ip_address", ""),
                 "subnet_mask": network.get("netmask", ""),
             }
-            nic = draft.nics[index]
+            nic: NicDraft = draft.nics[index]
             draft.nics[index] = dataclasses.replace(nic, more={**nic.more, **address})
 
 
