@@ -40,16 +40,16 @@ async def test_a_vm_lives_and_dies() -> None:
         assert made[0].data.local_id.startswith("placeholder-")
         with pytest.raises(ResourceLocked):
             await tower.vm.delete_vm(where={"id": made[0].data.id})
-        await tower.wait(made, interval=0.0)
+        await tower.wait(made, interval=0.001)
         vm = (await tower.vm.get_vms(where={"name": "web"}))[0]
         assert (vm.status, vm.entity_async_status) == ("RUNNING", None)
         assert vm.host is not None
-        await tower.wait(await tower.vm.migrate_vm(where={"id": vm.id}), interval=0.0)
+        await tower.wait(await tower.vm.migrate_vm(where={"id": vm.id}), interval=0.001)
         moved = (await tower.vm.get_vms(where={"id": vm.id}))[0]
         assert moved.host is not None
         assert moved.host.id != vm.host.id
         with pytest.raises(BadRequest, match="RUNNING"):
             await tower.vm.delete_vm(where={"id": vm.id})
         for step in (tower.vm.poweroff_vm, tower.vm.move_vm_to_recycle_bin, tower.vm.delete_vm):
-            await tower.wait(await step(where={"id": vm.id}), interval=0.0)
+            await tower.wait(await step(where={"id": vm.id}), interval=0.001)
         assert await tower.vm.get_vms(where={"id": vm.id}) == []
