@@ -121,7 +121,7 @@ def _module(api: Api, history: History, namespace: str, operations: list[Operati
             constants,
             "",
             f"class {_class(operations[0].tag)}(Namespace):",
-            f'    """{wording.namespace(operations[0].tag)}"""',
+            *(f"    {line}" if line else "" for line in wording.namespace(operations[0].tag)),
             "",
             methods,
         ]
@@ -169,7 +169,10 @@ def _docstring(api: Api, history: History, operation: Operation) -> list[str]:
     for prop in record.properties if record else ():
         later = history.property_since(record, prop) if record else since
         arguments[names.snake(prop.wire)] = wording.argument(
-            prop.wire, kind(operation), later if newer(later, since) else None
+            prop.wire,
+            kind(operation),
+            later if newer(later, since) else None,
+            names.snake(operation.id),
         )
     if operation.arguments is not None and record is None:
         arguments["items"] = "what to make or change, one entry for each"

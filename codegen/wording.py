@@ -9,9 +9,13 @@ from .schema import ListOf, Operation
 
 # How the field writes what the API writes in lower case.
 _TERMS = {
+    "api": "API",
+    "cd": "CD",
     "csv": "CSV",
     "ec": "EC",
     "elf": "ELF",
+    "esxi": "ESXi",
+    "gpu": "GPU",
     "ha": "HA",
     "id": "id",
     "io": "I/O",
@@ -27,6 +31,7 @@ _TERMS = {
     "nics": "NICs",
     "ntp": "NTP",
     "nvm": "NVM",
+    "nvram": "NVRAM",
     "nvmf": "NVMe-oF",
     "os": "OS",
     "ovf": "OVF",
@@ -46,6 +51,8 @@ _TERMS = {
     "vlans": "VLANs",
     "vm": "VM",
     "vms": "VMs",
+    "vmtemplate": "VM template",
+    "vmtools": "VM Tools",
     "vnc": "VNC",
     "vpc": "VPC",
     "vsphere": "vSphere",
@@ -59,7 +66,6 @@ _ARGUMENTS = {
     "skip": "leave out so many before counting",
     "after": "the id of the resource to start behind",
     "before": "the id of the resource to end before",
-    "data": "what to set",
     "effect": "what else to do along with it",
     "metrics": "names of metrics",
     "range": 'how far back from now, such as "24h" or "7d"',
@@ -74,15 +80,25 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def namespace(tag: str) -> str:
-    """What a namespace is about, in one line."""
-    return f"Operations of the API's tag `{tag}`."
+def namespace(tag: str) -> list[str]:
+    """The lines of a namespace's docstring: what it is about, and what its methods share."""
+    return [
+        f'"""Operations of the API\'s tag `{tag}`.',
+        "",
+        "Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for",
+        "the whole call), None for those of the session, and `external_cloudtower_id` (sent as",
+        "the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`",
+        "for arguments that cannot be sent.",
+        '"""',
+    ]
 
 
-def argument(wire: str, kind: str, since: str | None) -> str:
-    """What an argument means, as far as its name and the kind of operation tell."""
+def argument(wire: str, kind: str, since: str | None, method: str = "") -> str:
+    """What an argument means, as far as its name and the kind and name of the method tell."""
     if wire == "where" and kind != "QUERY":
         said = "which ones to act on"
+    elif wire == "data" and method.startswith("update_"):
+        said = "what to set"
     else:
         said = _ARGUMENTS.get(wire, "")
     if since is None:
@@ -99,6 +115,8 @@ def docstring(
     if kind != "QUERY":
         facts += " Changes the server's state."
     lines = [f'"""{head}', "", facts]
+    if operation.auth == "BASIC":
+        lines.append("It wants HTTP Basic with a credential of its own; no token is sent.")
     if operation.not_modified:
         lines.append("When there is nothing to change (status 304) the list is empty.")
     if operation.deprecated:

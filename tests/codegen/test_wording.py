@@ -81,5 +81,19 @@ def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
     assert lines[3:] == ["", "Args:", "    first: so many.", '"""']
 
 
-def test_a_namespace_is_introduced_by_its_tag() -> None:
-    assert wording.namespace("Hair") == "Operations of the API's tag `Hair`."
+def test_a_namespace_is_introduced_by_its_tag_and_what_its_methods_share() -> None:
+    first, *rest = wording.namespace("Hair")
+    assert first == '"""Operations of the API\'s tag `Hair`.'
+    shared = "\n".join(rest)
+    for name in ("content_language", "external_cloudtower_id", "timeout", "CallError"):
+        assert f"`{name}`" in shared
+
+
+@pytest.mark.parametrize(("method", "said"), [("update_hair", "what to set"), ("cut_hair", "")])
+def test_data_is_what_to_set_only_of_updates(method: str, said: str) -> None:
+    assert wording.argument("data", "MUTATION", None, method) == said
+
+
+def test_a_credential_of_its_own_is_told() -> None:
+    operation = dataclasses.replace(_GET, auth="BASIC")
+    assert any("HTTP Basic" in line for line in wording.docstring(operation, "QUERY", "3", {}, ""))

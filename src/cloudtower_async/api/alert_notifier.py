@@ -67,7 +67,13 @@ UPDATE_MANY_ALERT_NOTIFIERS = Operation(
 
 
 class AlertNotifierNamespace(Namespace):
-    """Operations of the API's tag `AlertNotifier`."""
+    """Operations of the API's tag `AlertNotifier`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_alert_notifier(
         self,

@@ -24,7 +24,13 @@ GET_API_VERSION = Operation(
 
 
 class ApiInfoNamespace(Namespace):
-    """Operations of the API's tag `ApiInfo`."""
+    """Operations of the API's tag `ApiInfo`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_api_version(
         self,
@@ -33,7 +39,7 @@ class ApiInfoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Get api version.
+        """Get API version.
 
         `GET /get-version`, since CloudTower 3.0.0.
         """

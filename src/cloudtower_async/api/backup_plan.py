@@ -122,7 +122,13 @@ UPDATE_BACKUP_PLAN = Operation(
 
 
 class BackupPlanNamespace(Namespace):
-    """Operations of the API's tag `BackupPlan`."""
+    """Operations of the API's tag `BackupPlan`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def backup_rebuild_vm(
         self,
@@ -138,7 +144,6 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -163,7 +168,6 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -207,7 +211,6 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -255,7 +258,6 @@ class BackupPlanNamespace(Namespace):
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

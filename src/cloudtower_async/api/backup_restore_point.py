@@ -32,7 +32,13 @@ GET_BACKUP_RESTORE_POINTS_CONNECTION = Operation(
 
 
 class BackupRestorePointNamespace(Namespace):
-    """Operations of the API's tag `BackupRestorePoint`."""
+    """Operations of the API's tag `BackupRestorePoint`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_backup_restore_points(
         self,

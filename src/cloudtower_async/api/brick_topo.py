@@ -66,7 +66,13 @@ UPDATE_BRICK_TOPO = Operation(
 
 
 class BrickTopoNamespace(Namespace):
-    """Operations of the API's tag `BrickTopo`."""
+    """Operations of the API's tag `BrickTopo`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_brick_topo(
         self,
@@ -206,7 +212,6 @@ class BrickTopoNamespace(Namespace):
         `POST /move-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

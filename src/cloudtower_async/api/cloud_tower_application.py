@@ -73,7 +73,13 @@ UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE = Operation(
 
 
 class CloudTowerApplicationNamespace(Namespace):
-    """Operations of the API's tag `CloudTowerApplication`."""
+    """Operations of the API's tag `CloudTowerApplication`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def delete_cloud_tower_application_package(
         self,
@@ -243,7 +249,6 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -138,7 +138,13 @@ UPDATE_CLUSTER_VIRTUALIZATION_SETTING = Operation(
 
 
 class ClusterNamespace(Namespace):
-    """Operations of the API's tag `Cluster`."""
+    """Operations of the API's tag `Cluster`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def connect_cluster(
         self,

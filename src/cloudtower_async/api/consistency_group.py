@@ -58,7 +58,13 @@ UPDATE_CONSISTENCY_GROUP = Operation(
 
 
 class ConsistencyGroupNamespace(Namespace):
-    """Operations of the API's tag `ConsistencyGroup`."""
+    """Operations of the API's tag `ConsistencyGroup`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_consistency_group(
         self,
@@ -93,7 +99,6 @@ class ConsistencyGroupNamespace(Namespace):
         `POST /delete-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -58,7 +58,13 @@ UPDATE_CONSISTENCY_GROUP_SNAPSHOT = Operation(
 
 
 class ConsistencyGroupSnapshotNamespace(Namespace):
-    """Operations of the API's tag `ConsistencyGroupSnapshot`."""
+    """Operations of the API's tag `ConsistencyGroupSnapshot`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_consistency_group_snapshot(
         self,
@@ -97,7 +103,6 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

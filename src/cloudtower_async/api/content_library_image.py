@@ -82,7 +82,13 @@ CREATE_CONTENT_LIBRARY_IMAGE = Operation(
 
 
 class ContentLibraryImageNamespace(Namespace):
-    """Operations of the API's tag `ContentLibraryImage`."""
+    """Operations of the API's tag `ContentLibraryImage`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def delete_content_library_image(
         self,
@@ -121,7 +127,6 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -229,9 +234,6 @@ class ContentLibraryImageNamespace(Namespace):
         """Import content library image.
 
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
-
-        Args:
-            data: what to set.
         """
         return await self._caller.call(
             IMPORT_CONTENT_LIBRARY_IMAGE,
@@ -255,7 +257,6 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -98,7 +98,13 @@ UPDATE_CONTENT_LIBRARY_VM_TEMPLATE = Operation(
 
 
 class ContentLibraryVmTemplateNamespace(Namespace):
-    """Operations of the API's tag `ContentLibraryVmTemplate`."""
+    """Operations of the API's tag `ContentLibraryVmTemplate`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def clone_content_library_vm_template_from_vm(
         self,
@@ -178,12 +184,11 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Distribute content library vmtemplate clusters.
+        """Distribute content library VM template clusters.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -340,7 +345,6 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

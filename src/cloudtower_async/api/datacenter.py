@@ -74,7 +74,13 @@ UPDATE_DATACENTER = Operation(
 
 
 class DatacenterNamespace(Namespace):
-    """Operations of the API's tag `Datacenter`."""
+    """Operations of the API's tag `Datacenter`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def add_clusters_to_datacenter(
         self,

@@ -48,7 +48,13 @@ UNMOUNT_DISK = Operation(
 
 
 class DiskNamespace(Namespace):
-    """Operations of the API's tag `Disk`."""
+    """Operations of the API's tag `Disk`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_disks(
         self,
@@ -150,7 +156,6 @@ class DiskNamespace(Namespace):
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

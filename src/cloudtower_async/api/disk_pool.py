@@ -32,7 +32,13 @@ GET_DISK_POOLS_CONNECTION = Operation(
 
 
 class DiskPoolNamespace(Namespace):
-    """Operations of the API's tag `DiskPool`."""
+    """Operations of the API's tag `DiskPool`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_disk_pools(
         self,

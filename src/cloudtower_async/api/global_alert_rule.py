@@ -48,7 +48,13 @@ UPDATE_GLOBAL_ALERT_RULE = Operation(
 
 
 class GlobalAlertRuleNamespace(Namespace):
-    """Operations of the API's tag `GlobalAlertRule`."""
+    """Operations of the API's tag `GlobalAlertRule`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_global_alert_rules(
         self,

@@ -88,7 +88,13 @@ UPDATE_SESSION_TIMEOUT = Operation(
 
 
 class GlobalSettingsNamespace(Namespace):
-    """Operations of the API's tag `GlobalSettings`."""
+    """Operations of the API's tag `GlobalSettings`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_cluster_recycle_bin_setting(
         self,
@@ -104,7 +110,6 @@ class GlobalSettingsNamespace(Namespace):
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -68,7 +68,13 @@ UPDATE_GPU_DEVICE_USAGE = Operation(
 
 
 class GpuDeviceNamespace(Namespace):
-    """Operations of the API's tag `GpuDevice`."""
+    """Operations of the API's tag `GpuDevice`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_detail_vm_info_by_gpu_devices(
         self,
@@ -209,13 +215,12 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Switch gpu device SR-IOV.
+        """Switch GPU device SR-IOV.
 
         `POST /switch-gpu-device-sriov`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -235,7 +240,7 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Update gpu device description.
+        """Update GPU device description.
 
         `POST /update-gpu-device-description`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
@@ -261,7 +266,7 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Update gpu device usage.
+        """Update GPU device usage.
 
         `POST /update-gpu-device-usage`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.

@@ -106,7 +106,13 @@ UPDATE_HOST = Operation(
 
 
 class HostNamespace(Namespace):
-    """Operations of the API's tag `Host`."""
+    """Operations of the API's tag `Host`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_host(
         self,
@@ -141,7 +147,6 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -212,7 +217,6 @@ class HostNamespace(Namespace):
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -346,7 +350,6 @@ class HostNamespace(Namespace):
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

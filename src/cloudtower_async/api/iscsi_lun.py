@@ -82,7 +82,13 @@ UPDATE_ISCSI_LUN = Operation(
 
 
 class IscsiLunNamespace(Namespace):
-    """Operations of the API's tag `IscsiLun`."""
+    """Operations of the API's tag `IscsiLun`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def clone_iscsi_lun_from_snapshot(
         self,
@@ -155,7 +161,6 @@ class IscsiLunNamespace(Namespace):
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

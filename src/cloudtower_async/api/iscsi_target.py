@@ -58,7 +58,13 @@ UPDATE_ISCSI_TARGET = Operation(
 
 
 class IscsiTargetNamespace(Namespace):
-    """Operations of the API's tag `IscsiTarget`."""
+    """Operations of the API's tag `IscsiTarget`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_iscsi_target(
         self,

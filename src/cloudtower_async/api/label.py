@@ -77,7 +77,13 @@ UPDATE_LABEL = Operation(
 
 
 class LabelNamespace(Namespace):
-    """Operations of the API's tag `Label`."""
+    """Operations of the API's tag `Label`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def add_labels_to_resources(
         self,
@@ -94,7 +100,6 @@ class LabelNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -244,7 +249,6 @@ class LabelNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

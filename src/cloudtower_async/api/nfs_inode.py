@@ -40,7 +40,13 @@ UPDATE_NFS_INODE = Operation(
 
 
 class NfsInodeNamespace(Namespace):
-    """Operations of the API's tag `NfsInode`."""
+    """Operations of the API's tag `NfsInode`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_nfs_inodes(
         self,

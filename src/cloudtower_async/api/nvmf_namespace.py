@@ -74,7 +74,13 @@ UPDATE_NVMF_NAMESPACE = Operation(
 
 
 class NvmfNamespaceNamespace(Namespace):
-    """Operations of the API's tag `NvmfNamespace`."""
+    """Operations of the API's tag `NvmfNamespace`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def clone_nvmf_namespace_from_snapshot(
         self,
@@ -132,7 +138,6 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

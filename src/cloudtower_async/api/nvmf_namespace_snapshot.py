@@ -50,7 +50,13 @@ GET_NVMF_NAMESPACE_SNAPSHOTS_CONNECTION = Operation(
 
 
 class NvmfNamespaceSnapshotNamespace(Namespace):
-    """Operations of the API's tag `NvmfNamespaceSnapshot`."""
+    """Operations of the API's tag `NvmfNamespaceSnapshot`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_nvmf_namespace_snapshot(
         self,

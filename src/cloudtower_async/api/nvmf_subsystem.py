@@ -58,7 +58,13 @@ UPDATE_NVMF_SUBSYSTEM = Operation(
 
 
 class NvmfSubsystemNamespace(Namespace):
-    """Operations of the API's tag `NvmfSubsystem`."""
+    """Operations of the API's tag `NvmfSubsystem`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_nvmf_subsystem(
         self,

@@ -32,7 +32,13 @@ DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE = Operation(
 
 
 class ObservabilityNamespace(Namespace):
-    """Operations of the API's tag `Observability`."""
+    """Operations of the API's tag `Observability`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def clear_system_service_alert_notification_config(
         self,

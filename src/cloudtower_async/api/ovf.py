@@ -41,7 +41,13 @@ UPLOAD_ELF_FILE = Operation(
 
 
 class OvfNamespace(Namespace):
-    """Operations of the API's tag `Ovf`."""
+    """Operations of the API's tag `Ovf`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_export_file_download_links(
         self,

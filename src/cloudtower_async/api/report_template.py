@@ -66,7 +66,13 @@ UPDATE_REPORT_TEMPLATE = Operation(
 
 
 class ReportTemplateNamespace(Namespace):
-    """Operations of the API's tag `ReportTemplate`."""
+    """Operations of the API's tag `ReportTemplate`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_report_template(
         self,

@@ -26,7 +26,13 @@ GET_RESOURCE_CHANGES = Operation(
 
 
 class ResourceChangeNamespace(Namespace):
-    """Operations of the API's tag `ResourceChange`."""
+    """Operations of the API's tag `ResourceChange`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_resource_changes(
         self,
@@ -43,6 +49,7 @@ class ResourceChangeNamespace(Namespace):
         """Get resource changes.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
+        It wants HTTP Basic with a credential of its own; no token is sent.
         """
         return await self._caller.call(
             GET_RESOURCE_CHANGES,

@@ -58,7 +58,13 @@ UPDATE_SECURITY_GROUP = Operation(
 
 
 class SecurityGroupNamespace(Namespace):
-    """Operations of the API's tag `SecurityGroup`."""
+    """Operations of the API's tag `SecurityGroup`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_security_group(
         self,

@@ -66,7 +66,13 @@ ROLLBACK_SNAPSHOT_GROUP = Operation(
 
 
 class SnapshotGroupNamespace(Namespace):
-    """Operations of the API's tag `SnapshotGroup`."""
+    """Operations of the API's tag `SnapshotGroup`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def clone_snapshot_group(
         self,

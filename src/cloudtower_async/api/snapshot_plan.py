@@ -82,7 +82,13 @@ UPDATE_SNAPSHOT_PLAN = Operation(
 
 
 class SnapshotPlanNamespace(Namespace):
-    """Operations of the API's tag `SnapshotPlan`."""
+    """Operations of the API's tag `SnapshotPlan`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_snapshot_plan(
         self,
@@ -140,7 +146,6 @@ class SnapshotPlanNamespace(Namespace):
         `POST /execute-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -32,7 +32,13 @@ GET_SYNC_REPLICATION_PLANS_CONNECTION = Operation(
 
 
 class SyncReplicationPlanNamespace(Namespace):
-    """Operations of the API's tag `SyncReplicationPlan`."""
+    """Operations of the API's tag `SyncReplicationPlan`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_sync_replication_plans(
         self,

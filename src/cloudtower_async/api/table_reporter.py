@@ -25,7 +25,13 @@ EXPORT_CSV = Operation(
 
 
 class TableReporterNamespace(Namespace):
-    """Operations of the API's tag `TableReporter`."""
+    """Operations of the API's tag `TableReporter`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def export_csv(
         self,

@@ -41,7 +41,13 @@ GET_UPLOAD_TASKS_CONNECTION = Operation(
 
 
 class UploadTaskNamespace(Namespace):
-    """Operations of the API's tag `UploadTask`."""
+    """Operations of the API's tag `UploadTask`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def cancel_upload_task(
         self,

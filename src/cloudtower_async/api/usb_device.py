@@ -48,7 +48,13 @@ UNMOUNT_USB_DEVICE = Operation(
 
 
 class UsbDeviceNamespace(Namespace):
-    """Operations of the API's tag `UsbDevice`."""
+    """Operations of the API's tag `UsbDevice`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_usb_devices(
         self,
@@ -150,7 +156,6 @@ class UsbDeviceNamespace(Namespace):
         `POST /mount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -175,7 +180,6 @@ class UsbDeviceNamespace(Namespace):
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

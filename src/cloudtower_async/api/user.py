@@ -84,7 +84,13 @@ UPDATE_USER = Operation(
 
 
 class UserNamespace(Namespace):
-    """Operations of the API's tag `User`."""
+    """Operations of the API's tag `User`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_root_user(
         self,

@@ -42,7 +42,13 @@ GET_USER_AUDIT_LOGS_CONNECTION = Operation(
 
 
 class UserAuditLogNamespace(Namespace):
-    """Operations of the API's tag `UserAuditLog`."""
+    """Operations of the API's tag `UserAuditLog`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_user_audit_log(
         self,

@@ -48,7 +48,13 @@ UPDATE_VCENTER_ACCOUNT = Operation(
 
 
 class VcenterAccountNamespace(Namespace):
-    """Operations of the API's tag `VcenterAccount`."""
+    """Operations of the API's tag `VcenterAccount`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_vcenter_account(
         self,
@@ -61,9 +67,6 @@ class VcenterAccountNamespace(Namespace):
         """Create vCenter account.
 
         `POST /create-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
-
-        Args:
-            data: what to set.
         """
         return await self._caller.call(
             CREATE_VCENTER_ACCOUNT,

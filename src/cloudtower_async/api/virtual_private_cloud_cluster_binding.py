@@ -32,7 +32,13 @@ GET_VIRTUAL_PRIVATE_CLOUD_CLUSTER_BINDINGS_CONNECTION = Operation(
 
 
 class VirtualPrivateCloudClusterBindingNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudClusterBinding`."""
+    """Operations of the API's tag `VirtualPrivateCloudClusterBinding`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_virtual_private_cloud_cluster_bindings(
         self,

@@ -32,7 +32,13 @@ GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNETS_CONNECTION = Operation(
 
 
 class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudExternalSubnet`."""
+    """Operations of the API's tag `VirtualPrivateCloudExternalSubnet`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_virtual_private_cloud_external_subnets(
         self,

@@ -58,7 +58,13 @@ GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION = Operation(
 
 
 class VirtualPrivateCloudFloatingIpNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudFloatingIp`."""
+    """Operations of the API's tag `VirtualPrivateCloudFloatingIp`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def batch_create_virtual_private_cloud_floating_ips(
         self,

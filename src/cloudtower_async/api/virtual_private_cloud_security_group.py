@@ -58,7 +58,13 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP = Operation(
 
 
 class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudSecurityGroup`."""
+    """Operations of the API's tag `VirtualPrivateCloudSecurityGroup`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_virtual_private_cloud_security_group(
         self,

@@ -512,7 +512,13 @@ UPLOAD_NVRAM = Operation(
 
 
 class VmNamespace(Namespace):
-    """Operations of the API's tag `Vm`."""
+    """Operations of the API's tag `Vm`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def abort_migrate_vm_across_cluster(
         self,
@@ -543,13 +549,12 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM cd ROM.
+        """Add VM CD ROM.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -574,7 +579,6 @@ class VmNamespace(Namespace):
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -594,12 +598,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM gpu device.
+        """Add VM GPU device.
 
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -624,7 +627,6 @@ class VmNamespace(Namespace):
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -650,7 +652,6 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -675,7 +676,6 @@ class VmNamespace(Namespace):
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -841,12 +841,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.NvramDownloadResponse:
-        """Download nvram.
+        """Download NVRAM.
 
         `POST /download_nvram`, since CloudTower 4.9.0.
-
-        Args:
-            data: what to set.
         """
         return await self._caller.call(
             DOWNLOAD_NVRAM,
@@ -864,7 +861,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Eject ISO from VM cd ROM.
+        """Eject ISO from VM CD ROM.
 
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -920,7 +917,6 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1123,12 +1119,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Install vmtools.
+        """Install VM Tools.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1153,7 +1148,6 @@ class VmNamespace(Namespace):
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1179,7 +1173,6 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1283,12 +1276,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM cd ROM.
+        """Remove VM CD ROM.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1313,7 +1305,6 @@ class VmNamespace(Namespace):
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1352,12 +1343,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM gpu device.
+        """Remove VM GPU device.
 
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1383,7 +1373,6 @@ class VmNamespace(Namespace):
         Deprecated by the server.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1434,7 +1423,6 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1460,7 +1448,6 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1523,7 +1510,6 @@ class VmNamespace(Namespace):
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1591,7 +1577,6 @@ class VmNamespace(Namespace):
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(
@@ -1651,7 +1636,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Toggle VM cd ROM disable.
+        """Toggle VM CD ROM disable.
 
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1959,12 +1944,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Upload nvram.
+        """Upload NVRAM.
 
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
-
-        Args:
-            data: what to set.
         """
         return await self._caller.call(
             UPLOAD_NVRAM,

@@ -32,7 +32,13 @@ GET_VM_ENTITY_FILTER_RESULTS_CONNECTION = Operation(
 
 
 class VmEntityFilterResultNamespace(Namespace):
-    """Operations of the API's tag `VmEntityFilterResult`."""
+    """Operations of the API's tag `VmEntityFilterResult`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_vm_entity_filter_results(
         self,

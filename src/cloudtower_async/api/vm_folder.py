@@ -58,7 +58,13 @@ UPDATE_VM_FOLDER = Operation(
 
 
 class VmFolderNamespace(Namespace):
-    """Operations of the API's tag `VmFolder`."""
+    """Operations of the API's tag `VmFolder`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_vm_folder(
         self,

@@ -58,7 +58,13 @@ UPDATE_VM_PLACEMENT_GROUP = Operation(
 
 
 class VmPlacementGroupNamespace(Namespace):
-    """Operations of the API's tag `VmPlacementGroup`."""
+    """Operations of the API's tag `VmPlacementGroup`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_vm_placement_group(
         self,

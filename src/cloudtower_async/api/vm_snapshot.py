@@ -50,7 +50,13 @@ GET_VM_SNAPSHOTS_CONNECTION = Operation(
 
 
 class VmSnapshotNamespace(Namespace):
-    """Operations of the API's tag `VmSnapshot`."""
+    """Operations of the API's tag `VmSnapshot`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def create_vm_snapshot(
         self,
@@ -63,9 +69,6 @@ class VmSnapshotNamespace(Namespace):
         """Create VM snapshot.
 
         `POST /create-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
-
-        Args:
-            data: what to set.
         """
         return await self._caller.call(
             CREATE_VM_SNAPSHOT, {"data": data}, content_language, external_cloudtower_id, timeout

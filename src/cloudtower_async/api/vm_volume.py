@@ -101,7 +101,13 @@ UPDATE_VM_VOLUME = Operation(
 
 
 class VmVolumeNamespace(Namespace):
-    """Operations of the API's tag `VmVolume`."""
+    """Operations of the API's tag `VmVolume`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def clone_vm_volume(
         self,
@@ -180,7 +186,6 @@ class VmVolumeNamespace(Namespace):
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            data: what to set.
             where: which ones to act on.
         """
         return await self._caller.call(

@@ -43,7 +43,13 @@ UPDATE_VSPHERE_ESXI_ACCOUNT = Operation(
 
 
 class VsphereEsxiAccountNamespace(Namespace):
-    """Operations of the API's tag `VsphereEsxiAccount`."""
+    """Operations of the API's tag `VsphereEsxiAccount`.
+
+    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
+    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
+    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
+    for arguments that cannot be sent.
+    """
 
     async def get_vsphere_esxi_accounts(
         self,
@@ -139,7 +145,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[list[models.VsphereEsxiAccount]]]:
-        """Update vSphere esxi account.
+        """Update vSphere ESXi account.
 
         `POST /update-vsphere-esxi-account`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
