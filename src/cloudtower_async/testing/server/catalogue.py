@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import sessions
+from . import queries, sessions
 
 if TYPE_CHECKING:
     from .answers import Answer
 
-ANSWERS: dict[str, Answer] = {**sessions.ANSWERS}
+ANSWERS: dict[str, Answer] = {**queries.ANSWERS, **sessions.ANSWERS}
