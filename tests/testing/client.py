@@ -1,4 +1,7 @@
-"""The barest client: what a test says goes out as it is, what comes back is looked at as it is."""
+"""The barest client: what a test says goes out as it is, what comes back is looked at as it is.
+
+Whatever comes back is also compared with the newest API schema, where that is at hand.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import msgspec
 
+from tests.testing import openapi
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from cloudtower_async.testing import Simulator
+
+
+API_ROOT = "/v2/api/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Client:
         operation: str,
         body: object = None,
         *,
-        root: str = "/v2/api/",
+        root: str = API_ROOT,
         method: str = "POST",
         **headers: str,
     ) -> Answer:
@@ -51,7 +59,10 @@ class Client:
             method, f"{self.sim.url}{root}{operation}", data=content, headers=self.headers | sent
         ) as response:
             lower = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, lower, await response.read())
+            answer = Answer(response.status, lower, await response.read())
+        if answer.status == 200 and root == API_ROOT:
+            openapi.check(operation, answer.content)
+        return answer
 
     async def ask(self, operation: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401
         answer = await self.send(operation, body, **headers)
