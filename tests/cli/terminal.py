@@ -82,7 +82,7 @@ class Terminal:
 
     def _read(self, until: float) -> bool:
         ready, _, _ = select.select([self._end], [], [], max(0.0, until - time.monotonic()))
-        assert ready, f"nothing came for too long; before that {self.shown!r}"
+        assert ready, f"nothing came for too long; before that {self.shown[-2000:]!r}"
         try:
             data = os.read(self._end, 65536)
         except OSError:  # what Linux says when the other end is closed
