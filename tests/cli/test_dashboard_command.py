@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import anyio.to_thread
 import pytest
 from aiohttp import web
 
+from cloudtower_async import Cloudtower, __version__
 from cloudtower_async.cli import main
 from cloudtower_async.testing import Simulator
 from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
@@ -74,6 +76,17 @@ def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
     assert "Clusters" in plain(after)
     assert "Traceback" not in terminal.shown
     assert f"{ESCAPE}[?25h" in terminal.shown  # the cursor is back
+
+
+def test_a_request_to_terminate_gives_the_terminal_back() -> None:
+    with Terminal("dashboard", "--demo", "--watch", "--interval", "0.05") as terminal:
+        terminal.read_until("Alerts")
+        terminal.process.terminate()
+        assert terminal.wait() == 128 + signal.SIGTERM
+    after = terminal.shown.rpartition(f"{ESCAPE}[?1049l")[2]
+    assert "Clusters" in plain(after)
+    assert "Traceback" not in terminal.shown
+    assert f"{ESCAPE}[?25h" in terminal.shown
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
@@ -164,10 +177,9 @@ def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_same_seed_shows_the_same_fleet(capsys: pytest.CaptureFixture[str]) -> None:
-    def shown(seed: str) -> dict[str, object]:
+    def shown(seed: str) -> str:
         assert main(["dashboard", "--demo", "--format", "json", "--seed", seed]) == 0
-        board = json.loads(capsys.readouterr().out)
-        return {name: part for name, part in board.items() if name != "built_at"}
+        return re.sub(r'"\d{4}-\d\d-\d\dT[^"]+"', '"a date"', capsys.readouterr().out)
 
     assert shown("7") == shown("7") != shown("8")
 
@@ -182,12 +194,23 @@ def test_clusters_are_chosen_by_name_or_id(capsys: pytest.CaptureFixture[str]) -
     assert [one["name"] for one in board["clusters"]] == ["atlas-01", "cygnus-01"]
 
 
-def test_an_unknown_cluster_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_cluster_names_the_nearest_or_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dashboard", "--demo", "--cluster", "atlas01"]) == 2
-    assert main(["dashboard", "--demo", "--cluster", "???"]) == 2
-    near, far = capsys.readouterr().err.splitlines()
+    assert main(["dashboard", "--demo", "--cluster", "???", "--size", "2"]) == 2
+    assert main(["dashboard", "--demo", "--cluster", "???", "--size", "22"]) == 2
+    near, far, many = capsys.readouterr().err.splitlines()
     assert near.endswith("there is no cluster 'atlas01'; did you mean atlas-01?")
-    assert far.endswith("there is no cluster '???'")
+    assert far.endswith("there is no cluster '???'; there are: atlas-01, borealis-01")
+    assert many.endswith(" and 2 more")
+
+
+def test_the_alerts_of_the_demo_are_of_these_weeks(capsys: pytest.CaptureFixture[str]) -> None:
+    earliest = datetime.now(UTC) - timedelta(days=30)
+    assert main(["dashboard", "--demo", "--format", "json"]) == 0
+    alerts = json.loads(capsys.readouterr().out)["alerts"]["critical"]
+    assert alerts
+    for alert in alerts:
+        assert earliest < datetime.fromisoformat(alert["local_start_time"]) < datetime.now(UTC)
 
 
 def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,6 +226,10 @@ def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str
         (["--endpoint", "x y", "--token", "t"], "endpoint: it holds a space"),
         (["--endpoint", "x", "--username", "me"], "CLOUDTOWER_PASSWORD"),
         (["--demo", "--token", "t"], "--demo"),
+        (["--token", "t", "--size", "3"], "--size is about the simulated fleet"),
+        (["--token", "t", "--seed", "1"], "--seed is about the simulated fleet"),
+        (["atlas-01"], "unexpected argument 'atlas-01'; a cluster is given with --cluster"),
+        (["--endpoint", "x", "--source", "AD"], "--source"),
         (["--demo", "--interval", "0"], "--interval"),
         (["--demo", "--size", "0"], "--size"),
         (["--demo", "--format", "yaml"], "--format"),
@@ -237,6 +264,29 @@ async def test_the_environment_says_where_and_as_whom(
         assert status == 0
         assert {request.headers["content-language"] for request in sim.requests} == {"zh-CN"}
     assert sim.url in capsys.readouterr().out
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("output", "language"), [("table", "en-US"), ("json", "*")])
+async def test_a_table_is_in_one_language_also_where_the_environment_says_all(
+    output: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", sim.url)
+        monkeypatch.setenv("CLOUDTOWER_USERNAME", sim.username)
+        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        monkeypatch.setenv("CLOUDTOWER_CONTENT_LANGUAGE", "*")
+        assert await anyio.to_thread.run_sync(main, ["dashboard", "--format", output]) == 0
+        assert {request.headers["content-language"] for request in sim.requests} == {language}
+
+
+@pytest.mark.anyio
+async def test_where_the_user_is_kept_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Simulator(clusters=1, vms=4) as sim:
+        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        options = ["--endpoint", sim.url, "--username", sim.username, "--source", "LDAP"]
+        await anyio.to_thread.run_sync(main, ["dashboard", *options])
+        assert [body["source"] for body in sim.sent("login")] == ["LDAP"]
 
 
 @pytest.mark.anyio
@@ -355,7 +405,10 @@ def test_without_the_extra_one_line_says_which(
     monkeypatch.setitem(sys.modules, "cyclopts", None)
     assert main([]) == 2
     captured = capsys.readouterr()
-    assert captured.err == 'The command line needs an extra: pip install "cloudtower-async[cli]"\n'
+    assert captured.err == (
+        'The command line needs an extra: pip install "cloudtower-async[cli]"; from a clone of the '
+        'repository: pip install ".[cli]"\n'
+    )
 
 
 def test_another_missing_module_is_not_taken_for_the_extra(
@@ -371,8 +424,10 @@ def test_another_missing_module_is_not_taken_for_the_extra(
 def test_help_names_options_and_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dashboard", "--help"]) == 0
     text = capsys.readouterr().out
-    for option in ("--demo", "--watch", "--no-verify-tls", "--ca-file", "CLOUDTOWER_PASSWORD"):
+    for option in ("--demo", "--watch", "--no-verify-tls", "--ca-file", "--source"):
         assert option in text
+    told = set(re.findall(r"CLOUDTOWER_\w+", Cloudtower.from_env.__doc__ or ""))
+    assert told == set(re.findall(r"CLOUDTOWER_\w+", text))
     assert "Exit status" in text
     assert main([]) == 2
     assert main(["--version"]) == 0
@@ -381,3 +436,9 @@ def test_help_names_options_and_statuses(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_command_is_what_pip_installs() -> None:
     (script,) = entry_points(group="console_scripts", name="cloudtower-async")
     assert script.load() is main
+
+
+def test_the_package_itself_can_be_run() -> None:
+    command = [sys.executable, "-m", "cloudtower_async", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    assert shown.strip() == __version__

@@ -73,6 +73,17 @@ async def test_what_there_is_room_for_is_shown() -> None:
     assert "Alerts" in beside[0]
 
 
+async def test_on_a_narrow_screen_nothing_is_cut() -> None:
+    board = await fleet()
+    for width in (60, 75, 76):
+        text = drawn(board, width)
+        assert "…" not in text
+        assert "SATA or SAS SSD" in text
+        assert text.count("unknown") == 2  # CPU and memory of the cluster that is disconnected
+    meters = drawn(board, 75).partition("Clusters")[0]
+    assert not [line for line in meters.splitlines() if "CPU" in line and "Memory" in line]
+
+
 async def test_unknown_figures_are_shown_as_such() -> None:
     text = drawn(await fleet())
     assert "unknown" in next(line for line in text.splitlines() if "draco-01" in line)

@@ -74,6 +74,12 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     assert re.fullmatch(rf"cloudtower-async: --port {port}: .*in use.*\n", ended.stderr)
 
 
+def test_an_argument_too_many_is_one_line() -> None:
+    ended = run("simulate", "3")
+    assert ended.returncode == 2
+    assert ended.stderr == "cloudtower-async: unexpected argument '3'\n"
+
+
 def test_a_size_that_makes_no_sense_is_one_line() -> None:
     ended = run("simulate", "--size", "3 elephants")
     assert ended.returncode == 2

@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (exc.name or "").partition(".")[0] not in _NEEDED:
             raise
         print(
-            'The command line needs an extra: pip install "cloudtower-async[cli]"', file=sys.stderr
+            'The command line needs an extra: pip install "cloudtower-async[cli]"; from a clone of '
+            'the repository: pip install ".[cli]"',
+            file=sys.stderr,
         )
         return 2
     return run(sys.argv[1:] if arguments is None else arguments)

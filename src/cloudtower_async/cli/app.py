@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter, validators
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, validators
 
 from .._version import __version__
 from ..errors import CloudtowerError, InvalidInput, InvalidSettings
@@ -35,8 +35,8 @@ def dashboard(
     output: Annotated[Literal["table", "json"], Parameter(name="--format")] = "table",
     cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     language: Literal["en-US", "zh-CN"] | None = None,
-    size: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=50))] = 4,
-    seed: int = 1,
+    size: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=50))] = None,
+    seed: int | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
     """Show alerts, disks, CPU, memory and storage of the clusters.
@@ -48,8 +48,8 @@ def dashboard(
         output: table: a picture. json: every figure; with --watch one line of it for each.
         cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
         language: Language of the alerts' texts. [default: en-US]
-        size: Number of clusters in the simulated fleet.
-        seed: The same seed makes the same simulated fleet.
+        size: Number of clusters in the fleet of --demo. [default: 4]
+        seed: The same seed makes the same fleet of --demo. [default: 1]
         connection: How to reach the server.
     """
     from .dashboard import Wanted, show
@@ -98,6 +98,8 @@ def run(arguments: Sequence[str]) -> int:
             return USAGE
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
+    except UnusedCliTokensError as exc:
+        return _fail(_unexpected(exc), USAGE)
     except (CycloptsError, UsageError, InvalidInput, InvalidSettings) as exc:
         return _fail(exc, USAGE)
     except CloudtowerError as exc:
@@ -109,6 +111,14 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return OK
+
+
+def _unexpected(exc: UnusedCliTokensError) -> UsageError:
+    hint = ""
+    if exc.command_chain == ("dashboard",):
+        hint = "; a cluster is given with --cluster"
+    unexpected = " ".join(exc.unused_tokens or ())
+    return UsageError(f"unexpected argument {unexpected!r}{hint}")
 
 
 def _fail(exc: Exception, status: int) -> int:

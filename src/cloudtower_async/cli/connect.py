@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from ..errors import InvalidSettings
 from ..session import Cloudtower
-from ..settings import from_environment
+from ..settings import Source, from_environment
 from .endings import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _GROUP = Group(
     "Connection",
     help="What is not given comes from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
-    "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_VERIFY_TLS and CLOUDTOWER_CA_FILE. The "
+    "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS and "
+    "CLOUDTOWER_CA_FILE; there a token wins over a user name, but --username wins over it. The "
     "password is that of CLOUDTOWER_PASSWORD, or asked for on a terminal; it is no option, as "
     "others can see what a process was started with.",
     sort_key=2,
@@ -39,6 +40,9 @@ class ConnectOptions:
     username: str | None = None
     "Name to log in with."
 
+    source: Source | None = None
+    "Where that user is kept; LDAP for a directory. [default: LOCAL]"
+
     token: str | None = None
     "A token or an API key, instead of logging in."
 
@@ -49,8 +53,16 @@ class ConnectOptions:
     "PEM file with the authorities to trust instead of the system's."
 
 
-def connect(options: ConnectOptions, *, language: ContentLanguage | None) -> Cloudtower:
+def connect(
+    options: ConnectOptions, *, language: ContentLanguage | None, all_languages: bool = True
+) -> Cloudtower:
     """Make a session; asks for the password when it is missing and someone is there to answer.
+
+    Args:
+        options: What was typed.
+        language: Language of texts; None: that of the environment.
+        all_languages: Whether texts may be JSON with each language. If not, the environment's
+            ``*`` counts as not set.
 
     Raises:
         UsageError: The endpoint or the credentials are missing.
@@ -66,6 +78,8 @@ def connect(options: ConnectOptions, *, language: ContentLanguage | None) -> Clo
             "no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT, or pass --demo to see a "
             "simulated fleet"
         ) from None
+    if found.get("content_language") == "*" and not all_languages:
+        del found["content_language"]
     if not found.get("token"):
         if not found.get("username"):
             raise UsageError(

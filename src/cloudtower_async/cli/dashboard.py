@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 import anyio
 import anyio.lowlevel
@@ -25,12 +26,15 @@ from .render import picture
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
     from io import TextIOWrapper
+    from types import FrameType
 
     from rich.console import RenderableType
 
     from ..recipes import Dashboard
     from ..session import Cloudtower
     from ..types import ContentLanguage
+
+_MOST_NAMES = 20  # in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +47,8 @@ class Wanted:
     json: bool
     clusters: tuple[str, ...]
     language: ContentLanguage | None
-    size: int
-    seed: int
+    size: int | None
+    seed: int | None
 
 
 def show(wanted: Wanted, connection: ConnectOptions) -> None:
@@ -56,8 +60,13 @@ def show(wanted: Wanted, connection: ConnectOptions) -> None:
     """
     if wanted.demo and connection != ConnectOptions():
         raise UsageError("--demo shows a simulated fleet: leave out the options of the connection")
-    # Outside the event loop, as this may ask for the password.
-    tower = None if wanted.demo else connect(connection, language=wanted.language)
+    if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
+        option = "--seed" if wanted.size is None else "--size"
+        raise UsageError(f"{option} is about the simulated fleet: it goes with --demo only")
+    tower: Cloudtower | None = None
+    if not wanted.demo:
+        # Outside the event loop, as this may ask for the password.
+        tower = connect(connection, language=wanted.language, all_languages=wanted.json)
     try:
         anyio.run(_show, wanted, tower)
     except KeyboardInterrupt:
@@ -69,7 +78,7 @@ async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:
     async with _source(wanted, tower) as (tower, stir):
         ids = await _ids(tower, wanted.clusters)
         board = await build_dashboard(tower, ids)
-        title = f"simulated fleet, seed {wanted.seed}" if wanted.demo else tower.endpoint
+        title = f"simulated fleet, seed {_seed(wanted)}" if wanted.demo else tower.endpoint
         with _outlet(wanted, title) as put:
             put(board, None)
             while wanted.watch:
@@ -95,8 +104,13 @@ async def _source(
         return
     from .demo import simulated
 
-    async with simulated(clusters=wanted.size, seed=wanted.seed, language=wanted.language) as demo:
+    clusters = 4 if wanted.size is None else wanted.size
+    async with simulated(clusters=clusters, seed=_seed(wanted), language=wanted.language) as demo:
         yield demo.tower, demo.stir
+
+
+def _seed(wanted: Wanted) -> int:
+    return 1 if wanted.seed is None else wanted.seed
 
 
 async def _ids(tower: Cloudtower, names: tuple[str, ...]) -> list[str] | None:
@@ -112,10 +126,17 @@ async def _ids(tower: Cloudtower, names: tuple[str, ...]) -> list[str] | None:
     for name in names:
         found = [cluster.id for cluster in clusters if name in (cluster.id, cluster.name)]
         if not found:
-            meant = did_you_mean(name, [cluster.name for cluster in clusters])
-            raise UsageError(f"--cluster: there is no cluster {name!r}{meant}")
+            known = sorted({cluster.name for cluster in clusters})
+            there = did_you_mean(name, known) or f"; there are: {_listed(known)}"
+            raise UsageError(f"--cluster: there is no cluster {name!r}{there}")
         ids += found
     return ids
+
+
+def _listed(names: list[str]) -> str:
+    hidden = len(names) - _MOST_NAMES
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return (", ".join(names[:_MOST_NAMES]) or "none") + more
 
 
 Put: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
@@ -134,7 +155,10 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
         yield partial(_print, console, title)
         return
     last: list[RenderableType] = []
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    with (
+        _ending_in_order(signal.SIGTERM),
+        Live(console=console, screen=True, auto_refresh=False) as live,
+    ):
 
         def put(board: Dashboard, trouble: CallError | None) -> None:
             last[:] = [picture(board, title)]
@@ -146,6 +170,20 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
             live.stop()
             # The screen of before is back: leave the last picture on it.
             console.print(*last)
+
+
+@contextmanager
+def _ending_in_order(number: signal.Signals) -> Generator[None]:
+    """Let a signal end the process by an exception, so that the terminal is left as it was."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)  # as shells have it
+
+    before = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _print(console: Console, title: str, board: Dashboard, trouble: CallError | None) -> None:

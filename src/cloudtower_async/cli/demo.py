@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING
 
 from ..session import Cloudtower
-from ..testing import FleetSize, Simulator
+from ..testing import Clock, FleetSize, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -60,7 +61,8 @@ async def simulated(
     """
     size = FleetSize(clusters=clusters, vms=clusters * _VMS_PER_CLUSTER, alerts=2 + 2 * clusters)
     async with (
-        Simulator(size, seed=seed) as simulator,
+        # Alerts of last week, whenever it is shown.
+        Simulator(size, seed=seed, clock=Clock(datetime.now(UTC))) as simulator,
         Cloudtower(
             simulator.url,
             username=simulator.username,

@@ -1,4 +1,4 @@
-"""A dashboard as a picture of the width that there is, from 80 columns on."""
+"""A dashboard as a picture of the width that there is, from 60 columns on."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from ..recipes import AlertCounts, Amount, ClusterSummary, Dashboard
 
 _MOST_ALERTS = 20  # in a picture that is not bound to a screen; JSON has all
+_NARROW = 76  # columns up to which panels stand below each other; no room for sizes
 _MEDIUM = 96  # columns from which on there is room for the kind of a cluster
 _WIDE = 120  # ... for its version and all its alerts
 _BROAD = 140  # ... for disks and alerts side by side
 _DISKS = 58  # columns of the disks' panel there
 _NAMES = 12  # columns of a cluster's name at least: "disconnected" stands there too
+_METER = 7  # lines of the highest of the meters: all of them, side by side
 _GOOD, _WARNING, _BAD, _CALM, _FAINT = "green", "yellow", "red", "cyan", "dim"
 
 _SEVERITIES = {
@@ -76,7 +78,7 @@ class _Picture:
         upper: list[RenderableType] = [_head(board, self._title)]
         if self._trouble is not None:
             upper.append(Text(f"No newer figures: {one_line(self._trouble)}", style=f"bold {_BAD}"))
-        upper += [_meters(board), _clusters(board.clusters, width)]
+        upper += [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
         side_by_side = width >= _BROAD
         if not side_by_side:
             upper.append(_disks(board))
@@ -175,27 +177,32 @@ def _health(board: Dashboard) -> str:
     return _WARNING if doubtful or alerts.notice else _GOOD
 
 
-def _meters(board: Dashboard) -> RenderableType:
+def _meters(board: Dashboard, *, stacked: bool) -> RenderableType:
     cpu, memory, storage = board.cpu, board.memory, board.storage
-    grid = Table.grid(expand=True)
-    for _ in range(3):
-        grid.add_column(ratio=1)
-    grid.add_row(
-        _meter("CPU", cpu.usage, used=cpu.used, total=cpu.total, cores=cpu.cores),
-        _meter("Memory", memory.usage, used=memory.used, total=memory.total),
+    height = None if stacked else _METER
+    meters = (
+        _meter("CPU", cpu.usage, height, used=cpu.used, total=cpu.total, cores=cpu.cores),
+        _meter("Memory", memory.usage, height, used=memory.used, total=memory.total),
         _meter(
             "Storage",
             storage.usage,
+            height,
             used=storage.used,
             total=storage.total,
             failed=storage.failed,
             available=storage.available,
         ),
     )
+    if stacked:
+        return Group(*meters)
+    grid = Table.grid(expand=True)
+    for _ in meters:
+        grid.add_column(ratio=1)
+    grid.add_row(*meters)
     return grid
 
 
-def _meter(title: str, usage: Amount, **figures: Amount) -> Panel:
+def _meter(title: str, usage: Amount, height: int | None, **figures: Amount) -> Panel:
     rows = Table.grid(expand=True, padding=(0, 1))
     rows.add_column(style=_FAINT, no_wrap=True)
     rows.add_column(justify="right", ratio=1, no_wrap=True)
@@ -207,7 +214,7 @@ def _meter(title: str, usage: Amount, **figures: Amount) -> Panel:
         title=title,
         title_align="left",
         border_style=_FAINT,
-        height=7,
+        height=height,
     )
 
 
@@ -224,8 +231,9 @@ def _clusters(clusters: list[ClusterSummary], width: int) -> RenderableType:
     table.add_column("cluster", overflow="fold", width=min(names, width // 5))
     if width >= _MEDIUM:
         table.add_column("kind", no_wrap=True)
-    table.add_column("hosts", justify="right")
-    table.add_column("VMs", justify="right", no_wrap=True)
+    if width >= _NARROW:
+        table.add_column("hosts", justify="right")
+        table.add_column("VMs", justify="right", no_wrap=True)
     for name in ("CPU", "memory", "storage"):
         table.add_column(name, ratio=1, no_wrap=True)
     table.add_column("alerts", no_wrap=True)
@@ -236,7 +244,8 @@ def _clusters(clusters: list[ClusterSummary], width: int) -> RenderableType:
         ]
         if width >= _MEDIUM:
             cells.append(_kind(cluster, versions=width >= _WIDE))
-        cells += [str(cluster.hosts), _running(cluster)]
+        if width >= _NARROW:
+            cells += [str(cluster.hosts), _running(cluster)]
         for summary in (cluster.cpu, cluster.memory, cluster.storage):
             cells.append(Text("-", style=_FAINT) if summary is None else _percent(summary.usage))
         table.add_row(*cells, _alert_counts(cluster.alerts, only_worst=width < _WIDE))
@@ -297,7 +306,7 @@ def _disks(board: Dashboard) -> RenderableType:
     for kind, disks in board.disks.items():
         if disks.total:
             counts = [_count(getattr(disks, name), colour) for name, colour in colours.items()]
-            table.add_row(Text(_title(kind)), str(disks.total), *counts)
+            table.add_row(Text(_title(kind).replace(" OR ", " or ")), str(disks.total), *counts)
     return _panel("Disks", table if table.row_count else Text("none", style=_FAINT))
 
 
