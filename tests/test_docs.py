@@ -150,6 +150,21 @@ def test_the_errors_page_speaks_of_every_task_error() -> None:
     assert all(f"`{error.__name__}`\n:" in text for error in wanted)
 
 
+def test_the_errors_page_draws_the_tree() -> None:
+    drawn = inspect.cleandoc((errors.__doc__ or "").split("\n\n")[1])
+    assert f"{drawn}\n" in [block.text for block in blocks(DOCS / "errors.md", "text")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_what_only_the_built_site_has_is_said_on_the_page(page: Path) -> None:
+    written = re.findall(
+        r"^```\{(?:error-hints|namespaces)\}\n(.*?)^```$",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert all("`nox -s docs`" in text for text in written)
+
+
 def test_every_error_stands_in_the_tree() -> None:
     drawn = set(re.findall(r"\b[A-Z]\w+", errors.__doc__ or ""))
     defined = {
@@ -174,13 +189,21 @@ def test_the_settings_page_lists_every_environment_variable() -> None:
     assert set(VARIABLES.findall(text)) == set(told)
 
 
-def test_the_command_knows_every_option_of_the_dashboard_page() -> None:
-    text = (DOCS / "dashboard.md").read_text(encoding="utf-8") + README.read_text(encoding="utf-8")
-    command = [sys.executable, "-m", "cloudtower_async.cli", "dashboard", "--help"]
-    known = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    options = set(re.findall(r"--[a-z-]+", text)) - {"--help"}
-    assert options
-    assert options <= set(re.findall(r"--[a-z-]+", known))
+def options(text: str) -> set[str]:
+    return set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help"}
+
+
+@pytest.mark.parametrize(
+    ("command", "pages"),
+    [("dashboard", [DOCS / "dashboard.md", README]), ("simulate", [DOCS / "testing.md"])],
+    ids=["dashboard", "simulate"],
+)
+def test_a_command_knows_every_option_of_its_page(command: str, pages: list[Path]) -> None:
+    told = options("".join(page.read_text(encoding="utf-8") for page in pages))
+    line = [sys.executable, "-m", "cloudtower_async.cli", command, "--help"]
+    known = subprocess.run(line, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    assert told
+    assert told <= options(known)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)

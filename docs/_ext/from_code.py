@@ -15,6 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.operation import Operation
+from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
 
 class _Markdown(SphinxDirective):
-    """A directive that stands for the Markdown that its `lines` are."""
+    """A directive that stands for the Markdown that its `lines` are.
 
-    has_content: ClassVar[bool] = False
+    What is written in it is for those who read the page as it is.
+    """
+
+    has_content: ClassVar[bool] = True
 
     def lines(self) -> Iterator[str]:
         raise NotImplementedError
@@ -34,14 +38,6 @@ class _Markdown(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.content = StringList(list(self.lines()), self.get_source_info()[0])
         return self.parse_content_to_nodes()
-
-
-class ErrorTree(_Markdown):
-    """The tree of errors, as drawn where they are defined."""
-
-    def lines(self) -> Iterator[str]:
-        drawn = (errors.__doc__ or "").split("\n\n")[1]
-        yield from ("```text", *inspect.cleandoc(drawn).splitlines(), "```")
 
 
 class ErrorHints(_Markdown):
@@ -76,6 +72,18 @@ class Namespaces(_Markdown):
                 yield f"| `{method}` | `{operation.method} {path}` | {operation.since} |"
 
 
+class Unmodelled(_Markdown):
+    """The operations that the simulator does not model."""
+
+    def lines(self) -> Iterator[str]:
+        paths = {name: path for path, name in OPERATIONS.items()}
+        unmodelled = Simulator().unmodelled()
+        yield f"{len(unmodelled)} of the {len(paths)} operations are answered with HTTP 501:"
+        yield from ("", "| operation | path |", "| --- | --- |")
+        for name in unmodelled:
+            yield f"| `{name}` | `{paths[name]}` |"
+
+
 _GOOGLE_STYLE: Any = Config(napoleon_use_ivar=True)
 
 
@@ -91,8 +99,8 @@ def read_docstring(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("error-tree", ErrorTree)
     app.add_directive("error-hints", ErrorHints)
     app.add_directive("namespaces", Namespaces)
+    app.add_directive("unmodelled", Unmodelled)
     app.connect("autodoc-process-docstring", read_docstring)
     return {"parallel_read_safe": True}
