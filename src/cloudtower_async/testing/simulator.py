@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.to_thread
+import msgspec
 from aiohttp import web
 
 from ..api.catalogue import OPERATIONS
@@ -15,9 +17,12 @@ from .accounts import Accounts
 from .clock import Clock
 from .effects.catalogue import EFFECTS
 from .faults import Faults
+from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
+from .fleet.loading import load_fleet
 from .server.catalogue import ANSWERS
 from .server.server import Server
+from .store import dump
 from .store.ids import Ids
 from .store.schema import every_resource, query
 from .store.store import Store
@@ -25,6 +30,8 @@ from .tasks import TaskEngine
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
+    from os import PathLike
     from types import TracebackType
 
     from .server.answers import Request
@@ -48,6 +55,8 @@ class Simulator:
         password: The password of that user.
         port: Where to listen; 0 for any port that is free.
         tls: Serve HTTPS with this context.
+        fleet: Answers of queries by their paths, or a file of these as JSON, to start with
+            instead of a made-up fleet; see ``load``.
         clock: The server's time; by default it runs by itself.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
@@ -85,6 +94,7 @@ class Simulator:
         password: str = "simulated",  # noqa: S107 - of no server but this one
         port: int = 0,
         tls: ssl.SSLContext | None = None,
+        fleet: Mapping[str, Any] | Path | None = None,
         clock: Clock | None = None,
         task_duration: float = 0.2,
         settle_delay: float = 0.0,
@@ -101,6 +111,7 @@ class Simulator:
         """Scripts trouble: errors, hanging requests, resets, delays."""
         self._port = port
         self._tls = tls
+        self._fleet = fleet
         self._task_duration = task_duration
         self._settle_delay = settle_delay
         self._server: Server | None = None
@@ -146,6 +157,59 @@ class Simulator:
         """The requests that were to change something, logging in aside; a dry run sends none."""
         return journal.mutations(self.requests)
 
+    @classmethod
+    def load(cls, path: str | PathLike[str], **options: Any) -> Self:  # noqa: ANN401
+        """A simulator with the fleet of a file.
+
+        The file is one that ``save`` has written, or answers of a real server as JSON:
+        ``{"get-vms": [...], "get-clusters": [...], ...}``. The more of them the better: what is
+        only mentioned in them is made up.
+
+        Args:
+            path: Where the file is.
+            options: As of the class.
+        """
+        return cls(fleet=Path(path), **options)
+
+    async def save(self, path: str | PathLike[str]) -> None:
+        """Write the fleet as it is now to a file."""
+        content = msgspec.json.encode(dump.save(self.store))
+        await anyio.Path(path).write_bytes(content)
+
+    def add_cluster(self, *, hosts: int = 3, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Add a cluster with hosts and networks.
+
+        Args:
+            hosts: How many.
+            fields: Fields of the cluster that are to be as said, by their wire names.
+        """
+        return builders.build_cluster(self._maker, hosts, fields)
+
+    def add_vm(
+        self,
+        *,
+        status: str = "RUNNING",
+        host: str | None = None,
+        **fields: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        """Add a VM with a disk and a NIC.
+
+        Args:
+            status: What it does.
+            host: The id of its host; the emptiest by default.
+            fields: Fields of the VM that are to be as said: ``name="web-1", cluster=an_id``.
+        """
+        return builders.build_vm(self._maker, status, host, fields)
+
+    def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Add an alert.
+
+        Args:
+            about: The id of a VM, a host, a disk or a cluster; the first cluster by default.
+            fields: Fields of the alert that are to be as said: ``severity="INFO"``.
+        """
+        return builders.build_alert(self._maker, about, fields)
+
     def unmodelled(self) -> list[str]:
         """The operations that are answered with status 501, as ``"vm.create_vm"``."""
         return sorted(name for path, name in OPERATIONS.items() if not self._models(path))
@@ -160,7 +224,16 @@ class Simulator:
     def _build(self) -> Server:
         ids = Ids(self.seed)
         self.store = store = Store(every_resource())
-        maker = build_fleet(store, self.clock, ids, self.size, seed=self.seed, root=self.username)
+        if self._fleet is None:
+            maker = build_fleet(
+                store, self.clock, ids, self.size, seed=self.seed, root=self.username
+            )
+        else:
+            found = self._fleet
+            if isinstance(found, Path):
+                found = msgspec.json.decode(found.read_bytes(), type=dict[str, Any])
+            maker = load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
+        self._maker = maker
         self.accounts = Accounts(store, ids)
         self.accounts.set_password(self.username, self.password)
         self.tasks = TaskEngine(

@@ -20,6 +20,7 @@ from .totals import refresh_cluster, refresh_host
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..store.filters import Document
     from ..store.ids import Ids
     from ..store.store import Store
     from .plan import VmPlan
@@ -128,6 +129,13 @@ def _add_whole_cluster(maker: Maker, number: int, vms: list[VmPlan], hosts: int)
     # The VMware cluster is the third, so that small fleets are plain ones.
     cluster = add_cluster(maker, number, vmware=number == 2, connected=number != 3)
     add_cluster_rules(maker, cluster)
+    fill_cluster(maker, cluster, number, vms, hosts)
+
+
+def fill_cluster(
+    maker: Maker, cluster: Document, number: int, vms: list[VmPlan], hosts: int
+) -> None:
+    """Give a cluster hosts and VMs, and add them up."""
     if hosts:
         plan = plan_cluster(vms, hosts)
         added = add_hosts(maker, cluster, number, plan)

@@ -96,7 +96,7 @@ def add_vm(maker: Maker, plan: VmPlan, host: Document, cluster: Document) -> Doc
             **activity(maker.random, status),
         },
     )
-    _add_nic(maker, vm, address)
+    _add_nic(maker, vm, number, address)
     for place, (size, used) in enumerate(zip(plan.disks, plan.written, strict=True)):
         _add_disk(maker, vm, place, size, used)
     return vm
@@ -112,10 +112,11 @@ def activity(random: Random, status: str) -> dict[str, Any]:
     }
 
 
-def _add_nic(maker: Maker, vm: Document, address: str) -> None:
+def _add_nic(maker: Maker, vm: Document, number: int, address: str) -> None:
     cluster = maker.store.get("Cluster", vm["cluster"])
+    if not cluster.get("vdses"):  # a cluster of a dump
+        return
     vds = maker.store.get("Vds", cluster["vdses"][0])
-    number = int(vm["name"][-5:])
     mac = f"52:54:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
     maker.store.add(
         "VmNic",
@@ -181,8 +182,10 @@ def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -
     )
 
 
-def _add_lun(maker: Maker, vm: Document, name: str, size: int, written: int) -> str:
-    """What holds the data of a volume."""
+def _add_lun(maker: Maker, vm: Document, name: str, size: int, written: int) -> str | None:
+    """What holds the data of a volume. In a dump there may be nothing to put it in."""
+    if vm["cluster"] not in maker.targets:
+        return None
     lun = maker.store.add(
         "IscsiLun",
         {

@@ -200,7 +200,14 @@ def translated(store: Store, texts: tuple[str, str], name: str) -> str:
     return english
 
 
-def _add_alert(maker: Maker, rule: _Rule, subject: Document, *, ended: bool) -> None:
+def add_alert(maker: Maker, about: str, subject: Document, *, ended: bool) -> Document:
+    """An alert about a document of a resource, by the first rule for such."""
+    rules = (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY)
+    rule = next(rule for rule in rules if rule.about == about)
+    return _add_alert(maker, rule, subject, ended=ended)
+
+
+def _add_alert(maker: Maker, rule: _Rule, subject: Document, *, ended: bool) -> Document:
     store = maker.store
     host = subject.get("host") if rule.about in {"Disk", "Vm"} else None
     host = subject["id"] if rule.about == "Host" else host
@@ -211,13 +218,13 @@ def _add_alert(maker: Maker, rule: _Rule, subject: Document, *, ended: bool) -> 
     start = maker.clock.timestamp(seconds)
     end = maker.clock.timestamp(seconds + maker.random.uniform(60, _DAY)) if ended else ""
     value = min(100.0, rule.threshold + maker.random.randrange(1, 15)) if rule.threshold else 1.0
-    rule_id = next(
+    rules = (
         one
         for general in store.table("GlobalAlertRule").values()
         for one in general.get("alert_rules") or ()
         if general["name"] == rule.name and store.get("AlertRule", one)["cluster"] == cluster
     )
-    store.add(
+    return store.add(
         "Alert",
         {
             "id": maker.ids.cuid(),
@@ -236,7 +243,7 @@ def _add_alert(maker: Maker, rule: _Rule, subject: Document, *, ended: bool) -> 
             "local_update_time": end or start,
             "local_end_time": end,
             "labels": {"about": rule.about},
-            "alert_rule": rule_id,
+            "alert_rule": next(rules, None),
             "cluster": cluster,
             "host": host,
             "disk": subject["id"] if rule.about == "Disk" else None,

@@ -1,0 +1,134 @@
+"""A store as plain data, and back: to keep a fleet in a file, or to take one over from a server.
+
+A dump maps the path of a query to what it answered: ``{"get-vms": [...], "get-clusters": [...]}``.
+That is what a store is saved as, and what anybody can collect from a real server; the answers in
+another language, and relations that lead out of the dump, are not in it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from ...api.catalogue import OPERATIONS
+from .schema import query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .filters import Document
+    from .store import Store
+
+TRANSLATIONS = "zh-CN"
+"""In a dump of ours: texts in Chinese by the same text in English."""
+
+
+def save(store: Store) -> dict[str, Any]:
+    """The store as the queries would answer it."""
+    dump: dict[str, Any] = {
+        path: [store.render(resource, document, "en-US") for document in store.select(resource)]
+        for resource, path in _queries().items()
+    }
+    return dump | {TRANSLATIONS: store.translations}
+
+
+def load(
+    store: Store, dump: Mapping[str, Any], make_up: Callable[[str], Mapping[str, Any]]
+) -> None:
+    """Fill an empty store.
+
+    Fields that the schema does not know are passed over.
+
+    Args:
+        store: What to fill.
+        dump: Answers by the path of the query.
+        make_up: Gives plain fields of a resource, for documents that others of the dump mention
+            and whose resource it leaves out. What it has no longer of a resource is gone.
+
+    Raises:
+        ValueError: The dump has what is no query of a resource, or a document without an id.
+    """
+    resources: dict[str, list[dict[str, Any]]] = {}
+    for path, answer in dump.items():
+        if path == TRANSLATIONS:
+            store.translations |= answer
+            continue
+        name = re.sub(r"^/", "", path)
+        asked = query(f"/{name}") if f"/{name}" in OPERATIONS else None
+        if asked is None or asked.counts or not isinstance(answer, list):
+            raise ValueError(f"{path}: not the answer of a query that lists a resource")
+        resources.setdefault(asked.resource, []).extend(_list(cast("object", answer)))
+    for resource, documents in resources.items():
+        for document in documents:
+            _add(store, resource, document)
+    made_up: list[tuple[str, str, Mapping[str, Any]]] = []
+    for resource, documents in resources.items():
+        for document in documents:
+            for mentioned, nested in _mentioned(store, resource, document):
+                if mentioned not in resources and nested["id"] not in store.table(mentioned):
+                    _add(store, mentioned, {**make_up(mentioned), **nested})
+                    made_up.append((mentioned, nested["id"], document))
+    for resource, documents in resources.items():
+        for document in documents:
+            _tie(store, resource, document)
+    for resource, identifier, document in made_up:
+        _complete(store, resource, identifier, document)
+
+
+def _queries() -> dict[str, str]:
+    """The query of each resource that lists it."""
+    paths = sorted(OPERATIONS, key=len, reverse=True)
+    found = {asked.resource: path for path in paths if (asked := query(path)) and not asked.counts}
+    return {resource: path.removeprefix("/") for resource, path in found.items()}
+
+
+def _add(store: Store, resource: str, document: Mapping[str, Any]) -> Document:
+    if not isinstance(document.get("id"), str):
+        raise ValueError(f"{resource}: a document has no id")
+    known = store.resources[resource].fields
+    return store.add(resource, {name: document[name] for name in known if name in document})
+
+
+def _mentioned(
+    store: Store, resource: str, document: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a document is tied to, with the resource."""
+    for relation in store.resources[resource].relations:
+        for end in _list(document.get(relation.field)):
+            yield relation.target, end
+
+
+def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
+    """Set the relations of a document. Either end may tell of them, or both."""
+    identifier = document["id"]
+    for relation in store.resources[resource].relations:
+        table = store.table(relation.target)
+        ids = [one["id"] for one in _list(document.get(relation.field)) if one["id"] in table]
+        kept: Any = store.get(resource, identifier).get(relation.field)
+        if relation.many:
+            # In the order of the answer, then what only the other end has told of.
+            ids = list(dict.fromkeys([*ids, *(kept or ())]))
+            if ids != (kept or []):
+                store.change(resource, identifier, **{relation.field: ids})
+        elif ids and ids[0] != kept:
+            store.change(resource, identifier, **{relation.field: ids[0]})
+
+
+def _complete(
+    store: Store, resource: str, identifier: str, mentioned_by: Mapping[str, Any]
+) -> None:
+    """Tie what is made up to what it needs: to the same as what mentions it, or to any."""
+    made_up = store.get(resource, identifier)
+    for relation in store.resources[resource].relations:
+        if not relation.needed or made_up.get(relation.field):
+            continue
+        table = store.table(relation.target)
+        same = [one["id"] for one in _list(mentioned_by.get(relation.field)) if one["id"] in table]
+        if ends := same or list(table)[:1]:
+            store.change(resource, identifier, **{relation.field: ends[0]})
+
+
+def _list(shown: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON
+    if isinstance(shown, list):
+        return cast("list[dict[str, Any]]", shown)
+    return [shown] if shown else []
