@@ -71,8 +71,8 @@ def load(
     for resource, documents in resources.items():
         for document in documents:
             _tie(store, resource, document)
-    for resource, identifier, document in made_up:
-        _complete(store, resource, identifier, document)
+    for resource, identifier, mentioned_by in made_up:
+        _complete(store, resource, identifier, mentioned_by)
 
 
 def _queries() -> dict[str, str]:
