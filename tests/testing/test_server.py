@@ -174,7 +174,7 @@ async def test_what_is_not_there_is_404(client: Client) -> None:
 
 
 async def test_what_is_not_modelled_is_501(client: Client) -> None:
-    for path in ("upload_nvram", "create-host"):
+    for path in ("connect-cluster", "create-host"):
         answer = await client.send(path, {})
         assert answer.status == 501
         assert path in answer.json["message"]

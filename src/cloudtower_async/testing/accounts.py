@@ -24,6 +24,7 @@ class Accounts:
         self._ids = ids
         self._passwords: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
 
     def set_password(self, username: str, password: str) -> None:
         """Let a user log in with this password."""
@@ -38,10 +39,18 @@ class Accounts:
         self._tokens[token] = users[0]["id"]
         return token
 
+    def add_key(self, key: str, user: str) -> None:
+        """Take an API key in place of a token."""
+        self._keys[key] = user
+
+    def drop_key(self, key: str) -> None:
+        """Take an API key no longer."""
+        self._keys.pop(key, None)
+
     def user_of(self, token: str) -> str | None:
-        """The id of the user that a token belongs to; None when the token is not good."""
-        return self._tokens.get(token)
+        """The id of the user that a token or an API key belongs to; None when it is not good."""
+        return self._tokens.get(token) or self._keys.get(token)
 
     def revoke_tokens(self) -> None:
-        """Make every token invalid, as a server does that ends its sessions."""
+        """Make every token invalid, as a server does that ends its sessions. API keys stay."""
         self._tokens.clear()

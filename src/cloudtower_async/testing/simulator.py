@@ -6,10 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
 import anyio.to_thread
 import msgspec
-from aiohttp import web
 
 from ..api.catalogue import OPERATIONS
 from . import journal
@@ -21,7 +19,12 @@ from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
 from .fleet.loading import load_fleet
 from .server.catalogue import ANSWERS
+from .server.changes import ChangeFeed
+from .server.metrics import Metrics
+from .server.nodes import Node
 from .server.server import Server
+from .server.services import Services
+from .server.uploads import Uploads
 from .store import dump
 from .store.ids import Ids
 from .store.schema import every_resource, query
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .server.answers import Request
-
-_STOPPING = 5.0  # seconds for what is under way to end
 
 
 class Simulator:
@@ -57,6 +58,7 @@ class Simulator:
         tls: Serve HTTPS with this context.
         fleet: Answers of queries by their paths, or a file of these as JSON, to start with
             instead of a made-up fleet; see ``load``.
+        standby: Listen at a second address, as the passive one of a pair.
         clock: The server's time; by default it runs by itself.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
@@ -76,11 +78,23 @@ class Simulator:
     accounts: Accounts
     """Passwords and tokens."""
 
+    uploads: Uploads
+    """What has come of each upload; nothing of the content itself is kept."""
+
+    changes: ChangeFeed
+    """The change feed: its credential, what is in it, compacting it."""
+
+    metrics: Metrics
+    """How much of the load curves is shown."""
+
     requests: list[Request]
-    """Every request that came in, in order."""
+    """Every request that came in, in order; without those that a passive node sent away."""
+
+    nodes: list[Node]
+    """The addresses: one, or the two of a pair. A test can set the ``state`` of each."""
 
     url: str
-    """Where it listens: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+    """Where the first of them is: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
 
     def __init__(
         self,
@@ -95,6 +109,7 @@ class Simulator:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         fleet: Mapping[str, Any] | Path | None = None,
+        standby: bool = False,
         clock: Clock | None = None,
         task_duration: float = 0.2,
         settle_delay: float = 0.0,
@@ -112,22 +127,22 @@ class Simulator:
         self._port = port
         self._tls = tls
         self._fleet = fleet
+        self._standby = standby
         self._task_duration = task_duration
         self._settle_delay = settle_delay
         self._server: Server | None = None
-        self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
         # A large fleet takes seconds to make up: not on the event loop's time.
         self._server = server = await anyio.to_thread.run_sync(self._build)
         self.requests = server.requests
-        self._runner = runner = web.ServerRunner(
-            web.Server(server.handle, access_log=None), shutdown_timeout=_STOPPING
-        )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
-        port = runner.addresses[0][1]
-        self.url = f"https://localhost:{port}" if self._tls else f"http://127.0.0.1:{port}"
+        self.nodes = []
+        self.nodes.append(Node(server.handle, self.nodes, "active"))
+        if self._standby:
+            self.nodes.append(Node(server.handle, self.nodes, "passive"))
+        for node, port in zip(self.nodes, (self._port, 0), strict=False):
+            await node.start(port, self._tls)
+        self.url = server.services.url = self.nodes[0].url
         return self
 
     async def __aexit__(
@@ -136,11 +151,16 @@ class Simulator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._server is not None and self._runner is not None:
+        if self._server is not None:
             self._server.close()
-            with anyio.move_on_after(2 * _STOPPING, shield=True):
-                await self._runner.cleanup()
-            self._server = self._runner = None
+            for node in self.nodes:
+                await node.stop()
+            self._server = None
+
+    def switch(self) -> None:
+        """Let the nodes of a pair change their places."""
+        for node in self.nodes:
+            node.state = "passive" if node.state == "active" else "active"
 
     def sent(self, path: str) -> list[Any]:
         """The bodies of the requests of one operation, in the order in which they came.
@@ -239,4 +259,8 @@ class Simulator:
         self.tasks = TaskEngine(
             store, self.clock, ids, duration=self._task_duration, settle_delay=self._settle_delay
         )
-        return Server(maker, self.tasks, self.accounts, self.faults, self.clock)
+        self.uploads = Uploads(maker, duration=self._task_duration)
+        self.changes = ChangeFeed(store, self.clock)
+        self.metrics = Metrics()
+        services = Services(self.uploads, self.changes, self.metrics)
+        return Server(maker, self.tasks, self.accounts, self.faults, self.clock, services)

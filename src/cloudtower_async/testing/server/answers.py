@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..accounts import Accounts
     from ..fleet.hardware import Maker
     from ..tasks import TaskEngine
+    from .services import Services
 
 JSON = "application/json"
 
@@ -23,7 +24,8 @@ class Request:
         method: ``"POST"``.
         path: The path of the operation (``"get-vms"``), or the whole path outside the API.
         headers: Those that matter to the API, in lower case, as far as they were sent.
-        body: The decoded JSON; the bytes where it is none; None when there is no body.
+        body: The decoded JSON; of a form its fields, with a ``FilePart`` for the file; the bytes
+            where it is neither; None when there is no body.
     """
 
     method: str
@@ -47,13 +49,14 @@ class Asked:
     """One call, and what there is to answer it with.
 
     Args:
-        request: As it came in: its body is JSON, or bytes where it is a form.
+        request: As it came in.
         query: The query string.
         language: Of texts in the answer.
         user: The id of the user who asks; empty where no token is needed.
         maker: Has the store, the ids and the clock.
         tasks: Runs what an upload starts.
         accounts: Passwords and tokens.
+        services: What has a state of its own.
     """
 
     request: Request
@@ -63,6 +66,7 @@ class Asked:
     maker: Maker
     tasks: TaskEngine
     accounts: Accounts
+    services: Services
 
 
 Answer: TypeAlias = "Callable[[Asked], object]"

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import queries, sessions
+from . import changes, consoles, metrics, nvram, ovf, queries, sessions, tables, uploads
 
 if TYPE_CHECKING:
     from .answers import Answer
 
-ANSWERS: dict[str, Answer] = {**queries.ANSWERS, **sessions.ANSWERS}
+ANSWERS: dict[str, Answer] = {
+    **changes.ANSWERS,
+    **consoles.ANSWERS,
+    **metrics.ANSWERS,
+    **nvram.ANSWERS,
+    **ovf.ANSWERS,
+    **queries.ANSWERS,
+    **sessions.ANSWERS,
+    **tables.ANSWERS,
+    **uploads.ANSWERS,
+}

@@ -19,8 +19,10 @@ from ..store import schema
 from ..store.filters import QueryError
 from ..store.ids import Ids
 from ..store.store import EVERY_LANGUAGE, LANGUAGES
+from . import graphql
 from .answers import JSON, Asked, Reply, Request
 from .catalogue import ANSWERS
+from .intake import API_ROOT, take_in
 from .pages import page_of
 
 if TYPE_CHECKING:
@@ -31,10 +33,9 @@ if TYPE_CHECKING:
     from ..fleet.hardware import Maker
     from ..store.schema import Query
     from ..tasks import TaskEngine
+    from .services import Services
 
-API_ROOT = "/v2/api/"
 _AT_ONCE = 250  # documents that are rendered before others get their turn
-_SHOWN_HEADERS = ("authorization", "content-language", "content-type", "external-cloudtower-id")
 
 
 class Server:
@@ -46,6 +47,7 @@ class Server:
         accounts: Knows the tokens.
         faults: Says what is to go wrong.
         clock: Moves on with the requests, when it is told to.
+        services: What has a state of its own.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Server:
         accounts: Accounts,
         faults: Faults,
         clock: Clock,
+        services: Services,
     ) -> None:
         self.requests: list[Request] = []
         self._maker = maker
@@ -63,6 +66,7 @@ class Server:
         self._accounts = accounts
         self._faults = faults
         self._clock = clock
+        self.services = services
         self._ids = Ids(0)  # of the requests, so that these do not change those of resources
         self._closing = anyio.Event()
 
@@ -72,7 +76,7 @@ class Server:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, properly or as the faults want it."""
-        recorded = _record(request, await request.read())
+        recorded = await take_in(request, self.services.uploads.digests())
         self.requests.append(recorded)
         operation = recorded.path
         if seconds := self._faults.delay_of(operation):
@@ -80,10 +84,13 @@ class Server:
                 await self._closing.wait()
         self._clock.advance(self._clock.per_request)
         self._tasks.advance()
+        self.services.advance()
+        self._store.report()
         fault = self._faults.next(operation)
         answer = Reply(b"")
         if fault is None or fault.executed:
             answer = await self._answer(request, recorded)
+            self._store.report()
         if fault is not None and fault.kind == "answer":
             answer = _faulty(request, fault)
         headers = {"x-tower-request-id": self._ids.uuid(), **dict(answer.headers)}
@@ -127,27 +134,28 @@ class Server:
         operation = recorded.path
         if request.path == "/api/healthz":
             return Reply(b"ok", content_type="text/plain")
+        user = self._accounts.user_of(request.headers.get("authorization", "")) or ""
+        language = request.headers.get("content-language", LANGUAGES[0])
+        asked = Asked(
+            recorded,
+            request.query,
+            language,
+            user,
+            self._maker,
+            self._tasks,
+            self._accounts,
+            self.services,
+        )
         if request.path == "/api":
-            return self._graphql(recorded.body)
+            return _json(graphql.answer(asked))
         if f"/{operation}" not in OPERATIONS or not request.path.startswith(API_ROOT):
             raise RefusedError(404, f"no operation has the path {request.path}")
         known = schema.operation(f"/{operation}")
-        user = self._accounts.user_of(request.headers.get("authorization", "")) or ""
         if not user and known.auth is Auth.TOKEN:
             raise RefusedError(401, "the token is missing or not valid")
-        language = request.headers.get("content-language", LANGUAGES[0])
         if language not in {*LANGUAGES, EVERY_LANGUAGE}:
             raise RefusedError(400, f"content-language: {language} is none of {LANGUAGES}")
         if answer := ANSWERS.get(operation):
-            asked = Asked(
-                recorded,
-                request.query,
-                language,
-                user,
-                self._maker,
-                self._tasks,
-                self._accounts,
-            )
             found = answer(asked)
             return found if isinstance(found, Reply) else _json(found)
         arguments: Any = {} if recorded.body is None else recorded.body
@@ -201,25 +209,6 @@ class Server:
             return {"id": identifier}
         document = self._store.get(resource, identifier)
         return self._store.render(resource, document, language)
-
-    def _graphql(self, body: object) -> Reply:
-        match body:
-            case {"query": str(text)} if "authnStrategies" in text:
-                return _json({"data": {"authnStrategies": self._accounts.strategies}})
-            case _:
-                raise RefusedError(501, "the simulator does not model this GraphQL query")
-
-
-def _record(request: web.BaseRequest, content: bytes) -> Request:
-    path = request.path.removeprefix(API_ROOT)
-    headers = {name: request.headers[name] for name in _SHOWN_HEADERS if name in request.headers}
-    body: Any = None
-    if content:
-        try:
-            body = msgspec.json.decode(content)
-        except msgspec.DecodeError:
-            body = content
-    return Request(request.method, path, headers, body)
 
 
 def _json(value: object) -> Reply:

@@ -1,0 +1,162 @@
+"""Load curves: what a metric of a thing is at a time. The same at each look, however it is asked.
+
+What the fleet says of a thing is the level that its curve swings around: by day and week, as
+people work, with some unrest. What belongs together agrees: reads and writes make up their sum, a
+percentage and the amount move as one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..store.filters import Document
+
+_DAY = 86_400
+_BUSIEST = 14 * 3_600  # of the day, UTC
+_KB, _MB, _GB = 1024, 1024**2, 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What metrics with a certain ending are like.
+
+    Args:
+        unit: The schema's.
+        low: Of the levels that a thing may have about which the fleet says nothing.
+        high: The same.
+        swing: How far the curve goes from its level, as a part of it.
+    """
+
+    unit: str
+    low: float
+    high: float
+    swing: float
+
+
+_KINDS: tuple[tuple[str, Kind], ...] = (
+    (r"_(errors|drop)$", Kind("COUNT", 0, 0, 0)),
+    (r"_packet_loss_percent$", Kind("PERCENT", 0, 0, 0)),
+    (r"_is_running$", Kind("COUNT", 1, 1, 0)),
+    (r"_percent$", Kind("PERCENT", 5, 60, 0.5)),
+    (r"_network_\w+_bps$", Kind("DATA_RATE_BYTE", 20 * _KB, 20 * _MB, 0.6)),
+    (r"_bitps$", Kind("DATA_RATE_BIT", 0, 0, 0)),
+    (r"_bps$", Kind("STORAGE_BAND_WIDTH", 100 * _KB, 80 * _MB, 0.6)),
+    (r"_iops$", Kind("COUNT", 5, 2_000, 0.6)),
+    (r"_ns$", Kind("TIME", 200_000, 3_000_000, 0.3)),
+    (r"_(read|write|readwrite)_size_bytes$", Kind("DATA_SIZE", 4 * _KB, 128 * _KB, 0.1)),
+    (r"_bytes$", Kind("DATA_SIZE", 10 * _GB, 400 * _GB, 0.01)),
+    (r"_hz$", Kind("FREQUENCY", 0, 0, 0)),
+    (r"_load$", Kind("LOAD", 0.5, 12, 0.5)),
+    (r"_celsius$", Kind("TEMPERATURE", 30, 55, 0.1)),
+    (r"_ratio$", Kind("RATIO", 1, 2, 0.01)),
+    (r"", Kind("COUNT", 1, 200, 0)),
+)
+
+
+def _part(of: str, whole: str) -> Callable[[Document], float | None]:
+    def percent(document: Document) -> float | None:
+        part = document[of]
+        return None if part is None else part / document[whole] * 100
+
+    return percent
+
+
+_LEVELS: dict[str, Callable[[Document], float | None]] = {
+    "elf_vm_cpu_overall_usage_percent": lambda vm: vm["cpu_usage"],
+    "elf_vm_memory_usage_percent": lambda vm: vm["memory_usage"],
+    "host_cpu_overall_usage_percent": _part("used_cpu_hz", "total_cpu_hz"),
+    "host_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
+    "zbs_cluster_used_data_space_bytes": lambda cluster: cluster["used_data_space"],
+}
+"""What the fleet says; None where it does not know."""
+
+_FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
+    "elf_vm_cpu_overall_used_hz": (
+        "elf_vm_cpu_overall_usage_percent",
+        lambda vm: vm["vcpu"] * 2_400_000_000 / 100,
+    ),
+    "elf_vm_memory_used_bytes": ("elf_vm_memory_usage_percent", lambda vm: vm["memory"] / 100),
+    "host_cpu_overall_used_hz": (
+        "host_cpu_overall_usage_percent",
+        lambda host: host["total_cpu_hz"] / 100,
+    ),
+    "host_memory_used_bytes": (
+        "host_memory_usage_percent",
+        lambda host: host["total_memory_bytes"] / 100,
+    ),
+}
+"""Amounts that move as a percentage does."""
+
+
+def unit_of(metric: str) -> str:
+    """The unit of a metric."""
+    return _kind(metric).unit
+
+
+def curve(metric: str, key: str, document: Document) -> Callable[[float], float] | None:
+    """The value by the time, in seconds since 1970; None where there is nothing to measure.
+
+    Args:
+        metric: Its name.
+        key: Tells the thing apart from others.
+        document: What the fleet says about it.
+    """
+    if follows := _FOLLOWS.get(metric):
+        return _times(curve(follows[0], key, document), follows[1], document)
+    if metric.endswith("_bitps"):
+        return _times(curve(f"{metric[:-5]}bps", key, document), lambda _: 8, document)
+    if "_readwrite_" in metric:
+        reads = curve(metric.replace("_readwrite_", "_read_"), key, document)
+        writes = curve(metric.replace("_readwrite_", "_write_"), key, document)
+        return _sum(reads, writes, 0.5 if "_avg_" in metric or metric.endswith("_ns") else 1.0)
+    kind, digest = _kind(metric), hashlib.sha256(f"{metric} {key}".encode()).digest()
+    level = kind.low * (kind.high / kind.low) ** (digest[0] / 255) if kind.low else 0.0
+    if known := _LEVELS.get(metric):
+        found = known(document)
+        if found is None:
+            return None
+        level = found
+    return _swinging(kind, level, digest)
+
+
+def _swinging(kind: Kind, level: float, digest: bytes) -> Callable[[float], float]:
+    shift = digest[1] / 255 * 3 - 1.5  # hours that others work earlier or later
+    restless = [1.3 + byte / 64 for byte in digest[2:5]]
+    most = 100.0 if kind.unit == "PERCENT" else math.inf
+
+    def value(at: float) -> float:
+        day = math.cos(2 * math.pi * (at - _BUSIEST - shift * 3_600) / _DAY)
+        week = 0.3 if at // _DAY % 7 in {2, 3} else 1.0  # 1970 began on a Thursday
+        unrest = sum(math.sin(at / 60 / period) for period in restless) / 3
+        swung = level * (1 + kind.swing * (0.6 * day * week + 0.4 * unrest))
+        return round(min(max(swung, 0.0), most), 3)
+
+    return value
+
+
+def _times(
+    base: Callable[[float], float] | None, factor: Callable[[Document], float], document: Document
+) -> Callable[[float], float] | None:
+    if base is None:
+        return None
+    by = factor(document)
+    return lambda at: base(at) * by
+
+
+def _sum(
+    first: Callable[[float], float] | None, second: Callable[[float], float] | None, part: float
+) -> Callable[[float], float] | None:
+    if first is None or second is None:
+        return None
+    return lambda at: (first(at) + second(at)) * part
+
+
+def _kind(metric: str) -> Kind:
+    return next(kind for pattern, kind in _KINDS if re.search(pattern, metric))

@@ -1,0 +1,159 @@
+"""GraphQL as clients of a Tower write it: one operation with fields and arguments, no fragments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TOKEN = re.compile(
+    r"""(?P<skip>[\s,]+|\#[^\n]*)|(?P<text>"(?:\\.|[^"\\\n])*")|(?P<number>-?\d+(?:\.\d+)?)"""
+    r"""|(?P<word>\$?[A-Za-z_]\w*)|(?P<mark>[{}()\[\]:=!])"""
+)
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class GraphQLSyntaxError(Exception):
+    """The text is not what this reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that is asked for.
+
+    Args:
+        name: The field's.
+        alias: What the answer calls it.
+        arguments: With variables in their place.
+        fields: What is asked of it; empty for a plain value.
+    """
+
+    name: str
+    alias: str
+    arguments: dict[str, Any]
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is asked for: a query, or a mutation."""
+
+    mutation: bool
+    fields: tuple[Field, ...]
+
+
+def parse(text: str, variables: Mapping[str, Any]) -> Operation:
+    """Read an operation.
+
+    Raises:
+        GraphQLSyntaxError: It is not what this reads, or uses a variable that is not given.
+    """
+    return _Parser(text, variables).operation()
+
+
+class _Parser:
+    def __init__(self, text: str, variables: Mapping[str, Any]) -> None:
+        self._tokens = [*_split(text), ""]
+        self._variables = variables
+
+    def operation(self) -> Operation:
+        kind = "query"
+        if self._next() != "{":
+            kind = self._take()
+            if kind not in {"query", "mutation"}:
+                raise GraphQLSyntaxError(f"expected query or mutation, found {kind!r}")
+            if self._next() not in {"(", "{"}:
+                self._take()  # its name
+            if self._next() == "(":
+                while self._take() != ")":  # the types of its variables
+                    pass
+        fields = self._fields()
+        self._expect("")
+        return Operation(kind == "mutation", fields)
+
+    def _fields(self) -> tuple[Field, ...]:
+        self._expect("{")
+        fields: list[Field] = []
+        while self._next() != "}":
+            fields.append(self._field())
+        self._expect("}")
+        if not fields:
+            raise GraphQLSyntaxError("expected a field, found '}'")
+        return tuple(fields)
+
+    def _field(self) -> Field:
+        alias = name = self._word()
+        if self._next() == ":":
+            self._take()
+            name = self._word()
+        arguments = self._pairs("(", ")") if self._next() == "(" else {}
+        fields = self._fields() if self._next() == "{" else ()
+        return Field(name, alias, arguments, fields)
+
+    def _pairs(self, start: str, end: str) -> dict[str, Any]:
+        self._expect(start)
+        pairs: dict[str, Any] = {}
+        while self._next() != end:
+            name = self._word()
+            self._expect(":")
+            pairs[name] = self._value()
+        self._expect(end)
+        return pairs
+
+    def _value(self) -> object:
+        if self._next() == "{":
+            return self._pairs("{", "}")
+        if self._next() == "[":
+            self._take()
+            values: list[object] = []
+            while self._next() != "]":
+                values.append(self._value())
+            self._take()
+            return values
+        token = self._take()
+        if token.startswith("$"):
+            if token[1:] not in self._variables:
+                raise GraphQLSyntaxError(f"the variable {token} is not given")
+            return self._variables[token[1:]]
+        if token[:1].isalpha() or token[:1] == "_":
+            return _WORDS.get(token, token)
+        try:
+            return msgspec.json.decode(token)
+        except msgspec.DecodeError:
+            raise GraphQLSyntaxError(f"expected a value, found {token!r}") from None
+
+    def _next(self) -> str:
+        return self._tokens[0]
+
+    def _take(self) -> str:
+        if not self._tokens[0]:
+            raise GraphQLSyntaxError("the text ends too early")
+        return self._tokens.pop(0)
+
+    def _word(self) -> str:
+        token = self._take()
+        if not (token[0].isalpha() or token[0] == "_"):
+            raise GraphQLSyntaxError(f"expected a name, found {token!r}")
+        return token
+
+    def _expect(self, mark: str) -> None:
+        if self._next() != mark:
+            raise GraphQLSyntaxError(f"expected {mark or 'the end'!r}, found {self._next()!r}")
+        if mark:
+            self._take()
+
+
+def _split(text: str) -> Iterator[str]:
+    place = 0
+    while place < len(text):
+        found = _TOKEN.match(text, place)
+        if found is None:
+            raise GraphQLSyntaxError(f"unexpected {text[place]!r}")
+        place = found.end()
+        if found.lastgroup != "skip":
+            yield found[0]

@@ -1,0 +1,67 @@
+"""The addresses that one simulator answers at: one Tower, or the two of an active/passive pair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import anyio
+from aiohttp import web
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Sequence
+
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+State: TypeAlias = Literal["active", "passive", "failing"]
+
+_STOPPING = 5.0  # seconds for what is under way to end
+
+
+class Node:
+    """One address, and what it is to those who ask there.
+
+    Args:
+        handler: Answers while the node is active.
+        nodes: All of the pair, to tell where the active one is.
+        state: What it is at first.
+    """
+
+    url: str
+    """Where it listens: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+
+    def __init__(self, handler: Handler, nodes: Sequence[Node], state: State) -> None:
+        self.state: State = state
+        """``active`` answers; ``passive`` sends everyone away with 307; ``failing`` with 503."""
+        self.turned_away: list[str] = []
+        """The paths of the requests that it did not answer as it was not active."""
+        self._handler = handler
+        self._nodes = nodes
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
+        """Listen, at any port that is free when it is 0."""
+        # A log of access would be of no use beside the requests that the server keeps.
+        server = web.Server(self._handle, access_log=None)
+        self._runner = runner = web.ServerRunner(server, shutdown_timeout=_STOPPING)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
+        bound = runner.addresses[0][1]
+        self.url = f"https://localhost:{bound}" if tls else f"http://127.0.0.1:{bound}"
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            with anyio.move_on_after(2 * _STOPPING, shield=True):
+                await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.state == "active":
+            return await self._handler(request)
+        self.turned_away.append(request.path)
+        if self.state == "failing":
+            return web.Response(status=503)
+        active = [node.url for node in self._nodes if node.state == "active"]
+        headers = {"location": f"{active[0]}{request.path_qs}"} if active else {}
+        return web.Response(status=307, headers=headers)

@@ -1,0 +1,166 @@
+"""GraphQL over HTTP, and the parser behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloudtower_async import Cloudtower, Unauthorized
+from cloudtower_async.testing import Clock, Simulator
+from cloudtower_async.testing.server.graphql_parser import GraphQLSyntaxError, parse
+from tests.testing.client import Client, connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+CREATE = (
+    "mutation createApiKey($name: String!) "
+    "{ createApiKey(data: { name: $name }) { id key roles { id preset } } }"
+)
+DELETE = "mutation deleteApiKey($key: String!) { deleteApiKey(where: { key: $key }) { id } }"
+VNC = (
+    "query vnc($input: VncInput!) "
+    "{ vnc(input: $input) { vm_uuid host_ip cluster_ip raw_token token } }"
+)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with connected(Simulator(clock=Clock(running=False))) as client:
+        yield client
+
+
+async def ask(client: Client, query: str, /, **variables: object) -> Any:  # noqa: ANN401
+    answer = await client.send("", {"query": query, "variables": variables}, root="/api")
+    assert answer.status == 200, answer.content
+    return answer.json
+
+
+async def test_an_api_key_is_as_good_as_a_token(client: Client) -> None:
+    sim = client.sim
+    made = (await ask(client, CREATE, name="bot"))["data"]["createApiKey"]
+    assert made["roles"][0]["preset"] == "ROOT"
+    sim.accounts.revoke_tokens()
+    async with Cloudtower(sim.url, token=made["key"]) as tower:
+        assert await tower.vm.get_vms(first=1)
+        client.headers["authorization"] = made["key"]
+        listed = (await ask(client, "{ apiKeys { name key user { name } } }"))["data"]["apiKeys"]
+        assert listed == [{"name": "bot", "key": made["key"], "user": {"name": "root"}}]
+        gone = (await ask(client, DELETE, key=made["key"]))["data"]["deleteApiKey"]
+        assert gone == {"id": made["id"]}
+        with pytest.raises(Unauthorized):
+            await tower.vm.get_vms(first=1)
+    assert sim.store.table("ApiKey") == {}
+
+
+async def test_keys_have_names_of_their_own(client: Client) -> None:
+    await ask(client, CREATE, name="bot")
+    answer = await ask(client, CREATE, name="bot")
+    assert answer["data"] == {"createApiKey": None}
+    assert "bot" in answer["errors"][0]["message"]
+    for key in ("none", None):
+        answer = await ask(client, DELETE, key=key)
+        assert answer["errors"][0]["path"] == ["deleteApiKey"]
+    answer = await ask(client, "mutation { deleteApiKey(where: {}) { id } }")
+    assert answer["errors"]
+
+
+async def test_what_goes_wrong_is_in_errors(client: Client) -> None:
+    for query, message in (
+        ("{ apiKeys { id secret } }", "secret"),
+        ("{ apiKeys }", "subfields"),
+        ("{ apiKeys(where: {nmae: 1}) { id } }", "nmae"),
+        ("mutation { createApiKey { id } }", "data"),
+    ):
+        await ask(client, CREATE, name="bot")
+        assert message in (await ask(client, query))["errors"][0]["message"]
+
+
+async def test_only_ways_to_log_in_are_told_to_everyone(client: Client) -> None:
+    client.sim.accounts.strategies.append({"id": "s1", "type": "LDAP"})
+    del client.headers["authorization"]
+    query = "{ways: authnStrategies{id type} apiKeys{id}}"
+    assert await ask(client, query) == {
+        "data": {"ways": [{"id": "s1", "type": "LDAP"}], "apiKeys": None},
+        "errors": [{"message": "the token is missing or not valid", "path": ["apiKeys"]}],
+    }
+
+
+async def test_a_ticket_for_a_screen(client: Client) -> None:
+    store = client.sim.store
+    vm = store.select("Vm", {"status": "RUNNING"})[0]
+    ticket = (await ask(client, VNC, input={"vm": {"id": vm["id"]}}))["data"]["vnc"]
+    assert ticket["vm_uuid"] == vm["local_id"]
+    assert ticket["host_ip"] == store.get("Host", vm["host"])["management_ip"]
+    assert ticket["cluster_ip"] == store.get("Cluster", vm["cluster"])["ip"]
+    assert set("+/=") & set(ticket["token"])  # has to be percent-encoded
+    again = (await ask(client, VNC, input={"vm": {"id": vm["id"]}}))["data"]["vnc"]
+    assert again["token"] != ticket["token"]
+    stopped = store.select("Vm", {"status": "STOPPED"})[0]
+    for where in ({"id": stopped["id"]}, {"id": "none"}, {}):
+        assert (await ask(client, VNC, input={"vm": where}))["errors"]
+
+
+async def test_the_operation_for_screens(client: Client) -> None:
+    sim = client.sim
+    vm = sim.store.select("Vm", {"status": "RUNNING"})[0]
+    async with Cloudtower(sim.url, token=client.headers["authorization"]) as tower:
+        info = await tower.vm.get_vm_vnc_info(vm={"id": vm["id"]})
+    assert info.vm.name == vm["name"]
+    assert info.cluster_ip == sim.store.get("Cluster", vm["cluster"])["ip"]
+    assert info.direct is not None
+    assert info.direct.startswith(f"wss://{info.cluster_ip}/websockify/?")
+    assert info.redirect.startswith(sim.url.replace("http://", "wss://"))
+    assert "+" not in info.redirect
+
+
+async def test_what_is_no_graphql_is_refused(client: Client) -> None:
+    for body, status in (
+        ({"query": "{"}, 400),
+        ({"query": 1}, 400),
+        ({}, 400),
+        ({"query": "{ vms { id } }"}, 501),
+        ({"query": "mutation { vnc { token } }"}, 501),
+    ):
+        assert (await client.send("", body, root="/api")).status == status
+
+
+def test_the_parser_reads_values() -> None:
+    text = """
+    # a comment
+    query q($a: [String!]!, $b: Int) {
+      one(s: "a \\"b\\"", i: -3, f: 1.5, t: true, n: null, e: NAME, l: [1, $a], o: {v: $b}, z: [])
+      two: three { four }
+    }
+    """
+    operation = parse(text, {"a": ["x"], "b": 2})
+    assert not operation.mutation
+    one, two = operation.fields
+    assert one.arguments == {
+        "s": 'a "b"',
+        "i": -3,
+        "f": 1.5,
+        "t": True,
+        "n": None,
+        "e": "NAME",
+        "l": [1, ["x"]],
+        "o": {"v": 2},
+        "z": [],
+    }
+    assert (two.alias, two.name, two.fields[0].name) == ("two", "three", "four")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "{}", "{a", "{a}}", "{a(}", "{a(b)}", "{a(b:)}", "{a(b:$c)}", "{a(b:!)}"),
+        *("subscription {a}", "query", "query q(", "{...f}", "{a @skip}", "{1}", "{a(1: 2)}"),
+        *("{a:}", "{a(b:[1)}"),
+    ],
+)
+def test_the_parser_refuses_the_rest(text: str) -> None:
+    with pytest.raises(GraphQLSyntaxError):
+        parse(text, {})
