@@ -111,6 +111,6 @@ def test_task_errors_say_which_and_what_next() -> None:
     )
     assert str(errors.TaskFailed("t")) == "task t failed: the server gives no reason"
     late = str(errors.TaskTimeout(["1", "2", "3", "4", "5", "6"], 300.0))
-    assert late.startswith("6 task(s) still running after 300 s: 1, 2, 3, 4, 5, …. They go on")
+    assert late.startswith("6 tasks still running after 300 s: 1, 2, 3, 4, 5, …. They go on")
     assert "still running: a." in str(errors.TaskTimeout(["a"]))
     assert "unknown to the server" in str(errors.TaskNotFound("t"))

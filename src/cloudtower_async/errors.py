@@ -296,7 +296,8 @@ class TaskFailed(TaskError):
     def __str__(self) -> str:
         said = _one_line(self.message) if self.message else "the server gives no reason"
         codes = ", ".join(code for code in (self.code, self.ec) if code)
-        return f"task {self.task_id} failed: {said}" + (f" [{codes}]" if codes else "")
+        what = f" ({_one_line(self.task.description)})" if self.task else ""
+        return f"task {self.task_id}{what} failed: {said}" + (f" [{codes}]" if codes else "")
 
 
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
@@ -310,21 +311,38 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
 
 
 class TaskTimeout(TaskError, TimeoutError):
-    """Tasks were still running when the time to wait for them was over.
+    """Tasks were not known to have ended when the time to wait for them was over.
 
     They go on: wait for ``pending`` again, or look at them with ``tower.task.get_tasks``.
+
+    Attributes:
+        pending: Their ids.
+        timeout: How long they were waited for, in seconds.
+        poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
     """
 
-    def __init__(self, pending: Sequence[str], timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        pending: Sequence[str],
+        timeout: float | None = None,
+        poll_error: CloudtowerError | None = None,
+    ) -> None:
         super().__init__(pending)
         self.pending: tuple[str, ...] = tuple(pending)
         self.timeout = timeout
+        self.poll_error = poll_error
 
     def __str__(self) -> str:
+        number = f"{len(self.pending)} task" + ("s" if len(self.pending) != 1 else "")
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
         shown = ", ".join(self.pending[:5]) + (", …" if len(self.pending) > 5 else "")
+        if self.poll_error is not None:
+            return (
+                f"{number} not known to have ended{after}: {shown}. "
+                f"The last poll failed: {self.poll_error}"
+            )
         return (
-            f"{len(self.pending)} task(s) still running{after}: {shown}. "
+            f"{number} still running{after}: {shown}. "
             "They go on: wait again, with a longer timeout= if need be."
         )
 

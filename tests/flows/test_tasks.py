@@ -14,6 +14,7 @@ from anyio import wait_all_tasks_blocked
 from cloudtower_async import (
     Cloudtower,
     InvalidInput,
+    ServerError,
     SessionClosed,
     TaskFailed,
     TaskNotFound,
@@ -173,6 +174,7 @@ async def test_a_failed_task_raises_with_what_the_server_said(
     assert error.task is not None
     assert error.task.status == "FAILED"
     assert "no space" in str(error)
+    assert error.task.description in str(error)
     assert "\n" not in str(error)
 
 
@@ -320,12 +322,18 @@ async def test_a_poll_that_fails_is_made_again(sim: Simulator, tower: Cloudtower
     assert task.status == "SUCCESSED"
 
 
-async def test_a_time_out_tells_what_the_last_poll_met(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_time_out_tells_what_the_last_poll_met(
+    sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
+) -> None:
     (started,) = await start(tower, 1)
     sim.faults.fail("get-tasks", status=503, times=10_000)
     with pytest.raises(TaskTimeout) as caught:
         await tower.wait(started, timeout=0.1, interval=QUICK)
-    assert "503" in str(caught.value.__cause__)
+    assert isinstance(caught.value.poll_error, ServerError)
+    assert "not known to have ended" in str(caught.value)
+    assert "503" in str(caught.value)
+    # The caller may wait for minutes: whoever watches the log learns of it at once, and once.
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
 
 
 async def test_what_a_later_poll_would_meet_too_ends_every_wait(

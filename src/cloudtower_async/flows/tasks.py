@@ -7,6 +7,7 @@ one leads. So each poll has an owner, and when the last one leaves nothing is le
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 Waitable: TypeAlias = "str | Task | WithTask[object] | Iterable[Waitable] | None"
 """A task, its id, the answer of a mutation, or any nesting of these. A null id is already done."""
+
+_log = logging.getLogger("cloudtower_async")
 
 _MOST_IDS = 500
 """Ids in one request: enough for few requests, and far below any limit on a body's size."""
@@ -173,6 +176,7 @@ class TaskWaiter:
         self._tasks = TaskNamespace(caller)
         self._waits: dict[_Wait, None] = {}
         self._led = False
+        self._failing = False
         self._joined = anyio.Event()
         self._closed = False
 
@@ -192,7 +196,7 @@ class TaskWaiter:
         with anyio.move_on_after(timeout):
             await self._watch(wait)
         if not wait.over:
-            raise TaskTimeout(list(wait.pending), timeout) from wait.error
+            raise TaskTimeout(list(wait.pending), timeout, wait.error) from wait.error
         wait.raise_failures()
         return [wait.ended[task_id] for task_id in ids]
 
@@ -262,6 +266,9 @@ class TaskWaiter:
         async with anyio.create_task_group() as group:
             for start in range(0, len(ids), _MOST_IDS):
                 group.start_soon(ask, ids[start : start + _MOST_IDS])
+        if errors and not self._failing:
+            _log.warning("asking for tasks failed and is tried again: %s", errors[0])
+        self._failing = bool(errors)
         lasting = next((error for error in errors if not isinstance(error, _PASSING)), None)
         for wait in waits:
             if lasting is None:
