@@ -178,9 +178,9 @@ def _names(store: Store, resource: str) -> set[str]:
 
 
 EFFECTS: dict[str, Effect] = {
-    found[1]: effect(found[1])
+    _found[1]: effect(_found[1])
     for path, name in OPERATIONS.items()
-    if (found := _PATH.fullmatch(path))
+    if (_found := _PATH.fullmatch(path))
     and not name.startswith("vm.")
-    and found[1] not in exceptions.NOT_GENERIC
+    and _found[1] not in exceptions.NOT_GENERIC
 }

@@ -106,9 +106,9 @@ class Ledger:
     def __init__(
         self, resources: Mapping[str, Resource], tables: Mapping[str, Mapping[str, Tracked]]
     ) -> None:
-        self.active = False
+        self.active: bool = False
         """Whether anybody takes the changes. Nothing is kept before."""
-        self.listening = False
+        self.listening: bool = False
         """Whether anybody wants to know what is touched."""
         self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
         self._tables = tables
