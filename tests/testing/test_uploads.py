@@ -14,6 +14,7 @@ import pytest
 
 from cloudtower_async import BadRequest, Cloudtower, NotFound, UnexpectedStatus
 from cloudtower_async.testing import Clock, Simulator
+from tests.testing.client import our_client
 from tests.testing.vendor import Vendor
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
-    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+    async with our_client(sim) as tower:
         yield tower
 
 
