@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 import jsonschema
 import msgspec
 
 from tests.api.from_schema import ABSENT, SPECS, answer_schema, operations, spec
 
-__all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present"]
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+__all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present", "watching"]
 
 
+@functools.cache
 def present() -> bool:
     """Whether the API schema is here."""
     return SPECS.is_dir()
@@ -25,16 +30,48 @@ VALIDATED: Counter[str] = Counter()
 
 
 def check(path: str, content: bytes) -> None:
-    """Compare an answer with the schema; garbage that a test has asked for is none."""
+    """Compare an answer with the schema; garbage that a test has asked for is none.
+
+    Args:
+        path: Of the operation, with or without a query string.
+        content: The body of the answer.
+    """
+    path = path.partition("?")[0]
     if not present() or path not in paths():
         return
+    answer: object
     try:
         answer = msgspec.json.decode(content)
     except msgspec.DecodeError:
-        return
+        if _answers()[path].get("type") != "string":
+            return
+        answer = content.decode()  # a text that is not in quotes: a table, a word
     wrong = complaints(path, answer)
     assert not wrong, "\n".join(wrong[:10])
     VALIDATED[path] += 1
+
+
+def watching() -> aiohttp.TraceConfig:
+    """What lets a session of aiohttp compare each answer that it receives."""
+    if present():  # read the files now: an event loop must not wait for them
+        _answers()
+        _components()
+    trace = aiohttp.TraceConfig()
+
+    async def ended(
+        _: object, request: SimpleNamespace, end: aiohttp.TraceRequestEndParams
+    ) -> None:
+        request.good = end.response.status == 200
+
+    async def received(
+        _: object, request: SimpleNamespace, got: aiohttp.TraceResponseChunkReceivedParams
+    ) -> None:
+        if request.good:
+            check(got.url.path.removeprefix("/v2/api/"), got.chunk)
+
+    trace.on_request_end.append(ended)
+    trace.on_response_chunk_received.append(received)
+    return trace
 
 
 def complaints(path: str, answer: Any) -> list[str]:

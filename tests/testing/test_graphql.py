@@ -9,7 +9,8 @@ import pytest
 from cloudtower_async import Cloudtower, Unauthorized
 from cloudtower_async.testing import Clock, Simulator
 from cloudtower_async.testing.server.graphql_parser import GraphQLSyntaxError, parse
-from tests.testing.client import Client, connected, our_client
+from tests.testing import openapi
+from tests.testing.client import Client, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,7 +108,9 @@ async def test_a_ticket_for_a_screen(client: Client) -> None:
 async def test_the_operation_for_screens(client: Client) -> None:
     sim = client.sim
     vm = sim.store.select("Vm", {"status": "RUNNING"})[0]
-    async with our_client(sim) as tower:
+    async with Cloudtower(
+        sim.url, token=client.headers["authorization"], trace_configs=[openapi.watching()]
+    ) as tower:
         info = await tower.vm.get_vm_vnc_info(vm={"id": vm["id"]})
     assert info.vm.name == vm["name"]
     assert info.cluster_ip == sim.store.get("Cluster", vm["cluster"])["ip"]
