@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -107,6 +108,16 @@ async def test_entering_twice_is_a_clear_error(tower: Tower) -> None:
             async with session:
                 raise AssertionError
         await session.vm.get_vms()
+
+
+async def test_entering_a_closed_session_is_a_clear_error(tower: Tower) -> None:
+    async with serve(tower) as url:
+        session = Cloudtower(url, token=TOKEN)
+        async with session:
+            pass
+        with pytest.raises(errors.SessionClosed, match="make a new one"):
+            async with session:
+                raise AssertionError
 
 
 async def test_opening_first_is_no_entering(tower: Tower) -> None:
@@ -308,11 +319,19 @@ async def test_with_options_checks_them() -> None:
             Cloudtower("tower.example", token=TOKEN).with_options(content_language=wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", ["get-vms", "/get-vms"])
-async def test_request_takes_paths_with_or_without_the_slash(tower: Tower, path: str) -> None:
+@pytest.mark.parametrize("path", ["get-vms", "/get-vms", "v2/api/get-vms", "/v2/api//get-vms"])
+async def test_request_takes_paths_with_or_without_the_slash_and_the_root(
+    tower: Tower, path: str
+) -> None:
     async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
         assert await session.request(path, {"first": 1}) == []
     assert tower.seen == [("/v2/api/get-vms", '{"first":1}', "en-US")]
+
+
+async def test_request_leaves_a_path_alone_that_only_looks_like_the_root(tower: Tower) -> None:
+    async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
+        await session.request("v2/apis")
+    assert tower.paths == ["/v2/apis"]
 
 
 async def test_request_returns_plain_values_and_names_its_path_in_errors() -> None:
@@ -324,13 +343,25 @@ async def test_request_returns_plain_values_and_names_its_path_in_errors() -> No
     async with serve(handler) as url, Cloudtower(url, token=TOKEN) as session:
         answer = await session.request("things", method="GET", query={"a": 1})
         assert answer == {"got": "a=1"}
-        with pytest.raises(errors.NotFound, match=r"^/things: not found: no "):
+        with pytest.raises(errors.NotFound, match=r"^/things: not found: no .*Check the path") as i:
             await session.request("things")
+        assert "ids" not in i.value.hint
+
+
+async def test_request_tells_a_login_that_is_not_found_from_its_path() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    async with serve(handler) as url:
+        session = Cloudtower(url, username="root", password=PASSWORD)
+        with pytest.raises(errors.NotFound, match=r"^user\.login: .*Check the endpoint"):
+            await session.request("things")
+        await session.close()
 
 
 @pytest.mark.parametrize("path", ["https://other.example/x", "get-vms?x=1", "a#b"])
 async def test_request_refuses_what_is_no_path(path: str) -> None:
-    with pytest.raises(errors.InvalidInput, match="is not a path"):
+    with pytest.raises(errors.InvalidInput, match=f"request: '{re.escape(path)}' is not a path"):
         await Cloudtower("tower.example", token=TOKEN).request(path)
 
 

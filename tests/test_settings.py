@@ -75,6 +75,18 @@ def test_what_is_no_endpoint_is_refused_and_the_message_says_what_is(wrong: str)
     assert "secret" not in repr(info.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [(None, "None"), (443, "int"), (b"https://root:secret@tower.example", "bytes")],
+)
+def test_an_endpoint_that_is_no_text_is_refused(wrong: object, got: str) -> None:
+    with pytest.raises(
+        InvalidSettings, match=f"^endpoint: expected an address .*, got {got}$"
+    ) as info:
+        settings_of(endpoint=wrong, token=TOKEN)
+    assert info.value.option == "endpoint"
+
+
 @given(st.text() | st.from_regex(r"(https?://)?[a-zA-Z0-9.\[\]:@%-]+(:[0-9]+)?(/[a-z.%/]*)?"))
 @example("::ffff:1.2.3.4")
 @example("fe80::1%eth0")
@@ -229,3 +241,15 @@ def test_an_endpoint_must_come_from_somewhere(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("CLOUDTOWER_ENDPOINT", raising=False)
     with pytest.raises(InvalidSettings, match="CLOUDTOWER_ENDPOINT"):
         from_environment({"token": "t"})
+
+
+@pytest.mark.parametrize("given_", [{}, {"username": "root"}])
+def test_missing_credentials_name_their_variables(
+    environment: pytest.MonkeyPatch, given_: dict[str, object]
+) -> None:
+    variables = ("CLOUDTOWER_USERNAME", "CLOUDTOWER_PASSWORD", "CLOUDTOWER_TOKEN")
+    for name in variables:
+        environment.delenv(name)
+    with pytest.raises(InvalidSettings) as info:
+        settings_of(**from_environment(given_))
+    assert all(name in str(info.value) for name in variables)

@@ -11,7 +11,14 @@ from .api import Namespaces
 from .calls.caller import Caller
 from .calls.operation import Carries, Kind, Operation
 from .errors import CloudtowerError, InvalidInput
-from .settings import Settings, check_option, choice_fault, from_environment, seconds_fault
+from .settings import (
+    API_PATH,
+    Settings,
+    check_option,
+    choice_fault,
+    from_environment,
+    seconds_fault,
+)
 from .spelling import did_you_mean
 from .types import ContentLanguage
 from .wire.auth import Authenticator
@@ -209,7 +216,7 @@ class Cloudtower(Namespaces):
             await self._transport.close()
 
     async def __aenter__(self) -> Self:
-        if self._entered:
+        if self._entered and not self._transport.closed:
             raise CloudtowerError("the session is entered already; use the one that `as` names")
         self._entered = True
         try:
@@ -271,7 +278,7 @@ class Cloudtower(Namespaces):
         """Call what the schema does not know, and return plain dicts, lists and values.
 
         Args:
-            path: Below ``/v2/api``, with or without the slash.
+            path: Below ``/v2/api``; that and the slash may be there or not.
             body: Sent as JSON just as it is; None: no body.
             method: HTTP method.
             query: Query string, for a call without a body. What is None is left out.
@@ -285,9 +292,10 @@ class Cloudtower(Namespaces):
         """
         if fault := choice_fault(method, Method):
             raise InvalidInput(f"request {path}: method: {fault}")
-        path = "/" + path.lstrip("/")
         if "://" in path or "?" in path or "#" in path:
             raise InvalidInput(f"request: {path!r} is not a path; a query string goes in query=")
+        path = f"/{path.lstrip('/')}".removeprefix(f"{API_PATH}/")
+        path = f"/{path.lstrip('/')}"
         if body is not None and query is not None:
             raise InvalidInput(f"request {path}: pass body= or query=, not both")
         operation = Operation[object](

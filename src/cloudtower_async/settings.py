@@ -163,7 +163,9 @@ def _check_credentials(settings: Settings) -> None:
     for option in ("username", "password"):
         if not getattr(settings, option):
             raise InvalidSettings(
-                f"{option}: missing; pass username= and password=, or token= (an API key)",
+                f"{option}: missing; pass username= and password=, or token= (an API key); "
+                "from_env() takes what is not passed from CLOUDTOWER_USERNAME, "
+                "CLOUDTOWER_PASSWORD and CLOUDTOWER_TOKEN",
                 option=option,
             )
 
@@ -209,7 +211,7 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
 
 
-def normalise_endpoint(text: str) -> str:
+def normalise_endpoint(text: object) -> str:
     """Bring the address of a Tower into one form: ``scheme://host[:port][/prefix]``.
 
     Without a scheme it is https. A trailing ``/v2/api`` and slashes are dropped; the path prefix
@@ -218,6 +220,10 @@ def normalise_endpoint(text: str) -> str:
     Raises:
         InvalidSettings: It is no such address.
     """
+    if not isinstance(text, str):
+        # Of others only the type: an address object may hold a password.
+        got = None if text is None else type(text).__name__
+        raise InvalidSettings(f"endpoint: {_EXPECTED}, got {got}", option="endpoint")
     text = text.strip()
     if re.search(r"[\s\x00-\x1f\x7f\\]", text):
         raise _refused("it holds a space, a backslash or a control character")

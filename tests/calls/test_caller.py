@@ -128,7 +128,7 @@ async def test_a_form_carries_the_arguments() -> None:
 @pytest.mark.parametrize("arguments", [{"a": object()}, {"a": "\ud800"}])
 async def test_arguments_that_are_no_json_are_refused(arguments: dict[str, object]) -> None:
     async with caller("http://127.0.0.1") as c:
-        with pytest.raises(errors.InvalidInput, match=r"x\.echo: the arguments are no JSON"):
+        with pytest.raises(errors.InvalidInput, match=r"x\.echo: .* cannot be written as JSON"):
             await c.call(ECHO, arguments)
 
 

@@ -187,7 +187,6 @@ async def test_a_failure_of_the_server_is_not_one_of_the_credentials() -> None:
     "body",
     [
         b"",
-        b"<html>",
         b'{"data": {"token": "abc',
         b'{"data": null}',
         b'{"data": {"token": ""}}',
@@ -204,6 +203,28 @@ async def test_an_answer_without_a_token_is_not_quoted(body: bytes) -> None:
             await auth.log_in()
     assert info.value.__context__ is None
     assert "secret" not in str(info.value)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+async def test_a_web_page_is_not_a_matter_of_credentials(status: int) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=b"<html>Welcome", status=status)
+
+    async with serve(handler) as url, authenticator(url) as auth:
+        with pytest.raises(errors.LoginFailed, match="an HTML page came back instead") as info:
+            await auth.log_in()
+    assert info.value.hint.startswith("Check the endpoint")
+    assert "two-factor" not in str(info.value)
+
+
+async def test_a_login_that_is_not_found_is_a_matter_of_the_endpoint() -> None:
+    door = Door()
+    door.opened.set()
+    door.status = 404
+    async with serve(door) as url, authenticator(url) as auth:
+        with pytest.raises(errors.NotFound) as info:
+            await auth.log_in()
+    assert info.value.hint.startswith("Check the endpoint")
 
 
 async def test_a_login_that_gets_no_answer_ends_in_time() -> None:

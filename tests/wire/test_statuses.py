@@ -36,6 +36,7 @@ def made(status: int, body: bytes = BODY, *secrets: str) -> errors.StatusError:
         (418, errors.UnexpectedStatus),
         (429, errors.TooManyRequests),
         (500, errors.ServerError),
+        (501, errors.ServerError),
         (503, errors.ServerError),
     ],
 )
@@ -61,7 +62,16 @@ def test_a_lock_has_a_class_of_its_own() -> None:
     error = made(400, body)
     assert isinstance(error, errors.ResourceLocked)
     assert error.locked_resources == [errors.LockedResource("v", "VM")]
+    assert str(error).count("locked") == 1
     assert type(made(500, body)) is errors.ServerError
+
+
+def test_what_is_not_implemented_is_not_for_later() -> None:
+    text = str(made(501))
+    assert "the server does not implement the operation: no such vm" in text
+    assert "simulator" in text
+    assert "later" not in text
+    assert "support" not in text
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,24 @@ async def test_an_authority_that_is_not_known_is_refused_and_the_options_are_nam
     assert not error.sent
 
 
+@pytest.mark.parametrize("self_signed", [False, True])
+async def test_an_authority_that_is_not_in_the_ca_file(
+    authority: trustme.CA, self_signed: bool, tmp_path: Path
+) -> None:
+    ca_file, own = tmp_path / "other.pem", tmp_path / "own.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    context = server_context(authority.issue_cert("localhost"))
+    if self_signed:
+        own.write_bytes(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
+        context.load_cert_chain(own)
+    async with serve(empty_list, tls=context) as url:
+        error = await failure(url, ca_file=ca_file)
+    assert isinstance(error, errors.TLSFailed)
+    assert ("self" in error.reason) is self_signed
+    assert "not signed by an authority of the given ca_file" in str(error)
+    assert "ca_file=" in error.hint
+
+
 async def test_it_is_accepted_when_told(authority: trustme.CA, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
@@ -278,7 +296,9 @@ async def test_https_to_a_server_of_plain_http() -> None:
 
 async def test_plain_http_to_a_server_of_https(authority: trustme.CA) -> None:
     async with serve(empty_list, tls=server_context(authority.issue_cert("localhost"))) as url:
-        assert isinstance(await failure(url.replace("https", "http")), errors.ConnectionFailed)
+        error = await failure(url.replace("https", "http"))
+    assert type(error) is errors.ConnectionFailed
+    assert "The port may speak https" in error.hint
 
 
 async def test_a_client_certificate_is_shown(authority: trustme.CA, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import msgspec
 
-from ..errors import CallTimeout, CloudtowerError, InvalidInput, Unauthorized
+from ..errors import CallTimeout, CloudtowerError, InvalidInput, NotFound, Unauthorized
 from ..settings import choice_fault, header_fault, seconds_fault
 from ..types import ContentLanguage
 from ..wire.failures import without_frames
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _encode = msgspec.json.Encoder().encode
+_NO_SUCH_PATH = (
+    "Check the path, then what the body names; "
+    "the server may also be too old for it, or no CloudTower."
+)
 
 
 class Caller:
@@ -137,6 +141,9 @@ class Caller:
             failure = exc
             if operation.auth is Auth.BASIC and isinstance(exc, Unauthorized):
                 exc.hint = "It wants HTTP Basic with a credential of its own, not the session's."
+            # Calls outside the schema are named by their path.
+            elif isinstance(exc, NotFound) and exc.operation == operation.path:
+                exc.hint = _NO_SUCH_PATH
         finally:
             transport.under_way.discard(scope)
         raise without_frames(failure)
@@ -164,5 +171,7 @@ def _content(operation: Operation[R], arguments: object) -> dict[str, Any]:
         try:
             return {"body": _encode(arguments)}
         except (TypeError, ValueError, RecursionError) as exc:
-            raise InvalidInput(f"{operation.name}: the arguments are no JSON: {exc}") from exc
+            raise InvalidInput(
+                f"{operation.name}: the arguments cannot be written as JSON: {exc}"
+            ) from exc
     return {"fields" if operation.carries is Carries.FORM else "query": arguments}

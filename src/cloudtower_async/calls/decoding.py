@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from ..errors import ResponseDecodeError
-from ..wire.statuses import looks_like_html
+from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from .operation import Auth, Kind
 from .repair import WRONG, Fault, repair
 
@@ -33,7 +33,6 @@ _SECRET_KEY = r"token|passw|secret|key|credential"  # noqa: S105 - names of secr
 _SECRET_MEMBER = re.compile(rf'("[^"]*(?:{_SECRET_KEY})[^"]*"\s*:\s*")[^"]*', re.IGNORECASE)
 _SECRET_PLACE = re.compile(_SECRET_KEY, re.IGNORECASE)
 
-_OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may answer there."
 _CUT = "Something on the way may limit the size of answers: try again, or ask for less at once."
 _SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
 
@@ -73,18 +72,18 @@ def _parse(body: bytes, error: _Error) -> object:
         reason = exc
     # Raised out here, as the exception above can hold the body, and that a secret.
     if not body.strip():
-        raise error("the answer is empty", hint=_OTHER_SERVICE)
+        raise error("the answer is empty", hint=OTHER_SERVICE)
     if looks_like_html(body):
-        raise error("an HTML page came back instead of JSON", body, hint=_OTHER_SERVICE)
+        raise error(HTML_INSTEAD, body, hint=OTHER_SERVICE)
     if "truncated" in str(reason):
         raise error("the answer ends in the middle of the JSON", body, hint=_CUT)
-    raise error("the answer is not JSON", body, hint=_OTHER_SERVICE)
+    raise error("the answer is not JSON", body, hint=OTHER_SERVICE)
 
 
 def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
     """Read a text or a file. Servers also send these as they are instead of as JSON."""
     if looks_like_html(body):
-        raise error("an HTML page came back", body, hint=_OTHER_SERVICE)
+        raise error("an HTML page came back", body, hint=OTHER_SERVICE)
     try:
         content = msgspec.json.decode(body, type=str)
     except (ValueError, RecursionError):
@@ -97,7 +96,7 @@ def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
         except (binascii.Error, ValueError):
             return content.encode(errors="replace")
     if not content and not body.strip():
-        raise error("the answer is empty", hint=_OTHER_SERVICE)
+        raise error("the answer is empty", hint=OTHER_SERVICE)
     return content
 
 

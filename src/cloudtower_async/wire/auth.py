@@ -7,9 +7,14 @@ import msgspec
 
 from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
 from .failures import another, without_frames
+from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
 from .transport import Transport, closed_during
 
 LOGIN = "user.login"
+_CHECK_BOTH = (
+    "Check that the endpoint is a CloudTower's; "
+    "with two-factor authentication pass an API key as token=."
+)
 _STRATEGIES = msgspec.json.encode({"query": "{authnStrategies{id type}}"})
 
 
@@ -96,17 +101,19 @@ class Authenticator:
         except StatusError as exc:
             if exc.status in (400, 401, 403):
                 raise _refused(exc) from exc
+            if exc.status == 404:
+                exc.hint = OTHER_SERVICE
             raise
         token = _token_of(answer.body)
         if token is None:
+            page = looks_like_html(answer.body)
             raise LoginFailed(
-                "the server answered without a token",
+                HTML_INSTEAD if page else "the server answered without a token",
                 operation=LOGIN,
                 endpoint=self._settings.endpoint,
                 status=answer.status,
                 request_id=answer.request_id,
-                hint="Check that the endpoint is a CloudTower's; "
-                "with two-factor authentication pass an API key as token=.",
+                hint=OTHER_SERVICE if page else _CHECK_BOTH,
             )
         return token
 
@@ -132,8 +139,9 @@ class Authenticator:
 
 
 def _refused(exc: StatusError) -> LoginFailed:
+    page = exc.message.endswith(WITH_HTML)  # nothing that checks credentials answers so
     return LoginFailed(
-        "the credentials were refused",
+        HTML_INSTEAD if page else "the credentials were refused",
         operation=exc.operation,
         endpoint=exc.endpoint,
         status=exc.status,
@@ -141,6 +149,7 @@ def _refused(exc: StatusError) -> LoginFailed:
         code=exc.code,
         props=exc.props,
         server_message=exc.server_message,
+        hint=OTHER_SERVICE if page else None,
     )
 
 

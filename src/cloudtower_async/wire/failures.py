@@ -6,7 +6,7 @@ import copy
 import os
 import ssl
 import sys
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -20,18 +20,25 @@ from ..errors import (
     TLSFailed,
 )
 
+if TYPE_CHECKING:
+    from ..settings import Settings
+
 E = TypeVar("E", bound=CloudtowerError)
 
-_TRUST = "Pass the certificate of the authority that signed it as ca_file=, or verify_tls=False"
+_TRUST = (
+    "Pass the certificate of the authority that signed it as ca_file=, "
+    "or verify_tls=False to trust any certificate."
+)
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 
 # OpenSSL's X509_V_ERR_… numbers → what is wrong, and what helps.
 _CERTIFICATE_FAULTS = {
     9: ("it is not valid yet", "Check the clocks of this machine and of the server."),
     10: ("it has expired", "Renew it on the server, or pass verify_tls=False for the time being."),
-    18: ("it is self-signed", f"{_TRUST} to trust any certificate."),
-    19: ("its authority is self-signed and not known here", f"{_TRUST} to trust any certificate."),
-    20: ("its authority is not known here", f"{_TRUST} to trust any certificate."),
-    21: ("its authority is not known here", f"{_TRUST} to trust any certificate."),
+    18: ("it is self-signed", _TRUST),
+    19: ("its authority is self-signed and not known here", _TRUST),
+    20: ("its authority is not known here", _TRUST),
+    21: ("its authority is not known here", _TRUST),
     62: (
         "it is for another host name",
         "Use a host name of the certificate as endpoint, or pass verify_tls=False.",
@@ -43,19 +50,19 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-def connection_error(exc: BaseException) -> CallError:
+def connection_error(exc: BaseException, settings: Settings) -> CallError:
     """Explain an exception of aiohttp or of the operating system."""
-    error = _explain(exc)
+    error = _explain(exc, settings)
     error.sent = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return error
 
 
-def _explain(exc: BaseException) -> CallError:
+def _explain(exc: BaseException, settings: Settings) -> CallError:
     cause: BaseException | None = exc
     while cause is not None:
         # aiohttp's own classes count as SSLError but lack what OpenSSL found; their cause has it.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
-            return _explain_tls(cause)
+            return _explain_tls(cause, settings)
         cause = cause.__cause__
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return NameNotResolved(f"the host name {exc.host!r} cannot be resolved")
@@ -78,14 +85,17 @@ def _explain(exc: BaseException) -> CallError:
             "the answer is not HTTP",
             hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
         )
-    return ConnectionFailed("the connection was closed before the answer")
+    hint = ConnectionFailed.default_hint
+    if settings.endpoint.startswith("http:"):
+        hint += " The port may speak https: then the endpoint begins with https://."
+    return ConnectionFailed("the connection was closed before the answer", hint=hint)
 
 
-def _explain_tls(exc: ssl.SSLError) -> TLSFailed:
+def _explain_tls(exc: ssl.SSLError, settings: Settings) -> TLSFailed:
     if isinstance(exc, ssl.SSLCertVerificationError):
-        fault, hint = _CERTIFICATE_FAULTS.get(
-            exc.verify_code, (exc.verify_message, f"{_TRUST} to trust any certificate.")
-        )
+        fault, hint = _CERTIFICATE_FAULTS.get(exc.verify_code, (exc.verify_message, _TRUST))
+        if settings.ca_file is not None and exc.verify_code in _UNKNOWN_AUTHORITY:
+            fault = "it is not signed by an authority of the given ca_file"
         return TLSFailed(
             f"the server's certificate was refused: {fault}", reason=exc.verify_message, hint=hint
         )

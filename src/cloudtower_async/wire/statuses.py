@@ -28,7 +28,15 @@ _KNOWN: dict[int, tuple[type[StatusError], str]] = {
     403: (Forbidden, "not permitted"),
     404: (NotFound, "not found"),
     429: (TooManyRequests, "too many calls"),
+    501: (ServerError, "the server does not implement the operation"),
 }
+_HINTS = {
+    501: "To call again does not help. The simulator answers so for what it does not model.",
+}
+
+WITH_HTML = ", with an HTML page, perhaps of a proxy"
+HTML_INSTEAD = "an HTML page came back instead of JSON"
+OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may answer there."
 
 
 def status_error(
@@ -49,7 +57,7 @@ def status_error(
     if not isinstance(text, str):
         text = body.decode(errors="replace").strip()
         if looks_like_html(body):
-            message, text = f"{message}, with an HTML page, perhaps of a proxy", ""
+            message, text = message + WITH_HTML, ""
     return kind(
         message,
         operation=operation,
@@ -59,6 +67,7 @@ def status_error(
         code=code and mask(code),
         props=said.get("props"),
         server_message=mask(text) or None,
+        hint=_HINTS.get(status),
     )
 
 
@@ -70,7 +79,7 @@ def looks_like_html(body: bytes) -> bool:
 
 def _classify(status: int, code: str | None) -> tuple[type[StatusError], str]:
     if status == 400 and code == "ResourceLocked":
-        return ResourceLocked, "the resource is locked by another task"
+        return ResourceLocked, "the resource is busy"
     if known := _KNOWN.get(status):
         return known
     if 300 <= status < 400:

@@ -207,7 +207,7 @@ class Transport:
             return closed_during(operation)
         if isinstance(exc, aiohttp.InvalidURL):
             return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
-        error: CallError = connection_error(exc)
+        error: CallError = connection_error(exc, self.settings)
         error.operation = operation
         error.endpoint = self.settings.endpoint
         return error
