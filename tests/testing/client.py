@@ -63,7 +63,7 @@ class Client:
             lower = {name.lower(): value for name, value in response.headers.items()}
             answer = Answer(response.status, lower, await response.read())
         if answer.status == 200 and root == API_ROOT:
-            openapi.check(operation.partition("?")[0], answer.content)
+            openapi.check(operation, answer.content)
         return answer
 
     async def ask(self, operation: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401

@@ -5,18 +5,14 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-import aiohttp
 import jsonschema
 import msgspec
 
 from tests.api.from_schema import ABSENT, SPECS, answer_schema, operations, spec
 
-if TYPE_CHECKING:
-    from types import SimpleNamespace
-
-__all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present", "watching"]
+__all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present"]
 
 
 @functools.cache
@@ -49,29 +45,6 @@ def check(path: str, content: bytes) -> None:
     wrong = complaints(path, answer)
     assert not wrong, "\n".join(wrong[:10])
     VALIDATED[path] += 1
-
-
-def watching() -> aiohttp.TraceConfig:
-    """What lets a session of aiohttp compare each answer that it receives."""
-    if present():  # read the files now: an event loop must not wait for them
-        _answers()
-        _components()
-    trace = aiohttp.TraceConfig()
-
-    async def ended(
-        _: object, request: SimpleNamespace, end: aiohttp.TraceRequestEndParams
-    ) -> None:
-        request.good = end.response.status == 200
-
-    async def received(
-        _: object, request: SimpleNamespace, got: aiohttp.TraceResponseChunkReceivedParams
-    ) -> None:
-        if request.good:
-            check(got.url.path.removeprefix("/v2/api/"), got.chunk)
-
-    trace.on_request_end.append(ended)
-    trace.on_response_chunk_received.append(received)
-    return trace
 
 
 def complaints(path: str, answer: Any) -> list[str]:

@@ -9,8 +9,7 @@ import pytest
 from cloudtower_async import Cloudtower, Unauthorized
 from cloudtower_async.testing import Clock, Simulator
 from cloudtower_async.testing.server.graphql_parser import GraphQLSyntaxError, parse
-from tests.testing import openapi
-from tests.testing.client import Client, connected
+from tests.testing.client import Client, connected, our_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -108,9 +107,7 @@ async def test_a_ticket_for_a_screen(client: Client) -> None:
 async def test_the_operation_for_screens(client: Client) -> None:
     sim = client.sim
     vm = sim.store.select("Vm", {"status": "RUNNING"})[0]
-    async with Cloudtower(
-        sim.url, token=client.headers["authorization"], trace_configs=[openapi.watching()]
-    ) as tower:
+    async with our_client(sim) as tower:
         info = await tower.vm.get_vm_vnc_info(vm={"id": vm["id"]})
     assert info.vm.name == vm["name"]
     assert info.cluster_ip == sim.store.get("Cluster", vm["cluster"])["ip"]

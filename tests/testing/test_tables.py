@@ -11,7 +11,7 @@ import pytest
 
 from cloudtower_async import BadRequest, Cloudtower, NotFound
 from cloudtower_async.testing import Clock, Simulator
-from tests.testing import openapi
+from tests.testing.client import our_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,12 +60,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
-    async with Cloudtower(
-        sim.url,
-        username=sim.username,
-        password=sim.password,
-        trace_configs=[openapi.watching()],
-    ) as tower:
+    async with our_client(sim) as tower:
         yield tower
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from cloudtower_async import BadRequest, Cloudtower, NotFound, UnexpectedStatus
 from cloudtower_async.testing import Clock, Simulator
-from tests.testing import openapi
+from tests.testing.client import our_client
 from tests.testing.vendor import Vendor
 
 if TYPE_CHECKING:
@@ -36,12 +36,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
-    async with Cloudtower(
-        sim.url,
-        username=sim.username,
-        password=sim.password,
-        trace_configs=[openapi.watching()],
-    ) as tower:
+    async with our_client(sim) as tower:
         yield tower
 
 
