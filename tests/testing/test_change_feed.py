@@ -181,6 +181,53 @@ async def test_what_makes_no_sense_is_refused(client: Client, query: str) -> Non
     assert (await client.send(f"resource-changes?{query}", method="GET")).status == 400
 
 
+async def test_the_feed_tells_everything_that_has_changed(client: Client) -> None:
+    """Whoever applies it to an earlier state has the present one."""
+    sim = client.sim
+    sim.changes.keep = 100_000
+    kept = rows(sim)
+    start = sim.changes.current_revision
+    token = sim.accounts.log_in(sim.username, sim.password, "LOCAL") or ""
+    stopped = {"where": {"status": "STOPPED"}}
+    vms = [vm["id"] for vm in sim.store.select("Vm")]
+    snapshot = {"vm_id": vms[0], "name": "s", "consistent_type": "CRASH_CONSISTENT"}
+    for path, body in (
+        ("start-vm", stopped),
+        ("create-vm-snapshot", {"data": [snapshot]}),
+        ("create-label", [{"key": "k", "value": "v"}]),
+        ("add-labels-to-resources", {"where": {"key": "k"}, "data": {"vms": {"id_in": vms[:3]}}}),
+        ("update-vm-basic-info", {"where": {"id": vms[1]}, "data": {"name": "renamed"}}),
+        ("poweroff-vm", {"where": {"id": vms[2]}}),
+        ("delete-vm", {"where": {"id": vms[2]}}),
+        ("delete-label", {"where": {"key": "k"}}),
+    ):
+        await client.ask(path, body, authorization=token)
+        sim.clock.advance(10)
+        await poll(client)
+    while events := await data(client, start, limit=1000):
+        start = events[-1]["revision"]
+        for event in events:
+            if event["resource_type"].startswith("_"):
+                continue
+            key = event["resource_type"], event["resource_id"]
+            assert (event["action"] == "INSERT") == (key not in kept)
+            kept.pop(key, None)
+            if event["action"] != "DELETE":
+                kept[key] = msgspec.json.decode(event["new_value"])
+    assert kept == rows(sim)
+
+
+def rows(sim: Simulator) -> dict[tuple[str, str], dict[str, Any]]:
+    """What a database would hold of each thing."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, resource in sim.store.resources.items():
+        to_one = [relation.field for relation in resource.relations if not relation.many]
+        for identifier, document in sim.store.table(name).items():
+            row = {field: document.get(field) for field in (*resource.fields, *to_one)}
+            found[name, identifier] = msgspec.json.decode(msgspec.json.encode(row))
+    return found
+
+
 async def test_the_vendors_client_reads_it(client: Client) -> None:
     sim = client.sim
     vm = rename(client, "seen")

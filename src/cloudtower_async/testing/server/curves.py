@@ -7,6 +7,7 @@ percentage and the amount move as one.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import re
@@ -158,5 +159,6 @@ def _sum(
     return lambda at: (first(at) + second(at)) * part
 
 
+@functools.lru_cache(maxsize=1_000)
 def _kind(metric: str) -> Kind:
     return next(kind for pattern, kind in _KINDS if re.search(pattern, metric))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..effects.world import member
@@ -13,7 +14,7 @@ from .curves import curve, unit_of
 from .series import FAMILIES, Family, Series, family_of, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from .answers import Answer, Asked
 
@@ -50,8 +51,11 @@ def _metrics(family: Family) -> Answer:
     def answer(asked: Asked) -> object:
         span = _span(asked)
         found = list(family.find(asked.maker.store, asked.request.body))
+        enough = asked.services.metrics.most_streams + 1  # to see that some are left out
         return [
-            _streams(asked, name, _curves(name, found) if name in family.names else [], span)
+            _streams(asked, name, [*islice(_curves(name, found), enough)], span)
+            if name in family.names
+            else _streams(asked, name, [], span)
             for name in _names(asked)
         ]
 
@@ -71,7 +75,7 @@ def _top(asked: Asked) -> object:
     answers: list[object] = []
     for name in _names(asked):
         family = family_of(name)
-        curves = _curves(name, within(store, family, clusters)) if family else []
+        curves = [*_curves(name, within(store, family, clusters))] if family else []
         last = span.times[-1] if span.times else 0
         curves.sort(key=lambda one: one[1](last), reverse=way == "top")
         shown = curves[: max(count, 0)] if span.times else []
@@ -104,9 +108,11 @@ def _span(asked: Asked) -> _Span:
     return _Span(range(first + step, last + 1, step))
 
 
-def _curves(name: str, found: Iterable[Series]) -> list[_Curve]:
-    curves = ((one.labels, curve(name, one.key, one.document)) for one in found)
-    return [(labels, value) for labels, value in curves if value is not None]
+def _curves(name: str, found: Iterable[Series]) -> Iterator[_Curve]:
+    for one in found:
+        value = curve(name, one.key, one.document)
+        if value is not None:
+            yield one.labels, value
 
 
 def _streams(asked: Asked, name: str, curves: list[_Curve], span: _Span) -> dict[str, Any]:
