@@ -11,6 +11,8 @@ from .api import Namespaces
 from .calls.caller import Caller
 from .calls.operation import Carries, Kind, Operation
 from .errors import CloudtowerError, InvalidInput
+from .flows.shared import Shared
+from .flows.working import Working
 from .settings import (
     API_PATH,
     Settings,
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from .flows.tasks import TaskWaiter, Waitable
-    from .models import Task
     from .settings import ClientCert, Source, StrPath
 
     class FromEnv(TypedDict, total=False):
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["POST", "GET"]
 
 
-class Cloudtower(Namespaces):
+class Cloudtower(Namespaces, Working):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs
@@ -161,14 +161,14 @@ class Cloudtower(Namespaces):
                 timeout=timeout,
                 strict=strict,
             ),
-            owner=None,
+            None,
         )
 
-    def _set_up(self, caller: Caller, owner: Cloudtower | None) -> None:
+    def _set_up(self, caller: Caller, shared: Shared | None) -> None:
         self._caller = caller
         self._transport = caller.transport
-        self._owner = owner  # whose connection this is, when it is shared
-        self._waiter: TaskWaiter | None = None
+        self._shared = shared or Shared(caller)
+        self._owner = shared is None  # of the connection, which it then closes
         self._entered = False
 
     @classmethod
@@ -210,9 +210,8 @@ class Cloudtower(Namespaces):
 
         On what `with_options` returned this does nothing: the connection is the first session's.
         """
-        if self._owner is None:
-            if self._waiter is not None:
-                self._waiter.close()
+        if self._owner:
+            self._shared.close()
             await self._transport.close()
 
     async def __aenter__(self) -> Self:
@@ -260,7 +259,7 @@ class Cloudtower(Namespaces):
                 timeout=seconds,
                 strict=caller.strict,
             ),
-            owner=self._owner or self,
+            self._shared,
         )
         return other
 
@@ -313,55 +312,6 @@ class Cloudtower(Namespaces):
             external_cloudtower_id,
             timeout,
         )
-
-    async def wait(
-        self,
-        tasks: Waitable,
-        *,
-        timeout: float | None = 300.0,
-        interval: float = 5.0,
-        grace: float = 30.0,
-        fail_fast: bool = False,
-    ) -> list[Task]:
-        """Wait until the tasks that mutations started have ended; one poll serves all who wait.
-
-        Args:
-            tasks: Task ids, tasks, answers of mutations, or any nesting of these. Only read, never
-                changed. An answer that needed no task counts as done.
-            timeout: Seconds until TaskTimeout; None waits without limit.
-            interval: Seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found.
-            fail_fast: Raise at the first failure instead of after the last task has ended.
-
-        Returns:
-            The ended tasks in the order given, each once.
-
-        Raises:
-            TaskFailed: The task failed; with `fail_fast`: one of them did.
-            TaskNotFound: The server does not know it.
-            TasksFailed: Of several tasks one or more failed: a group of these errors, also for
-                ``except*``, with the tasks that succeeded.
-            TaskTimeout: Tasks were still running after `timeout` seconds.
-            InvalidInput: An argument is not one of these.
-            SessionClosed: The session was closed meanwhile.
-
-        Example:
-            ::
-
-                started = await tower.vm.start_vm(where={"id_in": ids})
-                await tower.wait(started)
-        """
-        waiter = (self._owner or self)._task_waiter()
-        return await waiter.wait(
-            tasks, timeout=timeout, interval=interval, grace=grace, fail_fast=fail_fast
-        )
-
-    def _task_waiter(self) -> TaskWaiter:
-        if self._waiter is None:
-            from .flows.tasks import TaskWaiter
-
-            self._waiter = TaskWaiter(self._caller)
-        return self._waiter
 
     async def preload(self, *namespaces: str) -> None:
         """Load namespaces, their models and decoders now, in a thread, not at their first use.

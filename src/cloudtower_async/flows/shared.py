@@ -1,0 +1,33 @@
+"""What all sessions over one connection have in common, each part made at first use."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..calls.caller import Caller
+    from .tasks import TaskWaiter
+
+
+class Shared:
+    """What sessions share that `with_options` made of one another.
+
+    Args:
+        caller: Of the first of them.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    @cached_property
+    def waiter(self) -> TaskWaiter:
+        """Watches the tasks of all of them."""
+        from .tasks import TaskWaiter
+
+        return TaskWaiter(self._caller)
+
+    def close(self) -> None:
+        """End what is under way."""
+        if "waiter" in vars(self):
+            self.waiter.close()
