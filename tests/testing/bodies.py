@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudtower_async.testing.effects.blanks import new_document, required_relations
 from cloudtower_async.testing.effects.exceptions import RULES
-from cloudtower_async.testing.fleet.hardware import Maker
+from cloudtower_async.testing.maker import Maker
 from cloudtower_async.testing.store.ids import Ids
 from cloudtower_async.testing.store.schema import describe
 

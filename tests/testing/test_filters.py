@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudtower_async.testing.store.filters import (
-    Condition,
-    QueryError,
-    Sources,
-    compile_where,
-    pinned_ids,
-)
+from cloudtower_async.testing.refusals import QueryError
+from cloudtower_async.testing.store.filters import Condition, Sources, compile_where, pinned_ids
 from tests.testing.reference import Reference
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudtower_async.testing import FleetSize
-from cloudtower_async.testing.store.filters import QueryError, Sources, compile_where
+from cloudtower_async.testing.refusals import QueryError
+from cloudtower_async.testing.store.filters import Sources, compile_where
 from cloudtower_async.testing.store.indexes import Indexes
 from cloudtower_async.testing.store.ledger import Ledger
 from cloudtower_async.testing.store.schema import where_shape

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtower_async.testing.store.filters import QueryError
+from cloudtower_async.testing.refusals import QueryError
 from cloudtower_async.testing.store.paging import Order, Page, in_order, take_page
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..store.schema import describe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..store.filters import Document
     from ..store.schema import Relation
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ForwardRef, Literal, Required, cast, get_args, get_origin, is_typeddict
 
 from ... import inputs
-from ..store.filters import QueryError
+from ..refusals import QueryError
 from ..store.schema import operation
 
 _WHERE = re.compile(r"(\w+?)Where(Unique)?Input\d?")  # the digit: a variant for type checkers only

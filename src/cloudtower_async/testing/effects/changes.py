@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
 from ...types import WithTask
+from ..refusals import RefusedError
 from ..store.schema import describe, operation
 from ..tasks import Failure, Work
 from . import exceptions
 from .bodies import body_of
 from .nouns import noun, texts, title
 from .values import linked
-from .world import Outcome, RefusedError, Shown
+from .world import Outcome, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

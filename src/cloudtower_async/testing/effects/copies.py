@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from . import exceptions
 from .changes import GONE, change_at, on_each, refuse_busy, settle
 from .generic import add, complete
 from .values import Values, linked, values_of
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from ..store.filters import Document

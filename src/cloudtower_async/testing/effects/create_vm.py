@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .drafts import VmDraft, check_draft, create_vm, plan_creation
 from .requested import cd_rom_drafts, complete, disk_drafts, mountable, nic_drafts, settings
@@ -19,7 +20,7 @@ from .sources import (
 )
 from .units import part
 from .vms import checked, find_one
-from .world import Outcome, RefusedError, refuse_locked
+from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .parts import (
     CdRomDraft,
@@ -22,7 +23,7 @@ from .parts import (
 )
 from .placement import is_usable, place, roomiest
 from .vms import find_one, of_cluster
-from .world import Outcome, RefusedError
+from .world import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..store.filters import QueryError
+from ..refusals import QueryError, RefusedError
 from . import policies
 from .blanks import new_document
 from .nouns import title
 from .values import ignored, linked, listed, member_of, renamed, values_of
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

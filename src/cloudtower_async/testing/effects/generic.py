@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from ...api.catalogue import OPERATIONS
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from . import exceptions
 from .blanks import new_document, required_relations
@@ -31,13 +32,12 @@ from .changes import (
 from .dependants import going_along
 from .nouns import noun, title
 from .values import Values, values_of
-from .world import Outcome, RefusedError, Shown
 
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
     from .changes import Change
-    from .world import Effect, Outcomes, World
+    from .world import Effect, Outcome, Outcomes, Shown, World
 
 _PATH = re.compile(r"/((create|update|delete)-.+)")
 

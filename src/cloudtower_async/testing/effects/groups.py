@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .blanks import new_document
 from .changes import GONE, change_at, meant, on_each, settle
 from .copies import as_taken
 from .generic import add, complete
 from .values import Values, linked
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from ..store.filters import Document

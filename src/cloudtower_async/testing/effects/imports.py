@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.totals import add_written
+from ..refusals import RefusedError
 from ..tasks import Work
 from .drafts import VmDraft, check_draft, check_hardware, create_vm
 from .parts import CdRomDraft, DiskDraft, add_volume
@@ -20,7 +21,7 @@ from .requested import (
 from .templates import LIBRARY, library_disk, spread
 from .units import part
 from .vms import checked, find_one
-from .world import Outcome, RefusedError
+from .world import Outcome
 
 if TYPE_CHECKING:
     from ..store.filters import Document

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around, refresh_cluster, refresh_host
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .placement import is_usable, move, place
 from .vms import checked, find, find_one
-from .world import Outcome, RefusedError, refuse_locked
+from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .drafts import VmDraft, check_draft, discard_vm, plan_creation
 from .parts import NicDraft, nics_of
@@ -15,7 +16,7 @@ from .requested import policy
 from .sources import cd_roms_of_vm, disks_of_vm, settings_of
 from .units import part
 from .vms import checked, find, find_one, of_cluster, refuse_status
-from .world import Outcome, RefusedError, Shown, start_on_vm, vms_of
+from .world import Outcome, Shown, start_on_vm, vms_of
 
 if TYPE_CHECKING:
     from ..store.filters import Document

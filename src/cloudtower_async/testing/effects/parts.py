@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..fleet.totals import add_written
 
 if TYPE_CHECKING:
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..store.filters import Document
     from ..store.store import Store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from .drafts import release_gpu
 from .vms import OnVms, checked, find, find_one, of_cluster
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from ..store.filters import Document

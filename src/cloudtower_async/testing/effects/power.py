@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
+from ..refusals import RefusedError, member
 from .placement import place
-from .world import Outcome, RefusedError, member, start_on_vm, vms_of
+from .world import Outcome, start_on_vm, vms_of
 
 if TYPE_CHECKING:
     from ..store.filters import Document

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft
 from .passthrough import attach_gpu, check_gpu, check_pci_nic
 from .units import amount, limits, part
 from .vms import find, find_one, of_cluster
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

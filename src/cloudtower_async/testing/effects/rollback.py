@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from .parts import DiskDraft, add_cd_rom, add_disk, add_nic, disks_of, nics_of, remove_disk
 from .sources import frozen_cd_roms, frozen_disks, frozen_nics, settings_of
 from .vms import OnVms, checked, find_one
-from .world import RefusedError, refuse_locked
+from .world import refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .blanks import new_document
 from .bodies import body_of
 from .changes import mutation_of
 from .nouns import texts, title
 from .values import linked
-from .world import Outcome, RefusedError
+from .world import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import freeze, lun_snapshots, snapshot_fields
+from ..refusals import RefusedError, member
 from ..tasks import Work
-from .world import Outcome, RefusedError, member, refuse_locked
+from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document

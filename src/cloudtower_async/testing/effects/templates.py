@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import frozen_disk, frozen_nics
+from ..refusals import RefusedError
 from ..tasks import Work
 from .drafts import discard_vm
 from .parts import disks_of, policy_fields, volumes_of
 from .sources import settings_of
 from .vms import checked, find, find_one, of_cluster, refuse_status
-from .world import Outcome, RefusedError, refuse_locked
+from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document

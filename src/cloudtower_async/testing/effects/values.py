@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from ..refusals import RefusedError
 from ..store.schema import describe
 from .blanks import conform
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from ..tasks import Failure
 from .parts import add_cd_rom, add_disk, disks_of, remove_disk
 from .requested import cd_rom_drafts, disk_drafts, image_of, mountable
 from .units import amount, limits, part
 from .vms import OnParts, OnVms, checked, find_one, in_turn
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from ..store.filters import Document

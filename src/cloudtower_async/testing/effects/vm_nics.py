@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from .parts import add_nic, nics_of
 from .requested import nic_drafts, nic_fields, qos_fields, vlan_of
 from .units import part
 from .vms import OnParts, OnVms, change_vm, checked, find
-from .world import Outcome, RefusedError, refuse_locked
+from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from ..tasks import Failure
 from .drafts import check_hardware
 from .parts import disks_of
 from .requested import find_owner, settings
 from .vms import OnVms, checked, find_one, of_cluster
-from .world import RefusedError
 
 if TYPE_CHECKING:
     from ..store.filters import Document

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..refusals import RefusedError
 from ..tasks import Work
 from .drafts import discard_vm
 from .snapshots import remove_snapshot
 from .units import part
 from .vms import checked, refuse_status
-from .world import Outcome, RefusedError, start_on_vm, vms_of
+from .world import Outcome, start_on_vm, vms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.totals import refresh_around
+from ..refusals import RefusedError
 from .bodies import body_of
 from .parts import refresh_vm, renew_ids
-from .world import Outcome, RefusedError, refuse_locked, start_on_vm, vms_of
+from .world import Outcome, refuse_locked, start_on_vm, vms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

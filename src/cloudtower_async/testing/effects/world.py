@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..fleet.incidents import translated
-from ..store.filters import QueryError
+from ..refusals import RefusedError, member
 from ..tasks import Work
 from .texts import TEXTS
 
@@ -16,24 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..accounts import Accounts
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..store.filters import Document
     from ..tasks import Failure, TaskEngine
-
-T = TypeVar("T")
-
-
-class RefusedError(Exception):
-    """The server does not do what it is asked to; becomes an answer with this status."""
-
-    def __init__(
-        self, status: int, message: str, *, code: str | None = None, props: object = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.code = code
-        self.props = props
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +136,3 @@ def refuse_locked(documents: Iterable[Document], owner: str = "id") -> None:
             code="ResourceLocked",
             props={"locked_resources": locked},
         )
-
-
-def member(body: object, name: str, kind: type[T]) -> T:
-    """A required member of a body, of the type that it has to have."""
-    if not isinstance(body, dict) or name not in body:
-        raise QueryError(f"{name}: required")
-    try:
-        return msgspec.convert(cast("dict[str, Any]", body)[name], kind)
-    except msgspec.ValidationError as exc:
-        raise QueryError(f"{name}: {exc}") from None

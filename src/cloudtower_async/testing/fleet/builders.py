@@ -12,8 +12,8 @@ from .plan import GIB, VmPlan
 from .totals import refresh_around
 
 if TYPE_CHECKING:
+    from ..maker import Maker
     from ..store.filters import Document
-    from .hardware import Maker
 
 _ADDED = 1_000_000  # the number of the first VM that is added: no made-up fleet has as many
 _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")

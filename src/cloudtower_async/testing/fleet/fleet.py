@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Self
 
+from ..maker import Maker
 from .generic import Generic
 from .guests import add_vm, freeze, snapshot_fields
-from .hardware import Maker, add_cluster, add_hosts
+from .hardware import add_cluster, add_hosts
 from .hints import HINTS
 from .incidents import add_alert_rules, add_alerts, add_cluster_rules, add_old_tasks
 from .library import add_templates, fill_in_images

@@ -13,10 +13,10 @@ from .values import Values, fields_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ..maker import Maker
     from ..store.filters import Document
     from ..store.schema import Relation
     from ..store.store import Store
-    from .hardware import Maker
 
 _LOOKED_AT = 64  # documents among which the other end of a relation is chosen
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

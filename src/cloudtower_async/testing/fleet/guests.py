@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from random import Random
 
+    from ..maker import Maker
     from ..store.filters import Document
     from ..store.store import Store
-    from .hardware import Maker
     from .plan import VmPlan
 
 _ROLES = ("web", "db", "cache", "queue", "mail", "build", "proxy", "files", "monitor", "worker")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .plan import GIB, TB
@@ -10,40 +9,14 @@ from .plan import GIB, TB
 if TYPE_CHECKING:
     from random import Random
 
-    from ..clock import Clock
+    from ..maker import Maker
     from ..store.filters import Document
-    from ..store.ids import Ids
-    from ..store.store import Store
     from .plan import ClusterPlan
 
 _NAMES = ("atlas", "borealis", "cygnus", "draco", "eridanus", "fornax", "gemini", "hydra")
 _CPU_MODELS = ("ivybridge", "haswell", "skylake", "cascadelake")
 _DAY = 86_400
 _HZ = 2_400_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """What it takes to make up resources.
-
-    Args:
-        store: Keeps them.
-        ids: Names them.
-        random: Chooses.
-        clock: Knows when the server started.
-        targets: Of each cluster the iSCSI target that holds the disks of its VMs.
-    """
-
-    store: Store
-    ids: Ids
-    random: Random
-    clock: Clock
-    targets: dict[str, str] = field(default_factory=dict[str, str])
-
-    def ago(self, most_days: float, least_days: float = 0.0) -> str:
-        """A date before the server started."""
-        days = self.random.uniform(least_days, most_days)
-        return self.clock.timestamp(-int(days * _DAY))
 
 
 def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> Document:

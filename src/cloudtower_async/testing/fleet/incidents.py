@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..maker import Maker
     from ..store.filters import Document
     from ..store.store import Store
-    from .hardware import Maker
 
 _DAY = 86_400
 

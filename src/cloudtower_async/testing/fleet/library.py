@@ -9,8 +9,8 @@ from .plan import GIB
 from .values import Values
 
 if TYPE_CHECKING:
+    from ..maker import Maker
     from ..store.filters import Document
-    from .hardware import Maker
 
 _TEMPLATES = (("rocky-9", "Rocky Linux 9", 2, 4), ("windows-2022", "Windows Server 2022", 4, 8))
 _SIZE = 40 * GIB

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from ..maker import Maker
 from ..store.dump import load
 from ..store.ids import Ids
 from .generic import plain_fields
-from .hardware import Maker
 from .people import add_people
 from .values import Values
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..maker import Maker
     from ..store.filters import Document
-    from .hardware import Maker
 
 _ROLES = {
     "ROOT": ("*",),

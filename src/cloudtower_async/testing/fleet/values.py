@@ -15,7 +15,7 @@ from .plan import GIB, TB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .hardware import Maker
+    from ..maker import Maker
 
 _DAY = 86_400
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..accounts import Accounts
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..tasks import TaskEngine
     from .services import Services
 

@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from ..effects.world import RefusedError, member
+from ..refusals import RefusedError, member
 
 if TYPE_CHECKING:
     from ..store.filters import Document

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ..effects.world import RefusedError, member
-from ..store.filters import QueryError
+from ..refusals import QueryError, RefusedError, member
 from .consoles import ticket
 from .graphql_parser import GraphQLSyntaxError, parse
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..effects.blanks import new_document
-from ..effects.world import RefusedError
-from ..store.filters import QueryError
+from ..refusals import QueryError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..store.filters import Document
 
 

@@ -8,8 +8,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..effects.world import member
-from ..store.filters import QueryError
+from ..refusals import QueryError, member
 from .curves import curve, unit_of
 from .series import FAMILIES, Family, Series, family_of, within
 

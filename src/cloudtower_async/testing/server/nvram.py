@@ -6,8 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from ..effects.world import RefusedError, member
-from ..store.filters import QueryError
+from ..refusals import QueryError, RefusedError, member
 from .consoles import one_vm
 
 if TYPE_CHECKING:

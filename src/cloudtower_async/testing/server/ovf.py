@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from ..effects.world import RefusedError, member
-from ..store.filters import QueryError
+from ..refusals import QueryError, RefusedError, member
 from .intake import FilePart
 
 if TYPE_CHECKING:

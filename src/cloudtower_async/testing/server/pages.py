@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..store.filters import QueryError
+from ..refusals import QueryError
 from ..store.paging import Order, Page
 from ..store.schema import orders
 

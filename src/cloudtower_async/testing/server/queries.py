@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ... import models
-from ..effects.world import RefusedError, member
 from ..fleet.plan import REPLICAS
 from ..fleet.values import fields_of
+from ..refusals import RefusedError, member
 from .pages import page_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..effects.world import member
+from ..refusals import member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -14,9 +14,9 @@ from aiohttp import web
 from ...api.catalogue import OPERATIONS
 from ...calls.operation import Auth
 from ..effects.catalogue import EFFECTS
-from ..effects.world import RefusedError, Shown, World
+from ..effects.world import Shown, World
+from ..refusals import QueryError, RefusedError
 from ..store import schema
-from ..store.filters import QueryError
 from ..store.ids import Ids
 from ..store.store import EVERY_LANGUAGE, LANGUAGES
 from . import graphql
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..effects.world import Item, Outcomes
     from ..faults import Fault, Faults
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..store.schema import Query
     from ..tasks import TaskEngine
     from .services import Services

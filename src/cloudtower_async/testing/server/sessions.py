@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..effects.world import RefusedError
+from ..refusals import RefusedError
 
 if TYPE_CHECKING:
     from .answers import Answer, Asked

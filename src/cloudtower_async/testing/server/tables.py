@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ...api.catalogue import OPERATIONS
-from ..effects.world import member
-from ..store.filters import QueryError
+from ..refusals import QueryError, member
 from ..store.schema import query
 from .pages import page_of
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from ..effects.units import amount
-from ..effects.world import RefusedError, member
-from ..store.filters import QueryError
+from ..refusals import QueryError, RefusedError, member
 from . import images
 from .images import Wanted
 from .intake import FilePart
@@ -17,7 +16,7 @@ from .intake import FilePart
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..fleet.hardware import Maker
+    from ..maker import Maker
     from ..store.filters import Document
     from .answers import Answer, Asked
     from .images import Target

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from ..refusals import QueryError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -20,10 +22,6 @@ Document: TypeAlias = dict[str, Any]
 """A resource as the store keeps it: every field by its wire name, relations as ids."""
 
 Predicate: TypeAlias = "Callable[[Document], bool]"
-
-
-class QueryError(ValueError):
-    """What was asked cannot be answered; becomes HTTP 400. The text names the place."""
 
 
 @dataclass(frozen=True, slots=True)

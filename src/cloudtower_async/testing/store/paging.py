@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .filters import QueryError
+from ..refusals import QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -1,0 +1,36 @@
+"""What the server does not do or cannot make sense of, and reading what a body has to have."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class QueryError(ValueError):
+    """What was asked cannot be answered; becomes HTTP 400. The text names the place."""
+
+
+class RefusedError(Exception):
+    """The server does not do what it is asked to; becomes an answer with this status."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, props: object = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.props = props
+
+
+def member(body: object, name: str, kind: type[T]) -> T:
+    """A required member of a body, of the type that it has to have."""
+    if not isinstance(body, dict) or name not in body:
+        raise QueryError(f"{name}: required")
+    try:
+        return msgspec.convert(cast("dict[str, Any]", body)[name], kind)
+    except msgspec.ValidationError as exc:
+        raise QueryError(f"{name}: {exc}") from None
