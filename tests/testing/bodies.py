@@ -14,7 +14,7 @@ from cloudtower_async.testing.store.schema import describe
 if TYPE_CHECKING:
     from cloudtower_async.testing import Simulator
     from cloudtower_async.testing.effects.bodies import Shape
-    from cloudtower_async.testing.effects.changes import Change
+    from cloudtower_async.testing.effects.mutations import Mutation
     from tests.testing.client import Client
 
 _OTHERWISE = {  # ids whose keys do not say whose
@@ -62,30 +62,30 @@ class BodyMaker:
     Args:
         sim: Where the ids are.
         maker: Makes up what is missing.
-        change: The operation.
+        mutation: The operation.
         subject: The id of what it is about.
         everything: Whether the optional keys are in it, too.
     """
 
     def __init__(
-        self, sim: Simulator, maker: Maker, change: Change, subject: str, *, everything: bool
+        self, sim: Simulator, maker: Maker, mutation: Mutation, subject: str, *, everything: bool
     ) -> None:
         self.sim = sim
         self.maker = maker
-        self.change = change
+        self.mutation = mutation
         self.subject = subject
         self.everything = everything
 
     def body(self) -> Any:  # noqa: ANN401
-        return self.value(self.change.body, "")
+        return self.value(self.mutation.body, "")
 
     def value(self, shape: Shape, key: str) -> Any:  # noqa: ANN401
         if shape.where is not None:
-            about = key == "where" and shape.where == self.change.resource and self.subject
+            about = key == "where" and shape.where == self.mutation.resource and self.subject
             return {"id": about or seed(self.sim, self.maker, shape.where)}
         if shape.members is not None:
             chosen = shape.members if self.everything else shape.required
-            resource = self.change.resource
+            resource = self.mutation.resource
             return {
                 name: self.value(shape.members[name], name)
                 for name in sorted(chosen)
@@ -114,7 +114,7 @@ class BodyMaker:
 
     def target(self, key: str) -> str | None:
         stem = key.removesuffix("_id").removesuffix("_ids").removesuffix("Ids")
-        for relation in describe(self.change.resource).relations:
+        for relation in describe(self.mutation.resource).relations:
             if relation.field in {stem, f"{stem}s"}:
                 return relation.target
         return _OTHERWISE.get(key)

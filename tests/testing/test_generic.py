@@ -10,8 +10,8 @@ import pytest
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from cloudtower_async.testing.effects.actions import ACTIONS
 from cloudtower_async.testing.effects.catalogue import EFFECTS as ALL
-from cloudtower_async.testing.effects.changes import change_at
 from cloudtower_async.testing.effects.generic import EFFECTS
+from cloudtower_async.testing.effects.mutations import mutation_at
 from cloudtower_async.testing.store.schema import asked_resources, operation
 from tests.testing.bodies import BodyMaker, fresh, maker_of
 from tests.testing.client import Client, connected
@@ -45,39 +45,39 @@ async def finished(client: Client, answer: list[Any] | dict[str, Any]) -> None:
 @pytest.mark.parametrize("everything", [False, True], ids=["required", "everything"])
 @pytest.mark.parametrize("path", GENERIC)
 async def test_every_one_does_what_it_says(client: Client, path: str, everything: bool) -> None:
-    change = change_at(path)
+    mutation = mutation_at(path)
     maker = maker_of(client)
-    subject = "" if change.verb == "create" else fresh(client.sim, maker, change.resource)
-    body = BodyMaker(client.sim, maker, change, subject, everything=everything).body()
-    before = set(client.sim.store.table(change.resource))
+    subject = "" if mutation.verb == "create" else fresh(client.sim, maker, mutation.resource)
+    body = BodyMaker(client.sim, maker, mutation, subject, everything=everything).body()
+    before = set(client.sim.store.table(mutation.resource))
     answer = await client.send(path, body)
     if answer.status == 304:  # nothing was asked for
-        assert change.not_modified
+        assert mutation.not_modified
         assert not everything
         return
     assert answer.status == 200, (body, answer.content)
     operation(f"/{path}").decoder.decode(answer.content)
     await finished(client, answer.json)
-    after = client.sim.store.table(change.resource)
-    if change.verb == "create":
+    after = client.sim.store.table(mutation.resource)
+    if mutation.verb == "create":
         [made] = after.keys() - before
         subject = made
-    elif change.verb == "delete":
+    elif mutation.verb == "delete":
         assert subject not in after
     if subject in after:
         assert after[subject].get("entityAsyncStatus") is None
-        if change.resource in asked_resources():
-            await shown(client, change.resource, subject)
+        if mutation.resource in asked_resources():
+            await shown(client, mutation.resource, subject)
 
 
 @pytest.mark.parametrize("path", [action.path for action in ACTIONS])
 async def test_every_action_is_done_and_shown(client: Client, path: str) -> None:
-    change = change_at(path)
+    mutation = mutation_at(path)
     maker = maker_of(client)
-    subject = fresh(client.sim, maker, change.resource)
-    body = BodyMaker(client.sim, maker, change, subject, everything=True).body()
+    subject = fresh(client.sim, maker, mutation.resource)
+    body = BodyMaker(client.sim, maker, mutation, subject, everything=True).body()
     before = client.sim.store.render(
-        change.resource, client.sim.store.get(change.resource, subject), "en-US"
+        mutation.resource, client.sim.store.get(mutation.resource, subject), "en-US"
     )
     answer = await client.send(path, body)
     if answer.status == 304:  # nothing is on it that could be taken off
@@ -86,11 +86,11 @@ async def test_every_action_is_done_and_shown(client: Client, path: str) -> None
     assert answer.status == 200, (body, answer.content)
     operation(f"/{path}").decoder.decode(answer.content)
     await finished(client, answer.json)
-    document = client.sim.store.get(change.resource, subject)
-    after = client.sim.store.render(change.resource, document, "en-US")
+    document = client.sim.store.get(mutation.resource, subject)
+    after = client.sim.store.render(mutation.resource, document, "en-US")
     if not path.startswith(("remove-", "unmount-", "suspend-", "resume-")):
         assert after != before
-    await shown(client, change.resource, subject)
+    await shown(client, mutation.resource, subject)
 
 
 async def shown(client: Client, resource: str, identifier: str) -> None:

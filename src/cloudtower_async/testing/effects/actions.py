@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ..refusals import RefusedError
-from ..tasks import Failure, Work
 from . import exceptions
 from .blanks import conform
-from .changes import GONE, change_at, differs, meant, on_each, refuse_busy, settle
-from .values import Values, linked, values_of
+from .fields import Fields, fields_of, linked
+from .mutations import differs, meant, mutation_at, refuse_busy, to_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
-    from .changes import Change
+    from .mutations import Mutation
     from .world import Effect, Outcome, Outcomes, World
 
 
@@ -31,62 +30,53 @@ class Action:
     """
 
     path: str
-    values: Callable[[World, Document, Values], Values]
-    follow: Callable[[World, Document, Values], None] | None = None
+    values: Callable[[World, Document, Fields], Fields]
+    follow: Callable[[World, Document, Fields], None] | None = None
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
-        change = change_at(self.path)
-        change.body.check(body, "body")
-        item = change.body.item
-        parts = cast("list[Values]", body if item else [body])
+        mutation = mutation_at(self.path)
+        mutation.body.check(body, "body")
+        item = mutation.body.item
+        parts = cast("list[Fields]", body if item else [body])
         found: list[Outcome] = []
         for part in parts:
-            found += self._act(world, change, part)
+            found += self._act(world, mutation, part)
         if not found:
             raise RefusedError(304, "nothing to change")
         return found
 
-    def _act(self, world: World, change: Change, part: Values) -> list[Outcome]:
-        store, resource = world.maker.store, change.resource
-        data: Values = part.get("data") or {}
-        documents = meant(world, change, part, {})
+    def _act(self, world: World, mutation: Mutation, part: Fields) -> list[Outcome]:
+        store, resource = world.maker.store, mutation.resource
+        data: Fields = part.get("data") or {}
+        documents = meant(world, mutation, part, {})
         planned = {one["id"]: self.values(world, one, data) for one in documents}
-        if change.not_modified:
+        if mutation.not_modified:
             documents = [one for one in documents if differs(one, planned[one["id"]])]
         refuse_busy(world, resource, documents)
 
-        def work_on(some: list[Document]) -> Work:
-            def succeed() -> Failure | None:
-                for document in some:
-                    if document["id"] not in store.table(resource):
-                        return GONE
-                    if self.follow is not None:
-                        self.follow(world, document, data)
-                    # Worked out anew: others may have changed it in the meantime.
-                    now = self.values(world, document, data)
-                    store.change(resource, document["id"], **now)
-                return None
+        def act(document: Document) -> None:
+            if self.follow is not None:
+                self.follow(world, document, data)
+            # Worked out anew: others may have changed it in the meantime.
+            store.change(resource, document["id"], **self.values(world, document, data))
 
-            return Work(succeed, settle=lambda: settle(world, resource, some))
-
-        done = on_each(world, change, documents, work_on, "UPDATING")
-        return cast("list[Outcome]", done)
+        return cast("list[Outcome]", to_each(world, mutation, documents, act))
 
 
-def _sets(**values: object) -> Callable[[World, Document, Values], Values]:
+def _sets(**values: object) -> Callable[[World, Document, Fields], Fields]:
     return lambda world, document, data: values
 
 
-def _regular(resource: str) -> Callable[[World, Document, Values], Values]:
+def _regular(resource: str) -> Callable[[World, Document, Fields], Fields]:
     """The data is that of an update."""
-    return lambda world, document, data: values_of(world, resource, data, exceptions.RULES)
+    return lambda world, document, data: fields_of(world, resource, data, exceptions.RULES)
 
 
-def _with_these(resource: str) -> Callable[[World, Document, Values], Values]:
+def _with_these(resource: str) -> Callable[[World, Document, Fields], Fields]:
     """Every relation that the data names: what is there, and what it finds."""
 
-    def values(world: World, document: Document, data: Values) -> Values:
-        found = values_of(world, resource, data, exceptions.RULES)
+    def values(world: World, document: Document, data: Fields) -> Fields:
+        found = fields_of(world, resource, data, exceptions.RULES)
         return {
             field: list(dict.fromkeys([*(document.get(field) or ()), *ids]))
             for field, ids in found.items()
@@ -95,11 +85,11 @@ def _with_these(resource: str) -> Callable[[World, Document, Values], Values]:
     return values
 
 
-def _without_these(resource: str) -> Callable[[World, Document, Values], Values]:
+def _without_these(resource: str) -> Callable[[World, Document, Fields], Fields]:
     """Every relation that the data names: what is there, without what it finds."""
 
-    def values(world: World, document: Document, data: Values) -> Values:
-        found = values_of(world, resource, data, exceptions.RULES)
+    def values(world: World, document: Document, data: Fields) -> Fields:
+        found = fields_of(world, resource, data, exceptions.RULES)
         return {
             field: [one for one in document.get(field) or () if one not in ids]
             for field, ids in found.items()
@@ -108,18 +98,18 @@ def _without_these(resource: str) -> Callable[[World, Document, Values], Values]
     return values
 
 
-def _end_alert(world: World, document: Document, data: Values) -> Values:
+def _end_alert(world: World, document: Document, data: Fields) -> Fields:
     del data
     ended = document.get("local_end_time") or world.maker.clock.timestamp()
     return {"ended": True, "local_end_time": ended}
 
 
-def _mount(world: World, document: Document, data: Values) -> Values:
+def _mount(world: World, document: Document, data: Fields) -> Fields:
     del world, document
     return {"mounted": True, "usage_status": "MOUNTED", "function": data["function"]}
 
 
-def _attach(world: World, document: Document, data: Values) -> Values:
+def _attach(world: World, document: Document, data: Fields) -> Fields:
     """To the VMs that are named, one way or the other."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
     ids = linked(world, "Vm", asked)
@@ -130,7 +120,7 @@ def _attach(world: World, document: Document, data: Values) -> Values:
     return {"vms": attached, "vm": vm, "binded": True}
 
 
-def _detach(world: World, document: Document, data: Values) -> Values:
+def _detach(world: World, document: Document, data: Fields) -> Fields:
     """From the VMs that are named, or from all."""
     attached: list[str] = document.get("vms") or []
     gone = linked(world, "Vm", data["vms"]) if "vms" in data else attached
@@ -141,12 +131,12 @@ def _detach(world: World, document: Document, data: Values) -> Values:
     return {"vms": left, "vm": vm, "binded": bool(left)}
 
 
-def _sriov(world: World, document: Document, data: Values) -> Values:
+def _sriov(world: World, document: Document, data: Fields) -> Fields:
     del world, document
     return {"is_nvidia_vfs_enabled": data["enable"]}
 
 
-def _copy_images(world: World, document: Document, data: Values) -> None:
+def _copy_images(world: World, document: Document, data: Fields) -> None:
     """An image of the library is an ELF image in each cluster that has it."""
     store = world.maker.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
@@ -160,7 +150,7 @@ def _copy_images(world: World, document: Document, data: Values) -> None:
             store.add("ElfImage", {**said, **ids, **made, **tie})
 
 
-def _remove_images(world: World, document: Document, data: Values) -> None:
+def _remove_images(world: World, document: Document, data: Fields) -> None:
     store = world.maker.store
     clusters = set(linked(world, "Cluster", data["clusters"]))
     for one in list(document.get("elf_images") or ()):

@@ -6,13 +6,26 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ForwardRef, Literal, Required, cast, get_args, get_origin, is_typeddict
+from typing import (
+    Any,
+    ForwardRef,
+    Literal,
+    Required,
+    TypeAlias,
+    cast,
+    get_args,
+    get_origin,
+    is_typeddict,
+)
 
 from ... import inputs
 from ..refusals import QueryError
 from ..store.schema import operation
 
 _WHERE = re.compile(r"(\w+?)Where(Unique)?Input\d?")  # the digit: a variant for type checkers only
+Body: TypeAlias = dict[str, Any]
+"""What a request asks for, and any object inside of it."""
+
 _SIMPLE: dict[object, tuple[str, tuple[type, ...]]] = {
     bool: ("true or false", (bool,)),
     int: ("a whole number", (int,)),

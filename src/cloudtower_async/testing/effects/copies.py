@@ -6,26 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ..refusals import RefusedError
-from ..tasks import Failure, Work
-from . import exceptions
-from .changes import GONE, change_at, on_each, refuse_busy, settle
+from . import exceptions, taken
+from .fields import Fields, fields_of, linked
 from .generic import add, complete
-from .values import Values, linked, values_of
+from .mutations import mutation_at, refuse_busy, to_each
 
 if TYPE_CHECKING:
     from ..store.filters import Document
-    from ..store.store import Store
     from .world import Effect, Outcomes, World
-
-_OWN = frozenset(
-    {
-        *("id", "local_id", "name", "entityAsyncStatus", "local_created_at", "zbs_volume_id"),
-        *("lun_id", "namespace_id", "path", "mounting", "snapshot_num"),
-    }
-)
-"""What a copy has of its own."""
-
-_OF = {kind: (source, field) for kind, (field, source, _) in exceptions.TAKEN_FROM.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +33,28 @@ class Copy:
     to: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
-        change = change_at(self.path)
-        change.body.check(body, "body")
-        items = cast("list[Values]", body)
-        made = [self._made(world, change.resource, item) for item in items]
-        return change.reply([add(world, change, one, {}) for one in made])
+        mutation = mutation_at(self.path)
+        mutation.body.check(body, "body")
+        items = cast("list[Fields]", body)
+        made = [self._made(world, mutation.resource, item) for item in items]
+        return mutation.reply([add(world, mutation, one, {}) for one in made])
 
-    def _made(self, world: World, resource: str, item: Values) -> Document:
+    def _made(self, world: World, resource: str, item: Fields) -> Document:
         store = world.maker.store
         source = _one(world, self.source, item[self.key])
         like = source
-        if self.source in _OF:
-            kind, field = _OF[self.source]
-            original = store.table(kind).get(source.get(field) or "", {})
-            like = {**original, **as_taken(store, self.source, source)}
+        if kind := taken.KINDS.get(self.source):
+            original = store.table(kind.source).get(source.get(kind.field) or "", {})
+            like = {**original, **taken.former_fields(store, self.source, source)}
         described = store.resources[resource]
         ties = [one.field for one in described.relations if not one.many]
         kept = {name: like[name] for name in (*described.fields, *ties) if name in like}
         said = {"name": item.get("name"), **item.get("data", {})}
         said |= {name: item[name] for name in ("description",) if name in item}
         said |= {relation: item[key] for key, relation in self.to if key in item}
-        values = values_of(world, resource, said, exceptions.RULES)
+        values = fields_of(world, resource, said, exceptions.RULES)
         return complete(
-            world, resource, {name: kept[name] for name in kept if name not in _OWN} | values
+            world, resource, {name: kept[name] for name in kept if name not in taken.OWN} | values
         )
 
 
@@ -88,42 +75,24 @@ class Rollback:
     subject: str | None = None
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
-        change = change_at(self.path)
-        change.body.check(body, "body")
+        mutation = mutation_at(self.path)
+        mutation.body.check(body, "body")
         store = world.maker.store
-        kind, field = _OF[self.snapshot]
-        then: dict[str, Values] = {}
-        for item in cast("list[Values]", body):
+        kind = taken.KINDS[self.snapshot]
+        values: dict[str, Fields] = {}
+        for item in cast("list[Fields]", body):
             snapshot = _one(world, self.snapshot, item[self.key])
-            subject = snapshot.get(field)
+            subject = snapshot.get(kind.field)
             if subject is None or item.get(self.subject or "", subject) != subject:
                 raise RefusedError(400, f"snapshot {snapshot['name']} is of something else")
-            then[subject] = as_taken(store, self.snapshot, snapshot)
-        documents = [store.get(kind, one) for one in then]
-        refuse_busy(world, kind, documents)
+            values[subject] = taken.former_fields(store, self.snapshot, snapshot)
+        documents = [store.get(kind.source, one) for one in values]
+        refuse_busy(world, kind.source, documents)
 
-        def work_on(some: list[Document]) -> Work:
-            def succeed() -> Failure | None:
-                for document in some:
-                    if document["id"] not in store.table(kind):
-                        return GONE
-                    store.change(kind, document["id"], **then[document["id"]])
-                return None
+        def roll_back(document: Document) -> None:
+            store.change(kind.source, document["id"], **values[document["id"]])
 
-            return Work(succeed, settle=lambda: settle(world, kind, some))
-
-        return on_each(world, change, documents, work_on, "UPDATING")
-
-
-def as_taken(store: Store, kind: str, snapshot: Document) -> Values:
-    """The fields of what a snapshot was taken of, as they were then."""
-    source, _ = _OF[kind]
-    others = {theirs: ours for ours, theirs in exceptions.TAKEN_FROM[kind][2].items()}
-    known = set(store.resources[source].fields)
-    shared = (known & {*store.resources[kind].fields}) - _OWN - {"description", "type"}
-    values = {name: snapshot[name] for name in shared}
-    values |= {theirs: snapshot[ours] for theirs, ours in others.items()}
-    return {name: value for name, value in values.items() if value is not None}
+        return to_each(world, mutation, documents, roll_back)
 
 
 def _one(world: World, resource: str, wanted: object) -> Document:

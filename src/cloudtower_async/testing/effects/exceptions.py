@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..refusals import QueryError, RefusedError
-from . import policies
+from . import policies, taken
 from .blanks import new_document
+from .fields import fields_of, ignored, linked, listed, member_of, renamed
 from .nouns import title
-from .values import ignored, linked, listed, member_of, renamed, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..store.filters import Document
     from ..store.store import Store
-    from .values import Rule, Values
+    from .fields import Fields, Rule
     from .world import World
 
 NOT_GENERIC: Mapping[str, str] = {
@@ -32,18 +32,18 @@ AT_ONCE = frozenset({"Task", "UserAuditLog"})
 """Records that others keep here: no task is needed to note that."""
 
 
-def _excluded(world: World, resource: str, data: Mapping[str, Any], value: object) -> Values:
+def _excluded(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
     del resource, data
     return {"exclude_ids": linked(world, "Vm", value)}
 
 
-def _policy(world: World, resource: str, data: Mapping[str, Any], value: str) -> Values:
+def _policy(world: World, resource: str, data: Mapping[str, Any], value: str) -> Fields:
     """``REPLICA_2_THIN_PROVISION`` says how many replicas, and whether space is reserved."""
     del world, data, resource
     return {"elf_storage_policy": value, **storage_policy(value)}
 
 
-def storage_policy(policy: str) -> Values:
+def storage_policy(policy: str) -> Fields:
     """The figures that the name of a storage policy holds."""
     words = policy.removeprefix("ELF_CP_").split("_")
     if words[0] != "REPLICA":
@@ -56,7 +56,7 @@ def storage_policy(policy: str) -> Values:
 
 def _erasure_coding(
     world: World, resource: str, data: Mapping[str, Any], value: Mapping[str, Any]
-) -> Values:
+) -> Fields:
     del world, data, resource
     figures = {f"elf_storage_policy_{name}": figure for name, figure in value.items()}
     return {"elf_storage_policy": "EC", **figures}
@@ -65,7 +65,7 @@ def _erasure_coding(
 def _two_languages(field: str) -> Rule:
     def rule(
         world: World, resource: str, data: Mapping[str, Any], value: Mapping[str, str]
-    ) -> Values:
+    ) -> Fields:
         del resource, data
         world.maker.store.translations[value["en-US"]] = value["zh-CN"]
         return {field: value["en-US"]}
@@ -73,7 +73,7 @@ def _two_languages(field: str) -> Rule:
     return rule
 
 
-def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Values]) -> Values:
+def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Fields]) -> Fields:
     """What the schema lets a step have when it is sent is more than it shows."""
     del world, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
@@ -81,7 +81,7 @@ def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Val
     return {"steps": shown}
 
 
-def _time_of_day(world: World, resource: str, data: Mapping[str, Any], value: str) -> Values:
+def _time_of_day(world: World, resource: str, data: Mapping[str, Any], value: str) -> Fields:
     """Sent as ``10:30``, shown as an object."""
     del world, resource, data
     hour, _, minute = value.partition(":")
@@ -90,7 +90,7 @@ def _time_of_day(world: World, resource: str, data: Mapping[str, Any], value: st
     return {"exec_h_m": {"hour": int(hour), "minute": int(minute)}}
 
 
-def _services(world: World, resource: str, data: Mapping[str, Any], value: list[Values]) -> Values:
+def _services(world: World, resource: str, data: Mapping[str, Any], value: list[Fields]) -> Fields:
     """Sent as a list, shown as an object; the names also by themselves."""
     del world, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
@@ -158,7 +158,7 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
 }
 """Keys that are no field, no relation and no unit of the resource; None where one is refused."""
 
-_DEFAULTS: Mapping[str, Values] = {
+_DEFAULTS: Mapping[str, Fields] = {
     "BackupPlan": {
         "last_execute_status": "NEVER_EXECUTE",
         "last_manual_execute_status": "NEVER_EXECUTE",
@@ -176,41 +176,16 @@ _DEFAULTS: Mapping[str, Values] = {
 }
 
 
-def defaults(store: Store, resource: str, document: Document, given: Values) -> Values:
+def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
     """What a new document has that the body does not say: as the server would have it."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
-    found |= taken_from(store, resource, document)
+    found |= taken.frozen_fields(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:
         found |= storage_policy(found["elf_storage_policy"])
     return {name: value for name, value in found.items() if name not in given}
 
 
-TAKEN_FROM: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
-    "IscsiLunSnapshot": ("iscsi_lun", "IscsiLun", {}),
-    "NvmfNamespaceSnapshot": ("nvmf_namespace", "NvmfNamespace", {}),
-    "VmVolumeSnapshot": (
-        "vm_volume",
-        "VmVolume",
-        {"volume_size": "size", "volume_sharing": "sharing"},
-    ),
-}
-"""Snapshots: the relation to what they are of, its resource, and fields of other names."""
-
-_OWN = frozenset({"id", "local_id", "name", "description", "entityAsyncStatus", "type"})
-
-
-def taken_from(store: Store, resource: str, document: Document) -> Values:
-    """What a snapshot has of that which it is taken of: all fields of the same name, and some."""
-    field, source, others = TAKEN_FROM.get(resource, ("", "", {}))
-    original = store.table(source).get(document.get(field) or "")
-    if original is None:
-        return {}
-    plain = {*store.resources[resource].fields} & {*store.resources[source].fields}
-    same = {name for name in plain - _OWN if not name.endswith(("_at", "At"))}
-    return {name: original[others.get(name, name)] for name in {*same, *others}}
-
-
-def _named_after(resource: str, document: Document) -> Values:
+def _named_after(resource: str, document: Document) -> Fields:
     name = document.get("name")
     match resource:
         case "User":
@@ -231,7 +206,7 @@ def _named_after(resource: str, document: Document) -> Values:
             return {}
 
 
-def follow(world: World, path: str, resource: str, document: Document, data: Values) -> None:
+def follow(world: World, path: str, resource: str, document: Document, data: Fields) -> None:
     """What else is done when the task of an operation has done its part."""
     if path in {"create-user", "update-user"} and "password" in data:
         world.accounts.set_password(document["username"], data["password"])
@@ -243,30 +218,14 @@ def follow(world: World, path: str, resource: str, document: Document, data: Val
             route = new_document(world.maker, "VirtualPrivateCloudRoute") | said
             store.add("VirtualPrivateCloudRoute", {**route, "route_table": document["id"]})
     if path == "create-consistency-snapshot-group":
-        _snapshot_members(world, document)
+        taken.snapshot_members(world, document)
     if path in _NETWORKS:
         said = {key: value for key, value in data["vlan"].items() if key != "extra_ip"}
-        network = new_document(world.maker, "Vlan") | values_of(world, "Vlan", said, RULES)
+        network = new_document(world.maker, "Vlan") | fields_of(world, "Vlan", said, RULES)
         kind = _NETWORKS[path]
         named = {"name": f"{document['name']}-{kind.lower()}", "type": kind, "vds": document["id"]}
         world.maker.store.add("Vlan", network | named)
         world.maker.store.change("Vds", document["id"], type=kind)
-
-
-def _snapshot_members(world: World, group: Document) -> None:
-    """A snapshot of a group is one of each of its members."""
-    store = world.maker.store
-    members = store.get("ConsistencyGroup", group["consistency_group"])
-    for field, kind, belongs in (
-        ("iscsi_luns", "IscsiLunSnapshot", "iscsi_target"),
-        ("namespaces", "NvmfNamespaceSnapshot", "nvmf_subsystem"),
-    ):
-        source, resource, _ = TAKEN_FROM[kind]
-        for one in members.get(field) or ():
-            ties = {source: one, belongs: store.get(resource, one)[belongs]}
-            snapshot = {**new_document(world.maker, kind), **ties, "name": group["name"]}
-            snapshot |= taken_from(store, kind, snapshot)
-            store.add(kind, {**snapshot, "consistency_group_snapshot": group["id"]})
 
 
 _NETWORKS: Mapping[str, str] = {
@@ -307,23 +266,3 @@ _REFUSALS: Mapping[str, Callable[[World, Document], str | None]] = {
     "UserRoleNext": _role_in_use,
     "VmVolume": _mounted,
 }
-
-_SNAPSHOTS: Mapping[str, tuple[str, str, str, str]] = {
-    "IscsiLun": ("data", "remove_snapshot", "IscsiLunSnapshot", "iscsi_lun"),
-    "NvmfNamespace": ("data", "remove_snapshot", "NvmfNamespaceSnapshot", "nvmf_namespace"),
-    "VmVolume": ("effect", "include_snapshots", "VmVolumeSnapshot", "vm_volume"),
-}
-
-
-def removed_with(
-    store: Store, resource: str, document: Document, body: Values
-) -> list[tuple[str, str]]:
-    """What the body asks to delete together with a document: its snapshots."""
-    if resource not in _SNAPSHOTS:
-        return []
-    part, key, kind, field = _SNAPSHOTS[resource]
-    said: Values = body.get(part, {})
-    if not said.get(key):
-        return []
-    taken = store.table(kind).values()
-    return [(kind, one["id"]) for one in taken if one.get(field) == document["id"]]

@@ -16,27 +16,28 @@ from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from . import exceptions
 from .blanks import new_document, required_relations
-from .changes import (
+from .dependants import going_along
+from .fields import Fields, fields_of
+from .mutations import (
     GONE,
-    change_at,
     differs,
     has_status,
     meant,
     members_of,
     merged,
-    on_each,
+    mutation_at,
     refuse_busy,
     settle,
     start,
+    to_each,
 )
-from .dependants import going_along
 from .nouns import noun, title
-from .values import Values, values_of
+from .taken import removed_with
 
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
-    from .changes import Change
+    from .mutations import Mutation
     from .world import Effect, Outcome, Outcomes, Shown, World
 
 _PATH = re.compile(r"/((create|update|delete)-.+)")
@@ -48,23 +49,23 @@ def effect(path: str) -> Effect:
 
 
 def _run(path: str, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
-    change = change_at(path)
-    change.body.check(body, "body")
-    return _VERBS[change.verb](world, change, body)
+    mutation = mutation_at(path)
+    mutation.body.check(body, "body")
+    return _VERBS[mutation.verb](world, mutation, body)
 
 
-def _create(world: World, change: Change, body: Any) -> Outcomes:  # noqa: ANN401
-    items = cast("list[Values]", body if change.body.item else [body.get("data", body)])
-    made = [_document(world, change.resource, item) for item in items]
-    return change.reply([add(world, change, *one) for one in zip(made, items, strict=True)])
+def _create(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
+    items = cast("list[Fields]", body if mutation.body.item else [body.get("data", body)])
+    made = [_document(world, mutation.resource, item) for item in items]
+    return mutation.reply([add(world, mutation, *one) for one in zip(made, items, strict=True)])
 
 
-def _document(world: World, resource: str, data: Values) -> Document:
+def _document(world: World, resource: str, data: Fields) -> Document:
     """A new document, from what the body says and what follows from that."""
-    return complete(world, resource, values_of(world, resource, data, exceptions.RULES))
+    return complete(world, resource, fields_of(world, resource, data, exceptions.RULES))
 
 
-def complete(world: World, resource: str, values: Values) -> Document:
+def complete(world: World, resource: str, values: Fields) -> Document:
     """A new document with these fields, and all others that it has to have."""
     store = world.maker.store
     document = new_document(world.maker, resource) | values
@@ -88,17 +89,17 @@ def _inherited(world: World, resource: str, document: Document, target: str) -> 
     raise RefusedError(400, f"{noun(target)} of the {noun(resource)}: not given")
 
 
-def add(world: World, change: Change, document: Document, data: Values) -> Outcome | Shown:
+def add(world: World, mutation: Mutation, document: Document, data: Fields) -> Outcome | Shown:
     """Put in a new document; a task lets it come into being."""
-    store, resource = world.maker.store, change.resource
-    asynchronous = has_status(resource) and not change.at_once
+    store, resource = world.maker.store, mutation.resource
+    asynchronous = has_status(resource) and not mutation.at_once
     status = {"entityAsyncStatus": "CREATING"} if asynchronous else {}
     added = store.add(resource, document | status)
 
     def succeed() -> Failure | None:
         if added["id"] not in store.table(resource):
             return GONE
-        exceptions.follow(world, change.path, resource, added, data)
+        exceptions.follow(world, mutation.path, resource, added, data)
         return None
 
     def fail() -> None:
@@ -106,65 +107,51 @@ def add(world: World, change: Change, document: Document, data: Values) -> Outco
             store.remove(resource, added["id"])
 
     work = Work(succeed, fail, lambda: settle(world, resource, [added]))
-    return start(world, change, [added], work)
+    return start(world, mutation, [added], work)
 
 
-def _update(world: World, change: Change, body: Any) -> Outcomes:  # noqa: ANN401
-    store, resource = world.maker.store, change.resource
-    data: Values = dict(body.get("data") or {}) if "data" in members_of(change.body) else dict(body)
-    documents = meant(world, change, body, data)
-    for key in ("where", "id"):  # a few have no data apart from these
-        data.pop(key, None)
-    values = values_of(world, resource, data, exceptions.RULES)
-    if change.not_modified:
+def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
+    store, resource = world.maker.store, mutation.resource
+    said: Fields = body.get("data") or {} if "data" in members_of(mutation.body) else body
+    documents = meant(world, mutation, body, said)
+    # A few have no data apart from these.
+    data = {key: value for key, value in said.items() if key not in {"where", "id"}}
+    values = fields_of(world, resource, data, exceptions.RULES)
+    if mutation.not_modified:
         documents = [one for one in documents if differs(one, values)]
         if not documents:
             raise RefusedError(304, "nothing to change")
     refuse_busy(world, resource, documents)
 
-    def work_on(some: list[Document]) -> Work:
-        def succeed() -> Failure | None:
-            for document in some:
-                if document["id"] not in store.table(resource):
-                    return GONE
-                store.change(resource, document["id"], **merged(document, values))
-                exceptions.follow(world, change.path, resource, document, data)
-            return None
+    def update(document: Document) -> None:
+        store.change(resource, document["id"], **merged(document, values))
+        exceptions.follow(world, mutation.path, resource, document, data)
 
-        return Work(succeed, settle=lambda: settle(world, resource, some))
-
-    return on_each(world, change, documents, work_on, "UPDATING")
+    return to_each(world, mutation, documents, update)
 
 
-def _delete(world: World, change: Change, body: Any) -> Outcomes:  # noqa: ANN401
-    store, resource = world.maker.store, change.resource
-    documents = meant(world, change, body, {})
+def _delete(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
+    store, resource = world.maker.store, mutation.resource
+    documents = meant(world, mutation, body, {})
     refuse_busy(world, resource, documents)
     for document in documents:
         exceptions.refuse(world, resource, document)
         _along(world, resource, document, body)
 
-    def work_on(some: list[Document]) -> Work:
-        def succeed() -> Failure | None:
-            for document in some:
-                if document["id"] not in store.table(resource):
-                    return GONE
-                for kind, identifier in _along(world, resource, document, body):
-                    store.remove(kind, identifier)
-                store.remove(resource, document["id"])
-            return None
+    def delete(document: Document) -> None:
+        for kind, identifier in _along(world, resource, document, body):
+            store.remove(kind, identifier)
+        store.remove(resource, document["id"])
 
-        return Work(succeed, settle=lambda: settle(world, resource, some))
-
-    return on_each(world, change, documents, work_on, "DELETING")
+    return to_each(world, mutation, documents, delete)
 
 
 _VERBS = {"create": _create, "update": _update, "delete": _delete}
 
 
-def _along(world: World, resource: str, document: Document, body: Values) -> list[tuple[str, str]]:
+def _along(world: World, resource: str, document: Document, body: Fields) -> list[tuple[str, str]]:
     """What goes when a document goes."""
-    asked = exceptions.removed_with(world.maker.store, resource, document, body)
+    asked = removed_with(world.maker.store, resource, document, body)
     try:
         return going_along(world.maker.store, resource, document["id"], asked)
     except LookupError as exc:

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..refusals import RefusedError
-from ..tasks import Failure, Work
 from .blanks import new_document
-from .changes import GONE, change_at, meant, on_each, settle
-from .copies import as_taken
+from .fields import Fields, linked
 from .generic import add, complete
-from .values import Values, linked
+from .mutations import meant, mutation_at, to_each
+from .taken import roll_back_members
 
 if TYPE_CHECKING:
     from ..store.filters import Document
     from .world import Effect, Outcome, Outcomes, World
 
-_PARTS = (
-    ("Iscsi_lun_snapshots", "IscsiLunSnapshot", "iscsi_lun", "IscsiLun"),
-    ("nvmf_namespace_snapshots", "NvmfNamespaceSnapshot", "nvmf_namespace", "NvmfNamespace"),
-)
 
-
-def _roll_back_group(world: World, body: Values) -> Outcomes:
+def _roll_back_group(world: World, body: Fields) -> Outcomes:
     """Everything in the group becomes what it was."""
-    change = change_at("rollback-consistency-snapshot-group")
-    change.body.check(body, "body")
-    store = world.maker.store
-
-    def work_on(some: list[Document]) -> Work:
-        def succeed() -> Failure | None:
-            for document in some:
-                if document["id"] not in store.table(change.resource):
-                    return GONE
-                for field, kind, source, resource in _PARTS:
-                    for one in document.get(field) or ():
-                        snapshot = store.get(kind, one)
-                        if snapshot.get(source) in store.table(resource):
-                            values = as_taken(store, kind, snapshot)
-                            store.change(resource, snapshot[source], **values)
-            return None
-
-        return Work(succeed, settle=lambda: settle(world, change.resource, some))
-
-    return on_each(world, change, meant(world, change, body, {}), work_on, "UPDATING")
+    mutation = mutation_at("rollback-consistency-snapshot-group")
+    mutation.body.check(body, "body")
+    documents = meant(world, mutation, body, {})
+    return to_each(world, mutation, documents, partial(roll_back_members, world.maker.store))
 
 
-def _floating_ips(world: World, body: Values) -> Outcomes:
+def _floating_ips(world: World, body: Fields) -> Outcomes:
     """So many of them, or these."""
-    change = change_at("batch-create-virtual-private-cloud-floating-ips")
-    change.body.check(body, "body")
+    mutation = mutation_at("batch-create-virtual-private-cloud-floating-ips")
+    mutation.body.check(body, "body")
     resource = "VirtualPrivateCloudFloatingIp"
     ties = {
         field: linked(world, target, body[f"{field}_id"])[0]
@@ -60,13 +39,13 @@ def _floating_ips(world: World, body: Values) -> Outcomes:
         )
         if f"{field}_id" in body
     }
-    kinds: list[Values] = [{"external_ip": one} for one in body.get("ip_addresses", ())]
+    kinds: list[Fields] = [{"external_ip": one} for one in body.get("ip_addresses", ())]
     kinds += [{"external_ips": one} for one in body.get("ip_addresses_under_group", ())]
     kinds += [{} for _ in range(int(body.get("auto_allocate_number", 0)))]
     if not kinds:
         raise RefusedError(400, "neither addresses nor a number are given")
     made = [complete(world, resource, {**ties, **kind}) for kind in kinds]
-    of_these = change.about(resource)
+    of_these = mutation.about(resource)
     tasks = [cast("Outcome", add(world, of_these, one, {})).task_id for one in made]
     return [
         {"task_id": task, "data": {"local_id": one["local_id"]}}
@@ -74,16 +53,16 @@ def _floating_ips(world: World, body: Values) -> Outcomes:
     ]
 
 
-def _generate_report(world: World, body: Values) -> Outcomes:
-    change = change_at("generate-from-report-template")
-    change.body.check(body, "body")
-    templates = meant(world, change.about("ReportTemplate"), body, {})
+def _generate_report(world: World, body: Fields) -> Outcomes:
+    mutation = mutation_at("generate-from-report-template")
+    mutation.body.check(body, "body")
+    templates = meant(world, mutation.about("ReportTemplate"), body, {})
     made: list[Document] = []
     for template in templates:
         report = new_document(world.maker, "ReportTask")
         said: dict[str, Any] = {"name": template["name"], "status": "SUCCESSED"}
         made.append({**report, **said, "template": template["id"]})
-    return change.reply([add(world, change, one, {}) for one in made])
+    return mutation.reply([add(world, mutation, one, {}) for one in made])
 
 
 EFFECTS: dict[str, Effect] = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .blanks import conform
-from .values import linked
+from .fields import linked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .values import Rule, Values
+    from .fields import Fields, Rule
     from .world import World
 
 _Parts = list[dict[str, Any]]
@@ -32,7 +32,7 @@ def _targets(world: World, target: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _apply_to(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Values:  # noqa: ANN401
+def _apply_to(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
     del data
     entries = [
         {"communicable": part.get("communicable", False), **target}
@@ -43,7 +43,7 @@ def _apply_to(world: World, resource: str, data: Mapping[str, Any], value: Any) 
 
 
 def _flows(field: str) -> Rule:
-    def rule(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Values:  # noqa: ANN401
+    def rule(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
         del data
         entries: _Parts = []
         for part in value:
@@ -58,7 +58,7 @@ def _flows(field: str) -> Rule:
     return rule
 
 
-def _label_groups(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Values:  # noqa: ANN401
+def _label_groups(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
     """Either filters, or objects with ids."""
     del data
     store = world.maker.store

@@ -8,16 +8,16 @@ from ..refusals import RefusedError
 from ..tasks import Failure, Work
 from .blanks import new_document
 from .bodies import body_of
-from .changes import mutation_of
+from .fields import linked
+from .mutations import resource_mutation
 from .nouns import texts, title
-from .values import linked
 from .world import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
-    from .values import Values
+    from .fields import Fields
     from .world import Effect, Outcomes, World
 
 
@@ -32,18 +32,18 @@ def start(
     cluster = subject.get("cluster")
     shown = {"id": subject["id"], "name": title(subject), "cluster": cluster}
     return world.start(
-        mutation_of(path), resource, shown, Work(succeed), texts=texts("update", resource)
+        resource_mutation(path), resource, shown, Work(succeed), texts=texts("update", resource)
     )
 
 
-def _create_root_user(world: World, body: Values) -> Outcomes:
+def _create_root_user(world: World, body: Fields) -> Outcomes:
     """Possible as long as there is no user at all, which a simulated Tower does not know."""
     del world
     body_of("create-root-user").check(body, "body")
     raise RefusedError(400, "there is a root user already")
 
 
-def _delete_recycle_bin(world: World, body: Values) -> Outcomes:
+def _delete_recycle_bin(world: World, body: Fields) -> Outcomes:
     path = "delete-cluster-recycle-bin-setting"
     body_of(path).check(body, "body")
     store = world.maker.store
@@ -61,7 +61,7 @@ def _delete_recycle_bin(world: World, body: Values) -> Outcomes:
     ]
 
 
-def _customize_alert_rule(world: World, body: Values) -> Outcomes:
+def _customize_alert_rule(world: World, body: Fields) -> Outcomes:
     """What some clusters are to do otherwise than all the others."""
     path = "update-customize-alert-rule"
     body_of(path).check(body, "body")
@@ -76,7 +76,7 @@ def _customize_alert_rule(world: World, body: Values) -> Outcomes:
         def succeed() -> None:
             own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}
             for cluster in clusters:
-                values: Values = {"customized": True, **data}
+                values: Fields = {"customized": True, **data}
                 if cluster in own:
                     store.change("AlertRule", own[cluster], **values)
                     continue
@@ -95,7 +95,7 @@ def _customize_alert_rule(world: World, body: Values) -> Outcomes:
     ]
 
 
-def _update_esxi_accounts(world: World, body: Values) -> Outcomes:
+def _update_esxi_accounts(world: World, body: Fields) -> Outcomes:
     """One task for all of them."""
     path = "update-vsphere-esxi-account"
     body_of(path).check(body, "body")

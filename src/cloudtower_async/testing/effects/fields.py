@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ..store.schema import Relation
     from .world import World
 
-Values: TypeAlias = "dict[str, Any]"
+Fields: TypeAlias = "dict[str, Any]"
 """Fields of a document, relations as ids: what ``Store.change`` takes."""
 
-Rule: TypeAlias = "Callable[[World, str, Mapping[str, Any], Any], Values]"
+Rule: TypeAlias = "Callable[[World, str, Mapping[str, Any], Any], Fields]"
 """Takes the world, the resource, everything the body says of a document, and the value of a key."""
 
 UNITS: Mapping[str, int] = {
@@ -28,12 +28,12 @@ UNITS: Mapping[str, int] = {
 }
 
 
-def values_of(
+def fields_of(
     world: World,
     resource: str,
     data: Mapping[str, Any],
     exceptions: Mapping[tuple[str, str], Rule | None],
-) -> Values:
+) -> Fields:
     """The fields that a body sets.
 
     Args:
@@ -45,7 +45,7 @@ def values_of(
     Raises:
         RefusedError: A relation leads nowhere (404), or a key is not modelled (501).
     """
-    values: Values = {}
+    values: Fields = {}
     for key, value in data.items():
         rule = exceptions.get((resource, key), automatic(resource, key))
         if rule is None:
@@ -53,7 +53,7 @@ def values_of(
         for field, said in rule(world, resource, data, value).items():
             before = values.get(field)
             both = isinstance(before, dict) and isinstance(said, dict)
-            values[field] = {**cast("Values", before), **said} if both else said
+            values[field] = {**cast("Fields", before), **said} if both else said
     return values
 
 
@@ -72,7 +72,7 @@ def automatic(resource: str, key: str) -> Rule | None:
     return None
 
 
-def ignored(world: World, resource: str, data: Mapping[str, Any], value: object) -> Values:
+def ignored(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
     """A key that changes nothing that can be seen."""
     del world, resource, data, value
     return {}
@@ -81,7 +81,7 @@ def ignored(world: World, resource: str, data: Mapping[str, Any], value: object)
 def renamed(field: str) -> Rule:
     """A key that sets a field of another name."""
 
-    def rule(world: World, resource: str, data: Mapping[str, Any], value: object) -> Values:
+    def rule(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         found = cast("Rule", automatic(resource, field))
         return found(world, resource, data, value)
 
@@ -91,7 +91,7 @@ def renamed(field: str) -> Rule:
 def listed(field: str) -> Rule:
     """A key for one, where the document has a list."""
 
-    def rule(world: World, resource: str, data: Mapping[str, Any], value: object) -> Values:
+    def rule(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         return renamed(field)(world, resource, data, [value])
 
     return rule
@@ -100,7 +100,7 @@ def listed(field: str) -> Rule:
 def member_of(field: str, name: str) -> Rule:
     """A key that sets one member of a field that is an object."""
 
-    def rule(world: World, resource: str, data: Mapping[str, Any], value: object) -> Values:
+    def rule(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         del world, resource, data
         return {field: {name: value}}
 
@@ -131,7 +131,7 @@ def _set_field(
     resource: str,
     data: Mapping[str, Any],
     value: Any,  # noqa: ANN401
-) -> Values:
+) -> Fields:
     if (unit := data.get(f"{field}_unit")) and value is not None:
         return {field: value * UNITS[unit]}
     return {field: conform(world.maker, resource, field, value)}
@@ -139,7 +139,7 @@ def _set_field(
 
 def _set_relation(
     relation: Relation, world: World, resource: str, data: Mapping[str, Any], value: object
-) -> Values:
+) -> Fields:
     del resource, data
     ids = linked(world, relation.target, value)
     if relation.many:

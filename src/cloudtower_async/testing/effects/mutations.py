@@ -12,8 +12,8 @@ from ..store.schema import describe, operation
 from ..tasks import Failure, Work
 from . import exceptions
 from .bodies import body_of
+from .fields import linked
 from .nouns import noun, texts, title
-from .values import linked
 from .world import Outcome, Shown
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from ..store.filters import Document
     from .bodies import Shape
-    from .values import Values
+    from .fields import Fields
     from .world import Outcomes, World
 
 GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Mutation:
     """What an operation does: to which resource, and how its answer looks.
 
     Args:
@@ -56,7 +56,7 @@ class Change:
         """Whether it is done when it is answered."""
         return not self.tasks or self.resource in exceptions.AT_ONCE
 
-    def about(self, resource: str) -> Change:
+    def about(self, resource: str) -> Mutation:
         """The same about another resource: where answer and filter are about different ones."""
         return replace(self, resource=resource)
 
@@ -66,7 +66,7 @@ class Change:
 
 
 @functools.cache
-def change_at(path: str) -> Change:
+def mutation_at(path: str) -> Mutation:
     """Read an operation."""
     asked = operation(f"/{path}")
     answer: Any = asked.answer()
@@ -81,18 +81,18 @@ def change_at(path: str) -> Change:
     resource = struct.__name__
     if verb == "delete":
         resource = members_of(body)["where"].where or resource
-    return Change(path, verb, resource, body, many, together, tasks, asked.not_modified)
+    return Mutation(path, verb, resource, body, many, together, tasks, asked.not_modified)
 
 
-def meant(world: World, change: Change, body: Values, data: Values) -> list[Document]:
+def meant(world: World, mutation: Mutation, body: Fields, data: Fields) -> list[Document]:
     """The documents that an operation is about.
 
     Raises:
         RefusedError: There are none.
     """
-    store, resource = world.maker.store, change.resource
+    store, resource = world.maker.store, mutation.resource
     where = body.get("where")
-    target = members_of(change.body)["where"].where if where is not None else resource
+    target = members_of(mutation.body)["where"].where if where is not None else resource
     if where is None and "id" in data:
         where = {"id": data["id"]}
     if target is None or target == resource:
@@ -102,7 +102,7 @@ def meant(world: World, change: Change, body: Values, data: Values) -> list[Docu
         relation = next(one for one in describe(resource).relations if one.target == target)
         found = [one for one in store.table(resource).values() if one[relation.field] in ends]
     if not found:
-        status = 304 if change.not_modified else 404
+        status = 304 if mutation.not_modified else 404
         raise RefusedError(status, f"no {noun(resource)} matches the where")
     return found
 
@@ -119,44 +119,66 @@ def refuse_busy(world: World, resource: str, documents: list[Document]) -> None:
         raise RefusedError(400, message, code="ResourceLocked", props=props)
 
 
-def on_each(
-    world: World,
-    change: Change,
-    documents: list[Document],
-    work_on: Callable[[list[Document]], Work],
-    status: str,
+def to_each(
+    world: World, mutation: Mutation, documents: list[Document], do: Callable[[Document], None]
 ) -> Outcomes:
-    groups = [documents] if change.together else [[document] for document in documents]
-    found: list[Any] = []
-    for group in groups:
-        if has_status(change.resource) and not change.at_once:
-            for document in group:
-                identifier = document["id"]
-                world.maker.store.change(change.resource, identifier, entityAsyncStatus=status)
-        found.append(start(world, change, group, work_on(group)))
-    return change.reply(found)
+    """Do something to documents, in a task each or in one; it fails when one of them is gone."""
+    groups = [documents] if mutation.together else [[document] for document in documents]
+    return mutation.reply([_to_group(world, mutation, group, do) for group in groups])
 
 
-def start(world: World, change: Change, documents: list[Document], work: Work) -> Outcome | Shown:
+def _to_group(
+    world: World, mutation: Mutation, documents: list[Document], do: Callable[[Document], None]
+) -> Outcome | Shown:
+    store, resource = world.maker.store, mutation.resource
+    if has_status(resource) and not mutation.at_once:
+        status = "DELETING" if mutation.verb == "delete" else "UPDATING"
+        for document in documents:
+            store.change(resource, document["id"], entityAsyncStatus=status)
+
+    def succeed() -> Failure | None:
+        for document in documents:
+            if document["id"] not in store.table(resource):
+                return GONE
+            do(document)
+        return None
+
+    work = Work(succeed, settle=lambda: settle(world, resource, documents))
+    return start(world, mutation, documents, work)
+
+
+def start(
+    world: World, mutation: Mutation, documents: list[Document], work: Work
+) -> Outcome | Shown:
     """Let the work be done by a task, or at once where the schema has none."""
     first = documents[0]
-    shown = None if change.verb == "delete" else change.resource
-    if change.at_once:
-        work.succeed()
-        return Outcome(shown, first["id"], None) if change.tasks else Shown(shown, first["id"])
+    shown = None if mutation.verb == "delete" else mutation.resource
+    if mutation.at_once:
+        _do_at_once(work)
+        return Outcome(shown, first["id"], None) if mutation.tasks else Shown(shown, first["id"])
     subject = {"id": first["id"], "name": title(first), "cluster": _cluster(first)}
     task = world.start(
-        mutation_of(change.path),
-        change.resource,
+        resource_mutation(mutation.path),
+        mutation.resource,
         subject,
         work,
-        texts=texts(change.verb, change.resource),
+        texts=texts(mutation.verb, mutation.resource),
     )
-    ids = tuple(document["id"] for document in documents) if change.together else first["id"]
+    ids = tuple(document["id"] for document in documents) if mutation.together else first["id"]
     return Outcome(shown, ids, task)
 
 
-def mutation_of(path: str) -> str:
+def _do_at_once(work: Work) -> None:
+    """What a task does at its end, without the task to tell of a failure."""
+    failure = work.succeed()
+    if failure is not None:
+        work.fail()
+    work.settle()
+    if failure is not None:
+        raise RefusedError(400, failure.message, code=failure.code)
+
+
+def resource_mutation(path: str) -> str:
     """``create-vm-volume`` as tasks call it: ``createVmVolume``."""
     first, *rest = path.split("-")
     return first + "".join(word.capitalize() for word in rest)
@@ -169,18 +191,18 @@ def settle(world: World, resource: str, documents: list[Document]) -> None:
             store.change(resource, document["id"], entityAsyncStatus=None)
 
 
-def merged(document: Document, values: Values) -> Values:
+def merged(document: Document, values: Fields) -> Fields:
     """Objects within a document are changed by their members."""
     merged = dict(values)
     for name, value in values.items():
         before = document.get(name)
         if isinstance(value, dict) and isinstance(before, dict):
-            said = {key: part for key, part in cast("Values", value).items() if part is not None}
+            said = {key: part for key, part in cast("Fields", value).items() if part is not None}
             merged[name] = {**before, **said}
     return merged
 
 
-def differs(document: Document, values: Values) -> bool:
+def differs(document: Document, values: Fields) -> bool:
     return any(document.get(name) != value for name, value in merged(document, values).items())
 
 
