@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
+    from .bodies import Body
     from .mutations import Mutation
     from .world import Effect, Outcome, Outcomes, World
 
@@ -30,14 +31,14 @@ class Action:
     """
 
     path: str
-    values: Callable[[World, Document, Fields], Fields]
-    follow: Callable[[World, Document, Fields], None] | None = None
+    values: Callable[[World, Document, Body], Fields]
+    follow: Callable[[World, Document, Body], None] | None = None
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
         mutation.body.check(body, "body")
         item = mutation.body.item
-        parts = cast("list[Fields]", body if item else [body])
+        parts = cast("list[Body]", body if item else [body])
         found: list[Outcome] = []
         for part in parts:
             found += self._act(world, mutation, part)
@@ -45,9 +46,9 @@ class Action:
             raise RefusedError(304, "nothing to change")
         return found
 
-    def _act(self, world: World, mutation: Mutation, part: Fields) -> list[Outcome]:
+    def _act(self, world: World, mutation: Mutation, part: Body) -> list[Outcome]:
         store, resource = world.maker.store, mutation.resource
-        data: Fields = part.get("data") or {}
+        data: Body = part.get("data") or {}
         documents = meant(world, mutation, part, {})
         planned = {one["id"]: self.values(world, one, data) for one in documents}
         if mutation.not_modified:
@@ -63,19 +64,19 @@ class Action:
         return cast("list[Outcome]", to_each(world, mutation, documents, act))
 
 
-def _sets(**values: object) -> Callable[[World, Document, Fields], Fields]:
+def _sets(**values: object) -> Callable[[World, Document, Body], Fields]:
     return lambda world, document, data: values
 
 
-def _regular(resource: str) -> Callable[[World, Document, Fields], Fields]:
+def _regular(resource: str) -> Callable[[World, Document, Body], Fields]:
     """The data is that of an update."""
     return lambda world, document, data: fields_of(world, resource, data, exceptions.RULES)
 
 
-def _with_these(resource: str) -> Callable[[World, Document, Fields], Fields]:
+def _with_these(resource: str) -> Callable[[World, Document, Body], Fields]:
     """Every relation that the data names: what is there, and what it finds."""
 
-    def values(world: World, document: Document, data: Fields) -> Fields:
+    def values(world: World, document: Document, data: Body) -> Fields:
         found = fields_of(world, resource, data, exceptions.RULES)
         return {
             field: list(dict.fromkeys([*(document.get(field) or ()), *ids]))
@@ -85,10 +86,10 @@ def _with_these(resource: str) -> Callable[[World, Document, Fields], Fields]:
     return values
 
 
-def _without_these(resource: str) -> Callable[[World, Document, Fields], Fields]:
+def _without_these(resource: str) -> Callable[[World, Document, Body], Fields]:
     """Every relation that the data names: what is there, without what it finds."""
 
-    def values(world: World, document: Document, data: Fields) -> Fields:
+    def values(world: World, document: Document, data: Body) -> Fields:
         found = fields_of(world, resource, data, exceptions.RULES)
         return {
             field: [one for one in document.get(field) or () if one not in ids]
@@ -98,18 +99,18 @@ def _without_these(resource: str) -> Callable[[World, Document, Fields], Fields]
     return values
 
 
-def _end_alert(world: World, document: Document, data: Fields) -> Fields:
+def _end_alert(world: World, document: Document, data: Body) -> Fields:
     del data
     ended = document.get("local_end_time") or world.maker.clock.timestamp()
     return {"ended": True, "local_end_time": ended}
 
 
-def _mount(world: World, document: Document, data: Fields) -> Fields:
+def _mount(world: World, document: Document, data: Body) -> Fields:
     del world, document
     return {"mounted": True, "usage_status": "MOUNTED", "function": data["function"]}
 
 
-def _attach(world: World, document: Document, data: Fields) -> Fields:
+def _attach(world: World, document: Document, data: Body) -> Fields:
     """To the VMs that are named, one way or the other."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
     ids = linked(world, "Vm", asked)
@@ -120,7 +121,7 @@ def _attach(world: World, document: Document, data: Fields) -> Fields:
     return {"vms": attached, "vm": vm, "binded": True}
 
 
-def _detach(world: World, document: Document, data: Fields) -> Fields:
+def _detach(world: World, document: Document, data: Body) -> Fields:
     """From the VMs that are named, or from all."""
     attached: list[str] = document.get("vms") or []
     gone = linked(world, "Vm", data["vms"]) if "vms" in data else attached
@@ -131,12 +132,12 @@ def _detach(world: World, document: Document, data: Fields) -> Fields:
     return {"vms": left, "vm": vm, "binded": bool(left)}
 
 
-def _sriov(world: World, document: Document, data: Fields) -> Fields:
+def _sriov(world: World, document: Document, data: Body) -> Fields:
     del world, document
     return {"is_nvidia_vfs_enabled": data["enable"]}
 
 
-def _copy_images(world: World, document: Document, data: Fields) -> None:
+def _copy_images(world: World, document: Document, data: Body) -> None:
     """An image of the library is an ELF image in each cluster that has it."""
     store = world.maker.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
@@ -150,7 +151,7 @@ def _copy_images(world: World, document: Document, data: Fields) -> None:
             store.add("ElfImage", {**said, **ids, **made, **tie})
 
 
-def _remove_images(world: World, document: Document, data: Fields) -> None:
+def _remove_images(world: World, document: Document, data: Body) -> None:
     store = world.maker.store
     clusters = set(linked(world, "Cluster", data["clusters"]))
     for one in list(document.get("elf_images") or ()):

@@ -13,6 +13,7 @@ from .mutations import mutation_at, refuse_busy, to_each
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
     from .world import Effect, Outcomes, World
 
 
@@ -35,11 +36,11 @@ class Copy:
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
         mutation.body.check(body, "body")
-        items = cast("list[Fields]", body)
+        items = cast("list[Body]", body)
         made = [self._made(world, mutation.resource, item) for item in items]
         return mutation.reply([add(world, mutation, one, {}) for one in made])
 
-    def _made(self, world: World, resource: str, item: Fields) -> Document:
+    def _made(self, world: World, resource: str, item: Body) -> Document:
         store = world.maker.store
         source = _one(world, self.source, item[self.key])
         like = source
@@ -80,7 +81,7 @@ class Rollback:
         store = world.maker.store
         kind = taken.KINDS[self.snapshot]
         values: dict[str, Fields] = {}
-        for item in cast("list[Fields]", body):
+        for item in cast("list[Body]", body):
             snapshot = _one(world, self.snapshot, item[self.key])
             subject = snapshot.get(kind.field)
             if subject is None or item.get(self.subject or "", subject) != subject:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
+    from .bodies import Body
+    from .fields import Fields
     from .parts import CdRomDraft, DiskDraft, NicDraft
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 _NO_CLOUD_INIT = Failure(
     "the template does not support cloud-init",
@@ -38,10 +39,10 @@ _NO_CLOUD_INIT = Failure(
 )
 
 
-def _each(draft: Callable[[World, Values], VmDraft]) -> Effect:
+def _each(draft: Callable[[World, Body], VmDraft]) -> Effect:
     """The effect that makes a VM of each item of a body, once none of them is refused."""
 
-    def create(world: World, body: list[Values]) -> list[Outcome]:
+    def create(world: World, body: list[Body]) -> list[Outcome]:
         drafts = [draft(world, values) for values in body]
         for one in drafts:
             check_draft(world, one)
@@ -50,7 +51,7 @@ def _each(draft: Callable[[World, Values], VmDraft]) -> Effect:
     return create
 
 
-def _new(world: World, values: Values) -> VmDraft:
+def _new(world: World, values: Body) -> VmDraft:
     cluster = values["cluster_id"]
     disks = values["vm_disks"]
     draft = VmDraft(
@@ -64,7 +65,7 @@ def _new(world: World, values: Values) -> VmDraft:
     return complete(world, draft, values)
 
 
-def _clone(world: World, values: Values) -> VmDraft:
+def _clone(world: World, values: Body) -> VmDraft:
     store = world.maker.store
     source = find_one(world, "Vm", values["src_vm_id"])
     refuse_locked([source])
@@ -80,7 +81,7 @@ def _clone(world: World, values: Values) -> VmDraft:
     return complete(world, _replaced(world, draft, values), values)
 
 
-def _rebuild(world: World, values: Values) -> VmDraft:
+def _rebuild(world: World, values: Body) -> VmDraft:
     snapshot = find_one(world, "VmSnapshot", values["rebuild_from_snapshot_id"])
     refuse_locked([snapshot], owner="vm")
     cluster = _same_cluster(snapshot, values)
@@ -88,14 +89,14 @@ def _rebuild(world: World, values: Values) -> VmDraft:
     return complete(world, _replaced(world, draft, values), values)
 
 
-def _from_template(world: World, values: Values) -> VmDraft:
+def _from_template(world: World, values: Body) -> VmDraft:
     template = find_one(world, "VmTemplate", values["template_id"])
     refuse_locked([template])
     cluster = _same_cluster(template, values)
     return _of_template(world, "createVmFromTemplate", template, cluster, values)
 
 
-def _from_library(world: World, values: Values) -> VmDraft:
+def _from_library(world: World, values: Body) -> VmDraft:
     template = find_one(world, "ContentLibraryVmTemplate", values["template_id"])
     refuse_locked([template])
     cluster = values["cluster_id"]
@@ -107,7 +108,7 @@ def _from_library(world: World, values: Values) -> VmDraft:
 
 
 def _of_template(
-    world: World, mutation: str, template: Document, cluster: str, values: Values
+    world: World, mutation: str, template: Document, cluster: str, values: Body
 ) -> VmDraft:
     draft = _from_frozen(world, mutation, template, cluster, values)
     draft.disks, draft.cd_roms = _operated(world, draft, part(values, "disk_operate"))
@@ -119,7 +120,7 @@ def _of_template(
 
 
 def _from_frozen(
-    world: World, mutation: str, source: Document, cluster: str, values: Values
+    world: World, mutation: str, source: Document, cluster: str, values: Body
 ) -> VmDraft:
     return VmDraft(
         mutation=mutation,
@@ -131,13 +132,13 @@ def _from_frozen(
     )
 
 
-def _same_cluster(source: Document, values: Values) -> str:
+def _same_cluster(source: Document, values: Body) -> str:
     if values.get("cluster_id", source["cluster"]) != source["cluster"]:
         raise RefusedError(400, f"{source['name']} is of another cluster")
     return str(source["cluster"])
 
 
-def _replaced(world: World, draft: VmDraft, values: Values) -> VmDraft:
+def _replaced(world: World, draft: VmDraft, values: Body) -> VmDraft:
     """The draft with the disks and NICs that were asked for instead of those of the source."""
     if "vm_disks" in values:
         disks = values["vm_disks"]
@@ -149,13 +150,13 @@ def _replaced(world: World, draft: VmDraft, values: Values) -> VmDraft:
 
 
 def _operated(
-    world: World, draft: VmDraft, operate: Values
+    world: World, draft: VmDraft, operate: Body
 ) -> tuple[list[DiskDraft], list[CdRomDraft]]:
     """Disks and CD-ROMs of a template with some changed, some left out and some put in."""
     disks = dict(enumerate(draft.disks))
     for change in operate.get("modify_disks") or ():
         disk = _at(disks, change["disk_index"])
-        changed: Values = {"bus": change.get("bus", disk.bus)}
+        changed: dict[str, Any] = {"bus": change.get("bus", disk.bus)}
         if "vm_volume_id" in change:
             changed["volume"] = mountable(world, change["vm_volume_id"], draft.cluster)["id"]
         disks[change["disk_index"]] = dataclasses.replace(disk, **changed)
@@ -176,7 +177,7 @@ def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
     return disks[index]
 
 
-def _set_up(draft: VmDraft, template: Document, cloud_init: Values) -> None:
+def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
     """What cloud-init does in the guest, as far as one sees it from outside."""
     if not template["cloud_init_supported"]:
         draft.failure = _NO_CLOUD_INIT  # the server takes the call, and the task fails
@@ -189,7 +190,7 @@ def _set_up(draft: VmDraft, template: Document, cloud_init: Values) -> None:
         if index >= len(draft.nics):
             raise RefusedError(400, f"nic_index: there is no NIC {index}")
         if network["type"] == "IPV4":
-            address: Values = {
+            address: Fields = {
                 "ip_address": network.get("ip_address", ""),
                 "subnet_mask": network.get("netmask", ""),
             }
@@ -197,7 +198,7 @@ def _set_up(draft: VmDraft, template: Document, cloud_init: Values) -> None:
             draft.nics[index] = dataclasses.replace(nic, more={**nic.more, **address})
 
 
-def _convert(world: World, body: list[Values]) -> list[Outcome]:
+def _convert(world: World, body: list[Body]) -> list[Outcome]:
     """Make VMs of templates, which are gone then."""
     wanted: list[tuple[Document, VmDraft]] = []
     for values in body:
@@ -229,7 +230,7 @@ def _and_drop(world: World, template: Document, work: Work) -> Work:
     return Work(succeed, work.fail, settle)
 
 
-def _batch(world: World, body: Values) -> Outcome:
+def _batch(world: World, body: Body) -> Outcome:
     """Many VMs from one template, in one task: all of them or none."""
     drafts = [
         _from_library(world, {**values, "template_id": body["template_id"]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
+    from .fields import Fields
     from .world import World
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Fields = {
     "clock_offset": "UTC",
     "cloud_init_supported": False,
     "cpu_model": "cluster_default",
@@ -71,7 +72,7 @@ class VmDraft:
     """
 
     mutation: str
-    fields: dict[str, Any]
+    fields: Fields
     cluster: str
     host: str | None = None
     running: bool = False
@@ -97,7 +98,7 @@ def check_draft(world: World, draft: VmDraft) -> None:
     check_hardware(fields)
 
 
-def check_hardware(fields: dict[str, Any]) -> None:
+def check_hardware(fields: Fields) -> None:
     """Refuse a name, CPUs or memory that cannot be."""
     if not 0 < len(fields["name"].strip()) <= 255:
         raise RefusedError(400, "name: from 1 to 255 characters")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..store.filters import Document
     from ..store.store import Store
+    from .bodies import Body
     from .fields import Fields, Rule
     from .world import World
 
@@ -73,7 +74,7 @@ def _two_languages(field: str) -> Rule:
     return rule
 
 
-def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Fields]) -> Fields:
+def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
     """What the schema lets a step have when it is sent is more than it shows."""
     del world, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
@@ -90,7 +91,7 @@ def _time_of_day(world: World, resource: str, data: Mapping[str, Any], value: st
     return {"exec_h_m": {"hour": int(hour), "minute": int(minute)}}
 
 
-def _services(world: World, resource: str, data: Mapping[str, Any], value: list[Fields]) -> Fields:
+def _services(world: World, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
     """Sent as a list, shown as an object; the names also by themselves."""
     del world, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
@@ -206,7 +207,7 @@ def _named_after(resource: str, document: Document) -> Fields:
             return {}
 
 
-def follow(world: World, path: str, resource: str, document: Document, data: Fields) -> None:
+def follow(world: World, path: str, resource: str, document: Document, data: Body) -> None:
     """What else is done when the task of an operation has done its part."""
     if path in {"create-user", "update-user"} and "password" in data:
         world.accounts.set_password(document["username"], data["password"])

@@ -37,6 +37,7 @@ from .taken import removed_with
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
+    from .bodies import Body
     from .mutations import Mutation
     from .world import Effect, Outcome, Outcomes, Shown, World
 
@@ -55,12 +56,12 @@ def _run(path: str, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any 
 
 
 def _create(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
-    items = cast("list[Fields]", body if mutation.body.item else [body.get("data", body)])
+    items = cast("list[Body]", body if mutation.body.item else [body.get("data", body)])
     made = [_document(world, mutation.resource, item) for item in items]
     return mutation.reply([add(world, mutation, *one) for one in zip(made, items, strict=True)])
 
 
-def _document(world: World, resource: str, data: Fields) -> Document:
+def _document(world: World, resource: str, data: Body) -> Document:
     """A new document, from what the body says and what follows from that."""
     return complete(world, resource, fields_of(world, resource, data, exceptions.RULES))
 
@@ -89,7 +90,7 @@ def _inherited(world: World, resource: str, document: Document, target: str) -> 
     raise RefusedError(400, f"{noun(target)} of the {noun(resource)}: not given")
 
 
-def add(world: World, mutation: Mutation, document: Document, data: Fields) -> Outcome | Shown:
+def add(world: World, mutation: Mutation, document: Document, data: Body) -> Outcome | Shown:
     """Put in a new document; a task lets it come into being."""
     store, resource = world.maker.store, mutation.resource
     asynchronous = has_status(resource) and not mutation.at_once
@@ -112,7 +113,7 @@ def add(world: World, mutation: Mutation, document: Document, data: Fields) -> O
 
 def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
     store, resource = world.maker.store, mutation.resource
-    said: Fields = body.get("data") or {} if "data" in members_of(mutation.body) else body
+    said: Body = body.get("data") or {} if "data" in members_of(mutation.body) else body
     documents = meant(world, mutation, body, said)
     # A few have no data apart from these.
     data = {key: value for key, value in said.items() if key not in {"where", "id"}}
@@ -149,7 +150,7 @@ def _delete(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
 _VERBS = {"create": _create, "update": _update, "delete": _delete}
 
 
-def _along(world: World, resource: str, document: Document, body: Fields) -> list[tuple[str, str]]:
+def _along(world: World, resource: str, document: Document, body: Body) -> list[tuple[str, str]]:
     """What goes when a document goes."""
     asked = removed_with(world.maker.store, resource, document, body)
     try:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..refusals import RefusedError
 from .blanks import new_document
-from .fields import Fields, linked
+from .fields import linked
 from .generic import add, complete
 from .mutations import meant, mutation_at, to_each
 from .taken import roll_back_members
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
     from .world import Effect, Outcome, Outcomes, World
 
 
-def _roll_back_group(world: World, body: Fields) -> Outcomes:
+def _roll_back_group(world: World, body: Body) -> Outcomes:
     """Everything in the group becomes what it was."""
     mutation = mutation_at("rollback-consistency-snapshot-group")
     mutation.body.check(body, "body")
@@ -25,7 +26,7 @@ def _roll_back_group(world: World, body: Fields) -> Outcomes:
     return to_each(world, mutation, documents, partial(roll_back_members, world.maker.store))
 
 
-def _floating_ips(world: World, body: Fields) -> Outcomes:
+def _floating_ips(world: World, body: Body) -> Outcomes:
     """So many of them, or these."""
     mutation = mutation_at("batch-create-virtual-private-cloud-floating-ips")
     mutation.body.check(body, "body")
@@ -53,7 +54,7 @@ def _floating_ips(world: World, body: Fields) -> Outcomes:
     ]
 
 
-def _generate_report(world: World, body: Fields) -> Outcomes:
+def _generate_report(world: World, body: Body) -> Outcomes:
     mutation = mutation_at("generate-from-report-template")
     mutation.body.check(body, "body")
     templates = meant(world, mutation.about("ReportTemplate"), body, {})

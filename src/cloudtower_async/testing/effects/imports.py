@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..fleet.totals import add_written
 from ..refusals import RefusedError
@@ -25,9 +25,9 @@ from .world import Outcome
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
+    from .fields import Fields
     from .world import Effect, World
-
-    Values = dict[str, Any]
 
 
 def _uploaded(world: World, identifiers: list[str]) -> list[Document]:
@@ -39,12 +39,12 @@ def _uploaded(world: World, identifiers: list[str]) -> list[Document]:
     return uploads
 
 
-def _base(ovf: Values) -> Values:
+def _base(ovf: Body) -> Fields:
     same = {name: ovf[name] for name in ("cpu", "vcpu", "memory", "firmware")}
     return {**same, "description": ovf.get("description", "")}
 
 
-def _disks(ovf: Values, operate: Values, uploads: list[Document]) -> list[DiskDraft]:
+def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]:
     """The disks that an OVF describes; each was uploaded as a file, in the same order."""
     changes = {one["vmdk_name"]: one for one in operate.get("modify_vmdk_disks") or ()}
     disks = [disk for disk in ovf["disks"] if disk["type"] == "DISK"]
@@ -64,7 +64,7 @@ def _disks(ovf: Values, operate: Values, uploads: list[Document]) -> list[DiskDr
     ]
 
 
-def _cd_roms(world: World, ovf: Values, operate: Values, cluster: str) -> list[CdRomDraft]:
+def _cd_roms(world: World, ovf: Body, operate: Body, cluster: str) -> list[CdRomDraft]:
     changes = {one["index"]: one for one in operate.get("modify_cd_roms") or ()}
     found = [disk for disk in ovf["disks"] if disk["type"] == "CD_ROM"]
     drafts: list[CdRomDraft] = []
@@ -76,14 +76,14 @@ def _cd_roms(world: World, ovf: Values, operate: Values, cluster: str) -> list[C
     return drafts
 
 
-def _import_vms(world: World, body: list[Values]) -> list[Outcome]:
+def _import_vms(world: World, body: list[Body]) -> list[Outcome]:
     drafts = [_vm(world, values) for values in body]
     for draft in drafts:
         check_draft(world, draft)
     return [create_vm(world, draft) for draft in drafts]
 
 
-def _vm(world: World, values: Values) -> VmDraft:
+def _vm(world: World, values: Body) -> VmDraft:
     ovf, cluster = values["parsed_ovf"], values["cluster_id"]
     operate = part(values, "disk_operate")
     new = part(operate, "new_disks")
@@ -104,12 +104,12 @@ def _vm(world: World, values: Values) -> VmDraft:
     return complete(world, draft, values)
 
 
-def _import_templates(world: World, body: list[Values]) -> list[Outcome]:
+def _import_templates(world: World, body: list[Body]) -> list[Outcome]:
     wanted = [(values, *_template(world, values)) for values in body]
     return [_add_template(world, *one) for one in wanted]
 
 
-def _template(world: World, values: Values) -> tuple[Values, list[DiskDraft]]:
+def _template(world: World, values: Body) -> tuple[Fields, list[DiskDraft]]:
     find_one(world, "Cluster", values["cluster_id"])
     uploads = _uploaded(world, values["upload_tasks"])
     fields = settings(values, _base(values["parsed_ovf"]))
@@ -117,7 +117,7 @@ def _template(world: World, values: Values) -> tuple[Values, list[DiskDraft]]:
     return fields, _disks(values["parsed_ovf"], part(values, "disk_operate"), uploads)
 
 
-def _add_template(world: World, values: Values, fields: Values, disks: list[DiskDraft]) -> Outcome:
+def _add_template(world: World, values: Body, fields: Fields, disks: list[DiskDraft]) -> Outcome:
     maker = world.maker
     cluster = maker.store.get("Cluster", values["cluster_id"])
     fields.pop("guest_os_type", None)
@@ -156,7 +156,7 @@ def _add_template(world: World, values: Values, fields: Values, disks: list[Disk
     return Outcome(LIBRARY, template["id"], task_id)
 
 
-def _library_disk(place: int, disk: DiskDraft) -> Values:
+def _library_disk(place: int, disk: DiskDraft) -> Fields:
     return library_disk(
         {
             "boot": disk.boot,
@@ -171,21 +171,21 @@ def _library_disk(place: int, disk: DiskDraft) -> Values:
     )
 
 
-def _nic(place: int, nic: Values) -> Values:
+def _nic(place: int, nic: Body) -> Fields:
     """A NIC of an imported template: which VLAN it is in is said when a VM is made of it."""
     given = {name: nic.get(name) for name in ("enabled", "mirror", "model")}
     return {"index": place, "type": "VLAN", "vlan": None, "vpc_nic": None, **given}
 
 
-def _import_volumes(world: World, body: list[Values]) -> list[Outcome]:
-    wanted: list[tuple[Values, Document]] = []
+def _import_volumes(world: World, body: list[Body]) -> list[Outcome]:
+    wanted: list[tuple[Body, Document]] = []
     for values in body:
         find_one(world, "Cluster", values["cluster_id"])
         wanted.append((values, _uploaded(world, [values["upload_task_id"]])[0]))
     return [_add_volume(world, values, upload) for values, upload in wanted]
 
 
-def _add_volume(world: World, values: Values, upload: Document) -> Outcome:
+def _add_volume(world: World, values: Body, upload: Document) -> Outcome:
     store = world.maker.store
     draft = DiskDraft(
         bus="VIRTIO",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..store.filters import Document
-    from .bodies import Shape
+    from .bodies import Body, Shape
     from .fields import Fields
     from .world import Outcomes, World
 
@@ -84,7 +84,7 @@ def mutation_at(path: str) -> Mutation:
     return Mutation(path, verb, resource, body, many, together, tasks, asked.not_modified)
 
 
-def meant(world: World, mutation: Mutation, body: Fields, data: Fields) -> list[Document]:
+def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Document]:
     """The documents that an operation is about.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from .drafts import release_gpu
@@ -11,13 +11,14 @@ from .vms import OnVms, checked, find, find_one, of_cluster
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
     from .vms import Apply
     from .world import Effect, World
 
 _STOPPED = frozenset({"STOPPED"})
 
 
-def check_gpu(world: World, wanted: dict[str, Any], cluster: str) -> Document:
+def check_gpu(world: World, wanted: Body, cluster: str) -> Document:
     """The GPU that a VM of the cluster is to get, unless it is taken."""
     store = world.maker.store
     gpu = find_one(world, "GpuDevice", wanted["gpu_id"])
@@ -30,7 +31,7 @@ def check_gpu(world: World, wanted: dict[str, Any], cluster: str) -> Document:
     return gpu
 
 
-def attach_gpu(world: World, vm: Document, wanted: dict[str, Any]) -> None:
+def attach_gpu(world: World, vm: Document, wanted: Body) -> None:
     """Give a VM a GPU, or so many parts of it."""
     store = world.maker.store
     gpu = store.get("GpuDevice", wanted["gpu_id"])
@@ -47,7 +48,7 @@ def check_pci_nic(world: World, nic: Document, cluster: str) -> Document:
     return nic
 
 
-def _add_gpus(world: World, vm: Document, data: list[dict[str, Any]]) -> Apply:
+def _add_gpus(world: World, vm: Document, data: list[Body]) -> Apply:
     for wanted in data:
         check_gpu(world, wanted, vm["cluster"])
 
@@ -58,7 +59,7 @@ def _add_gpus(world: World, vm: Document, data: list[dict[str, Any]]) -> Apply:
     return apply
 
 
-def _remove_gpus(world: World, vm: Document, data: list[dict[str, Any]]) -> Apply:
+def _remove_gpus(world: World, vm: Document, data: list[Body]) -> Apply:
     for wanted in data:
         if wanted["gpu_id"] not in (vm.get("gpu_devices") or ()):
             raise RefusedError(404, f"VM {vm['name']} has no GPU {wanted['gpu_id']}")
@@ -74,7 +75,7 @@ def _remove_gpus(world: World, vm: Document, data: list[dict[str, Any]]) -> Appl
     return apply
 
 
-def _change_pci_nics(world: World, vm: Document, data: dict[str, Any], *, add: bool) -> Apply:
+def _change_pci_nics(world: World, vm: Document, data: Body, *, add: bool) -> Apply:
     nics = find(world, "Nic", data["pci_nics"], "pci_nics")
     ids = [nic["id"] for nic in nics]
     before: list[str] = list(vm.get("pci_nics") or ())

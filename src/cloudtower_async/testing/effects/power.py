@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
@@ -14,6 +14,7 @@ from .world import Outcome, start_on_vm, vms_of
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..tasks import Failure
+    from .bodies import Body
     from .world import Effect, World
 
 
@@ -25,7 +26,7 @@ class _Power:
     starts_from: frozenset[str]
     leads_to: str
 
-    def __call__(self, world: World, body: dict[str, Any]) -> list[Outcome]:
+    def __call__(self, world: World, body: Body) -> list[Outcome]:
         vms = vms_of(world, body)
         host = _chosen_host(world, body) if self.mutation == "startVm" else None
         for vm in vms:
@@ -55,7 +56,7 @@ class _Power:
         return Outcome("Vm", vm["id"], start_on_vm(world, self.mutation, vm, switch))
 
 
-def _chosen_host(world: World, body: dict[str, Any]) -> Document | None:
+def _chosen_host(world: World, body: Body) -> Document | None:
     data = body.get("data")
     if data is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft
@@ -12,19 +12,20 @@ from .units import amount, limits, part
 from .vms import find, find_one, of_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from ..store.filters import Document
+    from .bodies import Body
     from .drafts import VmDraft
+    from .fields import Fields
     from .world import World
 
-    Values = Mapping[str, Any]
 
 _SAME = ("description", "firmware", "guest_os_type", "ha", "ha_priority", "io_policy", "name")
 _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "model", "subnet_mask")
 
 
-def settings(values: Values, base: Values) -> dict[str, Any]:
+def settings(values: Body, base: Fields) -> Fields:
     """The fields of a VM: what is asked for, and the rest from what it is made of."""
     fields = {**base, **{name: values[name] for name in _SAME if name in values}, **limits(values)}
     if (memory := amount(values, "memory")) is not None:
@@ -32,7 +33,7 @@ def settings(values: Values, base: Values) -> dict[str, Any]:
     return {**fields, **cpu(values, base)}
 
 
-def cpu(values: Values, base: Values) -> dict[str, Any]:
+def cpu(values: Body, base: Fields) -> Fields:
     """CPUs as they are asked for: of cores, sockets and their product any may be left out."""
     before = base.get("cpu") or {"cores": 1, "sockets": 1}
     sockets, cores = values.get("cpu_sockets"), values.get("cpu_cores")
@@ -47,13 +48,13 @@ def cpu(values: Values, base: Values) -> dict[str, Any]:
     return {"cpu": {"cores": cores, "sockets": sockets}, "vcpu": vcpu}
 
 
-def disk_drafts(world: World, values: Values, cluster: str) -> list[DiskDraft]:
+def disk_drafts(world: World, values: Body, cluster: str) -> list[DiskDraft]:
     """The disks in ``mount_disks`` and ``mount_new_create_disks``."""
     mounted = [_mounted(world, one, cluster) for one in values.get("mount_disks") or ()]
     return mounted + [_new_disk(one) for one in values.get("mount_new_create_disks") or ()]
 
 
-def _mounted(world: World, values: Values, cluster: str) -> DiskDraft:
+def _mounted(world: World, values: Body, cluster: str) -> DiskDraft:
     volume = mountable(world, values["vm_volume_id"], cluster)
     return DiskDraft(
         bus=values["bus"],
@@ -72,7 +73,7 @@ def mountable(world: World, identifier: str, cluster: str) -> Document:
     return volume
 
 
-def _new_disk(values: Values) -> DiskDraft:
+def _new_disk(values: Body) -> DiskDraft:
     volume = values["vm_volume"]
     size = amount(volume, "size") or 0
     if size <= 0:
@@ -88,7 +89,7 @@ def _new_disk(values: Values) -> DiskDraft:
     )
 
 
-def policy(values: Values) -> str:
+def policy(values: Body) -> str:
     """The storage policy, under the name that it has in old and in new servers."""
     chosen: str = (
         values.get("elf_replica_storage_policy")
@@ -98,7 +99,7 @@ def policy(values: Values) -> str:
     return chosen
 
 
-def cd_rom_drafts(world: World, values: Iterable[Values], cluster: str) -> list[CdRomDraft]:
+def cd_rom_drafts(world: World, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
     """CD-ROMs, each with its image or empty."""
     return [
         CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(world, one, cluster))
@@ -106,7 +107,7 @@ def cd_rom_drafts(world: World, values: Iterable[Values], cluster: str) -> list[
     ]
 
 
-def image_of(world: World, values: Values, cluster: str) -> str | None:
+def image_of(world: World, values: Body, cluster: str) -> str | None:
     """The ELF image that is asked for, by its own id or by that of the content library's."""
     if identifier := values.get("elf_image_id"):
         return str(of_cluster(find_one(world, "ElfImage", identifier), cluster)["id"])
@@ -120,7 +121,7 @@ def image_of(world: World, values: Values, cluster: str) -> str | None:
     raise RefusedError(400, f"image {image['name']} is not on this cluster")
 
 
-def nic_drafts(world: World, values: Iterable[Values], cluster: str) -> list[NicDraft]:
+def nic_drafts(world: World, values: Iterable[Body], cluster: str) -> list[NicDraft]:
     """NICs, each in a VLAN of the cluster."""
     return [
         NicDraft(
@@ -131,7 +132,7 @@ def nic_drafts(world: World, values: Iterable[Values], cluster: str) -> list[Nic
     ]
 
 
-def vlan_of(world: World, values: Values, cluster: str) -> Document:
+def vlan_of(world: World, values: Body, cluster: str) -> Document:
     """The VLAN that a NIC is to be in."""
     if values.get("type") == "VPC" or values.get("vpc_nic") or values.get("nic_id"):
         raise RefusedError(501, "the simulator does not model NICs of a VPC, nor SR-IOV")
@@ -142,14 +143,14 @@ def vlan_of(world: World, values: Values, cluster: str) -> Document:
     return vlan
 
 
-def nic_fields(values: Values) -> dict[str, Any]:
+def nic_fields(values: Body) -> Fields:
     """Fields of a NIC, of what was given."""
     return {name: values[name] for name in _NIC_FIELDS if name in values}
 
 
-def qos_fields(values: Values) -> dict[str, Any]:
+def qos_fields(values: Body) -> Fields:
     """Limits of a NIC in both directions, of what was given."""
-    fields: dict[str, Any] = {}
+    fields: Fields = {}
     for way in ("egress", "ingress"):
         if traffic := values.get(way):
             fields[f"{way}_rate_limit_enabled"] = traffic["enabled"]
@@ -158,7 +159,7 @@ def qos_fields(values: Values) -> dict[str, Any]:
     return fields
 
 
-def complete(world: World, draft: VmDraft, values: Values) -> VmDraft:
+def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
     """Add what every way of creating a VM takes: host, status, folder, owner, devices."""
     draft.host = values.get("host_id")
     draft.running = values.get("status") == "RUNNING"
@@ -183,7 +184,7 @@ def complete(world: World, draft: VmDraft, values: Values) -> VmDraft:
     return draft
 
 
-def _with_gpu(world: World, wanted: dict[str, Any], vm: Document) -> None:
+def _with_gpu(world: World, wanted: Body, vm: Document) -> None:
     attach_gpu(world, vm, wanted)
 
 
@@ -191,7 +192,7 @@ def _tied(world: World, field: str, ends: object, vm: Document) -> None:
     world.maker.store.change("Vm", vm["id"], **{field: ends})
 
 
-def find_owner(world: World, values: Values) -> Document:
+def find_owner(world: World, values: Body) -> Document:
     """The user who is to own a VM."""
     field = "id" if values["search_for"] == "id" else "username"
     return find(world, "User", {field: values["value"]}, "owner")[0]

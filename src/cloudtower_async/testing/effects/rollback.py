@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from .parts import DiskDraft, add_cd_rom, add_disk, add_nic, disks_of, nics_of, remove_disk
@@ -14,11 +14,12 @@ from .world import refuse_locked
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
+    from .bodies import Body
     from .vms import Apply
     from .world import Effect, World
 
 
-def _rollback(world: World, vm: Document, data: dict[str, Any]) -> Apply:
+def _rollback(world: World, vm: Document, data: Body) -> Apply:
     store = world.maker.store
     snapshot = find_one(world, "VmSnapshot", data["snapshot_id"])
     if snapshot.get("vm") != vm["id"]:

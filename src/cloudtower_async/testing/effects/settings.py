@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from ..tasks import Failure, Work
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
+    from .bodies import Body
     from .fields import Fields
     from .world import Effect, Outcomes, World
 
@@ -36,14 +37,14 @@ def start(
     )
 
 
-def _create_root_user(world: World, body: Fields) -> Outcomes:
+def _create_root_user(world: World, body: Body) -> Outcomes:
     """Possible as long as there is no user at all, which a simulated Tower does not know."""
     del world
     body_of("create-root-user").check(body, "body")
     raise RefusedError(400, "there is a root user already")
 
 
-def _delete_recycle_bin(world: World, body: Fields) -> Outcomes:
+def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
     path = "delete-cluster-recycle-bin-setting"
     body_of(path).check(body, "body")
     store = world.maker.store
@@ -61,7 +62,7 @@ def _delete_recycle_bin(world: World, body: Fields) -> Outcomes:
     ]
 
 
-def _customize_alert_rule(world: World, body: Fields) -> Outcomes:
+def _customize_alert_rule(world: World, body: Body) -> Outcomes:
     """What some clusters are to do otherwise than all the others."""
     path = "update-customize-alert-rule"
     body_of(path).check(body, "body")
@@ -95,12 +96,12 @@ def _customize_alert_rule(world: World, body: Fields) -> Outcomes:
     ]
 
 
-def _update_esxi_accounts(world: World, body: Fields) -> Outcomes:
+def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
     """One task for all of them."""
     path = "update-vsphere-esxi-account"
     body_of(path).check(body, "body")
     store = world.maker.store
-    said: list[dict[str, Any]] = body["data"]
+    said: list[Body] = body["data"]
     for part in said:
         linked(world, "VsphereEsxiAccount", part["esxi_account_id"])
     if not said:

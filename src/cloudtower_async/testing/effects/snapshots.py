@@ -12,10 +12,11 @@ from .world import Outcome, refuse_locked
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
+    from .bodies import Body
     from .world import Effect, World
 
 
-def _create_snapshots(world: World, body: dict[str, Any]) -> list[Outcome]:
+def _create_snapshots(world: World, body: Body) -> list[Outcome]:
     store = world.maker.store
     wanted = [
         (
@@ -60,7 +61,7 @@ def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str
     return Outcome("VmSnapshot", identifier, task_id)
 
 
-def _delete_snapshots(world: World, body: dict[str, Any]) -> list[Outcome]:
+def _delete_snapshots(world: World, body: Body) -> list[Outcome]:
     store = world.maker.store
     snapshots = store.select("VmSnapshot", member(body, "where", dict[str, Any]))
     if not snapshots:

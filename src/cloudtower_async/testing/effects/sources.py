@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft, disks_of, nics_of
 
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
+    from .fields import Fields
 
 _SETTINGS = (
     *("clock_offset", "cloud_init_supported", "cpu", "cpu_model", "firmware", "guest_os_type"),
@@ -19,7 +20,7 @@ _LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_policy
 _NIC_FIELDS = ("enabled", "mirror", "model", "gateway", "subnet_mask", "type")
 
 
-def settings_of(source: Document) -> dict[str, Any]:
+def settings_of(source: Document) -> Fields:
     """What a VM takes over from what it is made of."""
     return {name: source[name] for name in _SETTINGS if source.get(name) is not None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..fleet.guests import frozen_disk, frozen_nics
 from ..refusals import RefusedError
@@ -17,9 +17,10 @@ from .world import Outcome, refuse_locked
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
+    from .bodies import Body
+    from .fields import Fields
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 LOCAL, LIBRARY = "VmTemplate", "ContentLibraryVmTemplate"
 _SETTINGS = (
@@ -48,11 +49,11 @@ class _FromVm:
     resource: str
     convert: bool
 
-    def __call__(self, world: World, body: list[Values]) -> list[Outcome]:
+    def __call__(self, world: World, body: list[Body]) -> list[Outcome]:
         wanted = [(values, self._check(world, values)) for values in body]
         return [self._make(world, values, vm) for values, vm in wanted]
 
-    def _check(self, world: World, values: Values) -> Document:
+    def _check(self, world: World, values: Body) -> Document:
         if not values["name"].strip():
             raise RefusedError(400, "name: must not be empty")
         if self.resource == LIBRARY:
@@ -66,7 +67,7 @@ class _FromVm:
             refuse_status(vm, {"STOPPED"}, self.mutation)
         return vm
 
-    def _make(self, world: World, values: Values, vm: Document) -> Outcome:
+    def _make(self, world: World, values: Body, vm: Document) -> Outcome:
         template = _placeholder(world, self.resource, values, vm)
         clusters = [vm["cluster"]]
         if self.resource == LIBRARY:
@@ -96,11 +97,11 @@ class _FromVm:
         return Outcome(self.resource, template["id"], task_id)
 
 
-def _placeholder(world: World, resource: str, values: Values, vm: Document) -> Document:
+def _placeholder(world: World, resource: str, values: Body, vm: Document) -> Document:
     maker = world.maker
     identifier = maker.ids.cuid()
     cluster = maker.store.get("Cluster", vm["cluster"])
-    own: Values = {
+    own: Fields = {
         "architecture": cluster["architecture"],
         "createdAt": maker.clock.timestamp(),
         "os": vm["os"],
@@ -133,7 +134,7 @@ def _size(world: World, vm: Document) -> int:
     return sum(volume["size"] for volume in volumes_of(world.maker.store, vm))
 
 
-def _local_parts(world: World, vm: Document) -> Values:
+def _local_parts(world: World, vm: Document) -> Fields:
     """Disks and NICs as the template of a cluster keeps them."""
     store = world.maker.store
     disks = [
@@ -150,7 +151,7 @@ def _local_parts(world: World, vm: Document) -> Values:
     return {"vm_disks": disks, "vm_nics": nics}
 
 
-def _library_parts(store: Store, vm: Document) -> Values:
+def _library_parts(store: Store, vm: Document) -> Fields:
     """Disks and NICs as the template of the content library keeps them."""
     disks = [
         library_disk(frozen_disk(store, disk, place, None))
@@ -163,7 +164,7 @@ def _library_parts(store: Store, vm: Document) -> Values:
     return {"vm_disks": disks, "vm_nics": nics}
 
 
-def library_disk(disk: Values) -> Values:
+def library_disk(disk: Fields) -> Fields:
     """A disk as the template of the content library keeps it."""
     policy = disk["storage_policy_uuid"]
     fields = policy_fields(policy) if policy else {}
@@ -216,7 +217,7 @@ def _withdraw(world: World, template: Document, cluster: str) -> None:
             store.remove(LOCAL, identifier)
 
 
-def _change_clusters(world: World, body: Values, *, add: bool) -> list[Outcome]:
+def _change_clusters(world: World, body: Body, *, add: bool) -> list[Outcome]:
     templates = find(world, LIBRARY, body["where"])
     refuse_locked(templates)
     wanted = [one["id"] for one in find(world, "Cluster", body["data"]["clusters"], "clusters")]
@@ -245,11 +246,11 @@ def _change_one(world: World, template: Document, wanted: list[str], *, add: boo
     return Outcome(LIBRARY, template["id"], task_id)
 
 
-def _distribute(world: World, body: Values) -> list[Outcome]:
+def _distribute(world: World, body: Body) -> list[Outcome]:
     return _change_clusters(world, body, add=True)
 
 
-def _remove_clusters(world: World, body: Values) -> list[Outcome]:
+def _remove_clusters(world: World, body: Body) -> list[Outcome]:
     return _change_clusters(world, body, add=False)
 
 

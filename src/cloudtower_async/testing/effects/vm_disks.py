@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from ..tasks import Failure
@@ -14,15 +14,16 @@ from .vms import OnParts, OnVms, checked, find_one, in_turn
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
+    from .fields import Fields
     from .vms import Apply
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 _STOPPED = frozenset({"STOPPED"})
 
 
-def _add_disks(world: World, vm: Document, data: Values) -> Apply:
+def _add_disks(world: World, vm: Document, data: Body) -> Apply:
     drafts = disk_drafts(world, data["vm_disks"], vm["cluster"])
     if not drafts:
         raise RefusedError(400, "vm_disks: at least one")
@@ -38,7 +39,7 @@ def _add_disks(world: World, vm: Document, data: Values) -> Apply:
     return apply
 
 
-def _add_cd_roms(world: World, vm: Document, data: Values) -> Apply:
+def _add_cd_roms(world: World, vm: Document, data: Body) -> Apply:
     drafts = cd_rom_drafts(world, data["vm_cd_roms"], vm["cluster"])
 
     def apply() -> None:
@@ -56,7 +57,7 @@ def _own(world: World, vm: Document, identifier: str, kind: str) -> Document:
     return disk
 
 
-def _remove(world: World, vm: Document, data: Values, *, key: str, kind: str) -> Apply:
+def _remove(world: World, vm: Document, data: Body, *, key: str, kind: str) -> Apply:
     disks = [_own(world, vm, one, kind) for one in dict.fromkeys(data[key])]
     if kind == "DISK" and any(disk["bus"] == "IDE" for disk in disks) and _is_on(vm):
         raise RefusedError(400, f"VM {vm['name']} is {vm['status']}: an IDE disk stays on it")
@@ -72,11 +73,11 @@ def _is_on(vm: Document) -> bool:
     return bool(vm["status"] != "STOPPED")
 
 
-def _update_disk(world: World, vm: Document, data: Values) -> Apply:
+def _update_disk(world: World, vm: Document, data: Body) -> Apply:
     store = world.maker.store
     disk = find_one(world, "VmDisk", data["vm_disk_id"])
     _own(world, vm, disk["id"], disk["type"])
-    changes: Values = {"bus": data["bus"]} if "bus" in data else {}
+    changes: Fields = {"bus": data["bus"]} if "bus" in data else {}
     if changes and _is_on(vm):
         raise RefusedError(400, f"VM {vm['name']} is {vm['status']}: the bus of a disk stays")
     if "vm_volume_id" in data:
@@ -99,7 +100,7 @@ def _update_disk(world: World, vm: Document, data: Values) -> Apply:
     return apply
 
 
-def _expand(world: World, disk: Document, body: Values) -> Apply:
+def _expand(world: World, disk: Document, body: Body) -> Apply:
     store = world.maker.store
     identifier = disk.get("vm_volume")
     if identifier is None:
@@ -120,7 +121,7 @@ def _expand(world: World, disk: Document, body: Values) -> Apply:
     return apply
 
 
-def _set_cached(world: World, disk: Document, body: Values) -> Apply:
+def _set_cached(world: World, disk: Document, body: Body) -> Apply:
     identifier = disk.get("vm_volume")
     if identifier is None:
         raise RefusedError(400, "a CD-ROM has no volume")
@@ -138,7 +139,7 @@ def _cd_rom(disk: Document) -> Document:
     return disk
 
 
-def _eject(world: World, disk: Document, body: Values) -> Apply:
+def _eject(world: World, disk: Document, body: Body) -> Apply:
     _cd_rom(disk)
 
     def apply() -> None:
@@ -147,7 +148,7 @@ def _eject(world: World, disk: Document, body: Values) -> Apply:
     return apply
 
 
-def _toggle(world: World, disk: Document, body: Values) -> Apply:
+def _toggle(world: World, disk: Document, body: Body) -> Apply:
     _cd_rom(disk)
 
     def apply() -> None:
@@ -156,7 +157,7 @@ def _toggle(world: World, disk: Document, body: Values) -> Apply:
     return apply
 
 
-def _io_policy(world: World, vm: Document, data: Values) -> Apply:
+def _io_policy(world: World, vm: Document, data: Body) -> Apply:
     by_boot = {disk["boot"]: disk for disk in disks_of(world.maker.store, vm)}
     each = data.get("each_disk") or ()
     if unknown := [one["boot"] for one in each if one["boot"] not in by_boot]:

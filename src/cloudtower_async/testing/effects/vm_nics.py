@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from .parts import add_nic, nics_of
@@ -13,13 +13,13 @@ from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
+    from .fields import Fields
     from .vms import Apply
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
-
-def _add(world: World, vm: Document, data: Values) -> Apply:
+def _add(world: World, vm: Document, data: Body) -> Apply:
     drafts = nic_drafts(world, data["vm_nics"], vm["cluster"])
     if not drafts:
         raise RefusedError(400, "vm_nics: at least one")
@@ -38,7 +38,7 @@ def _at(world: World, vm: Document, index: int) -> Document:
     return nics[index]
 
 
-def _remove(world: World, vm: Document, data: Values) -> Apply:
+def _remove(world: World, vm: Document, data: Body) -> Apply:
     nics = [_at(world, vm, index) for index in dict.fromkeys(data["nic_index"])]
     return _removal(world, vm, nics)
 
@@ -55,7 +55,7 @@ def _removal(world: World, vm: Document, nics: list[Document]) -> Apply:
     return apply
 
 
-def _remove_by_where(world: World, body: Values) -> list[Outcome]:
+def _remove_by_where(world: World, body: Body) -> list[Outcome]:
     """Remove the NICs that match, of these VMs only where any are named."""
     only = body["effect"].get("vm_ids")
     by_vm: dict[str, list[Document]] = {}
@@ -69,7 +69,7 @@ def _remove_by_where(world: World, body: Values) -> list[Outcome]:
     return [change_vm(world, "removeVmNic", vm, _removal(world, vm, by_vm[vm["id"]])) for vm in vms]
 
 
-def _changes(world: World, nic: Document, data: Values) -> Values:
+def _changes(world: World, nic: Document, data: Body) -> Fields:
     """The fields of a NIC that are to change."""
     store = world.maker.store
     cluster = store.get("Vm", nic["vm"])["cluster"]
@@ -79,16 +79,16 @@ def _changes(world: World, nic: Document, data: Values) -> Values:
     return changes
 
 
-def _update_at(world: World, vm: Document, data: Values) -> Apply:
+def _update_at(world: World, vm: Document, data: Body) -> Apply:
     nic = _at(world, vm, data["nic_index"])
     return _change(world, nic, _changes(world, nic, data))
 
 
-def _update(world: World, nic: Document, body: Values) -> Apply:
+def _update(world: World, nic: Document, body: Body) -> Apply:
     return _change(world, nic, _changes(world, nic, body["data"]))
 
 
-def _change(world: World, nic: Document, changes: Values) -> Apply:
+def _change(world: World, nic: Document, changes: Fields) -> Apply:
     def apply() -> None:
         world.maker.store.change("VmNic", nic["id"], **changes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from ..tasks import Failure
@@ -14,16 +14,17 @@ from .vms import OnVms, checked, find_one, of_cluster
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
+    from .fields import Fields
     from .vms import Apply
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 _STOPPED = frozenset({"STOPPED"})
 _RUNNING = frozenset({"RUNNING"})
 
 
-def _basic_info(world: World, vm: Document, data: Values) -> Apply:
+def _basic_info(world: World, vm: Document, data: Body) -> Apply:
     changes = settings(data, {name: vm[name] for name in ("name", "memory", "cpu")})
     check_hardware(changes)
     more_memory = changes["memory"] - vm["memory"]
@@ -41,7 +42,7 @@ def _basic_info(world: World, vm: Document, data: Values) -> Apply:
     return apply
 
 
-def _advanced(world: World, vm: Document, data: Values) -> Apply:
+def _advanced(world: World, vm: Document, data: Body) -> Apply:
     changes = {name: value for name, value in data.items() if name != "windows_optimize"}
     if "windows_optimize" in data:
         changes["win_opt"] = data["windows_optimize"]
@@ -53,28 +54,28 @@ def _advanced(world: World, vm: Document, data: Values) -> Apply:
     return partial(vm.update, changes)
 
 
-def _in_guest(world: World, vm: Document, data: Values) -> None:
+def _in_guest(world: World, vm: Document, data: Body) -> None:
     """What goes through the VM tools needs them."""
     if vm["vm_tools_status"] != "RUNNING":
         raise RefusedError(400, f"the VM tools of {vm['name']} are {vm['vm_tools_status']}")
 
 
-def _guest_options(world: World, vm: Document, data: Values) -> Apply:
+def _guest_options(world: World, vm: Document, data: Body) -> Apply:
     _in_guest(world, vm, data)
-    changes: Values = {"hostname": data["hostname"]} if "hostname" in data else {}
+    changes: Fields = {"hostname": data["hostname"]} if "hostname" in data else {}
     if "dns_servers" in data:
         changes["dns_servers"] = ",".join(data["dns_servers"])
     return partial(vm.update, changes)  # an API to read NTP servers of a VM there is none
 
 
-def _reset_password(world: World, vm: Document, data: Values) -> Apply:
+def _reset_password(world: World, vm: Document, data: Body) -> Apply:
     _in_guest(world, vm, data)
     if not data["password"]:
         raise RefusedError(400, "password: must not be empty")
     return _nothing  # to be seen: passwords can be set, never read
 
 
-def _owner(world: World, vm: Document, data: Values) -> Apply:
+def _owner(world: World, vm: Document, data: Body) -> Apply:
     find_owner(world, data)
     return _nothing  # to be seen: the API does not tell whose a VM is
 
@@ -83,12 +84,12 @@ def _nothing() -> None:
     pass
 
 
-def _add_to_folder(world: World, vm: Document, data: Values) -> Apply:
+def _add_to_folder(world: World, vm: Document, data: Body) -> Apply:
     folder = of_cluster(find_one(world, "VmFolder", data["folder_id"]), vm["cluster"])
     return _belong(world, vm, folder["id"])
 
 
-def _leave_folder(world: World, vm: Document, data: Values) -> Apply:
+def _leave_folder(world: World, vm: Document, data: Body) -> Apply:
     return _belong(world, vm, None)
 
 
@@ -99,7 +100,7 @@ def _belong(world: World, vm: Document, folder: str | None) -> Apply:
     return apply
 
 
-def _install_tools(world: World, vm: Document, data: Values | None) -> Apply:
+def _install_tools(world: World, vm: Document, data: Body | None) -> Apply:
     """Put the ISO of the VM tools into a CD-ROM; running what is on it is up to the guest."""
     store = world.maker.store
     cd_roms = [disk for disk in disks_of(store, vm) if disk["type"] == "CD_ROM"]

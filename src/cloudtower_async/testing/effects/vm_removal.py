@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from ..tasks import Work
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
+    from .bodies import Body
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 _STOPPED = frozenset({"STOPPED"})
 
 
-def _recycle(world: World, body: Values) -> list[Outcome]:
+def _recycle(world: World, body: Body) -> list[Outcome]:
     vms = vms_of(world, body)
     for vm in vms:
         refuse_status(vm, _STOPPED, "moveVmToRecycleBin")
@@ -46,7 +46,7 @@ def _recycle(world: World, body: Values) -> list[Outcome]:
     ]
 
 
-def _recover(world: World, body: Values) -> list[Outcome]:
+def _recover(world: World, body: Body) -> list[Outcome]:
     vms = vms_of(world, body, recycled=True)
     for vm in vms:
         if not vm["in_recycle_bin"]:
@@ -69,7 +69,7 @@ def _recover(world: World, body: Values) -> list[Outcome]:
     ]
 
 
-def _delete(world: World, body: Values) -> list[Outcome]:
+def _delete(world: World, body: Body) -> list[Outcome]:
     vms = vms_of(world, body, recycled=True)
     for vm in vms:
         refuse_status(vm, _STOPPED, "deleteVm")

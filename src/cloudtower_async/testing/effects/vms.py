@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..store.filters import Document
     from ..tasks import Failure
+    from .bodies import Body
     from .world import Effect, Outcomes, World
 
     Apply = Callable[[], Failure | None]
@@ -82,7 +83,7 @@ class OnVms:
     prepare: Prepare
     allowed: frozenset[str] | None = None
 
-    def __call__(self, world: World, body: dict[str, Any]) -> list[Outcome]:
+    def __call__(self, world: World, body: Body) -> list[Outcome]:
         vms = vms_of(world, body)
         for vm in vms:
             if self.allowed is not None:
@@ -105,7 +106,7 @@ class OnParts:
     mutation: str
     prepare: Prepare
 
-    def __call__(self, world: World, body: dict[str, Any]) -> list[Outcome]:
+    def __call__(self, world: World, body: Body) -> list[Outcome]:
         parts = find(world, self.resource, body["where"])
         by_vm: dict[str, list[Document]] = {}
         for part in parts:
