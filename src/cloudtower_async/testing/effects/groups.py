@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..refusals import RefusedError
 from .blanks import new_document
-from .fields import linked
+from .fields import Fields, linked
 from .generic import add, complete
 from .mutations import meant, mutation_at, to_each
 from .taken import roll_back_members
