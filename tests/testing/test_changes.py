@@ -246,6 +246,14 @@ async def test_users_log_in_with_the_password_that_they_were_given(client: Clien
     await do(client, "update-user", {"where": where, "data": {"email_address": None}})
     [shown] = await client.ask("get-users", {"where": where})
     assert (shown["display_username"], shown["roles"][0]["id"]) == ("ada", role)
+    await do(client, "update-user", {"where": where, "data": {"username": "lovelace"}})
+    await refusal(client, "login", {"username": "ada", "password": "second"}, 400)
+    await client.ask("login", {"username": "lovelace", "password": "second"})
+
+
+async def test_a_password_is_somebodys(client: Client) -> None:
+    with pytest.raises(ValueError, match="there is no user ada"):
+        client.sim.accounts.set_password("ada", "first")
 
 
 async def test_a_switch_comes_with_its_network(client: Client) -> None:

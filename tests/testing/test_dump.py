@@ -8,10 +8,11 @@ import anyio
 import msgspec
 import pytest
 
-from cloudtower_async.testing import FleetSize, Simulator
+from cloudtower_async.testing import Clock, FleetSize, Simulator
 from cloudtower_async.testing.store.dump import save
 from cloudtower_async.testing.store.schema import asked_resources
 from tests.testing.client import connected
+from tests.testing.machines import create, send
 from tests.testing.queries import LISTS
 
 if TYPE_CHECKING:
@@ -57,6 +58,57 @@ async def test_some_answers_of_a_server_are_enough(tmp_path: Path) -> None:
         assert client.sim.add_vm()["vm_disks"]
 
 
+async def test_saving_and_loading_again_and_again_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.json"
+    lost: list[str] = []
+    async with connected(Simulator(SIZE)) as client:
+        await client.sim.save(path)
+    for number in range(3):
+        sim = Simulator.load(path, clock=Clock(running=False))
+        async with connected(sim) as client:
+            before = ids(sim)
+            sim.add_vm(name=f"added-{number}")
+            sim.add_alert()
+            await create(client, name=f"created-{number}")
+            lost += before - ids(sim)
+            known = ids(sim)
+            uuids = [vm["local_id"] for vm in sim.store.table("Vm").values()]
+            assert len(set(uuids)) == len(uuids)
+            await sim.save(path)
+        async with connected(Simulator.load(path)) as client:
+            assert ids(client.sim) == known
+            vms = await client.ask("get-vms", {"where": {"name_contains": "ed-"}})
+            assert len(vms) == 2 * (number + 1)
+    assert lost == []
+
+
+def ids(sim: Simulator) -> set[str]:
+    return {one for name in asked_resources() for one in sim.store.table(name)}
+
+
+async def test_nothing_of_a_dump_is_under_way(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.json"
+    async with connected(Simulator(SIZE, clock=Clock(running=False))) as client:
+        vm = client.sim.add_vm(status="STOPPED")
+        where = {"where": {"id": vm["id"]}}
+        [started] = await send(client, "start-vm", where)
+        [host] = client.sim.add_cluster(hosts=1)["hosts"]
+        entering = await send(
+            client, "enter-maintance-mode", {"where": {"host_id": host}, "data": {}}
+        )
+        await client.sim.save(path)
+    async with connected(Simulator.load(path)) as client:
+        store = client.sim.store
+        assert store.get("Vm", vm["id"])["entityAsyncStatus"] is None
+        assert store.get("Host", host)["host_state"] is None
+        for answer in (started, entering):
+            task = store.get("Task", answer["task_id"])
+            assert task["status"] == "FAILED"
+            assert "the server was started anew" in task["error_message"]
+            assert task["finished_at"] is not None
+        await send(client, "start-vm", where)
+
+
 async def test_what_is_gone_stays_gone() -> None:
     async with connected(Simulator(SIZE)) as client:
         dump = save(client.sim.store)
@@ -74,6 +126,7 @@ async def test_what_is_gone_stays_gone() -> None:
         ({"get-vms": {}}, "get-vms: not the answer"),
         ({"start-vm": []}, "start-vm: not the answer"),
         ({"get-vms": [{"name": "x"}]}, "Vm: a document has no id"),
+        ({"get-vms": [{"id": "x"}, {"id": "x"}]}, "there is a Vm x already"),
     ],
 )
 async def test_what_is_no_dump_is_refused(dump: dict[str, Any], message: str) -> None:

@@ -113,6 +113,18 @@ async def test_a_token_is_needed_and_may_be_taken_away(client: Client) -> None:
     assert (await client.send("get-vms")).status == 200
 
 
+async def test_a_token_goes_with_its_user(client: Client) -> None:
+    sim = client.sim
+    key = {"query": 'mutation { createApiKey(data: {name: "bot"}) { key } }'}
+    made = (await client.send("", key, root="/api")).json["data"]["createApiKey"]["key"]
+    [user] = sim.store.select("User", {"username": sim.username})
+    sim.store.remove("User", user["id"])
+    for token in (client.headers["authorization"], made):
+        for path in ("get-my-info", "start-vm", "get-vms"):
+            body = {"where": {"id": "x"}}
+            assert (await client.send(path, body, authorization=token)).status == 401
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -27,6 +27,13 @@ def test_a_document_has_every_field(store: Store) -> None:
         store.add("Vm", {"id": "v2", "colour": "red"})
 
 
+def test_an_id_is_given_once(store: Store) -> None:
+    before = dict(store.get("Vm", "v1"))
+    with pytest.raises(ValueError, match="there is a Vm v1 already"):
+        store.add("Vm", {"id": "v1", "name": "other", "host": "h3"})
+    assert store.get("Vm", "v1") == before
+
+
 def test_relations_hold_in_both_directions(store: Store) -> None:
     assert store.get("Cluster", "c1")["hosts"] == ["h1", "h2"]
     assert store.get("Host", "h1")["vms"] == ["v1"]

@@ -27,13 +27,21 @@ class Accounts:
         self._keys: dict[str, str] = {}
 
     def set_password(self, username: str, password: str) -> None:
-        """Let a user log in with this password."""
-        self._passwords[username] = password
+        """Let a user log in with this password, from now on and under any later name.
+
+        Raises:
+            ValueError: There is no such user.
+        """
+        users = self._store.select("User", {"username": username})
+        if not users:
+            raise ValueError(f"there is no user {username}")
+        for user in users:  # one of each source
+            self._passwords[user["id"]] = password
 
     def log_in(self, username: str, password: str, source: str) -> str | None:
         """A new token; None when the credentials are wrong."""
         users = self._store.select("User", {"username": username, "source": source})
-        if not users or self._passwords.get(username) != password:
+        if not users or self._passwords.get(users[0]["id"]) != password:
             return None
         token = self._ids.uuid()
         self._tokens[token] = users[0]["id"]
@@ -49,7 +57,8 @@ class Accounts:
 
     def user_of(self, token: str) -> str | None:
         """The id of the user that a token or an API key belongs to; None when it is not good."""
-        return self._tokens.get(token) or self._keys.get(token)
+        user = self._tokens.get(token) or self._keys.get(token)
+        return user if user in self._store.table("User") else None
 
     def revoke_tokens(self) -> None:
         """Make every token invalid, as a server does that ends its sessions. API keys stay."""

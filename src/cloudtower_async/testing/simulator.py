@@ -183,7 +183,8 @@ class Simulator:
 
         The file is one that ``save`` has written, or answers of a real server as JSON:
         ``{"get-vms": [...], "get-clusters": [...], ...}``. The more of them the better: what is
-        only mentioned in them is made up.
+        only mentioned in them is made up. Nothing that was under way goes on: tasks that have not
+        ended are shown as failed, and ``entityAsyncStatus`` is null everywhere.
 
         Args:
             path: Where the file is.
@@ -242,9 +243,9 @@ class Simulator:
         return asked is not None
 
     def _build(self) -> Server:
-        ids = Ids(self.seed)
         self.store = store = Store(every_resource())
         if self._fleet is None:
+            ids = Ids(self.seed)
             maker = build_fleet(
                 store, self.clock, ids, self.size, seed=self.seed, root=self.username
             )
@@ -254,10 +255,14 @@ class Simulator:
                 found = msgspec.json.decode(found.read_bytes(), type=dict[str, Any])
             maker = load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
         self._maker = maker
-        self.accounts = Accounts(store, ids)
+        self.accounts = Accounts(store, maker.ids)
         self.accounts.set_password(self.username, self.password)
         self.tasks = TaskEngine(
-            store, self.clock, ids, duration=self._task_duration, settle_delay=self._settle_delay
+            store,
+            self.clock,
+            maker.ids,
+            duration=self._task_duration,
+            settle_delay=self._settle_delay,
         )
         self.uploads = Uploads(maker, duration=self._task_duration)
         self.changes = ChangeFeed(store, self.clock)

@@ -40,10 +40,11 @@ class Failure:
     code: str = "INTERNAL_ERROR"
     ec: str = "JOB_FAILED"
 
-    def text(self, description: str) -> str:
-        """The error_message of the task: nested, as the server writes it."""
+    def show_in(self, task: Document) -> None:
+        """Let a task have failed so. The message is nested, as the server writes it."""
         inner = msgspec.json.encode({"ec": self.ec, "error": {"msg": self.message}}).decode()
-        return f"{description} failed \r\ncode: {self.code}\r\nmessage: {inner}"
+        message = f"{task['description']} failed \r\ncode: {self.code}\r\nmessage: {inner}"
+        task |= {"status": "FAILED", "error_code": self.code, "error_message": message}
 
 
 def _succeed() -> Failure | None:
@@ -218,7 +219,5 @@ class TaskEngine:
         if failure is None:
             task["status"], task["progress"] = "SUCCESSED", 1.0
         else:
-            task["status"] = "FAILED"
-            task["error_code"] = failure.code
-            task["error_message"] = failure.text(task["description"])
+            failure.show_in(task)
             running.work.fail()

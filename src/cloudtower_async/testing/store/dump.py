@@ -46,7 +46,8 @@ def load(
             and whose resource it leaves out. What it has no longer of a resource is gone.
 
     Raises:
-        ValueError: The dump has what is no query of a resource, or a document without an id.
+        ValueError: The dump has what is no query of a resource, a document without an id, or one
+            twice.
     """
     resources: dict[str, list[dict[str, Any]]] = {}
     for path, answer in dump.items():

@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import random
+import re
 import string
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _DIGITS = string.digits + string.ascii_lowercase
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _COUNTER = 36**4
+_CUID = re.compile(rb'"c([0-9a-z]{8})[0-9a-z]{16}"')
 
 
 class Ids:
     """Makes ids: cuids for resources, UUIDs for what a cluster numbers itself.
 
     Ids made later sort behind those made before, as the server's do.
+
+    Args:
+        seed: The same one makes the same ids.
+        epoch_ms: The millisecond since 1970 that the first id tells.
     """
 
     def __init__(self, seed: int, *, epoch_ms: int = 1_700_000_000_000) -> None:
-        self._random = random.Random(f"ids {seed}")  # noqa: S311 - made up, not secret
+        self._random = random.Random(f"ids {seed} {epoch_ms}")  # noqa: S311 - made up, not secret
         self._epoch_ms = epoch_ms
         self._made = 0
         self._fingerprint = _base36(self._random.randrange(_COUNTER), 4)
+
+    @classmethod
+    def behind(cls, seed: int, documents: Iterable[object]) -> Ids:
+        """Ids of which none is in these documents, however deep inside."""
+        found = (time for one in documents for time in _CUID.findall(msgspec.json.encode(one)))
+        if latest := max(found, default=b""):
+            return cls(seed, epoch_ms=int(latest, 36) + 1)
+        return cls(seed)
 
     def cuid(self) -> str:
         """The next id of a resource: 25 letters and digits."""

@@ -94,7 +94,10 @@ class Store:
 
         Raises:
             KeyError: A field that the resource does not have.
+            ValueError: There is a document with this id already.
         """
+        if values["id"] in self._tables[resource]:
+            raise ValueError(f"there is a {resource} {values['id']} already")
         relations = self._relations[resource]
         plain: dict[str, Any] = {
             field: value for field, value in values.items() if field not in relations
