@@ -144,7 +144,7 @@ async def test_old_changes_are_compacted(client: Client) -> None:
     for number in range(4):
         rename(client, f"name-{number}")
         feed.events()
-    assert [event.change.table for event in feed.events()] == ["Vm"] * 4
+    assert [event.row.table for event in feed.events()] == ["Vm"] * 4
     feed.compact(keep=1)
     page = await poll(client, start_revision=start)
     assert int(page["compactRevision"]) > int(start)

@@ -47,3 +47,17 @@ async def test_a_mutation_over_graphql_is_one_and_a_query_is_none() -> None:
             pass
         (sent,) = sim.mutations()
         assert sent.body == {"query": texts[1]}
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(2, 2), (0, 0), (None, 5)])
+async def test_the_latest_requests_are_kept(keep: int | None, kept: int) -> None:
+    async with (
+        Simulator(vms=4, keep_requests=keep) as sim,
+        Cloudtower(sim.url, username=sim.username, password=sim.password) as tower,
+    ):
+        requests = sim.requests
+        for number in range(4):
+            await tower.vm.get_vms(first=number)
+        assert [request.path for request in requests][-2:] == ["get-vms"] * min(kept, 2)
+        assert len(requests) == kept
+        assert sim.sent("get-vms") == [{"first": number} for number in range(4)][max(4 - kept, 0) :]

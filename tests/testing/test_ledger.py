@@ -13,14 +13,14 @@ from cloudtower_async.testing.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cloudtower_async.testing.store.ledger import Change
+    from cloudtower_async.testing.store.ledger import RowChange
 
 Told = list[tuple[str, str | None, Any, Any]]
 
 
 def follow(store: Store) -> Callable[[], Told]:
     """Watch a store; the function that comes back tells what it has heard since."""
-    heard: list[Change] = []
+    heard: list[RowChange] = []
     store.watch(heard.append)
 
     def told() -> Told:

@@ -3,12 +3,14 @@
 # ruff: noqa: ANN401 - the vendor's client has no types
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anyio.to_thread
 import pytest
+from aiohttp import web
 
 from cloudtower_async import Cloudtower, UnexpectedStatus
 from cloudtower_async.testing import Simulator
@@ -72,6 +74,28 @@ async def test_a_passive_one_does_nothing(sim: Simulator) -> None:
     assert len(sim.requests) == before
     assert passive.turned_away == ["/v2/api/login"]
     assert sim.store.get("Vm", vm.id)["status"] == "STOPPED"
+
+
+async def test_of_what_was_turned_away_the_latest_is_kept() -> None:
+    async with Simulator(vms=1, standby=True, keep_requests=2) as sim:
+        passive = sim.nodes[1]
+        for path in ("a", "b", "c"):
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"{passive.url}/{path}", allow_redirects=False),
+            ):
+                pass
+        assert passive.turned_away == ["/b", "/c"]
+
+
+async def test_a_port_that_is_taken_leaves_nothing_behind(sim: Simulator) -> None:
+    port = int(sim.url.rpartition(":")[2])
+    second = Simulator(vms=1, port=port, standby=True)
+    with pytest.raises(OSError, match="address already in use"):
+        await second.__aenter__()
+    set_up = [one for one in gc.get_objects() if isinstance(one, web.ServerRunner) and one.server]
+    assert len(set_up) == len(sim.nodes)
+    await second.__aexit__(None, None, None)  # there is nothing left to end
 
 
 async def test_both_know_the_same(sim: Simulator) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import trustme
 
+from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Clock, FleetSize, Request, Simulator
 from cloudtower_async.testing.store.schema import asked_resources, operation
 from tests.testing.client import Client, connected
@@ -198,6 +199,23 @@ async def test_what_is_not_modelled_is_listed(client: Client) -> None:
     assert "host.create_host" in unmodelled
     for modelled in ("vm.get_vms", "vm.get_vms_connection", "vm.start_vm", "user.login"):
         assert modelled not in unmodelled
+
+
+async def test_what_is_listed_is_what_is_501(client: Client) -> None:
+    unmodelled = client.sim.unmodelled()
+    assert 0 < len(unmodelled) < 60
+    listed = {path.removeprefix("/") for path, name in OPERATIONS.items() if name in unmodelled}
+    answered = set[str]()
+    for path in OPERATIONS:
+        async with client.session.request(
+            operation(path).method,
+            f"{client.sim.url}/v2/api{path}",
+            json={"where": {"id": "none"}},  # changes nothing
+            headers=client.headers,
+        ) as response:
+            if response.status == 501:
+                answered.add(path.removeprefix("/"))
+    assert answered == listed
 
 
 async def test_requests_are_written_down(client: Client) -> None:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from ..api.catalogue import OPERATIONS
 
-Kind: TypeAlias = Literal["answer", "hang", "reset", "truncate"]
+Trouble: TypeAlias = Literal["answer", "hang", "reset", "truncate"]
 
 EVERY = "*"
 _HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
@@ -28,7 +28,7 @@ class Fault:
         headers: More headers of the answer.
     """
 
-    kind: Kind
+    kind: Trouble
     executed: bool = False
     status: int = 500
     body: bytes | None = None

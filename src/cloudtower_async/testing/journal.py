@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.catalogue import OPERATIONS
 from ..calls.operation import Kind
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 
 GRAPHQL = "/api"
+T = TypeVar("T")
+
+
+def note(kept: list[T], one: T, most: int | None) -> None:
+    """Write one down, and forget the oldest where there would be more than this."""
+    kept.append(one)
+    if most is not None:
+        del kept[: max(len(kept) - most, 0)]
 
 
 def sent(requests: Iterable[Request], path: str) -> list[Any]:
@@ -25,7 +33,7 @@ def sent(requests: Iterable[Request], path: str) -> list[Any]:
     """
     if f"/{path}" not in OPERATIONS:
         raise ValueError(f"{path}: no operation has this path")
-    return [request.body for request in requests if request.path == path]
+    return [request.body for request in [*requests] if request.path == path]
 
 
 def mutations(requests: Iterable[Request]) -> list[Request]:
@@ -33,7 +41,7 @@ def mutations(requests: Iterable[Request]) -> list[Request]:
 
     Logging in is none of them: it makes a token, and nothing that anyone sees.
     """
-    return [request for request in requests if _changes(request)]
+    return [request for request in [*requests] if _changes(request)]
 
 
 def _changes(request: Request) -> bool:

@@ -13,21 +13,20 @@ from ..api.catalogue import OPERATIONS
 from . import journal
 from .accounts import Accounts
 from .clock import Clock
-from .effects.catalogue import EFFECTS
 from .faults import Faults
 from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
 from .fleet.loading import load_fleet
-from .server.catalogue import ANSWERS
-from .server.changes import ChangeFeed
+from .server.feed import ChangeFeed
 from .server.metrics import Metrics
 from .server.nodes import Node
+from .server.routes import find
 from .server.server import Server
 from .server.services import Services
 from .server.uploads import Uploads
 from .store import dump
 from .store.ids import Ids
-from .store.schema import every_resource, query
+from .store.schema import every_resource
 from .store.store import Store
 from .tasks import TaskEngine
 
@@ -62,6 +61,7 @@ class Simulator:
         clock: The server's time; by default it runs by itself.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
+        keep_requests: How many requests are written down, the latest; None for all.
 
     Example:
         async with Simulator(vms=100, seed=7) as sim:
@@ -88,7 +88,10 @@ class Simulator:
     """How much of the load curves is shown."""
 
     requests: list[Request]
-    """Every request that came in, in order; without those that a passive node sent away."""
+    """The requests that came in, in order; without those that a passive node sent away.
+
+    The latest 10,000, unless ``keep_requests`` says otherwise.
+    """
 
     nodes: list[Node]
     """The addresses: one, or the two of a pair. A test can set the ``state`` of each."""
@@ -113,6 +116,7 @@ class Simulator:
         clock: Clock | None = None,
         task_duration: float = 0.2,
         settle_delay: float = 0.0,
+        keep_requests: int | None = 10_000,
     ) -> None:
         chosen = {"clusters": clusters, "hosts_per_cluster": hosts_per_cluster, "vms": vms}
         given = {name: number for name, number in chosen.items() if number is not None}
@@ -130,6 +134,7 @@ class Simulator:
         self._standby = standby
         self._task_duration = task_duration
         self._settle_delay = settle_delay
+        self._keep_requests = keep_requests
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -137,11 +142,15 @@ class Simulator:
         self._server = server = await anyio.to_thread.run_sync(self._build)
         self.requests = server.requests
         self.nodes = []
-        self.nodes.append(Node(server.handle, self.nodes, "active"))
-        if self._standby:
-            self.nodes.append(Node(server.handle, self.nodes, "passive"))
-        for node, port in zip(self.nodes, (self._port, 0), strict=False):
-            await node.start(port, self._tls)
+        for state in ("active", "passive") if self._standby else ("active",):
+            node = Node(server.handle, self.nodes, state, keep_requests=self._keep_requests)
+            self.nodes.append(node)
+        try:
+            for node, port in zip(self.nodes, (self._port, 0), strict=False):
+                await node.start(port, self._tls)
+        except BaseException:  # the port is taken, or we are no longer wanted
+            await self.__aexit__(None, None, None)
+            raise
         self.url = server.services.url = self.nodes[0].url
         return self
 
@@ -194,7 +203,8 @@ class Simulator:
 
     async def save(self, path: str | PathLike[str]) -> None:
         """Write the fleet as it is now to a file."""
-        content = msgspec.json.encode(dump.save(self.store))
+        with self.store.lock:
+            content = msgspec.json.encode(dump.save(self.store))
         await anyio.Path(path).write_bytes(content)
 
     def add_cluster(self, *, hosts: int = 3, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -204,7 +214,8 @@ class Simulator:
             hosts: How many.
             fields: Fields of the cluster that are to be as said, by their wire names.
         """
-        return builders.build_cluster(self._maker, hosts, fields)
+        with self.store.lock:
+            return builders.build_cluster(self._maker, hosts, fields)
 
     def add_vm(
         self,
@@ -220,7 +231,8 @@ class Simulator:
             host: The id of its host; the emptiest by default.
             fields: Fields of the VM that are to be as said: ``name="web-1", cluster=an_id``.
         """
-        return builders.build_vm(self._maker, status, host, fields)
+        with self.store.lock:
+            return builders.build_vm(self._maker, status, host, fields)
 
     def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
         """Add an alert.
@@ -229,18 +241,12 @@ class Simulator:
             about: The id of a VM, a host, a disk or a cluster; the first cluster by default.
             fields: Fields of the alert that are to be as said: ``severity="INFO"``.
         """
-        return builders.build_alert(self._maker, about, fields)
+        with self.store.lock:
+            return builders.build_alert(self._maker, about, fields)
 
     def unmodelled(self) -> list[str]:
         """The operations that are answered with status 501, as ``"vm.create_vm"``."""
-        return sorted(name for path, name in OPERATIONS.items() if not self._models(path))
-
-    def _models(self, path: str) -> bool:
-        name = path.removeprefix("/")
-        if name in EFFECTS or name in ANSWERS:
-            return True
-        asked = query(path)
-        return asked is not None
+        return sorted(name for path, name in OPERATIONS.items() if not find(path[1:]))
 
     def _build(self) -> Server:
         self.store = store = Store(every_resource())
@@ -268,4 +274,11 @@ class Simulator:
         self.changes = ChangeFeed(store, self.clock)
         self.metrics = Metrics()
         services = Services(self.uploads, self.changes, self.metrics)
-        return Server(maker, self.tasks, self.accounts, self.faults, self.clock, services)
+        return Server(
+            maker,
+            self.tasks,
+            self.accounts,
+            self.faults,
+            services,
+            keep_requests=self._keep_requests,
+        )

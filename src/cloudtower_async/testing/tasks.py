@@ -151,19 +151,21 @@ class TaskEngine:
 
     def pause(self, identifier: str) -> None:
         """Hold a task that has not ended; its status is PAUSED until ``resume``."""
-        running = self._running[identifier]
-        running.paused_at = self._clock.now()
-        running.task["status"] = "PAUSED"
+        with self._store.lock:
+            running = self._running[identifier]
+            running.paused_at = self._clock.now()
+            running.task["status"] = "PAUSED"
 
     def resume(self, identifier: str) -> None:
         """Let a paused task go on where it stopped."""
-        running = self._running[identifier]
-        if running.paused_at is not None:
-            lost = self._clock.now() - running.paused_at
-            running.begins += lost
-            running.ends += lost
-            running.paused_at = None
-            self.advance()
+        with self._store.lock:
+            running = self._running[identifier]
+            if running.paused_at is not None:
+                lost = self._clock.now() - running.paused_at
+                running.begins += lost
+                running.ends += lost
+                running.paused_at = None
+                self.advance()
 
     def runs(self, identifier: str) -> bool:
         """Whether a task has not ended yet."""

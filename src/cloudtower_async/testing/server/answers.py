@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..accounts import Accounts
     from ..maker import Maker
+    from ..store.filters import Document
     from ..tasks import TaskEngine
     from .services import Services
 
@@ -50,6 +51,7 @@ class Asked:
 
     Args:
         request: As it came in.
+        content: Of the file in a form; empty when it is larger than any chunk may be.
         query: The query string.
         language: Of texts in the answer.
         user: The id of the user who asks; empty where no token is needed.
@@ -60,6 +62,7 @@ class Asked:
     """
 
     request: Request
+    content: bytes
     query: Mapping[str, str]
     language: str
     user: str
@@ -69,5 +72,18 @@ class Asked:
     services: Services
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Documents that are still to be rendered: they may be many.
+
+    Args:
+        resource: What they are.
+        documents: In their order.
+    """
+
+    resource: str
+    documents: Sequence[Document]
+
+
 Answer: TypeAlias = "Callable[[Asked], object]"
-"""Answers a call that is no mutation: with what becomes JSON, or with a Reply."""
+"""Answers a call: with what becomes JSON, with a Reply, or with what was Found."""

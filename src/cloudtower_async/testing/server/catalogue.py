@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import changes, consoles, metrics, nvram, ovf, queries, sessions, tables, uploads
+from . import consoles, feed, metrics, nvram, ovf, queries, sessions, tables, uploads
 
 if TYPE_CHECKING:
     from .answers import Answer
 
 ANSWERS: dict[str, Answer] = {
-    **changes.ANSWERS,
     **consoles.ANSWERS,
+    **feed.ANSWERS,
     **metrics.ANSWERS,
     **nvram.ANSWERS,
     **ovf.ANSWERS,

@@ -25,7 +25,7 @@ _KB, _MB, _GB = 1024, 1024**2, 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CurveKind:
     """What metrics with a certain ending are like.
 
     Args:
@@ -41,23 +41,23 @@ class Kind:
     swing: float
 
 
-_KINDS: tuple[tuple[str, Kind], ...] = (
-    (r"_(errors|drop)$", Kind("COUNT", 0, 0, 0)),
-    (r"_packet_loss_percent$", Kind("PERCENT", 0, 0, 0)),
-    (r"_is_running$", Kind("COUNT", 1, 1, 0)),
-    (r"_percent$", Kind("PERCENT", 5, 60, 0.5)),
-    (r"_network_\w+_bps$", Kind("DATA_RATE_BYTE", 20 * _KB, 20 * _MB, 0.6)),
-    (r"_bitps$", Kind("DATA_RATE_BIT", 0, 0, 0)),
-    (r"_bps$", Kind("STORAGE_BAND_WIDTH", 100 * _KB, 80 * _MB, 0.6)),
-    (r"_iops$", Kind("COUNT", 5, 2_000, 0.6)),
-    (r"_ns$", Kind("TIME", 200_000, 3_000_000, 0.3)),
-    (r"_(read|write|readwrite)_size_bytes$", Kind("DATA_SIZE", 4 * _KB, 128 * _KB, 0.1)),
-    (r"_bytes$", Kind("DATA_SIZE", 10 * _GB, 400 * _GB, 0.01)),
-    (r"_hz$", Kind("FREQUENCY", 0, 0, 0)),
-    (r"_load$", Kind("LOAD", 0.5, 12, 0.5)),
-    (r"_celsius$", Kind("TEMPERATURE", 30, 55, 0.1)),
-    (r"_ratio$", Kind("RATIO", 1, 2, 0.01)),
-    (r"", Kind("COUNT", 1, 200, 0)),
+_KINDS: tuple[tuple[str, CurveKind], ...] = (
+    (r"_(errors|drop)$", CurveKind("COUNT", 0, 0, 0)),
+    (r"_packet_loss_percent$", CurveKind("PERCENT", 0, 0, 0)),
+    (r"_is_running$", CurveKind("COUNT", 1, 1, 0)),
+    (r"_percent$", CurveKind("PERCENT", 5, 60, 0.5)),
+    (r"_network_\w+_bps$", CurveKind("DATA_RATE_BYTE", 20 * _KB, 20 * _MB, 0.6)),
+    (r"_bitps$", CurveKind("DATA_RATE_BIT", 0, 0, 0)),
+    (r"_bps$", CurveKind("STORAGE_BAND_WIDTH", 100 * _KB, 80 * _MB, 0.6)),
+    (r"_iops$", CurveKind("COUNT", 5, 2_000, 0.6)),
+    (r"_ns$", CurveKind("TIME", 200_000, 3_000_000, 0.3)),
+    (r"_(read|write|readwrite)_size_bytes$", CurveKind("DATA_SIZE", 4 * _KB, 128 * _KB, 0.1)),
+    (r"_bytes$", CurveKind("DATA_SIZE", 10 * _GB, 400 * _GB, 0.01)),
+    (r"_hz$", CurveKind("FREQUENCY", 0, 0, 0)),
+    (r"_load$", CurveKind("LOAD", 0.5, 12, 0.5)),
+    (r"_celsius$", CurveKind("TEMPERATURE", 30, 55, 0.1)),
+    (r"_ratio$", CurveKind("RATIO", 1, 2, 0.01)),
+    (r"", CurveKind("COUNT", 1, 200, 0)),
 )
 
 
@@ -127,7 +127,7 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
     return _swinging(kind, level, digest)
 
 
-def _swinging(kind: Kind, level: float, digest: bytes) -> Callable[[float], float]:
+def _swinging(kind: CurveKind, level: float, digest: bytes) -> Callable[[float], float]:
     shift = digest[1] / 255 * 3 - 1.5  # hours that others work earlier or later
     restless = [1.3 + byte / 64 for byte in digest[2:5]]
     most = 100.0 if kind.unit == "PERCENT" else math.inf
@@ -160,5 +160,5 @@ def _sum(
 
 
 @functools.lru_cache(maxsize=1_000)
-def _kind(metric: str) -> Kind:
+def _kind(metric: str) -> CurveKind:
     return next(kind for pattern, kind in _KINDS if re.search(pattern, metric))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import anyio
 from aiohttp import web
 
+from ..journal import note
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,18 +27,22 @@ class Node:
         handler: Answers while the node is active.
         nodes: All of the pair, to tell where the active one is.
         state: What it is at first.
+        keep_requests: How many of those turned away are written down; None for all.
     """
 
     url: str
     """Where it listens: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
 
-    def __init__(self, handler: Handler, nodes: Sequence[Node], state: State) -> None:
+    def __init__(
+        self, handler: Handler, nodes: Sequence[Node], state: State, *, keep_requests: int | None
+    ) -> None:
         self.state: State = state
         """``active`` answers; ``passive`` sends everyone away with 307; ``failing`` with 503."""
         self.turned_away: list[str] = []
         """The paths of the requests that it did not answer as it was not active."""
         self._handler = handler
         self._nodes = nodes
+        self._keep_requests = keep_requests
         self._runner: web.ServerRunner | None = None
 
     async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
@@ -59,7 +65,7 @@ class Node:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.state == "active":
             return await self._handler(request)
-        self.turned_away.append(request.path)
+        note(self.turned_away, request.path, self._keep_requests)
         if self.state == "failing":
             return web.Response(status=503)
         active = [node.url for node in self._nodes if node.state == "active"]

@@ -29,7 +29,7 @@ def _parse(asked: Asked) -> object:
     if not isinstance(part, FilePart):
         raise QueryError("file: required, in a form")
     try:
-        root = ElementTree.fromstring(part.content)  # noqa: S314 - what a test sends
+        root = ElementTree.fromstring(asked.content)  # noqa: S314 - what a test sends
     except ElementTree.ParseError as exc:
         raise QueryError(f"file: no OVF descriptor: {exc}") from None
     system = next(_all(root, "VirtualSystem"), None)

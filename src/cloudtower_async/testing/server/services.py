@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .changes import ChangeFeed
+    from .feed import ChangeFeed
     from .metrics import Metrics
     from .uploads import Uploads
 

@@ -1,8 +1,9 @@
-"""Uploads: chunk after chunk, each counted and hashed, none kept."""
+"""Uploads: chunk after chunk, each counted and hashed."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -11,10 +12,10 @@ from ..effects.units import amount
 from ..refusals import QueryError, RefusedError, member
 from . import images
 from .images import Wanted
-from .intake import FilePart
+from .intake import LARGEST_CHUNK, FilePart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ..maker import Maker
     from ..store.filters import Document
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .images import Target
     from .intake import Digest
 
-_MIB = 1024 * 1024
+_log = logging.getLogger("cloudtower_async")
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Upload:
         target: What becomes of it.
         received: How much of it is here.
         digest: SHA-256 of that much.
+        error: Why nothing has become of it, where that was unexpected.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Upload:
     target: Target = field(repr=False)
     received: int = 0
     digest: Digest = field(default_factory=hashlib.sha256, repr=False)
+    error: Exception | None = None
 
     @property
     def sha256(self) -> str:
@@ -58,7 +61,7 @@ class Uploads:
     """
 
     def __init__(self, maker: Maker, *, duration: float) -> None:
-        self.chunk_size = 8 * _MIB
+        self.chunk_size = LARGEST_CHUNK
         """The largest chunk that is taken. The first may be larger: it is sent without asking."""
         self.as_volumes = False
         """Whether clusters keep what the content library gets as volumes, and not as ELF images."""
@@ -78,11 +81,8 @@ class Uploads:
 
     def fail_next(self, *, times: int = 1) -> None:
         """The next uploads that are complete will fail all the same."""
-        self._failures += times
-
-    def digests(self) -> Mapping[str, Digest]:
-        """Of what is still coming, by the upload task's id."""
-        return {one: self._uploads[one].digest for one in self._open()}
+        with self._maker.store.lock:
+            self._failures += times
 
     def begin(self, upload: Upload) -> Document:
         """Take in that a file comes. Nothing of it is there yet."""
@@ -104,18 +104,18 @@ class Uploads:
         self._uploads[task["id"]] = upload
         return task
 
-    def receive(self, task: Document, part: FilePart) -> None:
+    def receive(self, task: Document, part: FilePart, content: bytes) -> None:
         """Take in the next chunk."""
         upload = self._uploads[task["id"]]
         first = not upload.received
-        before, after = (upload.digest, part.digest) if first else part.digests[task["id"]]
-        if before is not upload.digest:
-            raise RefusedError(400, "another chunk came at the same time: send one at a time")
         if part.size > self.chunk_size and not first:
             raise RefusedError(400, f"a chunk has at most {self.chunk_size} bytes")
         check_size(part, upload.size - upload.received)
+        if first:
+            upload.digest = part.digest.copy()
+        else:
+            upload.digest.update(content)
         upload.received += part.size
-        upload.digest = after
         now = self._maker.clock.timestamp()
         chunk = task["current_chunk"] + 1
         task |= {"status": "UPLOADING", "current_chunk": chunk, "updatedAt": now}
@@ -136,16 +136,22 @@ class Uploads:
                 self._failures -= 1
                 self._end(task, "FAILED")
             else:
-                upload.target.finish()
-                self._end(task, "SUCCESSED")
+                self._finish(task, upload)
+
+    def _finish(self, task: Document, upload: Upload) -> None:
+        # Whoever asks next has nothing to do with what goes wrong here.
+        try:
+            upload.target.finish()
+        except Exception as exc:
+            upload.error = exc
+            _log.exception("the simulator could not finish the upload of %s", upload.name)
+            self._end(task, "FAILED")
+        else:
+            self._end(task, "SUCCESSED")
 
     def _end(self, task: Document, status: str) -> None:
         now = self._maker.clock.timestamp()
         task |= {"status": status, "finished_at": now, "updatedAt": now}
-
-    def _open(self) -> list[str]:
-        table = self._maker.store.table("UploadTask")
-        return [one for one in self._uploads if one in table and is_open(table[one])]
 
 
 def is_open(task: Document) -> bool:
@@ -169,7 +175,7 @@ def _upload(asked: Asked, aim: Callable[[Wanted], Target | None]) -> Document:
         task = asked.maker.store.table("UploadTask").get(identifier)
         if task is None:
             raise RefusedError(404, f"there is no upload task {identifier}")
-        if identifier not in part.digests or not is_open(task):
+        if not is_open(task):
             raise RefusedError(400, f"upload task {identifier} has ended")
     else:
         size = _size(body)
@@ -178,7 +184,7 @@ def _upload(asked: Asked, aim: Callable[[Wanted], Target | None]) -> Document:
         if target is None:
             raise RefusedError(304, "nothing to upload to")
         task = uploads.begin(Upload(body["name"], size, target))
-    uploads.receive(task, part)
+    uploads.receive(task, part, asked.content)
     return asked.maker.store.render("UploadTask", task, asked.language)
 
 

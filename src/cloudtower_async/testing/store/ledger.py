@@ -10,6 +10,7 @@ ledger keeps how it was then; ``take`` compares. What a step does and undoes lea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowChange:
     """One row that was put in, changed or taken out.
 
     Args:
@@ -58,23 +59,27 @@ class Tracked(dict[str, Any]):
             self._ledger.touch(self._resource, self)
 
     def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401
-        if self._ledger.listening:
-            self._ledger.touch(self._resource, self)
-        super().__setitem__(key, value)
+        with self._ledger.lock:
+            if self._ledger.listening:
+                self._ledger.touch(self._resource, self)
+            super().__setitem__(key, value)
 
     def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # noqa: ANN401
-        self.touch()
-        return super().__ior__(other)
+        with self._ledger.lock:
+            self.touch()
+            return super().__ior__(other)
 
     def update(self, *args: Any, **values: Any) -> None:  # noqa: ANN401
         """As of a dict."""
-        self.touch()
-        super().update(*args, **values)
+        with self._ledger.lock:
+            self.touch()
+            super().update(*args, **values)
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:  # noqa: ANN401
         """As of a dict."""
-        self.touch()
-        return super().setdefault(key, default)
+        with self._ledger.lock:
+            self.touch()
+            return super().setdefault(key, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class Ledger:
     def __init__(
         self, resources: Mapping[str, Resource], tables: Mapping[str, Mapping[str, Tracked]]
     ) -> None:
+        self.lock = RLock()
+        """Held while documents change, so that no change falls between two reports."""
         self.active: bool = False
         """Whether anybody takes the changes. Nothing is kept before."""
         self.listening: bool = False
@@ -142,7 +149,7 @@ class Ledger:
         if self.active:
             self._before.setdefault((resource, identifier), None)
 
-    def take(self) -> Iterator[Change]:
+    def take(self) -> Iterator[RowChange]:
         """What has changed since the last time."""
         touched, self._before = self._before, {}
         for (resource, identifier), before in touched.items():
@@ -154,12 +161,12 @@ class Ledger:
             old, old_links = before or (None, ((),) * len(shape.links))
             new, new_links = after or (None, ((),) * len(shape.links))
             if old != new:
-                yield Change(resource, identifier, old, new)
+                yield RowChange(resource, identifier, old, new)
             for link, was, now in zip(shape.links, old_links, new_links, strict=True):
                 for end in _without(was, now):
-                    yield Change(link.table, None, _pair(link, identifier, end), None)
+                    yield RowChange(link.table, None, _pair(link, identifier, end), None)
                 for end in _without(now, was):
-                    yield Change(link.table, None, None, _pair(link, identifier, end))
+                    yield RowChange(link.table, None, None, _pair(link, identifier, end))
 
 
 def _shape(resource: Resource, resources: Mapping[str, Resource]) -> _Shape:

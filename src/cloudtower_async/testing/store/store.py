@@ -7,7 +7,8 @@ keeps both ends in step, and turns the ids into the nested objects of the API wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from .filters import Document
-    from .ledger import Change
+    from .ledger import RowChange
     from .schema import Relation, Resource
 
 LANGUAGES = ("en-US", "zh-CN")
 EVERY_LANGUAGE = "*"
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 _TRANSLATED = {
     "Alert": ("message", "cause", "impact", "solution"),
@@ -38,8 +41,22 @@ _OWNED = {"VmVolume": ("lun",)}
 """What goes with a document: to what these relations lead."""
 
 
+def _alone(method: F) -> F:
+    """Let nobody else at the store meanwhile."""
+
+    @wraps(method)
+    def locked(store: Store, *args: Any, **values: Any) -> Any:  # noqa: ANN401
+        with store.lock:
+            return method(store, *args, **values)
+
+    return cast("F", locked)
+
+
 class Store:
     """Documents of the resources that the server models.
+
+    The server may run in another thread than the test: each call is one step that no other thread
+    comes into. Several steps are one under ``lock``.
 
     Args:
         resources: Names of the resources, as the schema has them.
@@ -51,8 +68,10 @@ class Store:
         """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
         self._tables: dict[str, dict[str, Tracked]] = {name: {} for name in self.resources}
         self._ledger = Ledger(self.resources, self._tables)
+        self.lock = self._ledger.lock
+        """Whoever holds it is alone with the store. Send no request meanwhile: it would wait."""
         self._indexes = Indexes(self.resources, self._tables, self._ledger)
-        self._watcher: Callable[[Change], None] | None = None
+        self._watcher: Callable[[RowChange], None] | None = None
         self._sources = Sources(where_shape, self.table)
         self._blank: dict[str, dict[str, Any]] = {
             name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
@@ -70,11 +89,13 @@ class Store:
         """A relation of a resource."""
         return self._relations[resource][field]
 
-    def watch(self, watcher: Callable[[Change], None]) -> None:
+    @_alone
+    def watch(self, watcher: Callable[[RowChange], None]) -> None:
         """Tell of every change from now on. Documents that are changed in place are seen, too."""
         self._watcher = watcher
         self._ledger.start()
 
+    @_alone
     def report(self) -> None:
         """Tell whoever watches what has changed since the last report, each document once."""
         if self._watcher is not None:
@@ -89,6 +110,7 @@ class Store:
         """
         return self._tables[resource][identifier]
 
+    @_alone
     def add(self, resource: str, values: Mapping[str, Any]) -> Document:
         """Put in a document and tie it to those it names. Fields left out become null.
 
@@ -112,6 +134,7 @@ class Store:
                 self._bind(relation, document, value)
         return document
 
+    @_alone
     def change(self, resource: str, identifier: str, **values: object) -> Document:
         """Set fields of a document; relations are followed to the other end.
 
@@ -128,6 +151,7 @@ class Store:
                 document[field] = value
         return document
 
+    @_alone
     def remove(self, resource: str, identifier: str) -> None:
         """Take out a document, and take it from those that are tied to it.
 
@@ -144,6 +168,7 @@ class Store:
             if document.get(field) in self._tables[owned]:
                 self.remove(owned, document[field])
 
+    @_alone
     def select(
         self,
         resource: str,
@@ -174,6 +199,7 @@ class Store:
             found = [document for document in found if document["id"] not in without]
         return take_page(found, page or Page(), table)
 
+    @_alone
     def render(self, resource: str, document: Document, language: str) -> dict[str, Any]:
         """A document as the API shows it."""
         shown = document.copy()

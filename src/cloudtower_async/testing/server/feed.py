@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..clock import Clock
-    from ..store.ledger import Change
+    from ..store.ledger import RowChange
     from ..store.store import Store
     from .answers import Answer, Asked
 
@@ -24,20 +24,20 @@ _USUAL = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class FeedEvent:
     """One change, and when it happened."""
 
     revision: int
     previous: int
-    change: Change
+    row: RowChange
     at: str
 
     @property
     def action(self) -> str:
         """``INSERT``, ``UPDATE`` or ``DELETE``."""
-        if self.change.before is None:
+        if self.row.before is None:
             return "INSERT"
-        return "UPDATE" if self.change.after is not None else "DELETE"
+        return "UPDATE" if self.row.after is not None else "DELETE"
 
 
 class ChangeFeed:
@@ -61,40 +61,43 @@ class ChangeFeed:
         self._store = store
         self._clock = clock
         self._current = self._compacted = _FIRST
-        self._events: deque[Event] = deque()
+        self._events: deque[FeedEvent] = deque()
         store.watch(self._note)
 
     @property
     def current_revision(self) -> str:
         """Of the latest change."""
-        self._store.report()
-        return str(self._current)
+        with self._store.lock:
+            self._store.report()
+            return str(self._current)
 
     @property
     def compact_revision(self) -> str:
         """Changes up to this one are no longer kept."""
         return str(self._compacted)
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[FeedEvent]:
         """The changes that are kept, the oldest first."""
-        self._store.report()
-        return list(self._events)
+        with self._store.lock:
+            self._store.report()
+            return list(self._events)
 
     def compact(self, *, keep: int = 0) -> None:
         """Forget all but the latest changes."""
-        self._store.report()
-        while len(self._events) > keep:
-            self._compacted = self._events.popleft().revision
+        with self._store.lock:
+            self._store.report()
+            while len(self._events) > keep:
+                self._compacted = self._events.popleft().revision
 
-    def after(self, revision: int) -> Iterable[Event]:
+    def after(self, revision: int) -> Iterable[FeedEvent]:
         """The changes from a revision on."""
         least = revision if self.inclusive else revision + 1
         return (event for event in self.events() if event.revision >= least)
 
-    def _note(self, change: Change) -> None:
+    def _note(self, row: RowChange) -> None:
         # As on a server that also counts what it does not show, revisions are not consecutive.
         revision = self._current + 1 + len(self._events) % 3
-        self._events.append(Event(revision, self._current, change, self._clock.timestamp()))
+        self._events.append(FeedEvent(revision, self._current, row, self._clock.timestamp()))
         self._current = revision
         if len(self._events) > self.keep:
             self._compacted = self._events.popleft().revision
@@ -127,9 +130,9 @@ def _answer(asked: Asked) -> object:
     }
 
 
-_TESTED: dict[str, Callable[[Event], str | None]] = {
-    "resource_type": lambda event: event.change.table,
-    "resource_id": lambda event: event.change.id,
+_TESTED: dict[str, Callable[[FeedEvent], str | None]] = {
+    "resource_type": lambda event: event.row.table,
+    "resource_id": lambda event: event.row.id,
     "action": lambda event: event.action,
 }
 
@@ -154,21 +157,21 @@ def _number(query: Mapping[str, str], name: str, usual: int) -> int:
     return int(text)
 
 
-def _shown(event: Event) -> dict[str, Any]:
-    change = event.change
+def _shown(event: FeedEvent) -> dict[str, Any]:
+    row = event.row
     shown: dict[str, Any] = {
         "revision": str(event.revision),
         "prev_revision": str(event.previous),
         "action": event.action,
-        "resource_type": change.table,
+        "resource_type": row.table,
         "created_at": event.at,
     }
-    if change.id is not None:
-        shown["resource_id"] = change.id
-    if change.before is not None:
-        shown["old_value"] = change.before.decode()
-    if change.after is not None:
-        shown["new_value"] = change.after.decode()
+    if row.id is not None:
+        shown["resource_id"] = row.id
+    if row.before is not None:
+        shown["old_value"] = row.before.decode()
+    if row.after is not None:
+        shown["new_value"] = row.after.decode()
     return shown
 
 
