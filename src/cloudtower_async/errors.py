@@ -37,9 +37,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .models import Task
+    from .models import Task, TaskStatus
 
 _LONGEST_TEXT = 500  # characters of a server's message in the printed line; the attribute has all
 
@@ -319,32 +319,49 @@ class TaskTimeout(TaskError, TimeoutError):
         pending: Their ids.
         timeout: How long they were waited for, in seconds.
         poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
+        last_seen: Status and progress (0 to 1) of those of them that were seen, by their ids.
+        failures: What went wrong with other tasks meanwhile.
+        succeeded: Other tasks, which have ended well.
     """
+
+    failures: Sequence[TaskError] = ()
+    succeeded: Sequence[Task] = ()
 
     def __init__(
         self,
         pending: Sequence[str],
         timeout: float | None = None,
         poll_error: CloudtowerError | None = None,
+        *,
+        last_seen: Mapping[str, tuple[TaskStatus, float]] | None = None,
     ) -> None:
         super().__init__(pending)
         self.pending: tuple[str, ...] = tuple(pending)
         self.timeout = timeout
         self.poll_error = poll_error
+        self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})
 
     def __str__(self) -> str:
         number = f"{len(self.pending)} task" + ("s" if len(self.pending) != 1 else "")
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
-        shown = ", ".join(self.pending[:5]) + (", …" if len(self.pending) > 5 else "")
+        shown = ", ".join(map(self._shown, self.pending[:5]))
+        shown += ", …" if len(self.pending) > 5 else ""
+        failed = f"Of the others {len(self.failures)} failed. " if self.failures else ""
         if self.poll_error is not None:
             return (
-                f"{number} not known to have ended{after}: {shown}. "
+                f"{number} not known to have ended{after}: {shown}. {failed}"
                 f"The last poll failed: {self.poll_error}"
             )
         return (
-            f"{number} still running{after}: {shown}. "
+            f"{number} still running{after}: {shown}. {failed}"
             "They go on: wait again, with a longer timeout= if need be."
         )
+
+    def _shown(self, task_id: str) -> str:
+        if task_id not in self.last_seen:
+            return task_id
+        status, progress = self.last_seen[task_id]
+        return f"{task_id} ({status}, {progress:.0%})"
 
 
 class TaskNotFound(TaskError):
