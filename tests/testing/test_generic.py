@@ -11,8 +11,11 @@ from cloudtower_async.testing import Clock, FleetSize, Simulator
 from cloudtower_async.testing.effects.actions import ACTIONS
 from cloudtower_async.testing.effects.catalogue import EFFECTS as ALL
 from cloudtower_async.testing.effects.generic import EFFECTS
-from cloudtower_async.testing.effects.mutations import mutation_at
+from cloudtower_async.testing.effects.mutations import GONE, mutation_at, start
+from cloudtower_async.testing.effects.world import World
+from cloudtower_async.testing.refusals import RefusedError
 from cloudtower_async.testing.store.schema import asked_resources, operation
+from cloudtower_async.testing.tasks import Work
 from tests.testing.bodies import BodyMaker, fresh, maker_of
 from tests.testing.client import Client, connected
 from tests.testing.queries import LISTS
@@ -100,3 +103,12 @@ async def shown(client: Client, resource: str, identifier: str) -> None:
     assert answer.status == 200, answer.content
     [found] = operation(f"/{path}").decoder.decode(answer.content)
     assert found.id == identifier
+
+
+async def test_what_needs_no_task_undoes_itself_when_it_fails(client: Client) -> None:
+    world = World(maker_of(client), client.sim.tasks, "", client.sim.accounts)
+    done: list[str] = []
+    work = Work(lambda: GONE, lambda: done.append("failed"), lambda: done.append("settled"))
+    with pytest.raises(RefusedError, match="does not exist any more"):
+        start(world, mutation_at("create-isolation-policy"), [{"id": "it"}], work)
+    assert done == ["failed", "settled"]

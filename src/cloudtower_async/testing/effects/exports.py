@@ -13,6 +13,7 @@ from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
     from .world import Effect, World
 
 _ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}
@@ -32,7 +33,7 @@ class _Export:
     resource: str
     field: str
 
-    def __call__(self, world: World, body: dict[str, Any]) -> list[Outcome]:
+    def __call__(self, world: World, body: Body) -> list[Outcome]:
         sources = find(world, self.resource, body["where"])
         refuse_locked(sources)
         for source in sources:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..refusals import RefusedError
 from ..store.schema import describe
 from .blanks import conform
+from .units import FACTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,12 +21,6 @@ Fields: TypeAlias = "dict[str, Any]"
 
 Rule: TypeAlias = "Callable[[World, str, Mapping[str, Any], Any], Fields]"
 """Takes the world, the resource, everything the body says of a document, and the value of a key."""
-
-UNITS: Mapping[str, int] = {
-    f"{prefix}{unit}": 1024**power
-    for unit in ("B", "Bps")
-    for power, prefix in enumerate(("", "K", "M", "G", "T", "P"))
-}
 
 
 def fields_of(
@@ -133,7 +128,7 @@ def _set_field(
     value: Any,  # noqa: ANN401
 ) -> Fields:
     if (unit := data.get(f"{field}_unit")) and value is not None:
-        return {field: value * UNITS[unit]}
+        return {field: value * FACTORS[unit]}
     return {field: conform(world.maker, resource, field, value)}
 
 

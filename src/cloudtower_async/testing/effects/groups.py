@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..refusals import RefusedError
 from .blanks import new_document
@@ -61,7 +61,7 @@ def _generate_report(world: World, body: Body) -> Outcomes:
     made: list[Document] = []
     for template in templates:
         report = new_document(world.maker, "ReportTask")
-        said: dict[str, Any] = {"name": template["name"], "status": "SUCCESSED"}
+        said: Fields = {"name": template["name"], "status": "SUCCESSED"}
         made.append({**report, **said, "template": template["id"]})
     return mutation.reply([add(world, mutation, one, {}) for one in made])
 

@@ -65,11 +65,11 @@ def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]
 
 
 def _cd_roms(world: World, ovf: Body, operate: Body, cluster: str) -> list[CdRomDraft]:
-    changes = {one["index"]: one for one in operate.get("modify_cd_roms") or ()}
+    changes: dict[int, Body] = {one["index"]: one for one in operate.get("modify_cd_roms") or ()}
     found = [disk for disk in ovf["disks"] if disk["type"] == "CD_ROM"]
     drafts: list[CdRomDraft] = []
     for place in range(len(found)):
-        change = part(changes, place)
+        change = changes.get(place, {})
         if not change.get("removed"):
             boot = change.get("boot", len(ovf["disks"]) + place)
             drafts.append(CdRomDraft(boot=boot, image=image_of(world, change, cluster)))

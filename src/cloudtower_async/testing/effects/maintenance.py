@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from ..store.filters import Document
     from ..store.store import Store
+    from .bodies import Body
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 _PRECHECK = "enterMaintenanceModePrecheck"
 _UP = {
@@ -95,20 +95,20 @@ def _refuse_state(host: Document, wanted: str) -> None:
         raise RefusedError(400, f"host {host['name']} is {_state(host)}, not {wanted}")
 
 
-def _precheck(world: World, body: Values) -> Values:
+def _precheck(world: World, body: Body) -> dict[str, Any]:
     host = _one(world, body)
     _refuse_state(host, "IN_USE")
     return {"task_id": world.start(_PRECHECK, "Host", host, Work())}
 
 
-def _one(world: World, body: Values) -> Document:
+def _one(world: World, body: Body) -> Document:
     hosts = find(world, "Host", body["where"])
     if len(hosts) > 1:
         raise RefusedError(400, "where: more than one host matches")
     return hosts[0]
 
 
-def _precheck_result(world: World, body: Values) -> Values:
+def _precheck_result(world: World, body: Body) -> dict[str, Any]:
     task = find_one(world, "Task", body["where"]["task_id"])
     if task["resource_mutation"] != _PRECHECK:
         raise RefusedError(400, f"task {task['id']} checks no host")
@@ -119,7 +119,7 @@ def _precheck_result(world: World, body: Values) -> Values:
     return {"done": True, "shutdownVms": [{"vm_uuid": vm["local_id"]} for vm in plan.stuck]}
 
 
-def _enter(world: World, body: Values) -> Outcome:
+def _enter(world: World, body: Body) -> Outcome:
     store = world.maker.store
     host = find_one(world, "Host", body["where"]["host_id"])
     _refuse_busy(host)
@@ -173,7 +173,7 @@ def _enter(world: World, body: Values) -> Outcome:
     return Outcome("Host", host["id"], task_id)
 
 
-def _exit_result(world: World, body: Values) -> Values:
+def _exit_result(world: World, body: Body) -> dict[str, Any]:
     """What could be brought back: VMs that were moved away, and VMs that were shut down."""
     store = world.maker.store
     host = _one(world, body)
@@ -189,7 +189,7 @@ def _exit_result(world: World, body: Values) -> Values:
     }
 
 
-def _info(vm: Document, host: Document) -> Values:
+def _info(vm: Document, host: Document) -> dict[str, Any]:
     return {
         "state": "READY" if vm["entityAsyncStatus"] is None else "BUSY",
         "target_host_name": host["name"],
@@ -201,7 +201,7 @@ def _info(vm: Document, host: Document) -> Values:
     }
 
 
-def _exit(world: World, body: Values) -> Outcome:
+def _exit(world: World, body: Body) -> Outcome:
     store = world.maker.store
     host = find_one(world, "Host", body["where"]["host_id"])
     _refuse_busy(host)
@@ -239,7 +239,7 @@ def _exit(world: World, body: Values) -> Outcome:
     return Outcome("Host", host["id"], task_id)
 
 
-def _power(world: World, body: Values) -> Outcome:
+def _power(world: World, body: Body) -> Outcome:
     """Power a host off, or off and on again. Unless forced, it has to be under maintenance."""
     store = world.maker.store
     host = find_one(world, "Host", body["where"]["host_id"])

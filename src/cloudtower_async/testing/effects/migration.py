@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
@@ -20,10 +20,10 @@ from .world import Outcome, Shown, start_on_vm, vms_of
 
 if TYPE_CHECKING:
     from ..store.filters import Document
+    from .bodies import Body
     from .vms import Apply
     from .world import Effect, World
 
-    Values = dict[str, Any]
 
 ACROSS = "migrateVmAcrossCluster"
 _NO_HOST = Failure("no host has room for the VM", "VM_MIGRATE_FAILED", "NO_MEMORY")
@@ -31,7 +31,7 @@ _ABORTED = Failure("aborted by a user", "VM_MIGRATE_ABORTED", "MIGRATE_ABORTED")
 _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "model", "subnet_mask")
 
 
-def _migrate(world: World, body: Values) -> list[Outcome]:
+def _migrate(world: World, body: Body) -> list[Outcome]:
     """Move running VMs to a host of their cluster: the one that is named, or the roomiest."""
     vms = vms_of(world, body)
     wanted = part(body, "data").get("host_id")
@@ -71,7 +71,7 @@ def _to_host(world: World, vm: Document, wanted: str | None) -> Apply:
     return apply
 
 
-def _migrate_across(world: World, body: Values) -> list[Outcome]:
+def _migrate_across(world: World, body: Body) -> list[Outcome]:
     """Make the VMs anew in another cluster; those here stop, or go."""
     vms = vms_of(world, body)
     data = body["data"]
@@ -91,7 +91,7 @@ def _migrate_across(world: World, body: Values) -> list[Outcome]:
     return [_across(world, vm, draft, data) for vm, draft in zip(vms, drafts, strict=True)]
 
 
-def _draft(world: World, vm: Document, data: Values) -> VmDraft:
+def _draft(world: World, vm: Document, data: Body) -> VmDraft:
     store = world.maker.store
     config, cluster = data["vm_config"], data["cluster_id"]
     vlans = {
@@ -127,7 +127,7 @@ def _draft(world: World, vm: Document, data: Values) -> VmDraft:
     )
 
 
-def _across(world: World, vm: Document, draft: VmDraft, data: Values) -> Outcome:
+def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
     vm["entityAsyncStatus"] = "UPDATING"
     config = data["vm_config"]
 
@@ -161,7 +161,7 @@ def _stop(world: World, vm: Document) -> None:
         refresh_around(world.maker.store, vm)
 
 
-def _migrations(world: World, body: Values) -> list[Document]:
+def _migrations(world: World, body: Body) -> list[Document]:
     """The migrations across clusters, still under way, among the tasks of a body."""
     tasks = [
         task
@@ -173,14 +173,14 @@ def _migrations(world: World, body: Values) -> list[Document]:
     return tasks
 
 
-def _abort(world: World, body: Values) -> list[Shown]:
+def _abort(world: World, body: Body) -> list[Shown]:
     tasks = _migrations(world, body)
     for task in tasks:
         world.tasks.abort(task["id"], _ABORTED)
     return [Shown("Task", task["id"]) for task in tasks]
 
 
-def _cut_over(world: World, body: Values) -> list[Outcome]:
+def _cut_over(world: World, body: Body) -> list[Outcome]:
     """Stop the VMs whose migration waits for that."""
     vms: list[Document] = []
     for task in _migrations(world, body):

@@ -156,14 +156,7 @@ def start(
     if mutation.at_once:
         _do_at_once(work)
         return Outcome(shown, first["id"], None) if mutation.tasks else Shown(shown, first["id"])
-    subject = {"id": first["id"], "name": title(first), "cluster": _cluster(first)}
-    task = world.start(
-        resource_mutation(mutation.path),
-        mutation.resource,
-        subject,
-        work,
-        texts=texts(mutation.verb, mutation.resource),
-    )
+    task = start_task(world, mutation.path, mutation.verb, mutation.resource, first, work)
     ids = tuple(document["id"] for document in documents) if mutation.together else first["id"]
     return Outcome(shown, ids, task)
 
@@ -178,10 +171,19 @@ def _do_at_once(work: Work) -> None:
         raise RefusedError(400, failure.message, code=failure.code)
 
 
-def resource_mutation(path: str) -> str:
-    """``create-vm-volume`` as tasks call it: ``createVmVolume``."""
+def start_task(
+    world: World, path: str, verb: str, resource: str, document: Document, work: Work
+) -> str:
+    """Start the task of an operation, described by what it does to what kind of thing."""
     first, *rest = path.split("-")
-    return first + "".join(word.capitalize() for word in rest)
+    mutation = first + "".join(word.capitalize() for word in rest)
+    cluster = document.get("cluster")
+    subject = {
+        "id": document["id"],
+        "name": title(document),
+        "cluster": cluster if isinstance(cluster, str) else None,
+    }
+    return world.start(mutation, resource, subject, work, texts=texts(verb, resource))
 
 
 def settle(world: World, resource: str, documents: list[Document]) -> None:
@@ -213,8 +215,3 @@ def has_status(resource: str) -> bool:
 
 def members_of(body: Shape) -> dict[str, Shape]:
     return dict((body.item or body).members or {})
-
-
-def _cluster(document: Document) -> str | None:
-    found = document.get("cluster")
-    return found if isinstance(found, str) else None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..maker import Maker
     from ..store.filters import Document
     from ..store.store import Store
+    from .fields import Fields
 
 THIN = "REPLICA_2_THIN_PROVISION"
 _DEVICES = {"IDE": "hd", "SCSI": "sd", "USB": "sd", "VIRTIO": "vd"}
@@ -40,7 +41,7 @@ class DiskDraft:
     written: int = 0
     volume: str | None = None
     key: int | None = None
-    more: dict[str, Any] = field(default_factory=lambda: dict[str, Any]())
+    more: Fields = field(default_factory=lambda: dict[str, Any]())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +59,10 @@ class NicDraft:
     """A NIC to be."""
 
     vlan: str
-    more: dict[str, Any] = field(default_factory=lambda: dict[str, Any]())
+    more: Fields = field(default_factory=lambda: dict[str, Any]())
 
 
-def policy_fields(policy: str) -> dict[str, Any]:
+def policy_fields(policy: str) -> Fields:
     """What the name of a storage policy says."""
     parts = policy.split("_")
     replicas = int(parts[parts.index("REPLICA") + 1]) if "REPLICA" in parts else None
@@ -129,7 +130,7 @@ def add_cd_rom(maker: Maker, vm: Document, draft: CdRomDraft) -> None:
     add_device(maker, vm, {**fields, "disabled": draft.disabled})
 
 
-def add_device(maker: Maker, vm: Document, fields: dict[str, Any]) -> None:
+def add_device(maker: Maker, vm: Document, fields: Fields) -> None:
     store = maker.store
     others = disks_of(store, vm)
     prefix = _DEVICES[fields["bus"]]

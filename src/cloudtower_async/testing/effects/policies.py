@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from .fields import Fields, Rule
     from .world import World
 
-_Parts = list[dict[str, Any]]
 
-
-def _targets(world: World, target: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _targets(world: World, target: Mapping[str, Any]) -> list[Fields]:
     """One entry for each address, group of labels, or security group."""
     store = world.maker.store
-    found: list[dict[str, Any]] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
+    found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):
         ids = linked(world, "Label", where)
         labels = [store.get("Label", one) for one in ids]
@@ -45,7 +43,7 @@ def _apply_to(world: World, resource: str, data: Mapping[str, Any], value: Any) 
 def _flows(field: str) -> Rule:
     def rule(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
         del data
-        entries: _Parts = []
+        entries: list[Fields] = []
         for part in value:
             service_ids = linked(world, "NetworkPolicyRuleService", part.get("service_ids"))
             store = world.maker.store

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
-from ..tasks import Failure, Work
+from ..tasks import Work
 from .blanks import new_document
 from .bodies import body_of
 from .fields import linked
-from .mutations import resource_mutation
-from .nouns import texts, title
+from .mutations import start_task
 from .world import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..store.filters import Document
     from .bodies import Body
     from .fields import Fields
     from .world import Effect, Outcomes, World
-
-
-def start(
-    world: World,
-    path: str,
-    resource: str,
-    subject: Document,
-    succeed: Callable[[], Failure | None],
-) -> str:
-    """Start a task of an operation that has no text of its own: an edit of its subject."""
-    cluster = subject.get("cluster")
-    shown = {"id": subject["id"], "name": title(subject), "cluster": cluster}
-    return world.start(
-        resource_mutation(path), resource, shown, Work(succeed), texts=texts("update", resource)
-    )
 
 
 def _create_root_user(world: World, body: Body) -> Outcomes:
@@ -53,47 +36,44 @@ def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
     if not found:
         raise RefusedError(404, "no cluster matches the where")
 
-    def clear(settings: Document) -> Callable[[], None]:
-        return lambda: void(store.change("ClusterSettings", settings["id"], vm_recycle_bin=None))
+    def clear(settings: Document) -> None:
+        store.change("ClusterSettings", settings["id"], vm_recycle_bin=None)
 
-    return [
-        Outcome(None, one["id"], start(world, path, "ClusterSettings", one, clear(one)))
-        for one in found
-    ]
+    def start(settings: Document) -> str:
+        work = Work(partial(clear, settings))
+        return start_task(world, path, "update", "ClusterSettings", settings, work)
+
+    return [Outcome(None, one["id"], start(one)) for one in found]
 
 
 def _customize_alert_rule(world: World, body: Body) -> Outcomes:
     """What some clusters are to do otherwise than all the others."""
-    path = "update-customize-alert-rule"
+    path, resource = "update-customize-alert-rule", "GlobalAlertRule"
     body_of(path).check(body, "body")
     store = world.maker.store
     data = dict(body["data"])
     clusters = linked(world, "Cluster", data.pop("clusters"))
-    found = store.select("GlobalAlertRule", body["where"])
+    found = store.select(resource, body["where"])
     if not found or not clusters:
         raise RefusedError(404, "no alert rule or no cluster matches")
 
-    def customize(rule: Document) -> Callable[[], None]:
-        def succeed() -> None:
-            own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}
-            for cluster in clusters:
-                values: Fields = {"customized": True, **data}
-                if cluster in own:
-                    store.change("AlertRule", own[cluster], **values)
-                    continue
-                base = {name: rule[name] for name in ("disabled", "thresholds")}
-                ties = {"cluster": cluster, "global_alert_rule": rule["id"]}
-                new = new_document(world.maker, "AlertRule")
-                store.add("AlertRule", {**new, **base, **values, **ties})
+    def customize(rule: Document) -> None:
+        own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}
+        for cluster in clusters:
+            fields: Fields = {"customized": True, **data}
+            if cluster in own:
+                store.change("AlertRule", own[cluster], **fields)
+                continue
+            base = {name: rule[name] for name in ("disabled", "thresholds")}
+            ties = {"cluster": cluster, "global_alert_rule": rule["id"]}
+            new = new_document(world.maker, "AlertRule")
+            store.add("AlertRule", {**new, **base, **fields, **ties})
 
-        return succeed
+    def start(rule: Document) -> str:
+        work = Work(partial(customize, rule))
+        return start_task(world, path, "update", resource, rule, work)
 
-    return [
-        Outcome(
-            "GlobalAlertRule", one["id"], start(world, path, "GlobalAlertRule", one, customize(one))
-        )
-        for one in found
-    ]
+    return [Outcome(resource, one["id"], start(one)) for one in found]
 
 
 def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
@@ -114,13 +94,8 @@ def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
             store.change("VsphereEsxiAccount", part["esxi_account_id"], is_valid=True, **shown)
 
     first = store.get("VsphereEsxiAccount", ids[0])
-    task = start(world, path, "VsphereEsxiAccount", first, succeed)
+    task = start_task(world, path, "update", "VsphereEsxiAccount", first, Work(succeed))
     return [Outcome("VsphereEsxiAccount", ids, task)]
-
-
-def void(done: object) -> None:
-    """Take what a call gives and give nothing."""
-    del done
 
 
 EFFECTS: dict[str, Effect] = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..maker import Maker
     from ..store.filters import Document
     from ..tasks import Failure, TaskEngine
+    from .bodies import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ Effect: TypeAlias = "Callable[[World, Any], Outcomes]"
 """Takes the body: an object, or a list where the operation wants one."""
 
 
-def vms_of(world: World, body: dict[str, Any], *, recycled: bool = False) -> list[Document]:
+def vms_of(world: World, body: Body, *, recycled: bool = False) -> list[Document]:
     """The VMs that a mutation is about. Nothing is done when one of them is busy.
 
     Args:
