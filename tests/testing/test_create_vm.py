@@ -199,6 +199,20 @@ async def test_a_failed_creation_leaves_nothing_behind(client: Client) -> None:
     assert (figures(client), len(client.sim.store.table("VmVolume"))) == before
 
 
+async def test_a_vm_is_not_created_when_its_network_goes_meanwhile(client: Client) -> None:
+    store = client.sim.store
+    before = figures(client), len(store.table("VmVolume")), len(store.table("VmNic"))
+    body = new_vm(client, status="RUNNING")
+    [answer] = await send(client, "create-vm", [body])
+    vlan = body["vm_nics"][0]["connect_vlan_id"]
+    store.remove("Vlan", vlan)
+    [task] = await ended(client, [answer])
+    assert (task["status"], task["error_code"]) == ("FAILED", "RESOURCE_NOT_FOUND")
+    assert f"there is no Vlan {vlan}" in task["error_message"]
+    assert answer["data"]["id"] not in store.table("Vm")
+    assert (figures(client), len(store.table("VmVolume")), len(store.table("VmNic"))) == before
+
+
 async def test_sending_a_creation_again_makes_a_second_vm(client: Client) -> None:
     await create(client, name="twin")
     await create(client, name="twin")

@@ -54,8 +54,13 @@ def test_a_relation_set_from_the_side_of_many(store: Store) -> None:
 
 
 def test_a_relation_that_leads_nowhere_is_refused(store: Store) -> None:
-    with pytest.raises(KeyError):
-        store.add("Vm", {"id": "v2", "host": "h9"})
+    with pytest.raises(KeyError, match="there is no Host h9"):
+        store.add("Vm", {"id": "v2", "cluster": "c1", "host": "h9"})
+    assert "v2" not in store.table("Vm")
+    assert store.get("Cluster", "c1")["vms"] == ["v1"]
+    with pytest.raises(KeyError, match="there is no Host h9"):
+        store.change("Vm", "v1", cluster="c2", host="h9")
+    assert (store.get("Vm", "v1")["cluster"], store.get("Vm", "v1")["host"]) == ("c1", "h1")
 
 
 def test_what_is_removed_is_no_longer_shown(store: Store) -> None:

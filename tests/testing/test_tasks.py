@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloudtower_async.testing import Clock, Failure
+from cloudtower_async.testing.refusals import MissingError, QueryError, RefusedError
 from cloudtower_async.testing.store.ids import Ids
 from cloudtower_async.testing.store.store import Store
 from cloudtower_async.testing.tasks import TaskEngine, Work
@@ -28,9 +29,13 @@ class Bench:
         )
         self.log: list[str] = []
 
-    def start(self, name: str = "", failure: Failure | None = None) -> Document:
+    def start(
+        self, name: str = "", failure: Failure | None = None, raises: Exception | None = None
+    ) -> Document:
         def succeed() -> Failure | None:
             self.log.append(f"{name}done")
+            if raises is not None:
+                raise raises
             return failure
 
         work = Work(
@@ -93,6 +98,78 @@ def test_what_a_task_does_may_fail_it(bench: Bench) -> None:
     bench.after(10.0)
     assert task["error_code"] == "INTERNAL_ERROR"
     assert bench.log == ["done", "failed", "settled"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MissingError("Vlan", "v1"), "RESOURCE_NOT_FOUND", "there is no Vlan v1"),
+        (RefusedError(400, "too small"), "INTERNAL_ERROR", "too small"),
+        (RefusedError(400, "busy", code="ResourceLocked"), "ResourceLocked", "busy"),
+        (QueryError("name: required"), "INTERNAL_ERROR", "name: required"),
+    ],
+)
+def test_what_cannot_be_done_fails_its_task(
+    bench: Bench, error: Exception, code: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task, after = bench.start("a ", raises=error), bench.start("b ")
+    bench.after(10.0)
+    assert (task["status"], task["error_code"]) == ("FAILED", code)
+    assert f'{{"msg":"{message}"}}' in task["error_message"]
+    assert after["status"] == "SUCCESSED"
+    assert bench.log == ["a done", "a failed", "a settled", "b done", "b settled"]
+    assert caplog.records == []
+
+
+def test_a_mistake_fails_its_task_and_is_told_of(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = bench.start(raises=ZeroDivisionError("oh"))
+    bench.after(10.0)
+    assert task["status"] == "FAILED"
+    assert "a mistake of the simulator" in task["error_message"]
+    assert bench.log == ["done", "failed", "settled"]
+    assert "ZeroDivisionError: oh" in caplog.text
+    bench.after(10.0)
+    assert bench.log == ["done", "failed", "settled"]
+
+
+@pytest.mark.parametrize(("error", "told"), [(MissingError("Vm", "v"), 0), (ValueError("no"), 2)])
+def test_cleaning_up_holds_nobody_up(
+    bench: Bench, error: Exception, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> None:
+        raise error
+
+    bench.engine.fail_next()
+    bench.engine.start(dict(FIELDS), Work(fail=fails, settle=fails))
+    after = bench.start()
+    bench.after(10.0)
+    assert after["status"] == "SUCCESSED"
+    assert len(caplog.records) == told
+
+
+@pytest.mark.parametrize("step", ["pause", "resume", "abort"])
+def test_only_a_task_that_runs_is_interfered_with(bench: Bench, step: str) -> None:
+    arguments = [Failure()] if step == "abort" else []
+    with pytest.raises(ValueError, match="there is no task x"):
+        getattr(bench.engine, step)("x", *arguments)
+    task = bench.start()
+    bench.after(10.0)
+    shown = dict(task)
+    with pytest.raises(ValueError, match="does not run: it is SUCCESSED"):
+        getattr(bench.engine, step)(task["id"], *arguments)
+    assert dict(task) == shown
+
+
+def test_a_task_that_is_paused_twice_has_not_gone_on_meanwhile(bench: Bench) -> None:
+    task = bench.start()
+    bench.after(5.5)
+    bench.engine.pause(task["id"])
+    bench.after(2.0)
+    bench.engine.pause(task["id"])
+    bench.engine.resume(task["id"])
+    assert task["progress"] == 0.5
 
 
 def test_a_paused_task_stands_still(bench: Bench) -> None:

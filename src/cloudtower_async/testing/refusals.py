@@ -13,6 +13,13 @@ class QueryError(ValueError):
     """What was asked cannot be answered; becomes HTTP 400. The text names the place."""
 
 
+class MissingError(KeyError):
+    """A document that is not there: it may have been removed meanwhile."""
+
+    def __init__(self, resource: str, identifier: str) -> None:
+        super().__init__(f"there is no {resource} {identifier}")
+
+
 class RefusedError(Exception):
     """The server does not do what it is asked to; becomes an answer with this status."""
 

@@ -3,15 +3,21 @@
 Nothing runs in the background. Whoever looks calls ``advance`` first, and what has become due since
 the last look happens then, in its order. A task is PENDING for a tenth of its time, EXECUTING for
 the rest, then SUCCESSED or FAILED.
+
+Work that cannot be done fails its task. When the reason is none that a server would have, it is a
+mistake of the simulator: the log has it with its traceback.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from .refusals import MissingError, QueryError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +30,9 @@ if TYPE_CHECKING:
 _PENDING_PART = 0.1
 _ALMOST = 0.999
 _INSTANT = 1e-9
+_INTERNAL = "INTERNAL_ERROR"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class Failure:
     """
 
     message: str = "the host did not answer"
-    code: str = "INTERNAL_ERROR"
+    code: str = _INTERNAL
     ec: str = "JOB_FAILED"
 
     def show_in(self, task: Document) -> None:
@@ -150,16 +159,25 @@ class TaskEngine:
         return identifier
 
     def pause(self, identifier: str) -> None:
-        """Hold a task that has not ended; its status is PAUSED until ``resume``."""
+        """Hold a task that has not ended; its status is PAUSED until ``resume``.
+
+        Raises:
+            ValueError: There is no such task, or it has ended.
+        """
         with self._store.lock:
-            running = self._running[identifier]
-            running.paused_at = self._clock.now()
-            running.task["status"] = "PAUSED"
+            running = self._open(identifier)
+            if running.paused_at is None:
+                running.paused_at = self._clock.now()
+                running.task["status"] = "PAUSED"
 
     def resume(self, identifier: str) -> None:
-        """Let a paused task go on where it stopped."""
+        """Let a paused task go on where it stopped.
+
+        Raises:
+            ValueError: There is no such task, or it has ended.
+        """
         with self._store.lock:
-            running = self._running[identifier]
+            running = self._open(identifier)
             if running.paused_at is not None:
                 lost = self._clock.now() - running.paused_at
                 running.begins += lost
@@ -173,8 +191,12 @@ class TaskEngine:
         return running is not None and not running.ended
 
     def abort(self, identifier: str, failure: Failure) -> None:
-        """Let a task that has not ended fail now."""
-        running = self._running[identifier]
+        """Let a task that has not ended fail now.
+
+        Raises:
+            ValueError: There is no such task, or it has ended.
+        """
+        running = self._open(identifier)
         now = self._clock.now()
         running.failure, running.paused_at = failure, None
         running.begins, running.ends = min(running.begins, now), min(running.ends, now)
@@ -197,7 +219,7 @@ class TaskEngine:
                 self._go_on(running, now)
             if running.ended and not running.settled and now >= running.ends + self.settle_delay:
                 running.settled = True
-                running.work.settle()
+                self._clean_up(running, running.work.settle)
             if running.settled and not running.hidden_polls:
                 del self._running[running.task["id"]]
 
@@ -208,8 +230,7 @@ class TaskEngine:
             return
         if task["started_at"] is None:
             task["started_at"] = self._clock.timestamp(running.begins)
-        waits = running.failure is None and not running.work.ready()
-        if now < running.ends or waits:
+        if now < running.ends or (running.failure is None and not running.work.ready()):
             task["status"] = "EXECUTING"
             running.ends = max(now, running.ends)
             done = (now - running.begins) / max(running.ends - running.begins, _INSTANT)
@@ -217,9 +238,42 @@ class TaskEngine:
             return
         running.ended = True
         task["finished_at"] = self._clock.timestamp(running.ends)
-        failure = running.failure or running.work.succeed()
+        failure = running.failure or self._result(running)
         if failure is None:
             task["status"], task["progress"] = "SUCCESSED", 1.0
         else:
             failure.show_in(task)
-            running.work.fail()
+            self._clean_up(running, running.work.fail)
+
+    def _result(self, running: _Running) -> Failure | None:
+        """Do the work, however it ends."""
+        try:
+            return running.work.succeed()
+        except MissingError as exc:
+            return Failure(str(exc.args[0]), "RESOURCE_NOT_FOUND", "NOT_FOUND")
+        except RefusedError as exc:
+            return Failure(exc.message, exc.code or _INTERNAL)
+        except QueryError as exc:
+            return Failure(str(exc))
+        except Exception as exc:
+            _log.exception("a mistake of the simulator: %s", running.task["description"])
+            return Failure(f"a mistake of the simulator, which its log tells more of: {exc!r}")
+
+    def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
+        """What comes after the work. Of what is gone meanwhile nothing is left to take back."""
+        try:
+            step()
+        except MissingError:
+            pass
+        except Exception:
+            _log.exception("a mistake of the simulator: %s", running.task["description"])
+
+    def _open(self, identifier: str) -> _Running:
+        """A task that has not ended."""
+        running = self._running.get(identifier)
+        if running is not None and not running.ended:
+            return running
+        task = self._store.table("Task").get(identifier)
+        if task is None:
+            raise ValueError(f"there is no task {identifier}")
+        raise ValueError(f"task {identifier} does not run: it is {task['status']}")

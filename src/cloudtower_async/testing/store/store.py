@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from ..refusals import MissingError
 from .filters import Sources, compile_where
 from .indexes import Indexes
 from .ledger import Ledger, Tracked
@@ -106,9 +107,9 @@ class Store:
         """One document. Change it with ``change``, unless only plain fields are touched.
 
         Raises:
-            KeyError: There is none.
+            MissingError: There is none; it is a KeyError.
         """
-        return self._tables[resource][identifier]
+        return self._one(resource, identifier)
 
     @_alone
     def add(self, resource: str, values: Mapping[str, Any]) -> Document:
@@ -116,6 +117,7 @@ class Store:
 
         Raises:
             KeyError: A field that the resource does not have.
+            MissingError: A relation leads to a document that is not there.
             ValueError: There is a document with this id already.
         """
         if values["id"] in self._tables[resource]:
@@ -127,6 +129,7 @@ class Store:
         document = Tracked(self._blank[resource] | plain, resource, self._ledger)
         if unknown := document.keys() - self._blank[resource].keys():
             raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
+        self._check_ends(resource, values)
         self._ledger.add(resource, document["id"])
         self._tables[resource][document["id"]] = document
         for field, value in values.items():
@@ -139,9 +142,10 @@ class Store:
         """Set fields of a document; relations are followed to the other end.
 
         Raises:
-            KeyError: There is no such document.
+            MissingError: There is no such document, or a relation leads to none.
         """
-        document = self._tables[resource][identifier]
+        document = self._one(resource, identifier)
+        self._check_ends(resource, values)
         relations = self._relations[resource]
         for field, value in values.items():
             if relation := relations.get(field):
@@ -156,9 +160,9 @@ class Store:
         """Take out a document, and take it from those that are tied to it.
 
         Raises:
-            KeyError: There is no such document.
+            MissingError: There is no such document.
         """
-        document = self._tables[resource][identifier]
+        document = self._one(resource, identifier)
         document.touch()
         for relation in self._relations[resource].values():
             self._release(relation, document)
@@ -241,6 +245,22 @@ class Store:
             return shown
         return shown[0] if shown else None
 
+    def _one(self, resource: str, identifier: str) -> Tracked:
+        try:
+            return self._tables[resource][identifier]
+        except KeyError:
+            raise MissingError(resource, identifier) from None
+
+    def _check_ends(self, resource: str, values: Mapping[str, Any]) -> None:
+        """Change nothing when a relation would lead nowhere: that is a mistake."""
+        relations = self._relations[resource]
+        for field in values.keys() & relations.keys():
+            relation = relations[field]
+            table = self._tables.get(relation.target, {})
+            for end in _ends(relation, values):
+                if end not in table:
+                    raise MissingError(relation.target, end)
+
     def _bind(self, relation: Relation, document: Document, ends: object) -> None:
         """Set a relation, and the other ends of it."""
         document[relation.field] = ends
@@ -250,7 +270,7 @@ class Store:
         targets = self._tables[relation.target]
         back = self._back(relation)
         for end in _ends(relation, document):
-            other = targets[end]  # must be there: a relation that leads nowhere is a mistake
+            other = targets[end]
             if back is None:
                 continue
             if back.many:
@@ -284,7 +304,7 @@ class Store:
         return self._relations[relation.target][relation.inverse]
 
 
-def _ends(relation: Relation, document: Document) -> list[str]:
+def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
     ends = document.get(relation.field)
     if not ends:
         return []
