@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..refusals import RefusedError
 from . import exceptions
 from .blanks import conform
-from .fields import Fields, fields_of, linked
+from .fields import Fields, linked, to_fields
 from .mutations import differs, meant, mutation_at, refuse_busy, to_each
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def _sets(**values: object) -> Callable[[World, Document, Body], Fields]:
 
 def _regular(resource: str) -> Callable[[World, Document, Body], Fields]:
     """The data is that of an update."""
-    return lambda world, document, data: fields_of(world, resource, data, exceptions.RULES)
+    return lambda world, document, data: to_fields(world, resource, data, exceptions.RULES)
 
 
 def _with_these(resource: str) -> Callable[[World, Document, Body], Fields]:
     """Every relation that the data names: what is there, and what it finds."""
 
     def values(world: World, document: Document, data: Body) -> Fields:
-        found = fields_of(world, resource, data, exceptions.RULES)
+        found = to_fields(world, resource, data, exceptions.RULES)
         return {
             field: list(dict.fromkeys([*(document.get(field) or ()), *ids]))
             for field, ids in found.items()
@@ -90,7 +90,7 @@ def _without_these(resource: str) -> Callable[[World, Document, Body], Fields]:
     """Every relation that the data names: what is there, without what it finds."""
 
     def values(world: World, document: Document, data: Body) -> Fields:
-        found = fields_of(world, resource, data, exceptions.RULES)
+        found = to_fields(world, resource, data, exceptions.RULES)
         return {
             field: [one for one in document.get(field) or () if one not in ids]
             for field, ids in found.items()

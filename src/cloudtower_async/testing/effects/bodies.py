@@ -22,7 +22,9 @@ from ... import inputs
 from ..refusals import QueryError
 from ..store.schema import operation
 
-_WHERE = re.compile(r"(\w+?)Where(Unique)?Input\d?")  # the digit: a variant for type checkers only
+_WHERE = re.compile(
+    r"(\w+?)Where(?:Unique)?Input\d?"
+)  # the digit: a variant for type checkers only
 Body: TypeAlias = dict[str, Any]
 """What a request asks for, and any object inside of it."""
 
@@ -47,7 +49,6 @@ class Shape:
         members: Of an object: what its members may be; None where anything goes.
         required: Of an object: the members that it must have.
         where: The resource that a filter is about.
-        unique: Whether that filter names one by its id.
     """
 
     expected: str
@@ -58,7 +59,6 @@ class Shape:
     members: Mapping[str, Shape] | None = None
     required: frozenset[str] = frozenset()
     where: str | None = None
-    unique: bool = False
 
     def check(self, value: object, path: str) -> None:
         """Refuse what the schema does not allow. Filters are looked into when they are used.
@@ -101,7 +101,7 @@ def body_of(path: str) -> Shape:
 @functools.cache
 def _named(name: str) -> Shape:
     if found := _WHERE.fullmatch(name):
-        return Shape("an object", (dict,), where=found[1], unique=found[2] is not None)
+        return Shape("an object", (dict,), where=found[1])
     return _shape(getattr(inputs, name))
 
 

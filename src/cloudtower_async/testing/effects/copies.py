@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..refusals import RefusedError
 from . import exceptions, taken
-from .fields import Fields, fields_of, linked
+from .fields import Fields, linked, to_fields
 from .generic import add, complete
 from .mutations import mutation_at, refuse_busy, to_each
 
@@ -53,7 +53,7 @@ class Copy:
         said = {"name": item.get("name"), **item.get("data", {})}
         said |= {name: item[name] for name in ("description",) if name in item}
         said |= {relation: item[key] for key, relation in self.to if key in item}
-        values = fields_of(world, resource, said, exceptions.RULES)
+        values = to_fields(world, resource, said, exceptions.RULES)
         return complete(
             world, resource, {name: kept[name] for name in kept if name not in taken.OWN} | values
         )

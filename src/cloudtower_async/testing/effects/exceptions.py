@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..refusals import QueryError, RefusedError
 from . import policies, taken
 from .blanks import new_document
-from .fields import fields_of, ignored, linked, listed, member_of, renamed
+from .fields import ignored, linked, listed, member_of, renamed, to_fields
 from .nouns import title
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def follow(world: World, path: str, resource: str, document: Document, data: Bod
         taken.snapshot_members(world, document)
     if path in _NETWORKS:
         said = {key: value for key, value in data["vlan"].items() if key != "extra_ip"}
-        network = new_document(world.maker, "Vlan") | fields_of(world, "Vlan", said, RULES)
+        network = new_document(world.maker, "Vlan") | to_fields(world, "Vlan", said, RULES)
         kind = _NETWORKS[path]
         named = {"name": f"{document['name']}-{kind.lower()}", "type": kind, "vds": document["id"]}
         world.maker.store.add("Vlan", network | named)

@@ -23,7 +23,7 @@ Rule: TypeAlias = "Callable[[World, str, Mapping[str, Any], Any], Fields]"
 """Takes the world, the resource, everything the body says of a document, and the value of a key."""
 
 
-def fields_of(
+def to_fields(
     world: World,
     resource: str,
     data: Mapping[str, Any],

@@ -17,7 +17,7 @@ from ..tasks import Failure, Work
 from . import exceptions
 from .blanks import new_document, required_relations
 from .dependants import going_along
-from .fields import Fields, fields_of
+from .fields import Fields, to_fields
 from .mutations import (
     GONE,
     differs,
@@ -63,7 +63,7 @@ def _create(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
 
 def _document(world: World, resource: str, data: Body) -> Document:
     """A new document, from what the body says and what follows from that."""
-    return complete(world, resource, fields_of(world, resource, data, exceptions.RULES))
+    return complete(world, resource, to_fields(world, resource, data, exceptions.RULES))
 
 
 def complete(world: World, resource: str, values: Fields) -> Document:
@@ -117,7 +117,7 @@ def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
     documents = meant(world, mutation, body, said)
     # A few have no data apart from these.
     data = {key: value for key, value in said.items() if key not in {"where", "id"}}
-    values = fields_of(world, resource, data, exceptions.RULES)
+    values = to_fields(world, resource, data, exceptions.RULES)
     if mutation.not_modified:
         documents = [one for one in documents if differs(one, values)]
         if not documents:

@@ -91,9 +91,7 @@ def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
     kind = KINDS.get(resource)
     if kind is None:
         return {}
-    source = store.table(kind.source).get(snapshot.get(kind.field) or "")
-    if source is None:
-        return {}
+    source = store.get(kind.source, snapshot[kind.field])
     return {ours: source[theirs] for ours, theirs in _shared(store, kind).items()}
 
 

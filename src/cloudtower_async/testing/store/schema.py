@@ -181,10 +181,8 @@ def query(path: str) -> Query | None:
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
     annotations = getattr(asked.body(), "__annotations__", {})
-    if "where" not in annotations or "orderBy" not in annotations:
-        return None
-    resource = _target(annotations["where"])
-    if resource is None:
+    resource = _target(annotations.get("where"))
+    if resource is None or "orderBy" not in annotations:
         return None
     answer = asked.answer()
     counts = answer is Connection
