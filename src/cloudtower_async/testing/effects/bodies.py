@@ -22,9 +22,9 @@ from ... import inputs
 from ..refusals import QueryError
 from ..store.schema import operation
 
-_WHERE = re.compile(
-    r"(\w+?)Where(?:Unique)?Input\d?"
-)  # the digit: a variant for type checkers only
+# The digit: a variant for type checkers only.
+_WHERE = re.compile(r"(\w+?)Where(?:Unique)?Input\d?")
+
 Body: TypeAlias = dict[str, Any]
 """What a request asks for, and any object inside of it."""
 
