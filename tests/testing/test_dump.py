@@ -97,7 +97,7 @@ async def test_nothing_of_a_dump_is_under_way(tmp_path: Path) -> None:
             client, "enter-maintance-mode", {"where": {"host_id": host}, "data": {}}
         )
         await client.sim.save(path)
-    async with connected(Simulator.load(path)) as client:
+    async with connected(Simulator(fleet=str(path))) as client:
         store = client.sim.store
         assert store.get("Vm", vm["id"])["entityAsyncStatus"] is None
         assert store.get("Host", host)["host_state"] is None

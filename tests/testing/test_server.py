@@ -351,6 +351,22 @@ async def test_a_simulator_can_be_left_without_having_been_entered() -> None:
     await Simulator().__aexit__(None, None, None)
 
 
+def test_what_there_is_only_while_it_runs_says_so() -> None:
+    sim = Simulator()
+    for use in (lambda: sim.url, lambda: sim.add_vm(name="early")):
+        with pytest.raises(AttributeError, match="before it runs: use it within 'async with'"):
+            use()
+    with pytest.raises(AttributeError, match=r"'Simulator' object has no attribute 'urll'$"):
+        getattr(sim, "urll")  # noqa: B009 - a slip that a type checker would see
+
+
+async def test_sizes_can_be_given_in_words() -> None:
+    async with Simulator("2 clusters, 8 VMs", vms=5) as sim:
+        assert (sim.size.clusters, sim.size.vms) == (2, 5)
+    with pytest.raises(ValueError, match="'many VMs'"):
+        Simulator("many VMs")
+
+
 async def test_sizes_can_be_given_in_short() -> None:
     async with Simulator(FleetSize(alerts=0, vms=5), clusters=1, hosts_per_cluster=2) as sim:
         assert sim.size == FleetSize(alerts=0, vms=5, clusters=1, hosts_per_cluster=2)

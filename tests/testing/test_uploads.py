@@ -262,21 +262,30 @@ async def test_the_first_chunk_may_be_larger_than_any_other(
     assert forms[0]["file"].sha256 == hashlib.sha256(large).hexdigest()
 
 
+@pytest.mark.parametrize(("gone", "mistake"), [("Cluster", False), ("IscsiTarget", True)])
 async def test_what_goes_wrong_at_the_end_is_the_failure_of_the_upload(
-    sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
+    sim: Simulator,
+    tower: Cloudtower,
+    caplog: pytest.LogCaptureFixture,
+    gone: str,
+    mistake: bool,
 ) -> None:
-    cluster = sim.add_cluster(hosts=0)
-    (task,) = await tower.elf_image.create_elf_image(
-        cluster_id=cluster["id"], file=b"abc", name="lost.iso", size="3"
+    sim.uploads.as_volumes = True
+    cluster = sim.add_cluster(hosts=0)["id"]
+    where = msgspec.json.encode({"id": cluster}).decode()
+    (task,) = await tower.content_library_image.create_content_library_image(
+        clusters=where, file=b"abc", name="lost.iso", size="3"
     )
-    sim.store.remove("Cluster", cluster["id"])
+    owner = "id" if gone == "Cluster" else "cluster"
+    for one in sim.store.select(gone):
+        if one[owner] == cluster:
+            sim.store.remove(gone, one["id"])
     sim.clock.advance(2.0)
     assert len(await tower.vm.get_vms(first=1)) == 1  # it is nobody else's failure
-    where: Any = {"id": task.id}
-    (shown,) = await tower.upload_task.get_upload_tasks(where=where)
+    (shown,) = await tower.upload_task.get_upload_tasks(where={"id": task.id})
     assert shown.status == "FAILED"
-    assert isinstance(sim.uploads[task.id].error, KeyError)
-    assert "could not finish the upload of lost.iso" in caplog.text
+    assert isinstance(sim.uploads[task.id].error, LookupError)
+    assert ("the upload of lost.iso" in caplog.text) is mistake
 
 
 async def test_a_form_is_in_the_journal_without_its_content(

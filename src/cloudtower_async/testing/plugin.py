@@ -56,7 +56,6 @@ async def tower(tower_simulator: Simulator) -> AsyncGenerator[Cloudtower]:
 
 def _simulator(node: pytest.Item) -> Simulator:
     """The simulator that the markers of a test ask for; the nearest marker comes first."""
-    from .fleet.fleet import FleetSize
     from .simulator import Simulator
 
     options: dict[str, Any] = {}
@@ -65,6 +64,4 @@ def _simulator(node: pytest.Item) -> Simulator:
         if len(marker.args) > 1:
             raise pytest.UsageError(f"{node.nodeid}: the marker tower takes one size, then options")
         options = given | dict(marker.kwargs) | options
-    if isinstance(size := options.get("size"), str):
-        options["size"] = FleetSize.parse(size)
     return Simulator(**options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,7 +34,6 @@ from .tasks import TaskEngine
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
-    from os import PathLike
     from types import TracebackType
 
     from .server.answers import Request
@@ -46,7 +46,7 @@ class Simulator:
     not model it answers with status 501.
 
     Args:
-        size: How large the fleet is.
+        size: How large the fleet is, also in words: ``"3 clusters, 200 VMs"``.
         clusters: Instead of the size's.
         hosts_per_cluster: Instead of the size's.
         vms: Instead of the size's.
@@ -101,7 +101,7 @@ class Simulator:
 
     def __init__(
         self,
-        size: FleetSize | None = None,
+        size: FleetSize | str | None = None,
         *,
         clusters: int | None = None,
         hosts_per_cluster: int | None = None,
@@ -111,7 +111,7 @@ class Simulator:
         password: str = "simulated",  # noqa: S107 - of no server but this one
         port: int = 0,
         tls: ssl.SSLContext | None = None,
-        fleet: Mapping[str, Any] | Path | None = None,
+        fleet: Mapping[str, Any] | str | PathLike[str] | None = None,
         standby: bool = False,
         clock: Clock | None = None,
         task_duration: float = 0.2,
@@ -120,6 +120,8 @@ class Simulator:
     ) -> None:
         chosen = {"clusters": clusters, "hosts_per_cluster": hosts_per_cluster, "vms": vms}
         given = {name: number for name, number in chosen.items() if number is not None}
+        if isinstance(size, str):
+            size = FleetSize.parse(size)
         self.size: FleetSize = dataclasses.replace(size or FleetSize(), **given)
         self.seed = seed
         self.username = username
@@ -165,6 +167,14 @@ class Simulator:
             for node in self.nodes:
                 await node.stop()
             self._server = None
+
+    if not TYPE_CHECKING:  # to a checker it would mean that any name is there
+
+        def __getattr__(self, name: str) -> object:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in Simulator.__annotations__:
+                text += " before it runs: use it within 'async with'"
+            raise AttributeError(text)
 
     def switch(self) -> None:
         """Let the nodes of a pair change their places."""
@@ -257,8 +267,8 @@ class Simulator:
             )
         else:
             found = self._fleet
-            if isinstance(found, Path):
-                found = msgspec.json.decode(found.read_bytes(), type=dict[str, Any])
+            if isinstance(found, str | PathLike):
+                found = msgspec.json.decode(Path(found).read_bytes(), type=dict[str, Any])
             maker = load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
         self._maker = maker
         self.accounts = Accounts(store, maker.ids)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from ..effects.units import amount
-from ..refusals import QueryError, RefusedError, member
+from ..refusals import MissingError, QueryError, RefusedError, member
 from . import images
 from .images import Wanted
 from .intake import LARGEST_CHUNK, FilePart
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .images import Target
     from .intake import Digest
 
-_log = logging.getLogger("cloudtower_async")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Upload:
         target: What becomes of it.
         received: How much of it is here.
         digest: SHA-256 of that much.
-        error: Why nothing has become of it, where that was unexpected.
+        error: Why nothing has become of it, where no test has asked for that.
     """
 
     name: str
@@ -143,8 +143,9 @@ class Uploads:
         try:
             upload.target.finish()
         except Exception as exc:
+            if not isinstance(exc, MissingError):  # that its cluster is gone is no mistake
+                _log.exception("a mistake of the simulator: the upload of %s", upload.name)
             upload.error = exc
-            _log.exception("the simulator could not finish the upload of %s", upload.name)
             self._end(task, "FAILED")
         else:
             self._end(task, "SUCCESSED")
