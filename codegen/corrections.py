@@ -31,3 +31,9 @@ QUERIES = frozenset(
         "/resource-changes",
     }
 )
+
+# Types with the id of something deleted -> what that was, where it is not named after it.
+DELETED = {
+    # The schema calls a role so in its other places.
+    "DeleteRole": "UserRoleNext",
+}

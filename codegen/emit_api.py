@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from . import corrections, emit_inputs, emit_models, layout, names, wording, writing
 from .history import History, newer
-from .schema import Api, ListOf, Node, Operation, Property, Ref
+from .schema import Api, ListOf, Node, Operation, Property, Ref, refs
 
 # What every method takes besides its own arguments; none of the schema's has one of these names.
 _COMMON = (
@@ -74,17 +74,55 @@ class Namespaces:
 
 
 def _catalogue(api: Api) -> str:
-    rows = "\n".join(
-        f'    "{operation.path}": "{_full_name(operation)}",' for operation in api.operations
-    )
-    return f'''"""Every operation, by its path: the namespace and method that call it."""
+    rows = _rows({operation.path: _full_name(operation) for operation in api.operations})
+    return f'''"""Every operation, and where to read a resource anew."""
 
 from __future__ import annotations
 
 OPERATIONS = {{
 {rows}
 }}
+"""By its path: the namespace and method that call it."""
+
+READERS = {{
+{_rows(_readers(api))}
+}}
+"""By the type that a mutation answers with: the query that finds such resources by their ids.
+
+Of a type that holds the id of something deleted, it is that of what was deleted.
+"""
 '''
+
+
+def _rows(table: dict[str, str]) -> str:
+    return "\n".join(f'    "{key}": "{value}",' for key, value in table.items())
+
+
+def _readers(api: Api) -> dict[str, str]:
+    """The query for each type that a mutation answers with, where there is one."""
+    listing = dict(_listing(api))
+    answered = {
+        name
+        for operation in api.operations
+        if any(ref.startswith(layout.WITH_TASK) for ref in refs(operation.answer))
+        for name in layout.own_types(api, operation.answer)
+    }
+    subjects = {
+        name: corrections.DELETED.get(name, name.removeprefix("Delete"))
+        for name in sorted(answered)
+    }
+    return {name: listing[kind] for name, kind in subjects.items() if kind in listing}
+
+
+def _listing(api: Api) -> Iterator[tuple[str, str]]:
+    """The types that a query lists, and that query: it is the one that another one counts."""
+    paths = {operation.path for operation in api.operations}
+    for operation in api.operations:
+        answer = operation.answer
+        if f"{operation.path}-connection" in paths:
+            assert isinstance(answer, ListOf)
+            assert isinstance(answer.items, Ref)
+            yield answer.items.name, _full_name(operation)
 
 
 def _full_name(operation: Operation) -> str:

@@ -87,6 +87,8 @@ _SCHEMAS: Raw = {
     "NestedAggregate": record({"count": COUNT}, "count"),
     "TreeConnection": record({"aggregate": ref("NestedAggregate")}, "aggregate"),
     "WithTask_Tree_": record({"task_id": NULLABLE_TEXT, "data": ref("Tree")}, "data"),
+    "DeleteTree": record({"id": TEXT}, "id"),
+    "WithTask_DeleteTree_": record({"task_id": NULLABLE_TEXT, "data": ref("DeleteTree")}, "data"),
     "WithTask_Tree_Array": record({"task_id": NULLABLE_TEXT, "data": listed(ref("Tree"))}, "data"),
     "Stand": record(
         {"id": TEXT, "orchard": ref("NestedOrchard"), "status": ref("TreeStatus")}, "id", "orchard"
@@ -183,6 +185,11 @@ _PATHS: Raw = {
                 "200": {"content": {"application/json": {"schema": listed(ref("WithTask_Tree_"))}}},
                 "304": {},
             },
+        )
+    },
+    "/fell-tree": {
+        "post": operation(
+            "FellTree", "Tree", listed(ref("WithTask_DeleteTree_")), ref("MoveTreeParams")
         )
     },
     "/move-tree": {

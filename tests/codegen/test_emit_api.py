@@ -130,7 +130,7 @@ def test_a_constant_knows_the_type_of_the_arguments(load: Load) -> None:
 def test_only_an_operation_that_can_answer_304_says_so(load: Load) -> None:
     tree: object = load("api.tree")
     names = [name for name in vars(tree) if name.isupper() and name != "TYPE_CHECKING"]
-    assert len(names) == 7
+    assert len(names) == 8
     assert [name for name in names if getattr(tree, name).not_modified] == ["PRUNE_TREES"]
 
 
@@ -220,6 +220,12 @@ def test_the_catalogue_names_the_method_of_each_path(load: Load, api: Api) -> No
     operations = load("api.catalogue").OPERATIONS
     assert set(operations) == {operation.path for operation in api.operations}
     assert operations["/get-seasons-weather"] == "season.get_seasons_weather"
+
+
+def test_the_catalogue_names_the_query_that_finds_what_mutations_answer_with(load: Load) -> None:
+    readers = load("api.catalogue").READERS
+    # Of what was deleted only the id comes back, in a type that is named after it.
+    assert readers == {"DeleteTree": "tree.get_trees", "Tree": "tree.get_trees"}
 
 
 def test_docstrings_say_path_answer_version_and_arguments(load: Load) -> None:

@@ -34,7 +34,7 @@ def test_without_a_server_version_the_version_of_the_document_stands_for_it(read
 def test_operations_are_in_the_order_of_their_paths(api: Api) -> None:
     paths = [operation.path for operation in api.operations]
     assert paths == sorted(paths)
-    assert len(paths) == 11
+    assert len(paths) == 12
 
 
 @pytest.mark.parametrize(
