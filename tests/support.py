@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import socket
-from contextlib import asynccontextmanager
+import types
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -15,7 +17,7 @@ from cloudtower_async.settings import Settings
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
@@ -97,3 +99,27 @@ def is_login(request: web.Request) -> bool:
 def login_answer(token: str = TOKEN) -> web.Response:
     """What a server answers to a login."""
     return web.json_response({"task_id": None, "data": {"token": token}})
+
+
+async def cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> bool:
+    """Run a call and cancel it where it waits for the so-manieth time; False: it never did."""
+    with anyio.CancelScope() as scope:
+        await _interrupted(call, number, scope)
+    return scope.cancelled_caught
+
+
+@types.coroutine
+def _interrupted(
+    call: Coroutine[Any, Any, object], number: int, scope: anyio.CancelScope
+) -> Generator[object, object, None]:
+    resume = partial(call.send, None)
+    with suppress(StopIteration):
+        while True:
+            waits_for = resume()
+            if number == 0:
+                scope.cancel()
+            number -= 1
+            try:
+                resume = partial(call.send, (yield waits_for))
+            except BaseException as exc:
+                resume = partial(call.throw, exc)

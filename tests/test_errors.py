@@ -85,6 +85,8 @@ def test_every_error_is_in_the_drawing_under_its_base() -> None:
         errors.TaskFailed("t", "CODE", "EC", "broken"),
         errors.TaskTimeout(["a", "b"], 3.0),
         errors.TaskNotFound("t"),
+        errors.SettleTimeout({"v": "UPDATING", "w": None}, 3.0),
+        errors.LockTimeout(["v"], 3.0),
     ],
 )
 def test_errors_survive_copying_and_pickling(error: errors.CloudtowerError) -> None:
@@ -114,3 +116,15 @@ def test_task_errors_say_which_and_what_next() -> None:
     assert late.startswith("6 tasks still running after 300 s: 1, 2, 3, 4, 5, …. They go on")
     assert "still running: a." in str(errors.TaskTimeout(["a"]))
     assert "unknown to the server" in str(errors.TaskNotFound("t"))
+
+
+def test_what_did_not_settle_is_told_with_what_is_being_done_to_it() -> None:
+    late = errors.SettleTimeout({"a": "DELETING", "b": None}, 300.0)
+    assert str(late) == (
+        "2 resources not known to be ready after 300 s: a (DELETING), b. "
+        "Their tasks have ended; read them again later."
+    )
+    many = str(errors.SettleTimeout(dict.fromkeys("123456"), None, errors.SessionClosed("shut")))
+    assert many == (
+        "6 resources not known to be ready: 1, 2, 3, 4, 5, …. The last look failed: shut"
+    )

@@ -23,7 +23,9 @@
     ├── TaskError
     │   ├── TaskFailed             the task ended as FAILED
     │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
-    │   └── TaskNotFound           the server does not know the task
+    │   ├── TaskNotFound           the server does not know the task
+    │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
+    ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
     └── TasksFailed                one or more of these, of several tasks         (ExceptionGroup)
 
 Each prints as one line: what happened, what the server said, where, and what to do next.
@@ -373,6 +375,62 @@ class TaskNotFound(TaskError):
 
     def __str__(self) -> str:
         return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
+
+
+class SettleTimeout(TaskError, TimeoutError):
+    """The tasks ended, but resources were still being changed when the time was over.
+
+    It goes on: a resource is ready when its ``entityAsyncStatus`` is None.
+
+    Attributes:
+        unsettled: By id: what was being done when it was last looked at, such as ``"UPDATING"``;
+            None where that is not known.
+        timeout: How long they were waited for, in seconds.
+        poll_error: Why the last look failed, if it did.
+    """
+
+    def __init__(
+        self,
+        unsettled: Mapping[str, str | None],
+        timeout: float | None = None,
+        poll_error: CloudtowerError | None = None,
+    ) -> None:
+        super().__init__(unsettled)
+        self.unsettled: dict[str, str | None] = dict(unsettled)
+        self.timeout = timeout
+        self.poll_error = poll_error
+
+    def __str__(self) -> str:
+        number = f"{len(self.unsettled)} resource" + ("s" if len(self.unsettled) != 1 else "")
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        first = list(self.unsettled.items())[:5]
+        shown = ", ".join(f"{one} ({status})" if status else one for one, status in first)
+        more = ", …" if len(self.unsettled) > len(first) else ""
+        why = (
+            "Their tasks have ended; read them again later."
+            if self.poll_error is None
+            else f"The last look failed: {self.poll_error}"
+        )
+        return f"{number} not known to be ready{after}: {shown}{more}. {why}"
+
+
+class LockTimeout(CloudtowerError, TimeoutError):
+    """Other callers of this process held resources for longer than `timeout`.
+
+    Attributes:
+        resource_ids: What they held, or came first for.
+        timeout: How long this was waited for, in seconds.
+    """
+
+    def __init__(self, resource_ids: Sequence[str], timeout: float | None = None) -> None:
+        super().__init__(resource_ids)
+        self.resource_ids: tuple[str, ...] = tuple(resource_ids)
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        shown = ", ".join(self.resource_ids[:5]) + (", …" if len(self.resource_ids) > 5 else "")
+        return f"locked by other callers of this process{after}: {shown}. Pass a longer timeout=."
 
 
 def _one_line(text: str) -> str:

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("cloudtower_async")
 
-_MOST_IDS = 500
+MOST_IDS = 500
 """Ids in one request: enough for few requests, and far below any limit on a body's size."""
 
-_FIRST_DELAY = 0.25
+FIRST_DELAY = 0.25
 """Seconds between the first two polls; each delay after it is twice as long, up to the interval."""
 
 _JITTER = 0.1
@@ -59,6 +59,13 @@ _WARN_EVERY = 60.0
 
 _PASSING = (CallTimeout, ConnectionFailed, ResponseDecodeError, ServerError, TooManyRequests)
 """What a later poll may not meet again."""
+
+
+def passing(caller: Caller) -> tuple[type[CloudtowerError], ...]:
+    """The errors that a later call of a query may not meet again."""
+    if caller.transport.settings.token is None:
+        return (*_PASSING, Unauthorized)  # the next call logs in again
+    return _PASSING
 
 
 def has_ended(task: Task) -> bool:
@@ -122,7 +129,7 @@ class Watch:
         self.step = 0.0
         """Seconds from one poll to the next."""
         self.turn: anyio.Event | None = None
-        self._delay = min(_FIRST_DELAY, interval)
+        self._delay = min(FIRST_DELAY, interval)
         self._interval = interval
         self._grace = grace
         self._missing: dict[str, float] | None = None  # since when
@@ -190,7 +197,7 @@ class Watch:
         if self._open:
             return
         if self._trouble is not None and self.error is None:
-            self._delay = min(_FIRST_DELAY, self._interval)
+            self._delay = min(FIRST_DELAY, self._interval)
         self.error, self._trouble = self._trouble, None
         # The jitter comes on top: both together are no longer than the delay.
         self.step = self._delay / (1 + _JITTER)
@@ -226,8 +233,8 @@ def _requests(watches: Iterable[Watch], now: float) -> Iterator[_Request]:
         for task_id in watch.pending:
             by_id.setdefault(task_id, []).append(watch)
     ids = list(by_id)
-    for start in range(0, len(ids), _MOST_IDS):
-        yield _Request({task_id: by_id[task_id] for task_id in ids[start : start + _MOST_IDS]}, now)
+    for start in range(0, len(ids), MOST_IDS):
+        yield _Request({task_id: by_id[task_id] for task_id in ids[start : start + MOST_IDS]}, now)
 
 
 def _due(watch: Watch) -> float:
@@ -243,9 +250,7 @@ class Poll:
 
     def __init__(self, caller: Caller) -> None:
         self._tasks = TaskNamespace(caller)
-        self._passing: tuple[type[CloudtowerError], ...] = _PASSING
-        if caller.transport.settings.token is None:
-            self._passing += (Unauthorized,)  # the next call logs in again
+        self._passing = passing(caller)
         self._watches: dict[Watch, None] = {}
         self._requests: dict[_Request, None] = {}
         self._led = False

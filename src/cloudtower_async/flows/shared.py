@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import anyio
+
+from ..errors import SessionClosed
+
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from ..calls.caller import Caller
+    from ..wire.transport import Transport
+    from .locks import Locks
     from .tasks import TaskWaiter
 
 
@@ -27,7 +36,38 @@ class Shared:
 
         return TaskWaiter(self._caller)
 
+    @cached_property
+    def locks(self) -> Locks:
+        """Who of their callers works on what."""
+        from .locks import Locks
+
+        return Locks(self._caller.transport)
+
     def close(self) -> None:
         """End what is under way."""
         if "waiter" in vars(self):
             self.waiter.close()
+
+
+@contextmanager
+def unless_closed(transport: Transport, seconds: float | None) -> Generator[None]:
+    """Run a block for so long at most; closing the session ends it at once.
+
+    Args:
+        transport: Of the session.
+        seconds: What is left of the block after these is cancelled; None: no limit.
+
+    Raises:
+        SessionClosed: Before or meanwhile.
+    """
+    if transport.closed:
+        raise SessionClosed
+    scope = anyio.move_on_after(seconds)
+    transport.under_way.add(scope)
+    try:
+        with scope:
+            yield
+    finally:
+        transport.under_way.discard(scope)
+    if transport.closed:
+        raise SessionClosed

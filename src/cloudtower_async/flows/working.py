@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
+    from ..calls.caller import Caller
     from ..models import Task
+    from ..types import WithTask
     from .shared import Shared
     from .tasks import Waitable
 
+T = TypeVar("T")
+
 
 class Working:
-    """Waiting for tasks, as methods of a session."""
+    """Waiting for tasks and keeping callers apart, as methods of a session."""
 
+    _caller: Caller
     _shared: Shared
 
     async def wait(
@@ -137,3 +143,94 @@ class Working:
         return self._shared.waiter.iterate(
             tasks, timeout=timeout, interval=interval, grace=grace, every_change=True
         )
+
+    @overload
+    async def settle(
+        self,
+        changed: Awaitable[WithTask[T]] | WithTask[T],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+    ) -> T: ...
+    @overload
+    async def settle(
+        self,
+        changed: Awaitable[Iterable[WithTask[T]]] | Iterable[WithTask[T]],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+    ) -> list[T]: ...
+    async def settle(
+        self, changed: object, *, timeout: float | None = 300.0, interval: float = 5.0
+    ) -> object:
+        """Call a mutation, wait until the server is done, and read the resources anew.
+
+        First its tasks are waited for as by `wait`, then until ``entityAsyncStatus`` of every
+        resource is null: only then is it free for the next mutation, and its fields are right.
+
+        What comes back depends on what the mutation answers with:
+
+        - resources, such as `Vm`: these as they now are. Those that are not there any more are left
+          out of a list; where the mutation is about a single one, NotFound is raised.
+        - the ids of what was to be deleted, such as `DeleteVm`: those that are still there, so an
+          empty list after deleting; of VMs that went to the recycle bin all of them.
+        - anything else, such as `BatchHosts`: the answer's data itself, once the tasks have ended.
+
+        Args:
+            changed: A call of a mutation, or what it answered with.
+            timeout: Seconds for the waiting after that call, until TaskTimeout or SettleTimeout;
+                None waits without limit.
+            interval: Seconds between polls; the first ones come quicker.
+
+        Returns:
+            In the order and the form of the answer: a list for a list, one for one.
+
+        Raises:
+            TaskFailed: The only task failed.
+            TaskNotFound: The server does not know it.
+            TasksFailed: Of several tasks one or more failed; nothing is read then.
+            TaskTimeout: Tasks were still running when the time was over.
+            SettleTimeout: The tasks had ended, but resources were still being changed.
+            NotFound: The single resource is not there any more.
+            CallError: The mutation failed, or the resources may not be read.
+            InvalidInput: An argument is not one of these.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                running = await tower.settle(tower.vm.start_vm(where={"id_in": ids}))
+                print([vm.status for vm in running])
+        """
+        from .settle import settle
+
+        return await settle(changed, self._caller, self.wait, timeout=timeout, interval=interval)
+
+    def lock(
+        self, *resource_ids: str, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Keep other callers of this process away from resources, for as long as a block runs.
+
+        It binds those only that ask for the same ids by this session or one that `with_options`
+        made of it; the server and other programs know nothing of it. Callers take their turns in
+        the order in which they asked.
+
+        Args:
+            resource_ids: Everything that the block works on; all are held, or none. A task that
+                holds something and asks for more can wait for one that does the same.
+            timeout: Seconds to wait for others until LockTimeout; None waits without limit.
+
+        Raises:
+            LockTimeout: Others still held them after `timeout` seconds.
+            InvalidInput: An argument is not one of these.
+            CloudtowerError: The task holds one of them already, and would wait for itself.
+            SessionClosed: The session was closed before its turn came.
+
+        Example:
+            ::
+
+                async with tower.lock(vm.id):
+                    await tower.settle(tower.vm.shut_down_vm(where={"id": vm.id}))
+                    await tower.settle(tower.vm.start_vm(where={"id": vm.id}))
+        """
+        return self._shared.locks.hold(*resource_ids, timeout=timeout)

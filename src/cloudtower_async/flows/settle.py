@@ -1,0 +1,204 @@
+"""From a mutation to the resources as they are when the work is done."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import msgspec
+
+from ..api.catalogue import READERS
+from ..errors import CloudtowerError, InvalidInput, NotFound, SettleTimeout
+from ..settings import seconds_fault
+from ..types import WithTask
+from .polling import FIRST_DELAY, MOST_IDS, passing
+from .shared import unless_closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..calls.caller import Caller
+    from ..calls.operation import Operation
+
+_GONE = object()
+"""Stands for a resource that is no longer there."""
+
+
+async def settle(
+    changed: object,
+    caller: Caller,
+    wait: Callable[..., Awaitable[object]],
+    *,
+    timeout: float | None,
+    interval: float,
+) -> object:
+    """Do what `Working.settle` says."""
+    try:
+        _check(timeout, interval)
+    except InvalidInput:
+        if isinstance(changed, Coroutine):
+            changed.close()  # nobody will await it
+        raise
+    if isinstance(changed, Awaitable):
+        changed = await cast("Awaitable[object]", changed)
+    answer = _answer(changed)
+    started = anyio.current_time()
+    await wait(answer, timeout=timeout, interval=interval)
+    left = None if timeout is None else max(0.0, started + timeout - anyio.current_time())
+    readings = _readings(answer, caller)
+    with unless_closed(caller.transport, left):
+        for reading in readings.values():
+            await reading.finish(interval)
+    unsettled = {
+        resource: status
+        for reading in readings.values()
+        for resource, status in reading.unsettled.items()
+    }
+    if unsettled:
+        error = next((r.error for r in readings.values() if r.error is not None), None)
+        raise SettleTimeout(unsettled, timeout, error) from error
+    if isinstance(answer, list):
+        return _there(_anew(one.data, readings) for one in answer)
+    resource = _anew(answer.data, readings)
+    if resource is _GONE:
+        raise readings[type(answer.data)].not_found()
+    return resource
+
+
+def _check(timeout: float | None, interval: float) -> None:
+    faults = {
+        "timeout": None if timeout is None else seconds_fault(timeout),
+        "interval": seconds_fault(interval),
+    }
+    for argument, fault in faults.items():
+        if fault is not None:
+            raise InvalidInput(f"settle: {argument}: {fault}")
+
+
+def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
+    if isinstance(changed, WithTask):
+        return cast("WithTask[object]", changed)
+    kind = type(changed).__name__
+    if isinstance(changed, Iterable) and not isinstance(changed, str | Mapping):
+        answers = list(cast("Iterable[object]", changed))
+        wrong = [one for one in answers if not isinstance(one, WithTask)]
+        if not wrong:
+            return cast("list[WithTask[object]]", answers)
+        kind = f"{type(wrong[0]).__name__} in a {kind}"
+    raise InvalidInput(
+        "settle: expected a call of a mutation that starts tasks, or what it answered with; "
+        f"got {kind}"
+    )
+
+
+def _readings(
+    answer: WithTask[object] | list[WithTask[object]], caller: Caller
+) -> dict[type, _Reading]:
+    """What is to be read anew, by type."""
+    readings: dict[type, _Reading] = {}
+    for one in answer if isinstance(answer, list) else [answer]:
+        for resource in _resources(one.data):
+            kind = type(resource)
+            if kind.__name__ in READERS:
+                reading = readings.setdefault(kind, _Reading(kind, caller))
+                reading.unsettled[cast("Any", resource).id] = None
+    return readings
+
+
+def _resources(data: object) -> Iterator[object]:
+    """What the data of an answer is about; of some mutations it is a list."""
+    if isinstance(data, list):
+        yield from cast("list[object]", data)
+    else:
+        yield data
+
+
+def _anew(data: object, readings: dict[type, _Reading]) -> object:
+    """The data of an answer with each resource as it was read."""
+    if isinstance(data, list):
+        return _there(_anew(one, readings) for one in cast("list[object]", data))
+    reading = readings.get(type(data))
+    return data if reading is None else reading.found.get(cast("Any", data).id, _GONE)
+
+
+def _there(resources: Iterator[object]) -> list[object]:
+    return [resource for resource in resources if resource is not _GONE]
+
+
+class _Reading:
+    """Resources of one type: read again and again, each until nothing changes it any more.
+
+    Args:
+        kind: What the mutation answers with.
+        caller: How to ask the server.
+    """
+
+    def __init__(self, kind: type, caller: Caller) -> None:
+        self.unsettled: dict[str, str | None] = {}  # by id: what is being done to it, when known
+        self.found: dict[str, object] = {}
+        self.error: CloudtowerError | None = None  # of the last look; a later one may do better
+        self._kind = kind
+        self._caller = caller
+        self._passing = passing(caller)
+        module, _, method = READERS[kind.__name__].partition(".")
+        namespace = importlib.import_module(f"...api.{module}", __name__)
+        self._query: Operation[list[Any]] = getattr(namespace, method.upper())
+
+    async def finish(self, interval: float) -> None:
+        """Read until nothing is left to wait for."""
+        delay = min(FIRST_DELAY, interval)
+        while True:
+            await self._look()
+            if not self.unsettled:
+                return
+            await anyio.sleep(delay)
+            delay = min(delay * 2, interval)
+
+    async def _look(self) -> None:
+        ids = list(self.unsettled)
+        errors: list[CloudtowerError] = []
+
+        async def read(some: list[str]) -> None:
+            try:
+                found = await self._caller.call(
+                    self._query, {"where": {"id_in": some}, "first": len(some)}
+                )
+            except CloudtowerError as error:
+                errors.append(error)
+            else:
+                self._take(some, {resource.id: resource for resource in found})
+
+        async with anyio.create_task_group() as group:
+            for start in range(0, len(ids), MOST_IDS):
+                group.start_soon(read, ids[start : start + MOST_IDS])
+        self.error = next(iter(errors), None)
+        for error in errors:
+            if not isinstance(error, self._passing):
+                raise error
+
+    def _take(self, ids: list[str], found: dict[str, Any]) -> None:
+        for identifier in ids:
+            resource = found.get(identifier)
+            status = getattr(resource, "entity_async_status", None)
+            if status is not None:
+                self.unsettled[identifier] = status
+                continue
+            del self.unsettled[identifier]
+            if resource is not None:
+                self.found[identifier] = self._as_answered(resource)
+
+    def _as_answered(self, resource: object) -> object:
+        if type(resource) is self._kind:
+            return resource
+        # The ids of what was to be deleted come in a type of their own.
+        return cast("object", msgspec.convert(resource, self._kind, from_attributes=True))
+
+    def not_found(self) -> NotFound:
+        return NotFound(
+            f"the {self._kind.__name__} that the mutation was about is not there any more",
+            operation=self._query.name,
+            endpoint=self._caller.transport.settings.endpoint,
+            hint="Something else has deleted it.",
+        )
