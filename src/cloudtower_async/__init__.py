@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         CallTimeout,
         CloudtowerError,
         ConnectionFailed,
+        EmptyFilter,
         Forbidden,
         InvalidInput,
         InvalidSettings,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from .session import Cloudtower
     from .types import (
+        EVERYTHING,
         Aggregate,
         Connection,
         ContentLanguage,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "EVERYTHING",
     "Aggregate",
     "BadRequest",
     "CallError",
@@ -62,6 +65,7 @@ __all__ = [
     "Connection",
     "ConnectionFailed",
     "ContentLanguage",
+    "EmptyFilter",
     "FileContent",
     "Forbidden",
     "InvalidInput",
@@ -92,7 +96,7 @@ __all__ = [
     "__version__",
 ]
 
-_TYPES = "Aggregate Connection ContentLanguage FileContent OpenEnum Texts WithTask"
+_TYPES = "EVERYTHING Aggregate Connection ContentLanguage FileContent OpenEnum Texts WithTask"
 _HOMES = {"Cloudtower": ".session", **dict.fromkeys(_TYPES.split(), ".types")}
 
 if not TYPE_CHECKING:  # to a checker it would mean that any name is there

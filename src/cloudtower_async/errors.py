@@ -3,6 +3,7 @@
     CloudtowerError
     ├── InvalidSettings            endpoint, credentials, TLS files: names the option   (ValueError)
     ├── InvalidInput               arguments that cannot be sent                        (ValueError)
+    │   └── EmptyFilter            a filter that may match everything, in a mutation
     ├── SessionClosed              the session is closed, or of another event loop
     ├── CallError                  about one call
     │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
@@ -60,6 +61,13 @@ class InvalidSettings(CloudtowerError, ValueError):
 
 class InvalidInput(CloudtowerError, ValueError):
     """The arguments of a call cannot be sent. Nothing was sent."""
+
+
+class EmptyFilter(InvalidInput):
+    """A filter may match everything, and the call would change, or measure, all of it.
+
+    Nothing was sent. Who means it passes `EVERYTHING` as the filter.
+    """
 
 
 class SessionClosed(CloudtowerError):

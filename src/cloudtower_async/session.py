@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         auth_config_id: str | None
         content_language: ContentLanguage | None
         strict: bool
+        validate: bool
         headers: Mapping[str, str] | None
         timeout: float
         connect_timeout: float
@@ -80,6 +81,8 @@ class Cloudtower(Namespaces, Working):
         content_language: Language of texts in answers; each call can choose another.
         strict: Raise ResponseDecodeError for an answer that breaks the API schema anywhere,
             instead of keeping what is right.
+        validate: Refuse arguments that the API schema does not have before they are sent. False for
+            a server that is newer than this package.
         headers: Sent with every request.
 
         timeout: Seconds for a whole call, logging in and the last byte of the answer included;
@@ -119,6 +122,7 @@ class Cloudtower(Namespaces, Working):
         # what
         content_language: ContentLanguage = "en-US",
         strict: bool = False,
+        validate: bool = True,
         headers: Mapping[str, str] | None = None,
         # how long, how many
         timeout: float = 60.0,
@@ -142,6 +146,7 @@ class Cloudtower(Namespaces, Working):
             auth_config_id=auth_config_id,
             content_language=content_language,
             strict=strict,
+            validate=validate,
             headers=headers,
             timeout=timeout,
             connect_timeout=connect_timeout,
@@ -160,6 +165,7 @@ class Cloudtower(Namespaces, Working):
                 content_language=content_language,
                 timeout=timeout,
                 strict=strict,
+                validate=validate,
             ),
             None,
         )
@@ -258,6 +264,7 @@ class Cloudtower(Namespaces, Working):
                 content_language=language,
                 timeout=seconds,
                 strict=caller.strict,
+                validate=caller.validate,
             ),
             self._shared,
         )
@@ -342,4 +349,7 @@ def _preload(namespaces: Sequence[str]) -> None:
         module = importlib.import_module(f".api.{namespace}", __package__)
         for operation in vars(module).values():
             if isinstance(operation, Operation):
-                _ = cast("Operation[object]", operation).decoder
+                known_operation = cast("Operation[object]", operation)
+                _ = known_operation.decoder
+                if known_operation.body is not None:
+                    known_operation.body()

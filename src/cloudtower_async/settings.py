@@ -47,6 +47,7 @@ class Settings:
     ca_file: StrPath | None
     client_cert: ClientCert | None
     strict: bool
+    validate: bool
     headers: Mapping[str, str] | None
 
     def __post_init__(self) -> None:
@@ -58,7 +59,7 @@ class Settings:
         check_option("content_language", choice_fault(self.content_language, ContentLanguage))
         for option in ("timeout", "connect_timeout"):
             check_option(option, seconds_fault(getattr(self, option)))
-        for option in ("verify_tls", "strict"):
+        for option in ("verify_tls", "strict", "validate"):
             check_option(option, _bool_fault(getattr(self, option)))
         if type(self.max_connections) is not int or self.max_connections < 1:
             raise InvalidSettings(

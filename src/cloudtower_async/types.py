@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,6 +17,20 @@ Texts: TypeAlias = list[str] | tuple[str, ...] | set[str] | frozenset[str]
 
 FileContent: TypeAlias = bytes | bytearray | memoryview | BinaryIO
 """What an upload sends: the bytes themselves, or a file opened in binary mode."""
+
+
+class Everything(msgspec.Struct, frozen=True):
+    """The type of `EVERYTHING`. It is sent as the filter ``{}``."""
+
+    def __repr__(self) -> str:
+        return "EVERYTHING"
+
+
+EVERYTHING: Any = Everything()
+"""A filter that matches everything, where an empty one is refused because it rarely is meant.
+
+To type checkers it is anything, as it goes where any of the filters does.
+"""
 
 
 class OpenEnum(StrEnum):

@@ -110,7 +110,7 @@ async def test_tables_of_nothing_are_refused(tower: Cloudtower) -> None:
     none: list[Any] = [{}, {"vms": {}, "hosts": {}}, {"cars": {}}, {"vms": {"order": 1}}]
     for wrong in none:
         with pytest.raises(BadRequest):
-            await tower.table_reporter.export_csv(columns=[], filter=wrong, name="table")
+            await tower.request("export-csv", {"columns": [], "filter": wrong, "name": "table"})
 
 
 async def test_an_ovf_descriptor_is_read(sim: Simulator, tower: Cloudtower) -> None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anyio.to_thread
-import msgspec
 import pytest
 
-from cloudtower_async import BadRequest, Cloudtower, NotFound, UnexpectedStatus
+from cloudtower_async import EVERYTHING, BadRequest, Cloudtower, NotFound, UnexpectedStatus
 from cloudtower_async.testing import Clock, Simulator
 from tests.testing.client import our_client
 from tests.testing.vendor import Vendor
@@ -44,16 +43,15 @@ def first(sim: Simulator, resource: str = "Cluster") -> str:
     return next(iter(sim.store.table(resource)))
 
 
-async def send_library_image(tower: Cloudtower, clusters: dict[str, object]) -> str:
-    where = msgspec.json.encode(clusters).decode()
+async def send_library_image(tower: Cloudtower) -> str:
     upload = tower.content_library_image.create_content_library_image
     (task,) = await upload(
-        clusters=where, file=CONTENT[:CHUNK], name="tools.iso", size=str(len(CONTENT))
+        clusters=EVERYTHING, file=CONTENT[:CHUNK], name="tools.iso", size=str(len(CONTENT))
     )
     assert (task.status, task.current_chunk, task.chunk_size) == ("UPLOADING", 1, CHUNK)
     for start in range(CHUNK, len(CONTENT), CHUNK):
         chunk = CONTENT[start : start + CHUNK]
-        (again,) = await upload(clusters=where, file=chunk, upload_task_id=task.id)
+        (again,) = await upload(clusters=EVERYTHING, file=chunk, upload_task_id=task.id)
         assert again.id == task.id
         assert again.current_chunk == start // CHUNK + 1
     return task.id
@@ -64,7 +62,7 @@ async def test_an_image_of_the_content_library(
     sim: Simulator, tower: Cloudtower, volumes: bool
 ) -> None:
     sim.uploads.as_volumes = volumes
-    identifier = await send_library_image(tower, {})
+    identifier = await send_library_image(tower)
     where: Any = {"id": identifier}
     assert (await tower.upload_task.get_upload_tasks(where=where))[0].status == "UPLOADING"
     sim.clock.advance(2.0)

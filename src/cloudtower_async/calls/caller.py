@@ -12,6 +12,7 @@ from ..settings import choice_fault, header_fault, seconds_fault
 from ..types import ContentLanguage
 from ..wire.failures import without_frames
 from ..wire.transport import closed_during
+from .checks import check
 from .decoding import decode
 from .operation import Auth, Carries
 
@@ -40,6 +41,7 @@ class Caller:
         content_language: Language of texts, for calls that choose none.
         timeout: Seconds for a whole call, for calls that choose none.
         strict: Refuse answers that break the schema.
+        validate: Refuse arguments that break it.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Caller:
         content_language: str,
         timeout: float,
         strict: bool,
+        validate: bool = True,
     ) -> None:
         self.transport = transport
         self.authenticator = authenticator
         self.content_language = content_language
         self.timeout = timeout
         self.strict = strict
+        self.validate = validate
         self._root = transport.settings.api_root
         self._endpoint = transport.settings.endpoint
 
@@ -96,6 +100,7 @@ class Caller:
         Raises:
             CallError: See its subclasses.
             InvalidInput: The arguments cannot be sent.
+            EmptyFilter: A filter in them may match everything.
             SessionClosed: Before or meanwhile.
         """
         if timeout is None:
@@ -109,6 +114,7 @@ class Caller:
         if external_cloudtower_id is not None:
             _check(operation, "external_cloudtower_id", header_fault(external_cloudtower_id))
             headers["external-cloudtower-id"] = external_cloudtower_id
+        check(operation, arguments, validate=self.validate)
         content = _content(operation, arguments)
         transport, authenticator = self.transport, self.authenticator
         with_token = operation.auth is Auth.TOKEN
