@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import traceback
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,32 @@ async def test_not_by_what_a_server_says_back(
         assert MARK not in repr(vars(session))
         await session.close()
     assert MARK not in records()
+
+
+async def test_not_by_a_change_feed_that_says_its_credential_back(
+    records: Callable[[], str],
+) -> None:
+    password = f"{MARK}-pässword"
+    for handler in (echoing, with_basic_spelt_out):
+        async with serve(handler) as url:
+            session = Cloudtower(url, token="t0ken", change_feed=("feed", password))
+            call = session.resource_change.get_resource_changes
+            with pytest.raises(CloudtowerError) as info:
+                await call()
+            for secret in (MARK, encoded(password)):
+                assert secret not in shown(info.value)
+                assert secret not in repr(vars(session))
+                assert secret not in await with_variables(call)
+                assert secret not in records()
+            await session.close()
+
+
+async def with_basic_spelt_out(request: web.Request) -> web.Response:
+    return web.Response(status=500, text=f"<p>{request.headers['authorization'][6:]}")
+
+
+def encoded(password: str) -> str:
+    return b64encode(f"feed:{password}".encode()).decode()
 
 
 async def test_not_by_connections_that_fail(records: Callable[[], str]) -> None:

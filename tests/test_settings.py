@@ -110,6 +110,10 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"token": ""}, "token"),
         ({"token": "a\r\nb"}, "token"),
         ({"token": "t", "source": "local"}, "source"),
+        ({"token": "t", "change_feed": ("feed", "")}, "change_feed"),
+        ({"token": "t", "change_feed": (PASSWORD,)}, "change_feed"),
+        ({"token": "t", "change_feed": ["feed", PASSWORD]}, "change_feed"),
+        ({"token": "t", "change_feed": (f"a:{PASSWORD}", PASSWORD)}, "change_feed"),
         ({"token": "t", "content_language": "de-DE"}, "content_language"),
         ({"token": "t", "timeout": 0}, "timeout"),
         ({"token": "t", "timeout": float("inf")}, "timeout"),
@@ -143,10 +147,13 @@ def test_header_names_are_lower_case_so_that_none_is_sent_twice() -> None:
 
 
 def test_the_repr_masks_secrets() -> None:
-    shown = repr(settings(username="root", token=TOKEN, headers={"x-key": "key-of-the-tests"}))
+    headers = {"x-key": "key-of-the-tests"}
+    feed = ("feed", PASSWORD)
+    shown = repr(settings(username="root", token=TOKEN, headers=headers, change_feed=feed))
     assert "username='root'" in shown
     assert "password='***'" in shown
     assert "token='***'" in shown
+    assert "change_feed=('feed', '***')" in shown
     assert "'x-key': '***'" in shown
     assert not re.search("of-the-tests", shown)
 

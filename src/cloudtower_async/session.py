@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         source: Source | None
         token: str | None
         auth_config_id: str | None
+        change_feed: tuple[str, str] | None
         content_language: ContentLanguage | None
         strict: bool
         validate: bool
@@ -77,6 +78,7 @@ class Cloudtower(Namespaces, Working):
         source: Where the user is kept: LOCAL, or LDAP for a directory.
         token: A token or an API key; there is no login then.
         auth_config_id: Which authentication strategy, where the server has several.
+        change_feed: User name and password of the change feed, which has its own.
 
         content_language: Language of texts in answers; each call can choose another.
         strict: Raise ResponseDecodeError for an answer that breaks the API schema anywhere,
@@ -119,6 +121,7 @@ class Cloudtower(Namespaces, Working):
         source: Source = "LOCAL",
         token: str | None = None,
         auth_config_id: str | None = None,
+        change_feed: tuple[str, str] | None = None,
         # what
         content_language: ContentLanguage = "en-US",
         strict: bool = False,
@@ -144,6 +147,7 @@ class Cloudtower(Namespaces, Working):
             source=source,
             token=token,
             auth_config_id=auth_config_id,
+            change_feed=change_feed,
             content_language=content_language,
             strict=strict,
             validate=validate,

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
 from .errors import InvalidSettings
@@ -39,6 +39,7 @@ class Settings:
     source: Source
     token: str | None
     auth_config_id: str | None
+    change_feed: tuple[str, str] | None
     content_language: ContentLanguage
     timeout: float
     connect_timeout: float
@@ -55,6 +56,7 @@ class Settings:
         set_(self, "endpoint", normalise_endpoint(self.endpoint))
         set_(self, "headers", _checked_headers(self.headers))
         _check_credentials(self)
+        check_option("change_feed", _pair_fault(self.change_feed))
         check_option("source", choice_fault(self.source, Source))
         check_option("content_language", choice_fault(self.content_language, ContentLanguage))
         for option in ("timeout", "connect_timeout"):
@@ -80,6 +82,8 @@ class Settings:
         value = getattr(self, name)
         if name in ("password", "token") and value is not None:
             return "'***'"
+        if name == "change_feed" and value is not None:
+            return f"({value[0]!r}, '***')"
         if name == "headers" and value:
             return repr(dict.fromkeys(value, "***"))
         return repr(value)
@@ -144,6 +148,18 @@ def header_fault(value: object) -> str | None:
 
 def _bool_fault(value: object) -> str | None:
     return None if isinstance(value, bool) else f"expected True or False, got {value!r}"
+
+
+def _pair_fault(value: object) -> str | None:
+    """Why this is no credential for HTTP Basic. It may hold a secret: nothing of it is told."""
+    if value is None:
+        return None
+    pair = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
+    if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
+        return "expected a pair of texts, (username, password)"
+    if ":" in str(pair[0]):
+        return "the user name holds a colon, which HTTP Basic does not allow"
+    return None
 
 
 def check_option(option: str, fault: str | None) -> None:

@@ -209,6 +209,17 @@ async def test_an_operation_with_a_credential_of_its_own_does_not_get_the_token(
             await c.call(OTHER)
 
 
+async def test_the_credential_of_the_change_feed_goes_with_its_operation_only() -> None:
+    async with serve(echo) as url, caller(url, change_feed=("feed", "pässword")) as c:
+        headers = (await c.call(OTHER))["headers"]
+        assert headers["authorization"] == "Basic ZmVlZDpww6Rzc3dvcmQ="
+        assert headers["x-bypass-whitelist"] == "true"
+        for operation in (ECHO, PUBLIC):
+            headers = (await c.call(operation))["headers"]
+            assert headers.get("authorization") in (TOKEN, None)
+            assert "x-bypass-whitelist" not in headers
+
+
 async def test_after_a_time_out_and_a_cancellation_the_pool_still_serves() -> None:
     stuck = anyio.Event()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import anyio
 import msgspec
 
@@ -27,12 +29,19 @@ class Authenticator:
 
     Attributes:
         token: The token, when there is one already.
+        basic: For operations with a credential of their own: the header, if one was given.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._settings = transport.settings
         self.token = transport.settings.token
+        self.basic: str | None = None
+        if transport.settings.change_feed is not None:
+            self.basic = _basic(*transport.settings.change_feed)
+            transport.mask.add(transport.settings.change_feed[1])
+            transport.mask.add(self.basic)
+            transport.mask.add(self.basic.removeprefix("Basic "))
         self._lock = anyio.Lock()
         self._failures: int = 0
         self._failure: CloudtowerError | None = None
@@ -180,3 +189,7 @@ class _Strategies(msgspec.Struct):
 
 class _StrategiesAnswer(msgspec.Struct):
     data: _Strategies
+
+
+def _basic(username: str, password: str) -> str:
+    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
