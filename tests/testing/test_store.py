@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from cloudtower_async.testing.store.schema import every_resource
 from cloudtower_async.testing.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -85,6 +90,31 @@ def test_an_answer_shows_nested_objects(store: Store) -> None:
     assert store.get("Vm", "v1")["host"] == "h1"
     clusters = store.render("Cluster", store.get("Cluster", "c2"), "en-US")
     assert [host["id"] for host in clusters["hosts"]] == ["h3"]
+
+
+def add_after(store: Store, work_out: Callable[[Store, str], None]) -> None:
+    store.follows(work_out, "c1")
+    store.add("Vm", {"id": "v2", "host": "h9"})
+
+
+def test_what_follows_from_many_changes_is_worked_out_once(store: Store) -> None:
+    done: list[str] = []
+
+    def work_out(where: Store, identifier: str) -> None:
+        assert where is store
+        done.append(identifier)
+
+    store.follows(work_out, "c1")
+    assert done == ["c1"]
+    with store.together():
+        with store.together():
+            for one in ("c2", "c1", "c2"):
+                store.follows(work_out, one)
+        assert done == ["c1"]
+    assert done == ["c1", "c2", "c1"]
+    with pytest.raises(KeyError), store.together():
+        add_after(store, work_out)
+    assert done == ["c1", "c2", "c1", "c1"]
 
 
 def test_select_uses_relations_of_what_is_not_modelled(store: Store) -> None:

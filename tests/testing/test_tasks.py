@@ -80,6 +80,19 @@ def test_tasks_end_in_their_order_however_late_one_looks(bench: Bench) -> None:
     assert bench.log == ["b done", "b settled", "a done", "a settled"]
 
 
+def test_what_follows_from_tasks_that_end_together_is_worked_out_once(bench: Bench) -> None:
+    def succeed() -> None:
+        bench.store.follows(add_up, "c1")
+
+    def add_up(_: Store, identifier: str) -> None:
+        bench.log.append(identifier)
+
+    for _ in range(3):
+        bench.engine.start(dict(FIELDS), Work(succeed))
+    bench.after(10.0)
+    assert bench.log == ["c1"]
+
+
 def test_a_task_can_be_told_to_fail(bench: Bench) -> None:
     bench.engine.fail_next(Failure("disk full", code="NO_SPACE", ec="EIO"))
     failed, fine = bench.start("a "), bench.start("b ")

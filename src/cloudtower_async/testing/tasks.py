@@ -214,14 +214,18 @@ class TaskEngine:
     def advance(self) -> None:
         """Let everything happen that is due."""
         now = self._clock.now()
-        for running in sorted(self._running.values(), key=lambda one: one.ends):
-            if running.paused_at is None and not running.ended:
-                self._go_on(running, now)
-            if running.ended and not running.settled and now >= running.ends + self.settle_delay:
-                running.settled = True
-                self._clean_up(running, running.work.settle)
-            if running.settled and not running.hidden_polls:
-                del self._running[running.task["id"]]
+        with self._store.together():
+            for running in sorted(self._running.values(), key=lambda one: one.ends):
+                self._look_at(running, now)
+
+    def _look_at(self, running: _Running, now: float) -> None:
+        if running.paused_at is None and not running.ended:
+            self._go_on(running, now)
+        if running.ended and not running.settled and now >= running.ends + self.settle_delay:
+            running.settled = True
+            self._clean_up(running, running.work.settle)
+        if running.settled and not running.hidden_polls:
+            del self._running[running.task["id"]]
 
     def _go_on(self, running: _Running, now: float) -> None:
         task = running.task

@@ -49,8 +49,9 @@ def place(store: Store, vm: Document, wanted: str | None = None) -> Failure | No
 def move(store: Store, vm: Document, host: Document) -> None:
     """Put a VM on another host of its cluster, and bring the figures of both up to date."""
     before = vm["host"]
-    if before != host["id"]:
-        store.change("Vm", vm["id"], host=host["id"], node_ip=host["management_ip"])
-        refresh_host(store, before)
+    if before == host["id"]:
+        return
+    store.change("Vm", vm["id"], host=host["id"], node_ip=host["management_ip"])
+    refresh_host(store, before)
     refresh_host(store, host["id"])
     refresh_cluster(store, vm["cluster"])

@@ -17,8 +17,9 @@ def refresh_host(store: Store, identifier: str) -> None:
     """Add up the VMs and disks of a host."""
     host = store.get("Host", identifier)
     cluster = store.get("Cluster", host["cluster"])
-    vms = [store.get("Vm", one) for one in host.get("vms") or ()]
-    disks = [store.get("Disk", one) for one in host.get("disks") or ()]
+    every_vm, every_disk = store.table("Vm"), store.table("Disk")
+    vms = [every_vm[one] for one in host.get("vms") or ()]
+    disks = [every_disk[one] for one in host.get("disks") or ()]
     host.update(_vm_figures(vms))
     active = sum(vm["memory"] for vm in vms if vm["status"] in {"RUNNING", "SUSPENDED"})
     host["running_pause_vm_memory_bytes"] = active
@@ -38,8 +39,14 @@ def refresh_host(store: Store, identifier: str) -> None:
 
 
 def refresh_cluster(store: Store, identifier: str) -> None:
-    """Add up the hosts of a cluster."""
-    cluster = store.get("Cluster", identifier)
+    """Add up the hosts of a cluster; once, when many of its VMs change together."""
+    store.follows(_add_up_cluster, identifier)
+
+
+def _add_up_cluster(store: Store, identifier: str) -> None:
+    cluster = store.table("Cluster").get(identifier)
+    if cluster is None:
+        return
     hosts = [store.get("Host", one) for one in cluster.get("hosts") or ()]
     cluster["host_num"] = len(hosts)
     for name in _ADDED_UP:

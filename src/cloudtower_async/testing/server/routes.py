@@ -36,7 +36,8 @@ def find(operation: str) -> Answer | None:
 
 def _carry_out(effect: Effect, asked: Asked) -> object:
     world = World(asked.maker, asked.tasks, asked.user, asked.accounts)
-    done = effect(world, _arguments(asked))
+    with asked.maker.store.together():
+        done = effect(world, _arguments(asked))
     if isinstance(done, list):
         return [_item(asked, item) for item in done]
     return _item(asked, done)

@@ -7,6 +7,7 @@ keeps both ends in step, and turns the ids into the nested objects of the API wh
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,7 +21,7 @@ from .paging import Page, take_page
 from .schema import describe, where_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from .filters import Document
     from .ledger import RowChange
@@ -73,6 +74,7 @@ class Store:
         """Whoever holds it is alone with the store. Send no request meanwhile: it would wait."""
         self._indexes = Indexes(self.resources, self._tables, self._ledger)
         self._watcher: Callable[[RowChange], None] | None = None
+        self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
         self._sources = Sources(where_shape, self.table)
         self._blank: dict[str, dict[str, Any]] = {
             name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
@@ -81,6 +83,33 @@ class Store:
             name: {relation.field: relation for relation in resource.relations}
             for name, resource in self.resources.items()
         }
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what follows from many changes be worked out once, at the end of the block."""
+        with self.lock:
+            if self._due is not None:  # at the end of the outer block
+                yield
+                return
+            due = self._due = {}
+            try:
+                yield
+            finally:
+                self._due = None
+                for work_out, identifier in due:
+                    work_out(self, identifier)
+
+    def follows(self, work_out: Callable[[Store, str], None], identifier: str) -> None:
+        """Work out what follows from a change: now, or at the end of the ``together`` block.
+
+        Args:
+            work_out: Does it, given the id. The document may be gone by then.
+            identifier: Of the document whose fields follow.
+        """
+        if self._due is None:
+            work_out(self, identifier)
+        else:
+            self._due[work_out, identifier] = None
 
     def table(self, resource: str) -> Mapping[str, Document]:
         """The documents of a resource by id; empty for resources that are not modelled."""
