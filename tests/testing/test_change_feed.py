@@ -93,7 +93,7 @@ async def test_what_a_mutation_does_is_seen_step_by_step(client: Client) -> None
         await poll(client)
     events = await data(client, start, resource_type="Task,Vm")
     seen = [(event["action"], event["resource_type"]) for event in events]
-    assert seen[:2] == [("UPDATE", "Vm"), ("INSERT", "Task")]
+    assert seen[:2] == [("INSERT", "Task"), ("UPDATE", "Vm")]
     rows = [msgspec.json.decode(event["new_value"]) for event in events]
     tasks = [
         row["status"]

@@ -9,7 +9,7 @@ from ..refusals import RefusedError
 from . import exceptions
 from .blanks import conform
 from .fields import Fields, linked, to_fields
-from .mutations import differs, meant, mutation_at, refuse_busy, to_each
+from .mutations import differs, meant, mutation_at, to_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,6 @@ class Action:
         planned = {one["id"]: self.values(world, one, data) for one in documents}
         if mutation.not_modified:
             documents = [one for one in documents if differs(one, planned[one["id"]])]
-        refuse_busy(world, resource, documents)
 
         def act(document: Document) -> None:
             if self.follow is not None:

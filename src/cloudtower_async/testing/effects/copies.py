@@ -9,7 +9,7 @@ from ..refusals import RefusedError
 from . import exceptions, taken
 from .fields import Fields, linked, to_fields
 from .generic import add, complete
-from .mutations import mutation_at, refuse_busy, to_each
+from .mutations import mutation_at, to_each
 
 if TYPE_CHECKING:
     from ..store.filters import Document
@@ -88,7 +88,6 @@ class Rollback:
                 raise RefusedError(400, f"snapshot {snapshot['name']} is of something else")
             values[subject] = taken.former_fields(store, self.snapshot, snapshot)
         documents = [store.get(kind.source, one) for one in values]
-        refuse_busy(world, kind.source, documents)
 
         def roll_back(document: Document) -> None:
             store.change(kind.source, document["id"], **values[document["id"]])

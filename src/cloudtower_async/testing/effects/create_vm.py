@@ -209,10 +209,16 @@ def _convert(world: World, body: list[Body]) -> list[Outcome]:
         wanted.append((template, draft))
     outcomes: list[Outcome] = []
     for template, draft in wanted:
-        template["entityAsyncStatus"] = "DELETING"
         vm, work = plan_creation(world, draft)
-        work = _and_drop(world, template, work)
-        outcomes.append(Outcome("Vm", vm["id"], world.start(draft.mutation, "Vm", vm, work)))
+        task_id = world.start(
+            draft.mutation,
+            "Vm",
+            vm,
+            _and_drop(world, template, work),
+            locks=[vm, template],
+            status="DELETING",
+        )
+        outcomes.append(Outcome("Vm", vm["id"], task_id))
     return outcomes
 
 
@@ -223,11 +229,7 @@ def _and_drop(world: World, template: Document, work: Work) -> Work:
             world.maker.store.remove("VmTemplate", template["id"])
         return failure
 
-    def settle() -> None:
-        work.settle()
-        template["entityAsyncStatus"] = None
-
-    return Work(succeed, work.fail, settle)
+    return Work(succeed, work.fail)
 
 
 def _batch(world: World, body: Body) -> Outcome:
@@ -250,13 +252,9 @@ def _batch(world: World, body: Body) -> Outcome:
         for work in works:
             work.fail()
 
-    def settle() -> None:
-        for work in works:
-            work.settle()
-
-    first = planned[0][0]
-    task_id = world.start(drafts[0].mutation, "Vm", first, Work(succeed, fail, settle))
-    return Outcome("Vm", tuple(vm["id"] for vm, _ in planned), task_id)
+    vms = [vm for vm, _ in planned]
+    task_id = world.start(drafts[0].mutation, "Vm", vms[0], Work(succeed, fail), locks=vms)
+    return Outcome("Vm", tuple(vm["id"] for vm in vms), task_id)
 
 
 EFFECTS: dict[str, Effect] = checked(

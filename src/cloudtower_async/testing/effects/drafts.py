@@ -112,7 +112,7 @@ def check_hardware(fields: Fields) -> None:
 def create_vm(world: World, draft: VmDraft) -> Outcome:
     """Put a placeholder in and start the task that makes a VM of it."""
     vm, work = plan_creation(world, draft)
-    task_id = world.start(draft.mutation, "Vm", vm, work)
+    task_id = world.start(draft.mutation, "Vm", vm, work, locks=[vm])
     return Outcome("Vm", vm["id"], task_id)
 
 
@@ -132,10 +132,7 @@ def plan_creation(world: World, draft: VmDraft) -> tuple[Document, Work]:
     def fail() -> None:
         discard_vm(world, vm)
 
-    def settle() -> None:
-        vm["entityAsyncStatus"] = None
-
-    return vm, Work(succeed, fail, settle)
+    return vm, Work(succeed, fail)
 
 
 def discard_vm(world: World, vm: Document) -> None:

@@ -35,7 +35,7 @@ class _Export:
 
     def __call__(self, world: World, body: Body) -> list[Outcome]:
         sources = find(world, self.resource, body["where"])
-        refuse_locked(sources)
+        refuse_locked(sources, self.resource)
         for source in sources:
             if self.resource == "Vm":
                 refuse_status(source, {"STOPPED"}, self.mutation)
@@ -59,19 +59,16 @@ class _Export:
                 self.field: source["id"],
             },
         )
-        source["entityAsyncStatus"] = "UPDATING"
 
         def succeed() -> None:
             file["files"] = _files(world, self.resource, source, kind)
 
-        def settle() -> None:
-            file["entityAsyncStatus"] = source["entityAsyncStatus"] = None
-
         def fail() -> None:
             maker.store.remove("VmExportFile", file["id"])
 
-        work = Work(succeed, fail, settle)
-        task_id = world.start(self.mutation, self.resource, source, work)
+        task_id = world.start(
+            self.mutation, self.resource, source, Work(succeed, fail), locks=[file, source]
+        )
         return Outcome("VmExportFile", file["id"], task_id)
 
 

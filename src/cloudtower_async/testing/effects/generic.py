@@ -26,8 +26,6 @@ from .mutations import (
     members_of,
     merged,
     mutation_at,
-    refuse_busy,
-    settle,
     start,
     to_each,
 )
@@ -107,8 +105,7 @@ def add(world: World, mutation: Mutation, document: Document, data: Body) -> Out
         if added["id"] in store.table(resource):
             store.remove(resource, added["id"])
 
-    work = Work(succeed, fail, lambda: settle(world, resource, [added]))
-    return start(world, mutation, [added], work)
+    return start(world, mutation, [added], Work(succeed, fail))
 
 
 def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
@@ -122,7 +119,6 @@ def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
         documents = [one for one in documents if differs(one, values)]
         if not documents:
             raise RefusedError(304, "nothing to change")
-    refuse_busy(world, resource, documents)
 
     def update(document: Document) -> None:
         store.change(resource, document["id"], **merged(document, values))
@@ -134,7 +130,6 @@ def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
 def _delete(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
     store, resource = world.maker.store, mutation.resource
     documents = meant(world, mutation, body, {})
-    refuse_busy(world, resource, documents)
     for document in documents:
         exceptions.refuse(world, resource, document)
         _along(world, resource, document, body)

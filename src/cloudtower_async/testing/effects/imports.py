@@ -149,10 +149,8 @@ def _add_template(world: World, values: Body, fields: Fields, disks: list[DiskDr
     def fail() -> None:
         maker.store.remove(LIBRARY, template["id"])
 
-    def settle() -> None:
-        template["entityAsyncStatus"] = None
-
-    task_id = world.start("importVmTemplate", LIBRARY, template, Work(succeed, fail, settle))
+    work = Work(succeed, fail)
+    task_id = world.start("importVmTemplate", LIBRARY, template, work, locks=[template])
     return Outcome(LIBRARY, template["id"], task_id)
 
 
@@ -196,19 +194,20 @@ def _add_volume(world: World, values: Body, upload: Document) -> Outcome:
         written=upload["size"],
     )
     volume = add_volume(world.maker, values["cluster_id"], draft, mounting=False)
-    volume["entityAsyncStatus"] = "CREATING"
-
-    def settle() -> None:
-        volume["entityAsyncStatus"] = None
 
     def fail() -> None:
         add_written(store, volume["cluster"], -volume["unique_size"])
         store.remove("VmVolume", volume["id"])
 
-    work = Work(fail=fail, settle=settle)
-    return Outcome(
-        "VmVolume", volume["id"], world.start("importVmVolume", "VmVolume", volume, work)
+    task_id = world.start(
+        "importVmVolume",
+        "VmVolume",
+        volume,
+        Work(fail=fail),
+        locks=[volume],
+        status="CREATING",
     )
+    return Outcome("VmVolume", volume["id"], task_id)
 
 
 EFFECTS: dict[str, Effect] = checked(

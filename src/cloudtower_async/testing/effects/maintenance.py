@@ -130,9 +130,6 @@ def _enter(world: World, body: Body) -> Outcome:
     if stuck := _plan(store, host, stopped).stuck:
         names = ", ".join(vm["name"] for vm in stuck)
         raise RefusedError(400, f"these VMs can only be shut down: {names}")
-    host["entityAsyncStatus"] = "UPDATING"
-    for vm in vms:
-        vm["entityAsyncStatus"] = "UPDATING"
 
     def succeed() -> Failure | None:
         plan = _plan(store, host, stopped)
@@ -159,12 +156,8 @@ def _enter(world: World, body: Body) -> Outcome:
     def fail() -> None:
         host["host_state"] = None
 
-    def settle() -> None:
-        for document in (host, *vms):
-            document["entityAsyncStatus"] = None
-
-    work = Work(succeed, fail, settle)
-    task_id = world.start("enterMaintenanceMode", "Host", host, work)
+    work = Work(succeed, fail)
+    task_id = world.start("enterMaintenanceMode", "Host", host, work, locks=[host, *vms])
     host["host_state"] = {
         "state": "ENTERING_MAINTENANCE_MODE",
         "enter_maintenance_time": world.maker.clock.timestamp(),
@@ -217,8 +210,6 @@ def _exit(world: World, body: Body) -> Outcome:
     switched_on = _named(store, data.get("poweron_vms") or ())
     vms = [store.get("Vm", one) for one in sorted(back | switched_on)]
     refuse_locked(vms)
-    for document in (host, *vms):
-        document["entityAsyncStatus"] = "UPDATING"
 
     def succeed() -> None:
         host["host_state"] = None
@@ -231,11 +222,8 @@ def _exit(world: World, body: Body) -> Outcome:
                 vm.update(activity(world.maker.random, "RUNNING"))
             refresh_around(store, vm)
 
-    def settle() -> None:
-        for document in (host, *vms):
-            document["entityAsyncStatus"] = None
-
-    task_id = world.start("exitMaintenanceMode", "Host", host, Work(succeed, settle=settle))
+    work = Work(succeed)
+    task_id = world.start("exitMaintenanceMode", "Host", host, work, locks=[host, *vms])
     return Outcome("Host", host["id"], task_id)
 
 
@@ -249,7 +237,6 @@ def _power(world: World, body: Body) -> Outcome:
         raise RefusedError(400, f"host {host['name']} is not connected")
     if not data["force"]:
         _refuse_state(host, "MAINTENANCE_MODE")
-    host["entityAsyncStatus"] = "UPDATING"
 
     def succeed() -> None:
         host.update(_DOWN)
@@ -260,12 +247,9 @@ def _power(world: World, body: Body) -> Outcome:
         refresh_host(store, host["id"])
         refresh_cluster(store, host["cluster"])
 
-    def settle() -> None:
-        host["entityAsyncStatus"] = None
-
     mutation = f"{data['action']}Host"
     return Outcome(
-        "Host", host["id"], world.start(mutation, "Host", host, Work(succeed, settle=settle))
+        "Host", host["id"], world.start(mutation, "Host", host, Work(succeed), locks=[host])
     )
 
 

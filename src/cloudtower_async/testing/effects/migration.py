@@ -128,30 +128,26 @@ def _draft(world: World, vm: Document, data: Body) -> VmDraft:
 
 
 def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
-    vm["entityAsyncStatus"] = "UPDATING"
     config = data["vm_config"]
 
     def succeed() -> Failure | None:
-        _, creation = plan_creation(world, draft)
+        made, creation = plan_creation(world, draft)
         if failure := creation.succeed():
             creation.fail()
             return failure
-        creation.settle()
+        made["entityAsyncStatus"] = None
         if config.get("delete_src_vm"):
             discard_vm(world, vm)
         else:
             _stop(world, vm)
         return None
 
-    def settle() -> None:
-        vm["entityAsyncStatus"] = None
-
     def ready() -> bool:
         """A cut-over waits until the VM is stopped: then it copies what has changed last."""
         return config["migrate_type"] != "CUTOVER_MIGRATE" or bool(vm["status"] != "RUNNING")
 
-    work = Work(succeed, settle=settle, ready=ready)
-    return Outcome("Vm", vm["id"], world.start(ACROSS, "Vm", vm, work, data=data))
+    work = Work(succeed, ready=ready)
+    return Outcome("Vm", vm["id"], world.start(ACROSS, "Vm", vm, work, locks=[vm], data=data))
 
 
 def _stop(world: World, vm: Document) -> None:

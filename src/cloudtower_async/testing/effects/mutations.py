@@ -14,7 +14,7 @@ from . import exceptions
 from .bodies import body_of
 from .fields import linked
 from .nouns import noun, texts, title
-from .world import Outcome, Shown
+from .world import Outcome, Shown, refuse_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,22 +107,16 @@ def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Docu
     return found
 
 
-def refuse_busy(world: World, resource: str, documents: list[Document]) -> None:
-    """Volumes are locked while something is done to them, as VMs are."""
-    del world
-    busy = [one for one in documents if resource == "VmVolume" and one["entityAsyncStatus"]]
-    if busy:
-        locked = [{"id": document["id"], "type": "VM_VOLUME"} for document in busy]
-        names = ", ".join(document["name"] for document in busy)
-        message = f"locked by another task: {names}"
-        props = {"locked_resources": locked}
-        raise RefusedError(400, message, code="ResourceLocked", props=props)
-
-
 def to_each(
     world: World, mutation: Mutation, documents: list[Document], do: Callable[[Document], None]
 ) -> Outcomes:
-    """Do something to documents, in a task each or in one; it fails when one of them is gone."""
+    """Do something to documents, in a task each or in one; it fails when one of them is gone.
+
+    Raises:
+        RefusedError: One of them is a volume that is locked, as VMs are locked.
+    """
+    if mutation.resource == "VmVolume":
+        refuse_locked(documents, mutation.resource)
     groups = [documents] if mutation.together else [[document] for document in documents]
     return mutation.reply([_to_group(world, mutation, group, do) for group in groups])
 
@@ -131,10 +125,6 @@ def _to_group(
     world: World, mutation: Mutation, documents: list[Document], do: Callable[[Document], None]
 ) -> Outcome | Shown:
     store, resource = world.maker.store, mutation.resource
-    if has_status(resource) and not mutation.at_once:
-        status = "DELETING" if mutation.verb == "delete" else "UPDATING"
-        for document in documents:
-            store.change(resource, document["id"], entityAsyncStatus=status)
 
     def succeed() -> Failure | None:
         for document in documents:
@@ -143,8 +133,7 @@ def _to_group(
             do(document)
         return None
 
-    work = Work(succeed, settle=lambda: settle(world, resource, documents))
-    return start(world, mutation, documents, work)
+    return start(world, mutation, documents, Work(succeed))
 
 
 def start(
@@ -156,23 +145,31 @@ def start(
     if mutation.at_once:
         _do_at_once(work)
         return Outcome(shown, first["id"], None) if mutation.tasks else Shown(shown, first["id"])
-    task = start_task(world, mutation.path, mutation.verb, mutation.resource, first, work)
+    locks = documents if has_status(mutation.resource) else ()
+    task = start_task(
+        world, mutation.path, mutation.verb, mutation.resource, first, work, locks=locks
+    )
     ids = tuple(document["id"] for document in documents) if mutation.together else first["id"]
     return Outcome(shown, ids, task)
 
 
 def _do_at_once(work: Work) -> None:
-    """What a task does at its end, without the task to tell of a failure."""
+    """What a task does at its end, without the task to tell of a failure; nothing is locked."""
     failure = work.succeed()
     if failure is not None:
         work.fail()
-    work.settle()
-    if failure is not None:
         raise RefusedError(400, failure.message, code=failure.code)
 
 
 def start_task(
-    world: World, path: str, verb: str, resource: str, document: Document, work: Work
+    world: World,
+    path: str,
+    verb: str,
+    resource: str,
+    document: Document,
+    work: Work,
+    *,
+    locks: Sequence[Document] = (),
 ) -> str:
     """Start the task of an operation, described by what it does to what kind of thing."""
     first, *rest = path.split("-")
@@ -183,14 +180,15 @@ def start_task(
         "name": title(document),
         "cluster": cluster if isinstance(cluster, str) else None,
     }
-    return world.start(mutation, resource, subject, work, texts=texts(verb, resource))
-
-
-def settle(world: World, resource: str, documents: list[Document]) -> None:
-    store = world.maker.store
-    for document in documents:
-        if document.get("entityAsyncStatus") and document["id"] in store.table(resource):
-            store.change(resource, document["id"], entityAsyncStatus=None)
+    return world.start(
+        mutation,
+        resource,
+        subject,
+        work,
+        locks=locks,
+        status="DELETING" if verb == "delete" else "UPDATING",
+        texts=texts(verb, resource),
+    )
 
 
 def merged(document: Document, values: Fields) -> Fields:

@@ -47,17 +47,13 @@ def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str
             **snapshot_fields(vm, name, consistent_type),
         },
     )
-    vm["entityAsyncStatus"] = "UPDATING"
 
     def succeed() -> None:
         snapshot["local_id"] = maker.ids.uuid()
         freeze(maker, snapshot, maker.clock.timestamp())
 
-    def settle() -> None:
-        vm["entityAsyncStatus"] = snapshot["entityAsyncStatus"] = None
-
-    work = Work(succeed, lambda: maker.store.remove("VmSnapshot", identifier), settle)
-    task_id = world.start("createVmSnapshot", "VmSnapshot", snapshot, work)
+    work = Work(succeed, lambda: maker.store.remove("VmSnapshot", identifier))
+    task_id = world.start("createVmSnapshot", "VmSnapshot", snapshot, work, locks=[snapshot, vm])
     return Outcome("VmSnapshot", identifier, task_id)
 
 
@@ -69,16 +65,17 @@ def _delete_snapshots(world: World, body: Body) -> list[Outcome]:
     refuse_locked(snapshots, owner="vm")
 
     def delete(snapshot: Document) -> str:
-        snapshot["entityAsyncStatus"] = "DELETING"
-
         def succeed() -> None:
             remove_snapshot(store, snapshot)
 
-        def settle() -> None:
-            snapshot["entityAsyncStatus"] = None
-
-        work = Work(succeed, settle=settle)
-        return world.start("deleteVmSnapshot", "VmSnapshot", snapshot, work)
+        return world.start(
+            "deleteVmSnapshot",
+            "VmSnapshot",
+            snapshot,
+            Work(succeed),
+            locks=[snapshot],
+            status="DELETING",
+        )
 
     return [Outcome(None, snapshot["id"], delete(snapshot)) for snapshot in snapshots]
 

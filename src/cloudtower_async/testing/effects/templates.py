@@ -72,7 +72,6 @@ class _FromVm:
         clusters = [vm["cluster"]]
         if self.resource == LIBRARY:
             clusters = [one["id"] for one in find(world, "Cluster", values["clusters"])]
-        vm["entityAsyncStatus"] = "DELETING" if self.convert else "UPDATING"
         store = world.maker.store
 
         def succeed() -> None:
@@ -87,13 +86,17 @@ class _FromVm:
             if self.convert:
                 discard_vm(world, vm)
 
-        def settle() -> None:
-            vm["entityAsyncStatus"] = template["entityAsyncStatus"] = None
-
         def fail() -> None:
             store.remove(self.resource, template["id"])
 
-        task_id = world.start(self.mutation, self.resource, template, Work(succeed, fail, settle))
+        task_id = world.start(
+            self.mutation,
+            self.resource,
+            template,
+            Work(succeed, fail),
+            locks=[template, vm],
+            status="DELETING" if self.convert else "UPDATING",
+        )
         return Outcome(self.resource, template["id"], task_id)
 
 
@@ -232,17 +235,13 @@ def _change_one(world: World, template: Document, wanted: list[str], *, add: boo
     concerned = [one for one in wanted if (one in there) is not add]
     if not concerned:  # it is so already
         return Outcome(LIBRARY, template["id"], None)
-    template["entityAsyncStatus"] = "UPDATING"
 
     def succeed() -> None:
         for cluster in concerned:
             (spread if add else _withdraw)(world, template, cluster)
 
-    def settle() -> None:
-        template["entityAsyncStatus"] = None
-
     mutation = "distributeVmTemplate" if add else "removeVmTemplateClusters"
-    task_id = world.start(mutation, LIBRARY, template, Work(succeed, settle=settle))
+    task_id = world.start(mutation, LIBRARY, template, Work(succeed), locks=[template])
     return Outcome(LIBRARY, template["id"], task_id)
 
 

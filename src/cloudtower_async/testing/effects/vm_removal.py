@@ -79,17 +79,14 @@ def _delete(world: World, body: Body) -> list[Outcome]:
 
 def _delete_one(world: World, vm: Document, *, snapshots: bool) -> Outcome:
     store = world.maker.store
-    vm["entityAsyncStatus"] = "DELETING"
 
     def succeed() -> None:
         for identifier in list(vm.get("snapshots") or ()) if snapshots else ():
             remove_snapshot(store, store.get("VmSnapshot", identifier))
         discard_vm(world, vm)
 
-    def settle() -> None:
-        vm["entityAsyncStatus"] = None
-
-    return Outcome(None, vm["id"], world.start("deleteVm", "Vm", vm, Work(succeed, settle=settle)))
+    task_id = world.start("deleteVm", "Vm", vm, Work(succeed), locks=[vm], status="DELETING")
+    return Outcome(None, vm["id"], task_id)
 
 
 EFFECTS: dict[str, Effect] = checked(

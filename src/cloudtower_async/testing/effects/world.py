@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..fleet.incidents import translated
@@ -11,7 +11,7 @@ from ..tasks import Work
 from .texts import TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..accounts import Accounts
     from ..maker import Maker
@@ -36,6 +36,8 @@ class World:
         subject: Document,
         work: Work,
         *,
+        locks: Sequence[Document] = (),
+        status: str = "UPDATING",
         texts: tuple[str, str] | None = None,
         **args: object,
     ) -> str:
@@ -46,11 +48,18 @@ class World:
             resource: To what kind of thing.
             subject: To which one.
             work: What happens when the time has come.
+            locks: What is locked until the task has ended.
+            status: What is done to it meanwhile; what is being created says so already.
             texts: How the task is described, in both languages; by the mutation by default.
             args: More of what the task shows in its ``args``.
         """
         described = texts or TEXTS[mutation]
-        return self.tasks.start(
+
+        def settle() -> None:
+            for document in locks:
+                document["entityAsyncStatus"] = None
+
+        task = self.tasks.start(
             {
                 "description": translated(self.maker.store, described, subject["name"]),
                 "resource_mutation": mutation,
@@ -60,8 +69,12 @@ class World:
                 "args": {"where": {"id": subject["id"]}, **args},
                 "user": self.user,
             },
-            work,
+            replace(work, settle=settle),
         )
+        # Not before: whatever could fail has not, so that everything locked is let go of.
+        for document in locks:
+            document["entityAsyncStatus"] = document["entityAsyncStatus"] or status
+        return task
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +131,23 @@ def start_on_vm(
     world: World, mutation: str, vm: Document, succeed: Callable[[], Failure | None]
 ) -> str:
     """Start a task that keeps its VM locked until it has ended."""
-    vm["entityAsyncStatus"] = "UPDATING"
-
-    def settle() -> None:
-        vm["entityAsyncStatus"] = None
-
-    return world.start(mutation, "Vm", vm, Work(succeed, settle=settle))
+    return world.start(mutation, "Vm", vm, Work(succeed), locks=[vm])
 
 
-def refuse_locked(documents: Iterable[Document], owner: str = "id") -> None:
+def refuse_locked(
+    documents: Iterable[Document], resource: str = "Vm", *, owner: str = "id"
+) -> None:
+    """Do nothing to what another task works on.
+
+    Args:
+        documents: What is to be free.
+        resource: What they are.
+        owner: The field with the id of what is said to be locked.
+    """
+    kind = "VM_VOLUME" if resource == "VmVolume" else "VM"  # a server knows no others
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]
     if busy:
-        locked = [{"id": document[owner], "type": "VM"} for document in busy]
+        locked = [{"id": document[owner], "type": kind} for document in busy]
         names = ", ".join(document["name"] for document in busy)
         raise RefusedError(
             400,
