@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anyio.to_thread
+import msgspec
 import pytest
 
 from cloudtower_async import EVERYTHING, BadRequest, Cloudtower, NotFound, UnexpectedStatus
