@@ -90,6 +90,31 @@ def simulate(
     simulate(port=port, size=size, seed=seed)
 
 
+tasks: App = App(name="tasks", help="Look after the tasks that mutations start.")
+app.command(tasks)
+
+
+@tasks.command
+def wait(
+    *ids: str,
+    timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Wait until tasks have ended, and show how far they are.
+
+    On a terminal each has a bar; elsewhere each change is a line. The exit status is 1 when a task
+    failed, is unknown to the server, or still ran at the end of the time.
+
+    Args:
+        ids: The tasks.
+        timeout: Seconds to wait at most; 0: without limit.
+        connection: How to reach the server.
+    """
+    from .tasks import wait
+
+    wait(ids, timeout or None, connection or ConnectOptions())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry out what was typed and return the exit status."""
     try:

@@ -54,7 +54,11 @@ class ConnectOptions:
 
 
 def connect(
-    options: ConnectOptions, *, language: ContentLanguage | None, all_languages: bool = True
+    options: ConnectOptions,
+    *,
+    language: ContentLanguage | None = None,
+    all_languages: bool = True,
+    or_else: str = "",
 ) -> Cloudtower:
     """Make a session; asks for the password when it is missing and someone is there to answer.
 
@@ -63,6 +67,7 @@ def connect(
         language: Language of texts; None: that of the environment.
         all_languages: Whether texts may be JSON with each language. If not, the environment's
             ``*`` counts as not set.
+        or_else: What can be done without an endpoint.
 
     Raises:
         UsageError: The endpoint or the credentials are missing.
@@ -74,9 +79,9 @@ def connect(
     except InvalidSettings as exc:
         if exc.option != "CLOUDTOWER_ENDPOINT":
             raise
+        otherwise = f", or {or_else}" if or_else else ""
         raise UsageError(
-            "no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT, or pass --demo to see a "
-            "simulated fleet"
+            f"no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT{otherwise}"
         ) from None
     if found.get("content_language") == "*" and not all_languages:
         del found["content_language"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import anyio
 import anyio.lowlevel
@@ -20,13 +20,12 @@ from ..errors import CallError
 from ..recipes import build_dashboard
 from ..spelling import did_you_mean
 from .connect import ConnectOptions, connect
-from .endings import UsageError, one_line
+from .endings import UsageError, ending_in_order, one_line
 from .render import picture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
     from io import TextIOWrapper
-    from types import FrameType
 
     from rich.console import RenderableType
 
@@ -66,7 +65,12 @@ def show(wanted: Wanted, connection: ConnectOptions) -> None:
     tower: Cloudtower | None = None
     if not wanted.demo:
         # Outside the event loop, as this may ask for the password.
-        tower = connect(connection, language=wanted.language, all_languages=wanted.json)
+        tower = connect(
+            connection,
+            language=wanted.language,
+            all_languages=wanted.json,
+            or_else="pass --demo to see a simulated fleet",
+        )
     try:
         anyio.run(_show, wanted, tower)
     except KeyboardInterrupt:
@@ -156,7 +160,7 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
         return
     last: list[RenderableType] = []
     with (
-        _ending_in_order(signal.SIGTERM),
+        ending_in_order(signal.SIGTERM),
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
 
@@ -170,20 +174,6 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
             live.stop()
             # The screen of before is back: leave the last picture on it.
             console.print(*last)
-
-
-@contextmanager
-def _ending_in_order(number: signal.Signals) -> Generator[None]:
-    """Let a signal end the process by an exception, so that the terminal is left as it was."""
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)  # as shells have it
-
-    before = signal.signal(number, end)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 def _print(console: Console, title: str, board: Dashboard, trouble: CallError | None) -> None:

@@ -1,0 +1,104 @@
+"""The command ``tasks wait``: bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import anyio
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+from ..flows.failures import task_failed
+from ..flows.polling import has_ended
+from .connect import ConnectOptions, connect
+from .endings import UsageError, ending_in_order, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from io import TextIOWrapper
+
+    from ..models import Task
+    from ..session import Cloudtower
+
+_STYLES = {"SUCCESSED": "green", "FAILED": "bold red"}
+
+Put: TypeAlias = Callable[["Task"], None]
+
+
+def wait(ids: Sequence[str], timeout: float | None, connection: ConnectOptions) -> None:
+    """Wait for tasks and show them meanwhile.
+
+    Args:
+        ids: The tasks.
+        timeout: Seconds; None: no limit.
+        connection: How to reach the server.
+
+    Raises:
+        UsageError: There are no ids, or the server cannot be told.
+        CloudtowerError: A task failed, or could not be waited for.
+    """
+    if not ids:
+        raise UsageError("tasks wait: pass the ids of the tasks to wait for")
+    # Outside the event loop, as this may ask for the password.
+    anyio.run(_wait, connect(connection, all_languages=False), ids, timeout)
+
+
+async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) -> None:
+    ended: list[Task] = []
+    async with tower:
+        with _outlet(ids) as put:
+            async for task in tower.progress(ids, timeout=timeout):
+                put(task)
+                if has_ended(task):
+                    ended.append(task)
+        await tower.wait(ended)  # raises what there is to raise
+
+
+@contextmanager
+def _outlet(ids: Sequence[str]) -> Generator[Put]:
+    """Where tasks go: called with each that has changed."""
+    # A character that the terminal can't show must not end the command.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    console = Console(highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda task: print(_line(task), flush=True)
+        return
+    bars = Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[status]}", markup=False),
+        console=console,
+        auto_refresh=False,
+        expand=True,
+    )
+    shown = {
+        task_id: bars.add_task(printable(task_id), total=1.0, status="")
+        for task_id in dict.fromkeys(ids)
+    }
+
+    def put(task: Task) -> None:
+        bar = shown[task.id]
+        if has_ended(task):
+            # It stays above the bars of those that still run.
+            bars.remove_task(bar)
+            console.print(Text(_line(task), style=_STYLES[task.status]), soft_wrap=True)
+        else:
+            status, description = task.status.value, printable(task.description)
+            bars.update(bar, completed=task.progress, status=status, description=description)
+        bars.refresh()
+
+    with ending_in_order(signal.SIGTERM), bars:
+        yield put
+
+
+def _line(task: Task) -> str:
+    line = f"{task.id} {task.status.value} {task.progress:.0%} {printable(task.description)}"
+    reason = task_failed(task).message if task.status == "FAILED" else None
+    return f"{line}: {printable(' '.join(reason.split()))}" if reason else line
