@@ -202,12 +202,16 @@ def options(text: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("command", "pages"),
-    [("dashboard", [DOCS / "dashboard.md", README]), ("simulate", [DOCS / "testing.md"])],
-    ids=["dashboard", "simulate"],
+    [
+        ("dashboard", [DOCS / "dashboard.md", README]),
+        ("simulate", [DOCS / "testing.md"]),
+        ("tasks wait", [DOCS / "tasks.md"]),
+    ],
+    ids=["dashboard", "simulate", "tasks wait"],
 )
 def test_a_command_knows_every_option_of_its_page(command: str, pages: list[Path]) -> None:
     told = options("".join(page.read_text(encoding="utf-8") for page in pages))
-    line = [sys.executable, "-m", "cloudtower_async.cli", command, "--help"]
+    line = [sys.executable, "-m", "cloudtower_async.cli", *command.split(), "--help"]
     known = subprocess.run(line, capture_output=True, text=True, check=True).stdout  # noqa: S603
     assert told
     assert told <= options(known)
