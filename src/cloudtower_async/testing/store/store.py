@@ -21,7 +21,7 @@ from .paging import Page, take_page
 from .schema import describe, where_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 
     from .filters import Document
     from .ledger import RowChange
@@ -85,7 +85,7 @@ class Store:
         }
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> Generator[None]:
         """Let what follows from many changes be worked out once, at the end of the block."""
         with self.lock:
             if self._due is not None:  # at the end of the outer block
