@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         LockedResource,
         LockTimeout,
         LoginFailed,
+        MutationTimeout,
         NameNotResolved,
         NotFound,
+        OutcomeUnknown,
         ResourceLocked,
         ResponseDecodeError,
         ServerError,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         Texts,
         WithTask,
     )
+    from .wire.retry import RetryPolicy
 
 __all__ = [
     "EVERYTHING",
@@ -73,11 +76,14 @@ __all__ = [
     "LockTimeout",
     "LockedResource",
     "LoginFailed",
+    "MutationTimeout",
     "NameNotResolved",
     "NotFound",
     "OpenEnum",
+    "OutcomeUnknown",
     "ResourceLocked",
     "ResponseDecodeError",
+    "RetryPolicy",
     "ServerError",
     "SessionClosed",
     "SettleTimeout",
@@ -97,7 +103,11 @@ __all__ = [
 ]
 
 _TYPES = "EVERYTHING Aggregate Connection ContentLanguage FileContent OpenEnum Texts WithTask"
-_HOMES = {"Cloudtower": ".session", **dict.fromkeys(_TYPES.split(), ".types")}
+_HOMES = {
+    "Cloudtower": ".session",
+    "RetryPolicy": ".wire.retry",
+    **dict.fromkeys(_TYPES.split(), ".types"),
+}
 
 if not TYPE_CHECKING:  # to a checker it would mean that any name is there
 

@@ -11,6 +11,8 @@
     │   │   └── TLSFailed          the certificate was refused, or TLS not spoken
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
+    │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
+    │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
     │   └── StatusError            the server answered with an error status
     │       ├── BadRequest         400
     │       │   └── ResourceLocked 400, the resource is busy with something else
@@ -91,9 +93,11 @@ class CallError(CloudtowerError):
         sent: False when it is certain that the server did not get the request: no connection was
             made, or the session did not get as far as it was logging in first.
         hint: What to do next.
+        attempts: How often the call was sent.
     """
 
     default_hint: ClassVar[str] = ""
+    attempts: int = 1
 
     def __init__(
         self,
@@ -132,6 +136,8 @@ class CallError(CloudtowerError):
             where.append(f"code {self.code}")
         if self.request_id:
             where.append(f"request id {self.request_id}")
+        if self.attempts > 1:
+            where.append(f"sent {self.attempts} times")
         if where:
             line += f" [{', '.join(where)}]"
         return f"{line}. {self.hint}" if self.hint else line
@@ -161,7 +167,7 @@ class TLSFailed(ConnectionFailed):
 
 
 class CallTimeout(CallError, TimeoutError):
-    """No complete answer came in time. A mutation may have been executed all the same."""
+    """No complete answer came in time."""
 
     default_hint = "Pass a longer timeout= if the call is a slow one."
 
@@ -187,8 +193,31 @@ class ResponseDecodeError(CallError):
         self.excerpt = excerpt
 
 
+class OutcomeUnknown(CallError):
+    """A mutation was sent, and whether the server carried it out is not known.
+
+    It was not sent again, as that could do everything twice. ``__cause__`` is what went wrong:
+    the connection, the server (HTTP 5xx), or the answer, which could not be read. ``hint`` names
+    the calls that show what has come of it.
+    """
+
+    default_hint = (
+        "Before you call again look whether it was carried out: tower.task.get_tasks lists what "
+        "the server was told to do."
+    )
+
+
+class MutationTimeout(OutcomeUnknown, CallTimeout):
+    """A mutation was sent, but no complete answer came in time: its outcome is not known."""
+
+
 class StatusError(CallError):
-    """The server answered with an error status."""
+    """The server answered with an error status.
+
+    ``retry_after`` is how many seconds the server asks to wait before the next call, if it does.
+    """
+
+    retry_after: float | None = None
 
 
 class BadRequest(StatusError):
@@ -207,8 +236,13 @@ class LockedResource(msgspec.Struct, frozen=True, gc=False):
 class ResourceLocked(BadRequest):
     """HTTP 400 with code ``ResourceLocked``: something else is changing the resource.
 
-    Nothing was done. The resource is free when its ``entityAsyncStatus`` is None.
+    Nothing was done. The call was sent again until ``lock_timeout`` was over. The resource is free
+    when its ``entityAsyncStatus`` is None.
+
+    ``waited`` is how long the call has waited for it, in seconds.
     """
+
+    waited: float = 0.0
 
     default_hint = "Nothing was done: wait for the other task to end, then call again."
 

@@ -19,6 +19,7 @@ from .settings import (
     check_option,
     choice_fault,
     from_environment,
+    lock_timeout_fault,
     seconds_fault,
 )
 from .spelling import did_you_mean
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .settings import ClientCert, Source, StrPath
+    from .wire.retry import RetryPolicy
 
     class FromEnv(TypedDict, total=False):
         """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
@@ -51,7 +53,12 @@ if TYPE_CHECKING:
         headers: Mapping[str, str] | None
         timeout: float
         connect_timeout: float
+        read_timeout: float | None
+        lock_timeout: float
+        retry: RetryPolicy | None
         max_connections: int
+        max_in_flight: int | None
+        rate_limit: float | None
         verify_tls: bool | None
         ca_file: StrPath | None
         client_cert: ClientCert | None
@@ -87,10 +94,16 @@ class Cloudtower(Namespaces, Working):
             a server that is newer than this package.
         headers: Sent with every request.
 
-        timeout: Seconds for a whole call, logging in and the last byte of the answer included;
-            each call can choose another.
+        timeout: Seconds for a whole call: logging in, sending, where need be more than once, and
+            the last byte of the answer; each call can choose another.
         connect_timeout: Seconds to make a connection.
+        read_timeout: Seconds without a byte from the server; None: as long as ``timeout`` lets it.
+        lock_timeout: Seconds to wait for locked resources, besides ``timeout``; 0: raise at once.
+        retry: How often and when a call is sent again where that is safe; None: as `RetryPolicy`
+            does by default.
         max_connections: Most connections at a time; further calls wait for one.
+        max_in_flight: Most requests at a time; None: as many as connections.
+        rate_limit: Most requests a second, on average; None: any number.
 
         verify_tls: Check the server's certificate. False trusts any.
         ca_file: PEM file with the authorities to trust instead of the system's.
@@ -130,7 +143,12 @@ class Cloudtower(Namespaces, Working):
         # how long, how many
         timeout: float = 60.0,
         connect_timeout: float = 10.0,
+        read_timeout: float | None = None,
+        lock_timeout: float = 60.0,
+        retry: RetryPolicy | None = None,
         max_connections: int = 100,
+        max_in_flight: int | None = None,
+        rate_limit: float | None = None,
         # TLS
         verify_tls: bool = True,
         ca_file: StrPath | None = None,
@@ -154,7 +172,12 @@ class Cloudtower(Namespaces, Working):
             headers=headers,
             timeout=timeout,
             connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            lock_timeout=lock_timeout,
+            retry=retry,
             max_connections=max_connections,
+            max_in_flight=max_in_flight,
+            rate_limit=rate_limit,
             verify_tls=verify_tls,
             ca_file=ca_file,
             client_cert=client_cert,
@@ -162,17 +185,7 @@ class Cloudtower(Namespaces, Working):
         transport = Transport(
             settings, session=session, connector=connector, trace_configs=trace_configs
         )
-        self._set_up(
-            Caller(
-                transport,
-                Authenticator(transport),
-                content_language=content_language,
-                timeout=timeout,
-                strict=strict,
-                validate=validate,
-            ),
-            None,
-        )
+        self._set_up(Caller(transport, Authenticator(transport)), None)
 
     def _set_up(self, caller: Caller, shared: Shared | None) -> None:
         self._caller = caller
@@ -243,7 +256,11 @@ class Cloudtower(Namespaces, Working):
         await self.close()
 
     def with_options(
-        self, *, content_language: ContentLanguage | None = None, timeout: float | None = None
+        self,
+        *,
+        content_language: ContentLanguage | None = None,
+        timeout: float | None = None,
+        lock_timeout: float | None = None,
     ) -> Self:
         """Return a session over the same connection with other defaults; it needs no closing.
 
@@ -251,6 +268,7 @@ class Cloudtower(Namespaces, Working):
             content_language: Language of texts; None: as here. `wait` is the exception: the poll is
                 shared, so the tasks come in the language of the first session.
             timeout: Seconds for a whole call; None: as here.
+            lock_timeout: Seconds to wait for locked resources; 0: raise at once; None: as here.
 
         Raises:
             InvalidSettings: An option cannot be used; it names which.
@@ -258,17 +276,14 @@ class Cloudtower(Namespaces, Working):
         caller = self._caller
         language = caller.content_language if content_language is None else content_language
         seconds = caller.timeout if timeout is None else timeout
+        lock_seconds = caller.lock_timeout if lock_timeout is None else lock_timeout
         check_option("content_language", choice_fault(language, ContentLanguage))
         check_option("timeout", seconds_fault(seconds))
+        check_option("lock_timeout", lock_timeout_fault(lock_seconds))
         other = type(self).__new__(type(self))
         other._set_up(
-            Caller(
-                caller.transport,
-                caller.authenticator,
-                content_language=language,
-                timeout=seconds,
-                strict=caller.strict,
-                validate=caller.validate,
+            caller.with_defaults(
+                content_language=language, timeout=seconds, lock_timeout=lock_seconds
             ),
             self._shared,
         )
@@ -311,7 +326,7 @@ class Cloudtower(Namespaces, Working):
         operation = Operation[object](
             path,
             path,
-            Kind.MUTATION,
+            Kind.QUERY if method == "GET" else Kind.MUTATION,
             lambda: object,
             carries=Carries.JSON if query is None else Carries.QUERY_STRING,
             method=method,

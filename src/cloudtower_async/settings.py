@@ -19,6 +19,8 @@ from .types import ContentLanguage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .wire.retry import RetryPolicy
+
 API_PATH = "/v2/api"
 
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
@@ -43,7 +45,12 @@ class Settings:
     content_language: ContentLanguage
     timeout: float
     connect_timeout: float
+    read_timeout: float | None
+    lock_timeout: float
+    retry: RetryPolicy | None
     max_connections: int
+    max_in_flight: int | None
+    rate_limit: float | None
     verify_tls: bool
     ca_file: StrPath | None
     client_cert: ClientCert | None
@@ -63,11 +70,14 @@ class Settings:
             check_option(option, seconds_fault(getattr(self, option)))
         for option in ("verify_tls", "strict", "validate"):
             check_option(option, _bool_fault(getattr(self, option)))
-        if type(self.max_connections) is not int or self.max_connections < 1:
-            raise InvalidSettings(
-                f"max_connections: expected a whole number from 1 on, got {self.max_connections!r}",
-                option="max_connections",
-            )
+        check_option("lock_timeout", lock_timeout_fault(self.lock_timeout))
+        if self.read_timeout is not None:
+            check_option("read_timeout", seconds_fault(self.read_timeout))
+        check_option("max_connections", _count_fault(self.max_connections))
+        if self.max_in_flight is not None:
+            check_option("max_in_flight", _count_fault(self.max_in_flight))
+        if self.rate_limit is not None:
+            check_option("rate_limit", _rate_fault(self.rate_limit))
 
     @property
     def api_root(self) -> str:
@@ -133,6 +143,11 @@ def seconds_fault(value: object) -> str | None:
     return f"expected a number of seconds above 0, got {value!r}"
 
 
+def lock_timeout_fault(value: object) -> str | None:
+    """Why this is no time to wait for a lock; None: it is. 0 is: not to wait."""
+    return None if value == 0 else seconds_fault(value)
+
+
 def choice_fault(value: object, choices: object) -> str | None:
     """Why this is none of the values of a Literal type; None: it is one."""
     allowed = get_args(choices)
@@ -144,6 +159,18 @@ def header_fault(value: object) -> str | None:
     if isinstance(value, str) and _HEADER_VALUE.fullmatch(value):
         return None
     return "it is no text, or holds a character that no header may hold"
+
+
+def _count_fault(value: object) -> str | None:
+    if type(value) is int and value >= 1:
+        return None
+    return f"expected a whole number from 1 on, got {value!r}"
+
+
+def _rate_fault(value: object) -> str | None:
+    if isinstance(value, int | float) and 0 < value < math.inf:
+        return None
+    return f"expected a number of calls a second above 0, got {value!r}"
 
 
 def _bool_fault(value: object) -> str | None:

@@ -278,7 +278,7 @@ async def test_one_call_that_fails_ends_it_with_its_own_error(operation: str) ->
         for other in GET_ALL:
             if other != operation:
                 sim.faults.hang(other)
-        sim.faults.fail(operation, status=503)
+        sim.faults.fail(operation, status=500)
         with pytest.raises(ServerError) as caught:
             await build_dashboard(tower)
         assert operation.replace("-", "_") in caught.value.operation

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import copy
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
 import msgspec
 
-from ..errors import CallTimeout, CloudtowerError, InvalidInput, NotFound, Unauthorized
+from ..errors import (
+    CallError,
+    CallTimeout,
+    CloudtowerError,
+    InvalidInput,
+    NotFound,
+    Unauthorized,
+)
 from ..settings import choice_fault, header_fault, seconds_fault
 from ..types import ContentLanguage
 from ..wire.failures import without_frames
+from ..wire.forms import Marks
+from ..wire.limits import Limits
+from ..wire.retry import Budget, RetryPolicy
 from ..wire.transport import closed_during
+from .again import Again
 from .checks import check
 from .decoding import decode
 from .operation import Auth, Carries
@@ -36,36 +48,71 @@ _OWN_CREDENTIAL = (
 )
 
 
+class Call(msgspec.Struct, Generic[R], gc=False):
+    """One call, as it is sent, perhaps more than once.
+
+    Args:
+        operation: What is called.
+        headers: Of the request.
+        content: Its body, query or fields, as `Transport.exchange` takes them.
+        timeout: Seconds for everything but waiting for locked resources.
+        marks: Where the files among the fields were at first.
+        login: Which login the token comes from that it was sent with last.
+    """
+
+    operation: Operation[R]
+    headers: dict[str, str]
+    content: dict[str, Any]
+    timeout: float
+    marks: Marks | None = None
+    login: int = 0
+
+    def rewind(self) -> bool:
+        """Make ready to be sent again; False when it cannot be."""
+        return self.marks is None or self.marks.rewind()
+
+
 class Caller:
     """Carries out the calls of one session.
 
     Args:
-        transport: The way to the server.
+        transport: The way to the server, with the settings of the session.
         authenticator: Has the token, or gets it.
+
+    Attributes:
         content_language: Language of texts, for calls that choose none.
         timeout: Seconds for a whole call, for calls that choose none.
+        lock_timeout: Seconds to wait for locked resources.
         strict: Refuse answers that break the schema.
         validate: Refuse arguments that break it.
+        retry: Whether and when to send again.
+        budget: What is left for that.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        authenticator: Authenticator,
-        *,
-        content_language: str,
-        timeout: float,
-        strict: bool,
-        validate: bool = True,
-    ) -> None:
+    def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
+        settings = transport.settings
         self.transport = transport
         self.authenticator = authenticator
-        self.content_language = content_language
-        self.timeout = timeout
-        self.strict = strict
-        self.validate = validate
-        self._root = transport.settings.api_root
-        self._endpoint = transport.settings.endpoint
+        self.content_language: str = settings.content_language
+        self.timeout = settings.timeout
+        self.lock_timeout = settings.lock_timeout
+        self.strict = settings.strict
+        self.validate = settings.validate
+        self.retry: RetryPolicy = settings.retry or RetryPolicy()
+        self.budget: Budget = Budget(self.retry.budget)
+        self._limits = Limits(
+            settings.max_in_flight or settings.max_connections, settings.rate_limit
+        )
+        self._root = settings.api_root
+        self._endpoint = settings.endpoint
+
+    def with_defaults(self, *, content_language: str, timeout: float, lock_timeout: float) -> Self:
+        """Make one over the same connection, and with the same limits, with other defaults."""
+        other = copy.copy(self)
+        other.content_language = content_language
+        other.timeout = timeout
+        other.lock_timeout = lock_timeout
+        return other
 
     def call(
         self,
@@ -98,8 +145,8 @@ class Caller:
             arguments: What it takes; None: nothing.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
-            timeout: Seconds for everything: logging in, connecting, sending, the whole answer.
-                None: the session's.
+            timeout: Seconds for everything: logging in, connecting, sending, the whole answer, and
+                all that again; waiting for locked resources is not counted. None: the session's.
 
         Raises:
             CallError: See its subclasses.
@@ -121,55 +168,84 @@ class Caller:
         if operation.auth is Auth.BASIC:
             headers["x-bypass-whitelist"] = "true"
         check(operation, arguments, validate=self.validate)
-        content = _content(operation, arguments)
+        call = Call(operation, headers, _content(operation, arguments), timeout)
+        if operation.carries is Carries.FORM and arguments is not None:
+            call.marks = Marks(call.content["fields"])
+        deadline = anyio.current_time() + timeout
+        failure: CloudtowerError
+        try:
+            result = await self.once(call, deadline)
+        except CloudtowerError as exc:
+            failure = exc
+        else:
+            self.budget.earn()
+            return result
+        if isinstance(failure, CallError):
+            return await Again(self, call, deadline).send(failure)
+        raise without_frames(failure)
+
+    async def once(self, call: Call[R], deadline: float) -> R:
+        """Send a call one time and return the decoded answer.
+
+        Args:
+            call: What to send.
+            deadline: When it has to be done, by the clock of the event loop.
+
+        Raises:
+            CallError: See its subclasses. Raise it `without_frames`.
+            InvalidInput: The arguments cannot be sent.
+            SessionClosed: Before or meanwhile.
+        """
+        operation = call.operation
         transport, authenticator = self.transport, self.authenticator
         with_token = operation.auth is Auth.TOKEN
         sent = False
-        failure: CloudtowerError
-        scope = anyio.move_on_after(timeout)
+        scope = anyio.CancelScope(deadline=deadline)
         transport.under_way.add(scope)
         try:
             with scope:
-                if with_token and authenticator.token is None:
-                    await authenticator.log_in()
-                sent = True
-                # No variable holds the token or the answer: errors show those of this frame.
-                return decode(
-                    operation,
-                    await transport.exchange(
-                        operation.name,
-                        operation.method,
-                        self._root + operation.path,
-                        headers,
-                        token=self._credential(operation.auth),
-                        not_modified=operation.not_modified,
-                        **content,
-                    ),
-                    self._endpoint,
-                    strict=self.strict,
-                )
-            failure = self._cut_short(operation.name, timeout, sent)
-        except CloudtowerError as exc:
-            failure = exc
+                async with self._limits:
+                    if with_token and authenticator.token is None:
+                        await authenticator.log_in()
+                    call.login = authenticator.logins
+                    sent = True
+                    # No variable holds the token or the answer: errors show those of this frame.
+                    return decode(
+                        operation,
+                        await transport.exchange(
+                            operation.name,
+                            operation.method,
+                            self._root + operation.path,
+                            call.headers,
+                            token=self._credential(operation.auth),
+                            not_modified=operation.not_modified,
+                            **call.content,
+                        ),
+                        self._endpoint,
+                        strict=self.strict,
+                    )
+        except CallError as exc:
             if operation.auth is Auth.BASIC and isinstance(exc, Unauthorized):
                 exc.hint = _OWN_CREDENTIAL
             # Calls outside the schema are named by their path.
             elif isinstance(exc, NotFound) and exc.operation == operation.path:
                 exc.hint = _NO_SUCH_PATH
+            raise
         finally:
             transport.under_way.discard(scope)
-        raise without_frames(failure)
+        raise self._cut_short(call, sent)
 
     def _credential(self, auth: Auth) -> str | None:
         if auth is Auth.TOKEN:
             return self.authenticator.token
         return self.authenticator.basic if auth is Auth.BASIC else None
 
-    def _cut_short(self, operation: str, seconds: float, sent: bool) -> CloudtowerError:
+    def _cut_short(self, call: Call[R], sent: bool) -> CloudtowerError:
+        operation = call.operation.name
         if self.transport.closed:
             return closed_during(operation)
         return CallTimeout(
-            f"no answer within {seconds:g} s",
+            f"no answer within {call.timeout:g} s",
             operation=operation,
             endpoint=self._endpoint,
             sent=sent,

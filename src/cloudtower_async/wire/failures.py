@@ -77,6 +77,11 @@ def _explain(exc: BaseException, settings: Settings) -> CallError:
             "no connection in time",
             hint="Check host, port and firewalls; connect_timeout= is the time for it.",
         )
+    if isinstance(exc, aiohttp.ServerTimeoutError):
+        return CallTimeout(
+            f"no byte of the answer within {settings.read_timeout:g} s",
+            hint="Pass a longer read_timeout= if the server is a slow one.",
+        )
     if isinstance(exc, aiohttp.ClientPayloadError):
         return ConnectionFailed("the answer was cut off")
     if isinstance(exc, aiohttp.ClientResponseError):

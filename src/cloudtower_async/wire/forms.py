@@ -30,6 +30,31 @@ def form(fields: Mapping[str, object]) -> aiohttp.FormData:
     return data
 
 
+class Marks:
+    """Where the files among the fields of a form are, to read them again from there.
+
+    Args:
+        fields: Of the form.
+    """
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        files = [cast(BinaryIO, value) for value in fields.values() if hasattr(value, "read")]
+        self._places = [(file, file.tell() if _can_rewind(file) else None) for file in files]
+
+    def rewind(self) -> bool:
+        """Go back there; False when a file cannot be read again."""
+        if any(place is None for _, place in self._places):
+            return False
+        for file, place in self._places:
+            file.seek(place or 0)
+        return True
+
+
+def _can_rewind(file: BinaryIO) -> bool:
+    seekable = getattr(file, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
 def text(value: object) -> str:
     """Spell a value for a form field or a query string; lists and objects as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -47,6 +47,7 @@ def status_error(
     endpoint: str,
     request_id: str | None,
     mask: Mask,
+    retry_after: float | None = None,
 ) -> StatusError:
     """Say what an answer with this status means, without the secrets that the server echoes."""
     said = _read(body, mask)
@@ -58,7 +59,7 @@ def status_error(
         text = body.decode(errors="replace").strip()
         if looks_like_html(body):
             message, text = message + WITH_HTML, ""
-    return kind(
+    error = kind(
         message,
         operation=operation,
         endpoint=endpoint,
@@ -69,6 +70,9 @@ def status_error(
         server_message=mask(text) or None,
         hint=_HINTS.get(status),
     )
+    if retry_after is not None:
+        error.retry_after = retry_after
+    return error
 
 
 def looks_like_html(body: bytes) -> bool:

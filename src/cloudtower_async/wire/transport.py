@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
 from .failures import connection_error
 from .forms import form, text
 from .masking import Mask
+from .retry import retry_after
 from .statuses import status_error
 from .tls import tls_context
 
@@ -77,8 +79,12 @@ class Transport:
         self._opening = anyio.Lock()
         self._ssl: ssl.SSLContext | bool = True
         # The whole call is timed where it begins, as logging in and waiting for a connection of
-        # the pool are parts of it. Only the connecting has a limit of its own.
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout)
+        # the pool are parts of it.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=settings.connect_timeout,
+            sock_read=settings.read_timeout,
+        )
         self._headers = {
             "accept": "application/json",
             "user-agent": f"cloudtower-async/{__version__}",
@@ -142,6 +148,7 @@ class Transport:
                     await response.read(),
                     response.headers.get("x-tower-request-id"),
                 )
+                later = response.headers.get("retry-after")
         except (aiohttp.ClientError, OSError) as exc:
             raise self._explain(exc, operation) from exc
         if answer.status >= 300 and not (answer.status == 304 and not_modified):
@@ -151,6 +158,7 @@ class Transport:
                 operation=operation,
                 endpoint=self.settings.endpoint,
                 request_id=answer.request_id,
+                retry_after=retry_after(later, datetime.now(UTC)),
                 mask=self.mask,
             )
         return answer

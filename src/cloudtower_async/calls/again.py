@@ -1,0 +1,202 @@
+"""What follows when a sending has failed: the next one, where that is safe, or the error."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+
+from ..errors import (
+    CallError,
+    CallTimeout,
+    CloudtowerError,
+    MutationTimeout,
+    OutcomeUnknown,
+    ResourceLocked,
+    ResponseDecodeError,
+    StatusError,
+    Unauthorized,
+)
+from ..wire.failures import without_frames
+from ..wire.retry import Decision, decide
+from ..wire.statuses import HTML_INSTEAD
+from ..wire.transport import closed_during
+from .operation import Auth, Kind
+
+if TYPE_CHECKING:
+    from .caller import Call, Caller
+
+R = TypeVar("R")
+
+_NO_LOGIN = (
+    "The token is not valid (any more): pass a new token=; "
+    "with username= and password= a session logs in again by itself."
+)
+_LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
+_WITHOUT_LIST = ("observability", "ovf")  # namespaces that have nothing to look at
+
+
+class Again(Generic[R]):
+    """Brings a call to its end whose first sending has failed.
+
+    Args:
+        caller: Sends.
+        call: What.
+        deadline: When the time of the call is over; each waiting for a lock begins a new one.
+    """
+
+    def __init__(self, caller: Caller, call: Call[R], deadline: float) -> None:
+        self._caller = caller
+        self._call = call
+        self._deadline = deadline
+        self._sendings = 1
+        self._retries = 0
+        self._locks = 0
+        self._locked_at: float | None = None
+        self._logged_in = False
+
+    async def send(self, failure: CallError) -> R:
+        """Send again as often as it takes and is safe.
+
+        Args:
+            failure: Of the first sending.
+
+        Raises:
+            CallError: That of the last sending, or that the outcome is unknown.
+            SessionClosed: Meanwhile.
+        """
+        while True:
+            pause = self._pause(failure)
+            if pause is None or not self._call.rewind():
+                raise without_frames(self._final(failure))
+            await self._sleep(pause)
+            self._sendings += 1
+            earlier, stop = failure, None
+            try:
+                return await self._caller.once(self._call, self._deadline)
+            except CallError as exc:
+                failure = exc
+            except CloudtowerError as exc:
+                stop = exc
+            if stop is not None:
+                raise without_frames(stop)
+            if isinstance(failure, CallTimeout) and failure.__cause__ is None:
+                failure.__cause__ = earlier  # why so much time had gone
+
+    def _pause(self, failure: CallError) -> float | None:
+        """Seconds until the next sending; None: there is none."""
+        match self._decide(failure):
+            case Decision.AGAIN:
+                return self._back_off(failure)
+            case Decision.LOG_IN:
+                return self._log_in_again()
+            case Decision.WAIT:
+                return self._wait_for_lock()
+            case _:
+                return None
+
+    def _decide(self, failure: CallError) -> Decision:
+        operation = self._call.operation
+        decision = decide(failure, changes=operation.kind is not Kind.QUERY)
+        if decision is Decision.LOG_IN and operation.auth is not Auth.TOKEN:
+            return Decision.RAISE
+        return decision
+
+    def _back_off(self, failure: CallError) -> float | None:
+        policy = self._caller.retry
+        if self._retries + 1 >= policy.attempts:
+            return None
+        pause = policy.pause(self._retries + 1, random.random())  # noqa: S311 - no secret
+        if isinstance(failure, StatusError) and failure.retry_after is not None:
+            pause = max(pause, failure.retry_after)
+        if anyio.current_time() + pause >= self._deadline or not self._caller.budget.take():
+            return None
+        self._retries += 1
+        return pause
+
+    def _log_in_again(self) -> float | None:
+        authenticator = self._caller.authenticator
+        if self._logged_in or not authenticator.can_log_in:
+            return None
+        self._logged_in = True
+        authenticator.forget(self._call.login)  # the next sending then logs in
+        return 0.0
+
+    def _wait_for_lock(self) -> float | None:
+        now = anyio.current_time()
+        if self._locked_at is None:
+            self._locked_at = now
+        left = self._locked_at + self._caller.lock_timeout - now
+        if left <= 0:
+            return None
+        self._locks += 1
+        pause = min(left, self._caller.retry.pause(self._locks, random.random()))  # noqa: S311
+        self._deadline = now + pause + self._call.timeout
+        self._retries = 0
+        return pause
+
+    async def _sleep(self, seconds: float) -> None:
+        transport = self._caller.transport
+        with anyio.CancelScope() as scope:
+            transport.under_way.add(scope)  # to end with the session
+            try:
+                await anyio.sleep(seconds)
+            finally:
+                transport.under_way.discard(scope)
+        if transport.closed:
+            raise closed_during(self._call.operation.name)
+
+    def _final(self, failure: CallError) -> CallError:
+        failure.attempts = self._sendings
+        if self._decide(failure) is Decision.UNKNOWN:
+            return _unknown(failure)
+        if isinstance(failure, ResourceLocked) and self._locked_at is not None:
+            _tell_locks(failure, anyio.current_time() - self._locked_at)
+        elif type(failure) is Unauthorized and self._call.operation.auth is Auth.TOKEN:
+            can_log_in = self._caller.authenticator.can_log_in
+            failure.hint = _LOGIN_IN_VAIN if can_log_in else _NO_LOGIN
+        return failure
+
+
+def _tell_locks(failure: ResourceLocked, waited: float) -> None:
+    failure.waited = waited
+    locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
+    failure.message += f" ({locked})" if locked else ""
+    failure.message += f" for {waited:.3g} s already" if waited else ""
+
+
+def _unknown(failure: CallError) -> OutcomeUnknown:
+    kind = MutationTimeout if isinstance(failure, CallTimeout) else OutcomeUnknown
+    doubt = "so it may have been carried out or not"
+    if isinstance(failure, ResponseDecodeError) and failure.message != HTML_INSTEAD:
+        doubt = "though the status says that it was carried out"
+    error = kind(
+        f"{failure.message}, {doubt}",
+        operation=failure.operation,
+        endpoint=failure.endpoint,
+        status=failure.status,
+        request_id=failure.request_id,
+        code=failure.code,
+        props=failure.props,
+        server_message=failure.server_message,
+        hint=_where_to_look(failure.operation),
+    )
+    error.attempts = failure.attempts
+    error.__cause__ = failure
+    return error
+
+
+def _where_to_look(operation: str) -> str:
+    namespace, _, method = operation.partition(".")
+    if not method or namespace in _WITHOUT_LIST:
+        return OutcomeUnknown.default_hint
+    plural = (
+        f"{namespace[:-1]}ies"
+        if namespace.endswith("y")
+        else f"{namespace}{'es' if namespace[-1] in 'os' else 's'}"
+    )
+    return (
+        "Before you call again look whether it was carried out: "
+        f"tower.{namespace}.get_{plural} shows how things are, tower.task.get_tasks what was done."
+    )
