@@ -152,7 +152,8 @@ class Again(Generic[R]):
         if self._decide(failure) is Decision.UNKNOWN:
             return _unknown(failure)
         if isinstance(failure, ResourceLocked) and self._locked_at is not None:
-            _tell_locks(failure, anyio.current_time() - self._locked_at)
+            waited = anyio.current_time() - self._locked_at if self._locks else 0.0
+            _tell_locks(failure, waited)
         elif type(failure) is Unauthorized and self._call.operation.auth is Auth.TOKEN:
             can_log_in = self._caller.authenticator.can_log_in
             failure.hint = _LOGIN_IN_VAIN if can_log_in else _NO_LOGIN
