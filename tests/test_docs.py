@@ -158,7 +158,7 @@ def test_the_errors_page_draws_the_tree() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_what_only_the_built_site_has_is_said_on_the_page(page: Path) -> None:
     written = re.findall(
-        r"^```\{(?:error-hints|namespaces)\}\n(.*?)^```$",
+        r"^```\{(?:error-hints|namespaces|decisions)\}\n(.*?)^```$",
         page.read_text(encoding="utf-8"),
         re.MULTILINE | re.DOTALL,
     )

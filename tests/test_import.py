@@ -71,7 +71,11 @@ def test_making_a_session_loads_no_namespace_and_no_generated_type() -> None:
 
 def test_an_error_is_loaded_without_the_session() -> None:
     modules = loaded_by("from cloudtower_async import TaskFailed")
-    assert modules == {PACKAGE, f"{PACKAGE}._version", f"{PACKAGE}.errors"}
+    assert {name for name in modules if not name.startswith(f"{PACKAGE}.errors.")} == {
+        PACKAGE,
+        f"{PACKAGE}._version",
+        f"{PACKAGE}.errors",
+    }
 
 
 def test_the_first_use_of_a_namespace_loads_that_namespace_and_no_types() -> None:

@@ -16,6 +16,7 @@ from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.operation import Operation
 from cloudtower_async.testing import Simulator
+from cloudtower_async.wire.retry import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,18 @@ class ErrorHints(_Markdown):
             if hint := vars(error).get("default_hint"):
                 meaning = inspect.cleandoc(error.__doc__ or "").splitlines()[0]
                 yield f"| `{name}` | {meaning} | {hint} |"
+
+
+class Decisions(_Markdown):
+    """What comes of each fault, for queries and for mutations."""
+
+    def lines(self) -> Iterator[str]:
+        yield from (
+            "| what went wrong | a query | a mutation or an upload |",
+            "| --- | --- | --- |",
+        )
+        for fault, (query, mutation) in DECISIONS.items():
+            yield f"| {fault} | {query} | {mutation} |"
 
 
 class Namespaces(_Markdown):
@@ -100,6 +113,7 @@ def read_docstring(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("error-hints", ErrorHints)
+    app.add_directive("decisions", Decisions)
     app.add_directive("namespaces", Namespaces)
     app.add_directive("unmodelled", Unmodelled)
     app.connect("autodoc-process-docstring", read_docstring)

@@ -29,27 +29,21 @@ class Authenticator:
 
     Attributes:
         token: The token, when there is one already.
-<<<<<<< HEAD
         basic: For operations with a credential of their own: the header, if one was given.
-=======
         logins: How many logins there have been.
->>>>>>> 55213f8 (Send again what is safe to send again; wait for locks; log in again after a 401)
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._settings = transport.settings
         self.token = transport.settings.token
-<<<<<<< HEAD
         self.basic: str | None = None
         if transport.settings.change_feed is not None:
             self.basic = _basic(*transport.settings.change_feed)
             transport.mask.add(transport.settings.change_feed[1])
             transport.mask.add(self.basic)
             transport.mask.add(self.basic.removeprefix("Basic "))
-=======
         self.logins: int = 0
->>>>>>> 55213f8 (Send again what is safe to send again; wait for locks; log in again after a 401)
         self._lock = anyio.Lock()
         self._failures: int = 0
         self._failure: CloudtowerError | None = None

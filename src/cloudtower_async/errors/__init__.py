@@ -1,0 +1,109 @@
+"""Everything that can be raised.
+
+    CloudtowerError
+    ├── InvalidSettings            endpoint, credentials, TLS files: names the option   (ValueError)
+    ├── InvalidInput               arguments that cannot be sent                        (ValueError)
+    │   └── EmptyFilter            a filter that may match everything, in a mutation
+    ├── SessionClosed              the session is closed, or of another event loop
+    ├── CallError                  about one call
+    │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
+    │   │   ├── NameNotResolved    the host name has no address
+    │   │   └── TLSFailed          the certificate was refused, or TLS not spoken
+    │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
+    │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
+    │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
+    │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
+    │   └── StatusError            the server answered with an error status
+    │       ├── BadRequest         400
+    │       │   └── ResourceLocked 400, the resource is busy with something else
+    │       ├── Unauthorized       401
+    │       │   └── LoginFailed    the credentials were refused
+    │       ├── Forbidden          403
+    │       ├── NotFound           404
+    │       ├── TooManyRequests    429
+    │       ├── ServerError        5xx
+    │       └── UnexpectedStatus   any other, redirects included
+    ├── TaskError
+    │   ├── TaskFailed             the task ended as FAILED
+    │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
+    │   ├── TaskNotFound           the server does not know the task
+    │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
+    ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
+    └── TasksFailed                one or more of these, of several tasks         (ExceptionGroup)
+
+Each prints as one line: what happened, what the server said, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+from .base import (
+    CloudtowerError,
+    EmptyFilter,
+    InvalidInput,
+    InvalidSettings,
+    LockTimeout,
+    SessionClosed,
+)
+from .calls import (
+    BadRequest,
+    CallError,
+    CallTimeout,
+    ConnectionFailed,
+    Forbidden,
+    LockedResource,
+    LoginFailed,
+    MutationTimeout,
+    NameNotResolved,
+    NotFound,
+    OutcomeUnknown,
+    ResourceLocked,
+    ResponseDecodeError,
+    ServerError,
+    StatusError,
+    TLSFailed,
+    TooManyRequests,
+    Unauthorized,
+    UnexpectedStatus,
+)
+from .tasks import (
+    SettleTimeout,
+    TaskError,
+    TaskFailed,
+    TaskNotFound,
+    TasksFailed,
+    TaskTimeout,
+)
+
+__all__ = [
+    "BadRequest",
+    "CallError",
+    "CallTimeout",
+    "CloudtowerError",
+    "ConnectionFailed",
+    "EmptyFilter",
+    "Forbidden",
+    "InvalidInput",
+    "InvalidSettings",
+    "LockTimeout",
+    "LockedResource",
+    "LoginFailed",
+    "MutationTimeout",
+    "NameNotResolved",
+    "NotFound",
+    "OutcomeUnknown",
+    "ResourceLocked",
+    "ResponseDecodeError",
+    "ServerError",
+    "SessionClosed",
+    "SettleTimeout",
+    "StatusError",
+    "TLSFailed",
+    "TaskError",
+    "TaskFailed",
+    "TaskNotFound",
+    "TaskTimeout",
+    "TasksFailed",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnexpectedStatus",
+]

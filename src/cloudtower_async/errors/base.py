@@ -1,0 +1,66 @@
+"""What is neither about one call nor about tasks."""
+
+# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LONGEST_TEXT = 500  # characters of a server's message in the printed line; the attribute has all
+
+
+class CloudtowerError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class InvalidSettings(CloudtowerError, ValueError):
+    """An option of the session cannot be used. ``option`` names it."""
+
+    def __init__(self, message: str, *, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class InvalidInput(CloudtowerError, ValueError):
+    """The arguments of a call cannot be sent. Nothing was sent."""
+
+
+class EmptyFilter(InvalidInput):
+    """A filter may match everything, and the call would change, or measure, all of it.
+
+    Nothing was sent. Who means it passes `EVERYTHING` as the filter.
+    """
+
+
+class SessionClosed(CloudtowerError):
+    """The session was closed, or belongs to another event loop."""
+
+    def __init__(self, message: str = "the session is closed; make a new one") -> None:
+        super().__init__(message)
+
+
+class LockTimeout(CloudtowerError, TimeoutError):
+    """Other callers of this process held resources for longer than `timeout`.
+
+    Attributes:
+        resource_ids: What they held, or came first for.
+        timeout: How long this was waited for, in seconds.
+    """
+
+    def __init__(self, resource_ids: Sequence[str], timeout: float | None = None) -> None:
+        super().__init__(resource_ids)
+        self.resource_ids: tuple[str, ...] = tuple(resource_ids)
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        shown = ", ".join(self.resource_ids[:5]) + (", …" if len(self.resource_ids) > 5 else "")
+        return f"locked by other callers of this process{after}: {shown}. Pass a longer timeout=."
+
+
+def one_line(text: str) -> str:
+    """Bring a text of the server into the one line that an error prints."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"

@@ -1,0 +1,238 @@
+"""What can go wrong with one call."""
+
+# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from .base import CloudtowerError, one_line
+
+
+class CallError(CloudtowerError):
+    """A call failed.
+
+    Attributes:
+        operation: Which one: ``"vm.get_vms"``, or the path for calls outside the schema.
+        endpoint: Root address of the server.
+        status: HTTP status, when there was an answer.
+        request_id: ``x-tower-request-id`` of the answer: quote it to support.
+        code: The server's error code, such as ``"ResourceLocked"``.
+        props: What the server added to the code.
+        server_message: What the server said, in full; None when that was nothing, or a web page.
+        sent: False when it is certain that the server did not get the request: no connection was
+            made, or the session did not get as far as it was logging in first.
+        hint: What to do next.
+        attempts: How often the call was sent.
+    """
+
+    default_hint: ClassVar[str] = ""
+    attempts: int = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        endpoint: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+        props: object = None,
+        server_message: str | None = None,
+        sent: bool = True,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.endpoint = endpoint
+        self.status = status
+        self.request_id = request_id
+        self.code = code
+        self.props = props
+        self.server_message = server_message
+        self.sent = sent
+        self.hint: str = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        line = f"{self.operation}: {self.message}" if self.operation else self.message
+        if self.server_message:
+            line += f": {one_line(self.server_message)}"
+        where = [self.endpoint] if self.endpoint else []
+        if self.status is not None:
+            where.append(f"HTTP {self.status}")
+        if self.code:
+            where.append(f"code {self.code}")
+        if self.request_id:
+            where.append(f"request id {self.request_id}")
+        if self.attempts > 1:
+            where.append(f"sent {self.attempts} times")
+        if where:
+            line += f" [{', '.join(where)}]"
+        return f"{line}. {self.hint}" if self.hint else line
+
+
+class ConnectionFailed(CallError, ConnectionError):
+    """No connection could be made, or it broke before the answer was complete."""
+
+    default_hint = "Check that the server is up and that nothing on the way cuts connections."
+
+
+class NameNotResolved(ConnectionFailed):
+    """The host name of the endpoint has no address."""
+
+    default_hint = "Check the spelling of the endpoint and the DNS settings of this machine."
+
+
+class TLSFailed(ConnectionFailed):
+    """The connection could not be made safe, mostly as the certificate is not trusted.
+
+    ``reason`` is what OpenSSL said.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+class CallTimeout(CallError, TimeoutError):
+    """No complete answer came in time."""
+
+    default_hint = "Pass a longer timeout= if the call is a slow one."
+
+
+class ResponseDecodeError(CallError):
+    """The answer is not what the API promises.
+
+    Attributes:
+        place: Where in the body, as in ``"$[3].vcpu"``; ``"$"`` is the body as a whole.
+        excerpt: The start of what stands there.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: str = "$",
+        excerpt: str = "",
+        **about: Any,  # noqa: ANN401 - what `CallError` takes
+    ) -> None:
+        super().__init__(message, **about)
+        self.place = place
+        self.excerpt = excerpt
+
+
+class OutcomeUnknown(CallError):
+    """A mutation was sent, and whether the server carried it out is not known.
+
+    It was not sent again, as that could do everything twice. ``__cause__`` is what went wrong:
+    the connection, the server (HTTP 5xx), or the answer, which could not be read. ``hint`` names
+    the calls that show what has come of it.
+    """
+
+    default_hint = (
+        "Before you call again look whether it was carried out: tower.task.get_tasks lists what "
+        "the server was told to do."
+    )
+
+
+class MutationTimeout(OutcomeUnknown, CallTimeout):
+    """A mutation was sent, but no complete answer came in time: its outcome is not known."""
+
+
+class StatusError(CallError):
+    """The server answered with an error status.
+
+    ``retry_after`` is how many seconds the server asks to wait before the next call, if it does.
+    """
+
+    retry_after: float | None = None
+
+
+class BadRequest(StatusError):
+    """HTTP 400: the server found the arguments wrong."""
+
+    default_hint = "Check the arguments of the call; the message names the one at fault."
+
+
+class LockedResource(msgspec.Struct, frozen=True, gc=False):
+    """One resource that is busy: ``type`` is ``"VM"`` or ``"VM_VOLUME"``."""
+
+    id: str
+    type: str
+
+
+class ResourceLocked(BadRequest):
+    """HTTP 400 with code ``ResourceLocked``: something else is changing the resource.
+
+    Nothing was done. The call was sent again until ``lock_timeout`` was over. The resource is free
+    when its ``entityAsyncStatus`` is None.
+
+    ``waited`` is how long the call has waited for it, in seconds.
+    """
+
+    waited: float = 0.0
+
+    default_hint = "Nothing was done: wait for the other task to end, then call again."
+
+    @property
+    def locked_resources(self) -> list[LockedResource]:
+        """The resources that are busy, as far as the server names them."""
+        try:
+            return msgspec.convert(self.props, _LockProps).locked_resources
+        except msgspec.ValidationError:
+            return []
+
+
+class _LockProps(msgspec.Struct):
+    locked_resources: list[LockedResource]
+
+
+class Unauthorized(StatusError):
+    """HTTP 401: the token is missing, wrong or has run out."""
+
+    default_hint = "The token is not valid (any more): open a new session, or pass a new token=."
+
+
+class LoginFailed(Unauthorized):
+    """The server gave no token for these credentials."""
+
+    default_hint = (
+        "Check username, password and source (LOCAL or LDAP); "
+        "with two-factor authentication pass an API key as token=."
+    )
+
+
+class Forbidden(StatusError):
+    """HTTP 403: the user may not do this."""
+
+    default_hint = "Ask an administrator to give the user's role this permission."
+
+
+class NotFound(StatusError):
+    """HTTP 404: no such resource, or no such operation on this server."""
+
+    default_hint = (
+        "Check the ids; if none is wrong, the server is too old for the operation "
+        "or the endpoint is not a CloudTower."
+    )
+
+
+class TooManyRequests(StatusError):
+    """HTTP 429: the server wants fewer calls."""
+
+    default_hint = "Nothing was done: call again later, with fewer calls at once."
+
+
+class ServerError(StatusError):
+    """HTTP 5xx: the server, or a proxy before it, failed."""
+
+    default_hint = "Try again later; if it stays, give the request id to support."
+
+
+class UnexpectedStatus(StatusError):
+    """A status that the API does not speak of, such as a redirect."""
+
+    default_hint = "Check that the endpoint is the address of CloudTower itself."

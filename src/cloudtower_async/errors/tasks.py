@@ -1,0 +1,162 @@
+"""What can go wrong with the tasks that mutations start."""
+
+# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import CloudtowerError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..models import Task, TaskStatus
+
+
+class TaskError(CloudtowerError):
+    """About the tasks that a mutation started."""
+
+
+class TaskFailed(TaskError):
+    """A task ended as FAILED.
+
+    Attributes:
+        task_id: Which one.
+        code: The server's ``error_code``, such as ``"CREATE_VM_FORM_TEMPLATE_FAILED"``.
+        ec: The code of the component below, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
+        message: What the server says went wrong.
+        task: The task itself.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        code: str | None = None,
+        ec: str | None = None,
+        message: str | None = None,
+        task: Task | None = None,
+    ) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+        self.code = code
+        self.ec = ec
+        self.message = message
+        self.task = task
+
+    def __str__(self) -> str:
+        said = one_line(self.message) if self.message else "the server gives no reason"
+        codes = ", ".join(code for code in (self.code, self.ec) if code)
+        what = f" ({one_line(self.task.description)})" if self.task else ""
+        return f"task {self.task_id}{what} failed: {said}" + (f" [{codes}]" if codes else "")
+
+
+class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
+    """Of several tasks waited for some failed: a group, also for ``except*``.
+
+    Attributes:
+        succeeded: The tasks that did not fail.
+    """
+
+    succeeded: Sequence[Task] = ()
+
+
+class TaskTimeout(TaskError, TimeoutError):
+    """Tasks were not known to have ended when the time to wait for them was over.
+
+    They go on: wait for ``pending`` again, or look at them with ``tower.task.get_tasks``.
+
+    Attributes:
+        pending: Their ids.
+        timeout: How long they were waited for, in seconds.
+        poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
+        last_seen: Status and progress (0 to 1) of those of them that were seen, by their ids.
+        failures: What went wrong with other tasks meanwhile.
+        succeeded: Other tasks, which have ended well.
+    """
+
+    failures: Sequence[TaskError] = ()
+    succeeded: Sequence[Task] = ()
+
+    def __init__(
+        self,
+        pending: Sequence[str],
+        timeout: float | None = None,
+        poll_error: CloudtowerError | None = None,
+        *,
+        last_seen: Mapping[str, tuple[TaskStatus, float]] | None = None,
+    ) -> None:
+        super().__init__(pending)
+        self.pending: tuple[str, ...] = tuple(pending)
+        self.timeout = timeout
+        self.poll_error = poll_error
+        self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})
+
+    def __str__(self) -> str:
+        number = f"{len(self.pending)} task" + ("s" if len(self.pending) != 1 else "")
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        shown = ", ".join(map(self._shown, self.pending[:5]))
+        shown += ", …" if len(self.pending) > 5 else ""
+        failed = f"Of the others {len(self.failures)} failed. " if self.failures else ""
+        if self.poll_error is not None:
+            return (
+                f"{number} not known to have ended{after}: {shown}. {failed}"
+                f"The last poll failed: {self.poll_error}"
+            )
+        return (
+            f"{number} still running{after}: {shown}. {failed}"
+            "They go on: wait again, with a longer timeout= if need be."
+        )
+
+    def _shown(self, task_id: str) -> str:
+        if task_id not in self.last_seen:
+            return task_id
+        status, progress = self.last_seen[task_id]
+        return f"{task_id} ({status}, {progress:.0%})"
+
+
+class TaskNotFound(TaskError):
+    """The server does not know the task, also after the moment a new task may need to appear."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
+
+
+class SettleTimeout(TaskError, TimeoutError):
+    """The tasks ended, but resources were still being changed when the time was over.
+
+    It goes on: a resource is ready when its ``entityAsyncStatus`` is None.
+
+    Attributes:
+        unsettled: By id: what was being done when it was last looked at, such as ``"UPDATING"``;
+            None where that is not known.
+        timeout: How long they were waited for, in seconds.
+        poll_error: Why the last look failed, if it did.
+    """
+
+    def __init__(
+        self,
+        unsettled: Mapping[str, str | None],
+        timeout: float | None = None,
+        poll_error: CloudtowerError | None = None,
+    ) -> None:
+        super().__init__(unsettled)
+        self.unsettled: dict[str, str | None] = dict(unsettled)
+        self.timeout = timeout
+        self.poll_error = poll_error
+
+    def __str__(self) -> str:
+        number = f"{len(self.unsettled)} resource" + ("s" if len(self.unsettled) != 1 else "")
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        first = list(self.unsettled.items())[:5]
+        shown = ", ".join(f"{one} ({status})" if status else one for one, status in first)
+        more = ", …" if len(self.unsettled) > len(first) else ""
+        why = (
+            "Their tasks have ended; read them again later."
+            if self.poll_error is None
+            else f"The last look failed: {self.poll_error}"
+        )
+        return f"{number} not known to be ready{after}: {shown}{more}. {why}"
