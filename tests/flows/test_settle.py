@@ -209,13 +209,14 @@ async def test_the_time_is_for_the_tasks_too(sim: Simulator, tower: Cloudtower) 
 async def test_resources_that_stay_busy_are_named_at_the_end_of_the_time(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    ids = stopped(sim, 2)
-    sim.tasks.settle_delay = 1e9
+    vms = await tower.vm.get_vms(first=2)
+    for vm in vms:
+        sim.store.get("Vm", vm.id)["entityAsyncStatus"] = "UPDATING"
     with pytest.raises(SettleTimeout) as caught:
-        await tower.settle(tower.vm.start_vm(where={"id_in": ids}), timeout=0.3, interval=QUICK)
-    assert caught.value.unsettled == dict.fromkeys(ids, "UPDATING")
-    assert caught.value.timeout == 0.3
-    assert f"{ids[0]} (UPDATING)" in str(caught.value)
+        await tower.settle([WithTask(data=vm) for vm in vms], timeout=1, interval=0.3)
+    assert caught.value.unsettled == dict.fromkeys((vm.id for vm in vms), "UPDATING")
+    assert caught.value.timeout == 1
+    assert f"{vms[0].id} (UPDATING)" in str(caught.value)
     assert isinstance(caught.value, TimeoutError)
 
 
@@ -232,7 +233,7 @@ async def test_a_time_out_tells_what_the_last_look_met(sim: Simulator, tower: Cl
     [vm] = await tower.vm.get_vms(first=1)
     sim.faults.fail("get-vms", status=503, times=10_000)
     with pytest.raises(SettleTimeout, match=r"The last look failed: .*503") as caught:
-        await tower.settle(WithTask(data=vm), timeout=0.1, interval=QUICK)
+        await tower.settle(WithTask(data=vm), timeout=1, interval=0.3)
     assert caught.value.unsettled == {vm.id: None}
     assert caught.value.__cause__ is caught.value.poll_error is not None
 
