@@ -12,6 +12,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .errors import (
+        Ambiguous,
         BadRequest,
         CallError,
         CallTimeout,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         ResponseDecodeError,
         ServerError,
         SessionClosed,
+        SetChanged,
         SettleTimeout,
         StatusError,
         TaskError,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         Aggregate,
         Connection,
         ContentLanguage,
+        Fetched,
         FileContent,
         OpenEnum,
         Texts,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EVERYTHING",
     "Aggregate",
+    "Ambiguous",
     "BadRequest",
     "CallError",
     "CallTimeout",
@@ -69,6 +73,7 @@ __all__ = [
     "ConnectionFailed",
     "ContentLanguage",
     "EmptyFilter",
+    "Fetched",
     "FileContent",
     "Forbidden",
     "InvalidInput",
@@ -86,6 +91,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "SessionClosed",
+    "SetChanged",
     "SettleTimeout",
     "StatusError",
     "TLSFailed",
@@ -102,7 +108,9 @@ __all__ = [
     "__version__",
 ]
 
-_TYPES = "EVERYTHING Aggregate Connection ContentLanguage FileContent OpenEnum Texts WithTask"
+_TYPES = (
+    "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum Texts WithTask"
+)
 _HOMES = {
     "Cloudtower": ".session",
     "RetryPolicy": ".wire.retry",

@@ -10,6 +10,7 @@ import anyio.to_thread
 from .api import Namespaces
 from .calls.caller import Caller
 from .calls.operation import Carries, Kind, Operation
+from .calls.reading import Reading
 from .errors import CloudtowerError, InvalidInput
 from .flows.shared import Shared
 from .flows.working import Working
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["POST", "GET"]
 
 
-class Cloudtower(Namespaces, Working):
+class Cloudtower(Namespaces, Reading, Working):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
@@ -71,3 +75,19 @@ class Connection(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Answer of the ``…_connection`` operations: how many resources matched."""
 
     aggregate: Aggregate
+
+
+class Fetched(list[T]):
+    """What `Cloudtower.fetch_all` has read: a list."""
+
+    __slots__ = ("changed",)
+
+    changed: bool
+    """Whether resources came or went while it was read.
+
+    What was there all the time is in the list, each once; what came or went may be in it or not.
+    """
+
+    def __init__(self, rows: Iterable[T] = (), *, changed: bool = False) -> None:
+        super().__init__(rows)
+        self.changed = changed

@@ -12,6 +12,7 @@ from ..errors import (
     CallTimeout,
     CloudtowerError,
     MutationTimeout,
+    NotFound,
     OutcomeUnknown,
     ResourceLocked,
     ResponseDecodeError,
@@ -23,6 +24,7 @@ from ..wire.retry import Decision, decide
 from ..wire.statuses import HTML_INSTEAD
 from ..wire.transport import closed_during
 from .operation import Auth, Kind
+from .versions import explain
 
 if TYPE_CHECKING:
     from .caller import Call, Caller
@@ -69,6 +71,9 @@ class Again(Generic[R]):
         while True:
             pause = self._pause(failure)
             if pause is None or not self._call.rewind():
+                if isinstance(failure, NotFound):
+                    left = self._deadline - anyio.current_time()
+                    await explain(self._caller, self._call.operation, failure, left)
                 raise without_frames(self._final(failure))
             await self._sleep(pause)
             self._sendings += 1

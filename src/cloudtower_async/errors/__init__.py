@@ -13,13 +13,15 @@
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
     │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
     │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
+    │   ├── Ambiguous              several match where one is wanted                   (LookupError)
+    │   ├── SetChanged             what is read page by page changed too much to go on
     │   └── StatusError            the server answered with an error status
     │       ├── BadRequest         400
     │       │   └── ResourceLocked 400, the resource is busy with something else
     │       ├── Unauthorized       401
     │       │   └── LoginFailed    the credentials were refused
     │       ├── Forbidden          403
-    │       ├── NotFound           404
+    │       ├── NotFound           404, or nothing matches where one is wanted         (LookupError)
     │       ├── TooManyRequests    429
     │       ├── ServerError        5xx
     │       └── UnexpectedStatus   any other, redirects included
@@ -45,6 +47,7 @@ from .base import (
     SessionClosed,
 )
 from .calls import (
+    Ambiguous,
     BadRequest,
     CallError,
     CallTimeout,
@@ -59,6 +62,7 @@ from .calls import (
     ResourceLocked,
     ResponseDecodeError,
     ServerError,
+    SetChanged,
     StatusError,
     TLSFailed,
     TooManyRequests,
@@ -75,6 +79,7 @@ from .tasks import (
 )
 
 __all__ = [
+    "Ambiguous",
     "BadRequest",
     "CallError",
     "CallTimeout",
@@ -95,6 +100,7 @@ __all__ = [
     "ResponseDecodeError",
     "ServerError",
     "SessionClosed",
+    "SetChanged",
     "SettleTimeout",
     "StatusError",
     "TLSFailed",

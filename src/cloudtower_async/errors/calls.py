@@ -3,11 +3,14 @@
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from .base import CloudtowerError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class CallError(CloudtowerError):
@@ -142,6 +145,35 @@ class MutationTimeout(OutcomeUnknown, CallTimeout):
     """A mutation was sent, but no complete answer came in time: its outcome is not known."""
 
 
+class Ambiguous(CallError, LookupError):
+    """Several resources match where one was wanted.
+
+    Attributes:
+        count: How many.
+        ids: Those of the first few.
+    """
+
+    default_hint = "Ask for one of these ids, or narrow the where."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        count: int = 0,
+        ids: Sequence[str] = (),
+        **about: Any,  # noqa: ANN401 - what `CallError` takes
+    ) -> None:
+        super().__init__(message, **about)
+        self.count = count
+        self.ids: tuple[str, ...] = tuple(ids)
+
+
+class SetChanged(CallError):
+    """What is read page by page changed so much that there is no going on."""
+
+    default_hint = "Read again; without order_by, or with larger pages, this does not happen."
+
+
 class StatusError(CallError):
     """The server answered with an error status.
 
@@ -211,8 +243,12 @@ class Forbidden(StatusError):
     default_hint = "Ask an administrator to give the user's role this permission."
 
 
-class NotFound(StatusError):
-    """HTTP 404: no such resource, or no such operation on this server."""
+class NotFound(StatusError, LookupError):
+    """Nothing where something was expected.
+
+    HTTP 404: no such resource, or no such operation on this server. Without a status: nothing
+    matches what `Cloudtower.get_one` or `Cloudtower.resolve` looked for.
+    """
 
     default_hint = (
         "Check the ids; if none is wrong, the server is too old for the operation "

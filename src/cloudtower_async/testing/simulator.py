@@ -59,6 +59,8 @@ class Simulator:
             instead of a made-up fleet; see ``load``.
         standby: Listen at a second address, as the passive one of a pair.
         clock: The server's time; by default it runs by itself.
+        version: Of the server, from 3.0.0 on. It does not know the operations of newer ones; its
+            answers are those of the newest.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
         keep_requests: How many requests are written down, the latest; None for all.
@@ -114,6 +116,7 @@ class Simulator:
         fleet: Mapping[str, Any] | str | PathLike[str] | None = None,
         standby: bool = False,
         clock: Clock | None = None,
+        version: str = "4.9.0",
         task_duration: float = 0.2,
         settle_delay: float = 0.0,
         keep_requests: int | None = 10_000,
@@ -134,6 +137,7 @@ class Simulator:
         self._tls = tls
         self._fleet = fleet
         self._standby = standby
+        self._version = version
         self._task_duration = task_duration
         self._settle_delay = settle_delay
         self._keep_requests = keep_requests
@@ -283,7 +287,7 @@ class Simulator:
         self.uploads = Uploads(maker, duration=self._task_duration)
         self.changes = ChangeFeed(store, self.clock)
         self.metrics = Metrics()
-        services = Services(self.uploads, self.changes, self.metrics)
+        services = Services(self.uploads, self.changes, self.metrics, self._version)
         return Server(
             maker,
             self.tasks,

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ...api.catalogue import OPERATIONS
 from ...calls.operation import Auth
+from ...calls.versions import is_older
 from .. import journal
 from ..refusals import QueryError, RefusedError
 from ..store import schema
@@ -152,6 +153,8 @@ class Server:
         operation = asked.request.path
         if f"/{operation}" not in OPERATIONS or not path.startswith(API_ROOT):
             raise RefusedError(404, f"no operation has the path {path}")
+        if is_older(self.services.version, schema.operation(f"/{operation}").since):
+            raise RefusedError(404, f"{self.services.version} has no operation {operation}")
         if not asked.user and schema.operation(f"/{operation}").auth is Auth.TOKEN:
             raise RefusedError(401, "the token is missing or not valid")
         if asked.language not in {*LANGUAGES, EVERY_LANGUAGE}:

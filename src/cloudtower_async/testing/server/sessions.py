@@ -9,8 +9,6 @@ from ..refusals import RefusedError
 if TYPE_CHECKING:
     from .answers import Answer, Asked
 
-VERSION = "4.9.0"
-
 
 def _log_in(asked: Asked) -> object:
     body: Any = asked.request.body
@@ -29,8 +27,8 @@ def _log_in(asked: Asked) -> object:
     return {"task_id": None, "data": {"token": token}}
 
 
-def _version(_: Asked) -> object:
-    return VERSION
+def _version(asked: Asked) -> object:
+    return asked.services.version
 
 
 ANSWERS: dict[str, Answer] = {"login": _log_in, "get-version": _version}

@@ -1,0 +1,224 @@
+"""A query of many resources as it was asked for: what can be read of it, and in which order."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+)
+
+import msgspec
+
+from ..errors import InvalidInput, SetChanged
+from .namespace import operation_of
+from .operation import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from .operation import Operation
+
+IDS_AT_ONCE = 500
+"""Ids in one request: enough for few requests, and far below any limit on a body's size."""
+
+_VALUES = (str, int, float, NoneType)
+_TAKEN = ("where", "order_by", "first")
+
+Filter: TypeAlias = "Mapping[str, object]"
+
+
+class Resource(Protocol):
+    """What a query of many resources answers with."""
+
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Resource)
+
+
+class Stretch(NamedTuple):
+    """A part of what matches, in an order in which a server can go on behind a resource."""
+
+    order_by: str
+    where: Filter | None = None
+
+
+class Listing(Generic[T]):
+    """A query of many resources, with what it was asked for.
+
+    Args:
+        asker: Who reads, as the user calls it, for errors: ``"iterate"``.
+        method: Of a namespace.
+        arguments: For the method.
+
+    Raises:
+        InvalidInput: The method is no such query, or cannot be read in parts with these arguments.
+    """
+
+    def __init__(
+        self,
+        asker: str,
+        method: Callable[..., Awaitable[list[T]]],
+        arguments: Mapping[str, Any],
+    ) -> None:
+        self.operation = query_of(asker, method)
+        self._asker = asker
+        given = {name: value for name, value in arguments.items() if value is not None}
+        for name in ("after", "before", "last", "skip"):
+            if name in given:
+                raise self._refused(f"{name}: it reads all that matches, or the `first` so many")
+        self.where: Filter | None = given.get("where")
+        self.limit: int | None = given.get("first")
+        self._order: str | None = given.get("order_by")
+        options = {name: value for name, value in given.items() if name not in _TAKEN}
+        self._fetch = partial(method, **options)
+        self.ids: list[str] | None = self._ids()
+        self._nullable: str | None = None if self.ids is not None else self._nullable_order()
+
+    def _refused(self, why: str) -> InvalidInput:
+        return InvalidInput(f"{self._asker}: {self.operation.name}: {why}")
+
+    def _ids(self) -> list[str] | None:
+        """The ids that are asked for, each once, where they decide on the order."""
+        ids = (self.where or {}).get("id_in")
+        if not isinstance(ids, list | tuple | set | frozenset):
+            return None
+        distinct = list(dict.fromkeys(cast("Iterable[str]", ids)))
+        if self._order is None:
+            return distinct
+        if len(distinct) > IDS_AT_ONCE:
+            raise self._refused(
+                f"order_by: {len(distinct)} ids take several requests, which nothing sorts; "
+                "leave it out, and the answers come in the order of the ids"
+            )
+        return None
+
+    def _nullable_order(self) -> str | None:
+        """The field to sort by, if it can be null."""
+        field = self._field()
+        if field == "id":
+            return None
+        for candidate in msgspec.structs.fields(_element(self.operation)):
+            if candidate.encode_name == field and _sortable(candidate.type):
+                return None if candidate.required else field
+        raise self._refused(f"order_by: pages cannot be read in the order of {field}")
+
+    def _field(self) -> str:
+        return (self._order or "id_ASC").rpartition("_")[0]
+
+    def stretches(self, start: T | None) -> list[Stretch]:
+        """What to read one after the other, from the one in which this resource is.
+
+        A server finds what lies behind a resource by comparing, and nothing compares with null:
+        the resources without a value are a stretch of their own.
+        """
+        order = self._order or "id_ASC"
+        field = self._nullable
+        if field is None:
+            return [Stretch(order)]
+        parts = [Stretch(order, {f"{field}_not": None}), Stretch("id_ASC", {field: None})]
+        if order.endswith("_DESC"):
+            parts.reverse()
+        if start is not None:
+            empty = getattr(start, self._attribute(field)) is None
+            if empty is not order.endswith("_DESC"):
+                del parts[0]
+        return parts
+
+    def _attribute(self, field: str) -> str:
+        fields = msgspec.structs.fields(_element(self.operation))
+        return next(one.name for one in fields if one.encode_name == field)
+
+    async def page(self, where: Filter | None, order_by: str | None, **part: object) -> list[T]:
+        """Ask once.
+
+        Args:
+            where: Which ones of those that match.
+            order_by: As it is sent.
+            part: ``first``, ``skip``, ``after``.
+        """
+        return await self._fetch(where=_both(self.where, where), order_by=order_by, **part)
+
+    async def whole(self, skip: int, first: int) -> list[T]:
+        """Ask for a part by its place among all that match."""
+        return await self.page(None, self._order or "id_ASC", skip=skip, first=first)
+
+    async def batch(self, ids: Sequence[str]) -> list[T]:
+        """Ask for some of the ids, and sort the answer as they are."""
+        where = {**(self.where or {}), "id_in": ids}
+        found = {row.id: row for row in await self._fetch(where=where, first=len(ids))}
+        return [found[one] for one in ids if one in found]
+
+    async def behind(self, last: Sequence[T], stretch: Stretch, size: int) -> list[T]:
+        """The page behind these, when the server knows of nothing behind the last one.
+
+        That may be the end. Or it does not find its place, as the last one was deleted, or no
+        longer matches.
+
+        Raises:
+            SetChanged: It cannot be said which of these was the last.
+        """
+        order = stretch.order_by
+        if order in ("id_ASC", "id_DESC"):
+            beyond: Filter = {"id_gt" if order == "id_ASC" else "id_lt": last[-1].id}
+            return await self.page(_both(stretch.where, beyond), order, first=size)
+        these: Filter = {"id_in": [row.id for row in last]}
+        left = await self.page(_both(stretch.where, these), order, first=len(last))
+        if not left:
+            raise SetChanged(
+                "all of the last page was deleted or no longer matches, so the place is lost",
+                operation=self.operation.name,
+            )
+        if left[-1].id == last[-1].id:
+            return []
+        found = await self.page(stretch.where, order, first=size, after=left[-1].id)
+        return found or await self.behind(left, stretch, size)
+
+
+def query_of(asker: str, method: object) -> Operation[object]:
+    """The operation of a method that looks for many resources.
+
+    Raises:
+        InvalidInput: It is no such method.
+    """
+    operation = operation_of(method)
+    if operation is None:
+        raise InvalidInput(
+            f"{asker}: expected a method of the session, such as tower.vm.get_vms; got {method!r}"
+        )
+    body = operation.body and operation.body()
+    pages = "first" in getattr(body, "__annotations__", ())
+    if operation.kind is not Kind.QUERY or not pages or not get_args(operation.answer()):
+        raise InvalidInput(f"{asker}: {operation.name} is not a query of many resources")
+    return operation
+
+
+def has_field(operation: Operation[object], field: str) -> bool:
+    """Whether the resources of a query have a field, by its name on the wire."""
+    fields = msgspec.structs.fields(_element(operation))
+    return any(one.encode_name == field for one in fields)
+
+
+def _element(operation: Operation[object]) -> type[msgspec.Struct]:
+    element: type[msgspec.Struct] = get_args(operation.answer())[0]
+    return element
+
+
+def _sortable(kind: object) -> bool:
+    """Whether a field holds one value: nothing sorts or compares lists and objects."""
+    parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    return all(isinstance(part, type) and issubclass(part, _VALUES) for part in parts)
+
+
+def _both(one: Filter | None, other: Filter | None) -> Filter | None:
+    return {"AND": [one, other]} if one and other else one or other

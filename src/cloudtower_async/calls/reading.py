@@ -1,0 +1,235 @@
+"""What a session offers for reading: all that matches, exactly one, how many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from ..errors import Ambiguous, InvalidInput, NotFound
+from .listing import Listing, Resource, has_field, query_of
+from .paging import all_at_once, one_by_one
+from .versions import server_version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+    from ..types import Connection, Fetched
+    from .caller import Caller
+    from .operation import Operation
+
+P = ParamSpec("P")
+T = TypeVar("T", bound=Resource)
+
+_FEW = 5
+"""Ids that an error names."""
+
+
+class Reading:
+    """Reading many resources, as methods of a session."""
+
+    _caller: Caller
+
+    def iterate(
+        self,
+        method: Callable[P, Awaitable[list[T]]],
+        page_size: int = 500,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> AsyncGenerator[T]:
+        """Read all that matches page by page, the next page while you work on the last one.
+
+        Each resource that matches all the time comes exactly once, whatever comes and goes
+        meanwhile. No more than three pages are in memory.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            page_size: Resources in a request.
+            args: None; the query goes by keyword.
+            query: As for the method: ``where``, ``order_by``, ``first`` for at most so many.
+                Without ``order_by`` they come in the order of their ids, or of ``id_in``.
+
+        Raises:
+            InvalidInput: The method is no query, or the arguments cannot be used.
+            CallError: A page cannot be read. SetChanged: with ``order_by``, all of a page went away
+                before the next could be read.
+
+        Example:
+            ::
+
+                async for vm in tower.iterate(tower.vm.get_vms, where={"status": "RUNNING"}):
+                    print(vm.name)
+        """
+        _check("iterate", page_size=page_size)
+        return one_by_one(Listing("iterate", method, query), page_size)
+
+    async def fetch_all(
+        self,
+        method: Callable[P, Awaitable[list[T]]],
+        concurrency: int = 8,
+        page_size: int = 500,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> Fetched[T]:
+        """Read all that matches: counts first, then asks for many pages at a time.
+
+        The answer is that of one big query. Each resource that matches all the time is in it once;
+        when others came or went meanwhile, its ``changed`` is True, and a warning is logged.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            concurrency: Most requests at a time.
+            page_size: Resources in a request.
+            args: None; the query goes by keyword.
+            query: As for `iterate`.
+
+        Raises:
+            InvalidInput: The method is no query, or the arguments cannot be used.
+            CallError: A page cannot be read.
+
+        Example:
+            ::
+
+                vms = await tower.fetch_all(tower.vm.get_vms, where={"cluster": {"name": "prod"}})
+        """
+        _check("fetch_all", concurrency=concurrency, page_size=page_size)
+        listing = Listing("fetch_all", method, query)
+        ask = _sister(method)
+
+        async def count() -> int:
+            assert ask is not None  # noqa: S101
+            return await _count(ask, query)
+
+        return await all_at_once(listing, page_size, concurrency, count if ask else None)
+
+    async def get_one(
+        self, method: Callable[P, Awaitable[list[T]]], *args: P.args, **query: P.kwargs
+    ) -> T:
+        """Get the one resource that matches.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            args: None; the query goes by keyword.
+            query: As for the method.
+
+        Raises:
+            NotFound: Nothing matches.
+            Ambiguous: Several match; it has the ``count`` and the first ``ids``.
+            InvalidInput: The method is no query.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                vm = await tower.get_one(tower.vm.get_vms, where={"name": "web-1"})
+        """
+        operation = query_of("get_one", method)
+        ask: Callable[..., Awaitable[list[T]]] = method
+        found = await ask(**{"first": _FEW + 1, **query})
+        return found[0] if len(found) == 1 else await self._not_one(method, operation, found, query)
+
+    async def resolve(self, method: Callable[..., Awaitable[list[T]]], name_or_id: str) -> T:
+        """Get the one resource that has this id, or this name.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            name_or_id: As a user gives it; an id goes before a name.
+
+        Raises:
+            NotFound: There is none.
+            Ambiguous: Several have the name; it has the ``count`` and the first ``ids``.
+            InvalidInput: The method is no query, or the name is not a text.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                vm = await tower.resolve(tower.vm.get_vms, "web-1")
+        """
+        operation = query_of("resolve", method)
+        if not isinstance(name_or_id, str) or not name_or_id:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"resolve: expected a name or an id, got {name_or_id!r}")
+        where: dict[str, object] = {"id": name_or_id}
+        if has_field(operation, "name"):
+            where = {"OR": [where, {"name": name_or_id}]}
+        query: dict[str, Any] = {"where": where}
+        found = await method(first=_FEW + 1, **query)
+        for row in found:
+            if row.id == name_or_id:
+                return row
+        return found[0] if len(found) == 1 else await self._not_one(method, operation, found, query)
+
+    async def count(
+        self, method: Callable[P, Awaitable[list[T]]], *args: P.args, **query: P.kwargs
+    ) -> int:
+        """Count what matches, without reading it.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            args: None; the query goes by keyword.
+            query: As for the method.
+
+        Raises:
+            InvalidInput: The method is no query, or the API has no count for it.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                running = await tower.count(tower.vm.get_vms, where={"status": "RUNNING"})
+        """
+        operation = query_of("count", method)
+        ask = _sister(method)
+        if ask is None:
+            raise InvalidInput(f"count: the API has no count for {operation.name}")
+        return await _count(ask, query)
+
+    async def server_version(self) -> str:
+        """The version of the server: ``"4.9.0"``. Asked once for each connection.
+
+        Raises:
+            CallError: See its subclasses.
+        """
+        return await server_version(self._caller)
+
+    async def _not_one(
+        self,
+        method: Callable[..., Awaitable[list[T]]],
+        operation: Operation[object],
+        found: Sequence[T],
+        query: dict[str, Any],
+    ) -> T:
+        endpoint = self._caller.transport.settings.endpoint
+        if not found:
+            raise NotFound(
+                "nothing matches",
+                operation=operation.name,
+                endpoint=endpoint,
+                hint="Check the where, and what the user may see.",
+            )
+        total = len(found)
+        ask = _sister(method)
+        if total > _FEW and ask is not None:
+            total = await _count(ask, query)
+        ids = [row.id for row in found[:_FEW]]
+        raise Ambiguous(
+            f"{total} match where one was wanted: {', '.join(ids)}{', …' if total > _FEW else ''}",
+            operation=operation.name,
+            endpoint=endpoint,
+            count=total,
+            ids=ids,
+        )
+
+
+def _sister(method: object) -> Callable[..., Awaitable[Connection]] | None:
+    """The method that counts what this one reads; a few have none."""
+    name = f"{getattr(method, '__name__', '')}_connection"
+    return getattr(getattr(method, "__self__", None), name, None)
+
+
+async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
+    return (await ask(**query)).aggregate.count
+
+
+def _check(asker: str, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"{asker}: {name}: expected a whole number above 0, got {number!r}")

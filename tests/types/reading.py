@@ -1,0 +1,74 @@
+"""What type checkers make of reading. Not run: `nox -s types` checks it with mypy and pyright.
+
+As in ``calls.py``, a line that both must refuse carries an ignore.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, assert_type
+
+from cloudtower_async import models
+from cloudtower_async.types import Fetched
+
+if TYPE_CHECKING:
+    from cloudtower_async import Cloudtower
+
+
+async def answers(tower: Cloudtower) -> None:
+    """What is read has the type of the method's answers."""
+    vms: AsyncIterator[models.Vm] = tower.iterate(tower.vm.get_vms)
+    async for vm in vms:
+        assert_type(vm, models.Vm)
+    assert_type(tower.iterate(tower.host.get_hosts, 50), AsyncGenerator[models.Host, None])
+    async with aclosing(tower.iterate(tower.alert.get_alerts, where={"ended": False})) as alerts:
+        assert_type(await anext(alerts), models.Alert)
+    where = tower.iterate(
+        tower.vm.get_vms,
+        page_size=100,
+        where={"name_contains": "web", "cluster": {"name": "prod"}, "id_in": ["v1"]},
+        order_by="name_ASC",
+        content_language="zh-CN",
+        timeout=3,
+    )
+    assert_type(where, AsyncGenerator[models.Vm, None])
+
+    found = await tower.fetch_all(tower.vm.get_vms, concurrency=4, where={"ha": True})
+    assert_type(found, Fetched[models.Vm])
+    assert_type(found[0], models.Vm)
+    assert_type(found.changed, bool)
+    plain: list[models.Vm] = found
+    assert plain
+
+    assert_type(await tower.get_one(tower.vm.get_vms, where={"name": "web-1"}), models.Vm)
+    assert_type(await tower.resolve(tower.cluster.get_clusters, "prod"), models.Cluster)
+    assert_type(await tower.count(tower.disk.get_disks, where={"type": "HDD"}), int)
+    assert_type(await tower.server_version(), str)
+
+
+async def mistakes(tower: Cloudtower) -> None:
+    """What both checkers refuse."""
+    # what is no query of many resources
+    tower.iterate(tower.vm.start_vm, where={"id": "v1"})  # type: ignore[type-var]
+    tower.iterate(tower.vm.get_vms_connection)  # type: ignore[arg-type]
+    tower.iterate(tower.api_info.get_api_version)  # type: ignore[arg-type]
+    tower.iterate(tower.vm)  # type: ignore[arg-type]
+    await tower.fetch_all(tower.vm.delete_vm, where={"id": "v1"})  # type: ignore[type-var]
+    await tower.get_one(tower.cluster.get_meta_leader, where={})  # type: ignore[type-var]
+    await tower.resolve(tower.vm.get_vms_connection, "v1")  # type: ignore[arg-type]
+    await tower.count(tower.user.login, username="root", password="x")  # type: ignore[arg-type]
+    # arguments of another method, or wrong ones
+    tower.iterate(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[arg-type]
+    tower.iterate(tower.vm.get_vms, where={"host": {"cluster": {"idin": ["c"]}}})  # type: ignore[arg-type]
+    tower.iterate(tower.vm.get_vms, where={"id_in": "v1"})  # type: ignore[arg-type]
+    tower.iterate(tower.vm.get_vms, order_by="name_UP")  # type: ignore[arg-type]
+    tower.iterate(tower.vm.get_vms, page_size="500")  # type: ignore[arg-type]
+    tower.iterate(tower.vm.get_vms, filter={"name": "web"})  # type: ignore[call-arg]
+    await tower.fetch_all(tower.disk.get_disks, where={"vcpu": 2})  # type: ignore[arg-type]
+    await tower.fetch_all(tower.vm.get_vms, concurrency=None)  # type: ignore[arg-type]
+    await tower.get_one(tower.vm.get_vms, where={"vcpu": "2"})  # type: ignore[arg-type]
+    await tower.resolve(tower.vm.get_vms, 3)  # type: ignore[arg-type]
+    await tower.count(tower.vm.get_vms, where={"status": "RUNING"})  # type: ignore[arg-type]
