@@ -361,7 +361,7 @@ async def test_fetch_all_of_nothing_is_empty(tower: Cloudtower) -> None:
     assert not found.changed
 
 
-@pytest.mark.parametrize("first", [1, 10, 12, 23, 40])
+@pytest.mark.parametrize("first", [0, 1, 10, 12, 23, 40])
 async def test_fetch_all_reads_no_more_than_first(
     sim: Simulator, tower: Cloudtower, first: int
 ) -> None:
@@ -420,15 +420,18 @@ async def test_fetch_all_has_once_what_is_there_all_the_time(
     assert found.changed == ("came or went" in caplog.text)
 
 
-@pytest.mark.parametrize("order", ["id_ASC", "name_ASC", "vm_tools_version_ASC"])
+@pytest.mark.parametrize("page", [1, 4])
+@pytest.mark.parametrize(
+    "order", ["id_ASC", "name_ASC", "vm_tools_version_ASC", "vm_tools_version_DESC"]
+)
 async def test_what_moves_forward_between_two_pages_is_read_too(
-    sim: Simulator, order: VmOrderByInput
+    sim: Simulator, order: VmOrderByInput, page: int
 ) -> None:
     before = ids(sim, order)
 
     def act(times: int) -> None:
-        if times == 1:  # the end of the first page among them
-            remove(sim, *before[2:5])
+        if times == page:  # the end of this page among them
+            remove(sim, *before[5 * page - 3 : 5 * page])
 
     async with session(sim, trace_configs=[after_each_request(act)]) as tower:
         found = await tower.fetch_all(tower.vm.get_vms, concurrency=1, page_size=5, order_by=order)
@@ -526,6 +529,7 @@ def refused(tower: Cloudtower) -> dict[str, Callable[[], AsyncGenerator[Any]]]:
         r"expected a method of the session, such as .*own": lambda: iterate(own),
         r"expected a method .*VmNamespace": lambda: iterate(vm),
         r"vm\.get_vms: skip: it reads all": lambda: iterate(vm.get_vms, skip=3),
+        r"vm\.get_vms: first: must not be negative": lambda: iterate(vm.get_vms, first=-1),
         r"vm\.get_vms: last: it reads all": lambda: iterate(vm.get_vms, last=3),
         r"in the order of cpu": lambda: iterate(vm.get_vms, order_by="cpu_ASC"),
         r"in the order of nmae": lambda: iterate(vm.get_vms, order_by="nmae_ASC"),

@@ -79,6 +79,8 @@ class Listing(Generic[T]):
                 raise self._refused(f"{name}: it reads all that matches, or the `first` so many")
         self.where: Filter | None = given.get("where")
         self.limit: int | None = given.get("first")
+        if self.limit is not None and self.limit < 0:
+            raise self._refused(f"first: must not be negative, got {self.limit}")
         self._order: str | None = given.get("order_by")
         options = {name: value for name, value in given.items() if name not in _TAKEN}
         self._fetch = partial(method, **options)
