@@ -105,7 +105,7 @@ async def test_the_first_error_stays_when_there_is_no_time_left(sim: Simulator) 
     async with session(sim) as tower:
         sim.faults.hang("get-version")
         with pytest.raises(NotFound, match="get_disk_pools") as info:
-            await tower.disk_pool.get_disk_pools(timeout=0.3)
+            await tower.disk_pool.get_disk_pools(timeout=1)
         assert info.value.hint == NotFound.default_hint
 
 
