@@ -119,6 +119,12 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"token": "t", "timeout": float("inf")}, "timeout"),
         ({"token": "t", "timeout": None}, "timeout"),
         ({"token": "t", "connect_timeout": -1}, "connect_timeout"),
+        ({"token": "t", "read_timeout": 0}, "read_timeout"),
+        ({"token": "t", "lock_timeout": -1}, "lock_timeout"),
+        ({"token": "t", "max_in_flight": 0}, "max_in_flight"),
+        ({"token": "t", "rate_limit": 0}, "rate_limit"),
+        ({"token": "t", "credentials": object()}, "token"),
+        ({"username": "u", "credentials": object()}, "username"),
         ({"token": "t", "verify_tls": "false"}, "verify_tls"),
         ({"token": "t", "verify_tls": None}, "verify_tls"),
         ({"token": "t", "strict": 1}, "strict"),
@@ -213,6 +219,12 @@ def test_an_argument_wins_over_its_variable(option: str, value: object) -> None:
 @pytest.mark.usefixtures("environment")
 def test_none_counts_as_not_given() -> None:
     assert from_environment({"endpoint": None})["endpoint"] == "env.example"
+
+
+@pytest.mark.usefixtures("environment")
+def test_nobody_of_the_environment_is_taken_beside_a_function_for_credentials() -> None:
+    found = from_environment({"credentials": print})
+    assert not {"username", "password", "token"} & found.keys()
 
 
 @pytest.mark.usefixtures("environment")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from .settings import ClientCert, Source, StrPath
+    from .settings import ClientCert, Credentials, Source, StrPath
     from .wire.retry import RetryPolicy
 
     class FromEnv(TypedDict, total=False):
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         password: str | None
         source: Source | None
         token: str | None
+        credentials: Credentials | None
         auth_config_id: str | None
         change_feed: tuple[str, str] | None
         content_language: ContentLanguage | None
@@ -85,6 +86,8 @@ class Cloudtower(Namespaces, Reading, Working):
         password: Password to log in with.
         source: Where the user is kept: LOCAL, or LDAP for a directory.
         token: A token or an API key; there is no login then.
+        credentials: Called at each login instead, such as to ask a vault: an async function that
+            returns a token, or a user name and a password.
         auth_config_id: Which authentication strategy, where the server has several.
         change_feed: User name and password of the change feed, which has its own.
 
@@ -134,6 +137,7 @@ class Cloudtower(Namespaces, Reading, Working):
         password: str | None = None,
         source: Source = "LOCAL",
         token: str | None = None,
+        credentials: Credentials | None = None,
         auth_config_id: str | None = None,
         change_feed: tuple[str, str] | None = None,
         # what
@@ -165,6 +169,7 @@ class Cloudtower(Namespaces, Reading, Working):
             password=password,
             source=source,
             token=token,
+            credentials=credentials,
             auth_config_id=auth_config_id,
             change_feed=change_feed,
             content_language=content_language,
@@ -353,9 +358,11 @@ class Cloudtower(Namespaces, Reading, Working):
 
     def __repr__(self) -> str:
         settings = self._transport.settings
-        user = settings.username if settings.token is None else None
+        way = "by token"
+        if settings.token is None:
+            way = f"as {settings.username!r}" if settings.username else "by credentials"
         state = " closed" if self._transport.closed else ""
-        return f"<Cloudtower {self.endpoint} {f'as {user!r}' if user else 'by token'}{state}>"
+        return f"<Cloudtower {self.endpoint} {way}{state}>"
 
 
 def _preload(namespaces: Sequence[str]) -> None:

@@ -17,12 +17,13 @@ from .errors import InvalidSettings
 from .types import ContentLanguage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from .wire.retry import RetryPolicy
 
 API_PATH = "/v2/api"
 
+Credentials: TypeAlias = "Callable[[], Awaitable[str | tuple[str, str]]]"
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
 StrPath: TypeAlias = str | os.PathLike[str]
 ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
@@ -40,6 +41,7 @@ class Settings:
     password: str | None
     source: Source
     token: str | None
+    credentials: Credentials | None
     auth_config_id: str | None
     change_feed: tuple[str, str] | None
     content_language: ContentLanguage
@@ -103,7 +105,8 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
     """Fill in what is not given from the ``CLOUDTOWER_…`` variables; an empty one counts as unset.
 
     An option that is None counts as not given. With a user name or a password among the options,
-    a token in the environment is left alone: it would win over them.
+    a token in the environment is left alone: it would win over them; with ``credentials`` a user
+    and a password, too.
 
     Raises:
         InvalidSettings: A variable holds what it cannot mean, or no endpoint is given.
@@ -121,8 +124,11 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
     ):
         if text := os.environ.get(f"CLOUDTOWER_{name.upper()}"):
             found[name] = text
-    if {"username", "password"} & given.keys():
+    if {"username", "password", "credentials"} & given.keys():
         found.pop("token", None)
+    if "credentials" in given:
+        found.pop("username", None)
+        found.pop("password", None)
     if text := os.environ.get("CLOUDTOWER_VERIFY_TLS"):
         found["verify_tls"] = _boolean("CLOUDTOWER_VERIFY_TLS", text)
     for name, choices in (("source", Source), ("content_language", ContentLanguage)):
@@ -195,14 +201,23 @@ def check_option(option: str, fault: str | None) -> None:
         raise InvalidSettings(f"{option}: {fault}", option=option)
 
 
+def token_fault(token: str) -> str | None:
+    """Why this cannot be a token; None: it can. Of a secret only its fault is told."""
+    if _SENDABLE.fullmatch(token):
+        return None
+    return "it is empty, or holds a space or a character that no header may hold"
+
+
 def _check_credentials(settings: Settings) -> None:
+    if settings.credentials is not None:
+        for option in ("username", "password", "token"):
+            if getattr(settings, option) is not None:
+                raise InvalidSettings(
+                    f"{option}: credentials= is to give it; pass one of them", option=option
+                )
+        return
     if settings.token is not None:
-        # Of a secret only its fault is told, never the value.
-        if not _SENDABLE.fullmatch(settings.token):
-            raise InvalidSettings(
-                "token: it is empty, or holds a space or a character that no header may hold",
-                option="token",
-            )
+        check_option("token", token_fault(settings.token))
         return
     for option in ("username", "password"):
         if not getattr(settings, option):

@@ -13,10 +13,12 @@ from aiohttp import web
 from cloudtower_async import errors
 from cloudtower_async.wire.auth import Authenticator
 from cloudtower_async.wire.transport import Transport
-from tests.support import PASSWORD, TOKEN, login_answer, serve, serve_bytes, settings
+from tests.support import PASSWORD, TOKEN, login_answer, serve, serve_bytes, settings, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from cloudtower_async.settings import Credentials
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +28,17 @@ Answerer = Callable[[dict[str, Any]], Awaitable[web.StreamResponse]]
 @asynccontextmanager
 async def authenticator(url: str, **options: object) -> AsyncGenerator[Authenticator]:
     transport = Transport(settings(url, username="root", **options))
+    try:
+        yield Authenticator(transport)
+    finally:
+        await transport.close()
+
+
+@asynccontextmanager
+async def by_function(
+    url: str, ask: Credentials, **options: object
+) -> AsyncGenerator[Authenticator]:
+    transport = Transport(settings_of(endpoint=url, credentials=ask, **options))
     try:
         yield Authenticator(transport)
     finally:
@@ -287,3 +300,75 @@ async def test_another_source_is_sent_with_its_strategy() -> None:
     async with serve(door) as url, authenticator(url, source="AUTHN", auth_config_id="x") as auth:
         await auth.log_in()
     assert (door.bodies[0]["source"], door.bodies[0]["auth_config_id"]) == ("AUTHN", "x")
+
+
+async def test_a_function_gives_the_credentials_of_each_login() -> None:
+    door = Door()
+    door.opened.set()
+    passwords = iter(["first", "second"])
+
+    async def ask() -> tuple[str, str]:
+        return "root", next(passwords)
+
+    async with serve(door) as url, by_function(url, ask) as auth:
+        assert auth.can_log_in
+        await auth.log_in()
+        auth.forget(0)  # not the login that the token comes from
+        assert auth.token == TOKEN
+        auth.forget(1)
+        assert await auth.log_in() == TOKEN
+    assert [(body["username"], body["password"]) for body in door.bodies] == [
+        ("root", "first"),
+        ("root", "second"),
+    ]
+
+
+async def test_a_function_may_give_the_token_itself() -> None:
+    async def ask() -> str:
+        return "of-the-vault"
+
+    async with by_function("http://127.0.0.1:9", ask) as auth:
+        assert await auth.log_in() == "of-the-vault"
+
+
+async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None:
+    asked: list[int] = []
+    failures: list[errors.LoginFailed] = []
+
+    async def ask() -> str:
+        asked.append(1)
+        await anyio.wait_all_tasks_blocked()
+        raise PermissionError("sealed with s3cret")
+
+    async def log_in() -> None:
+        with pytest.raises(errors.LoginFailed, match="credentials: it raised Perm") as info:
+            await auth.log_in()
+        failures.append(info.value)
+
+    async with by_function("http://127.0.0.1:9", ask) as auth, anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(log_in)
+    assert len(asked) == 1
+    assert all(isinstance(one.__cause__, PermissionError) for one in failures)
+    assert "s3cret" not in str(failures[0])
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", ("root",), ("root", 5), 7])
+async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noqa: ANN401
+    async def ask() -> Any:  # noqa: ANN401
+        return given
+
+    async with by_function("http://127.0.0.1:9", ask) as auth:
+        with pytest.raises(errors.LoginFailed, match=r"credentials: it .* as credentials=") as info:
+            await auth.log_in()
+    assert info.value.__cause__ is None
+
+
+async def test_a_function_that_never_returns_is_given_up() -> None:
+    async def ask() -> str:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with by_function("http://127.0.0.1:9", ask, timeout=0.05) as auth:
+        with pytest.raises(errors.CallTimeout):
+            await auth.log_in()

@@ -186,22 +186,21 @@ def _unknown(failure: CallError) -> OutcomeUnknown:
         code=failure.code,
         props=failure.props,
         server_message=failure.server_message,
-        hint=_where_to_look(failure.operation),
+        hint=where_to_look(failure.operation),
     )
     error.attempts = failure.attempts
     error.__cause__ = failure
     return error
 
 
-def _where_to_look(operation: str) -> str:
+def where_to_look(operation: str) -> str:
+    """Name the calls that show whether a mutation was carried out."""
     namespace, _, method = operation.partition(".")
     if not method or namespace in _WITHOUT_LIST:
         return OutcomeUnknown.default_hint
-    plural = (
-        f"{namespace[:-1]}ies"
-        if namespace.endswith("y")
-        else f"{namespace}{'es' if namespace[-1] in 'os' else 's'}"
-    )
+    plural = namespace + ("es" if namespace[-1] in "os" else "s")
+    if namespace[-1] == "y" and namespace[-2] not in "aeiou":
+        plural = f"{namespace[:-1]}ies"
     return (
         "Before you call again look whether it was carried out: "
         f"tower.{namespace}.get_{plural} shows how things are, tower.task.get_tasks what was done."

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..api.catalogue import OPERATIONS
 
-Trouble: TypeAlias = Literal["answer", "hang", "reset", "truncate"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Trouble: TypeAlias = Literal["answer", "hang", "reset", "slow", "truncate"]
 
 EVERY = "*"
 _HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
@@ -20,8 +24,9 @@ class Fault:
 
     Args:
         kind: ``answer`` with this status and body; ``hang`` without an answer; ``reset`` the
-            connection; ``truncate`` the proper answer in the middle.
-        executed: The request is carried out before that. Truncated ones always are.
+            connection; ``truncate`` the proper answer in the middle; ``slow`` for the proper
+            answer after some time.
+        executed: The request is carried out before that. Those with a proper answer always are.
         status: Of the answer.
         body: Of the answer; None for an ErrorBody that fits the status.
         content_type: Of the body.
@@ -34,6 +39,28 @@ class Fault:
     body: bytes | None = None
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+
+EVERY_FAULT: tuple[Fault, ...] = (
+    Fault(kind="reset"),
+    Fault(kind="reset", executed=True),
+    Fault(kind="truncate", executed=True),
+    Fault(kind="slow", executed=True, seconds=0.05),
+    Fault(kind="hang"),
+    Fault(kind="hang", executed=True),
+    Fault(kind="answer", status=429, headers=(("retry-after", "0"),)),
+    Fault(kind="answer", status=500),
+    Fault(kind="answer", status=500, executed=True),
+    Fault(kind="answer", status=502),
+    Fault(kind="answer", status=503),
+    Fault(kind="answer", status=504, executed=True),
+    Fault(kind="answer", status=401),
+    Fault(kind="answer", status=307),
+    Fault(kind="answer", status=200, body=b'[{"id":', executed=True),
+    Fault(kind="answer", status=200, body=_HTML, content_type="text/html"),
+)
+"""One of each kind that `Faults` knows, for `Faults.at_random`."""
 
 
 class Faults:
@@ -46,6 +73,23 @@ class Faults:
     def __init__(self) -> None:
         self._coming: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._delays: dict[str, float] = {}
+        self._share = 0.0
+        self._choices: Sequence[Fault] = ()
+        self._random = random.Random(0)  # noqa: S311 - the same seed, the same faults
+
+    def at_random(
+        self, share: float, faults: Sequence[Fault] = EVERY_FAULT, *, seed: int = 0
+    ) -> None:
+        """Let a share of all requests go wrong from now on, where no other fault strikes.
+
+        Args:
+            share: From 0, for no longer, to 1.
+            faults: What may happen, each as likely as the others.
+            seed: The same seed chooses the same faults, one request after the other.
+        """
+        self._share = share
+        self._choices = tuple(faults)
+        self._random.seed(seed)
 
     def fail(
         self,
@@ -74,9 +118,21 @@ class Faults:
         """Send half of the answer, then close the connection."""
         self._add(operation, times, Fault(kind="truncate", executed=True))
 
-    def garbage(self, operation: str = EVERY, *, times: int = 1, body: bytes = b'[{"id":') -> None:
+    def slow(self, seconds: float, operation: str = EVERY, *, times: int = 1) -> None:
+        """Send the answer so much later."""
+        self._add(operation, times, Fault(kind="slow", executed=True, seconds=seconds))
+
+    def garbage(
+        self,
+        operation: str = EVERY,
+        *,
+        times: int = 1,
+        body: bytes = b'[{"id":',
+        executed: bool = False,
+    ) -> None:
         """Answer 200 with something that is not JSON."""
-        self._add(operation, times, Fault(kind="answer", status=200, body=body))
+        fault = Fault(kind="answer", status=200, body=body, executed=executed)
+        self._add(operation, times, fault)
 
     def html(self, operation: str = EVERY, *, times: int = 1) -> None:
         """Answer 200 with a web page, as a proxy's log-in does."""
@@ -91,12 +147,15 @@ class Faults:
         """Forget faults and delays."""
         self._coming.clear()
         self._delays.clear()
+        self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
         """What goes wrong with this request. The server asks once for each."""
         for name in (operation, EVERY):
             if coming := self._coming.get(name):
                 return coming.popleft()
+        if self._share and self._random.random() < self._share:
+            return self._random.choice(self._choices)
         return None
 
     def delay_of(self, operation: str) -> float:

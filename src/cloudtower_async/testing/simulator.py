@@ -95,6 +95,9 @@ class Simulator:
     The latest 10,000, unless ``keep_requests`` says otherwise.
     """
 
+    executed: list[Request]
+    """Those of them that were carried out, whatever became of their answers."""
+
     nodes: list[Node]
     """The addresses: one, or the two of a pair. A test can set the ``state`` of each."""
 
@@ -147,6 +150,7 @@ class Simulator:
         # A large fleet takes seconds to make up: not on the event loop's time.
         self._server = server = await anyio.to_thread.run_sync(self._build)
         self.requests = server.requests
+        self.executed = server.executed
         self.nodes = []
         for state in ("active", "passive") if self._standby else ("active",):
             node = Node(server.handle, self.nodes, state, keep_requests=self._keep_requests)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 
 from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
+from ..settings import token_fault
 from .failures import another, without_frames
 from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
 from .transport import Transport, closed_during
+
+if TYPE_CHECKING:
+    from ..settings import Credentials
 
 LOGIN = "user.login"
 _CHECK_BOTH = (
@@ -107,12 +112,14 @@ class Authenticator:
         )
 
     async def _ask(self) -> str:
+        username, password = self._settings.username, self._settings.password
+        if self._settings.credentials is not None:
+            given = await self._ask_hook(self._settings.credentials)
+            if isinstance(given, str):
+                return given
+            username, password = given
         source, auth_config_id = await self._source()
-        body: dict[str, object] = {
-            "username": self._settings.username,
-            "password": self._settings.password,
-            "source": source,
-        }
+        body: dict[str, object] = {"username": username, "password": password, "source": source}
         if auth_config_id is not None:
             body["auth_config_id"] = auth_config_id
         headers = {"content-language": self._settings.content_language}
@@ -142,6 +149,31 @@ class Authenticator:
                 hint=OTHER_SERVICE if page else _CHECK_BOTH,
             )
         return token
+
+    async def _ask_hook(self, credentials: Credentials) -> str | tuple[str, str]:
+        cause: Exception | None = None
+        fault: str | None = "it returned neither a token nor a pair of user name and password"
+        try:
+            given: object = await credentials()
+        except Exception as exc:
+            cause, given = exc, None
+            fault = f"it raised {type(exc).__name__}"
+        match given:
+            case str():
+                fault = token_fault(given)
+                if fault is None:
+                    return given
+            case (str(username), str(password)):
+                self._transport.mask.add(password)
+                return username, password
+            case _:
+                pass
+        raise LoginFailed(
+            f"credentials: {fault}",
+            operation=LOGIN,
+            endpoint=self._settings.endpoint,
+            hint="Check the function that was passed as credentials=.",
+        ) from cause
 
     async def _source(self) -> tuple[str, str | None]:
         source, auth_config_id = self._settings.source, self._settings.auth_config_id

@@ -42,12 +42,12 @@ class Limits:
     """
 
     def __init__(self, in_flight: int, rate: float | None) -> None:
-        self._slots = anyio.Semaphore(in_flight, fast_acquire=True)
+        self.slots = anyio.Semaphore(in_flight, fast_acquire=True)
         self._bucket = None if rate is None else Bucket(rate)
         self._turn = anyio.Lock(fast_acquire=True)
 
     async def __aenter__(self) -> None:
-        await self._slots.acquire()
+        await self.slots.acquire()
         if self._bucket is None:
             return
         try:
@@ -55,7 +55,7 @@ class Limits:
                 await anyio.sleep(self._bucket.wait(anyio.current_time()))
                 self._bucket.take(anyio.current_time())
         except BaseException:
-            self._slots.release()
+            self.slots.release()
             raise
 
     async def __aexit__(
@@ -64,4 +64,4 @@ class Limits:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._slots.release()
+        self.slots.release()

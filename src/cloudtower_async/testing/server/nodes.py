@@ -44,20 +44,36 @@ class Node:
         self._nodes = nodes
         self._keep_requests = keep_requests
         self._runner: web.ServerRunner | None = None
+        self._site: web.TCPSite | None = None
 
     async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
         """Listen, at any port that is free when it is 0."""
+        self._port, self._tls = port, tls
         # A log of access would be of no use beside the requests that the server keeps.
-        server = web.Server(self._handle, access_log=None)
-        self._runner = runner = web.ServerRunner(server, shutdown_timeout=_STOPPING)
+        self._server = web.Server(self._handle, access_log=None)
+        self._runner = runner = web.ServerRunner(self._server, shutdown_timeout=_STOPPING)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-        bound = runner.addresses[0][1]
-        self.url = f"https://localhost:{bound}" if tls else f"http://127.0.0.1:{bound}"
+        await self.accept()
+        self.url = f"{'https://localhost' if tls else 'http://127.0.0.1'}:{self._port}"
+
+    async def accept(self) -> None:
+        """Take connections again after `refuse`."""
+        if self._runner is not None and self._site is None:
+            site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
+            await site.start()
+            self._site, self._port = site, site.port
+
+    async def refuse(self) -> None:
+        """Close the connections and refuse new ones, as a server that is being restarted."""
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()
+            for connection in self._server.connections:
+                connection.force_close()
 
     async def stop(self) -> None:
         """Listen no more."""
-        runner, self._runner = self._runner, None
+        runner, self._runner, self._site = self._runner, None, None
         if runner is not None:
             with anyio.move_on_after(2 * _STOPPING, shield=True):
                 await runner.cleanup()

@@ -56,6 +56,7 @@ class Server:
         keep_requests: int | None,
     ) -> None:
         self.requests: list[Request] = []
+        self.executed: list[Request] = []
         self._maker = maker
         self._store = maker.store
         self._tasks = tasks
@@ -77,9 +78,7 @@ class Server:
         recorded, content = await take_in(request, most)
         journal.note(self.requests, recorded, self._keep_requests)
         operation = recorded.path
-        if seconds := self._faults.delay_of(operation):
-            with anyio.move_on_after(seconds):  # or until the simulator stops
-                await self._closing.wait()
+        await self._hold_up(self._faults.delay_of(operation))
         self._clock.advance(self._clock.per_request)
         with self._store.lock:
             self._tasks.advance()
@@ -89,6 +88,8 @@ class Server:
         answer = Reply(b"")
         if fault is None or fault.executed:
             answer = await self._answer(request, recorded, content)
+            if answer.status < 400:
+                journal.note(self.executed, recorded, self._keep_requests)
         if fault is not None and fault.kind == "answer":
             answer = _faulty(request, fault)
         headers = {"x-tower-request-id": self._ids.uuid(), **dict(answer.headers)}
@@ -98,9 +99,16 @@ class Server:
             content_type=answer.content_type,
             headers=headers,
         )
-        if fault is not None and fault.kind != "answer":
+        if fault is not None and fault.kind == "slow":
+            await self._hold_up(fault.seconds)
+        elif fault is not None and fault.kind != "answer":
             await self._break(request, fault, response)
         return response
+
+    async def _hold_up(self, seconds: float) -> None:
+        if seconds:
+            with anyio.move_on_after(seconds):  # or until the simulator stops
+                await self._closing.wait()
 
     async def _break(self, request: web.BaseRequest, fault: Fault, response: web.Response) -> None:
         """Do not let the request come to a proper end."""
