@@ -39,7 +39,7 @@ async def test_a_vm_lives_and_dies() -> None:
         assert made[0].data.entity_async_status == "CREATING"
         assert made[0].data.local_id.startswith("placeholder-")
         with pytest.raises(ResourceLocked):
-            await tower.vm.delete_vm(where={"id": made[0].data.id})
+            await tower.with_options(lock_timeout=0).vm.delete_vm(where={"id": made[0].data.id})
         await tower.wait(made, interval=0.001)
         vm = (await tower.vm.get_vms(where={"name": "web"}))[0]
         assert (vm.status, vm.entity_async_status) == ("RUNNING", None)
