@@ -77,6 +77,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.import_time", *session.posargs)
     session.run("python", "-m", "benchmarks.simulator_scale")
     session.run("python", "-m", "benchmarks.reading")
+    session.install("--quiet", "cloudtower-sdk==2.23.0")
+    session.run("python", "-m", "benchmarks.task_waiter")
 
 
 @nox.session

@@ -10,6 +10,7 @@ same few steps for everybody, so that tasks which began at any time are soon ask
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import random
@@ -17,6 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from ..api.task import TaskNamespace
 from ..errors import (
@@ -128,7 +130,8 @@ class Watch:
         """When to ask for the tasks; infinite as long as they are being asked for."""
         self.step = 0.0
         """Seconds from one poll to the next."""
-        self.turn: anyio.Event | None = None
+        self.turn: asyncio.Future[None] | None = None
+        """What the caller sleeps on. Not an event: with thousands who wait these weigh."""
         self._delay = min(FIRST_DELAY, interval)
         self._interval = interval
         self._grace = grace
@@ -145,8 +148,8 @@ class Watch:
 
     def wake(self) -> None:
         """Let the caller look again."""
-        if self.turn is not None:
-            self.turn.set()
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(None)
 
     def see(self, task: Task) -> None:
         """Learn how one of the tasks is."""
@@ -241,6 +244,15 @@ def _due(watch: Watch) -> float:
     return watch.due
 
 
+async def _sleep(watch: Watch) -> None:
+    """Sleep until the watch is woken."""
+    watch.turn = asyncio.get_running_loop().create_future()
+    try:
+        await watch.turn
+    finally:
+        watch.turn = None
+
+
 class Poll:
     """Asks for the tasks of everybody who waits.
 
@@ -253,12 +265,11 @@ class Poll:
         self._passing = passing(caller)
         self._watches: dict[Watch, None] = {}
         self._requests: dict[_Request, None] = {}
-        self._led = False
         self._closed = False
         self._asked = -math.inf
         self._warned = -math.inf
         self._sleeps_until = -math.inf
-        self._alarm = anyio.Event()
+        self._leader: Watch | None = None
 
     def close(self) -> None:
         """End every wait with `SessionClosed`."""
@@ -280,23 +291,21 @@ class Poll:
             while not watch.over:
                 if self._closed:
                     raise SessionClosed
-                if self._led:
-                    watch.turn = anyio.Event()
-                    await watch.turn.wait()
+                if self._leader is not None:
+                    await _sleep(watch)
                 else:
                     await self._lead(watch)
         finally:
-            watch.turn = None
             del self._watches[watch]
-            if not self._led:
+            if self._leader is None:
                 self._hand_over()
         if watch.lost is not None:
             raise another(watch.lost)
 
     def _expect(self, watch: Watch) -> None:
         """Let the leader sleep no longer than until the watch is due."""
-        if watch.due < self._sleeps_until:
-            self._alarm.set()
+        if watch.due < self._sleeps_until and self._leader is not None:
+            self._leader.wake()
 
     def _hand_over(self) -> None:
         """Let the one who came last take the lead: it will mostly stay longest."""
@@ -305,8 +314,9 @@ class Poll:
             break
 
     async def _lead(self, leader: Watch) -> None:
-        self._led = True
+        self._leader = leader
         try:
+            await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
             async with anyio.create_task_group() as group:
                 while not (leader.over or self._closed):
                     now = anyio.current_time()
@@ -316,23 +326,22 @@ class Poll:
                         self._asked = now
                         self._requests[request] = None
                         group.start_soon(self._ask, request)
-                    await self._sleep(leader)
+                    await self._sleep_until_due(leader)
                 group.cancel_scope.deadline = anyio.current_time() + _PATIENCE
         finally:
-            self._led = False
+            self._leader = None
             for request in self._requests:
                 for watch in request.watches:
                     watch.abandon()
             self._requests.clear()
 
-    async def _sleep(self, leader: Watch) -> None:
-        """Sleep until something is due, or there is news for the leader."""
+    async def _sleep_until_due(self, leader: Watch) -> None:
+        """Sleep until something is due, or until there is news for the leader."""
         first = min(self._watches, key=_due)
         until = first.due + random.uniform(0, _JITTER) * first.step  # noqa: S311 - no secret
         self._sleeps_until = first.due
-        self._alarm = leader.turn = anyio.Event()
         with anyio.CancelScope(deadline=until):
-            await self._alarm.wait()
+            await _sleep(leader)
         self._sleeps_until = -math.inf
 
     async def _ask(self, request: _Request) -> None:

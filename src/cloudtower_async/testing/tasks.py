@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .store.store import Store
 
 _PENDING_PART = 0.1
-_ALMOST = 0.999
+_ALMOST = 0.99
 _INSTANT = 1e-9
 _INTERNAL = "INTERNAL_ERROR"
 
@@ -96,6 +96,13 @@ class _Running:
     paused_at: float | None = None
     ended: bool = False
     settled: bool = False
+
+
+def _show(task: Document, **fields: object) -> None:
+    """Set what is not so yet: each change of a document has its cost, and there are many looks."""
+    for name, value in fields.items():
+        if task[name] != value:
+            task[name] = value
 
 
 class TaskEngine:
@@ -230,15 +237,14 @@ class TaskEngine:
     def _go_on(self, running: _Running, now: float) -> None:
         task = running.task
         if now < running.begins:
-            task["status"] = "PENDING"
+            _show(task, status="PENDING")
             return
         if task["started_at"] is None:
             task["started_at"] = self._clock.timestamp(running.begins)
         if now < running.ends or (running.failure is None and not running.work.ready()):
-            task["status"] = "EXECUTING"
             running.ends = max(now, running.ends)
             done = (now - running.begins) / max(running.ends - running.begins, _INSTANT)
-            task["progress"] = min(round(done, 3), _ALMOST)
+            _show(task, status="EXECUTING", progress=min(round(done, 2), _ALMOST))
             return
         running.ended = True
         task["finished_at"] = self._clock.timestamp(running.ends)

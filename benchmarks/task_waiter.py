@@ -1,0 +1,373 @@
+"""`python -m benchmarks.task_waiter`: what waiting for many tasks costs.
+
+First a crowd: as many coroutines as there are tasks, each waiting for its own. Then the same list
+of tasks with this package and with the vendor's `wait_tasks`, where that is installed. The
+simulator runs in a process of its own, and so does each client, so that what is measured of one is
+its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import itertools
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import msgspec
+
+from cloudtower_async import Cloudtower
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+CROWD, LIST = 10_000, 1_000
+INTERVAL = 5.0  # seconds
+TOGETHER = 0.02  # seconds between requests of one tick
+
+
+class Started(msgspec.Struct):
+    """What the server's process tells: its tasks, and when each of them ends."""
+
+    ends: dict[str, float]
+    """By `time.monotonic`, which all processes of a machine share."""
+
+
+class Server(msgspec.Struct):
+    """Where it is."""
+
+    url: str
+    username: str
+    password: str
+
+
+class Cost(msgspec.Struct, kw_only=True):
+    """What one way of waiting needed."""
+
+    requests: int
+    megabytes: float
+    """Of bodies, in both directions."""
+    cpu: float
+    """Seconds of the client's."""
+    lag: float
+    """Seconds from the end of the last task to the return."""
+
+
+class CrowdCost(Cost, kw_only=True):
+    """What the crowd needed."""
+
+    ticks: int
+    most_requests: int
+    """In one tick."""
+    tick_cpu: float
+    """Milliseconds of the client's CPU to ask for all tasks once, while none of them ends."""
+    round_trip: float
+    """Most seconds from a request to its answer."""
+    lags: list[float]
+    """Seconds from the end of a task to the return of who waited for it."""
+    memory: float
+    """Most megabytes above those of the session at rest."""
+    lost: int
+    """Who waited and did not get what he waited for."""
+    doubled: int
+    """Tasks that two requests of a tick asked for."""
+
+
+async def serve(number: int, least: float, most: float) -> None:
+    """Be the server: say where, start the tasks when told to, end when the input ends."""
+    from cloudtower_async.testing import Simulator
+    from cloudtower_async.testing.tasks import Work
+
+    async with Simulator(vms=40) as sim:
+        _say(Server(sim.url, sim.username, sim.password))
+        await anyio.to_thread.run_sync(sys.stdin.readline)
+        chance = random.Random(1)  # noqa: S311 - the same lengths each time
+        [cluster, *_] = sim.store.table("Cluster")
+        ids: list[str] = []
+        ends: dict[str, float] = {}
+        for index, vm in zip(range(number), itertools.cycle(sim.store.table("Vm"))):
+            sim.tasks.duration = chance.uniform(least, most)
+            values = {
+                "args": {"where": {"id": vm}},
+                "cluster": cluster,
+                "description": f"Power on VM {index}",
+                "resource_id": vm,
+                "resource_mutation": "startVm",
+                "resource_type": "Vm",
+            }
+            ids.append(sim.tasks.start(values, Work()))
+            ends[ids[-1]] = time.monotonic() + sim.tasks.duration
+        _say(Started(ends))
+        await anyio.to_thread.run_sync(sys.stdin.readline)
+
+
+def _say(what: msgspec.Struct) -> None:
+    print(msgspec.json.encode(what).decode(), flush=True)
+
+
+class Remote:
+    """The server's process, seen from the client's."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None  # noqa: S101 - for type checkers
+        assert process.stdout is not None  # noqa: S101
+        self._tell, self._told = process.stdin, process.stdout
+        self.server = msgspec.json.decode(self._told.readline(), type=Server)
+
+    def start(self) -> dict[str, float]:
+        """Let it start the tasks; returns when each ends."""
+        self._tell.write(b"\n")
+        self._tell.flush()
+        return msgspec.json.decode(self._told.readline(), type=Started).ends
+
+
+@contextmanager
+def remote(number: int, least: float, most: float) -> Iterator[Remote]:
+    """Run the server in a process of its own."""
+    arguments = ["--serve", str(number), str(least), str(most)]
+    command = [sys.executable, "-m", "benchmarks.task_waiter", *arguments]
+    with subprocess.Popen(  # noqa: S603 - our own code
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            yield Remote(process)
+        finally:
+            process.communicate(b"\n")
+
+
+class Sent(msgspec.Struct):
+    """One request for tasks."""
+
+    at: float
+    cpu: float
+    """Seconds of CPU that this process had used by then."""
+    ids: list[str]
+
+
+class Counter:
+    """Counts what our session sends and receives."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.bytes = 0
+        self.trace = aiohttp.TraceConfig()
+        self.trace.on_request_chunk_sent.append(self._out)
+        self.trace.on_response_chunk_received.append(self._in)
+        self.trace.on_request_end.append(self._end)
+        self.round_trips: list[float] = []
+
+    async def _out(self, _session: object, context: Any, params: Any) -> None:  # noqa: ANN401
+        context.began = time.monotonic()
+        self.bytes += len(params.chunk)
+        if params.url.path.endswith("/get-tasks"):
+            ids = msgspec.json.decode(params.chunk, type=GetTasks).where.id_in
+            self.sent.append(Sent(time.monotonic(), time.process_time(), ids))
+
+    async def _in(self, _session: object, _context: object, params: Any) -> None:  # noqa: ANN401
+        self.bytes += len(params.chunk)
+
+    async def _end(self, _session: object, context: Any, params: Any) -> None:  # noqa: ANN401
+        if params.url.path.endswith("/get-tasks"):
+            self.round_trips.append(time.monotonic() - context.began)
+
+    def ticks(self) -> list[list[Sent]]:
+        """The requests, those together that were sent together."""
+        ticks: list[list[Sent]] = []
+        for sent in self.sent:
+            if not ticks or sent.at - ticks[-1][-1].at > TOGETHER:
+                ticks.append([])
+            ticks[-1].append(sent)
+        return ticks
+
+
+class WhereIds(msgspec.Struct):
+    """The part of a filter that names tasks."""
+
+    id_in: list[str]
+
+
+class GetTasks(msgspec.Struct):
+    """The body of a request for tasks."""
+
+    where: WhereIds
+
+
+def peak() -> float:
+    """Most megabytes that this process has had in use."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+async def crowd(number: int) -> CrowdCost:
+    """As many coroutines as tasks, each waiting for its own."""
+    counter = Counter()
+    returned: dict[str, float] = {}
+
+    with remote(number, 14.0, 30.0) as far:
+        async with session(far.server, counter) as tower:
+            await tower.wait(await tower.vm.start_vm(where={"status": "STOPPED"}))  # loads all
+            counter.sent.clear()
+            idle, bytes_, cpu = peak(), counter.bytes, time.process_time()
+            ends = await anyio.to_thread.run_sync(far.start)
+
+            async def wait(task_id: str) -> None:
+                [task] = await tower.wait(task_id, interval=INTERVAL)
+                if task.id == task_id and task.status == "SUCCESSED":
+                    returned[task_id] = time.monotonic()
+
+            async with asyncio.TaskGroup() as group:
+                for task_id in ends:
+                    group.create_task(wait(task_id))
+            cpu = time.process_time() - cpu
+    ticks = counter.ticks()
+    asked = [list(itertools.chain.from_iterable(sent.ids for sent in tick)) for tick in ticks]
+    # Before a task ends there is nothing but the poll.
+    quiet = [sent for sent in counter.sent if sent.at < min(ends.values())]
+    quiet_ids = sum(len(sent.ids) for sent in quiet[:-1])
+    return CrowdCost(
+        requests=len(counter.sent),
+        megabytes=(counter.bytes - bytes_) / 1e6,
+        cpu=cpu,
+        lag=max(returned.values()) - max(ends.values()),
+        ticks=len(ticks),
+        most_requests=max(map(len, ticks)),
+        tick_cpu=(quiet[-1].cpu - quiet[0].cpu) * 1e3 * number / quiet_ids,
+        lags=sorted(at - ends[task_id] for task_id, at in returned.items()),
+        round_trip=max(counter.round_trips),
+        memory=peak() - idle,
+        lost=number - len(returned),
+        doubled=sum(len(ids) - len(set(ids)) for ids in asked),
+    )
+
+
+def session(server: Server, counter: Counter) -> Cloudtower:
+    """Our session with the server."""
+    return Cloudtower(
+        server.url,
+        username=server.username,
+        password=server.password,
+        trace_configs=[counter.trace],
+    )
+
+
+async def ours(number: int) -> Cost:
+    """One list of tasks, with this package."""
+    counter = Counter()
+    with remote(number, 8.0, 12.0) as far:
+        async with session(far.server, counter) as tower:
+            await tower.task.get_tasks(where={"id_in": []})  # loads all
+            counter.sent.clear()
+            ends = await anyio.to_thread.run_sync(far.start)
+            bytes_, cpu = counter.bytes, time.process_time()
+            await tower.wait(list(ends), interval=INTERVAL)
+            return Cost(
+                requests=len(counter.sent),
+                megabytes=(counter.bytes - bytes_) / 1e6,
+                cpu=time.process_time() - cpu,
+                lag=time.monotonic() - max(ends.values()),
+            )
+
+
+def vendors(number: int) -> Cost:
+    """The same with the vendor's client."""
+    cloudtower: Any = importlib.import_module("cloudtower")
+    wait_tasks: Any = importlib.import_module("cloudtower.utils").wait_tasks
+    with remote(number, 8.0, 12.0) as far:
+        root = f"{far.server.url}/v2/api"
+        client = cloudtower.ApiClient(cloudtower.Configuration(host=root))
+        user = cloudtower.UserApi(client)
+        who = {"username": far.server.username, "password": far.server.password}
+        token = user.login({**who, "source": "LOCAL"}).data.token
+        client.configuration.api_key["Authorization"] = token
+        cloudtower.TaskApi(client).get_tasks({"where": {"id_in": []}})  # loads all
+        requests = size = 0
+        pool = client.rest_client.pool_manager
+        send = pool.request
+
+        def count(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+            nonlocal requests, size
+            answer = send(*arguments, **options)
+            requests += 1
+            size += len(options["body"]) + len(answer.data)
+            return answer
+
+        pool.request = count
+        ends = far.start()
+        cpu = time.process_time()
+        wait_tasks(list(ends), client, interval=INTERVAL)
+        return Cost(
+            requests=requests,
+            megabytes=size / 1e6,
+            cpu=time.process_time() - cpu,
+            lag=time.monotonic() - max(ends.values()),
+        )
+
+
+def measured(what: str, number: int) -> bytes:
+    """What another process measures."""
+    command = [sys.executable, "-m", "benchmarks.task_waiter", "--here", what, str(number)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crowd", type=int, default=CROWD, help="coroutines of the first part")
+    parser.add_argument("--list", type=int, default=LIST, help="tasks of the second part")
+    parser.add_argument("--serve", nargs=3, help="be the server")
+    parser.add_argument("--here", nargs=2, help="measure in this process, print JSON")
+    options = parser.parse_args()
+    if options.serve:
+        number, least, most = options.serve
+        anyio.run(serve, int(number), float(least), float(most))
+    elif options.here:
+        what, number = options.here[0], int(options.here[1])
+        if what == "vendors":
+            _say(vendors(number))
+        else:
+            _say(anyio.run(crowd if what == "crowd" else ours, number))
+    else:
+        show(options.crowd, options.list)
+
+
+def show(crowd_size: int, list_size: int) -> None:
+    """Print the figures."""
+    print(f"Python {sys.version.split()[0]}, interval {INTERVAL:g} s")
+    cost = msgspec.json.decode(measured("crowd", crowd_size), type=CrowdCost)
+    lags = cost.lags
+    print(
+        f"{crowd_size:,} coroutines, each waiting for its own task:\n"
+        f"  {cost.requests} requests in {cost.ticks} ticks, {cost.most_requests} at most in one\n"
+        f"  {cost.tick_cpu:.0f} ms of the client's CPU to ask for all of them once,"
+        f" {cost.cpu:.2f} s from the first step to the last\n"
+        f"  {statistics.median(lags):.2f} s from the end of a task to the return (most"
+        f" {lags[-1]:.2f} s, with answers that took up to {cost.round_trip:.2f} s)\n"
+        f"  {cost.memory:.0f} MB above the session at rest\n"
+        f"  {cost.lost} lost, {cost.doubled} asked for twice"
+    )
+    print(f"{list_size:,} tasks in one list:")
+    ways = ["ours"]
+    if importlib.util.find_spec("cloudtower"):
+        ways.append("vendors")
+    for what in ways:
+        cost = msgspec.json.decode(measured(what, list_size), type=Cost)
+        name = "cloudtower_async wait" if what == "ours" else "the vendor's wait_tasks"
+        print(
+            f"  {name:24}{cost.requests:3} requests, {cost.megabytes:5.1f} MB,"
+            f" {cost.cpu * 1e3:6.0f} ms of CPU,"
+            f" back {cost.lag:.2f} s after the end of the last task"
+        )
+
+
+if __name__ == "__main__":
+    main()
