@@ -29,7 +29,7 @@ import msgspec
 from cloudtower_async import Cloudtower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 CROWD, LIST = 10_000, 1_000
@@ -133,7 +133,7 @@ class Remote:
 
 
 @contextmanager
-def remote(number: int, least: float, most: float) -> Iterator[Remote]:
+def remote(number: int, least: float, most: float) -> Generator[Remote]:
     """Run the server in a process of its own."""
     arguments = ["--serve", str(number), str(least), str(most)]
     command = [sys.executable, "-m", "benchmarks.task_waiter", *arguments]
@@ -360,12 +360,12 @@ def show(crowd_size: int, list_size: int) -> None:
     if importlib.util.find_spec("cloudtower"):
         ways.append("vendors")
     for what in ways:
-        cost = msgspec.json.decode(measured(what, list_size), type=Cost)
+        way = msgspec.json.decode(measured(what, list_size), type=Cost)
         name = "cloudtower_async wait" if what == "ours" else "the vendor's wait_tasks"
         print(
-            f"  {name:24}{cost.requests:3} requests, {cost.megabytes:5.1f} MB,"
-            f" {cost.cpu * 1e3:6.0f} ms of CPU,"
-            f" back {cost.lag:.2f} s after the end of the last task"
+            f"  {name:24}{way.requests:3} requests, {way.megabytes:5.1f} MB,"
+            f" {way.cpu * 1e3:6.0f} ms of CPU,"
+            f" back {way.lag:.2f} s after the end of the last task"
         )
 
 

@@ -13,8 +13,9 @@ from ..api.catalogue import READERS
 from ..errors import CloudtowerError, InvalidInput, NotFound, SettleTimeout
 from ..settings import seconds_fault
 from ..types import WithTask
-from .polling import FIRST_DELAY, MOST_IDS, passing
+from .polling import MOST_IDS, may_pass
 from .shared import unless_closed
+from .watching import FIRST_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,7 +142,6 @@ class _Reading:
         self.error: CloudtowerError | None = None  # of the last look; a later one may do better
         self._kind = kind
         self._caller = caller
-        self._passing = passing(caller)
         module, _, method = READERS[kind.__name__].partition(".")
         namespace = importlib.import_module(f"...api.{module}", __name__)
         self._query: Operation[list[Any]] = getattr(namespace, method.upper())
@@ -175,7 +175,7 @@ class _Reading:
                 group.start_soon(read, ids[start : start + MOST_IDS])
         self.error = next(iter(errors), None)
         for error in errors:
-            if not isinstance(error, self._passing):
+            if not may_pass(error, self._caller):
                 raise error
 
     def _take(self, ids: list[str], found: dict[str, Any]) -> None:

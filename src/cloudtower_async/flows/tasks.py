@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import anyio
@@ -12,7 +12,8 @@ from ..models import Task
 from ..settings import seconds_fault
 from ..types import WithTask
 from .failures import task_failed
-from .polling import Poll, Watch, has_ended
+from .polling import Poll
+from .watching import Watch, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -43,7 +44,7 @@ class TaskWaiter:
         fail_fast: bool,
     ) -> list[Task]:
         """Wait until every task has ended: what `Cloudtower.wait` does."""
-        _check_times("wait", timeout, interval, grace)
+        _check_times("wait", waitable, timeout, interval, grace)
         given = await _tasks_in("wait", waitable)
         watch = Watch(_going_on(given), interval, grace, _failed if fail_fast else _never)
         if watch.pending:
@@ -73,7 +74,7 @@ class TaskWaiter:
     ) -> AsyncGenerator[Task]:
         """Yield tasks as they end, or change: `Cloudtower.as_completed` and `.progress`."""
         what = "progress" if every_change else "as_completed"
-        _check_times(what, timeout, interval, grace)
+        _check_times(what, waitable, timeout, interval, grace)
         given = await _tasks_in(what, waitable)
         for task in _ended(given).values():
             yield task
@@ -112,7 +113,9 @@ def _has_news(watch: Watch) -> bool:
     return bool(watch.news)
 
 
-def _check_times(what: str, timeout: float | None, interval: float, grace: float) -> None:
+def _check_times(
+    what: str, waitable: object, timeout: float | None, interval: float, grace: float
+) -> None:
     faults = {
         "timeout": None if timeout is None else seconds_fault(timeout),
         "interval": seconds_fault(interval),
@@ -120,6 +123,8 @@ def _check_times(what: str, timeout: float | None, interval: float, grace: float
     }
     for argument, fault in faults.items():
         if fault is not None:
+            if isinstance(waitable, Coroutine):
+                waitable.close()  # nobody will await it
             raise InvalidInput(f"{what}: {argument}: {fault}")
 
 
