@@ -38,12 +38,13 @@ async def test_no_more_than_that_many_are_let_in_and_in_their_order() -> None:
     release = anyio.Event()
 
     async def enter(number: int) -> None:
-        async with limits:
-            order.append(number)
-            inside.append(number)
-            await release.wait()
-            assert len(inside) <= 2
-            inside.remove(number)
+        await limits.enter()
+        order.append(number)
+        inside.append(number)
+        await release.wait()
+        assert len(inside) <= 2
+        inside.remove(number)
+        limits.leave()
 
     async with anyio.create_task_group() as group:
         for number in range(6):
@@ -56,19 +57,22 @@ async def test_no_more_than_that_many_are_let_in_and_in_their_order() -> None:
 
 async def test_who_is_cancelled_while_it_waits_has_taken_nothing() -> None:
     limits = Limits(1, 0.001)
-    async with limits:
-        pass  # the one that the bucket holds at first
+    await limits.enter()  # takes the one that the bucket holds at first
+    limits.leave()
 
     async with anyio.create_task_group() as group:
         for _ in range(3):  # one waits for its time, the others for a slot
-            group.start_soon(limits.__aenter__)
+            group.start_soon(limits.enter)
         await wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     slots = Limits(1, None)
-    async with anyio.create_task_group() as group, slots:
-        group.start_soon(slots.__aenter__)
+    assert slots.enter_at_once()
+    assert not slots.enter_at_once()
+    async with anyio.create_task_group() as group:
+        group.start_soon(slots.enter)
         await wait_all_tasks_blocked()
         group.cancel_scope.cancel()
+    slots.leave()
     for one in (limits.slots, slots.slots):
         assert one.value == 1
         assert one.statistics().tasks_waiting == 0
@@ -79,8 +83,10 @@ async def test_the_rate_lets_through_one_after_the_other() -> None:
     order: list[int] = []
 
     async def enter(number: int) -> None:
-        async with limits:
-            order.append(number)
+        assert not limits.enter_at_once()
+        await limits.enter()
+        order.append(number)
+        limits.leave()
 
     async with anyio.create_task_group() as group:
         for number in range(520):  # twenty more than there are at first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -171,7 +172,7 @@ class Caller:
         call = Call(operation, headers, _content(operation, arguments), timeout)
         if operation.carries is Carries.FORM and arguments is not None:
             call.marks = Marks(call.content["fields"])
-        deadline = anyio.current_time() + timeout
+        deadline = asyncio.get_running_loop().time() + timeout
         failure: CloudtowerError
         try:
             result = await self.once(call, deadline)
@@ -197,14 +198,16 @@ class Caller:
             SessionClosed: Before or meanwhile.
         """
         operation = call.operation
-        transport, authenticator = self.transport, self.authenticator
+        transport, authenticator, limits = self.transport, self.authenticator, self._limits
         with_token = operation.auth is Auth.TOKEN
         sent = False
         scope = anyio.CancelScope(deadline=deadline)
         transport.under_way.add(scope)
         try:
             with scope:
-                async with self._limits:
+                if not limits.enter_at_once():
+                    await limits.enter()
+                try:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in()
                     call.login = authenticator.logins
@@ -224,6 +227,8 @@ class Caller:
                         self._endpoint,
                         strict=self.strict,
                     )
+                finally:
+                    limits.leave()
         except CallError as exc:
             if operation.auth is Auth.BASIC and isinstance(exc, Unauthorized):
                 exc.hint = _OWN_CREDENTIAL

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class Bucket:
@@ -32,9 +27,7 @@ class Bucket:
 
 
 class Limits:
-    """Lets requests through, in the order in which they come; used as ``async with limits``.
-
-    Who is cancelled while it waits has taken nothing.
+    """Lets requests through, in the order in which they come.
 
     Args:
         in_flight: Most requests at a time.
@@ -46,7 +39,15 @@ class Limits:
         self._bucket = None if rate is None else Bucket(rate)
         self._turn = anyio.Lock(fast_acquire=True)
 
-    async def __aenter__(self) -> None:
+    def enter_at_once(self) -> bool:
+        """Enter if nobody has to wait: the usual case, which should cost nothing."""
+        if self._bucket is not None or self.slots.value == 0:
+            return False
+        self.slots.acquire_nowait()
+        return True
+
+    async def enter(self) -> None:
+        """Enter when it is our turn. Who is cancelled meanwhile has taken nothing."""
         await self.slots.acquire()
         if self._bucket is None:
             return
@@ -58,10 +59,6 @@ class Limits:
             self.slots.release()
             raise
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def leave(self) -> None:
+        """Make place for the next."""
         self.slots.release()
