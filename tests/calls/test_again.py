@@ -430,3 +430,25 @@ async def test_an_outcome_that_is_unknown_is_told_and_nothing_sent_again(
         await stop_one(sim, tower)
     assert isinstance(info.value.__cause__, ConnectionError)
     assert count(sim, "poweroff-vm") == 1
+
+
+async def test_a_slow_answer_is_an_answer(sim: Simulator, tower: Cloudtower) -> None:
+    sim.faults.slow(0.02, "get-clusters")
+    assert len(await tower.cluster.get_clusters()) == 1
+    assert count(sim, "get-clusters") == 1
+
+
+async def test_closing_ends_a_call_that_is_sent_again(sim: Simulator) -> None:
+    sim.faults.fail("get-clusters", status=503)
+    sim.faults.hang("get-clusters")
+    tower = session(sim)
+
+    async def wait() -> None:
+        with pytest.raises(SessionClosed):
+            await tower.cluster.get_clusters()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        while count(sim, "get-clusters") < 2:
+            await anyio.lowlevel.checkpoint()
+        await tower.close()
