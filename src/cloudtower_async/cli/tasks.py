@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ..flows.failures import task_failed
-from ..flows.polling import has_ended
+from ..flows.watching import has_ended
 from .connect import ConnectOptions, connect
 from .endings import UsageError, ending_in_order, printable
 
