@@ -76,6 +76,7 @@ def bench(session: nox.Session) -> None:
     session.install("--quiet", ".")
     session.run("python", "-m", "benchmarks.import_time", *session.posargs)
     session.run("python", "-m", "benchmarks.simulator_scale")
+    session.run("python", "-m", "benchmarks.watch")
     session.run("python", "-m", "benchmarks.reading")
     session.install("--quiet", "cloudtower-sdk==2.23.0")
     session.run("python", "-m", "benchmarks.task_waiter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import socket
 import types
@@ -65,6 +66,13 @@ async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
         yield f"http://127.0.0.1:{port}"
         group.cancel_scope.cancel()
+
+
+def tasks_of_clients() -> set[asyncio.Task[Any]]:
+    """The tasks of this event loop, without those of the connections of a server in it."""
+    of_servers = ("RequestHandler", "_accept_connection")
+    tasks = asyncio.all_tasks()
+    return {task for task in tasks if not any(name in repr(task) for name in of_servers)}
 
 
 def unused_port() -> int:

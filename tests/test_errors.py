@@ -87,6 +87,8 @@ def test_every_error_is_in_the_drawing_under_its_base() -> None:
         errors.TaskNotFound("t"),
         errors.SettleTimeout({"v": "UPDATING", "w": None}, 3.0),
         errors.LockTimeout(["v"], 3.0),
+        errors.NoChangeFeed("none"),
+        errors.Resync("1", "5", "7"),
     ],
 )
 def test_errors_survive_copying_and_pickling(error: errors.CloudtowerError) -> None:

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
         LoginFailed,
         MutationTimeout,
         NameNotResolved,
+        NoChangeFeed,
         NotFound,
         OutcomeUnknown,
         ResourceLocked,
         ResponseDecodeError,
+        Resync,
         ServerError,
         SessionClosed,
         SetChanged,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
         Unauthorized,
         UnexpectedStatus,
     )
+    from .flows.changes import Change, Changes
+    from .flows.views import Watch, WatchEvent
     from .session import Cloudtower
     from .types import (
         EVERYTHING,
@@ -67,6 +71,8 @@ __all__ = [
     "BadRequest",
     "CallError",
     "CallTimeout",
+    "Change",
+    "Changes",
     "Cloudtower",
     "CloudtowerError",
     "Connection",
@@ -83,11 +89,13 @@ __all__ = [
     "LoginFailed",
     "MutationTimeout",
     "NameNotResolved",
+    "NoChangeFeed",
     "NotFound",
     "OpenEnum",
     "OutcomeUnknown",
     "ResourceLocked",
     "ResponseDecodeError",
+    "Resync",
     "RetryPolicy",
     "ServerError",
     "SessionClosed",
@@ -104,6 +112,8 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "UnexpectedStatus",
+    "Watch",
+    "WatchEvent",
     "WithTask",
     "__version__",
 ]
@@ -112,8 +122,12 @@ _TYPES = (
     "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum Texts WithTask"
 )
 _HOMES = {
+    "Change": ".flows.changes",
+    "Changes": ".flows.changes",
     "Cloudtower": ".session",
     "RetryPolicy": ".wire.retry",
+    "Watch": ".flows.views",
+    "WatchEvent": ".flows.views",
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 

@@ -13,6 +13,7 @@ from .calls.operation import Carries, Kind, Operation
 from .calls.reading import Reading
 from .errors import CloudtowerError, InvalidInput
 from .flows.shared import Shared
+from .flows.following import Following
 from .flows.working import Working
 from .settings import (
     API_PATH,
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["POST", "GET"]
 
 
-class Cloudtower(Namespaces, Reading, Working):
+class Cloudtower(Namespaces, Reading, Working, Following):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs

@@ -31,6 +31,8 @@
     │   ├── TaskNotFound           the server does not know the task
     │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
     ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
+    ├── NoChangeFeed               the server has no change feed, or no credential for it is given
+    ├── Resync                     the change feed has forgotten changes: list again
     └── TasksFailed                one or more of these, of several tasks         (ExceptionGroup)
 
 Each prints as one line: what happened, what the server said, where, and what to do next.
@@ -69,6 +71,7 @@ from .calls import (
     Unauthorized,
     UnexpectedStatus,
 )
+from .changes import NoChangeFeed, Resync
 from .tasks import (
     SettleTimeout,
     TaskError,
@@ -94,10 +97,12 @@ __all__ = [
     "LoginFailed",
     "MutationTimeout",
     "NameNotResolved",
+    "NoChangeFeed",
     "NotFound",
     "OutcomeUnknown",
     "ResourceLocked",
     "ResponseDecodeError",
+    "Resync",
     "ServerError",
     "SessionClosed",
     "SetChanged",

@@ -89,6 +89,13 @@ class ChangeFeed:
             while len(self._events) > keep:
                 self._compacted = self._events.popleft().revision
 
+    def start_over(self) -> None:
+        """Forget everything and count from the beginning, as a server that was set up anew."""
+        with self._store.lock:
+            self._store.report()
+            self._events.clear()
+            self._current = self._compacted = _FIRST
+
     def after(self, revision: int) -> Iterable[FeedEvent]:
         """The changes from a revision on."""
         least = revision if self.inclusive else revision + 1

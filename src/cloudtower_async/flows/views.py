@@ -1,0 +1,206 @@
+"""A view of resources that follows those of the server."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+
+import anyio
+import msgspec
+
+from ..calls.listing import IDS_AT_ONCE, Listing, Resource
+from ..calls.paging import one_by_one
+from ..errors import InvalidInput, NoChangeFeed, Resync
+from .changes import Feed, check_interval
+from .outages import Outage, pause
+from .polling import passing
+from .reach import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from ..calls.caller import Caller
+
+_log = logging.getLogger("cloudtower_async")
+
+
+R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
+
+What: TypeAlias = Literal["added", "changed", "removed"]
+
+
+class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
+    """One step of a view: what happened to which resource, and how it was and is.
+
+    A resource is also added when it begins to match the filter, and removed when it no longer does.
+    """
+
+    what: What
+    id: str
+    old: T | None
+    new: T | None
+
+
+class Watch(Generic[R]):
+    """The resources that match a query, and what becomes of them; made by `Cloudtower.watch`.
+
+    Entering it reads them. Iterating waits for what happens to them; the view is then as it was
+    right after the event. Nothing runs in the background.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        method: Callable[..., Awaitable[list[R]]],
+        query: Mapping[str, Any],
+        interval: float,
+    ) -> None:
+        self._listing = Listing("watch", method, query)
+        for name in ("first", "order_by"):
+            if query.get(name) is not None:
+                raise InvalidInput(f"watch: {name}: a view is of all that matches, in no order")
+        check_interval("watch", interval)
+        self._caller = caller
+        self._interval = interval
+        self._name = self._listing.operation.name
+        self._reach = Reach(self._listing.operation, self._listing.where)
+        self._feed: Feed | None = Feed(caller, self._reach.types, None, interval)
+        self._passing = passing(caller)
+        self._outage = Outage(f"reading {self._name} for a view", caller.transport, interval)
+        self._guard = anyio.ResourceGuard("reading this view")
+        self._open = False
+        self._due = -math.inf
+        self._view: dict[str, R] = {}
+        self._events: deque[WatchEvent[R]] = deque()
+        self._touched: dict[str, None] = {}  # ids to read again, in the order of their changes
+        self._stale = False  # everything is to be read again
+
+    @property
+    def snapshot(self) -> dict[str, R]:
+        """The resources by id, as they are after the events handed out so far; a copy."""
+        return dict(self._view)
+
+    @property
+    def polls(self) -> bool:
+        """Whether all is read again each time, as there is no change feed to tell what changes."""
+        return self._feed is None
+
+    async def __aenter__(self) -> Self:
+        """Read what there is.
+
+        Raises:
+            CallError: It cannot be read.
+            SessionClosed: Before or meanwhile.
+        """
+        with self._guard:
+            if self._feed is not None:
+                try:
+                    # First, so that what changes while the list is read is told afterwards.
+                    await self._feed.anchor()
+                except NoChangeFeed as exc:
+                    self._do_without(exc)
+            self._view = await self._list()
+            self._events.clear()
+            self._due = anyio.current_time() + self._interval
+            self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WatchEvent[R]:
+        """Wait for the next event. Cancelling that loses none: go on whenever you like."""
+        with self._guard:
+            while not self._events:
+                if not self._open:
+                    raise StopAsyncIteration
+                await self._follow()
+            event = self._events.popleft()
+            if event.new is None:
+                del self._view[event.id]
+            else:
+                self._view[event.id] = event.new
+            return event
+
+    async def _follow(self) -> None:
+        """Take one step: what a step has found out stays known when the next is cancelled."""
+        if self._stale:
+            found = await self._in_the_end(self._list)
+            self._stale = False
+            self._touched.clear()
+            self._due = anyio.current_time() + self._interval
+            self._tell({**self._view, **found}, found)
+        elif self._touched:
+            ids = list(self._touched)[:IDS_AT_ONCE]
+            found = await self._in_the_end(lambda: self._read(ids))
+            for one in ids:
+                del self._touched[one]
+            self._tell(ids, found)
+        elif self._feed is not None:
+            await self._hear(self._feed)
+        else:
+            await pause(self._caller.transport, max(0.0, self._due - anyio.current_time()))
+            self._stale = True
+
+    async def _hear(self, feed: Feed) -> None:
+        try:
+            changes = await feed.read()
+        except Resync as exc:
+            _log.info("all of %s is read again for a view: %s", self._name, exc)
+            self._stale = True
+            return
+        except NoChangeFeed as exc:
+            self._do_without(exc)
+            return
+        for change in changes:
+            touched = self._reach.of(change)
+            if touched is None:
+                self._stale = True
+                return
+            self._touched.update(dict.fromkeys(touched))
+
+    def _do_without(self, why: NoChangeFeed) -> None:
+        _log.info("%s is read again and again for a view: %s", self._name, why)
+        self._feed = None
+
+    def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
+        """Queue an event for each of these resources that is not as in the view."""
+        for one in ids:
+            old, new = self._view.get(one), found.get(one)
+            if old != new:
+                what: What = "added" if old is None else "removed" if new is None else "changed"
+                self._events.append(WatchEvent(what=what, id=one, old=old, new=new))
+
+    async def _list(self) -> dict[str, R]:
+        async with aclosing(one_by_one(self._listing, IDS_AT_ONCE)) as rows:
+            return {row.id: row async for row in rows}
+
+    async def _read(self, ids: Sequence[str]) -> dict[str, R]:
+        rows = await self._listing.page({"id_in": ids}, "id_ASC", first=len(ids))
+        return {row.id: row for row in rows}
+
+    async def _in_the_end(self, read: Callable[[], Awaitable[dict[str, R]]]) -> dict[str, R]:
+        """Read, however long the server cannot be reached."""
+        while True:
+            try:
+                found = await read()
+            except self._passing as exc:
+                failure = exc
+            else:
+                self._outage.over()
+                return found
+            await self._outage.wait(failure)

@@ -1,0 +1,50 @@
+"""What type checkers make of following changes. Not run; see `calls.py`."""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_type
+
+import msgspec
+
+from cloudtower_async import Change, Changes, Watch, WatchEvent, models
+
+if TYPE_CHECKING:
+    from cloudtower_async import Cloudtower
+
+
+async def changes(tower: Cloudtower) -> None:
+    """A change has no type of its own: it may be of anything."""
+    feed = tower.changes(["Vm"], since="1", interval=1.0)
+    assert_type(feed, Changes)
+    assert_type(await feed.anchor(), str)
+    assert_type(feed.revision, str | None)
+    async for change in feed:
+        assert_type(change, Change)
+        assert_type(change.new_values, dict[str, object] | None)
+        assert_type(change.new, msgspec.Struct | dict[str, object] | None)
+        if isinstance(change.new, models.Vm):
+            assert_type(change.new.name, str)
+
+
+async def views(tower: Cloudtower) -> None:
+    """A view holds what the query answers with."""
+    view = tower.watch(tower.vm.get_vms, where={"status": "RUNNING"})
+    assert_type(view, Watch[models.Vm])
+    async with view as vms:
+        assert_type(vms, Watch[models.Vm])
+        assert_type(vms.snapshot, dict[str, models.Vm])
+        async for event in vms:
+            assert_type(event, WatchEvent[models.Vm])
+            assert_type(event.old, models.Vm | None)
+    tower.watch(tower.alert.get_alerts, 1.0, where={"ended": False}, content_language="zh-CN")
+    tower.watch(tower.host.get_hosts, interval=1.0)
+
+
+async def mistakes(tower: Cloudtower) -> None:
+    """What both checkers refuse."""
+    tower.changes(since=1)  # type: ignore[arg-type]
+    tower.watch(tower.vm.start_vm)  # type: ignore[type-var, call-arg]
+    tower.watch(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[arg-type]
+    tower.watch(tower.vm.get_vms, filter={"name": "web"})  # type: ignore[call-arg]
