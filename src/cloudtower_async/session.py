@@ -12,8 +12,8 @@ from .calls.caller import Caller
 from .calls.operation import Carries, Kind, Operation
 from .calls.reading import Reading
 from .errors import CloudtowerError, InvalidInput
-from .flows.shared import Shared
 from .flows.following import Following
+from .flows.shared import Shared
 from .flows.working import Working
 from .settings import (
     API_PATH,

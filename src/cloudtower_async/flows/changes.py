@@ -19,6 +19,7 @@ from .. import models
 from ..api.resource_change import ResourceChangeNamespace
 from ..calls.repair import WRONG, repair
 from ..errors import (
+    CallError,
     InvalidInput,
     NoChangeFeed,
     NotFound,
@@ -29,14 +30,13 @@ from ..errors import (
 )
 from ..settings import seconds_fault
 from .outages import Outage, pause
-from .polling import passing
+from .polling import may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
     from ..calls.caller import Caller
-    from ..errors import CloudtowerError
     from ..models import ResourceChangeEvent, ResourceChangeResponse
 
 _MOST = 1000
@@ -142,8 +142,6 @@ class Feed:
         self._interval = interval
         self._due = -math.inf
         self._answered = False
-        # Another login is no remedy here: the credential is another one.
-        self._passing = tuple(kind for kind in passing(caller) if kind is not Unauthorized)
         self._outage = Outage("reading the change feed", caller.transport, interval)
 
     @property
@@ -198,7 +196,7 @@ class Feed:
         if self._caller.authenticator.basic is None:
             raise NoChangeFeed(_NO_CREDENTIAL)
         while True:
-            failure: CloudtowerError
+            failure: CallError
             try:
                 answer = await self._namespace.get_resource_changes(
                     resource_type=self._types,
@@ -208,8 +206,10 @@ class Feed:
                 _check(answer)
             except NotFound as exc:
                 raise NoChangeFeed(_NO_FEED) from exc
-            except self._passing as exc:
-                if not self._answered:
+            except CallError as exc:
+                # Another login is no remedy for a 401: the credential is another one.
+                mends = may_pass(exc, self._caller) and not isinstance(exc, Unauthorized)
+                if not (self._answered and mends):
                     raise
                 failure = exc
             else:

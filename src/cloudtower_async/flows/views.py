@@ -13,10 +13,10 @@ import msgspec
 
 from ..calls.listing import IDS_AT_ONCE, Listing, Resource
 from ..calls.paging import one_by_one
-from ..errors import InvalidInput, NoChangeFeed, Resync
+from ..errors import CloudtowerError, InvalidInput, NoChangeFeed, Resync
 from .changes import Feed, check_interval
 from .outages import Outage, pause
-from .polling import passing
+from .polling import may_pass
 from .reach import Reach
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ class Watch(Generic[R]):
         self._name = self._listing.operation.name
         self._reach = Reach(self._listing.operation, self._listing.where)
         self._feed: Feed | None = Feed(caller, self._reach.types, None, interval)
-        self._passing = passing(caller)
         self._outage = Outage(f"reading {self._name} for a view", caller.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
         self._open = False
@@ -198,7 +197,9 @@ class Watch(Generic[R]):
         while True:
             try:
                 found = await read()
-            except self._passing as exc:
+            except CloudtowerError as exc:
+                if not may_pass(exc, self._caller):
+                    raise
                 failure = exc
             else:
                 self._outage.over()
