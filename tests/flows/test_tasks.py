@@ -406,3 +406,205 @@ async def test_sessions_over_one_connection_share_the_poll(
         group.start_soon(partial(tower.wait, first, interval=QUICK))
         group.start_soon(partial(chinese.wait, second, interval=QUICK))
     assert {first.task_id, second.task_id} in [set(ids) for ids in polls(sim)]
+
+
+async def test_the_call_of_a_mutation_is_taken_as_it_is(sim: Simulator, tower: Cloudtower) -> None:
+    [vm] = await tower.vm.get_vms(where={"status": "STOPPED"}, first=1)
+    [task] = await tower.wait(tower.vm.start_vm(where={"id": vm.id}), interval=QUICK)
+    assert (task.status, task.resource_id) == ("SUCCESSED", vm.id)
+
+
+async def test_what_goes_wrong_with_that_call_is_raised(sim: Simulator, tower: Cloudtower) -> None:
+    sim.faults.fail("start-vm", status=403)
+    with pytest.raises(Forbidden):
+        await tower.wait(tower.vm.start_vm(where={"id": "cl01"}))
+    assert polls(sim) == []
+
+
+async def test_with_wrong_times_it_is_not_sent(sim: Simulator, tower: Cloudtower) -> None:
+    with pytest.raises(InvalidInput, match="wait: interval"):
+        await tower.wait(tower.vm.start_vm(where={"id": "cl01"}), interval=-1)
+    assert sim.mutations() == []
+
+
+async def test_an_empty_answer_is_awaited_and_nothing_more_is_sent(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    nothing: list[WithTask[Vm]] = []
+
+    async def change() -> list[WithTask[Vm]]:
+        assert await tower.vm.get_vms(where={"id_in": []}) == []
+        return nothing
+
+    assert await tower.wait(change()) == []
+    assert len(sim.sent("get-vms")) == 1
+    assert polls(sim) == []
+
+
+async def test_tasks_that_are_known_to_have_ended_are_not_asked_for(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.fail_next(Failure("no space"))
+    started = await start(tower, 3)
+    tasks = [task async for task in tower.as_completed(started, interval=QUICK)]
+    before = len(polls(sim))
+    [failed] = [task for task in tasks if task.status == "FAILED"]
+    with pytest.raises(TaskFailed, match="no space"):
+        await tower.wait(failed)
+    with pytest.raises(TasksFailed) as caught:
+        await tower.wait([failed.id, *tasks])
+    assert len(caught.value.succeeded) == 2
+    assert [task async for task in tower.as_completed(tasks)] == tasks
+    assert len(polls(sim)) == before
+
+
+async def test_tasks_come_as_they_end_and_failures_end_nothing(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.fail_next(times=1)
+    first, second, third = ids_of(await start(tower, 3))
+    sim.tasks.pause(second)
+    sim.tasks.pause(third)
+    came: list[tuple[str, str]] = []
+    async for task in tower.as_completed([third, second, first], interval=QUICK):
+        came.append((task.id, task.status))
+        if task.id == first:
+            sim.tasks.resume(third)
+        elif task.id == third:
+            sim.tasks.resume(second)
+    assert came == [(first, "FAILED"), (third, "SUCCESSED"), (second, "SUCCESSED")]
+
+
+async def test_only_who_waits_for_the_next_one_asks(sim: Simulator, tower: Cloudtower) -> None:
+    first, second = ids_of(await start(tower, 2))
+    sim.tasks.pause(second)
+    async for task in tower.as_completed([first, second], interval=QUICK):
+        assert task.id == first
+        seen = len(polls(sim))
+        for _ in range(20):
+            await tower.api_info.get_api_version()
+        assert len(polls(sim)) == seen
+        break  # nobody has to close anything
+    await tower.wait(first, interval=QUICK)
+    assert polls(sim)[-1] == [first]
+
+
+async def test_unknown_tasks_are_told_of_when_the_others_have_come(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 2)
+    came: list[str] = []
+
+    async def collect() -> None:
+        async for task in tower.as_completed(["cl01", *started], interval=QUICK, grace=0):
+            came.append(task.id)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(TasksFailed) as caught:
+        await collect()
+    assert sorted(came) == sorted(ids_of(started))
+    assert [str(error) for error in caught.value.exceptions] == [str(TaskNotFound("cl01"))]
+    with pytest.raises(TaskNotFound):
+        _ = [task async for task in tower.as_completed("cl01", interval=QUICK, grace=0)]
+
+
+async def test_what_the_body_of_the_loop_takes_is_no_waiting(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 2)
+    sim.tasks.pause(ids_of(started)[1])
+    came: list[str] = []
+
+    async def collect() -> None:
+        async for task in tower.as_completed(started, interval=QUICK, timeout=0.2):
+            came.append(task.id)
+            await anyio.sleep(0.3)
+
+    with pytest.raises(TaskTimeout) as caught:
+        await collect()
+    assert came == ids_of(started)[:1]
+    assert caught.value.pending == (ids_of(started)[1],)
+
+
+async def test_progress_tells_of_each_change_once(sim: Simulator, tower: Cloudtower) -> None:
+    sim.tasks.fail_next(times=1)
+    started = await start(tower, 2)
+    seen: dict[str | None, list[tuple[str, float]]] = {task_id: [] for task_id in ids_of(started)}
+    async for task in tower.progress(started, interval=QUICK):
+        seen[task.id].append((task.status, task.progress))
+        # The same again is no change: time stands still.
+        sim.clock.per_request = 0.0
+        await tower.wait(tower.task.get_tasks(where={"id": task.id, "status": "SUCCESSED"}))
+        sim.clock.per_request = 1.0
+    for states in seen.values():
+        assert len(states) > 3
+        assert len(set(states)) == len(states)
+        assert [progress for _, progress in states] == sorted(progress for _, progress in states)
+    assert sorted(states[-1][0] for states in seen.values()) == ["FAILED", "SUCCESSED"]
+
+
+async def test_a_task_that_stands_still_is_told_of_once(sim: Simulator, tower: Cloudtower) -> None:
+    [started] = await start(tower, 1)
+    assert started.task_id is not None
+    sim.tasks.pause(started.task_id)
+    told: list[str] = []
+
+    async def watch() -> None:
+        async for task in tower.progress(started, interval=QUICK):
+            told.append(task.status)  # noqa: PERF401 - read meanwhile
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        while len(polls(sim)) < 5:
+            await tower.api_info.get_api_version()
+        assert told == ["PAUSED"]
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("what", ["as_completed", "progress"])
+async def test_the_iterators_check_what_they_are_given(
+    sim: Simulator, tower: Cloudtower, what: str
+) -> None:
+    iterate = getattr(tower, what)
+    with pytest.raises(InvalidInput, match=f"{what}: timeout"):
+        _ = [task async for task in iterate("cl01", timeout=-1)]
+    with pytest.raises(InvalidInput, match=f"{what}: expected ids of tasks"):
+        _ = [task async for task in iterate([5])]
+    assert [task async for task in iterate([])] == []
+    assert polls(sim) == []
+
+
+async def test_a_time_out_tells_how_the_tasks_were_and_what_came_of_the_others(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.fail_next()
+    failed, ended, stuck = ids_of(await start(tower, 3))
+    sim.tasks.pause(stuck)
+    with pytest.raises(TaskTimeout) as caught:
+        await tower.wait([failed, ended, stuck, "cl01"], timeout=0.3, interval=QUICK)
+    error = caught.value
+    assert error.pending == (stuck, "cl01")
+    assert error.last_seen == {stuck: ("PAUSED", 0.0)}
+    assert f"{stuck} (PAUSED, 0%), cl01. Of the others 1 failed." in str(error)
+    assert [task.id for task in error.succeeded] == [ended]
+    assert [str(one) for one in error.failures] != []
+
+
+async def test_a_task_that_vanishes_is_not_found(sim: Simulator, tower: Cloudtower) -> None:
+    [task_id] = ids_of(await start(tower, 1))
+    sim.tasks.pause(task_id)
+
+    async def watch() -> None:
+        async for _ in tower.progress(task_id, interval=QUICK, grace=0):
+            sim.store.remove("Task", task_id)
+
+    with pytest.raises(TaskNotFound):
+        await watch()
+
+
+async def test_the_grace_counts_from_the_first_look(sim: Simulator, tower: Cloudtower) -> None:
+    # The server is away for longer than the grace, and then does not show the task at once.
+    sim.faults.fail("get-tasks", status=500, times=40)
+    sim.tasks.hide_next(polls=2)
+    [started] = await start(tower, 1)
+    [task] = await tower.wait(started, interval=QUICK, grace=0.05)
+    assert task.status == "SUCCESSED"
