@@ -171,6 +171,7 @@ async def test_a_failed_task_raises_with_what_the_server_said(
         "NO_SPACE",
     )
     assert error.message == "no space"
+    assert (error.resource_id, error.resource_type) == (started.data.id, "Vm")
     assert error.task is not None
     assert error.task.status == "FAILED"
     assert "no space" in str(error)

@@ -43,6 +43,16 @@ class TaskFailed(TaskError):
         self.message = message
         self.task = task
 
+    @property
+    def resource_id(self) -> str | None:
+        """The resource that the task worked on."""
+        return self.task.resource_id if self.task else None
+
+    @property
+    def resource_type(self) -> str | None:
+        """Its type, such as ``"Vm"``."""
+        return self.task.resource_type if self.task else None
+
     def __str__(self) -> str:
         said = one_line(self.message) if self.message else "the server gives no reason"
         codes = ", ".join(code for code in (self.code, self.ec) if code)
