@@ -19,6 +19,14 @@ SCALARS = {
     ("DataPoint", "t"): "float",
 }
 
+# (record, key of an argument) that held something else for older servers than it does now.
+CHANGED_KEYS = frozenset(
+    {
+        # A text before 4.5.0, and one for each language since.
+        ("TaskUpdateParamsData", "description"),
+    }
+)
+
 # Operations that only read although their path does not begin with `/get-`.
 QUERIES = frozenset(
     {

@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from . import layout, names, writing
+from . import corrections, layout, names, writing
 from .history import History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
 
@@ -38,7 +38,27 @@ def files(api: Api, history: History) -> dict[str, str]:
     made["__init__.py"] = writing.lazy_package(
         "Every shape that an argument has, by its name in the API; loaded at first use.", modules
     )
+    made["older.py"] = _older(history, modules)
     return made
+
+
+def _older(history: History, modules: dict[str, str]) -> str:
+    """What the TypedDicts do not say, being those of the newest server."""
+    keys = {name: history.removed(name) for name in modules}
+    for name, key in corrections.CHANGED_KEYS:
+        if name in keys:
+            keys[name].add(key)
+    rows = "\n".join(
+        f"    {name!r}: frozenset({{{', '.join(map(repr, sorted(found)))}}}),"
+        for name, found in sorted(keys.items())
+        if found
+    )
+    return f'''"""Keys of arguments that older servers have, or that hold something else there."""
+
+OLDER: dict[str, frozenset[str]] = {{
+{rows}
+}}
+'''
 
 
 def annotation(node: Node, inside: str = "", listed: str = "Sequence") -> str:

@@ -49,6 +49,11 @@ class History:
         """The first server version that has this property."""
         return str(self._property(record, prop).get("since", self.schema_since(record.within)))
 
+    def removed(self, schema: str) -> set[str]:
+        """The properties of a schema that older servers have, and newer ones have no more."""
+        found: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {})
+        return {path for path, said in found.items() if said.get("removed")}
+
     def always_sent(self, record: Record, prop: Property) -> bool:
         """Whether each server that has the record sends this property, and never null."""
         if not prop.required or prop.nullable:

@@ -72,6 +72,10 @@ def arguments_of(operation: Operation[Any]) -> Shape:
 @functools.cache
 def member(record: Record, key: str) -> Shape | None:
     """The shape of a key's value; None: there is no such key."""
+    from ..inputs.older import OLDER  # nothing generated is loaded before it is needed
+
+    if key in OLDER.get(record.__name__, ()):
+        return Shape(object)
     annotation = record.__annotations__.get(key)
     if annotation is None:
         return None
