@@ -73,9 +73,24 @@ class Maker:
             return [self._value(schema["items"], shape, 0) for _ in range(shape.top)]
         return self._value(schema, shape, 0)
 
-    def argument(self, schema: Raw) -> object:
+    def argument(self, schema: Raw, shape: Shape = Shape(depth=2)) -> object:
         """What a call is given: all keys, lists of one, few keys in filters inside filters."""
-        return self._value(schema, Shape(depth=2), 0)
+        return self._value(schema, shape, 0)
+
+    def names(self, schema: Raw) -> Iterator[str]:
+        """The names by which a schema goes, if it has any."""
+        while "$ref" in schema or len(schema.get("allOf", ())) == 1:
+            if "$ref" in schema:
+                name = schema["$ref"].rpartition("/")[2]
+                yield name
+                schema = self._schemas[name]
+            else:
+                schema = schema["allOf"][0]
+
+    def items(self, schema: Raw) -> Raw:
+        """The schema of what a list holds."""
+        items: Raw = self._resolve(schema)["items"]
+        return items
 
     def value_is_due(self, schema: Raw) -> bool:
         """Whether an enum that is reached from the schema has a value that was not made yet."""

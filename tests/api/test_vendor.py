@@ -109,7 +109,7 @@ def _ours() -> set[tuple[str, str]]:
     return {(name, method) for name in names for method in _methods(getattr(tower, name).__class__)}
 
 
-def _vendors() -> dict[tuple[str, str], Any]:
+def vendors() -> dict[tuple[str, str], Any]:
     """The vendor's class of each namespace and method."""
     classes = [kind for _, kind in inspect.getmembers(vendor_api, inspect.isclass)]
     return {
@@ -192,10 +192,10 @@ class Call:
 
 
 def test_names_are_the_vendors() -> None:
-    ours, vendors = _ours(), set(_vendors())
+    ours, theirs = _ours(), set(vendors())
     assert ours == {tuple(name.split(".")) for name in OPERATIONS.values()}
-    assert ours - vendors == set()
-    assert vendors - ours == DUPLICATES
+    assert ours - theirs == set()
+    assert theirs - ours == DUPLICATES
 
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
@@ -204,7 +204,7 @@ async def test_every_operation_sends_what_the_vendors_client_sends(
 ) -> None:
     document = spec("latest")
     maker = Maker(document)
-    vendors = _vendors()
+    kinds = vendors()
     recorder = Recorder()
     differences: list[str] = []
     compared = 0
@@ -219,7 +219,7 @@ async def test_every_operation_sends_what_the_vendors_client_sends(
                 recorder.answer = maker.answer(answer_schema(operation), Shape(optional=False))
                 recorder.requests.clear()
                 await call.by_ours(tower)
-                kind = vendors[call.namespace, call.method]
+                kind = kinds[call.namespace, call.method]
                 await anyio.to_thread.run_sync(call.by_vendors, kind, client)
                 ours, theirs = recorder.requests
                 differences += call.differences(ours, theirs)

@@ -16,7 +16,7 @@ _DOCUMENT: dict[str, Any] = {
             "properties": {
                 "size": {"since": "3.4.0", "required_since": "3.4.0"},
                 "lid": {"since": "4.1.0", "required_since": "4.1.0"},
-                "name": {"since": "3.4.0", "required_since": None},
+                "name": {"since": "3.4.0", "required_since": None, "removed": "4.2.0"},
                 "sides": {"since": "3.4.0", "required_since": "3.4.0"},
                 "sides[].width": {"since": "3.4.0", "required_since": "3.4.0"},
             },
@@ -40,6 +40,11 @@ def test_versions_are_looked_up_by_operation_schema_value_and_property(boxes: Hi
     assert boxes.schema_since("Box") == "3.4.0"
     assert boxes.value_since("Box", "RED") == "4.0.0"
     assert boxes.property_since(box, _property("lid")) == "4.1.0"
+
+
+def test_what_only_older_servers_have_is_known(boxes: History) -> None:
+    assert boxes.removed("Box") == {"name"}
+    assert boxes.removed("Form") == set()
 
 
 def test_a_property_of_a_record_in_place_is_looked_up_by_its_way(boxes: History) -> None:

@@ -34,9 +34,9 @@ def refuse_wide(operation: Operation[R], arguments: object) -> None:
     """
     if operation.kind is not Kind.QUERY:
         _walk(arguments_of(operation), arguments, operation.name, "")
-    elif operation.name.startswith("metrics."):
-        record = arguments_of(operation).record
-        _require(record, cast("dict[str, object]", arguments), operation.name, "")
+    elif operation.name.startswith("metrics.") and isinstance(arguments, dict):
+        fields = cast("dict[str, object]", arguments)
+        _require(arguments_of(operation).record, fields, operation.name, "")
 
 
 def matches_all(where: object) -> bool:

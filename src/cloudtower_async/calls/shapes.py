@@ -52,7 +52,7 @@ class Shape:
     kind: type
     nullable: bool = False
     item: Shape | None = None
-    record: Record | None = None
+    record: Record = None
     choices: frozenset[str] = frozenset()
 
     @property

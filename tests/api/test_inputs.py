@@ -1,0 +1,172 @@
+"""The check of arguments, by the API schemas of all servers and by the vendor's client."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cloudtower_async import Cloudtower, EmptyFilter
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.checks import check
+from cloudtower_async.calls.operation import Carries, Kind, Operation
+from tests.calls.random_inputs import arguments, every_operation
+from tests.support import TOKEN, serve
+
+from .from_schema import ABSENT, SPECS, Maker, Raw, Shape, answer_schema, operations, spec
+from .test_vendor import Call, Recorder, vendor, vendors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyio.from_thread import BlockingPortal
+
+TAKING = every_operation()
+VERSIONS = ["3.0.0", "3.4.4", "4.0.0", "4.2.0", "4.3.0", "4.6.0", "4.8.0", "latest"]
+SHAPES = {
+    "everything": Shape(depth=2),
+    "several of each": Shape(depth=2, top=2, items=3),
+    "what is required": Shape(optional=False),
+    "nulls": Shape(depth=2, null=True),
+}
+
+
+def find(path: str) -> Operation[Any]:
+    """The operation at a path."""
+    namespace, _, method = OPERATIONS[path].partition(".")
+    module = importlib.import_module(f"cloudtower_async.api.{namespace}")
+    found: Operation[Any] = getattr(module, method.upper())
+    return found
+
+
+def bodies(maker: Maker, operation: Raw, shape: Shape) -> Iterator[Any]:
+    """What an operation may be sent, according to a schema."""
+    query = {p["name"]: p["schema"] for p in operation["parameters"] if p["in"] == "query"}
+    if query:
+        yield {name: maker.argument(schema, shape) for name, schema in query.items()}
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        yield maker.argument(content["schema"], shape)
+
+
+@pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nothing_that_a_server_takes_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = spec(version)
+    maker = Maker(document)
+    checked = wide = 0
+    for name, shape in SHAPES.items():
+        for path, _, operation in operations(document):
+            for body in bodies(maker, operation, shape):
+                checked += 1
+                try:
+                    check(find(path), body, validate=True)
+                except EmptyFilter:
+                    # What is required of a filter, and what is null in one, says nothing.
+                    assert name in ("what is required", "nulls")
+                    wide += 1
+    with capsys.disabled():
+        print(
+            f"\nCloudTower {version}: {checked} bodies of {len(document['paths'])} operations pass,"
+            f" but for {wide} with a filter that may match everything"
+        )
+    assert checked > 3 * len(document["paths"])
+
+
+@pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
+def test_each_filter_of_a_mutation_in_the_schema_is_guarded() -> None:
+    document = spec("latest")
+    maker = Maker(document)
+    guarded = 0
+    for path, _, operation in operations(document):
+        found = find(path)
+        if found.kind is Kind.QUERY:
+            continue
+        for body in bodies(maker, operation, SHAPES["everything"]):
+            for content in operation["requestBody"]["content"].values():
+                for spoilt in _emptied(maker, content["schema"], body):
+                    with pytest.raises(EmptyFilter):
+                        check(found, spoilt, validate=True)
+                    guarded += 1
+    assert guarded > 330
+
+
+def _emptied(maker: Maker, schema: Raw, body: Any) -> Iterator[Any]:  # noqa: ANN401
+    """The body with each filter of the schema that stands in it empty, one at a time."""
+    name = next(iter(maker.names(schema)), "")
+    if name.endswith(("WhereInput", "WhereUniqueInput")):
+        yield {}
+    elif isinstance(body, list):
+        for spoilt in _emptied(maker, maker.items(schema), body[0]):
+            yield [spoilt]
+    elif isinstance(body, dict):
+        for wire, value in maker.properties(schema)[0].items():
+            if wire in body:
+                for spoilt in _emptied(maker, value, body[wire]):
+                    yield {**body, wire: spoilt}
+
+
+class Both:
+    """Our client and the vendor's, and what they sent."""
+
+    def __init__(
+        self,
+        portal: BlockingPortal,
+        tower: Cloudtower,
+        client: Any,  # noqa: ANN401 - it has no types
+        recorder: Recorder,
+    ) -> None:
+        self.portal = portal
+        self.tower = tower
+        self.client = client
+        self.recorder = recorder
+        self.kinds = vendors()
+        document = spec("latest")
+        self.operations = {path: operation for path, _, operation in operations(document)}
+        self.maker = Maker(document)
+
+    def differences(self, operation: Operation[Any], given_: Any) -> list[str]:  # noqa: ANN401
+        """Send the same with both: how the one request differs from the other."""
+        described = self.operations[operation.path]
+        call = Call(operation.path, described, self.maker)
+        if operation.carries is Carries.QUERY_STRING:
+            call.query = given_
+        else:
+            call.content = given_
+        self.recorder.answer = self.maker.answer(answer_schema(described), Shape(optional=False))
+        self.recorder.requests.clear()
+        self.portal.call(call.by_ours, self.tower)
+        call.by_vendors(self.kinds[call.namespace, call.method], self.client)
+        ours, theirs = self.recorder.requests
+        return call.differences(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Both]:
+    recorder = Recorder()
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(serve(recorder)) as url,
+        portal.wrap_async_context_manager(Cloudtower(url, token=TOKEN)) as tower,
+    ):
+        options = vendor.Configuration(host=f"{url}/v2/api")
+        options.api_key["Authorization"] = TOKEN
+        client = vendor.ApiClient(options)
+        yield Both(portal, tower, client, recorder)
+        client.rest_client.pool_manager.clear()
+        client.close()
+
+
+@pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
+@pytest.mark.parametrize("operation", TAKING, ids=[operation.name for operation in TAKING])
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_arguments_are_sent_as_the_vendors_client_sends_them(
+    both: Both, operation: Operation[Any], data: st.DataObject
+) -> None:
+    assert both.differences(operation, data.draw(arguments(operation))) == []

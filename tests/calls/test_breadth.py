@@ -1,0 +1,239 @@
+"""Filters that match everything: which they are, and that no mutation leaves with one."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from cloudtower_async import EVERYTHING, EmptyFilter
+from cloudtower_async.api.metrics import GET_VM_METRICS, GET_VM_NET_WORK_METRICS
+from cloudtower_async.api.vm import GET_VMS, START_VM
+from cloudtower_async.calls.breadth import matches_all
+from cloudtower_async.calls.checks import check
+from cloudtower_async.calls.operation import Operation
+from cloudtower_async.testing import Simulator
+from cloudtower_async.testing.journal import mutations
+from tests.testing.client import our_client
+from tests.testing.reference import Reference
+
+from .random_inputs import changes, every_operation, filters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Where: TypeAlias = dict[str, Any]
+
+PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
+
+
+def value_of(text: str) -> Any:  # noqa: ANN401
+    """The filter that a row of the table shows."""
+    code = ast.parse(text, mode="eval")
+    names = {node.id for node in ast.walk(code) if isinstance(node, ast.Name)}
+    assert names <= {"EVERYTHING"}
+    return eval(text, {"EVERYTHING": EVERYTHING})  # noqa: S307
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """The table of the documentation."""
+    table = PAGE.read_text(encoding="utf-8").partition("| filter |")[2].partition("\n\n")[0]
+    cells = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+    return [(where.strip("`"), matches, outcome) for where, matches, outcome in cells]
+
+
+ROWS = rows()
+
+
+@pytest.mark.parametrize(("text", "matches", "outcome"), ROWS, ids=[row[0] for row in ROWS])
+def test_the_table_is_true(text: str, matches: str, outcome: str) -> None:
+    where = value_of(text)
+    if outcome == "refused":
+        with pytest.raises(EmptyFilter, match=r"^vm\.start_vm: where: .* or pass EVERYTHING$"):
+            check(START_VM, {"where": where}, validate=True)
+    else:
+        assert outcome == "sent"
+        check(START_VM, {"where": where}, validate=True)
+    check(GET_VMS, {} if where is None else {"where": where}, validate=True)
+
+
+@pytest.mark.anyio
+async def test_what_the_table_says_is_what_the_simulator_matches() -> None:
+    async with Simulator() as sim:
+        every = {vm["id"] for vm in sim.store.select("Vm")}
+        for text, matches, _ in ROWS:
+            where = value_of(text.replace("EVERYTHING", "{}"))
+            found = {vm["id"] for vm in sim.store.select("Vm", where or {})}
+            if matches == "some, or none" or matches.startswith("those"):
+                assert found < every, text
+            elif matches.startswith("nothing"):
+                assert found == set(), text
+            else:  # no VM has the id of the one that is left out
+                assert matches.startswith(("everything", "all but one"))
+                # Nobody's VM is on no host but for one that is off.
+                assert found == every or (matches == "everything on a host" and found), text
+
+
+def test_the_table_is_long_and_nothing_stands_in_it_twice() -> None:
+    assert len({text for text, _, _ in ROWS}) == len(ROWS) > 45
+
+
+# Everything has a name, a host and hosts, and flags. Each condition gets a flag of its own: what
+# matches whichever flags are set does so for how it is built, and not for what there is.
+FLAGS = tuple(f"flag{number}" for number in range(6))
+RELATIONS = {
+    "Vm": {"host": ("Host", False), "hosts": ("Host", True)},
+    "Host": {"vm": ("Vm", False), "vms": ("Vm", True)},
+}
+ENDS = {"v": {"host": "h", "hosts": ["h"]}, "h": {"vm": "v", "vms": ["v"]}}
+
+CONSTANT: list[Where] = [
+    *({f"name{how}": ""} for how in ("_contains", "_starts_with", "_ends_with", "_gte", "_lt")),
+    *({f"name_not{how}": ""} for how in ("_contains", "_starts_with", "_ends_with")),
+    {"id_in": []},
+    {"id_not_in": []},
+    {"id_not": ""},
+    {"id_gt": ""},
+]
+NULLS: list[Where] = [{"id": None}, {"id_not": None}, {"host": None}]
+
+
+def wheres(resource: str, simple: list[Where], depth: int = 3) -> st.SearchStrategy[Where]:
+    """Filters of a resource, rich in ways to say everything and nothing."""
+    fitting = [where for where in simple if "host" not in where or resource == "Vm"]
+    conditions = [st.just({"flag": True}), st.sampled_from(fitting)]
+    if depth:
+        several = st.lists(wheres(resource, simple, depth - 1), max_size=2)
+        conditions += [st.fixed_dictionaries({key: several}) for key in ("AND", "OR", "NOT")]
+        for field, (target, many) in RELATIONS[resource].items():
+            inner = wheres(target, simple, depth - 1)
+            keys = [f"{field}_{how}" for how in ("some", "every", "none")] if many else [field]
+            conditions += [st.fixed_dictionaries({key: inner}) for key in keys]
+    one = st.one_of(conditions)
+    return st.just(Where()) | one | st.builds(together, one, one)
+
+
+def together(left: Where, right: Where) -> Where:
+    """One filter with the conditions of two."""
+    return {**left, **right}
+
+
+def with_own_flags(where: Any, flags: Iterator[str]) -> Any:  # noqa: ANN401
+    """The filter with another flag in each place."""
+    if isinstance(where, list):
+        return [with_own_flags(part, flags) for part in cast("list[Any]", where)]
+    if isinstance(where, dict):
+        return {
+            next(flags) if key == "flag" else key: with_own_flags(part, flags)
+            for key, part in cast("Where", where).items()
+        }
+    return where
+
+
+def matches_whatever_is_set(where: Where) -> bool:
+    """Whether a filter matches all VMs, whichever flags are set."""
+    fields = ("id", "name", *FLAGS)
+    for chosen in itertools.product([True, False], repeat=len(FLAGS)):
+        flags = dict(zip(FLAGS, chosen, strict=True))
+        world = {
+            resource: {identifier: {"id": identifier, "name": "a", **flags, **ENDS[identifier]}}
+            for resource, identifier in (("Vm", "v"), ("Host", "h"))
+        }
+        reference = Reference(lambda _: fields, RELATIONS.__getitem__, world.__getitem__)
+        if reference.matching(where, "Vm") != ["v"]:
+            return False
+    return True
+
+
+@settings(max_examples=1000)
+@given(where=wheres("Vm", CONSTANT + NULLS))
+def test_a_filter_that_matches_everything_for_how_it_is_built_is_refused(where: Where) -> None:
+    own = with_own_flags(where, itertools.chain(FLAGS, itertools.repeat("more")))
+    assume("more" not in repr(own))
+    if matches_whatever_is_set(own):
+        assert matches_all(own)
+
+
+@settings(max_examples=1000)
+@given(where=wheres("Vm", CONSTANT))
+def test_without_nulls_no_other_filter_is_refused(where: Where) -> None:
+    own = with_own_flags(where, itertools.chain(FLAGS, itertools.repeat("more")))
+    assume("more" not in repr(own))
+    assert matches_all(own) == matches_whatever_is_set(own)
+
+
+WITH_FILTERS = [
+    (operation, place, arguments)
+    for operation in every_operation()
+    if changes(operation) or operation.name.startswith("metrics.")
+    for place, arguments in filters(operation, required=not changes(operation))
+]
+
+
+@pytest.mark.anyio
+async def test_no_operation_that_changes_anything_lets_an_empty_filter_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with Simulator() as sim, our_client(sim) as tower:
+        reached = len(sim.requests)
+        for operation, place, arguments in WITH_FILTERS:
+            with pytest.raises(EmptyFilter) as caught:
+                await tower._caller.call(operation, arguments)  # pyright: ignore[reportPrivateUsage]
+            assert str(caught.value).startswith(f"{operation.name}: {place}: ")
+        assert len(sim.requests) == reached
+        assert mutations(sim.requests) == []
+    operations = {operation.name for operation, _, _ in WITH_FILTERS}
+    with capsys.disabled():
+        print(f"\n{len(WITH_FILTERS)} filters of {len(operations)} operations are guarded")
+    # Those that the schema speaks of: `where` is required wherever a mutation has one.
+    assert len(operations) > 220
+    assert {
+        "upload_task.cancel_upload_task",
+        "content_library_image.create_content_library_image",
+    } < operations
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_it_is_refused_whether_keys_are_checked_or_not(validate: bool) -> None:
+    wide: list[Where] = [{}, {"where": None}, {"where": {}}]
+    for arguments in wide:
+        with pytest.raises(EmptyFilter):
+            check(START_VM, arguments, validate=validate)
+
+
+def test_what_is_no_filter_at_all_is_not_judged() -> None:
+    where: list[Any] = ["abc", [{}], 7, {"AND": "abc"}, {"OR": 7}, {"nmae": "x"}]
+    for wrong in where:
+        check(START_VM, {"where": wrong}, validate=False)
+
+
+def test_a_single_filter_in_the_place_of_several_counts_as_one() -> None:
+    with pytest.raises(EmptyFilter):
+        check(START_VM, {"where": {"AND": {}}}, validate=False)
+
+
+def test_metrics_need_a_subject_and_may_take_all_its_parts() -> None:
+    asked = {"metrics": ["m"], "range": "1h"}
+    with pytest.raises(EmptyFilter, match=r"get_vm_metrics: vms: "):
+        check(GET_VM_METRICS, {**asked, "vms": {}}, validate=True)
+    check(GET_VM_METRICS, {**asked, "vms": EVERYTHING}, validate=True)
+    check(GET_VM_NET_WORK_METRICS, {**asked, "vms": {"id": "v"}, "nics": {}}, validate=True)
+
+
+@pytest.mark.parametrize("clusters", ["", "{}", "null", '{"id": null}', '{"OR": []}'])
+def test_the_clusters_of_an_upload_are_a_filter(clusters: str) -> None:
+    upload = next(op for op in every_operation() if op.path == "/upload-content-library-image")
+    with pytest.raises(EmptyFilter, match="clusters"):
+        check(upload, {"file": b"", "clusters": clusters}, validate=True)
+    for fine in ('{"id": "c"}', "no JSON", EVERYTHING):
+        check(upload, {"file": b"", "clusters": fine}, validate=True)
+
+
+def test_an_operation_without_arguments_takes_what_it_gets() -> None:
+    bare = Operation("x.y", "/y", START_VM.kind, lambda: object)
+    check(bare, {"where": {}}, validate=True)
