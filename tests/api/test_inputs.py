@@ -164,7 +164,7 @@ def both() -> Iterator[Both]:
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
 @pytest.mark.parametrize("operation", TAKING, ids=[operation.name for operation in TAKING])
-@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_random_arguments_are_sent_as_the_vendors_client_sends_them(
     both: Both, operation: Operation[Any], data: st.DataObject

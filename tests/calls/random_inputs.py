@@ -25,6 +25,15 @@ _SCALARS: dict[type, st.SearchStrategy[Any]] = {
     dict: st.dictionaries(_TEXTS, st.none() | st.integers(0, 9) | _TEXTS, max_size=2),
     object: st.integers(0, 9) | _TEXTS,
 }
+_EXAMPLES: dict[type, Any] = {
+    str: "x",
+    int: 1,
+    float: 1.5,
+    bool: True,
+    bytes: b"x",
+    dict: {},
+    object: 1,
+}
 _DEEP = 4  # records; further down only what has to be there
 
 
@@ -108,7 +117,7 @@ def _spoilt(shape: Shape, value: Any, path: str) -> Iterator[tuple[str, str, Any
     if isinstance(value, list) and shape.item is not None:
         if shape.item.kind not in (list, object):
             yield "unwrapped", path, value[0]
-        items = cast("list[Any]", value)
+        items = cast("list[object]", value)
         for index, item in enumerate(items):
             for what, where, spoilt in _spoilt(shape.item, item, f"{path}[{index}]"):
                 yield what, where, [*items[:index], spoilt, *items[index + 1 :]]
@@ -173,16 +182,7 @@ def _something(shape: Shape) -> Any:  # noqa: ANN401
         return [_something(shape.item)]
     if shape.choices:
         return min(shape.choices)
-    examples: dict[type, Any] = {
-        str: "x",
-        int: 1,
-        float: 1.5,
-        bool: True,
-        bytes: b"x",
-        dict: {},
-        object: 1,
-    }
-    return examples[shape.kind]
+    return _EXAMPLES[shape.kind]
 
 
 def changes(operation: Operation[Any]) -> bool:

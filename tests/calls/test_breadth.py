@@ -126,7 +126,8 @@ def together(left: Where, right: Where) -> Where:
 def with_own_flags(where: Any, flags: Iterator[str]) -> Any:  # noqa: ANN401
     """The filter with another flag in each place."""
     if isinstance(where, list):
-        return [with_own_flags(part, flags) for part in cast("list[Any]", where)]
+        parts = cast("list[object]", where)
+        return [with_own_flags(part, flags) for part in parts]
     if isinstance(where, dict):
         return {
             next(flags) if key == "flag" else key: with_own_flags(part, flags)
