@@ -95,10 +95,10 @@ class Caller:
         self.transport = transport
         self.authenticator = authenticator
         self.content_language: str = settings.content_language
-        self.timeout = settings.timeout
-        self.lock_timeout = settings.lock_timeout
-        self.strict = settings.strict
-        self.validate = settings.validate
+        self.timeout: float = settings.timeout
+        self.lock_timeout: float = settings.lock_timeout
+        self.strict: bool = settings.strict
+        self.validate: bool = settings.validate
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
         self._limits = Limits(

@@ -35,7 +35,7 @@ class Limits:
     """
 
     def __init__(self, in_flight: int, rate: float | None) -> None:
-        self.slots = anyio.Semaphore(in_flight, fast_acquire=True)
+        self.slots: anyio.Semaphore = anyio.Semaphore(in_flight, fast_acquire=True)
         self._bucket = None if rate is None else Bucket(rate)
         self._turn = anyio.Lock(fast_acquire=True)
 

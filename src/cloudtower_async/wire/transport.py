@@ -72,7 +72,7 @@ class Transport:
         # handed in, and cancels the tasks of those that wait for a connection.
         self.under_way: set[anyio.CancelScope] = set()
         self.server_version: str | None = None  # once it was asked for
-        self.asking_version = anyio.Lock()
+        self.asking_version: anyio.Lock = anyio.Lock()
         self._given = session
         self._connector = connector
         self._trace_configs = list(trace_configs)

@@ -111,7 +111,7 @@ class Ledger:
     def __init__(
         self, resources: Mapping[str, Resource], tables: Mapping[str, Mapping[str, Tracked]]
     ) -> None:
-        self.lock = RLock()
+        self.lock: RLock = RLock()
         """Held while documents change, so that no change falls between two reports."""
         self.active: bool = False
         """Whether anybody takes the changes. Nothing is kept before."""

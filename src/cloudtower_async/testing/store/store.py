@@ -22,6 +22,7 @@ from .schema import describe, where_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+    from threading import RLock
 
     from .filters import Document
     from .ledger import RowChange
@@ -70,7 +71,7 @@ class Store:
         """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
         self._tables: dict[str, dict[str, Tracked]] = {name: {} for name in self.resources}
         self._ledger = Ledger(self.resources, self._tables)
-        self.lock = self._ledger.lock
+        self.lock: RLock = self._ledger.lock
         """Whoever holds it is alone with the store. Send no request meanwhile: it would wait."""
         self._indexes = Indexes(self.resources, self._tables, self._ledger)
         self._watcher: Callable[[RowChange], None] | None = None
