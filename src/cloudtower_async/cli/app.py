@@ -11,7 +11,17 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, valida
 from .._version import __version__
 from ..errors import CloudtowerError, InvalidInput, InvalidSettings
 from .connect import ConnectOptions
-from .endings import EXPLAINED, FAILED, INTERRUPTED, OK, USAGE, UsageError, one_line
+from .endings import (
+    EXPLAINED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    TERMINATED,
+    USAGE,
+    UsageError,
+    one_line,
+    terminable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,6 +127,16 @@ def wait(
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out what was typed and return the exit status."""
+    came: list[int] = []
+    try:
+        with terminable() as came:
+            status = _carry_out(arguments)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    return TERMINATED if came else status
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
     try:
         if not arguments:
             app.help_print([])
@@ -133,8 +153,6 @@ def run(arguments: Sequence[str]) -> int:
         # Nobody reads our output, or its disk is full. Python must not stumble over it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED if isinstance(exc, BrokenPipeError) else _fail(exc, FAILED)
-    except KeyboardInterrupt:
-        return INTERRUPTED
     return OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
@@ -20,7 +19,7 @@ from ..errors import CallError
 from ..recipes import build_dashboard
 from ..spelling import did_you_mean
 from .connect import ConnectOptions, connect
-from .endings import UsageError, ending_in_order, one_line
+from .endings import UsageError, one_line
 from .render import picture
 
 if TYPE_CHECKING:
@@ -159,10 +158,7 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
         yield partial(_print, console, title)
         return
     last: list[RenderableType] = []
-    with (
-        ending_in_order(signal.SIGTERM),
-        Live(console=console, screen=True, auto_refresh=False) as live,
-    ):
+    with Live(console=console, screen=True, auto_refresh=False) as live:
 
         def put(board: Dashboard, trouble: CallError | None) -> None:
             last[:] = [picture(board, title)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-import sys
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -15,11 +15,12 @@ OK = 0
 FAILED = 1  # a call or a task failed, or writing the output
 USAGE = 2  # arguments or settings
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+TERMINATED = 143  # 128 + SIGTERM
 
 EXPLAINED = (
     "Exit status: 0 done, --watch or simulate ended with Ctrl-C included; 1 a call or a task "
     "failed, a task still ran when the time was over, or the output failed; 2 wrong arguments or "
-    "settings; 130 interrupted."
+    "settings; 130 interrupted; 143 terminated."
 )
 
 
@@ -38,14 +39,26 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def ending_in_order(number: signal.Signals) -> Generator[None]:
-    """Let a signal end the process by an exception, so that the terminal is left as it was."""
+def terminable() -> Generator[list[int]]:
+    """Let SIGTERM end a command in order, as Ctrl-C does; yields which signals have come.
 
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)  # as shells have it
+    asyncio makes of Ctrl-C the cancellation of what it runs. An exception out of a handler of our
+    own could come anywhere, also where a task group wraps it or nothing passes it on.
+    """
+    came: list[int] = []
 
-    before = signal.signal(number, end)
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    # Signals are the main thread's matter. Where Ctrl-C means nothing, as in the background of a
+    # script, it can end nothing: there SIGTERM stays what it is.
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield came
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        yield came
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGTERM, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from rich.text import Text
 from ..flows.failures import task_failed
 from ..flows.watching import has_ended
 from .connect import ConnectOptions, connect
-from .endings import UsageError, ending_in_order, printable
+from .endings import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -94,7 +93,7 @@ def _outlet(ids: Sequence[str]) -> Generator[Put]:
             bars.update(bar, completed=task.progress, status=status, description=description)
         bars.refresh()
 
-    with ending_in_order(signal.SIGTERM), bars:
+    with bars:
         yield put
 
 
