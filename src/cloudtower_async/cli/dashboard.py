@@ -7,11 +7,12 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast
 
 import anyio
 import anyio.lowlevel
 import msgspec
+from cyclopts import Parameter, validators
 from rich.console import Console
 from rich.live import Live
 
@@ -49,32 +50,65 @@ class Wanted:
     seed: int | None
 
 
-def show(wanted: Wanted, connection: ConnectOptions) -> None:
-    """Show the dashboard as wanted; returns when it was shown, or when Ctrl-C ended --watch.
+def dashboard(
+    *,
+    demo: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    watch: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0,
+    output: Annotated[Literal["table", "json"], Parameter(name="--format")] = "table",
+    cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    language: Literal["en-US", "zh-CN"] | None = None,
+    size: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=50))] = None,
+    seed: int | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Show alerts, disks, CPU, memory and storage of the clusters.
 
-    Raises:
-        UsageError: What was typed cannot be done.
-        CloudtowerError: The first dashboard could not be built.
+    Args:
+        demo: Show a simulated fleet; nothing else is needed.
+        watch: Go on showing the present state, until Ctrl-C.
+        interval: Seconds between two pictures of --watch.
+        output: table: a picture. json: every figure; with --watch one line of it for each.
+        cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
+        language: Language of the alerts' texts. [default: en-US]
+        size: Number of clusters in the fleet of --demo. [default: 4]
+        seed: The same seed makes the same fleet of --demo. [default: 1]
+        connection: How to reach the server.
     """
+    wanted = Wanted(
+        demo=demo,
+        watch=watch,
+        interval=interval,
+        json=output == "json",
+        clusters=tuple(cluster or ()),
+        language=language,
+        size=size,
+        seed=seed,
+    )
+    tower = _tower(wanted, connection or ConnectOptions())
+    try:
+        anyio.run(_show, wanted, tower)
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+
+
+def _tower(wanted: Wanted, connection: ConnectOptions) -> Cloudtower | None:
+    """The session; None: that of the demo is yet to be made."""
     if wanted.demo and connection != ConnectOptions():
         raise UsageError("--demo shows a simulated fleet: leave out the options of the connection")
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
         option = "--seed" if wanted.size is None else "--size"
         raise UsageError(f"{option} is about the simulated fleet: it goes with --demo only")
-    tower: Cloudtower | None = None
-    if not wanted.demo:
-        # Outside the event loop, as this may ask for the password.
-        tower = connect(
-            connection,
-            language=wanted.language,
-            all_languages=wanted.json,
-            or_else="pass --demo to see a simulated fleet",
-        )
-    try:
-        anyio.run(_show, wanted, tower)
-    except KeyboardInterrupt:
-        if not wanted.watch:
-            raise
+    if wanted.demo:
+        return None
+    # Outside the event loop, as this may ask for the password.
+    return connect(
+        connection,
+        language=wanted.language,
+        all_languages=wanted.json,
+        or_else="pass --demo to see a simulated fleet",
+    )
 
 
 async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import AsyncExitStack, suppress
+from typing import Annotated
 
 import anyio
+from cyclopts import Parameter, validators
 
 from ..testing import FleetSize, Simulator
 from .endings import UsageError
 
 
-def simulate(*, port: int, size: str, seed: int) -> None:
-    """Serve a simulated CloudTower until Ctrl-C.
+def simulate(
+    *,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
+    size: str = "2 clusters, 40 VMs",
+    seed: int = 1,
+) -> None:
+    """Serve a simulated CloudTower on this machine, until Ctrl-C.
+
+    It prints the lines that make a shell use it. Nothing that is done to it lasts.
 
     Args:
-        port: Where to listen; 0 for any port that is free.
-        size: How large the fleet is, in words.
+        port: Where to listen; 0: any port that is free.
+        size: How large its fleet is: "3 clusters", "200 hosts, 20,000 VMs".
         seed: The same seed makes the same fleet.
-
-    Raises:
-        UsageError: The size makes no sense, or the port cannot be had.
     """
     try:
         fleet = FleetSize.parse(size)

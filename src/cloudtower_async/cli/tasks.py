@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, TypeAlias, cast
 
 import anyio
+from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
@@ -30,22 +31,30 @@ _STYLES = {"SUCCESSED": "green", "FAILED": "bold red"}
 Put: TypeAlias = Callable[["Task"], None]
 
 
-def wait(ids: Sequence[str], timeout: float | None, connection: ConnectOptions) -> None:
-    """Wait for tasks and show them meanwhile.
+tasks: App = App(name="tasks", help="Look after the tasks that mutations start.")
+
+
+@tasks.command
+def wait(
+    *ids: str,
+    timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Wait until tasks have ended, and show how far they are.
+
+    On a terminal each has a bar; elsewhere each change is a line. The exit status is 1 when a task
+    failed, is unknown to the server, or still ran at the end of the time.
 
     Args:
         ids: The tasks.
-        timeout: Seconds; None: no limit.
+        timeout: Seconds to wait at most; 0: without limit.
         connection: How to reach the server.
-
-    Raises:
-        UsageError: There are no ids, or the server cannot be told.
-        CloudtowerError: A task failed, or could not be waited for.
     """
     if not ids:
         raise UsageError("tasks wait: pass the ids of the tasks to wait for")
     # Outside the event loop, as this may ask for the password.
-    anyio.run(_wait, connect(connection, all_languages=False), ids, timeout)
+    tower = connect(connection or ConnectOptions(), all_languages=False)
+    anyio.run(_wait, tower, ids, timeout or None)
 
 
 async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) -> None:
