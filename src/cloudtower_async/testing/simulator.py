@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,9 +35,10 @@ from .tasks import TaskEngine
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from types import TracebackType
 
+    from .maker import Maker
     from .server.answers import Request
 
 
@@ -175,6 +178,7 @@ class Simulator:
             for node in self.nodes:
                 await node.stop()
             self._server = None
+            gc.unfreeze()
 
     if not TYPE_CHECKING:  # to a checker it would mean that any name is there
 
@@ -266,19 +270,21 @@ class Simulator:
         """The operations that are answered with status 501, as ``"vm.create_vm"``."""
         return sorted(name for path, name in OPERATIONS.items() if not find(path[1:]))
 
-    def _build(self) -> Server:
-        self.store = store = Store(every_resource())
+    def _make_fleet(self, store: Store) -> Maker:
         if self._fleet is None:
             ids = Ids(self.seed)
-            maker = build_fleet(
+            return build_fleet(
                 store, self.clock, ids, self.size, seed=self.seed, root=self.username
             )
-        else:
-            found = self._fleet
-            if isinstance(found, str | PathLike):
-                found = msgspec.json.decode(Path(found).read_bytes(), type=dict[str, Any])
-            maker = load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
-        self._maker = maker
+        found = self._fleet
+        if isinstance(found, str | PathLike):
+            found = msgspec.json.decode(Path(found).read_bytes(), type=dict[str, Any])
+        return load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
+
+    def _build(self) -> Server:
+        self.store = store = Store(every_resource())
+        with _not_collected():
+            self._maker = maker = self._make_fleet(store)
         self.accounts = Accounts(store, maker.ids)
         self.accounts.set_password(self.username, self.password)
         self.tasks = TaskEngine(
@@ -300,3 +306,19 @@ class Simulator:
             services,
             keep_requests=self._keep_requests,
         )
+
+
+@contextmanager
+def _not_collected() -> Generator[None]:
+    """Keep what is made in the block from being searched for garbage, until ``gc.unfreeze``.
+
+    There is none in a fleet, and looking for it among millions of values takes seconds.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()

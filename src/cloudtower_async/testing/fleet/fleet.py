@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from dataclasses import dataclass
 from random import Random
@@ -96,17 +95,6 @@ def build_fleet(
     store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
 ) -> Maker:
     """Fill the store. Returns what made it, for whatever is added later."""
-    # There is no garbage in a fleet: looking for it among millions of values takes seconds.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _build(store, clock, ids, size, seed=seed, root=root)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _build(store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int, root: str) -> Maker:
     maker = Maker(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
     user = add_people(maker, root)
     add_alert_rules(maker)

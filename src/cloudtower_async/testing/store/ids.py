@@ -32,6 +32,7 @@ class Ids:
         self._random = random.Random(f"ids {seed} {epoch_ms}")  # noqa: S311 - made up, not secret
         self._epoch_ms = epoch_ms
         self._made = 0
+        self._time = ""
         self._fingerprint = _base36(self._random.randrange(_COUNTER), 4)
 
     @classmethod
@@ -46,9 +47,11 @@ class Ids:
         """The next id of a resource: 25 letters and digits."""
         milliseconds, counter = divmod(self._made, _COUNTER)
         self._made += 1
-        time = _base36(self._epoch_ms + milliseconds, 8)
-        tail = _base36(self._random.getrandbits(41), 8)
-        return f"c{time}{_base36(counter, 4)}{self._fingerprint}{tail}"
+        if counter == 0:
+            self._time = _base36(self._epoch_ms + milliseconds, 8)
+        high, low = divmod(counter, len(_PAIRS))
+        tail = self._random.getrandbits(32)
+        return f"c{self._time}{_PAIRS[high]}{_PAIRS[low]}{self._fingerprint}{tail:08x}"
 
     def uuid(self) -> str:
         """A random UUID, version 4."""
@@ -62,6 +65,6 @@ class Ids:
 def _base36(number: int, width: int) -> str:
     pairs: list[str] = []
     for _ in range(width // 2):
-        number, pair = divmod(number, 36**2)
+        number, pair = divmod(number, len(_PAIRS))
         pairs.append(_PAIRS[pair])
     return "".join(reversed(pairs))

@@ -305,4 +305,4 @@ def timestamp(moment: datetime) -> str:
     """A date as the server writes it: UTC, milliseconds, Z."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[: -len('+00:00')]}Z"

@@ -152,19 +152,19 @@ class Store:
         """
         if values["id"] in self._tables[resource]:
             raise ValueError(f"there is a {resource} {values['id']} already")
-        relations = self._relations[resource]
-        plain: dict[str, Any] = {
-            field: value for field, value in values.items() if field not in relations
-        }
-        document = Tracked(self._blank[resource] | plain, resource, self._ledger)
-        if unknown := document.keys() - self._blank[resource].keys():
+        relations, blank = self._relations[resource], self._blank[resource]
+        tied = values.keys() & relations.keys()
+        document = Tracked(blank, resource, self._ledger)
+        dict.update(document, values)  # nobody follows a document that is not in yet
+        if len(document) > len(blank) + len(tied):
+            unknown = values.keys() - blank.keys() - tied
             raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
-        self._check_ends(resource, values)
+        self._check_ends(resource, values, tied)
         self._ledger.add(resource, document["id"])
         self._tables[resource][document["id"]] = document
-        for field, value in values.items():
-            if relation := relations.get(field):
-                self._bind(relation, document, value)
+        for field in values:
+            if field in tied:
+                self._bind(relations[field], document, values[field])
         return document
 
     @_alone
@@ -175,8 +175,8 @@ class Store:
             MissingError: There is no such document, or a relation leads to none.
         """
         document = self._one(resource, identifier)
-        self._check_ends(resource, values)
         relations = self._relations[resource]
+        self._check_ends(resource, values, values.keys() & relations.keys())
         for field, value in values.items():
             if relation := relations.get(field):
                 self._release(relation, document)
@@ -281,10 +281,10 @@ class Store:
         except KeyError:
             raise MissingError(resource, identifier) from None
 
-    def _check_ends(self, resource: str, values: Mapping[str, Any]) -> None:
+    def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
         """Change nothing when a relation would lead nowhere: that is a mistake."""
         relations = self._relations[resource]
-        for field in values.keys() & relations.keys():
+        for field in tied:
             relation = relations[field]
             table = self._tables.get(relation.target, {})
             for end in _ends(relation, values):
