@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import emit_api, emit_inputs, emit_models, schema, writing
+from . import emit_api, emit_inputs, emit_models, emit_secrets, schema, writing
 from .history import History
 
 PACKAGE = Path(__file__).parent.parent / "src" / "cloudtower_async"
 
 
 def generate(schema_file: Path, history_file: Path, package: Path) -> None:
-    """Write `api`, `models` and `inputs` below `package`."""
+    """Write `api`, `models`, `inputs` and `wire/secret_fields.py` below `package`."""
     api = schema.load(schema_file)
     history = History.load(history_file)
     head = writing.header(api)
     writing.write(package / "models", emit_models.files(api, history), head)
     writing.write(package / "inputs", emit_inputs.files(api, history), head)
     writing.write(package / "api", emit_api.files(api, history), head)
+    writing.write_module(package / "wire" / "secret_fields.py", emit_secrets.module(api), head)
 
 
 def main() -> None:

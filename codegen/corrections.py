@@ -45,3 +45,20 @@ DELETED = {
     # The schema calls a role so in its other places.
     "DeleteRole": "UserRoleNext",
 }
+
+# Properties that hold secrets although their names do not say so.
+SECRETS = frozenset(
+    {
+        # Addresses of a VM's screen, with the ticket for it in their query.
+        "direct",
+        "redirect",
+        "terminal",
+        # Of an application's VM: what it is told in confidence is among these.
+        "env",
+        # Where an image comes from; such addresses are often signed, or hold a password.
+        "url",
+    }
+)
+
+# Properties whose names look like those of secrets, though their texts are none.
+NO_SECRETS = frozenset({"api_key_name", "password_updated_at"})

@@ -73,7 +73,18 @@ def write(package: Path, files: Mapping[str, str], head: str) -> None:
     for found in package.rglob("*.py"):
         if str(found.relative_to(package)) not in files:
             found.unlink()
-    # The project's own settings, wherever the package is written to.
+    _format(package)
+
+
+def write_module(target: Path, text: str, head: str) -> None:
+    """Write one generated module among others that are not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(head + text, encoding="utf-8")
+    _format(target)
+
+
+def _format(target: Path) -> None:
+    # The project's own settings, wherever the target is.
     settings = ["--quiet", "--config", str(_SETTINGS)]
     for command in (["check", "--select=I", "--fix"], ["format"]):
-        subprocess.run([sys.executable, "-m", "ruff", *command, *settings, package], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "ruff", *command, *settings, target], check=True)  # noqa: S603

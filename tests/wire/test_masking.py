@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cloudtower_async.wire.masking import Mask
 
 
@@ -28,5 +34,63 @@ def test_a_secret_can_be_added_later() -> None:
 
 
 def test_every_text_within_json_is_masked_and_its_keys_stay() -> None:
-    value = {"token": ["a token", 1, None, {"x": "token"}]}
-    assert Mask("token").within(value) == {"token": ["a ***", 1, None, {"x": "***"}]}
+    value = {"known": ["a known", 1, None, {"x": "known"}]}
+    assert Mask("known").within(value) == {"known": ["a ***", 1, None, {"x": "***"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('{"password": "s3cret", "name": "n"', '{"password": "***", "name": "n"'),
+        ('refused: {"user_data": "a \\"b\\" c", "x": 1}', 'refused: {"user_data": "***", "x": 1}'),
+        ('cut off: {"token" : "s3cr', 'cut off: {"token" : "***"'),
+        (
+            r"said {\"password\":\"s\\\"3\", \"x\":\"y\"}",
+            r"said {\"password\":\"***\", \"x\":\"y\"}",
+        ),
+        ('{"env": [{"name": "a", "value": "s3cret"}], "x": ', '{"env": "***"'),
+        ('{"token": 12345, "x": ', '{"token": "***", "x": '),
+        (
+            '{"new_token": "s3cret", "password_expired": true, ',
+            '{"new_token": "***", "password_expired": true, ',
+        ),
+        ('{"data": {"x": {"password": "s3cret"}, ', '{"data": {"x": {"password": "***"}, '),
+        ('{"token"', '{"token"'),
+    ],
+)
+def test_fields_for_secrets_are_masked_in_any_text(text: str, masked: str) -> None:
+    assert Mask()(text) == masked
+
+
+def test_fields_for_secrets_are_masked_whatever_they_hold() -> None:
+    value = {"items": [{"password": "a", "token": ["b"], "env": {"c": 1}, "user_data": None}]}
+    masked = {"password": "***", "token": "***", "env": "***", "user_data": None}
+    assert Mask().within(value) == {"items": [masked]}
+
+
+def test_json_that_is_a_text_in_json_is_masked_too() -> None:
+    value = {"new_value": '{"id": "1", "args": "{\\"password\\": \\"s3cret\\"}"}'}
+    shown = Mask().within(value)
+    assert shown == {"new_value": '{"id": "1", "args": "{\\"password\\": \\"***\\"}"}'}
+
+
+def test_a_body_is_shown_in_part() -> None:
+    mask = Mask("known")
+    assert (
+        mask.body(b'{"name": "known", "password": "s3cret"}')
+        == '{"name": "***", "password": "***"}'
+    )
+    assert mask.body(b"[" * 5000).startswith("[[[")
+    assert len(mask.body(b"[" * 5000)) == 2001
+    assert mask.body(b"\xff\xfe") == "<2 bytes>"
+    assert mask.body(b" " * 70_000) == "<70000 bytes>"
+
+
+@given(st.text(), st.sampled_from(["", "note: ", "[1, "]), st.integers(0, 2))
+def test_no_part_of_a_secret_stays(secret: str, before: str, depth: int) -> None:
+    inner = json.dumps({"password": f"<{secret}>", "x": "shown"})
+    for _ in range(depth):
+        inner = json.dumps(inner)
+    assert "<" not in Mask()(before + inner)
+    assert "<" not in Mask().body((before + inner).encode())
+    assert "<" not in Mask()(before + inner[:-3])

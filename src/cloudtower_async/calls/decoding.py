@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from ..errors import ResponseDecodeError
+from ..wire.masking import is_secret, without_secret_members
 from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from .operation import Auth, Kind
 from .repair import WRONG, Fault, repair
@@ -28,10 +29,7 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 _LONGEST_EXCERPT = 80  # characters
 _MOST_PLACES = 5  # named in the warning
-
-_SECRET_KEY = r"token|passw|secret|key|credential"  # noqa: S105 - names of secrets
-_SECRET_MEMBER = re.compile(rf'("[^"]*(?:{_SECRET_KEY})[^"]*"\s*:\s*")[^"]*', re.IGNORECASE)
-_SECRET_PLACE = re.compile(_SECRET_KEY, re.IGNORECASE)
+_NAMES = re.compile(r"[\w-]+")  # of the members on the way to a place
 
 _CUT = "Something on the way may limit the size of answers: try again, or ask for less at once."
 _SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
@@ -144,8 +142,8 @@ class _Error:
 
     def _excerpt(self, shown: bytes, place: str) -> str:
         gives_token = (self._operation.auth, self._operation.kind) == (Auth.NONE, Kind.MUTATION)
-        if gives_token or _SECRET_PLACE.search(place):
+        if gives_token or any(map(is_secret, _NAMES.findall(place))):
             return ""
         start = shown[: _LONGEST_EXCERPT * 8].decode(errors="replace")
-        text = " ".join(_SECRET_MEMBER.sub(r"\1***", start).split())
+        text = " ".join(without_secret_members(start).split())
         return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

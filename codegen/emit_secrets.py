@@ -1,0 +1,57 @@
+"""Writes `wire/secret_fields.py`: which fields hold secrets, so that nothing shows their values."""
+
+from __future__ import annotations
+
+import re
+
+from . import corrections, emit_inputs
+from .schema import Api, FreeForm, ListOf, Node, Record, Ref, Scalar
+
+# A name with one of these in it is that of a secret, unless its value can be none.
+SUSPICIOUS = (
+    "passw|pass_?phrase|secret|token|credential|authorization|(?:api|private)_?key|user_?data"
+    "|community"
+)
+
+
+def module(api: Api) -> str:
+    """The text of the module. Filters have the fields of what they filter."""
+    secret, plain = set(corrections.SECRETS), set[str]()
+    for record in api.types.values():
+        if not isinstance(record, Record) or emit_inputs.is_filter(record.name):
+            continue
+        for prop in record.properties:
+            if not re.search(SUSPICIOUS, prop.wire, re.IGNORECASE):
+                continue
+            holds = prop.wire not in corrections.NO_SECRETS and _can_hold(api, prop.node)
+            (secret if holds else plain).add(prop.wire)
+    return f'''"""Which fields of arguments and answers hold secrets."""
+
+from __future__ import annotations
+
+SUSPICIOUS = r"{SUSPICIOUS}"
+"""Found in the names of secrets, those that the schema does not know too."""
+
+SECRET_FIELDS = frozenset({{{_texts(secret)}}})
+"""Fields whose values are secrets."""
+
+PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
+"""Fields whose values are none, although their names look like it."""
+'''
+
+
+def _can_hold(api: Api, node: Node) -> bool:
+    """A text can be a secret, or what has texts in it; a number, a flag or a choice is none."""
+    match node:
+        case Scalar(python):
+            return python not in ("int", "float", "bool")
+        case Ref(name):
+            return isinstance(api.types[name], Record)
+        case ListOf(items):
+            return _can_hold(api, items)
+        case _:
+            return isinstance(node, FreeForm)
+
+
+def _texts(names: set[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(names))
