@@ -49,6 +49,13 @@ if TYPE_CHECKING:
         UnexpectedStatus,
     )
     from .flows.changes import Change, Changes
+    from .flows.measurements import (
+        Measurements,
+        MetricRow,
+        MetricSeries,
+        MetricsWarning,
+        Subject,
+    )
     from .flows.views import Watch, WatchEvent
     from .session import Cloudtower
     from .types import (
@@ -87,6 +94,10 @@ __all__ = [
     "LockTimeout",
     "LockedResource",
     "LoginFailed",
+    "Measurements",
+    "MetricRow",
+    "MetricSeries",
+    "MetricsWarning",
     "MutationTimeout",
     "NameNotResolved",
     "NoChangeFeed",
@@ -102,6 +113,7 @@ __all__ = [
     "SetChanged",
     "SettleTimeout",
     "StatusError",
+    "Subject",
     "TLSFailed",
     "TaskError",
     "TaskFailed",
@@ -121,6 +133,7 @@ __all__ = [
 _TYPES = (
     "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum Texts WithTask"
 )
+_MEASURED = "Measurements MetricRow MetricSeries MetricsWarning Subject"
 _HOMES = {
     "Change": ".flows.changes",
     "Changes": ".flows.changes",
@@ -128,6 +141,7 @@ _HOMES = {
     "RetryPolicy": ".wire.retry",
     "Watch": ".flows.views",
     "WatchEvent": ".flows.views",
+    **dict.fromkeys(_MEASURED.split(), ".flows.measurements"),
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 

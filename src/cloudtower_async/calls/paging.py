@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .listing import Listing
 
 T = TypeVar("T", bound=Resource)
+A = TypeVar("A")
 R = TypeVar("R")
 
 _log = logging.getLogger("cloudtower_async")
@@ -109,7 +110,7 @@ async def all_at_once(
     """
     if listing.ids is not None:
         ids = listing.ids[: listing.limit]
-        batches = await _concurrently(listing.batch, _parts(ids, size), concurrency)
+        batches = await concurrently(listing.batch, _parts(ids, size), concurrency)
         return Fetched(row for batch in batches for row in batch)
     if count is None:
         return Fetched([row async for page in _pages(listing, size) for row in page])
@@ -123,7 +124,7 @@ async def all_at_once(
         (max(0, start - 1), size + (start > 0) + (to_the_end and start + size >= expected))
         for start in range(0, max(expected, 1), size)
     ]
-    pages = await _concurrently(lambda part: listing.whole(*part), parts, concurrency)
+    pages = await concurrently(lambda part: listing.whole(*part), parts, concurrency)
     found = await _joined(listing, size, pages)
     if to_the_end and len(pages[-1]) == parts[-1][1]:
         last = found[-size:]
@@ -177,11 +178,11 @@ async def _until(
     return between, len(page)
 
 
-async def _concurrently(
-    ask: Callable[[R], Awaitable[list[T]]], parts: Sequence[R], concurrency: int
-) -> list[list[T]]:
+async def concurrently(
+    ask: Callable[[R], Awaitable[A]], parts: Sequence[R], concurrency: int
+) -> list[A]:
     """Ask for each part, and return the answers in their order; the first error ends it."""
-    answers: list[list[T]] = [[] for _ in parts]
+    answers: dict[int, A] = {}
     waiting = iter(enumerate(parts))
     failures: list[CloudtowerError] = []
 
@@ -198,4 +199,4 @@ async def _concurrently(
             group.start_soon(work)
     if failures:
         raise without_frames(failures[0])
-    return answers
+    return [answers[place] for place in range(len(parts))]

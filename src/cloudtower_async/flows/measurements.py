@@ -1,0 +1,189 @@
+"""What was measured: series as they came, rows, and Arrow tables."""
+
+from __future__ import annotations
+
+import importlib
+from array import array
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from ..models import MetricUnit
+
+MetricsFault: TypeAlias = Literal["empty", "dropped", "range"]
+
+
+class MetricsWarning(UserWarning):
+    """Measurements are not what was asked for, though the server calls them a success.
+
+    Attributes:
+        fault: ``"empty"``: there is nothing of these metrics; a wrong name looks so, too.
+            ``"dropped"``: the server has cut these short. ``"range"``: a range that servers were
+            seen to answer with nothing.
+        metrics: The names that it is about.
+    """
+
+    def __init__(self, message: str, *, fault: MetricsFault, metrics: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.fault: MetricsFault = fault
+        self.metrics: tuple[str, ...] = tuple(metrics)
+
+
+class Subject(msgspec.Struct, frozen=True, gc=False):
+    """What was measured: a VM, a host, a disk, …"""
+
+    id: str
+    name: str
+
+
+class MetricSeries(msgspec.Struct, kw_only=True, frozen=True):
+    """One curve: a metric of one thing.
+
+    Attributes:
+        metric: Its name.
+        unit: Of the values.
+        subject: What was measured; None where the labels name nothing that was asked about.
+        labels: As the server has them, but the metric's name: ``{"_vm": …, "_device": …}``.
+        times: Milliseconds since 1970.
+        values: One for each time; NaN where the server has none.
+    """
+
+    metric: str
+    unit: MetricUnit
+    subject: Subject | None
+    labels: Mapping[str, str]
+    times: Sequence[int]
+    values: Sequence[float]
+
+
+class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """One value.
+
+    Attributes:
+        time: In UTC.
+        metric: Its name.
+        unit: Of the value.
+        subject_id: Of what was measured; None where the labels name nothing that was asked about.
+        subject_name: The same.
+        labels: As in `MetricSeries`.
+        value: None where the server has none.
+    """
+
+    time: datetime
+    metric: str
+    unit: MetricUnit
+    subject_id: str | None
+    subject_name: str | None
+    labels: Mapping[str, str]
+    value: float | None
+
+
+class Measurements:
+    """What `Cloudtower.measure` has read.
+
+    It speaks Arrow's PyCapsule protocol, so ``polars.DataFrame(measured)`` and others that know it
+    take it as it is; that needs the extra ``arrow``.
+
+    Attributes:
+        series: The curves, in the order of the metrics.
+        warnings: What is not as it was asked for. Each has also been given to `warnings.warn`.
+        missing: Things that match and have no curve at all, such as VMs that are off.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[MetricSeries],
+        warnings: Sequence[MetricsWarning],
+        missing: Sequence[Subject],
+    ) -> None:
+        self.series: tuple[MetricSeries, ...] = tuple(series)
+        self.warnings: tuple[MetricsWarning, ...] = tuple(warnings)
+        self.missing: tuple[Subject, ...] = tuple(missing)
+
+    def to_rows(self) -> list[MetricRow]:
+        """Make a row of each value, series by series in the order of time.
+
+        A million take about a second: then rather in a thread, or `to_arrow`.
+        """
+        moments = _Moments()
+        return [
+            MetricRow(
+                time=moments[time],
+                metric=one.metric,
+                unit=one.unit,
+                subject_id=one.subject.id if one.subject else None,
+                subject_name=one.subject.name if one.subject else None,
+                labels=one.labels,
+                value=value if value == value else None,  # NaN is not itself
+            )
+            for one in self.series
+            for time, value in zip(one.times, one.values, strict=True)
+        ]
+
+    def to_arrow(self) -> pa.Table:
+        """Make an Arrow table with the columns of `MetricRow`, and one for each label.
+
+        ``table.to_pandas()`` and ``polars.from_arrow(table)`` go on from there. Texts are
+        dictionaries, as they repeat from row to row.
+
+        Raises:
+            ModuleNotFoundError: The extra ``arrow`` is not installed.
+        """
+        try:
+            arrow: Any = importlib.import_module("pyarrow")
+            compute: Any = importlib.import_module("pyarrow.compute")
+        except ModuleNotFoundError as exc:
+            raise ModuleNotFoundError(
+                'Arrow tables need an extra: pip install "cloudtower-async[arrow]"', name=exc.name
+            ) from exc
+        times, values, which = array("q"), array("d"), array("i")
+        for place, one in enumerate(self.series):
+            times.extend(one.times)
+            values.extend(one.values)
+            which.extend([place] * len(one.times))
+        length, places = len(times), arrow.array(which, arrow.int32())
+
+        def column(texts: Sequence[str | None]) -> object:
+            return arrow.array(texts, arrow.string()).dictionary_encode().take(places)
+
+        moments = [None, arrow.py_buffer(times)]
+        figures = arrow.Array.from_buffers(arrow.float64(), length, [None, arrow.py_buffer(values)])
+        subjects = [one.subject for one in self.series]
+        labels = dict.fromkeys(label for one in self.series for label in one.labels)
+        table: pa.Table = arrow.table(
+            {
+                "time": arrow.Array.from_buffers(arrow.timestamp("ms", tz="UTC"), length, moments),
+                "metric": column([one.metric for one in self.series]),
+                "unit": column([one.unit for one in self.series]),
+                "subject_id": column([one.id if one else None for one in subjects]),
+                "subject_name": column([one.name if one else None for one in subjects]),
+                **{name: column([one.labels.get(name) for one in self.series]) for name in labels},
+                "value": compute.if_else(
+                    compute.is_nan(figures), arrow.scalar(None, arrow.float64()), figures
+                ),
+            }
+        )
+        return table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        table: Any = self.to_arrow()
+        stream: object = table.__arrow_c_stream__(requested_schema)
+        return stream
+
+    def __repr__(self) -> str:
+        values = sum(len(one.times) for one in self.series)
+        return f"<Measurements: {values} values in {len(self.series)} series>"
+
+
+class _Moments(dict[int, datetime]):
+    """Times by their milliseconds: series have the same ones."""
+
+    def __missing__(self, milliseconds: int) -> datetime:
+        moment = self[milliseconds] = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        return moment

@@ -1,0 +1,69 @@
+"""What a session offers for reading metrics."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, ParamSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..calls.caller import Caller
+    from ..models import Metric
+    from ..types import WithTask
+    from .measurements import Measurements
+
+P = ParamSpec("P")
+
+
+class Measuring:
+    """Reading metrics, as a method of a session."""
+
+    _caller: Caller
+
+    async def measure(
+        self,
+        method: Callable[P, Awaitable[list[WithTask[Metric]]]],
+        chunk_size: int = 50,
+        concurrency: int = 4,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> Measurements:
+        """Read metrics of many things, and join them with the ids and names of these.
+
+        First it looks what matches the filter; then it asks for a few of them at a time, as a
+        server cuts short what becomes too much. What the server calls a success but is empty or
+        cut short is a `MetricsWarning`, in the ``warnings`` of what is returned and by
+        `warnings.warn`.
+
+        Args:
+            method: Of ``tower.metrics``: ``tower.metrics.get_vm_metrics``.
+            chunk_size: Things in one request.
+            concurrency: Most requests at a time.
+            args: None; the query goes by keyword.
+            query: As for the method: the filter such as ``vms``, ``metrics``, and ``range``: a
+                number and its unit, s, m, h, d or w. ``24h`` and ``7d`` are known to work.
+
+        Raises:
+            InvalidInput: The method is none of ``tower.metrics``, or an argument cannot be used.
+            EmptyFilter: The filter matches everything, and is not `EVERYTHING`.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                measured = await tower.measure(
+                    tower.metrics.get_vm_metrics,
+                    vms={"cluster": {"name": "prod"}},
+                    metrics=["elf_vm_cpu_overall_usage_percent"],
+                    range="24h",
+                )
+                for row in measured.to_rows():
+                    print(row.time, row.subject_name, row.value)
+        """
+        from .metrics import measure
+
+        measured = await measure(self._caller, method, chunk_size, concurrency, query)
+        for warning in measured.warnings:
+            warnings.warn(warning, stacklevel=2)
+        return measured
