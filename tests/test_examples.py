@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from subprocess import CompletedProcess
 
 pytestmark = pytest.mark.anyio
@@ -29,30 +31,51 @@ async def run(example: str, *arguments: str, **environment: str) -> CompletedPro
     )
 
 
-async def test_start_stopped_vms() -> None:
+@asynccontextmanager
+async def simulated() -> AsyncGenerator[tuple[Simulator, Cloudtower, dict[str, str]]]:
+    """A simulator, a session with it, and the environment that leads to it."""
     async with (
-        Simulator() as simulator,
+        Simulator(task_duration=0.05) as simulator,
         Cloudtower(
             simulator.url, username=simulator.username, password=simulator.password
         ) as tower,
     ):
+        environment = {
+            "CLOUDTOWER_ENDPOINT": simulator.url,
+            "CLOUDTOWER_USERNAME": simulator.username,
+            "CLOUDTOWER_PASSWORD": simulator.password,
+        }
+        yield simulator, tower, environment
+
+
+async def test_start_stopped_vms() -> None:
+    async with simulated() as (_, tower, environment):
         [cluster, *_] = await tower.cluster.get_clusters()
         stopped = await tower.vm.get_vms(
             where={"status": "STOPPED", "cluster": {"id": cluster.id}}, order_by="name_ASC"
         )
-        done = await run(
-            "start_stopped_vms.py",
-            cluster.name,
-            CLOUDTOWER_ENDPOINT=simulator.url,
-            CLOUDTOWER_USERNAME=simulator.username,
-            CLOUDTOWER_PASSWORD=simulator.password,
-        )
+        done = await run("start_stopped_vms.py", cluster.name, **environment)
         assert done.stderr == b""
         names = [vm.name for vm in stopped]
         assert done.stdout.decode().splitlines() == [f"{len(stopped)} started", *names]
         assert not await tower.vm.get_vms(
             where={"status": "STOPPED", "cluster": {"id": cluster.id}}, first=1
         )
+
+
+async def test_backup_vms() -> None:
+    async with simulated() as (simulator, tower, environment):
+        vms = [simulator.add_vm(name=f"blog-{number}") for number in range(2)]
+        done = await run("backup_vms.py", "blog-", "1", **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.decode().splitlines()[-1] == "2 of 2 VMs backed up"
+        for vm in vms:
+            [snapshot] = await tower.vm_snapshot.get_vm_snapshots(where={"vm": {"id": vm["id"]}})
+            assert snapshot.name.startswith("backup-")
+        simulator.tasks.fail_next()
+        failed = await run("backup_vms.py", "blog-0", "1", **environment)
+        assert failed.returncode == 1
+        assert failed.stderr.decode().startswith("blog-0: task ")
 
 
 async def test_an_example_ends_with_one_line_when_the_server_is_not_there() -> None:

@@ -15,6 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from cloudtower_async import (
+    EVERYTHING,
     Ambiguous,
     Cloudtower,
     InvalidInput,
@@ -124,6 +125,14 @@ async def test_iterate_ends_whatever_is_left_for_the_last_page(
 async def test_iterate_of_nothing_is_empty(sim: Simulator, tower: Cloudtower) -> None:
     assert [vm async for vm in tower.iterate(tower.vm.get_vms, where={"name": "none"})] == []
     assert len(sim.sent("get-vms")) == 1
+
+
+async def test_everything_is_all(sim: Simulator, tower: Cloudtower) -> None:
+    ids = sorted(sim.store.table("Vm"))
+    vms = tower.iterate(tower.vm.get_vms, where=EVERYTHING, page_size=5)
+    assert [vm.id async for vm in vms] == ids
+    found = await tower.fetch_all(tower.vm.get_vms, where=EVERYTHING, page_size=5)
+    assert [vm.id for vm in found] == ids
 
 
 async def test_iterate_reads_what_matches(sim: Simulator, tower: Cloudtower) -> None:

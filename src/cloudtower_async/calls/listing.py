@@ -19,6 +19,7 @@ from typing import (
 import msgspec
 
 from ..errors import InvalidInput, SetChanged
+from ..types import Everything
 from .namespace import operation_of
 from .operation import Kind
 
@@ -77,7 +78,8 @@ class Listing(Generic[T]):
         for name in ("after", "before", "last", "skip"):
             if name in given:
                 raise self._refused(f"{name}: it reads all that matches, or the `first` so many")
-        self.where: Filter | None = given.get("where")
+        where = given.get("where")
+        self.where: Filter | None = None if type(where) is Everything else where
         self.limit: int | None = given.get("first")
         if self.limit is not None and self.limit < 0:
             raise self._refused(f"first: must not be negative, got {self.limit}")

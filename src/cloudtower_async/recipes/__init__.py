@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .amounts import Amount
+from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
+from .progress import OnProgress, Progress
 from .shapes import (
     AlertCounts,
     AlertSummary,
@@ -19,11 +21,16 @@ __all__ = [
     "AlertCounts",
     "AlertSummary",
     "Amount",
+    "Backup",
     "ClusterSummary",
     "CpuSummary",
     "Dashboard",
     "DiskSummary",
     "MemorySummary",
+    "OnProgress",
+    "Progress",
     "StorageSummary",
+    "backup_vm",
+    "backup_vms",
     "build_dashboard",
 ]

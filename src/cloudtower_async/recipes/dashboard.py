@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import anyio
-
 from .. import models
 from ..errors import InvalidInput
 from .amounts import amount, total, usage
+from .many import each
 from .shapes import (
     AlertCounts,
     AlertSummary,
@@ -85,7 +84,8 @@ async def build_dashboard(
     alerts = _Request(
         partial(tower.alert.get_alerts, where=of_alerts, content_language=content_language)
     )
-    await _send_at_once(clusters, hosts, disks, alerts)
+    requests: list[_Request[Any]] = [clusters, hosts, disks, alerts]
+    await each(_send, requests)
     return summarise(clusters.answer, hosts.answer, disks.answer, alerts.answer)
 
 
@@ -101,17 +101,8 @@ class _Request(Generic[T]):
         self.answer = await self._call()
 
 
-async def _send_at_once(*requests: _Request[Any]) -> None:
-    failure: Exception | None = None
-    try:
-        async with anyio.create_task_group() as group:
-            for request in requests:
-                group.start_soon(request.send)
-    except ExceptionGroup as failures:
-        # The first one to fail has cancelled the rest: callers want that error, not a group.
-        failure = failures.exceptions[0]
-    if failure is not None:
-        raise failure
+async def _send(request: _Request[Any]) -> None:
+    await request.send()
 
 
 def summarise(

@@ -1,0 +1,79 @@
+"""Doing the same to many."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from ..calls.breadth import matches_all
+from ..errors import EmptyFilter, InvalidInput
+from ..types import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .. import inputs, models
+    from ..session import Cloudtower
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def each(
+    function: Callable[[T], Awaitable[R]], items: Sequence[T], limit: int | None = None
+) -> list[R]:
+    """Call a function with each item at the same time; the results come in the order of the items.
+
+    When one of the calls raises, the others are cancelled and its exception comes out as it is.
+
+    Args:
+        function: What to call.
+        items: What with.
+        limit: Most calls at a time.
+    """
+    results: dict[int, R] = {}
+    limiter = anyio.CapacityLimiter(math.inf if limit is None else limit)
+    failure: Exception | None = None
+
+    async def call(place: int, item: T) -> None:
+        async with limiter:
+            results[place] = await function(item)
+
+    try:
+        async with anyio.create_task_group() as group:
+            for place, item in enumerate(items):
+                group.start_soon(call, place, item)
+    except ExceptionGroup as failures:
+        # The first one to fail has cancelled the rest: callers want that error, not a group.
+        failure = failures.exceptions[0]
+    if failure is not None:
+        raise failure
+    return [results[place] for place in range(len(items))]
+
+
+def check_number(recipe: str, **numbers: int | None) -> None:
+    """Refuse what is no whole number above 0.
+
+    Raises:
+        InvalidInput: One of them is not.
+    """
+    for name, number in numbers.items():
+        if number is not None and (not isinstance(number, int) or number < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"{recipe}: {name}: expected a whole number above 0, got {number!r}")
+
+
+async def chosen_vms(recipe: str, tower: Cloudtower, where: inputs.VmWhereInput) -> list[models.Vm]:
+    """Read the VMs that a recipe is to change, by name.
+
+    Raises:
+        EmptyFilter: The where may match everything, which nobody said was meant.
+    """
+    if where is not EVERYTHING and matches_all(where):
+        raise EmptyFilter(
+            f"{recipe}: where: this may match every VM: it is empty, or all in it is None or "
+            "empty; say which VMs are meant, or pass EVERYTHING"
+        )
+    vms = await tower.fetch_all(tower.vm.get_vms, where=where)
+    return sorted(vms, key=lambda vm: (vm.name, vm.id))
