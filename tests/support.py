@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import socket
 import types
@@ -18,7 +19,7 @@ from cloudtower_async.settings import Settings
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
@@ -82,7 +83,7 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def settings(endpoint: str = "tower.example", **options: object) -> Settings:
+def settings(endpoint: str | Sequence[str] = "tower.example", **options: object) -> Settings:
     """Settings with a token, unless a user name is among the options."""
     if "username" in options:
         options.setdefault("password", PASSWORD)
@@ -94,7 +95,9 @@ def settings(endpoint: str = "tower.example", **options: object) -> Settings:
 def settings_of(**options: object) -> Settings:
     """Settings with these options, and the defaults of `Cloudtower` for the others."""
     parameters = inspect.signature(Cloudtower).parameters
-    chosen: dict[str, Any] = {name: parameters[name].default for name in Settings.__slots__}
+    chosen: dict[str, Any] = {
+        one.name: parameters[one.name].default for one in dataclasses.fields(Settings) if one.init
+    }
     chosen.update(options)
     return Settings(**chosen)
 

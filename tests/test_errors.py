@@ -80,6 +80,8 @@ def test_every_error_is_in_the_drawing_under_its_base() -> None:
         errors.InvalidSettings("no", option="endpoint"),
         errors.ResourceLocked("locked", **FULL),  # type: ignore[arg-type]
         errors.TLSFailed("refused", reason="self-signed", hint="trust it"),
+        errors.NoActive("none", answers={"https://a": "passive"}),
+        errors.MultipleActive("both", answers={"https://a": "active"}),
         errors.CallTimeout("late", sent=False),
         errors.ResponseDecodeError("odd", place="$[3].vcpu", excerpt="{}"),
         errors.TaskFailed("t", "CODE", "EC", "broken"),

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cloudtower_async.addresses import normalise_endpoint
 from cloudtower_async.errors import InvalidSettings
-from cloudtower_async.settings import from_environment, normalise_endpoint
+from cloudtower_async.settings import from_environment
 from tests.support import PASSWORD, TOKEN, settings, settings_of
 
 NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[^\s?#]*[^\s?#/])?")
@@ -38,7 +39,7 @@ NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[
 )
 def test_an_endpoint_is_brought_into_one_form(given_: str, expected: str) -> None:
     assert normalise_endpoint(given_) == expected
-    assert settings(given_).api_root == f"{expected}/v2/api"
+    assert settings(given_).endpoints == (expected,)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,28 @@ def test_an_endpoint_that_is_no_text_is_refused(wrong: object, got: str) -> None
     assert info.value.option == "endpoint"
 
 
+def test_several_endpoints_are_each_brought_into_one_form() -> None:
+    assert settings(["A.example", "b.example/v2/api"]).endpoints == (
+        "https://a.example",
+        "https://b.example",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ([], "the list is empty"),
+        (["a.example", "https://a.example/"], "https://a.example is given twice"),
+        (["a.example", 443], "expected an address .*, got int"),
+        (["a.example", "ftp://b.example"], "the scheme is 'ftp'"),
+    ],
+)
+def test_several_endpoints_have_to_be_that(wrong: object, why: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"^endpoint: {why}") as info:
+        settings_of(endpoint=wrong, token=TOKEN)
+    assert info.value.option == "endpoint"
+
+
 @given(st.text() | st.from_regex(r"(https?://)?[a-zA-Z0-9.\[\]:@%-]+(:[0-9]+)?(/[a-z.%/]*)?"))
 @example("::ffff:1.2.3.4")
 @example("fe80::1%eth0")
@@ -109,6 +132,7 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"username": "", "password": PASSWORD}, "username"),
         ({"token": ""}, "token"),
         ({"token": "a\r\nb"}, "token"),
+        ({"token": "t", "failover": "sometimes"}, "failover"),
         ({"token": "t", "source": "local"}, "source"),
         ({"token": "t", "change_feed": ("feed", "")}, "change_feed"),
         ({"token": "t", "change_feed": (PASSWORD,)}, "change_feed"),
@@ -214,6 +238,12 @@ def test_every_variable_is_read() -> None:
 )
 def test_an_argument_wins_over_its_variable(option: str, value: object) -> None:
     assert from_environment({option: value})[option] == value
+
+
+def test_the_environment_may_hold_the_addresses_of_a_pair(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CLOUDTOWER_ENDPOINT", "a.example, b.example")
+    found = settings_of(**from_environment({}))
+    assert found.endpoints == ("https://a.example", "https://b.example")
 
 
 @pytest.mark.usefixtures("environment")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import anyio.to_thread
 
+from .addresses import API_PATH
 from .api import Namespaces
 from .calls.caller import Caller
 from .calls.operation import Carries, Kind, Operation
@@ -17,7 +18,6 @@ from .flows.measuring import Measuring
 from .flows.shared import Shared
 from .flows.working import Working
 from .settings import (
-    API_PATH,
     Settings,
     check_option,
     choice_fault,
@@ -33,42 +33,12 @@ from .wire.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-    from typing import Self, TypedDict, Unpack
+    from typing import Self, Unpack
 
     import aiohttp
 
-    from .settings import ClientCert, Credentials, Source, StrPath
+    from .settings import ClientCert, Credentials, Failover, FromEnv, Source, StrPath
     from .wire.retry import RetryPolicy
-
-    class FromEnv(TypedDict, total=False):
-        """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
-
-        endpoint: str | None
-        username: str | None
-        password: str | None
-        source: Source | None
-        token: str | None
-        credentials: Credentials | None
-        auth_config_id: str | None
-        change_feed: tuple[str, str] | None
-        content_language: ContentLanguage | None
-        strict: bool
-        validate: bool
-        headers: Mapping[str, str] | None
-        timeout: float
-        connect_timeout: float
-        read_timeout: float | None
-        lock_timeout: float
-        retry: RetryPolicy | None
-        max_connections: int
-        max_in_flight: int | None
-        rate_limit: float | None
-        verify_tls: bool | None
-        ca_file: StrPath | None
-        client_cert: ClientCert | None
-        session: aiohttp.ClientSession | None
-        connector: aiohttp.BaseConnector | None
-        trace_configs: Sequence[aiohttp.TraceConfig]
 
 
 Method: TypeAlias = Literal["POST", "GET"]
@@ -82,7 +52,11 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring):
 
     Args:
         endpoint: Address of the server: ``https://tower.example``. Without a scheme it is https;
-            ``/v2/api`` at the end may be there or not.
+            ``/v2/api`` at the end may be there or not. Of an active/passive pair a list of both:
+            calls go to the active one.
+        failover: When to look which one of a pair is active: ``auto``: at first, and when one turns
+            a call away or is not reached; ``manual``: at first, then only by `find_active`;
+            ``always``: before every request.
 
         username: Name to log in with.
         password: Password to log in with.
@@ -132,8 +106,9 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring):
 
     def __init__(
         self,
-        endpoint: str,
+        endpoint: str | Sequence[str],
         *,
+        failover: Failover = "auto",
         # who
         username: str | None = None,
         password: str | None = None,
@@ -167,6 +142,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring):
     ) -> None:
         settings = Settings(
             endpoint=endpoint,
+            failover=failover,
             username=username,
             password=password,
             source=source,
@@ -221,20 +197,35 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring):
 
     @property
     def endpoint(self) -> str:
-        """The server's root address, ``https://host[:port][/prefix]``."""
-        return self._transport.settings.endpoint
+        """The server's root address, ``https://host[:port][/prefix]``; the active one of a pair."""
+        return self._caller.endpoints.latest
 
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
 
         Raises:
             LoginFailed: The credentials were refused.
-            CallError: The server cannot be reached.
+            CallError: The server cannot be reached, or of a pair not exactly one is active.
             SessionClosed: The session is closed.
         """
         await self._transport.open()
-        await self._caller.authenticator.log_in()
+        await self._caller.authenticator.log_in(await self._caller.endpoints.find())
         return self
+
+    async def find_active(self) -> str:
+        """Ask the servers of a pair now which one is active; calls go there from then on.
+
+        A single server is not asked.
+
+        Returns:
+            Its root address.
+
+        Raises:
+            NoActive: None of them is.
+            MultipleActive: More than one is.
+            SessionClosed: The session is closed.
+        """
+        return await self._caller.endpoints.find(anew=True)
 
     async def close(self) -> None:
         """Close the connections; calls under way end with SessionClosed. Safe to repeat.

@@ -5,25 +5,58 @@ An argument wins over the environment (`from_environment` only), which wins over
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
-from urllib.parse import urlsplit
 
+from .addresses import normalise_endpoints
 from .errors import InvalidSettings
 from .types import ContentLanguage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import TypedDict
+
+    import aiohttp
 
     from .wire.retry import RetryPolicy
 
-API_PATH = "/v2/api"
+    class FromEnv(TypedDict, total=False):
+        """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
+
+        endpoint: str | Sequence[str] | None
+        failover: Failover
+        username: str | None
+        password: str | None
+        source: Source | None
+        token: str | None
+        credentials: Credentials | None
+        auth_config_id: str | None
+        change_feed: tuple[str, str] | None
+        content_language: ContentLanguage | None
+        strict: bool
+        validate: bool
+        headers: Mapping[str, str] | None
+        timeout: float
+        connect_timeout: float
+        read_timeout: float | None
+        lock_timeout: float
+        retry: RetryPolicy | None
+        max_connections: int
+        max_in_flight: int | None
+        rate_limit: float | None
+        verify_tls: bool | None
+        ca_file: StrPath | None
+        client_cert: ClientCert | None
+        session: aiohttp.ClientSession | None
+        connector: aiohttp.BaseConnector | None
+        trace_configs: Sequence[aiohttp.TraceConfig]
+
 
 Credentials: TypeAlias = "Callable[[], Awaitable[str | tuple[str, str]]]"
+Failover: TypeAlias = Literal["auto", "manual", "always"]
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
 StrPath: TypeAlias = str | os.PathLike[str]
 ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
@@ -36,7 +69,9 @@ class Settings:
     What they mean and their defaults are told where users give them: at `Cloudtower`.
     """
 
-    endpoint: str
+    endpoint: InitVar[str | Sequence[str]]
+    endpoints: tuple[str, ...] = field(init=False)
+    failover: Failover
     username: str | None
     password: str | None
     source: Source
@@ -60,12 +95,13 @@ class Settings:
     validate: bool
     headers: Mapping[str, str] | None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, endpoint: str | Sequence[str]) -> None:
         set_ = object.__setattr__
-        set_(self, "endpoint", normalise_endpoint(self.endpoint))
+        set_(self, "endpoints", normalise_endpoints(endpoint))
         set_(self, "headers", _checked_headers(self.headers))
         _check_credentials(self)
         check_option("change_feed", _pair_fault(self.change_feed))
+        check_option("failover", choice_fault(self.failover, Failover))
         check_option("source", choice_fault(self.source, Source))
         check_option("content_language", choice_fault(self.content_language, ContentLanguage))
         for option in ("timeout", "connect_timeout"):
@@ -80,11 +116,6 @@ class Settings:
             check_option("max_in_flight", _count_fault(self.max_in_flight))
         if self.rate_limit is not None:
             check_option("rate_limit", _rate_fault(self.rate_limit))
-
-    @property
-    def api_root(self) -> str:
-        """Address that the paths of operations are appended to."""
-        return self.endpoint + API_PATH
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={self._shown(name)}" for name in self.__slots__)
@@ -134,6 +165,8 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
     for name, choices in (("source", Source), ("content_language", ContentLanguage)):
         if name in found:
             check_option(f"CLOUDTOWER_{name.upper()}", choice_fault(found[name], choices))
+    if "," in (text := str(found.get("endpoint", ""))):
+        found["endpoint"] = text.split(",")
     if "endpoint" not in given and "endpoint" not in found:
         raise InvalidSettings(
             "no endpoint: pass endpoint= or set CLOUDTOWER_ENDPOINT to the address of CloudTower",
@@ -264,77 +297,3 @@ _MANAGED_HEADERS = {
     "host": "it follows from the endpoint",
     "transfer-encoding": "it follows from the body",
 }
-
-_EXPECTED = "expected an address such as https://tower.example or tower.example:8443"
-_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?")
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
-
-
-def normalise_endpoint(text: object) -> str:
-    """Bring the address of a Tower into one form: ``scheme://host[:port][/prefix]``.
-
-    Without a scheme it is https. A trailing ``/v2/api`` and slashes are dropped; the path prefix
-    of a reverse proxy stays.
-
-    Raises:
-        InvalidSettings: It is no such address.
-    """
-    if not isinstance(text, str):
-        # Of others only the type: an address object may hold a password.
-        got = None if text is None else type(text).__name__
-        raise InvalidSettings(f"endpoint: {_EXPECTED}, got {got}", option="endpoint")
-    text = text.strip()
-    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise _refused("it holds a space, a backslash or a control character")
-    # Ruled out before anything is quoted, as it may hold a password.
-    if "@" in text:
-        raise _refused("it holds user info: pass username= and password= instead")
-    if _is_ipv6(text):
-        text = f"[{text}]"
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "https", text
-    scheme = scheme.lower()
-    if scheme not in ("https", "http"):
-        raise _refused(f"the scheme is {scheme!r}, not https or http")
-    if "?" in rest or "#" in rest:
-        raise _refused("it holds a query or a fragment")
-    try:
-        parts = urlsplit(f"{scheme}://{rest}")
-        host, port = _host(parts.hostname or ""), parts.port
-    except ValueError as exc:
-        raise _refused(f"{rest!r} does not name a host and port") from exc
-    if port == 0 or parts.netloc.endswith(":"):
-        raise _refused("its port is not between 1 and 65535")
-    return f"{scheme}://{host}" + (f":{port}" if port else "") + _prefix(parts.path)
-
-
-def _host(host: str) -> str:
-    if ":" in host:
-        ipaddress.IPv6Address(host)
-        return f"[{host}]"
-    if not host.isascii():
-        host = host.encode("idna").decode("ascii")
-    if not _HOST.fullmatch(host) or ".." in host:
-        raise ValueError(host)
-    return host
-
-
-def _prefix(path: str) -> str:
-    while path.endswith(("/", API_PATH)):
-        path = path.rstrip("/").removesuffix(API_PATH)
-    if not _PREFIX.fullmatch(path) or not {".", ".."}.isdisjoint(path.split("/")):
-        raise _refused(f"{path!r} is not a path")
-    return path
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _refused(why: str) -> InvalidSettings:
-    return InvalidSettings(f"endpoint: {why}; {_EXPECTED}", option="endpoint")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+NOWHERE = "http://127.0.0.1:9"
+
 Answerer = Callable[[dict[str, Any]], Awaitable[web.StreamResponse]]
 
 
@@ -65,7 +67,7 @@ class Door:
 
 async def test_a_given_token_needs_no_login() -> None:
     auth = Authenticator(Transport(settings()))
-    assert auth.token == await auth.log_in() == TOKEN
+    assert auth.token == await auth.log_in(NOWHERE) == TOKEN
 
 
 async def test_the_login_sends_the_credentials_and_keeps_the_token() -> None:
@@ -79,7 +81,7 @@ async def test_the_login_sends_the_credentials_and_keeps_the_token() -> None:
 
     async with serve(handler) as url, authenticator(url, content_language="zh-CN") as auth:
         assert auth.token is None
-        assert await auth.log_in() == await auth.log_in() == auth.token == TOKEN
+        assert await auth.log_in(url) == await auth.log_in(url) == auth.token == TOKEN
     body = {"username": "root", "password": PASSWORD, "source": "LOCAL"}
     assert seen == [("/v2/api/login", body, None, "zh-CN")]
 
@@ -89,7 +91,7 @@ async def test_any_number_at_once_log_in_once() -> None:
     async with serve(door) as url, authenticator(url) as auth:
         async with anyio.create_task_group() as group:
             for _ in range(50):
-                group.start_soon(auth.log_in)
+                group.start_soon(auth.log_in, url)
             await door.knocked.wait()
             door.opened.set()
         assert auth.token == TOKEN
@@ -103,10 +105,10 @@ async def test_cancelling_the_one_who_logs_in_hands_it_to_the_next() -> None:
 
         async def lead(scope: anyio.CancelScope) -> None:
             with scope:
-                await auth.log_in()
+                await auth.log_in(url)
 
         async def follow() -> None:
-            tokens.append(await auth.log_in())
+            tokens.append(await auth.log_in(url))
 
         async with anyio.create_task_group() as group:
             scope = anyio.CancelScope()
@@ -129,10 +131,10 @@ async def test_cancelling_one_who_waits_disturbs_nobody() -> None:
 
         async def cancelled() -> None:
             with scope:
-                await auth.log_in()
+                await auth.log_in(url)
 
         async def log_in() -> None:
-            tokens.append(await auth.log_in())
+            tokens.append(await auth.log_in(url))
 
         async with anyio.create_task_group() as group:
             group.start_soon(log_in)
@@ -155,7 +157,7 @@ async def test_a_failure_is_for_all_who_waited_and_the_next_call_may_try_again()
 
         async def log_in() -> None:
             with pytest.raises(errors.LoginFailed) as info:
-                await auth.log_in()
+                await auth.log_in(url)
             failures.append(info.value)
 
         async with anyio.create_task_group() as group:
@@ -169,7 +171,7 @@ async def test_a_failure_is_for_all_who_waited_and_the_next_call_may_try_again()
         assert len({str(failure) for failure in failures}) == 1
 
         door.status = 200
-        assert await auth.log_in() == TOKEN
+        assert await auth.log_in(url) == TOKEN
     assert len(door.bodies) == 2
 
 
@@ -180,7 +182,7 @@ async def test_refused_credentials(status: int) -> None:
     door.status = status
     async with serve(door) as url, authenticator(url) as auth:
         with pytest.raises(errors.LoginFailed) as info:
-            await auth.log_in()
+            await auth.log_in(url)
     error = info.value
     assert (error.status, error.code, error.server_message) == (status, "X", "no")
     assert "Check username, password and source" in str(error)
@@ -193,7 +195,7 @@ async def test_a_failure_of_the_server_is_not_one_of_the_credentials() -> None:
     door.status = 503
     async with serve(door) as url, authenticator(url) as auth:
         with pytest.raises(errors.ServerError):
-            await auth.log_in()
+            await auth.log_in(url)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ async def test_an_answer_without_a_token_is_not_quoted(body: bytes) -> None:
 
     async with serve(handler) as url, authenticator(url) as auth:
         with pytest.raises(errors.LoginFailed, match="without a token") as info:
-            await auth.log_in()
+            await auth.log_in(url)
     assert info.value.__context__ is None
     assert "secret" not in str(info.value)
 
@@ -225,7 +227,7 @@ async def test_a_web_page_is_not_a_matter_of_credentials(status: int) -> None:
 
     async with serve(handler) as url, authenticator(url) as auth:
         with pytest.raises(errors.LoginFailed, match="an HTML page came back instead") as info:
-            await auth.log_in()
+            await auth.log_in(url)
     assert info.value.hint.startswith("Check the endpoint")
     assert "two-factor" not in str(info.value)
 
@@ -236,14 +238,14 @@ async def test_a_login_that_is_not_found_is_a_matter_of_the_endpoint() -> None:
     door.status = 404
     async with serve(door) as url, authenticator(url) as auth:
         with pytest.raises(errors.NotFound) as info:
-            await auth.log_in()
+            await auth.log_in(url)
     assert info.value.hint.startswith("Check the endpoint")
 
 
 async def test_a_login_that_gets_no_answer_ends_in_time() -> None:
     async with serve_bytes(hang=True) as url, authenticator(url, timeout=0.05) as auth:
         with pytest.raises(errors.CallTimeout, match=r"user\.login: no token within 0\.05 s"):
-            await auth.log_in()
+            await auth.log_in(url)
 
 
 async def logged_in_by_ldap(strategies: web.Response, **options: object) -> list[dict[str, Any]]:
@@ -255,7 +257,7 @@ async def logged_in_by_ldap(strategies: web.Response, **options: object) -> list
         return strategies if request.path == "/api" else login_answer()
 
     async with serve(handler) as url, authenticator(url, source="LDAP", **options) as auth:
-        await auth.log_in()
+        await auth.log_in(url)
     return asked
 
 
@@ -298,7 +300,7 @@ async def test_another_source_is_sent_with_its_strategy() -> None:
     door = Door()
     door.opened.set()
     async with serve(door) as url, authenticator(url, source="AUTHN", auth_config_id="x") as auth:
-        await auth.log_in()
+        await auth.log_in(url)
     assert (door.bodies[0]["source"], door.bodies[0]["auth_config_id"]) == ("AUTHN", "x")
 
 
@@ -312,11 +314,11 @@ async def test_a_function_gives_the_credentials_of_each_login() -> None:
 
     async with serve(door) as url, by_function(url, ask) as auth:
         assert auth.can_log_in
-        await auth.log_in()
+        await auth.log_in(url)
         auth.forget(0)  # not the login that the token comes from
         assert auth.token == TOKEN
         auth.forget(1)
-        assert await auth.log_in() == TOKEN
+        assert await auth.log_in(url) == TOKEN
     assert [(body["username"], body["password"]) for body in door.bodies] == [
         ("root", "first"),
         ("root", "second"),
@@ -327,8 +329,8 @@ async def test_a_function_may_give_the_token_itself() -> None:
     async def ask() -> str:
         return "of-the-vault"
 
-    async with by_function("http://127.0.0.1:9", ask) as auth:
-        assert await auth.log_in() == "of-the-vault"
+    async with by_function(NOWHERE, ask) as auth:
+        assert await auth.log_in(NOWHERE) == "of-the-vault"
 
 
 async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None:
@@ -342,10 +344,10 @@ async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None
 
     async def log_in() -> None:
         with pytest.raises(errors.LoginFailed, match="credentials: it raised Perm") as info:
-            await auth.log_in()
+            await auth.log_in(NOWHERE)
         failures.append(info.value)
 
-    async with by_function("http://127.0.0.1:9", ask) as auth, anyio.create_task_group() as group:
+    async with by_function(NOWHERE, ask) as auth, anyio.create_task_group() as group:
         for _ in range(5):
             group.start_soon(log_in)
     assert len(asked) == 1
@@ -358,9 +360,9 @@ async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noq
     async def ask() -> Any:  # noqa: ANN401
         return given
 
-    async with by_function("http://127.0.0.1:9", ask) as auth:
+    async with by_function(NOWHERE, ask) as auth:
         with pytest.raises(errors.LoginFailed, match=r"credentials: it .* as credentials=") as info:
-            await auth.log_in()
+            await auth.log_in(NOWHERE)
     assert info.value.__cause__ is None
 
 
@@ -369,6 +371,6 @@ async def test_a_function_that_never_returns_is_given_up() -> None:
         await anyio.sleep_forever()
         raise AssertionError
 
-    async with by_function("http://127.0.0.1:9", ask, timeout=0.05) as auth:
+    async with by_function(NOWHERE, ask, timeout=0.05) as auth:
         with pytest.raises(errors.CallTimeout):
-            await auth.log_in()
+            await auth.log_in(NOWHERE)

@@ -30,8 +30,9 @@ async def exchange(endpoint: str, **options: object) -> Answer:
         return await transport.exchange(
             "vm.get_vms",
             "POST",
-            f"{endpoint}/v2/api/get-vms",
+            endpoint,
             {"authorization": TOKEN},
+            path="/v2/api/get-vms",
             body=b'{"first":1}',
         )
     finally:

@@ -20,7 +20,7 @@ from ..errors import (
     Unauthorized,
 )
 from ..wire.failures import without_frames
-from ..wire.retry import Decision, decide
+from ..wire.retry import LOST, Decision, Fault, decide, fault_of
 from ..wire.statuses import HTML_INSTEAD
 from ..wire.transport import closed_during
 from .operation import Auth, Kind
@@ -36,6 +36,9 @@ _NO_LOGIN = (
     "with username= and password= a session logs in again by itself."
 )
 _LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
+_FOLLOW_BY_HAND = (
+    "Another server of the pair is the active one: await tower.find_active(), then call again."
+)
 _WITHOUT_LIST = ("observability", "ovf")  # namespaces that have nothing to look at
 
 
@@ -57,6 +60,7 @@ class Again(Generic[R]):
         self._locks = 0
         self._locked_at: float | None = None
         self._logged_in = False
+        self._turned = False
 
     async def send(self, failure: CallError) -> R:
         """Send again as often as it takes and is safe.
@@ -69,6 +73,8 @@ class Again(Generic[R]):
             SessionClosed: Meanwhile.
         """
         while True:
+            if fault_of(failure) in LOST:
+                self._caller.endpoints.forget(failure.endpoint)
             pause = self._pause(failure)
             if pause is None or not self._call.rewind():
                 if isinstance(failure, NotFound):
@@ -92,6 +98,8 @@ class Again(Generic[R]):
     def _pause(self, failure: CallError) -> float | None:
         """Seconds until the next sending; None: there is none."""
         match self._decide(failure):
+            case Decision.AGAIN if fault_of(failure) is Fault.PASSIVE:
+                return self._turn_to_active(failure)
             case Decision.AGAIN:
                 return self._back_off(failure)
             case Decision.LOG_IN:
@@ -119,6 +127,17 @@ class Again(Generic[R]):
             return None
         self._retries += 1
         return pause
+
+    def _turn_to_active(self, failure: CallError) -> float | None:
+        endpoints = self._caller.endpoints
+        if endpoints.several and not endpoints.follows:
+            failure.hint = _FOLLOW_BY_HAND
+            return None
+        if self._turned or not endpoints.several:
+            return self._back_off(failure)
+        self._turned = True
+        self._logged_in = False  # the other one may not know the token
+        return 0.0
 
     def _log_in_again(self) -> float | None:
         authenticator = self._caller.authenticator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import anyio
 import msgspec
 
+from ..addresses import API_PATH
 from ..errors import (
     CallError,
     CallTimeout,
@@ -19,6 +20,7 @@ from ..errors import (
 )
 from ..settings import choice_fault, header_fault, seconds_fault
 from ..types import ContentLanguage
+from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames
 from ..wire.forms import Marks
 from ..wire.limits import Limits
@@ -81,6 +83,7 @@ class Caller:
         authenticator: Has the token, or gets it.
 
     Attributes:
+        endpoints: Which server to ask.
         content_language: Language of texts, for calls that choose none.
         timeout: Seconds for a whole call, for calls that choose none.
         lock_timeout: Seconds to wait for locked resources.
@@ -94,6 +97,7 @@ class Caller:
         settings = transport.settings
         self.transport = transport
         self.authenticator = authenticator
+        self.endpoints: Endpoints = Endpoints(transport)
         self.content_language: str = settings.content_language
         self.timeout: float = settings.timeout
         self.lock_timeout: float = settings.lock_timeout
@@ -101,11 +105,10 @@ class Caller:
         self.validate: bool = settings.validate
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
-        self._limits = Limits(
-            settings.max_in_flight or settings.max_connections, settings.rate_limit
-        )
-        self._root = settings.api_root
-        self._endpoint = settings.endpoint
+        in_flight = settings.max_in_flight or settings.max_connections
+        if transport.owns_pool:
+            in_flight = min(in_flight, settings.max_connections)
+        self._limits = Limits(in_flight, settings.rate_limit)
 
     def with_defaults(self, *, content_language: str, timeout: float, lock_timeout: float) -> Self:
         """Make one over the same connection, and with the same limits, with other defaults."""
@@ -200,6 +203,7 @@ class Caller:
         operation = call.operation
         transport, authenticator, limits = self.transport, self.authenticator, self._limits
         with_token = operation.auth is Auth.TOKEN
+        endpoints, endpoint = self.endpoints, None
         sent = False
         scope = anyio.CancelScope(deadline=deadline)
         transport.under_way.add(scope)
@@ -208,8 +212,11 @@ class Caller:
                 if not limits.enter_at_once():
                     await limits.enter()
                 try:
+                    endpoint = endpoints.active
+                    if endpoint is None:
+                        endpoint = await endpoints.find()
                     if with_token and authenticator.token is None:
-                        await authenticator.log_in()
+                        await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
                     sent = True
                     # No variable holds the token or the answer: errors show those of this frame.
@@ -218,18 +225,20 @@ class Caller:
                         await transport.exchange(
                             operation.name,
                             operation.method,
-                            self._root + operation.path,
+                            endpoint,
                             call.headers,
+                            path=API_PATH + operation.path,
                             token=self._credential(operation.auth),
                             not_modified=operation.not_modified,
                             **call.content,
                         ),
-                        self._endpoint,
+                        endpoint,
                         strict=self.strict,
                     )
                 finally:
                     limits.leave()
         except CallError as exc:
+            exc.operation = exc.operation or operation.name  # none, when nobody could be asked
             if operation.auth is Auth.BASIC and isinstance(exc, Unauthorized):
                 exc.hint = _OWN_CREDENTIAL
             # Calls outside the schema are named by their path.
@@ -238,21 +247,21 @@ class Caller:
             raise
         finally:
             transport.under_way.discard(scope)
-        raise self._cut_short(call, sent)
+        raise self._cut_short(call, endpoint, sent)
 
     def _credential(self, auth: Auth) -> str | None:
         if auth is Auth.TOKEN:
             return self.authenticator.token
         return self.authenticator.basic if auth is Auth.BASIC else None
 
-    def _cut_short(self, call: Call[R], sent: bool) -> CloudtowerError:
+    def _cut_short(self, call: Call[R], endpoint: str | None, sent: bool) -> CloudtowerError:
         operation = call.operation.name
         if self.transport.closed:
             return closed_during(operation)
         return CallTimeout(
             f"no answer within {call.timeout:g} s",
             operation=operation,
-            endpoint=self._endpoint,
+            endpoint=endpoint or self.endpoints.latest,
             sent=sent,
         )
 

@@ -197,7 +197,7 @@ class Reading:
         found: Sequence[T],
         query: dict[str, Any],
     ) -> T:
-        endpoint = self._caller.transport.settings.endpoint
+        endpoint = self._caller.endpoints.latest
         if not found:
             raise NotFound(
                 "nothing matches",

@@ -8,7 +8,9 @@
     ├── CallError                  about one call
     │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
     │   │   ├── NameNotResolved    the host name has no address
-    │   │   └── TLSFailed          the certificate was refused, or TLS not spoken
+    │   │   ├── TLSFailed          the certificate was refused, or TLS not spoken
+    │   │   ├── NoActive           no server of a pair is the active one
+    │   │   └── MultipleActive     more than one is
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
     │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
@@ -57,8 +59,10 @@ from .calls import (
     Forbidden,
     LockedResource,
     LoginFailed,
+    MultipleActive,
     MutationTimeout,
     NameNotResolved,
+    NoActive,
     NotFound,
     OutcomeUnknown,
     ResourceLocked,
@@ -95,8 +99,10 @@ __all__ = [
     "LockTimeout",
     "LockedResource",
     "LoginFailed",
+    "MultipleActive",
     "MutationTimeout",
     "NameNotResolved",
+    "NoActive",
     "NoChangeFeed",
     "NotFound",
     "OutcomeUnknown",

@@ -10,7 +10,7 @@ import msgspec
 from .base import CloudtowerError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class CallError(CloudtowerError):
@@ -98,6 +98,30 @@ class TLSFailed(ConnectionFailed):
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+class _NotOneActive(ConnectionFailed):
+    def __init__(self, message: str, *, answers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, sent=False)
+        self.answers: dict[str, str] = dict(answers or {})
+
+
+class NoActive(_NotOneActive):
+    """None of the servers of a pair is the active one. The call was not sent.
+
+    ``answers`` is what each address answered, such as ``"passive"`` or ``"HTTP 503"``.
+    """
+
+    default_hint = "The pair may be changing places: try again later; check what is not passive."
+
+
+class MultipleActive(_NotOneActive):
+    """More than one server of a pair is active. The call was not sent, as one of them is wrong.
+
+    ``answers`` is what each address answered.
+    """
+
+    default_hint = "Check that the addresses belong to one pair; if so, repair it."
 
 
 class CallTimeout(CallError, TimeoutError):

@@ -199,6 +199,6 @@ class _Reading:
         return NotFound(
             f"the {self._kind.__name__} that the mutation was about is not there any more",
             operation=self._query.name,
-            endpoint=self._caller.transport.settings.endpoint,
+            endpoint=self._caller.endpoints.latest,
             hint="Something else has deleted it.",
         )

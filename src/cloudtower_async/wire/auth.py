@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
+from ..addresses import API_PATH
 from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
 from ..settings import token_fault
 from .failures import another, without_frames
@@ -67,8 +68,11 @@ class Authenticator:
         if self.logins == login:
             self.token = None
 
-    async def log_in(self) -> str:
+    async def log_in(self, endpoint: str) -> str:
         """Return the token; get it first if need be.
+
+        Args:
+            endpoint: Root address of the server to ask.
 
         Raises:
             LoginFailed: The server refused the credentials.
@@ -82,7 +86,7 @@ class Authenticator:
             failure = self._failure
             if failure is None or self._failures == failures:
                 try:
-                    self.token = await self._ask_in_time()
+                    self.token = await self._ask_in_time(endpoint)
                 except CloudtowerError as exc:
                     failure = exc
                 else:
@@ -96,29 +100,27 @@ class Authenticator:
                 self._failure = without_frames(failure)
             raise another(failure)
 
-    async def _ask_in_time(self) -> str:
+    async def _ask_in_time(self, endpoint: str) -> str:
         seconds = self._settings.timeout
         under_way = self._transport.under_way
         with anyio.move_on_after(seconds) as scope:
             under_way.add(scope)
             try:
-                return await self._ask()
+                return await self._ask(endpoint)
             finally:
                 under_way.discard(scope)
         if self._transport.closed:
             raise closed_during(LOGIN)
-        raise CallTimeout(
-            f"no token within {seconds:g} s", operation=LOGIN, endpoint=self._settings.endpoint
-        )
+        raise CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
 
-    async def _ask(self) -> str:
+    async def _ask(self, endpoint: str) -> str:
         username, password = self._settings.username, self._settings.password
         if self._settings.credentials is not None:
-            given = await self._ask_hook(self._settings.credentials)
+            given = await self._ask_hook(self._settings.credentials, endpoint)
             if isinstance(given, str):
                 return given
             username, password = given
-        source, auth_config_id = await self._source()
+        source, auth_config_id = await self._source(endpoint)
         body: dict[str, object] = {"username": username, "password": password, "source": source}
         if auth_config_id is not None:
             body["auth_config_id"] = auth_config_id
@@ -127,8 +129,9 @@ class Authenticator:
             answer = await self._transport.exchange(
                 LOGIN,
                 "POST",
-                f"{self._settings.api_root}/login",
+                endpoint,
                 headers,
+                path=f"{API_PATH}/login",
                 body=msgspec.json.encode(body),
             )
         except StatusError as exc:
@@ -143,14 +146,14 @@ class Authenticator:
             raise LoginFailed(
                 HTML_INSTEAD if page else "the server answered without a token",
                 operation=LOGIN,
-                endpoint=self._settings.endpoint,
+                endpoint=endpoint,
                 status=answer.status,
                 request_id=answer.request_id,
                 hint=OTHER_SERVICE if page else _CHECK_BOTH,
             )
         return token
 
-    async def _ask_hook(self, credentials: Credentials) -> str | tuple[str, str]:
+    async def _ask_hook(self, credentials: Credentials, endpoint: str) -> str | tuple[str, str]:
         cause: Exception | None = None
         fault: str | None = "it returned neither a token nor a pair of user name and password"
         try:
@@ -171,23 +174,23 @@ class Authenticator:
         raise LoginFailed(
             f"credentials: {fault}",
             operation=LOGIN,
-            endpoint=self._settings.endpoint,
+            endpoint=endpoint,
             hint="Check the function that was passed as credentials=.",
         ) from cause
 
-    async def _source(self) -> tuple[str, str | None]:
+    async def _source(self, endpoint: str) -> tuple[str, str | None]:
         source, auth_config_id = self._settings.source, self._settings.auth_config_id
         if source != "LDAP":
             return source, auth_config_id
         if auth_config_id is None:
-            auth_config_id = await self._ldap_strategy()
+            auth_config_id = await self._ldap_strategy(endpoint)
         # Servers that keep no strategies know the source LDAP itself.
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
-    async def _ldap_strategy(self) -> str | None:
+    async def _ldap_strategy(self, endpoint: str) -> str | None:
         try:
             answer = await self._transport.exchange(
-                LOGIN, "POST", f"{self._settings.endpoint}/api", {}, body=_STRATEGIES
+                LOGIN, "POST", endpoint, {}, path="/api", body=_STRATEGIES
             )
             found = msgspec.json.decode(answer.body, type=_StrategiesAnswer)
         except (StatusError, ValueError, RecursionError):

@@ -50,14 +50,15 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-def connection_error(exc: BaseException, settings: Settings) -> CallError:
+def connection_error(exc: BaseException, endpoint: str, settings: Settings) -> CallError:
     """Explain an exception of aiohttp or of the operating system."""
-    error = _explain(exc, settings)
+    error = _explain(exc, endpoint, settings)
+    error.endpoint = endpoint
     error.sent = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return error
 
 
-def _explain(exc: BaseException, settings: Settings) -> CallError:
+def _explain(exc: BaseException, endpoint: str, settings: Settings) -> CallError:
     cause: BaseException | None = exc
     while cause is not None:
         # aiohttp's own classes count as SSLError but lack what OpenSSL found; their cause has it.
@@ -91,7 +92,7 @@ def _explain(exc: BaseException, settings: Settings) -> CallError:
             hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
         )
     hint = ConnectionFailed.default_hint
-    if settings.endpoint.startswith("http:"):
+    if endpoint.startswith("http:"):
         hint += " The port may speak https: then the endpoint begins with https://."
     return ConnectionFailed("the connection was closed before the answer", hint=hint)
 

@@ -114,7 +114,7 @@ class Budget:
 class Fault(StrEnum):
     """What can go wrong with a call, as far as it matters for sending it again."""
 
-    NO_CONNECTION = "no connection was made"
+    NO_CONNECTION = "no connection was made, or no server of a pair is the active one"
     NOT_TRUSTED = "TLS failed: the certificate was refused, or TLS is not spoken"
     CUT_OFF = "the connection was reset, closed or cut off before the end of the answer"
     NO_ANSWER = "no complete answer in time"
@@ -153,6 +153,12 @@ DECISIONS: dict[Fault, tuple[Decision, Decision]] = {
     Fault.REFUSED: (Decision.RAISE, Decision.RAISE),
 }
 """For each fault what is done: with a query, and with what changes something."""
+
+
+LOST = frozenset(
+    {Fault.NO_CONNECTION, Fault.CUT_OFF, Fault.NO_ANSWER, Fault.PASSIVE, Fault.UNREACHED}
+)
+"""Faults after which the active server of a pair is looked for again."""
 
 
 def decide(error: CallError, *, changes: bool) -> Decision:

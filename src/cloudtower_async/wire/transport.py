@@ -68,6 +68,7 @@ class Transport:
         self.settings = settings
         self.mask: Mask = Mask(settings.password, settings.token)
         self.closed: bool = False
+        self.owns_pool: bool = session is None and connector is None
         # The scopes of calls, for `close` to cancel: aiohttp leaves those alone that use what was
         # handed in, and cancels the tasks of those that wait for a connection.
         self.under_way: set[anyio.CancelScope] = set()
@@ -97,9 +98,10 @@ class Transport:
         self,
         operation: str,
         method: str,
-        url: str,
+        endpoint: str,
         headers: Mapping[str, str],
         *,
+        path: str = "",
         body: bytes | None = None,
         query: Mapping[str, object] | None = None,
         fields: Mapping[str, object] | None = None,
@@ -114,8 +116,9 @@ class Transport:
         Args:
             operation: For errors: what this is about.
             method: HTTP method.
-            url: Where to.
+            endpoint: Root address of the server that is asked.
             headers: In addition to those of every request.
+            path: Where to, below the root address.
             body: JSON.
             query: Query string.
             fields: Fields of a multipart form.
@@ -137,7 +140,7 @@ class Transport:
         try:
             async with session.request(
                 method,
-                url,
+                endpoint + path,
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -152,13 +155,13 @@ class Transport:
                 )
                 later = response.headers.get("retry-after")
         except (aiohttp.ClientError, OSError) as exc:
-            raise self._explain(exc, operation) from exc
+            raise self._explain(exc, operation, endpoint) from exc
         if answer.status >= 300 and not (answer.status == 304 and not_modified):
             raise status_error(
                 answer.status,
                 answer.body,
                 operation=operation,
-                endpoint=self.settings.endpoint,
+                endpoint=endpoint,
                 request_id=answer.request_id,
                 retry_after=retry_after(later, datetime.now(UTC)),
                 mask=self.mask,
@@ -205,21 +208,24 @@ class Transport:
             )
 
     def _make_session(self) -> aiohttp.ClientSession:
+        connections = self.settings.max_connections
+        if len(self.settings.endpoints) > 1:
+            # Room to ask each which one is active, and to log in, whatever calls are under way.
+            connections += len(self.settings.endpoints) + 1
         return aiohttp.ClientSession(
-            connector=self._connector or aiohttp.TCPConnector(limit=self.settings.max_connections),
+            connector=self._connector or aiohttp.TCPConnector(limit=connections),
             connector_owner=self._connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
         )
 
-    def _explain(self, exc: Exception, operation: str) -> Exception:
+    def _explain(self, exc: Exception, operation: str, endpoint: str) -> Exception:
         if self._is_closed():
             return closed_during(operation)
         if isinstance(exc, aiohttp.InvalidURL):
             return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
-        error: CallError = connection_error(exc, self.settings)
+        error: CallError = connection_error(exc, endpoint, self.settings)
         error.operation = operation
-        error.endpoint = self.settings.endpoint
         return error
 
 

@@ -1,0 +1,149 @@
+"""Which address to ask: the only one, or the active one of a pair."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..errors import CallError, MultipleActive, NoActive
+from .failures import another
+from .transport import closed_during
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+_log = logging.getLogger("cloudtower_async")
+
+_HEALTH = "/api/healthz"
+_ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
+_ROUND_SECONDS = 5.0  # for all of them to answer
+_GRACE_SECONDS = 0.5  # for the others, once one is active: a dead one should hold up nobody
+
+
+class Endpoints:
+    """Knows the active server of a pair, and finds it: once for all who wait.
+
+    There is no task for it: the first that needs the address asks all of them at once, the others
+    wait. When that one is cancelled the next takes over; when none or several are active, all who
+    waited are told so. A single address is never asked.
+
+    Args:
+        transport: The way to the servers, with the settings of the session.
+
+    Attributes:
+        active: Which to ask; None: find it first.
+        latest: Which was the active one when it was last looked for; at first the first.
+        several: Whether there is a choice.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        settings = transport.settings
+        self._transport = transport
+        self._addresses = settings.endpoints
+        self._failover = settings.failover
+        self.several: bool = len(self._addresses) > 1
+        self.latest: str = self._addresses[0]
+        self.active: str | None = None if self.several else self.latest
+        self._lock = anyio.Lock()
+        self._rounds = 0
+        self._outcome: str | CallError = self.latest
+
+    @property
+    def follows(self) -> bool:
+        """Whether calls go to the new active one by themselves."""
+        return self.several and self._failover != "manual"
+
+    def forget(self, endpoint: str) -> None:
+        """Tell that a server turned a call away, or cannot be reached: the next call looks again.
+
+        Args:
+            endpoint: Its address. When another has been found since, that stays.
+        """
+        if self.follows and self.active == endpoint:
+            self.active = None
+
+    async def find(self, *, anew: bool = False) -> str:
+        """Return the address of the active one; ask which it is unless that is known.
+
+        Args:
+            anew: Ask anyway.
+
+        Raises:
+            NoActive: None of them is.
+            MultipleActive: More than one is.
+            InvalidSettings: A file for TLS cannot be used.
+            SessionClosed: Before or meanwhile.
+        """
+        if not self.several:
+            return self.latest
+        rounds = self._rounds
+        async with self._lock:
+            if self.active is not None and not anew:
+                return self.active
+            if self._rounds == rounds:  # nobody has asked meanwhile
+                self._outcome = await self._ask_all()
+                self._rounds += 1
+            outcome = self._outcome
+        if isinstance(outcome, str):
+            return outcome
+        raise another(outcome)
+
+    async def _ask_all(self) -> str | CallError:
+        await self._transport.open()
+        answers = dict.fromkeys(self._addresses, _SILENT)
+        broken: list[Exception] = []
+        scope = anyio.move_on_after(_ROUND_SECONDS)
+        self._transport.under_way.add(scope)
+        try:
+            with scope:
+                async with anyio.create_task_group() as group:
+                    for address in self._addresses:
+                        group.start_soon(self._ask, address, answers, broken, scope)
+        finally:
+            self._transport.under_way.discard(scope)
+        if self._transport.closed:
+            raise closed_during("find_active")
+        if broken:
+            raise broken[0]
+        return self._choose(answers)
+
+    async def _ask(
+        self,
+        address: str,
+        answers: dict[str, str],
+        broken: list[Exception],
+        scope: anyio.CancelScope,
+    ) -> None:
+        try:
+            answer = await self._transport.exchange("find_active", "GET", address, {}, path=_HEALTH)
+        except CallError as exc:
+            answers[address] = _said(exc)
+        except Exception as exc:  # raised when all have ended
+            broken.append(exc)
+        else:
+            answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
+            if answer.status == 200:
+                scope.deadline = min(scope.deadline, anyio.current_time() + _GRACE_SECONDS)
+
+    def _choose(self, answers: dict[str, str]) -> str | CallError:
+        active = [address for address, said in answers.items() if said == _ACTIVE]
+        if len(active) != 1:
+            told = ", ".join(f"{address}: {said}" for address, said in answers.items())
+            if active:
+                return MultipleActive(f"several servers are active ({told})", answers=answers)
+            return NoActive(f"no server is active ({told})", answers=answers)
+        (address,) = active
+        if address != self.latest:
+            _log.info("%s is the active server now, no longer %s", address, self.latest)
+        self.latest = address
+        if self._failover != "always":
+            self.active = address
+        return address
+
+
+def _said(error: CallError) -> str:
+    if error.status == 307:
+        return _PASSIVE
+    return error.message if error.status is None else f"HTTP {error.status}"
