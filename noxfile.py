@@ -111,6 +111,13 @@ def generate(session: nox.Session) -> None:
 
 
 @nox.session
+def web(session: nox.Session) -> None:
+    """Show the dashboard of the FastAPI example; CLOUDTOWER_ENDPOINT and so on for a real one."""
+    session.install("--quiet", ".", *nox.project.dependency_groups(PROJECT, "examples"))
+    session.run("python", "-m", "examples.fastapi_dashboard", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Show the dashboard of a made-up CloudTower."""
     session.install("--quiet", ".[cli]")

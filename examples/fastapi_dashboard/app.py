@@ -1,0 +1,103 @@
+"""The app: one session for as long as it runs, one feed, and what browsers ask for."""
+
+from __future__ import annotations
+
+from collections.abc import (  # noqa: TC003 - FastAPI reads the annotations
+    AsyncGenerator,
+    AsyncIterator,
+)
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+import anyio
+import msgspec
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.staticfiles import StaticFiles
+
+from cloudtower_async import CallError, Cloudtower
+from cloudtower_async.recipes import build_dashboard
+
+from .feed import Feed, Language
+
+PAGE = Path(__file__).parent / "page"
+
+
+class Held(TypedDict):
+    """What the app holds while it runs; requests find it in their state."""
+
+    tower: Cloudtower
+    feed: Feed
+
+
+async def get_tower(request: Request) -> Cloudtower:
+    """The session that everybody shares."""
+    tower: Cloudtower = request.state.tower
+    return tower
+
+
+async def get_states(
+    request: Request, language: Language = "en-US"
+) -> AsyncIterator[AsyncIterator[str]]:
+    """The states to come. The browser counts as a listener until its request has ended."""
+    feed: Feed = request.state.feed
+    with feed.listen(language) as states:
+        yield states
+
+
+def create_app(tower: Cloudtower | None = None, *, interval: float = 5.0) -> FastAPI:
+    """Make the app.
+
+    Args:
+        tower: The session to show, closed when the app ends; None: that of the environment.
+        interval: Seconds between two polls.
+
+    Raises:
+        InvalidSettings: The environment does not say how to reach a CloudTower.
+    """
+    session = Cloudtower.from_env() if tower is None else tower
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[Held]:
+        # The session is not entered: that logs in, and the page is to come up, and to say what is
+        # wrong, also while the Tower is down. The first call logs in.
+        feed = Feed(session, interval)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(feed.run)
+                yield Held(tower=session, feed=feed)
+                group.cancel_scope.cancel()
+        finally:
+            await session.close()
+
+    app = FastAPI(title="CloudTower dashboard", lifespan=lifespan)
+    app.add_api_route("/events", events, response_class=EventSourceResponse)
+    app.add_api_route("/api/dashboard", dashboard)
+    app.add_exception_handler(CallError, unavailable)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+async def events(
+    request: Request, states: Annotated[AsyncIterator[str], Depends(get_states)]
+) -> AsyncIterator[ServerSentEvent]:
+    """The curves so far, then each new state, until the browser goes."""
+    feed: Feed = request.state.feed
+    yield ServerSentEvent(event="uses", raw_data=feed.uses())
+    async for state in states:
+        yield ServerSentEvent(event="state", raw_data=state)
+
+
+async def dashboard(
+    tower: Annotated[Cloudtower, Depends(get_tower)], language: Language = "en-US"
+) -> Response:
+    """The whole dashboard as JSON, for programs: asks the Tower each time."""
+    board = await build_dashboard(tower, content_language=language)
+    return Response(msgspec.json.encode(board), media_type="application/json")
+
+
+async def unavailable(_request: Request, error: Exception) -> Response:
+    """Say in one line why the Tower gave no answer."""
+    return JSONResponse({"detail": str(error)}, status_code=503)

@@ -1,0 +1,137 @@
+"""What the page is told: a dashboard without what it does not show."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloudtower_async.recipes import (  # noqa: TC001 - as above
+    AlertCounts,
+    ClusterSummary,
+    CpuSummary,
+    Dashboard,
+    DiskSummary,
+    MemorySummary,
+    StorageSummary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloudtower_async.models import Alert
+
+MOST_ALERTS = 200  # of each severity: nobody reads more, and every browser gets them every time
+
+
+class AlertRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """One alert. `kind` is the list of the dashboard it is in, `severity` the server's word."""
+
+    id: str
+    kind: str
+    severity: str
+    message: str
+    cause: str
+    impact: str
+    solution: str
+    where: str
+    since: str
+
+
+class Board(msgspec.Struct, kw_only=True, frozen=True):
+    """A dashboard; of the alerts the newest `MOST_ALERTS` of each severity."""
+
+    built_at: datetime
+    clusters: list[ClusterSummary]
+    alert_counts: AlertCounts
+    alerts: list[AlertRow]
+    disks: dict[str, DiskSummary]
+    cpu: CpuSummary
+    memory: MemorySummary
+    storage: StorageSummary
+
+
+class Trouble(msgspec.Struct, kw_only=True, frozen=True):
+    """Why there are no newer figures, and since when."""
+
+    message: str
+    since: datetime
+
+
+class State(msgspec.Struct, kw_only=True, frozen=True):
+    """All that a page shows but its curves; without a board nothing has been heard yet.
+
+    `interval` is how many seconds after this one the next is to be expected, where calls are quick.
+    """
+
+    endpoint: str
+    interval: float
+    board: Board | None
+    trouble: Trouble | None
+
+
+class Use(msgspec.Struct, kw_only=True, frozen=True, gc=False, array_like=True):
+    """A point of the curves: percentages at a time in milliseconds; None: unknown."""
+
+    at: int
+    cpu: float | None
+    memory: float | None
+    storage: float | None
+
+
+def board_of(dashboard: Dashboard) -> Board:
+    """What the page shows of a dashboard."""
+    return Board(
+        built_at=dashboard.built_at,
+        clusters=dashboard.clusters,
+        alert_counts=dashboard.alerts.counts,
+        alerts=list(_alerts(dashboard)),
+        disks={kind: disks for kind, disks in dashboard.disks.items() if disks.total},
+        cpu=dashboard.cpu,
+        memory=dashboard.memory,
+        storage=dashboard.storage,
+    )
+
+
+def use_of(dashboard: Dashboard) -> Use:
+    """How full everything is."""
+    return Use(
+        at=round(dashboard.built_at.timestamp() * 1000),
+        cpu=dashboard.cpu.usage.value,
+        memory=dashboard.memory.usage.value,
+        storage=dashboard.storage.usage.value,
+    )
+
+
+def _alerts(dashboard: Dashboard) -> Iterator[AlertRow]:
+    alerts = dashboard.alerts
+    by_kind = {
+        "critical": alerts.critical,
+        "notice": alerts.notice,
+        "info": alerts.info,
+        "other": alerts.other,
+    }
+    for kind, rows in by_kind.items():
+        for alert in rows[:MOST_ALERTS]:
+            yield _row(kind, alert)
+
+
+def _row(kind: str, alert: Alert) -> AlertRow:
+    # Any text may be missing, as a server that breaks its schema must not cost the page.
+    return AlertRow(
+        id=alert.id or "",
+        kind=kind,
+        severity=alert.severity or "",
+        message=alert.message or "",
+        cause=alert.cause or "",
+        impact=alert.impact or "",
+        solution=alert.solution or "",
+        where=_where(alert),
+        since=alert.local_start_time or "",
+    )
+
+
+def _where(alert: Alert) -> str:
+    places = (alert.cluster, alert.host, alert.disk, *(alert.vms or ()))
+    return " / ".join(place.name for place in places if place and place.name)
