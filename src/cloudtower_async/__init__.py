@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         WithTask,
     )
     from .wire.retry import RetryPolicy
+    from .wire.telemetry import Exchange, record_exchanges
 
 __all__ = [
     "EVERYTHING",
@@ -88,6 +89,7 @@ __all__ = [
     "ConnectionFailed",
     "ContentLanguage",
     "EmptyFilter",
+    "Exchange",
     "Fetched",
     "FileContent",
     "Forbidden",
@@ -132,6 +134,7 @@ __all__ = [
     "WatchEvent",
     "WithTask",
     "__version__",
+    "record_exchanges",
 ]
 
 _TYPES = (
@@ -142,10 +145,12 @@ _HOMES = {
     "Change": ".flows.changes",
     "Changes": ".flows.changes",
     "Cloudtower": ".session",
+    "Exchange": ".wire.telemetry",
     "RetryPolicy": ".wire.retry",
     "Watch": ".flows.views",
     "WatchEvent": ".flows.views",
     **dict.fromkeys(_MEASURED.split(), ".flows.measurements"),
+    "record_exchanges": ".wire.telemetry",
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 

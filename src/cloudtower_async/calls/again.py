@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .caller import Call, Caller
 
 R = TypeVar("R")
+
+_log = logging.getLogger("cloudtower_async")
 
 _NO_LOGIN = (
     "The token is not valid (any more): pass a new token=; "
@@ -81,8 +84,9 @@ class Again(Generic[R]):
                     left = self._deadline - anyio.current_time()
                     await explain(self._caller, self._call.operation, failure, left)
                 raise without_frames(self._final(failure))
-            await self._sleep(pause)
             self._sendings += 1
+            self._tell(pause)
+            await self._sleep(pause)
             earlier, stop = failure, None
             try:
                 return await self._caller.once(self._call, self._deadline)
@@ -170,6 +174,11 @@ class Again(Generic[R]):
                 transport.under_way.discard(scope)
         if transport.closed:
             raise closed_during(self._call.operation.name)
+
+    def _tell(self, pause: float) -> None:
+        name, number = self._call.operation.name, self._sendings
+        told = {"operation": name, "attempt": number}
+        _log.info("%s: sent again in %.2f s, as attempt %d", name, pause, number, extra=told)
 
     def _final(self, failure: CallError) -> CallError:
         failure.attempts = self._sendings

@@ -61,6 +61,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         timeout: Seconds for everything but waiting for locked resources.
         marks: Where the files among the fields were at first.
         login: Which login the token comes from that it was sent with last.
+        sendings: How often it was sent.
     """
 
     operation: Operation[R]
@@ -69,6 +70,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     timeout: float
     marks: Marks | None = None
     login: int = 0
+    sendings: int = 0
 
     def rewind(self) -> bool:
         """Make ready to be sent again; False when it cannot be."""
@@ -218,6 +220,7 @@ class Caller:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
+                    call.sendings += 1
                     sent = True
                     # No variable holds the token or the answer: errors show those of this frame.
                     return decode(
@@ -230,6 +233,7 @@ class Caller:
                             path=API_PATH + operation.path,
                             token=self._credential(operation.auth),
                             not_modified=operation.not_modified,
+                            attempt=call.sendings,
                             **call.content,
                         ),
                         endpoint,

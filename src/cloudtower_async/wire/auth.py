@@ -13,12 +13,11 @@ from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, Statu
 from ..settings import token_fault
 from .failures import another, without_frames
 from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
-from .transport import Transport, closed_during
+from .transport import LOGIN, Transport, closed_during
 
 if TYPE_CHECKING:
     from ..settings import Credentials
 
-LOGIN = "user.login"
 _CHECK_BOTH = (
     "Check that the endpoint is a CloudTower's; "
     "with two-factor authentication pass an API key as token=."

@@ -13,7 +13,9 @@ import anyio.to_thread
 import msgspec
 
 from .._version import __version__
+from ..addresses import API_PATH
 from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
+from . import telemetry
 from .failures import connection_error
 from .forms import form, text
 from .masking import Mask
@@ -23,10 +25,11 @@ from .tls import tls_context
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from ..settings import Settings
 
+LOGIN = "user.login"
 _LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
 
@@ -94,7 +97,7 @@ class Transport:
             **(settings.headers or {}),
         }
 
-    async def exchange(
+    def exchange(
         self,
         operation: str,
         method: str,
@@ -107,7 +110,8 @@ class Transport:
         fields: Mapping[str, object] | None = None,
         token: str | None = None,
         not_modified: bool = False,
-    ) -> Answer:
+        attempt: int = 1,
+    ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
         Callers set the time limit by a scope that they keep in `under_way`, and raise the errors
@@ -124,12 +128,36 @@ class Transport:
             fields: Fields of a multipart form.
             token: Sent as the credential.
             not_modified: Status 304 is an answer, not an error.
+            attempt: Which sending of its call it is.
 
         Raises:
             CallError: No answer, or one with an error status.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
         """
+        sending = self._exchange(
+            operation, method, endpoint, headers, path, body, query, fields, token, not_modified
+        )
+        if not telemetry.watched():
+            return sending
+        content = query or fields if body is None else body
+        secret = _is_confidential(operation, path)
+        sent = telemetry.Sent(operation, endpoint, attempt, content, secret, self.mask)
+        return telemetry.watch(sending, sent)
+
+    async def _exchange(
+        self,
+        operation: str,
+        method: str,
+        endpoint: str,
+        headers: Mapping[str, str],
+        path: str,
+        body: bytes | None,
+        query: Mapping[str, object] | None,
+        fields: Mapping[str, object] | None,
+        token: str | None,
+        not_modified: bool,
+    ) -> Answer:
         session = self._session
         if session is None or session.closed or self._loop is not asyncio.get_running_loop():
             session = await self.open()
@@ -232,6 +260,11 @@ class Transport:
 def closed_during(operation: str) -> SessionClosed:
     """Make the error of a call that `close` has ended."""
     return SessionClosed(f"{operation}: the session was closed during the call")
+
+
+def _is_confidential(operation: str, path: str) -> bool:
+    # Beside the API there is GraphQL, whose answers spell out keys and tickets under any name.
+    return operation == LOGIN or not path.startswith(API_PATH)
 
 
 _JSON = {"content-type": "application/json"}

@@ -1,0 +1,200 @@
+"""What is told of exchanges, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from aiohttp import web
+
+from cloudtower_async import (
+    CallTimeout,
+    Cloudtower,
+    Exchange,
+    InvalidInput,
+    OutcomeUnknown,
+    RetryPolicy,
+    ServerError,
+    record_exchanges,
+)
+from cloudtower_async.testing import Simulator
+from tests.support import is_login, login_answer, serve, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = RetryPolicy(backoff=1e-6)
+LOGGER = "cloudtower_async"
+
+
+@pytest.fixture
+async def sim() -> AsyncGenerator[Simulator]:
+    async with Simulator(vms=3, seed=1) as simulator:
+        yield simulator
+
+
+def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401 - those of a session
+    options = {"retry": AT_ONCE, **options}
+    return Cloudtower(sim.url, username=sim.username, password=sim.password, **options)
+
+
+def fields(record: logging.LogRecord) -> dict[str, object]:
+    """What the record holds of an exchange."""
+    return {name: getattr(record, name, "missing") for name in Exchange.__struct_fields__}
+
+
+async def test_each_exchange_is_a_log_record_with_fields(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    async with session(sim) as tower:
+        await tower.vm.get_vms(first=1)
+    login, call = caplog.records
+    assert login.getMessage().endswith("; sent ***; answered ***")
+    assert call.levelno == logging.DEBUG
+    assert call.getMessage().startswith("vm.get_vms: HTTP 200 in ")
+    assert '; sent {"first": 1}; answered [{"' in call.getMessage()
+    told = fields(call)
+    request_id, duration = told.pop("request_id"), told.pop("duration")
+    assert isinstance(request_id, str)
+    assert isinstance(duration, float)
+    assert told == {
+        "operation": "vm.get_vms",
+        "endpoint": sim.url,
+        "attempt": 1,
+        "status": 200,
+        "error": None,
+    }
+
+
+async def test_failures_and_what_is_sent_again_are_told_at_info(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with session(sim) as tower:
+        caplog.set_level(logging.INFO, LOGGER)
+        sim.faults.fail("get-vms", status=503)
+        sim.faults.reset("get-vms")
+        await tower.vm.get_vms(first=1)
+    failed, again, cut, last = caplog.records
+    assert fields(failed)["status"] == 503
+    assert fields(failed)["error"] == "ServerError"
+    assert (fields(again)["operation"], fields(again)["attempt"]) == ("vm.get_vms", 2)
+    assert "sent again in 0.00 s, as attempt 2" in again.getMessage()
+    told = fields(cut)
+    assert (told["attempt"], told["status"], told["error"]) == (2, None, "ConnectionFailed")
+    assert "; sent" not in cut.getMessage()
+    assert fields(last)["attempt"] == 3
+
+
+async def test_at_debug_a_failure_shows_what_was_sent(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with session(sim) as tower:
+        caplog.set_level(logging.DEBUG, LOGGER)
+        sim.faults.fail("get-vms", status=500)
+        with pytest.raises(ServerError):
+            await tower.vm.get_vms(first=2)
+    assert caplog.records[-1].getMessage().endswith('; sent {"first": 2}')
+
+
+async def test_above_info_nothing_is_told(sim: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, LOGGER)
+    async with session(sim) as tower:
+        sim.faults.reset("get-vms")
+        await tower.vm.get_vms(first=1)
+    assert not caplog.records
+
+
+async def test_secrets_of_bodies_are_masked_and_files_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return login_answer() if is_login(request) else web.json_response([{"token": "s3cret"}])
+
+    caplog.set_level(logging.DEBUG, LOGGER)
+    async with serve(handler) as url, Cloudtower(url, username="u", password="passw0rd") as tower:
+        await tower.request("/x", {"password": "s3cret", "name": "shown", "note": "is passw0rd"})
+        await tower.request("/x", method="GET", query={"token": "s3cret", "first": 1})
+        with pytest.raises(OutcomeUnknown):  # for the answer is no upload task
+            await tower.ovf.upload_elf_file(
+                file=io.BytesIO(b"s3cret"), name="shown", size="6", cluster_id="c"
+            )
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    assert "s3cret" not in text
+    assert "passw0rd" not in text
+    assert (
+        '{"password": "***", "name": "shown", "note": "is ***"}; answered [{"token": "***"}]'
+        in text
+    )
+    assert 'sent {"token": "***", "first": 1}' in text
+    assert 'sent {"cluster_id": "c", "name": "shown", "size": "6"}' in text
+
+
+async def test_a_block_collects_its_exchanges(sim: Simulator) -> None:
+    async with session(sim) as tower:
+        await tower.vm.get_vms(first=1)
+        with record_exchanges() as log:
+            sim.faults.fail("get-hosts", status=502)
+            await tower.host.get_hosts()
+        await tower.vm.get_vms(first=1)
+    failed, done = log
+    assert (failed.operation, failed.attempt, failed.status) == ("host.get_hosts", 1, 502)
+    assert failed.error == "ServerError"
+    assert (done.attempt, done.status, done.error) == (2, 200, None)
+    assert done.endpoint == sim.url
+    assert done.request_id
+    assert done.request_id != failed.request_id
+    assert done.duration > 0
+
+
+async def test_blocks_nest_and_see_the_tasks_that_they_start(sim: Simulator) -> None:
+    async def other() -> None:
+        with record_exchanges() as theirs:
+            started.set()
+            await tower.host.get_hosts(first=1)
+        assert [one.operation for one in theirs] == ["host.get_hosts"]
+
+    async with session(sim) as tower:
+        started = asyncio.Event()
+        with record_exchanges() as outer:
+            with record_exchanges() as inner:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(tower.vm.get_vms)
+                    group.start_soon(other)
+            await tower.cluster.get_clusters()
+        task = asyncio.create_task(other())  # a block of its own
+        await task
+    assert {one.operation for one in inner} == {"vm.get_vms", "host.get_hosts"}
+    assert [one.operation for one in outer][2:] == ["cluster.get_clusters"]
+    assert outer[:2] == inner
+
+
+async def test_what_failed_without_an_answer_is_collected_too(sim: Simulator) -> None:
+    with record_exchanges() as log:
+        nowhere = Cloudtower(
+            f"http://127.0.0.1:{unused_port()}", token="t", retry=RetryPolicy(attempts=1)
+        )
+        with pytest.raises(ConnectionError):
+            await nowhere.vm.get_vms()
+        await nowhere.close()
+        async with session(sim) as tower:
+            sim.faults.hang("get-vms")
+            with pytest.raises(CallTimeout):
+                await tower.vm.get_vms(timeout=0.05)
+    refused, _, hung = log
+    assert (refused.status, refused.error) == (None, "ConnectionFailed")
+    assert (hung.status, hung.error) == (None, "CancelledError")
+
+
+async def test_what_was_not_sent_is_no_exchange(sim: Simulator) -> None:
+    async with session(sim) as tower:
+        with record_exchanges() as log, pytest.raises(InvalidInput):
+            await tower.request("/x", method="GET", query={"a": object()})
+    assert log == []
