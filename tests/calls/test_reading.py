@@ -537,6 +537,7 @@ def refused(tower: Cloudtower) -> dict[str, Callable[[], AsyncGenerator[Any]]]:
         r"get_api_version is not": lambda: iterate(tower.api_info.get_api_version),
         r"expected a method of the session, such as .*own": lambda: iterate(own),
         r"expected a method .*VmNamespace": lambda: iterate(vm),
+        r"expected a method .*got its call: leave out": lambda: iterate(vm.get_vms(first=1)),
         r"vm\.get_vms: skip: it reads all": lambda: iterate(vm.get_vms, skip=3),
         r"vm\.get_vms: first: must not be negative": lambda: iterate(vm.get_vms, first=-1),
         r"vm\.get_vms: last: it reads all": lambda: iterate(vm.get_vms, last=3),

@@ -3,6 +3,7 @@ with every request, so that nothing here waits for real time to pass."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import TYPE_CHECKING, Any, cast
 
@@ -277,6 +278,18 @@ async def test_what_is_no_answer_of_a_mutation_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=f"settle: expected a call of a mutation .* got {kind}$"):
         await tower.settle(wrong)
+
+
+async def test_calls_in_a_list_are_refused_and_closed(sim: Simulator, tower: Cloudtower) -> None:
+    def calls() -> Any:  # noqa: ANN401
+        return [tower.vm.start_vm(where={"id": one}) for one in ("cl01", "cl02")]
+
+    with pytest.raises(InvalidInput, match="got coroutine in a list; await each call first"):
+        await tower.settle(calls())
+    with pytest.raises(InvalidInput, match="settle: timeout"):
+        await tower.settle(calls(), timeout=-1)
+    gc.collect()  # what is not awaited is told then
+    assert sim.mutations() == []
 
 
 async def test_a_query_is_refused_too(tower: Cloudtower) -> None:

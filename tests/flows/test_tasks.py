@@ -4,6 +4,7 @@ moves on, so that nothing here waits for real time to pass."""
 from __future__ import annotations
 
 import asyncio
+import gc
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -425,6 +426,20 @@ async def test_what_goes_wrong_with_that_call_is_raised(sim: Simulator, tower: C
 async def test_with_wrong_times_it_is_not_sent(sim: Simulator, tower: Cloudtower) -> None:
     with pytest.raises(InvalidInput, match="wait: interval"):
         await tower.wait(tower.vm.start_vm(where={"id": "cl01"}), interval=-1)
+    assert sim.mutations() == []
+
+
+async def test_calls_in_a_list_are_refused_and_closed(sim: Simulator, tower: Cloudtower) -> None:
+    def calls() -> Any:  # noqa: ANN401
+        return [[tower.vm.start_vm(where={"id": one})] for one in ("cl01", "cl02")]
+
+    with pytest.raises(InvalidInput, match=r"wait: expected ids .* got coroutine; await each call"):
+        await tower.wait(calls())
+    with pytest.raises(InvalidInput, match="wait: timeout"):
+        await tower.wait(calls(), timeout=-1)
+    with pytest.raises(InvalidInput, match="progress: expected ids"):
+        _ = [task async for task in tower.progress(calls())]
+    gc.collect()  # what is not awaited is told then
     assert sim.mutations() == []
 
 

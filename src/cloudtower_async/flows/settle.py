@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import msgspec
 
 from ..api.catalogue import READERS
+from ..calls.unawaited import close_calls
 from ..errors import CloudtowerError, InvalidInput, NotFound, SettleTimeout
 from ..settings import seconds_fault
 from ..types import WithTask
@@ -39,8 +40,7 @@ async def settle(
     try:
         _check(timeout, interval)
     except InvalidInput:
-        if isinstance(changed, Coroutine):
-            changed.close()  # nobody will await it
+        close_calls(changed)
         raise
     if isinstance(changed, Awaitable):
         changed = await cast("Awaitable[object]", changed)
@@ -81,16 +81,19 @@ def _check(timeout: float | None, interval: float) -> None:
 def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
     if isinstance(changed, WithTask):
         return cast("WithTask[object]", changed)
-    kind = type(changed).__name__
+    got = type(changed).__name__
+    remedy = ""
     if isinstance(changed, Iterable) and not isinstance(changed, str | Mapping):
         answers = list(cast("Iterable[object]", changed))
         wrong = [one for one in answers if not isinstance(one, WithTask)]
         if not wrong:
             return cast("list[WithTask[object]]", answers)
-        kind = f"{type(wrong[0]).__name__} in a {kind}"
+        close_calls(answers)
+        got = f"{type(wrong[0]).__name__} in a {got}"
+        remedy = "; await each call first" if isinstance(wrong[0], Awaitable) else ""
     raise InvalidInput(
         "settle: expected a call of a mutation that starts tasks, or what it answered with; "
-        f"got {kind}"
+        f"got {got}{remedy}"
     )
 
 

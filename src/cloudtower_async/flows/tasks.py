@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import anyio
 
+from ..calls.unawaited import close_calls
 from ..errors import InvalidInput, TaskError, TaskNotFound, TasksFailed, TaskTimeout
 from ..models import Task
 from ..settings import seconds_fault
@@ -123,8 +124,7 @@ def _check_times(
     }
     for argument, fault in faults.items():
         if fault is not None:
-            if isinstance(waitable, Coroutine):
-                waitable.close()  # nobody will await it
+            close_calls(waitable)
             raise InvalidInput(f"{what}: {argument}: {fault}")
 
 
@@ -132,17 +132,20 @@ async def _tasks_in(what: str, waitable: Waitable | Awaitable[Waitable]) -> dict
     """What a caller waits for, each task once: ids, and tasks where these were given."""
     given = await waitable if isinstance(waitable, Awaitable) else waitable
     tasks: dict[str, Task | None] = {}
-    for one in _flat(what, given):
-        if isinstance(one, str):
-            tasks.setdefault(one)
-        else:
-            tasks[one.id] = one
+    try:
+        for one in _flat(what, given):
+            if isinstance(one, str):
+                tasks.setdefault(one)
+            else:
+                tasks[one.id] = one
+    except InvalidInput:
+        close_calls(given)
+        raise
     return tasks
 
 
 def _flat(what: str, waitable: object) -> Iterator[str | Task]:
     """Take nestings apart, in their order. They are only read, never changed."""
-    kind = type(waitable).__name__
     if waitable is None:
         return
     if isinstance(waitable, str | Task):
@@ -153,9 +156,11 @@ def _flat(what: str, waitable: object) -> Iterator[str | Task]:
         for part in cast("Iterable[object]", waitable):
             yield from _flat(what, part)
     else:
+        close_calls(waitable)
+        remedy = "; await each call first" if isinstance(waitable, Awaitable) else ""
         raise InvalidInput(
             f"{what}: expected ids of tasks, tasks, answers of mutations, or any nesting of these; "
-            f"got {kind}"
+            f"got {type(waitable).__name__}{remedy}"
         )
 
 

@@ -1,0 +1,15 @@
+"""Calls that were passed where they cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import cast
+
+
+def close_calls(given: object) -> None:
+    """Close the calls in what an error refuses: nobody will await them, and Python would warn."""
+    if isinstance(given, Coroutine):
+        given.close()
+    elif isinstance(given, list | tuple | set | frozenset):
+        for one in cast("list[object]", given):
+            close_calls(one)
