@@ -39,6 +39,7 @@ def files(api: Api, history: History) -> dict[str, str]:
         "Every shape that an argument has, by its name in the API; loaded at first use.", modules
     )
     made["older.py"] = _older(history, modules)
+    made["newer.py"] = _newer(api, history, modules)
     return made
 
 
@@ -59,6 +60,29 @@ OLDER: dict[str, frozenset[str]] = {{
 {rows}
 }}
 '''
+
+
+def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
+    """What an error about arguments is explained with; by record, as that is how it is asked."""
+    rows = "\n".join(
+        f"    {record.name!r}: {found!r},"
+        for record in map(api.types.get, sorted(modules))
+        if isinstance(record, Record) and (found := _keys_since(history, record))
+    )
+    return f'''"""Keys of arguments that came later than the object they are in, by version."""
+
+NEWER: dict[str, dict[str, str]] = {{
+{rows}
+}}
+'''
+
+
+def _keys_since(history: History, record: Record) -> dict[str, str]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for prop in record.properties:
+        found[history.property_since(record, prop)].append(prop.wire)
+    found.pop(history.schema_since(record.within), None)
+    return {since: " ".join(keys) for since, keys in sorted(found.items())}
 
 
 def annotation(node: Node, inside: str = "", listed: str = "Sequence") -> str:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from aiohttp import web
 
-from cloudtower_async import Cloudtower, NotFound, ServerError
+from cloudtower_async import BadRequest, Cloudtower, NotFound, ServerError
 from cloudtower_async.calls.versions import is_older
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.support import serve
@@ -143,3 +143,32 @@ async def test_the_version_needs_a_server_that_tells_it(sim: Simulator) -> None:
         sim.faults.fail("get-version", status=500)
         with pytest.raises(ServerError):
             await tower.server_version()
+
+
+async def test_the_error_says_that_the_server_is_too_old_for_an_argument(sim: Simulator) -> None:
+    async with session(sim) as tower:
+        sim.faults.fail("get-vms", status=400, times=2)
+        with pytest.raises(BadRequest) as info:
+            await tower.vm.get_vms(
+                where={
+                    "OR": [{"name": "a"}, {"vm_disks_some": {"vm": {"bios_uuid": "b"}}}],
+                    "pci_nics_some": {},
+                }
+            )
+        first = info.value.hint
+        with pytest.raises(BadRequest) as info:
+            await tower.vm.get_vms(where={"name": "a", "cluster": {"name": "b"}})
+    assert first == (
+        "where.OR[1].vm_disks_some.vm.bios_uuid needs CloudTower 4.2.0, "
+        "where.pci_nics_some needs CloudTower 3.3.0; this is 3.0.0."
+    )
+    assert info.value.hint == BadRequest.default_hint
+    assert asked(sim) == 1
+
+
+async def test_a_server_that_is_new_enough_for_an_argument_has_other_reasons() -> None:
+    async with Simulator(SMALL, clock=Clock(running=False)) as sim, session(sim) as tower:
+        sim.faults.fail("get-vms", status=400)
+        with pytest.raises(BadRequest) as info:
+            await tower.vm.get_vms(where={"pci_nics_some": {}})
+        assert info.value.hint == BadRequest.default_hint

@@ -154,3 +154,10 @@ def test_types_of_other_modules_are_imported_for_checkers(package: Path) -> None
     tree = ast.parse((package / "inputs" / "fruit_stand.py").read_text())
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     assert ast.unparse(ast.Module(guarded.body, [])) == "from .tree import TreeWhereInput2"
+
+
+def test_what_came_later_than_the_object_it_is_in_is_listed(load: Load) -> None:
+    newer = load("inputs.newer").NEWER
+    assert newer["GetTreesRequestBody"] == {"3.1.0": "first"}
+    assert newer["TreeWhereInput"] == {"3.1.0": "name_in"}
+    assert "Stand" not in newer  # all of it is as new

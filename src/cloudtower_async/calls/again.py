@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 
 from ..errors import (
+    BadRequest,
     CallError,
     CallTimeout,
     CloudtowerError,
@@ -80,9 +81,9 @@ class Again(Generic[R]):
                 self._caller.endpoints.forget(failure.endpoint)
             pause = self._pause(failure)
             if pause is None or not self._call.rewind():
-                if isinstance(failure, NotFound):
-                    left = self._deadline - anyio.current_time()
-                    await explain(self._caller, self._call.operation, failure, left)
+                if isinstance(failure, NotFound | BadRequest):
+                    call, left = self._call, self._deadline - anyio.current_time()
+                    await explain(self._caller, call.operation, call.content, failure, left)
                 raise without_frames(self._final(failure))
             self._sendings += 1
             self._tell(pause)

@@ -84,6 +84,14 @@ def member(record: Record, key: str) -> Shape | None:
     return shape(annotation)
 
 
+def key_since(record: Record, key: str) -> str | None:
+    """Since which server a key is there, where the object it is in was there before it."""
+    from ..inputs.newer import NEWER
+
+    versions = NEWER.get(record.__name__, {})
+    return next((since for since, keys in versions.items() if key in keys.split()), None)
+
+
 def shape(annotation: object) -> Shape:
     """The shape that an annotation describes."""
     if isinstance(annotation, ForwardRef):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
+import msgspec
 
-from ..errors import CloudtowerError
+from ..errors import BadRequest, CallError, CloudtowerError, NotFound
 from .operation import Auth, Carries, Kind, Operation
+from .shapes import Shape, arguments_of, key_since, member, place
 
 if TYPE_CHECKING:
-    from ..errors import NotFound
+    from collections.abc import Iterator, Mapping
+
     from .caller import Caller
 
 R = TypeVar("R")
@@ -40,24 +43,60 @@ async def server_version(caller: Caller, timeout: float | None = None) -> str:
         return transport.server_version
 
 
-async def explain(caller: Caller, operation: Operation[R], error: NotFound, timeout: float) -> None:
-    """Say in the hint when the server is too old for the operation.
+async def explain(
+    caller: Caller,
+    operation: Operation[R],
+    content: Mapping[str, Any],
+    error: CallError,
+    timeout: float,
+) -> None:
+    """Say in the hint when the server is too old for what it was asked.
 
     Args:
         caller: Who asks for the version, if need be.
-        operation: What was not found.
+        operation: What was called.
+        content: What was sent.
         error: What is to be explained.
         timeout: Seconds to find out; then it stays as it is.
     """
-    if operation.since == OLDEST or error.operation != operation.name or timeout <= 0:
+    if error.operation != operation.name or timeout <= 0:
+        return
+    if type(error) is NotFound:
+        needed = {operation.name.rpartition(".")[2]: operation.since}
+    elif type(error) is BadRequest and "body" in content:
+        sent = msgspec.json.decode(content["body"])
+        needed = dict(_newer_keys(arguments_of(operation), sent, ""))
+    else:
+        return
+    if all(since == OLDEST for since in needed.values()):
         return
     version = None
     # What goes wrong here says less than the error that there is.
     with anyio.move_on_after(timeout), suppress(CloudtowerError):
         version = await server_version(caller, timeout)
-    if version is not None and is_older(version, operation.since):
-        method = operation.name.rpartition(".")[2]
-        error.hint = f"{method} needs CloudTower {operation.since}; this is {version}."
+    if version is None:
+        return
+    missing = [
+        f"{what} needs CloudTower {since}"
+        for what, since in needed.items()
+        if is_older(version, since)
+    ]
+    if missing:
+        error.hint = f"{', '.join(missing)}; this is {version}."
+
+
+def _newer_keys(wanted: Shape, value: object, path: str) -> Iterator[tuple[str, str]]:
+    """The keys in what was sent that not every server has, and since when they are there."""
+    if wanted.item is not None and isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from _newer_keys(wanted.item, item, f"{path}[{index}]")
+    elif wanted.record is not None and isinstance(value, dict):
+        for key, field in cast("dict[str, object]", value).items():
+            where = f"{path}.{key}"
+            if since := key_since(wanted.record, key):
+                yield place(where), since
+            elif found := member(wanted.record, key):
+                yield from _newer_keys(found, field, where)
 
 
 def is_older(version: str, other: str) -> bool:
