@@ -29,14 +29,20 @@ app: App = App(
     name="cloudtower-async",
     help="Work with SmartX CloudTower from the command line.",
     help_epilogue=EXPLAINED,
-    help_format="plaintext",
+    help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
 
 
 # Each is imported when it is called for; a list of them imports all.
-for _command in ("dashboard:dashboard", "simulate:simulate", "tasks:tasks"):
+for _command in (
+    "call:call",
+    "dashboard:dashboard",
+    "get:get",
+    "simulate:simulate",
+    "tasks:tasks",
+):
     app.command(f"{__package__}.{_command}")
 
 

@@ -1,0 +1,136 @@
+"""The command ``call``: any operation of the API, with JSON in and JSON out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+
+import anyio
+import msgspec
+from cyclopts import Parameter
+
+from ..calls.breadth import matches_all
+from ..calls.checks import check
+from ..calls.operation import Carries, Kind, Operation
+from ..calls.shapes import Record, arguments_of, member, place
+from ..errors import EmptyFilter
+from ..types import EVERYTHING
+from .conditions import json_of
+from .connect import ConnectOptions, connect
+from .endings import UsageError
+from .outputs import json_text, write
+from .resources import method_for, operation_for
+
+if TYPE_CHECKING:
+    from ..session import Cloudtower
+
+Json: TypeAlias = dict[str, Any] | list[Any]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+
+
+def call(
+    operation: str,
+    body: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,  # for "-"
+    /,
+    *,
+    yes: Flag = False,
+    wait: Flag = False,
+    everything: Flag = False,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Call any operation of the API and print its answer as JSON.
+
+    What changes something is confirmed on the terminal first. The body is checked before anything
+    is sent.
+
+    Args:
+        operation: As in the API's documentation: start-vm; or as in Python: vm.start_vm.
+        body: What to send, as JSON; @FILE: from a file; -: from the standard input.
+        yes: Go on without asking.
+        wait: Wait for the tasks that the call started; the exit status is 1 when one failed.
+        everything: Let a filter match everything: "where" may be empty or missing.
+        connection: How to reach the server.
+    """
+    method = method_for(operation)
+    called = operation_for(method)
+    arguments = _arguments(called, body, everything=everything)
+    changes = called.kind is not Kind.QUERY
+    if changes and not yes and (body == "-" or not sys.stdin.isatty()):
+        raise UsageError(f"{method} changes something: pass --yes, as nobody can be asked")
+    tower = connect(connection or ConnectOptions())
+    if changes and not yes:
+        _confirm(f"{method} changes something on {tower.endpoint}. Go on? [y/N] ")
+    anyio.run(_call, tower, method, arguments, wait)
+
+
+async def _call(tower: Cloudtower, method: str, arguments: Json, wait: bool) -> None:
+    namespace, _, name = method.partition(".")
+    async with tower:
+        function = getattr(getattr(tower, namespace), name)
+        if isinstance(arguments, list):
+            answer = await function(arguments)
+        else:
+            answer = await function(**arguments)
+        text = msgspec.json.format(json_text(answer), indent=2)
+        await anyio.to_thread.run_sync(write, text + b"\n")
+        if wait:
+            await tower.wait(answer)
+
+
+def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
+    """What the method takes: a list, or arguments by keyword.
+
+    Raises:
+        UsageError: It cannot be read.
+        InvalidInput: The API takes no such thing.
+    """
+    if called.carries is Carries.FORM:
+        raise UsageError(f"{called.name} takes a file, which cannot be given here")
+    if called.body is None:
+        if body is not None:
+            raise UsageError(f"{called.name} takes no body")
+        return {}
+    wanted = arguments_of(called)
+    given: Json = {} if body is None else json_of(_read(body), "the body")
+    if everything:
+        record = wanted.item.record if wanted.item else wanted.record
+        for one in given if isinstance(given, list) else [given]:
+            _widen(record, one)
+    if isinstance(given, dict):  # as everywhere at the top, null is what is not given
+        given = {key: value for key, value in given.items() if value is not None}
+    try:
+        check(called, given, validate=True)
+    except EmptyFilter as exc:
+        raise UsageError(f"{exc}, which here is --everything") from None
+    if isinstance(given, dict):
+        return {place(f".{key}"): value for key, value in given.items()}
+    return given
+
+
+def _widen(record: Record, given: object) -> None:
+    """Say of the filters that match everything that this is meant."""
+    if not isinstance(given, dict):
+        return
+    fields = cast("dict[str, object]", given)
+    for key in record.__required_keys__:
+        shape = member(record, key)
+        if shape is not None and shape.is_filter and matches_all(fields.get(key)):
+            fields[key] = EVERYTHING
+
+
+def _read(body: str) -> str | bytes:
+    if body == "-":
+        return sys.stdin.buffer.read()
+    if not body.startswith("@"):
+        return body
+    try:
+        return Path(body[1:]).read_bytes()
+    except OSError as exc:
+        raise UsageError(f"{body[1:]}: {exc.strerror}") from None
+
+
+def _confirm(question: str) -> None:
+    print(question, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("not confirmed; nothing was sent")

@@ -1,0 +1,92 @@
+"""The command ``get``: resources of any kind, as a table or for other programs."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+
+import anyio
+from cyclopts import Parameter, validators
+
+from ..calls.shapes import Shape, arguments_of, member
+from ..spelling import did_you_mean
+from .columns import Columns
+from .conditions import where_of
+from .connect import ConnectOptions, connect
+from .endings import UsageError
+from .outputs import Format, pages_of, put
+from .resources import operation_for, query_for
+
+if TYPE_CHECKING:
+    from ..session import Cloudtower
+
+
+def get(
+    resource: str,
+    /,
+    *,
+    where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    output: Annotated[Format, Parameter(name=("--output", "-o"))] = "table",
+    columns: str | None = None,
+    order_by: str | None = None,
+    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    language: Literal["en-US", "zh-CN"] | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Show resources of any kind: vms, hosts, vm-snapshots, content-library-images, …
+
+    Args:
+        resource: As the API calls them, one or many: vm, vms, content-library-vm-template.
+        where: Which ones, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the
+            API's JSON; repeat it for more, all of which must hold.
+        output: table, or a format for programs. They have each resource as it comes; a table has
+            to wait for the last one.
+        columns: Fields with commas between them, also of what a resource belongs to:
+            id,name,cluster.name. Without it csv and table have the most telling ones, the others
+            all.
+        order_by: The field to sort by: name, name_DESC. Without it: by id.
+        limit: Most resources to show.
+        language: Language of texts. [default: en-US]
+        connection: How to reach the server.
+    """
+    method = query_for(resource)
+    operation = operation_for(method)
+    arguments = arguments_of(operation).record
+    chosen = Columns(
+        get_args(operation.answer())[0],
+        None if columns is None else [name.strip() for name in columns.split(",")],
+    )
+    query = {
+        "where": where_of(where or (), cast(Shape, member(arguments, "where"))),
+        "order_by": _order(order_by, cast(Shape, member(arguments, "orderBy")).choices),
+        "first": limit,
+    }
+    tower = connect(
+        connection or ConnectOptions(), language=language, all_languages=output != "table"
+    )
+    anyio.run(_get, tower, method, query, output, chosen, columns is not None)
+
+
+async def _get(
+    tower: Cloudtower,
+    method: str,
+    query: dict[str, Any],
+    output: Format,
+    columns: Columns,
+    chosen: bool,
+) -> None:
+    namespace, _, name = method.partition(".")
+    async with tower:
+        rows = tower.iterate(getattr(getattr(tower, namespace), name), **query)
+        async with aclosing(rows), aclosing(pages_of(output)(rows, columns, chosen)) as chunks:
+            await put(chunks)
+
+
+def _order(typed: str | None, known: frozenset[str]) -> str | None:
+    if typed is None or typed in known:
+        return typed
+    ascending = f"{typed}_ASC"
+    if ascending in known:
+        return ascending
+    fields = {name.removesuffix("_ASC") for name in known if name.endswith("_ASC")}
+    raise UsageError(f"--order-by: there is no {typed!r}{did_you_mean(typed, known | fields)}")

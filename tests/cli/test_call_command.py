@@ -1,0 +1,180 @@
+"""``cloudtower-async call``, as a process beside a simulator and within this one."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from cloudtower_async.cli import main
+from cloudtower_async.testing import Failure, Simulator
+from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+    async with Simulator(clusters=1, vms=8, seed=3) as simulator:
+        for name, text in variables(simulator).items():
+            monkeypatch.setenv(name, text)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+        yield simulator
+
+
+def variables(sim: Simulator) -> dict[str, str]:
+    return {
+        "CLOUDTOWER_ENDPOINT": sim.url,
+        "CLOUDTOWER_USERNAME": sim.username,
+        "CLOUDTOWER_PASSWORD": sim.password,
+    }
+
+
+async def call(*arguments: str) -> int:
+    return await anyio.to_thread.run_sync(main, ["call", *arguments])
+
+
+def started(sim: Simulator) -> list[str]:
+    """What was sent that changes something."""
+    reading = ("get-", "login")
+    return [one.path for one in sim.requests if not one.path.startswith(reading)]
+
+
+# As a process.
+
+
+async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) -> None:
+    vm = sim.add_vm(name="web", status="STOPPED")
+    body = json.dumps({"where": {"id": vm["id"]}})
+
+    def pipe() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            [*COMMAND, "call", "start-vm", "-", "--yes", "--wait"],
+            input=body,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=PATIENCE,
+            env=environment(**variables(sim)),
+            check=False,
+        )
+
+    ended = await anyio.to_thread.run_sync(pipe)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    [answer] = json.loads(ended.stdout)
+    assert answer["data"]["id"] == vm["id"]
+    assert answer["task_id"]
+    assert sim.store.table("Vm")[vm["id"]]["status"] == "RUNNING"  # it was waited for
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 2)])
+async def test_in_a_terminal_it_asks_before_it_changes_something(
+    answer: str, status: int, sim: Simulator
+) -> None:
+    vm = sim.add_vm(status="STOPPED")
+    body = json.dumps({"where": {"id": vm["id"]}})
+
+    def ask() -> tuple[int, str]:
+        with Terminal("call", "start-vm", body, variables=variables(sim)) as terminal:
+            terminal.read_until(f"vm.start_vm changes something on {sim.url}. Go on? [y/N] ")
+            assert started(sim) == []
+            terminal.enter(f"{answer}\n")
+            return terminal.wait(), terminal.shown
+
+    ended, shown = await anyio.to_thread.run_sync(ask)
+    assert ended == status
+    assert started(sim) == (["start-vm"] if answer else [])
+    assert ("not confirmed; nothing was sent" in shown) is not bool(answer)
+
+
+# In this process.
+
+
+@pytest.mark.parametrize(
+    "name", ["get-vms", "/get-vms", "/v2/api/get-vms", "get_vms", "vm.get_vms"]
+)
+async def test_an_operation_has_the_names_of_the_api_and_of_python(
+    name: str, sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await call(name, '{"first": 2, "orderBy": "name_ASC", "skip": null}') == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert sim.sent("get-vms") == [{"first": 2, "orderBy": "name_ASC"}]
+
+
+async def test_a_body_may_be_a_list_a_file_or_nothing(
+    sim: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "body.json"
+    file.write_text('[{"key": "tier", "value": "web"}]')
+    assert await call("create-label", f"@{file}", "--yes") == 0
+    assert await call("get-version") == 0
+    assert sim.sent("create-label") == [[{"key": "tier", "value": "web"}]]
+    assert capsys.readouterr().out.endswith('"4.9.0"\n')
+
+
+async def test_a_filter_that_matches_everything_has_to_be_meant(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for body in ([], ['{"where": {}}'], ['{"where": {"id_not": ""}}']):
+        assert await call("delete-label", *body, "--yes") == 2
+        line = capsys.readouterr().err
+        assert line.endswith("or pass EVERYTHING, which here is --everything\n")
+    assert started(sim) == []
+    assert await call("delete-label", "--yes", "--everything") == 0
+    assert sim.sent("delete-label") == [{"where": {}}]
+
+
+async def test_a_filter_that_says_which_stays_as_it_is(sim: Simulator) -> None:
+    where = {"id": sim.add_vm(status="STOPPED")["id"]}
+    body = json.dumps({"where": where})
+    assert await call("start-vm", body, "--yes", "--everything") == 0
+    assert sim.sent("start-vm") == [{"where": where}]
+
+
+async def test_a_task_that_failed_is_status_1_when_it_is_waited_for(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, status in (([], 0), (["--wait"], 1)):
+        vm = sim.add_vm(status="STOPPED")
+        sim.tasks.fail_next(Failure("no space"))
+        body = json.dumps({"where": {"id": vm["id"]}})
+        assert await call("start-vm", body, "--yes", *options) == status
+    captured = capsys.readouterr()
+    assert captured.out.count('"task_id"') == 2  # told before it is waited for
+    assert captured.err.count("\n") == 1
+    assert "no space" in captured.err
+
+
+async def test_wrong_arguments_are_one_line_and_nothing_is_sent(
+    sim: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = '{"where": {"id": "x"}}'
+    for arguments, told in (
+        (["get-vmz"], "there is no operation 'get-vmz'; did you mean get-vms"),
+        (["start-vm", where], "vm.start_vm changes something: pass --yes"),
+        (["start-vm", "-"], "this is no JSON"),
+        (["start-vm", "--yess"], "this is no JSON"),
+        (["start-vm", "{", "--yes"], "the body: this is no JSON"),
+        (["start-vm", '{"where": {"idd": "x"}}', "--yes"], "where.idd: no such field"),
+        (["start-vm", "[]", "--yes"], "expected an object, got a list"),
+        (["start-vm", "5", "--yes"], "expected an object"),
+        (["create-label", "[5]", "--yes", "--everything"], "items[0]: expected an object"),
+        (["create-label", '[{"key": "a", "values": 1}]', "--yes"], "items[0].values"),
+        (["get-version", "{}"], "api_info.get_api_version takes no body"),
+        (["upload-svt-image", "{}", "--yes"], "takes a file, which cannot be given here"),
+        (["get-vms", f"@{tmp_path}/none"], f"{tmp_path}/none: No such file or directory"),
+    ):
+        assert await call(*arguments) == 2, arguments
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert told in captured.err
+    assert sim.requests == []

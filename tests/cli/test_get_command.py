@@ -1,0 +1,325 @@
+"""``cloudtower-async get``, as a process beside a simulator and within this one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, get_args
+
+import anyio.to_thread
+import msgspec
+import pytest
+
+from cloudtower_async import InvalidInput
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.listing import query_of
+from cloudtower_async.calls.namespace import Namespace
+from cloudtower_async.cli import main
+from cloudtower_async.cli.columns import Columns, cell
+from cloudtower_async.cli.endings import UsageError
+from cloudtower_async.cli.resources import operation_for, queries, query_for
+from cloudtower_async.models import Vm
+from cloudtower_async.testing import Simulator
+from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture
+async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+    async with Simulator(clusters=2, vms=30, seed=3) as simulator:
+        for name, text in variables(simulator).items():
+            monkeypatch.setenv(name, text)
+        monkeypatch.setenv("COLUMNS", "100")
+        yield simulator
+
+
+def variables(sim: Simulator) -> dict[str, str]:
+    return {
+        "CLOUDTOWER_ENDPOINT": sim.url,
+        "CLOUDTOWER_USERNAME": sim.username,
+        "CLOUDTOWER_PASSWORD": sim.password,
+    }
+
+
+async def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What it writes."""
+    status = await anyio.to_thread.run_sync(main, ["get", *arguments])
+    captured = capsys.readouterr()
+    assert (status, captured.err) == (0, "")
+    return captured.out
+
+
+async def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Its one line about wrong arguments."""
+    status = await anyio.to_thread.run_sync(main, ["get", *arguments])
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, "")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def plain(text: str) -> str:
+    """What is left of a terminal's text without the codes that steer it."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def read(output: str, text: str) -> list[Any]:
+    """What a program makes of it."""
+    if output == "jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    rows: list[Any] = json.loads(text) if output == "json" else msgspec.yaml.decode(text)
+    return rows
+
+
+# As a process.
+
+
+async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> None:
+    sim.add_vm(name="long-" * 60, description="evil \x1b[2J\nline")
+    sim.add_vm(name="虚拟机", description="wide")
+    columns = ("--columns", "name,description,cluster.name", "--order-by", "local_created_at_DESC")
+    command = partial(run, "get", "vms", *columns, **variables(sim))
+    ended = await anyio.to_thread.run_sync(command)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    head, *lines = ended.stdout.splitlines()
+    assert head.split() == ["NAME", "DESCRIPTION", "CLUSTER.NAME"]
+    assert len(lines) == 32
+    assert any(line.startswith(f"{'long-' * 60}  evil  [2J line ") for line in lines)
+    wide = next(line for line in lines if line.startswith("虚拟机"))
+    assert wide.index("wide") == head.index("DESCRIPTION") - 3  # those three take two places each
+    assert ESCAPE not in ended.stdout
+
+
+async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> None:
+    vm = sim.add_vm(name="long-" * 60, status="STOPPED")
+
+    def look() -> tuple[int, str]:
+        with Terminal("get", "vm", "--where", f"id={vm['id']}", variables=variables(sim)) as term:
+            return term.wait(), term.shown
+
+    status, text = await anyio.to_thread.run_sync(look)
+    assert status == 0
+    assert f"{ESCAPE}[1mID" in text
+    assert f"{vm['id']}  long-" in text
+    assert "STOPPED" in text
+    assert max(map(len, plain(text).splitlines())) <= 100
+
+
+async def test_who_reads_slowly_holds_up_the_reading() -> None:
+    async with Simulator(clusters=1, vms=2500) as sim:
+
+        def look() -> tuple[bytes, int, bytes]:
+            with subprocess.Popen(  # noqa: S603
+                [*COMMAND, "get", "vms", "-o", "jsonl"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment(**variables(sim)),
+            ) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                line = process.stdout.readline()
+                process.stdout.close()
+                return line, process.wait(PATIENCE), process.stderr.read()
+
+        line, status, told = await anyio.to_thread.run_sync(look)
+        assert json.loads(line)["id"]
+        assert (status, told) == (1, b"")
+        # A page is larger than a pipe: it was being written, and the next one was at hand.
+        assert len(sim.sent("get-vms")) <= 3
+
+
+def test_without_a_server_a_wrong_name_is_one_line() -> None:
+    ended = run("get", "vmz")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "cloudtower-async: there is no resource 'vmz'; did you mean vm or vms?\n"
+
+
+# In this process.
+
+
+async def test_json_lines_have_all_fields_by_their_names_on_the_wire(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (await shown(capsys, "vms", "-o", "jsonl")).splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["id"] for row in rows] == sorted(sim.store.table("Vm"))
+    assert "entityAsyncStatus" in rows[0]
+    assert rows[0]["cluster"]["name"] == "atlas-01"
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml"])
+async def test_chosen_columns_keep_their_kinds(
+    output: str, sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name="a\u009bb", vcpu=3)
+    chosen = ("--columns", "name, vcpu,ha,cluster.name,vm_disks.id,entityAsyncStatus")
+    text = await shown(capsys, "vms", "--where", f"id={vm['id']}", "-o", output, *chosen)
+    assert "\u009b" not in text
+    [row] = read(output, text)
+    assert row == {
+        "name": "a\u009bb",
+        "vcpu": 3,
+        "ha": vm["ha"],
+        "cluster.name": sim.store.table("Cluster")[vm["cluster"]]["name"],
+        "vm_disks.id": vm["vm_disks"],
+        "entityAsyncStatus": None,
+    }
+    empty = await shown(capsys, "vms", "--where", "name=none", "-o", output, *chosen)
+    assert read(output, empty) == []
+
+
+async def test_csv_has_a_header_and_quotes(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name='a,"b"\nc', vcpu=2, description="")
+    chosen = ("--columns", "name,vcpu,ha,description,host.name,vm_disks")
+    text = await shown(capsys, "vms", "--where", f"id={vm['id']}", "-o", "csv", *chosen)
+    head, row = csv.reader(io.StringIO(text))
+    assert head == ["name", "vcpu", "ha", "description", "host.name", "vm_disks"]
+    assert row[:4] == ['a,"b"\nc', "2", "true" if vm["ha"] else "false", ""]
+    assert [disk["id"] for disk in json.loads(row[5])] == vm["vm_disks"]
+
+
+async def test_conditions_take_the_kinds_that_the_api_wants(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in (
+        *("name_contains=5", "vcpu_gt=1", "status_in=RUNNING,STOPPED", "cluster.name=atlas-01"),
+        *("ha=true", "description_not=null", '{"vcpu_lt": 99}', "vcpu_in=[2,4]"),
+    ):
+        await shown(capsys, "vms", "--where", text, "-o", "jsonl")
+    sent = [body["where"] for body in sim.sent("get-vms")]
+    assert [where for where in sent if "AND" not in where] == [
+        {"name_contains": "5"},
+        {"vcpu_gt": 1},
+        {"status_in": ["RUNNING", "STOPPED"]},
+        {"cluster": {"name": "atlas-01"}},
+        {"ha": True},
+        {"description_not": "null"},
+        {"vcpu_lt": 99},
+        {"vcpu_in": [2, 4]},
+    ]
+
+
+async def test_all_conditions_must_hold(sim: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    for texts in (("name=a", "vcpu=2"), ("name_not=a", "name_not=b")):
+        conditions = [part for text in texts for part in ("--where", text)]
+        await shown(capsys, "vms", *conditions)
+    one, other = [body["where"] for body in sim.sent("get-vms")][:2]
+    assert one == {"name": "a", "vcpu": 2}
+    assert other == {"AND": [{"name_not": "a"}, {"name_not": "b"}]}
+
+
+async def test_they_come_in_the_order_asked_for_and_no_more_of_them(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted((vm["name"] for vm in sim.store.table("Vm").values()), reverse=True)
+    options = ("--columns", "name", "-o", "csv", "--limit", "7")
+    text = await shown(capsys, "vms", "--order-by", "name_DESC", *options)
+    assert text.splitlines() == ["name", *names[:7]]
+    text = await shown(capsys, "vms", "--order-by", "name", *options)
+    assert text.splitlines() == ["name", *names[:-8:-1]]
+
+
+async def test_texts_come_in_the_language_asked_for(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "物理盘" in await shown(capsys, "alerts", "--language", "zh-CN")
+
+
+async def test_wrong_arguments_are_one_line(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, told in (
+        (["vm", "--where", "nmae=a"], "where.nmae: no such field; did you mean name?"),
+        (["vm", "--where", "name"], "--where: 'name' is neither JSON nor key=value"),
+        (["vm", "--where", '{"name"'], "--where: this is no JSON"),
+        (["vm", "--where", "vcpu=many"], "where.vcpu: expected a whole number, got a text"),
+        (["vm", "--columns", "id,nmae"], "--columns: Vm has no 'nmae'; did you mean name"),
+        (["vm", "--columns", "cluster.nmae"], "'nmae'; did you mean name?"),
+        (["vm", "--columns", "name.x"], "nothing lies within name"),
+        (["vm", "--order-by", "nmae"], "--order-by: there is no 'nmae'; did you mean name"),
+        (["vm", "--order-by", "name_UP"], "--order-by: there is no 'name_UP'"),
+        (["vm", "--limit", "0"], "--limit"),
+        (["vm", "-o", "xml"], "-o"),
+        (["vm", "host"], "unexpected argument 'host'"),
+        (["task-metrics"], "there is no resource 'task-metrics'"),
+    ):
+        assert told in await refused(capsys, *arguments)
+    assert sim.sent("get-vms") == []
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("typed", "method"),
+    [
+        ("vm", "vm.get_vms"),
+        ("VMs", "vm.get_vms"),
+        (
+            "content-library-vm-template",
+            "content_library_vm_template.get_content_library_vm_templates",
+        ),
+        ("ContentLibraryImage", "content_library_image.get_content_library_images"),
+        ("gpu_device", "gpu_device.get_gpu_devices"),
+        ("backup-plan", "backup_plan.get_backup_plans"),
+        ("security-policy", "security_policy.get_security_policies"),
+        ("vds", "vds.get_vdses"),
+        ("cluster-settings", "cluster_settings.get_cluster_settingses"),
+    ],
+)
+def test_a_resource_has_the_names_that_people_use(typed: str, method: str) -> None:
+    assert query_for(typed) == method
+
+
+def test_every_query_of_many_resources_has_a_name_and_columns() -> None:
+    readable: set[str] = set()
+    for method in OPERATIONS.values():
+        namespace, _, name = method.partition(".")
+        module = import_module(f"cloudtower_async.api.{namespace}")
+        kind = next(
+            each
+            for each in vars(module).values()
+            if isinstance(each, type) and issubclass(each, Namespace) and each is not Namespace
+        )
+        try:
+            query_of("get", getattr(kind.__new__(kind), name))
+        except InvalidInput:
+            continue
+        readable.add(method)
+        [resource] = get_args(operation_for(method).answer())
+        columns = Columns(resource).names
+        assert columns[0] == "id"
+        assert 1 < len(columns) <= 8
+    assert set(queries().values()) == readable
+
+
+def test_a_namespace_names_its_own_resource() -> None:
+    known = queries()
+    for method in set(known.values()):
+        namespace = method.partition(".")[0]
+        assert known[namespace].startswith(f"{namespace}.")
+
+
+def test_cells_are_short_texts() -> None:
+    values = [None, True, 2.0, 2.5, 7, "x", ["a", "b"], {"a": 1}, []]
+    assert [cell(value) for value in values] == [
+        *("", "true", "2", "2.5", "7", "x", "a, b", '{"a":1}', "")
+    ]
+
+
+def test_a_column_has_to_be_there() -> None:
+    with pytest.raises(UsageError, match="Vm has no 'x'"):
+        Columns(Vm, ["x"])
