@@ -84,6 +84,7 @@ def test_every_error_is_in_the_drawing_under_its_base() -> None:
         errors.MultipleActive("both", answers={"https://a": "active"}),
         errors.CallTimeout("late", sent=False),
         errors.ResponseDecodeError("odd", place="$[3].vcpu", excerpt="{}"),
+        errors.GraphQLError("no", errors=[{"message": "no"}], data={"vnc": None}),
         errors.TaskFailed("t", "CODE", "EC", "broken"),
         errors.TaskTimeout(["a", "b"], 3.0),
         errors.TaskNotFound("t"),

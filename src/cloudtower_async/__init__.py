@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ConnectionFailed,
         EmptyFilter,
         Forbidden,
+        GraphQLError,
         InvalidInput,
         InvalidSettings,
         LockedResource,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         UnexpectedStatus,
     )
     from .flows.changes import Change, Changes
+    from .flows.graphql import ApiKey, ApiKeyRole, ApiKeys, VncTicket
     from .flows.measurements import (
         Measurements,
         MetricRow,
@@ -78,6 +80,9 @@ __all__ = [
     "EVERYTHING",
     "Aggregate",
     "Ambiguous",
+    "ApiKey",
+    "ApiKeyRole",
+    "ApiKeys",
     "BadRequest",
     "CallError",
     "CallTimeout",
@@ -93,6 +98,7 @@ __all__ = [
     "Fetched",
     "FileContent",
     "Forbidden",
+    "GraphQLError",
     "InvalidInput",
     "InvalidSettings",
     "LockTimeout",
@@ -130,6 +136,7 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "UnexpectedStatus",
+    "VncTicket",
     "Watch",
     "WatchEvent",
     "WithTask",
@@ -142,6 +149,7 @@ _TYPES = (
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning Subject"
 _HOMES = {
+    **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys", "VncTicket"), ".flows.graphql"),
     "Change": ".flows.changes",
     "Changes": ".flows.changes",
     "Cloudtower": ".session",

@@ -14,6 +14,7 @@ from .calls.operation import Carries, Kind, Operation
 from .calls.reading import Reading
 from .errors import CloudtowerError, InvalidInput
 from .flows.following import Following
+from .flows.graphql import GraphQL
 from .flows.measuring import Measuring
 from .flows.shared import Shared
 from .flows.working import Working
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["POST", "GET"]
 
 
-class Cloudtower(Namespaces, Reading, Working, Following, Measuring):
+class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import anyio
 import msgspec
 
-from ..addresses import API_PATH
 from ..errors import (
     CallError,
     CallTimeout,
@@ -230,7 +229,7 @@ class Caller:
                             operation.method,
                             endpoint,
                             call.headers,
-                            path=API_PATH + operation.path,
+                            path=operation.root + operation.path,
                             token=self._credential(operation.auth),
                             not_modified=operation.not_modified,
                             attempt=call.sendings,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
+from ..addresses import API_PATH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,7 +44,7 @@ class Operation(Generic[R]):
 
     Args:
         name: Namespace and method: ``"vm.get_vms"``.
-        path: Below the API root: ``"/get-vms"``.
+        path: Below the root: ``"/get-vms"``.
         kind: Query, mutation or upload.
         answer: Returns the type of the answer. A function, so that the models load at first use.
         body: Returns the type of the arguments; None when there are none.
@@ -51,6 +53,7 @@ class Operation(Generic[R]):
         auth: Which credential it needs.
         since: First server version that has it.
         not_modified: The server may answer 304; the call then yields an empty list.
+        root: Path of the API.
     """
 
     __slots__ = (
@@ -64,6 +67,7 @@ class Operation(Generic[R]):
         "name",
         "not_modified",
         "path",
+        "root",
         "since",
     )
 
@@ -80,6 +84,7 @@ class Operation(Generic[R]):
         auth: Auth = Auth.TOKEN,
         since: str = "3.0.0",
         not_modified: bool = False,
+        root: str = API_PATH,
     ) -> None:
         self.name: str = name
         self.path: str = path
@@ -91,6 +96,7 @@ class Operation(Generic[R]):
         self.auth: Auth = auth
         self.since: str = since
         self.not_modified: bool = not_modified
+        self.root: str = root
         self._decoder: msgspec.json.Decoder[R] | None = None
 
     @property

@@ -13,6 +13,7 @@
     │   │   └── MultipleActive     more than one is
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
+    │   ├── GraphQLError           the answer to a GraphQL request tells of errors
     │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
     │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
     │   ├── Ambiguous              several match where one is wanted                   (LookupError)
@@ -57,6 +58,7 @@ from .calls import (
     CallTimeout,
     ConnectionFailed,
     Forbidden,
+    GraphQLError,
     LockedResource,
     LoginFailed,
     MultipleActive,
@@ -94,6 +96,7 @@ __all__ = [
     "ConnectionFailed",
     "EmptyFilter",
     "Forbidden",
+    "GraphQLError",
     "InvalidInput",
     "InvalidSettings",
     "LockTimeout",

@@ -151,6 +151,31 @@ class ResponseDecodeError(CallError):
         self.excerpt = excerpt
 
 
+class GraphQLError(CallError):
+    """The answer to a GraphQL request tells of errors.
+
+    ``server_message`` has their messages, ``code`` the first one's.
+
+    Attributes:
+        errors: As the server has them, with ``message``, ``path`` and the like.
+        data: What there is of an answer in spite of them.
+    """
+
+    default_hint = "Check the query and its variables, and what the user may do."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errors: Sequence[dict[str, Any]] = (),
+        data: object = None,
+        **about: Any,  # noqa: ANN401 - what `CallError` takes
+    ) -> None:
+        super().__init__(message, **about)
+        self.errors: list[dict[str, Any]] = list(errors)
+        self.data: object = data
+
+
 class OutcomeUnknown(CallError):
     """A mutation was sent, and whether the server carried it out is not known.
 

@@ -1,0 +1,247 @@
+"""API keys, screens, and GraphQL itself."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from aiohttp import web
+
+from cloudtower_async import (
+    ApiKey,
+    Cloudtower,
+    CloudtowerError,
+    Forbidden,
+    GraphQLError,
+    InvalidInput,
+    OutcomeUnknown,
+    ResponseDecodeError,
+    RetryPolicy,
+    ServerError,
+    Unauthorized,
+)
+from cloudtower_async.testing import Clock, Simulator
+from tests.support import serve
+from tests.test_secrets import shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "planted-0123"
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    async with Simulator(clock=Clock(running=False)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
+    retry = RetryPolicy(backoff=0.001)
+    async with Cloudtower(
+        sim.url, username=sim.username, password=sim.password, retry=retry
+    ) as tower:
+        yield tower
+
+
+def sent(sim: Simulator) -> int:
+    """Requests for GraphQL."""
+    return sum(request.path == "/api" for request in sim.requests)
+
+
+async def test_a_key_is_made_used_listed_and_deleted(sim: Simulator, tower: Cloudtower) -> None:
+    key = await tower.api_keys.create("bot")
+    assert (key.name, [role.preset for role in key.roles]) == ("bot", ["ROOT"])
+    async with Cloudtower(sim.url, token=key.key) as bot:
+        assert await bot.vm.get_vms(first=1)
+        other = await tower.api_keys.create("other")
+        assert await tower.api_keys.list() == [key, other]
+        await tower.api_keys.delete(key)
+        with pytest.raises(Unauthorized):
+            await bot.vm.get_vms(first=1)
+    await tower.api_keys.delete(other.key)
+    assert await tower.api_keys.list() == []
+
+
+async def test_a_key_is_not_shown(
+    sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = await tower.api_keys.create("bot")
+    assert key.key not in f"{key!r} {key} {[key]}"
+    refusal = f'{{"message": "what is {key.key}?"}}'.encode()
+    for call in (partial(tower.api_keys.delete, key), tower.vm.get_vms, tower.api_keys.list):
+        sim.faults.fail(status=403, body=refusal)
+        with pytest.raises(Forbidden) as info:
+            await call()
+        assert key.key not in shown(info.value)
+    assert key.key not in caplog.text
+
+
+async def test_what_the_server_refuses_is_an_error(tower: Cloudtower) -> None:
+    await tower.api_keys.create("bot")
+    with pytest.raises(GraphQLError, match="bot already") as info:
+        await tower.api_keys.create("bot")
+    assert info.value.errors[0]["path"] == ["createApiKey"]
+    assert info.value.data == {"createApiKey": None}
+    assert (info.value.status, info.value.operation) == (200, "graphql")
+    with pytest.raises(GraphQLError, match="no such API key"):
+        await tower.api_keys.delete("none")
+
+
+async def test_a_screen_has_two_addresses(sim: Simulator, tower: Cloudtower) -> None:
+    vm = sim.add_vm()
+    ticket = await tower.vnc(vm["id"])
+    host = sim.store.get("Host", vm["host"])["management_ip"]
+    cluster = sim.store.get("Cluster", vm["cluster"])["ip"]
+    assert (ticket.vm_uuid, ticket.host_ip, ticket.cluster_ip) == (vm["local_id"], host, cluster)
+    direct, proxied = urlsplit(ticket.direct), urlsplit(ticket.proxied)
+    assert (direct.scheme, direct.netloc, direct.path) == ("wss", cluster, "/websockify/")
+    assert (proxied.scheme, proxied.netloc, proxied.path) == (
+        "wss",
+        urlsplit(sim.url).netloc,
+        "/websockify/",
+    )
+    for address in (direct, proxied):
+        values = parse_qs(address.query, strict_parsing=True)
+        assert (values["uuid"], values["host"]) == ([vm["local_id"]], [host])
+        assert values["token"][0] not in repr(ticket)
+    assert "wss" not in repr(ticket)
+    # What base64 has beside letters and digits means something else in an address.
+    token = proxied.query.partition("token=")[2].partition("&")[0]
+    assert "%2F" in token or "%2B" in token
+    assert not set("+/=") & set(token)
+
+
+async def test_an_address_of_six_bytes_pairs_stands_in_brackets() -> None:
+    made = {"vm_uuid": "u", "host_ip": "fd00::2", "cluster_ip": "fd00::1"}
+    body = {"data": {"vnc": {**made, "raw_token": "r", "token": "a+b/c="}}}
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(body)
+
+    async with serve(answer) as url, Cloudtower(f"{url}/prefix", token="t0ken") as tower:
+        ticket = await tower.vnc("vm")
+    assert ticket.direct == "wss://[fd00::1]/websockify/?uuid=u&token=r&host=fd00::2"
+    place = url.partition("://")[2]
+    assert ticket.proxied == (
+        f"wss://{place}/prefix/websockify/?token=a%2Bb%2Fc%3D&uuid=u&host=fd00::2"
+    )
+
+
+async def test_a_vm_that_is_off_has_no_screen(sim: Simulator, tower: Cloudtower) -> None:
+    for vm in (sim.add_vm(status="STOPPED")["id"], "none"):
+        with pytest.raises(GraphQLError):
+            await tower.vnc(vm)
+
+
+async def test_any_document_with_variables(tower: Cloudtower) -> None:
+    await tower.api_keys.create("bot")
+    query = "query named($name: String) { apiKeys(where: {name: $name}) { name } }"
+    assert await tower.graphql(query, {"name": "bot"}) == {"apiKeys": [{"name": "bot"}]}
+    assert await tower.graphql(query, {"name": "other"}) == {"apiKeys": []}
+
+
+async def test_errors_beside_data_are_an_error_with_the_data(tower: Cloudtower) -> None:
+    with pytest.raises(GraphQLError, match="input") as info:
+        await tower.graphql("{ authnStrategies { id } apiKeys { name } vnc { token } }")
+    assert info.value.data == {"authnStrategies": [], "apiKeys": [], "vnc": None}
+
+
+QUERIES = (
+    "{ apiKeys { id } }",
+    "query { apiKeys { id } }",
+    '# mutation\nquery one($a: String = "mutation {") { apiKeys { id } }',
+    'query one { mutation: apiKeys(where: {name: "mutation"}) { id } }',
+    'query one { apiKeys(where: {name: "\\" } mutation {"}) { id } }',
+    'query one { apiKeys(where: {name: """ } mutation { \\""" } mutation """}) { id } }',
+)
+MUTATIONS = (
+    'mutation { createApiKey(data: {name: "a"}) { id } }',
+    '# query\n,mutation named{ createApiKey(data: {name: "b"}) { id } }',
+    '{ apiKeys { id } } mutation more { createApiKey(data: {name: "c"}) { id } }',
+)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_queries_are_sent_again(sim: Simulator, tower: Cloudtower, query: str) -> None:
+    sim.faults.fail(status=503)
+    try:
+        await tower.graphql(query)
+    except ServerError:  # the simulator does not read all of GraphQL
+        pytest.fail("not sent again")
+    except CloudtowerError:
+        pass
+    assert sent(sim) == 2
+
+
+@pytest.mark.parametrize("query", MUTATIONS)
+async def test_mutations_are_not_when_they_may_have_happened(
+    sim: Simulator, tower: Cloudtower, query: str
+) -> None:
+    sim.faults.fail(status=503)
+    with pytest.raises(OutcomeUnknown, match=r"tower\.task\.get_tasks"):
+        await tower.graphql(query)
+    assert sent(sim) == 1
+    sim.faults.fail(status=429)
+    sim.faults.fail(status=503)
+    with pytest.raises(OutcomeUnknown):
+        await tower.graphql(query)
+    assert sent(sim) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "told"),
+    [
+        ({"data": None}, GraphQLError, "without data"),
+        ({}, GraphQLError, "without data"),
+        ({"errors": "broken"}, GraphQLError, "without data"),
+        ({"errors": [{"message": "no", "extensions": {"code": "DENIED"}}]}, GraphQLError, "DENIED"),
+        ({"data": {"vnc": None}}, ResponseDecodeError, "vnc"),
+        ({"data": {"vnc": {"token": SECRET}}}, ResponseDecodeError, "vnc"),
+        ([1], ResponseDecodeError, "breaks the API schema"),
+        ({"errors": [{"message": f"no {SECRET}"}, 5]}, GraphQLError, r"no \*\*\*"),
+    ],
+)
+async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], told: str) -> None:  # noqa: ANN401
+    async def say(_: web.Request) -> web.StreamResponse:
+        return web.json_response(answer)
+
+    async with serve(say) as url, Cloudtower(url, token=SECRET) as tower:
+        with pytest.raises(error, match=told) as info:
+            await tower.vnc("vm")
+    assert SECRET not in shown(info.value)
+
+
+async def test_a_refused_document_says_what_the_server_said() -> None:
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        errors = [{"message": f"Syntax Error near {SECRET}", "extensions": {"code": "PARSE"}}]
+        return web.json_response({"errors": errors}, status=400)
+
+    async with serve(refuse) as url, Cloudtower(url, token=SECRET) as tower:
+        with pytest.raises(GraphQLError, match="Syntax Error near") as info:
+            await tower.graphql("{")
+    assert (info.value.status, info.value.code) == (400, "PARSE")
+    assert SECRET not in shown(info.value)
+
+
+async def test_what_cannot_be_right_is_not_sent(sim: Simulator, tower: Cloudtower) -> None:
+    wrong: list[Any] = ["", None, 5]
+    for value in wrong:
+        for call in (tower.vnc, tower.api_keys.create, tower.api_keys.delete, tower.graphql):
+            with pytest.raises(InvalidInput, match="expected a text"):
+                await call(value)
+    with pytest.raises(InvalidInput, match="JSON"):
+        await tower.graphql("{ apiKeys { id } }", {"name": object()})
+    assert sent(sim) == 0
+
+
+def test_two_keys_are_the_same_when_all_is() -> None:
+    assert ApiKey("i", "n", "k") == ApiKey("i", "n", "k")
+    assert ApiKey("i", "n", "k") != ApiKey("i", "n", "other")
