@@ -63,6 +63,8 @@ def page_id(page: Path) -> str:
 @pytest.fixture
 async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, object]]:
     """What the code of a page finds: a server, who to log in as, and a session."""
+    # What a page sets for the whole process ends with it.
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", None)
     async with Simulator() as simulator:
         for variable in filter(VARIABLES.fullmatch, list(os.environ)):
             monkeypatch.delenv(variable)

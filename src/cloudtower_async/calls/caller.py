@@ -19,6 +19,7 @@ from ..errors import (
 )
 from ..settings import choice_fault, header_fault, seconds_fault
 from ..types import ContentLanguage
+from ..wire import spans
 from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames
 from ..wire.forms import Marks
@@ -135,14 +136,14 @@ class Caller:
             arguments = {name: value for name, value in arguments.items() if value is not None}
         return self.send(operation, arguments, content_language, external_cloudtower_id, timeout)
 
-    async def send(
+    def send(
         self,
         operation: Operation[R],
         arguments: object = None,
         content_language: str | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
-    ) -> R:
+    ) -> Coroutine[Any, Any, R]:
         """Send the arguments as they are and return the decoded answer.
 
         Args:
@@ -159,6 +160,20 @@ class Caller:
             EmptyFilter: A filter in them may match everything.
             SessionClosed: Before or meanwhile.
         """
+        sending = self._send(
+            operation, arguments, content_language, external_cloudtower_id, timeout
+        )
+        tracer = spans.tracer()
+        return sending if tracer is None else spans.in_span(tracer, operation.name, sending)
+
+    async def _send(
+        self,
+        operation: Operation[R],
+        arguments: object,
+        content_language: str | None,
+        external_cloudtower_id: str | None,
+        timeout: float | None,
+    ) -> R:
         if timeout is None:
             timeout = self.timeout
         else:
