@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import ssl
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cloudtower_async.errors import InvalidSettings
 from cloudtower_async.settings import from_environment
 from tests.support import PASSWORD, TOKEN, settings, settings_of
 
+CONTEXT = ssl.create_default_context()
 NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[^\s?#]*[^\s?#/])?")
 
 
@@ -151,6 +153,10 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"username": "u", "credentials": object()}, "username"),
         ({"token": "t", "verify_tls": "false"}, "verify_tls"),
         ({"token": "t", "verify_tls": None}, "verify_tls"),
+        ({"token": "t", "ssl_context": True}, "ssl_context"),
+        ({"token": "t", "ssl_context": CONTEXT, "verify_tls": False}, "ssl_context"),
+        ({"token": "t", "ssl_context": CONTEXT, "ca_file": "ca.pem"}, "ssl_context"),
+        ({"token": "t", "ssl_context": CONTEXT, "client_cert": "me.pem"}, "ssl_context"),
         ({"token": "t", "strict": 1}, "strict"),
         ({"token": "t", "max_connections": 0}, "max_connections"),
         ({"token": "t", "max_connections": 1.5}, "max_connections"),
@@ -255,6 +261,12 @@ def test_none_counts_as_not_given() -> None:
 def test_nobody_of_the_environment_is_taken_beside_a_function_for_credentials() -> None:
     found = from_environment({"credentials": print})
     assert not {"username", "password", "token"} & found.keys()
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_context_wins_over_the_tls_options_of_the_environment() -> None:
+    found = settings_of(**from_environment({"ssl_context": CONTEXT}))
+    assert (found.ssl_context, found.ca_file, found.verify_tls) == (CONTEXT, None, True)
 
 
 @pytest.mark.usefixtures("environment")

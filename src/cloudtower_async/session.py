@@ -32,6 +32,7 @@ from .wire.auth import Authenticator
 from .wire.transport import Transport
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self, Unpack
@@ -89,6 +90,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL):
         verify_tls: Check the server's certificate. False trusts any.
         ca_file: PEM file with the authorities to trust instead of the system's.
         client_cert: PEM file with our certificate and key, or a pair of files.
+        ssl_context: Use this instead of the three.
 
         session: Use this aiohttp session. It, as the connector, stays yours to close, and
             max_connections is then its own matter.
@@ -136,6 +138,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL):
         verify_tls: bool = True,
         ca_file: StrPath | None = None,
         client_cert: ClientCert | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         # aiohttp
         session: aiohttp.ClientSession | None = None,
         connector: aiohttp.BaseConnector | None = None,
@@ -166,6 +169,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL):
             verify_tls=verify_tls,
             ca_file=ca_file,
             client_cert=client_cert,
+            ssl_context=ssl_context,
         )
         transport = Transport(
             settings, session=session, connector=connector, trace_configs=trace_configs

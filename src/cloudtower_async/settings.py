@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import ssl
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         verify_tls: bool | None
         ca_file: StrPath | None
         client_cert: ClientCert | None
+        ssl_context: ssl.SSLContext | None
         session: aiohttp.ClientSession | None
         connector: aiohttp.BaseConnector | None
         trace_configs: Sequence[aiohttp.TraceConfig]
@@ -91,6 +93,7 @@ class Settings:
     verify_tls: bool
     ca_file: StrPath | None
     client_cert: ClientCert | None
+    ssl_context: ssl.SSLContext | None
     strict: bool
     validate: bool
     headers: Mapping[str, str] | None
@@ -108,6 +111,8 @@ class Settings:
             check_option(option, seconds_fault(getattr(self, option)))
         for option in ("verify_tls", "strict", "validate"):
             check_option(option, _bool_fault(getattr(self, option)))
+        alone = self.ca_file is None and self.client_cert is None and self.verify_tls
+        check_option("ssl_context", _context_fault(self.ssl_context, alone=alone))
         check_option("lock_timeout", lock_timeout_fault(self.lock_timeout))
         if self.read_timeout is not None:
             check_option("read_timeout", seconds_fault(self.read_timeout))
@@ -137,7 +142,7 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
 
     An option that is None counts as not given. With a user name or a password among the options,
     a token in the environment is left alone: it would win over them; with ``credentials`` a user
-    and a password, too.
+    and a password, too; with ``ssl_context`` the options for TLS.
 
     Raises:
         InvalidSettings: A variable holds what it cannot mean, or no endpoint is given.
@@ -162,6 +167,9 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
         found.pop("password", None)
     if text := os.environ.get("CLOUDTOWER_VERIFY_TLS"):
         found["verify_tls"] = _boolean("CLOUDTOWER_VERIFY_TLS", text)
+    if "ssl_context" in given:
+        found.pop("ca_file", None)
+        found.pop("verify_tls", None)
     for name, choices in (("source", Source), ("content_language", ContentLanguage)):
         if name in found:
             check_option(f"CLOUDTOWER_{name.upper()}", choice_fault(found[name], choices))
@@ -214,6 +222,16 @@ def _rate_fault(value: object) -> str | None:
 
 def _bool_fault(value: object) -> str | None:
     return None if isinstance(value, bool) else f"expected True or False, got {value!r}"
+
+
+def _context_fault(context: object, *, alone: bool) -> str | None:
+    if context is None:
+        return None
+    if not isinstance(context, ssl.SSLContext):
+        return f"expected an ssl.SSLContext, got {type(context).__name__}"
+    if alone:
+        return None
+    return "ca_file=, client_cert= and verify_tls=False are for the context to bring along"
 
 
 def _pair_fault(value: object) -> str | None:

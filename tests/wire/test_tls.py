@@ -9,12 +9,16 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from cloudtower_async import Cloudtower
 from cloudtower_async.errors import InvalidSettings
+from cloudtower_async.testing import Simulator
 from cloudtower_async.wire.tls import tls_context
 from tests.support import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.anyio
 
 CA = trustme.CA()
 CERT = CA.issue_cert("client@tower.example")
@@ -45,6 +49,40 @@ def test_a_ca_file_replaces_the_systems_authorities(ca_file: Path) -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert len(context.get_ca_certs()) == 1
+
+
+def test_a_given_context_is_taken_as_it_is() -> None:
+    context = ssl.create_default_context()
+    assert tls_context(settings(ssl_context=context)) is context
+
+
+def test_that_nothing_is_checked_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    tls_context(settings(["a.example", "http://b.example", "c.example"], verify_tls=False))
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("cloudtower_async", "WARNING")
+    assert "verify_tls=False: the certificate of https://a.example, https://c.example is" in (
+        record.getMessage()
+    )
+
+
+async def test_it_is_told_once_in_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    async with (
+        Simulator(clusters=1, vms=1, tls=context) as sim,
+        Cloudtower(
+            sim.url, username=sim.username, password=sim.password, verify_tls=False
+        ) as tower,
+    ):
+        for _ in range(3):
+            await tower.with_options(timeout=20).vm.get_vms()
+    assert [record.getMessage()[:16] for record in caplog.records] == ["verify_tls=False"]
+
+
+def test_where_there_is_nothing_to_check_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    tls_context(settings("http://tower.example", verify_tls=False))
+    tls_context(settings("https://tower.example"))
+    assert caplog.records == []
 
 
 def test_a_client_certificate_goes_without_checking_the_server_too(both_file: Path) -> None:

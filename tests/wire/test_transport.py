@@ -257,12 +257,25 @@ async def test_an_authority_that_is_not_in_the_ca_file(
     assert "ca_file=" in error.hint
 
 
+async def test_a_certificate_that_signed_itself(authority: trustme.CA, tmp_path: Path) -> None:
+    own = tmp_path / "own.pem"
+    own.write_bytes(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
+    context = server_context(authority.issue_cert("localhost"))
+    context.load_cert_chain(own)
+    async with serve(empty_list, tls=context) as url:
+        error = await failure(url)
+    assert "it is self-signed" in str(error)
+    assert "ca_file=" in error.hint
+
+
 async def test_it_is_accepted_when_told(authority: trustme.CA, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     async with serve(empty_list, tls=server_context(authority.issue_cert("localhost"))) as url:
         assert (await exchange(url, ca_file=ca_file)).status == 200
         assert (await exchange(url, verify_tls=False)).status == 200
+        own = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+        assert (await exchange(url, ssl_context=own)).status == 200
 
 
 async def test_a_certificate_for_another_name(authority: trustme.CA, tmp_path: Path) -> None:

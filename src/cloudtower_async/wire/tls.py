@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,28 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
 
+_log = logging.getLogger("cloudtower_async")
+
 
 def tls_context(settings: Settings) -> ssl.SSLContext | bool:
     """Build the context; True stands for the connector's own, False for one that checks nothing.
+
+    That nothing is checked is told in the log. One that is given is taken as it is.
 
     Reads files, so it is for a worker thread.
 
     Raises:
         InvalidSettings: A file is missing or does not hold what it should.
     """
+    if settings.ssl_context is not None:
+        return settings.ssl_context
+    unsafe = [address for address in settings.endpoints if address.startswith("https:")]
+    if unsafe and not settings.verify_tls:
+        _log.warning(
+            "verify_tls=False: the certificate of %s is not checked, so anybody on the way can "
+            "pass for it and read the credentials; ca_file= is the safe way",
+            ", ".join(unsafe),
+        )
     if settings.ca_file is None and settings.client_cert is None:
         return settings.verify_tls
     context = _authorities(settings.ca_file)
