@@ -78,6 +78,20 @@ async def test_backup_vms() -> None:
         assert failed.stderr.decode().startswith("blog-0: task ")
 
 
+async def test_power_vms() -> None:
+    async with simulated() as (simulator, _, environment):
+        for number, status in enumerate(("STOPPED", "RUNNING")):
+            simulator.add_vm(name=f"blog-{number}", status=status)
+        done = await run("power_vms.py", "start", "blog-", **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout == b"blog-0 done RUNNING\nblog-1 already RUNNING\n"
+        done = await run("power_vms.py", "stop", "blog-0", **environment)
+        assert done.stdout == b"blog-0 done STOPPED\n"
+        done = await run("power_vms.py", "restart", "blog-", **environment)
+        assert done.returncode == 1
+        assert done.stdout.startswith(b"blog-0 failed VM blog-0 is STOPPED")
+
+
 async def test_an_example_ends_with_one_line_when_the_server_is_not_there() -> None:
     done = await run("start_stopped_vms.py", "any", CLOUDTOWER_ENDPOINT="")
     assert done.returncode == 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+
 from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from cloudtower_async.recipes import Progress
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 async def simulated(
     *,
     lock_timeout: float = 60.0,
+    trace: aiohttp.TraceConfig | None = None,
     **options: Any,  # noqa: ANN401
 ) -> AsyncGenerator[tuple[Simulator, Cloudtower]]:
     """Serve a small fleet, and connect to it."""
@@ -25,10 +28,29 @@ async def simulated(
     async with (
         Simulator(**chosen) as sim,
         Cloudtower(
-            sim.url, username=sim.username, password=sim.password, lock_timeout=lock_timeout
+            sim.url,
+            username=sim.username,
+            password=sim.password,
+            lock_timeout=lock_timeout,
+            trace_configs=[trace] if trace else [],
         ) as tower,
     ):
         yield sim, tower
+
+
+def after_each(path: str, act: Callable[[int], None]) -> aiohttp.TraceConfig:
+    """Do something each time that an operation was answered; it is told how often it was so far."""
+    times = 0
+
+    async def ended(_: object, __: object, about: aiohttp.TraceRequestEndParams) -> None:
+        nonlocal times
+        if about.url.path.endswith(f"/{path}"):
+            times += 1
+            act(times)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ended)
+    return trace
 
 
 def steps(heard: list[Progress]) -> list[str]:

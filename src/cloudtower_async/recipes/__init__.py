@@ -5,6 +5,7 @@ from __future__ import annotations
 from .amounts import Amount
 from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
+from .power import PowerOutcome, restart_vms, shut_down_vms, start_vms
 from .progress import OnProgress, Progress
 from .shapes import (
     AlertCounts,
@@ -28,9 +29,13 @@ __all__ = [
     "DiskSummary",
     "MemorySummary",
     "OnProgress",
+    "PowerOutcome",
     "Progress",
     "StorageSummary",
     "backup_vm",
     "backup_vms",
     "build_dashboard",
+    "restart_vms",
+    "shut_down_vms",
+    "start_vms",
 ]

@@ -1,0 +1,339 @@
+"""Power operations in bulk, over HTTP against the simulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+import pytest
+
+from cloudtower_async import (
+    BadRequest,
+    EmptyFilter,
+    Forbidden,
+    InvalidInput,
+    OutcomeUnknown,
+    ResourceLocked,
+    SettleTimeout,
+    TaskFailed,
+    TaskTimeout,
+)
+from cloudtower_async.recipes import (
+    PowerOutcome,
+    Progress,
+    restart_vms,
+    shut_down_vms,
+    start_vms,
+)
+from cloudtower_async.testing import Clock
+from tests.recipes.towers import after_each, simulated, steps
+from tests.support import tasks_of_clients
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from cloudtower_async.inputs import VmWhereInput
+    from cloudtower_async.testing import Simulator
+
+pytestmark = pytest.mark.anyio
+
+Recipe: TypeAlias = "Callable[..., Awaitable[list[PowerOutcome]]]"
+
+BLOGS: VmWhereInput = {"name_starts_with": "blog-"}
+
+
+def add_vms(sim: Simulator, *statuses: str) -> list[dict[str, Any]]:
+    """VMs that are called blog-0, blog-1, …"""
+    return [
+        sim.add_vm(name=f"blog-{number}", status=status, memory=1 << 20)
+        for number, status in enumerate(statuses)
+    ]
+
+
+def came(outcomes: list[PowerOutcome]) -> list[tuple[str, str]]:
+    return [(outcome.result, str(outcome.vm.status)) for outcome in outcomes]
+
+
+def errors(outcomes: list[PowerOutcome]) -> list[type | None]:
+    return [type(outcome.error) if outcome.error else None for outcome in outcomes]
+
+
+async def test_vms_start_in_one_call_and_those_that_run_are_left_alone() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, "STOPPED", "RUNNING", "SUSPENDED", "STOPPED")
+        outcomes = await start_vms(tower, BLOGS)
+        assert [outcome.vm.id for outcome in outcomes] == [vm["id"] for vm in vms]
+        assert came(outcomes) == [
+            ("done", "RUNNING"),
+            ("already", "RUNNING"),
+            ("failed", "SUSPENDED"),
+            ("done", "RUNNING"),
+        ]
+        assert str(outcomes[2].error) == "VM blog-2 is SUSPENDED; it would have to be STOPPED"
+        assert errors([outcomes[0], outcomes[1], outcomes[3]]) == [None] * 3
+        assert sim.sent("start-vm") == [{"where": {"id_in": [vms[0]["id"], vms[3]["id"]]}}]
+
+
+async def test_so_many_at_a_time() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, *["STOPPED"] * 5)
+        running: list[int] = []
+
+        def count(news: Progress) -> None:
+            if news.step == "start":
+                running.append(len(sim.store.select("Vm", {**BLOGS, "status": "RUNNING"})))
+
+        outcomes = await start_vms(tower, BLOGS, limit=2, on_progress=count)
+        assert {outcome.result for outcome in outcomes} == {"done"}
+        sent = [body["where"]["id_in"] for body in sim.sent("start-vm")]
+        assert sent == [[vm["id"] for vm in vms[at : at + 2]] for at in (0, 2, 4)]
+        assert running[-1] == 5
+
+
+async def test_one_that_fails_does_not_end_the_others() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, *["STOPPED"] * 3)
+        sim.tasks.fail_next()
+        heard: list[Progress] = []
+        outcomes = await start_vms(tower, BLOGS, on_progress=heard.append)
+        assert came(outcomes) == [("failed", "STOPPED"), ("done", "RUNNING"), ("done", "RUNNING")]
+        assert errors(outcomes) == [TaskFailed, None, None]
+    ends = [(one.subject, one.step, one.done) for one in heard if one.step in {"done", "failed"}]
+    assert ends == [("blog-0", "failed", 1), ("blog-1", "done", 2), ("blog-2", "done", 3)]
+    assert {one.total for one in heard} == {3}
+    assert steps([one for one in heard if one.subject == "blog-1"]) == ["start", "done"]
+
+
+async def test_one_that_is_locked_is_left_out_and_the_others_are_sent_again() -> None:
+    async with simulated(lock_timeout=0) as (sim, tower):
+        vms = add_vms(sim, *["STOPPED"] * 3)
+        sim.store.change("Vm", vms[1]["id"], entityAsyncStatus="UPDATING")
+        outcomes = await start_vms(tower, BLOGS)
+        assert came(outcomes) == [("done", "RUNNING"), ("failed", "STOPPED"), ("done", "RUNNING")]
+        assert errors(outcomes) == [None, ResourceLocked, None]
+        assert len(sim.sent("start-vm")) == 2
+
+
+async def test_one_that_is_refused_is_found_and_the_others_are_switched() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, *["STOPPED"] * 8)
+        sim.store.change("Vm", vms[5]["id"], in_recycle_bin=True)
+        outcomes = await start_vms(tower, BLOGS)
+        results = [outcome.result for outcome in outcomes]
+        assert results == ["done"] * 5 + ["failed"] + ["done"] * 2
+        assert isinstance(outcomes[5].error, BadRequest)
+        assert len(sim.sent("start-vm")) == 7  # 8, 4, 4, 2, 1, 1, 2
+
+
+async def test_when_nobody_knows_what_was_done_that_is_said_of_all_and_nothing_is_sent_again() -> (
+    None
+):
+    async with simulated() as (sim, tower):
+        add_vms(sim, *["STOPPED"] * 3)
+        sim.faults.reset("start-vm")
+        outcomes = await start_vms(tower, BLOGS, limit=2)
+        assert errors(outcomes) == [OutcomeUnknown, OutcomeUnknown, None]
+        assert [len(body["where"]["id_in"]) for body in sim.sent("start-vm")] == [2, 1]
+
+
+async def test_one_that_is_deleted_meanwhile_is_said() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, *["STOPPED"] * 2)
+
+        def delete(news: Progress) -> None:
+            if news.subject == "blog-0" and news.fraction == 1 and news.step == "start":
+                sim.store.remove("Vm", vms[1]["id"])
+
+        outcomes = await start_vms(tower, BLOGS, on_progress=delete)
+        assert [outcome.result for outcome in outcomes] == ["done", "failed"]
+        assert "VM blog-1 is not there any more" in str(outcomes[1].error)
+
+
+async def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, *["STOPPED"] * 2)
+
+        sim.tasks.duration = 3600.0
+
+        def hold_the_first(_: Progress) -> None:
+            [task] = sim.store.select("Task", {"resource_id": vms[0]["id"]})
+            sim.tasks.pause(task["id"])
+            sim.clock.advance(3600)
+
+        outcomes = await start_vms(tower, BLOGS, timeout=1, on_progress=hold_the_first)
+        assert errors(outcomes) == [TaskTimeout, None]
+        assert came(outcomes)[1] == ("done", "RUNNING")
+
+
+async def test_one_that_does_not_settle_does_not_hide_the_others() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, *["STOPPED"] * 2)
+
+        def keep_busy(news: Progress) -> None:
+            if news.step == "start" and news.fraction == 1:
+                sim.store.change("Vm", vms[0]["id"], entityAsyncStatus="UPDATING")
+
+        outcomes = await start_vms(tower, BLOGS, timeout=0.6, on_progress=keep_busy)
+        assert errors(outcomes) == [SettleTimeout, None]
+
+
+async def test_what_cannot_be_read_afterwards_is_said() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "STOPPED")
+
+        def fail(news: Progress) -> None:
+            if news.step == "start":
+                sim.faults.fail("get-vms", status=403)
+
+        outcomes = await start_vms(tower, BLOGS, on_progress=fail)
+        assert errors(outcomes) == [Forbidden]
+
+
+async def test_vms_restart_and_those_that_are_off_fail() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "RUNNING", "STOPPED", "RUNNING")
+        heard: list[Progress] = []
+        outcomes = await restart_vms(tower, BLOGS, limit=1, on_progress=heard.append)
+        assert came(outcomes) == [("done", "RUNNING"), ("failed", "STOPPED"), ("done", "RUNNING")]
+        assert len(sim.sent("restart-vm")) == 2
+        order = [one.subject for one in heard if one.step == "restart"]
+        assert order == sorted(order)
+
+
+async def test_vms_shut_down_and_those_that_are_off_are_left_alone() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "RUNNING", "STOPPED", "SUSPENDED")
+        outcomes = await shut_down_vms(tower, BLOGS, force_after=60)
+        assert came(outcomes) == [
+            ("done", "STOPPED"),
+            ("already", "STOPPED"),
+            ("failed", "SUSPENDED"),
+        ]
+        assert sim.sent("poweroff-vm") == []
+
+
+async def test_a_guest_that_cannot_shut_down_is_powered_off_at_once_if_that_is_asked_for() -> None:
+    async with simulated() as (sim, tower):
+        vms = add_vms(sim, *["RUNNING"] * 3)
+        sim.tasks.fail_next()
+        outcomes = await shut_down_vms(tower, {"name_in": ["blog-0", "blog-1"]})
+        assert came(outcomes) == [("failed", "RUNNING"), ("done", "STOPPED")]
+        assert sim.sent("poweroff-vm") == []
+        sim.tasks.fail_next()
+        heard: list[Progress] = []
+        outcomes = await shut_down_vms(tower, BLOGS, force_after=60, on_progress=heard.append)
+        assert came(outcomes) == [
+            ("forced", "STOPPED"),
+            ("already", "STOPPED"),
+            ("done", "STOPPED"),
+        ]
+        assert errors(outcomes) == [None] * 3
+        assert sim.sent("poweroff-vm") == [{"where": {"id_in": [vms[0]["id"]]}}]
+    of_first = [one for one in heard if one.subject == "blog-0"]
+    assert steps(of_first) == ["shut down", "power off", "done"]
+
+
+async def test_a_guest_that_takes_its_time_is_waited_for() -> None:
+    def go_off(times: int) -> None:
+        if times == 4:  # which, settled or not, and twice what they are doing
+            for vm in vms:
+                sim.store.change("Vm", vm["id"], status="STOPPED")
+
+    async with simulated(trace=after_each("get-vms", go_off)) as (sim, tower):
+        vms = add_vms(sim, "RUNNING", "RUNNING")
+
+        def still_on(news: Progress) -> None:
+            if news.step == "shut down" and news.fraction == 1:
+                for vm in vms:  # the task has ended: the guests only know what they have to do
+                    sim.store.change("Vm", vm["id"], status="RUNNING")
+
+        outcomes = await shut_down_vms(tower, BLOGS, on_progress=still_on)
+        assert came(outcomes) == [("done", "STOPPED")] * 2
+        assert len(sim.sent("get-vms")) == 5
+
+
+async def test_guests_that_cannot_be_looked_at_any_more_are_said() -> None:
+    def forbid(times: int) -> None:
+        if times == 3:
+            sim.faults.fail("get-vms", status=403)
+
+    async with simulated(trace=after_each("get-vms", forbid)) as (sim, tower):
+        [vm] = add_vms(sim, "RUNNING")
+
+        def still_on(news: Progress) -> None:
+            if news.step == "shut down" and news.fraction == 1:
+                sim.store.change("Vm", vm["id"], status="RUNNING")
+
+        outcomes = await shut_down_vms(tower, BLOGS, force_after=60, on_progress=still_on)
+        assert errors(outcomes) == [Forbidden]
+        assert sim.sent("poweroff-vm") == []
+
+
+async def test_a_guest_that_never_goes_off_is_said_or_powered_off() -> None:
+    async with simulated() as (sim, tower):
+        [vm] = add_vms(sim, "RUNNING")
+
+        def still_on(news: Progress) -> None:
+            if news.step == "shut down":
+                sim.store.change("Vm", vm["id"], status="RUNNING")
+
+        [outcome] = await shut_down_vms(tower, BLOGS, timeout=0.01, on_progress=still_on)
+        assert (outcome.result, outcome.vm.status) == ("failed", "RUNNING")
+        assert "VM blog-0 is still RUNNING" in str(outcome.error)
+        [outcome] = await shut_down_vms(tower, BLOGS, force_after=0.01, on_progress=still_on)
+        assert (outcome.result, outcome.vm.status) == ("forced", "STOPPED")
+
+
+async def test_a_shut_down_that_hangs_keeps_the_vm_locked_and_that_is_said() -> None:
+    async with simulated(task_duration=3600, lock_timeout=0) as (sim, tower):
+        add_vms(sim, "RUNNING")
+        outcomes = await shut_down_vms(tower, BLOGS, force_after=0.05)
+        assert errors(outcomes) == [ResourceLocked]
+        assert len(sim.sent("poweroff-vm")) == 1
+
+
+async def test_nothing_is_powered_off_when_nobody_knows_what_was_done() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "RUNNING")
+        sim.faults.reset("shutdown-vm")
+        outcomes = await shut_down_vms(tower, BLOGS, force_after=1)
+        assert errors(outcomes) == [OutcomeUnknown]
+        assert sim.sent("poweroff-vm") == []
+
+
+@pytest.mark.parametrize("recipe", [start_vms, restart_vms, shut_down_vms])
+async def test_every_vm_is_switched_only_when_that_is_said(recipe: Recipe) -> None:
+    async with simulated() as (sim, tower):
+        before = len(sim.requests)
+        with pytest.raises(EmptyFilter, match=f"{recipe.__name__}: where: "):
+            await recipe(tower, {"cluster": {}})
+        with pytest.raises(InvalidInput, match=f"{recipe.__name__}: limit: "):
+            await recipe(tower, BLOGS, limit=0)
+        assert len(sim.requests) == before
+        assert await recipe(tower, BLOGS) == []
+        assert sim.mutations() == []
+
+
+async def test_cancelled_it_begins_nothing_more() -> None:
+    async with simulated(task_duration=3600, clock=Clock(running=False)) as (sim, tower):
+        add_vms(sim, *["STOPPED"] * 4)
+        before = tasks_of_clients()
+        with anyio.CancelScope() as scope:
+            await start_vms(tower, BLOGS, limit=2, on_progress=lambda _: scope.cancel())
+        assert scope.cancelled_caught
+        assert tasks_of_clients() == before
+        assert len(sim.sent("start-vm")) == 1
+        busy = sim.store.select("Vm", {"entityAsyncStatus": "UPDATING"})
+        assert [vm["name"] for vm in busy] == ["blog-0", "blog-1"]
+
+
+async def test_what_the_listener_raises_comes_out_as_it_is() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "STOPPED")
+
+        def stop(_: Progress) -> None:
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            await start_vms(tower, BLOGS, on_progress=stop)
+        assert came(await start_vms(tower, BLOGS)) == [("already", "RUNNING")]
