@@ -92,6 +92,22 @@ async def test_power_vms() -> None:
         assert done.stdout.startswith(b"blog-0 failed VM blog-0 is STOPPED")
 
 
+async def test_host_maintenance() -> None:
+    async with simulated() as (simulator, _, environment):
+        cluster = simulator.add_cluster(hosts=3)
+        host = simulator.store.get("Host", cluster["hosts"][0])
+        for status in ("RUNNING", "SUSPENDED"):
+            simulator.add_vm(name=status, host=host["id"], status=status, memory=1 << 20)
+        done = await run("host_maintenance.py", "enter", host["name"], **environment)
+        assert done.returncode == 1
+        assert b"1 of its VMs cannot be moved: SUSPENDED" in done.stderr
+        done = await run("host_maintenance.py", "enter", host["name"], "--stop", **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.splitlines()[-2:] == [b"moved: RUNNING", b"stopped: SUSPENDED"]
+        done = await run("host_maintenance.py", "leave", host["name"], **environment)
+        assert done.stdout.splitlines()[-2:] == [b"back: RUNNING", b"started: SUSPENDED"]
+
+
 async def test_an_example_ends_with_one_line_when_the_server_is_not_there() -> None:
     done = await run("start_stopped_vms.py", "any", CLOUDTOWER_ENDPOINT="")
     assert done.returncode == 1

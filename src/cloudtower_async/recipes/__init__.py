@@ -5,6 +5,15 @@ from __future__ import annotations
 from .amounts import Amount
 from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
+from .maintenance import (
+    MaintenanceCheck,
+    MaintenanceEntered,
+    MaintenanceLeft,
+    VmsInTheWay,
+    check_maintenance,
+    enter_maintenance,
+    leave_maintenance,
+)
 from .power import PowerOutcome, restart_vms, shut_down_vms, start_vms
 from .progress import OnProgress, Progress
 from .shapes import (
@@ -27,14 +36,21 @@ __all__ = [
     "CpuSummary",
     "Dashboard",
     "DiskSummary",
+    "MaintenanceCheck",
+    "MaintenanceEntered",
+    "MaintenanceLeft",
     "MemorySummary",
     "OnProgress",
     "PowerOutcome",
     "Progress",
     "StorageSummary",
+    "VmsInTheWay",
     "backup_vm",
     "backup_vms",
     "build_dashboard",
+    "check_maintenance",
+    "enter_maintenance",
+    "leave_maintenance",
     "restart_vms",
     "shut_down_vms",
     "start_vms",

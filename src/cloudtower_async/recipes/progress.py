@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
+from ..errors import CloudtowerError
 from ..types import WithTask
 
 if TYPE_CHECKING:
-    from ..errors import CloudtowerError
+    from collections.abc import Generator
+
     from ..models import Task
     from ..session import Cloudtower
 
@@ -74,10 +77,20 @@ class Telling:
         self._done += 1
         self.step(subject, "done" if error is None else "failed", 1.0)
 
+    @contextmanager
+    def about(self, subject: str) -> Generator[None]:
+        """Tell that a subject is finished when the block ends, well or with an error."""
+        try:
+            yield
+        except CloudtowerError as error:
+            self.end(subject, error)
+            raise
+        self.end(subject)
+
 
 async def follow(
     tower: Cloudtower,
-    started: WithTask[object],
+    started: WithTask[object] | str,
     tell: Callable[[float], None],
     timeout: float | None,
 ) -> None:

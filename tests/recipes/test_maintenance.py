@@ -1,0 +1,210 @@
+"""Hosts in maintenance mode and back, over HTTP against the simulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from cloudtower_async import (
+    BadRequest,
+    CallError,
+    NotFound,
+    TaskFailed,
+    TaskTimeout,
+)
+from cloudtower_async.recipes import (
+    Progress,
+    VmsInTheWay,
+    check_maintenance,
+    enter_maintenance,
+    leave_maintenance,
+)
+from tests.recipes.towers import after_each, simulated, steps
+from tests.support import tasks_of_clients
+
+if TYPE_CHECKING:
+    from cloudtower_async.models import Vm
+    from cloudtower_async.testing import Simulator
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1 << 20
+
+
+def a_host(sim: Simulator) -> dict[str, Any]:
+    """A host of an empty cluster, with a VM that runs and one that is off."""
+    cluster = sim.add_cluster(hosts=3)
+    host = sim.store.get("Host", cluster["hosts"][0])
+    sim.add_vm(name="runs", host=host["id"], memory=MIB)
+    sim.add_vm(name="off", host=host["id"], memory=MIB, status="STOPPED")
+    return host
+
+
+def hold(sim: Simulator, host: dict[str, Any]) -> dict[str, Any]:
+    """A VM that cannot be moved."""
+    return sim.add_vm(name="sleeps", host=host["id"], memory=MIB, status="SUSPENDED")
+
+
+def names(vms: list[Vm]) -> list[str]:
+    return sorted(vm.name for vm in vms)
+
+
+async def test_a_host_is_emptied_and_filled_again() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        check = await check_maintenance(tower, host["name"])
+        assert (check.host.id, check.must_stop) == (host["id"], [])
+        entered = await enter_maintenance(tower, host["id"])
+        assert entered.host.host_state is not None
+        assert entered.host.host_state.state == "MAINTENANCE_MODE"
+        assert (names(entered.moved), entered.stopped) == (["runs"], [])
+        [moved] = entered.moved
+        assert moved.host is not None
+        assert moved.host.id != host["id"]
+        left = await leave_maintenance(tower, host["id"])
+        assert left.host.host_state is None
+        assert (names(left.back), left.started, left.not_back) == (["runs"], [], [])
+
+
+async def test_vms_that_cannot_be_moved_are_in_the_way_unless_they_may_be_stopped() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        vm = hold(sim, host)
+        check = await check_maintenance(tower, host["id"])
+        assert names(check.must_stop) == ["sleeps"]
+        with pytest.raises(VmsInTheWay, match=r"1 of its VMs cannot be moved: sleeps\. ") as caught:
+            await enter_maintenance(tower, host["id"])
+        assert caught.value.check == check
+        assert sim.sent("enter-maintance-mode") == []
+        entered = await enter_maintenance(tower, host["id"], stop_vms=True)
+        assert (names(entered.moved), names(entered.stopped)) == (["runs"], ["sleeps"])
+        assert sim.store.get("Vm", vm["id"])["status"] == "STOPPED"
+        left = await leave_maintenance(tower, host["id"])
+        assert (names(left.back), names(left.started)) == (["runs"], ["sleeps"])
+        assert left.not_back == []
+
+
+async def test_what_does_not_come_back_is_said() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        entered = await enter_maintenance(tower, host["id"])
+        sim.store.change("Host", host["id"], allocatable_memory_bytes=0)
+        left = await leave_maintenance(tower, host["id"])
+        assert (left.back, names(left.not_back)) == ([], names(entered.moved))
+
+
+async def test_vms_stay_where_they_are_if_that_is_asked_for() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        hold(sim, host)
+        await enter_maintenance(tower, host["id"], stop_vms=True)
+        left = await leave_maintenance(tower, host["id"], bring_back=False)
+        assert (left.back, left.started, left.not_back) == ([], [], [])
+        assert not sim.store.select("Vm", {"host": {"id": host["id"]}, "status": "RUNNING"})
+
+
+async def test_a_host_that_is_there_already_is_left_alone() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        left = await leave_maintenance(tower, host["id"])
+        assert (left.host.id, left.back) == (host["id"], [])
+        await enter_maintenance(tower, host["id"])
+        before = len(sim.mutations())
+        entered = await enter_maintenance(tower, host["id"])
+        assert (entered.host.id, entered.moved) == (host["id"], [])
+        assert len(sim.mutations()) == before
+
+
+async def test_the_result_of_a_check_may_need_a_moment() -> None:
+    def say(status: str) -> None:
+        [task] = sim.store.select("Task", {"resource_mutation": "enterMaintenanceModePrecheck"})
+        sim.store.change("Task", task["id"], status=status)
+
+    later = after_each("enter-maintance-mode-precheck-result", lambda _: say("SUCCESSED"))
+    async with simulated(trace=later) as (sim, tower):
+        host = a_host(sim)
+
+        def not_yet(news: Progress) -> None:
+            if news.step == "check" and news.fraction == 1:
+                say("EXECUTING")
+
+        await check_maintenance(tower, host["id"], on_progress=not_yet)
+        assert len(sim.sent("enter-maintance-mode-precheck-result")) == 2
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        with pytest.raises(TaskTimeout):
+            await check_maintenance(tower, host["id"], on_progress=not_yet, timeout=0.3)
+
+
+async def test_its_progress_is_told() -> None:
+    heard: list[Progress] = []
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        await enter_maintenance(tower, host["id"], on_progress=heard.append)
+        assert steps(heard) == ["check", "enter", "done"]
+        heard.clear()
+        await leave_maintenance(tower, host["id"], on_progress=heard.append)
+        assert steps(heard) == ["leave", "done"]
+        heard.clear()
+        hold(sim, host)
+        with pytest.raises(VmsInTheWay):
+            await enter_maintenance(tower, host["id"], on_progress=heard.append)
+        assert steps(heard) == ["check", "failed"]
+        assert {one.subject for one in heard} == {host["name"]}
+
+
+async def test_what_fails_is_raised_and_another_try_is_as_good() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        with pytest.raises(NotFound):
+            await enter_maintenance(tower, "nobody")
+        sim.tasks.fail_next()
+        with pytest.raises(TaskFailed):
+            await enter_maintenance(tower, host["id"])
+        sim.faults.fail("enter-maintance-mode", status=403)
+        with pytest.raises(CallError):
+            await enter_maintenance(tower, host["id"])
+        await enter_maintenance(tower, host["id"])
+        sim.tasks.fail_next()
+        with pytest.raises(TaskFailed):
+            await leave_maintenance(tower, host["id"])
+        await leave_maintenance(tower, host["id"])
+
+
+async def test_two_callers_of_a_session_do_not_meet() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+
+        async def enter() -> None:
+            await enter_maintenance(tower, host["id"])
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(enter)
+            group.start_soon(enter)
+        assert len(sim.sent("enter-maintance-mode")) == 1
+
+
+async def test_cancelled_the_server_goes_on() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+        before = tasks_of_clients()
+        with anyio.CancelScope() as scope:
+
+            def cancel(news: Progress) -> None:
+                if news.fraction == 1:
+                    sim.tasks.duration = 3600.0
+                if sim.sent("enter-maintance-mode"):
+                    scope.cancel()
+
+            await enter_maintenance(tower, host["id"], on_progress=cancel)
+        assert scope.cancelled_caught
+        assert tasks_of_clients() == before
+        assert sim.store.get("Host", host["id"])["host_state"]["state"] == (
+            "ENTERING_MAINTENANCE_MODE"
+        )
+        with pytest.raises(BadRequest):
+            await enter_maintenance(tower, host["id"])
+        sim.clock.advance(3600)
+        assert (await enter_maintenance(tower, host["id"])).moved == []
