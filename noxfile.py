@@ -72,14 +72,11 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure. Only prints figures: they say something about one machine only."""
-    session.install("--quiet", ".")
-    session.run("python", "-m", "benchmarks.import_time", *session.posargs)
-    session.run("python", "-m", "benchmarks.simulator_scale")
-    session.run("python", "-m", "benchmarks.watch")
-    session.run("python", "-m", "benchmarks.reading")
-    session.install("--quiet", "cloudtower-sdk==2.23.0")
-    session.run("python", "-m", "benchmarks.task_waiter")
+    """Measure everything, or the parts that are named; the figures are of this machine only."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+    if not session.posargs:
+        session.run("python", "-m", "pytest", "benchmarks")
 
 
 @nox.session

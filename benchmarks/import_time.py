@@ -13,6 +13,8 @@ import sys
 
 import msgspec
 
+from .figures import Figure, print_as_lines, spread
+
 DEPENDENCIES = "import aiohttp, msgspec, anyio"
 CASES = {
     "aiohttp, msgspec, anyio": DEPENDENCIES,
@@ -71,6 +73,21 @@ def main() -> None:
             f"{case:42}{cost.milliseconds:8.1f} ms{cost.megabytes:8.1f} MB"
             f"{more.milliseconds:+9.1f} ms{more.megabytes:+8.1f} MB"
         )
+    first, *_, ready = costs.values()
+    print_as_lines(
+        [
+            _more("milliseconds", "ms", 40, first, ready),
+            _more("megabytes", "MB", 10, first, ready),
+        ]
+    )
+
+
+def _more(name: str, unit: str, goal: float, first: list[Cost], ready: list[Cost]) -> Figure:
+    """What it takes until the first typed call can be made, over the bare dependencies."""
+    pairs = zip(first, ready, strict=True)
+    value, low, high = spread([getattr(own, name) - getattr(base, name) for base, own in pairs])
+    what = "import and first typed call ready, over the bare dependencies"
+    return Figure(what=what, value=value, low=low, high=high, unit=unit, goal=goal)
 
 
 def median(measured: list[Cost]) -> Cost:

@@ -23,6 +23,8 @@ import anyio.to_thread
 import msgspec
 from aiohttp import web
 
+from .figures import Figure, print_as_lines
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -122,6 +124,13 @@ async def memory(vms: int) -> None:
         f"{len(after - before):,} made meanwhile; missed {missed}, twice {twice}; "
         f"peak {pages:.1f} pages of {one_page / 1e6:.1f} MB"
     )
+    what = f"iterate over {len(seen):,} VMs while 1 % change"
+    print_as_lines(
+        [
+            Figure(what=f"{what}, peak memory", value=pages, unit="pages", goal=3),
+            Figure(what=f"{what}, missed or twice", value=missed + twice, goal=0),
+        ]
+    )
 
 
 async def _ids(tower: Cloudtower) -> set[str]:
@@ -152,6 +161,17 @@ async def throughput(vms: int) -> None:
         f"fetch_all: {vms / ours.wall:,.0f} VMs a second, aiohttp and msgspec by themselves "
         f"{vms / bare.wall:,.0f}: {bare.wall / ours.wall:.0%}, "
         f"by CPU time {bare.cpu / ours.cpu:.0%}"
+    )
+    print_as_lines(
+        [
+            Figure(
+                what=f"fetch_all of {vms:,} VMs, throughput, ours / bare",
+                value=bare.wall / ours.wall,
+                goal=0.8,
+                better="more",
+                note=f"{vms / ours.wall:,.0f} and {vms / bare.wall:,.0f} VMs a second",
+            )
+        ]
     )
 
 

@@ -28,6 +28,8 @@ import msgspec
 
 from cloudtower_async import Cloudtower
 
+from .figures import Figure, print_as_lines
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -354,6 +356,23 @@ def show(crowd_size: int, list_size: int) -> None:
         f" {lags[-1]:.2f} s, with answers that took up to {cost.round_trip:.2f} s)\n"
         f"  {cost.memory:.0f} MB above the session at rest\n"
         f"  {cost.lost} lost, {cost.doubled} asked for twice"
+    )
+    what = f"{crowd_size:,} waiters"
+    round_trips = f"answers took up to {cost.round_trip:.2f} s"
+    print_as_lines(
+        [
+            Figure(what=f"{what}, CPU per tick", value=cost.tick_cpu, unit="ms", goal=100),
+            Figure(what=f"{what}, most requests in a tick", value=cost.most_requests, goal=20),
+            Figure(
+                what=f"{what}, longest from the end of a task to the return",
+                value=lags[-1],
+                unit="s",
+                goal=INTERVAL + cost.round_trip,
+                note=f"the goal: interval and round trip; {round_trips}",
+            ),
+            Figure(what=f"{what}, memory above idle", value=cost.memory, unit="MB", goal=60),
+            Figure(what=f"{what}, lost or doubled", value=cost.lost + cost.doubled, goal=0),
+        ]
     )
     print(f"{list_size:,} tasks in one list:")
     ways = ["ours"]

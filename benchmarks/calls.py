@@ -1,0 +1,226 @@
+"""`python -m benchmarks.calls`: what a call costs, and how many there can be in a second.
+
+Next to ours stand the limit, aiohttp and msgspec by themselves decoding into the same struct, and
+the vendor's client. All ask the same server, in a process of its own, in turn: A B A B.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import aiohttp
+import anyio
+import msgspec
+
+from .figures import Figure, print_as_lines, spread
+from .replay import replay
+from .vendors import Vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from cloudtower_async import Cloudtower, models
+
+    from .replay import Address
+
+    Call = Callable[[], Awaitable[object]]
+
+CALLS = {1: 400, 50: 120}
+"""Calls of one measurement, by VMs in an answer."""
+ROUNDS = 15
+CONCURRENCY = 32
+SECONDS = 2.0
+"""Of one measurement of calls a second."""
+GOALS = {1: (1.15, 25.0), 50: (1.03, 250.0)}
+
+
+class Bare:
+    """aiohttp and msgspec, and nothing else.
+
+    Args:
+        session: Logged in.
+        vms: How many VMs to ask for.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, vms: int) -> None:
+        from cloudtower_async import models
+
+        self._session = session
+        self._body = {"first": vms, "orderBy": "id_ASC"}
+        self._encode = msgspec.json.Encoder().encode
+        self._decoder = msgspec.json.Decoder(list[models.Vm])
+
+    async def __call__(self) -> list[models.Vm]:
+        async with self._session.post("get-vms", data=self._encode(self._body)) as response:
+            return self._decoder.decode(await response.read())
+
+
+def ours(tower: Cloudtower, vms: int) -> Call:
+    """The same call as ours."""
+
+    async def call() -> object:
+        return await tower.vm.get_vms(first=vms, order_by="id_ASC")
+
+    return call
+
+
+async def cpu(call: Call, calls: int) -> float:
+    """Microseconds of CPU of one call of many, one after the other."""
+    gc.collect()
+    start = time.process_time()
+    for _ in range(calls):
+        await call()
+    return (time.process_time() - start) / calls * 1e6
+
+
+async def rate(call: Call) -> float:
+    """Calls a second, so many at a time."""
+    until = time.perf_counter() + SECONDS
+    done = 0
+
+    async def work() -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            await call()
+            done += 1
+
+    start = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        for _ in range(CONCURRENCY):
+            group.start_soon(work)
+    return done / (time.perf_counter() - start)
+
+
+def vendor_rate(vendor: Vendor, vms: int, threads: int) -> float:
+    """The same of the vendor's client, with so many threads."""
+    until = time.perf_counter() + SECONDS
+
+    def work() -> int:
+        done = 0
+        while time.perf_counter() < until:
+            vendor.vms.get_vms({"first": vms, "orderBy": "id_ASC"})
+            done += 1
+        return done
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        done = sum(future.result() for future in [pool.submit(work) for _ in range(threads)])
+    return done / (time.perf_counter() - start)
+
+
+class Sessions:
+    """Ours and the bare one, both logged in."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def __aenter__(self) -> tuple[Cloudtower, aiohttp.ClientSession]:
+        from cloudtower_async import Cloudtower
+
+        address = self._address
+        self._tower = await Cloudtower(
+            address.url, username=address.username, password=address.password
+        ).open()
+        login = await self._tower.user.login(username=address.username, password=address.password)
+        headers = {"authorization": login.data.token, "content-type": "application/json"}
+        self._session = aiohttp.ClientSession(f"{address.url}/v2/api/", headers=headers)
+        return self._tower, self._session
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        await self._tower.close()
+
+
+async def costs(address: Address) -> list[Figure]:
+    """CPU of a call, ours next to the bare one."""
+    figures: list[Figure] = []
+    async with Sessions(address) as (tower, session):
+        for vms, calls in CALLS.items():
+            own, bare = ours(tower, vms), Bare(session, vms)
+            await cpu(own, calls)  # what is loaded and built at first use
+            await cpu(bare, calls)
+            pairs = [(await cpu(own, calls), await cpu(bare, calls)) for _ in range(ROUNDS)]
+            value, low, high = spread([mine / limit for mine, limit in pairs])
+            spent, limit = (spread(each)[0] for each in zip(*pairs, strict=True))
+            figures.append(
+                Figure(
+                    what=f"CPU per call, {vms}-VM answer, ours / bare",
+                    value=value,
+                    low=low,
+                    high=high,
+                    goal=GOALS[vms][0],
+                    note=f"{spent:,.0f} µs / {limit:,.0f} µs",
+                )
+            )
+    return figures
+
+
+async def _rates(address: Address, vms: int) -> dict[str, float]:
+    async with Sessions(address) as (tower, session):
+        own, bare = ours(tower, vms), Bare(session, vms)
+        await own()
+        await bare()
+        return {"ours": await rate(own), "bare": await rate(bare)}
+
+
+def rates(address: Address) -> list[Figure]:
+    """Calls a second: ours, the bare ones, the vendor's, and ours on uvloop."""
+    figures: list[Figure] = []
+    vendor = Vendor(address) if find_spec("cloudtower") else None
+    for vms, (_, goal) in GOALS.items():
+        measured: list[dict[str, float]] = []
+        for _ in range(3):
+            found = asyncio.run(_rates(address, vms))
+            if vendor:
+                found["vendor"] = max(
+                    vendor_rate(vendor, vms, threads) for threads in (1, 4, CONCURRENCY)
+                )
+            if find_spec("uvloop"):
+                import uvloop
+
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    found["uvloop"] = runner.run(_rates(address, vms))["ours"]
+            measured.append(found)
+        medians = {name: spread([one[name] for one in measured])[0] for name in measured[0]}
+        note = ", ".join(f"{name} {value:,.0f}/s" for name, value in medians.items())
+        for peer, goal_of_peer in (("vendor", goal), ("bare", None)):
+            if peer not in medians:
+                continue
+            value, low, high = spread([one["ours"] / one[peer] for one in measured])
+            figures.append(
+                Figure(
+                    what=f"calls per second, {vms}-VM answers, ours / {peer}",
+                    value=value,
+                    low=low,
+                    high=high,
+                    goal=goal_of_peer,
+                    better="more",
+                    note=note,
+                )
+            )
+        if "uvloop" in medians:
+            value, low, high = spread([one["uvloop"] / one["ours"] for one in measured])
+            what = f"calls per second, {vms}-VM answers, uvloop / default loop"
+            figures.append(Figure(what=what, value=value, low=low, high=high, note=note))
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=["cpu", "rates"], help="only this one")
+    part: str | None = parser.parse_args().part
+    with replay("2 clusters, 100 VMs") as address:
+        if part != "rates":
+            print_as_lines(anyio.run(costs, address))
+        if part != "cpu":
+            print_as_lines(rates(address))
+
+
+if __name__ == "__main__":
+    main()

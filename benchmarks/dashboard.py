@@ -1,0 +1,116 @@
+"""`python -m benchmarks.dashboard`: whether a dashboard takes no longer than its slowest request.
+
+The server, in a process of its own, holds each request for the same time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import msgspec
+
+from .figures import Figure, print_as_lines, spread
+from .replay import LONGEST, Address
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+HELD = 0.2  # seconds
+ROUNDS = 15
+SIZE = "4 clusters, 200 VMs"
+
+
+async def serve() -> None:
+    """Be the server, until the input ends."""
+    from cloudtower_async.testing import Simulator
+
+    async with Simulator(SIZE, keep_requests=10) as sim:
+        sim.faults.delay(HELD)
+        address = Address(sim.url, sim.url, sim.username, sim.password)
+        print(msgspec.json.encode(address).decode(), flush=True)
+        with anyio.move_on_after(LONGEST):
+            await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+
+
+@contextmanager
+def server() -> Generator[Address]:
+    """The server in a process of its own; it ends with the block."""
+    command = [sys.executable, "-m", "benchmarks.dashboard", "--serve"]
+    with subprocess.Popen(  # noqa: S603 - our own code
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - for type checkers
+        try:
+            yield msgspec.json.decode(process.stdout.readline(), type=Address)
+        finally:
+            process.terminate()
+
+
+class Stopwatch:
+    """Times each request of a session."""
+
+    def __init__(self) -> None:
+        self.spent: list[float] = []
+        self.trace = aiohttp.TraceConfig()
+        self.trace.on_request_start.append(self._start)
+        self.trace.on_request_end.append(self._end)
+
+    async def _start(self, _session: object, context: Any, _params: object) -> None:  # noqa: ANN401
+        context.began = time.perf_counter()
+
+    async def _end(self, _session: object, context: Any, _params: object) -> None:  # noqa: ANN401
+        self.spent.append(time.perf_counter() - context.began)
+
+
+async def measure(address: Address) -> Figure:
+    """Build dashboards, and hold each against its slowest request."""
+    from cloudtower_async import Cloudtower
+    from cloudtower_async.recipes import build_dashboard
+
+    watch = Stopwatch()
+    ratios: list[float] = []
+    walls: list[float] = []
+    async with Cloudtower(
+        address.url,
+        username=address.username,
+        password=address.password,
+        trace_configs=[watch.trace],
+    ) as tower:
+        await build_dashboard(tower)  # what is loaded and connected at first use
+        for _ in range(ROUNDS):
+            watch.spent.clear()
+            start = time.perf_counter()
+            await build_dashboard(tower)
+            walls.append(time.perf_counter() - start)
+            ratios.append(walls[-1] / max(watch.spent))
+    value, low, high = spread(ratios)
+    return Figure(
+        what=f"dashboard, each request held {HELD * 1e3:.0f} ms, wall / slowest request",
+        value=value,
+        low=low,
+        high=high,
+        goal=1.10,
+        note=f"{len(watch.spent)} requests in {spread(walls)[0] * 1e3:.0f} ms",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    if parser.parse_args().serve:
+        anyio.run(serve)
+        return
+    with server() as address:
+        print_as_lines([anyio.run(measure, address)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What a benchmark finds: one figure a row, with the goal it is held against."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PEERS = ("aiohttp", "anyio", "msgspec", "uvloop", "cloudtower-sdk")
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure.
+
+    Args:
+        what: What was measured.
+        value: The figure; of several measurements the median.
+        unit: Of the figure; empty for a ratio.
+        low: The lower quartile of the measurements; None where there is only one.
+        high: The upper quartile.
+        goal: What it should be; None where it is only reported.
+        better: Whether the goal is the least or the most.
+        note: What it was made of.
+    """
+
+    what: str
+    value: float
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    goal: float | None = None
+    better: Literal["less", "more"] = "less"
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.better == "less" else self.value >= self.goal
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one run found, and where."""
+
+    machine: str
+    python: str
+    packages: dict[str, str]
+    figures: list[Figure]
+
+
+def spread(measured: Sequence[float]) -> tuple[float, float, float]:
+    """The median of measurements, and their quartiles."""
+    low, median, high = statistics.quantiles(measured, n=4, method="inclusive")
+    return median, low, high
+
+
+def print_as_lines(figures: Iterable[Figure]) -> None:
+    """Print figures for the process that collects them."""
+    for figure in figures:
+        print(msgspec.json.encode(figure).decode(), flush=True)
+
+
+def report(figures: list[Figure]) -> Report:
+    """Say with the figures what they were measured with."""
+    packages: dict[str, str] = {}
+    for name in PEERS:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return Report(
+        machine=machine, python=sys.version.split()[0], packages=packages, figures=figures
+    )
+
+
+def markdown(found: Report) -> str:
+    """The figures as a table for the documentation."""
+    packages = ", ".join(f"{name} {number}" for name, number in found.packages.items())
+    lines = [
+        f"Measured on {found.machine}, Python {found.python}, {packages}.",
+        "",
+        "| what | measured | goal | made of |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    lines += [
+        f"| {figure.what} | {shown(figure)} | {_goal(figure)} | {figure.note} |"
+        for figure in found.figures
+    ]
+    return "\n".join([*lines, ""])
+
+
+def shown(figure: Figure) -> str:
+    """A figure with its unit, and its quartiles where it has any."""
+    text = f"{_number(figure.value)} {figure.unit}".rstrip()
+    if figure.low is None or figure.high is None:
+        return text
+    return f"{text} ({_number(figure.low)} to {_number(figure.high)})"
+
+
+def _goal(figure: Figure) -> str:
+    if figure.goal is None:
+        return ""
+    sign = "≤" if figure.better == "less" else "≥"
+    mark = "" if figure.met else " (missed)"
+    return f"{sign} {_number(figure.goal)} {figure.unit}".rstrip() + mark
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,59 @@
+"""VMs as large as those of real servers: some 3.7 KB each, where a simulated one has half of that.
+
+What a simulated VM leaves null or empty is filled in, by the type that the field has.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from cloudtower_async import models
+
+ITEMS = 3  # of a list
+
+
+def full_vms(body: bytes) -> bytes:
+    """An answer with VMs, with every field of each set."""
+    vms = msgspec.json.decode(body, type=list[dict[str, Any]])
+    full = full_vm()
+    return msgspec.json.encode(
+        [{name: _filled(vm[name], made) for name, made in full.items() if name in vm} for vm in vms]
+    )
+
+
+@cache
+def full_vm(struct: type[msgspec.Struct] = models.Vm) -> dict[str, Any]:
+    """A VM, or something else, with every field set."""
+    made: dict[str, Any] = _make(inspect.type_info(struct))
+    return made
+
+
+def _filled(found: Any, made: Any) -> Any:  # noqa: ANN401
+    """What was found, unless that is little."""
+    return made if type(made) is list else found or made
+
+
+def _make(kind: inspect.Type) -> Any:  # noqa: ANN401 - anything that JSON has
+    match kind:
+        case inspect.UnionType():
+            return _make(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
+        case inspect.StructType():
+            return {field.encode_name: _make(field.type) for field in kind.fields}
+        case inspect.ListType():
+            return [_make(kind.item_type)] * ITEMS
+        case inspect.EnumType():
+            return next(iter(kind.cls)).value
+        case inspect.BoolType():
+            return True
+        case inspect.IntType():
+            return 1_234_567
+        case inspect.FloatType():
+            return 12.5
+        case inspect.StrType():
+            return "a text of a server"
+        case _:  # anything at all
+            return {}

@@ -1,0 +1,90 @@
+"""`python -m benchmarks.installed`: the size of the wheel, and what type checkers have to read.
+
+The wheel is built from this checkout. mypy runs without a cache, in turn with us and without; what
+counts is the CPU that it uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from .figures import Figure, print_as_lines, spread
+
+ROUNDS = 3
+WITHOUT = "import aiohttp\nimport anyio\nimport msgspec\n"
+WITH = f"""{WITHOUT}
+from cloudtower_async import Cloudtower
+
+
+async def main(tower: Cloudtower) -> None:
+    vms = await tower.vm.get_vms(where={{"name_contains": "web", "cluster": {{"name": "prod"}}}})
+    hosts = await tower.host.get_hosts(where={{"vms_some": {{"id_in": [vm.id for vm in vms]}}}})
+    await tower.alert.get_alerts(where={{"host": {{"id_in": [host.id for host in hosts]}}}})
+"""
+
+
+def sizes() -> list[Figure]:
+    """Of the wheel, packed and unpacked."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, "."]
+        subprocess.run(command, check=True)  # noqa: S603 - our own code
+        [wheel] = Path(folder).glob("*.whl")
+        packed = wheel.stat().st_size / 1e6
+        with zipfile.ZipFile(wheel) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist()) / 1e6
+    return [
+        Figure(what="wheel", value=packed, unit="MB", goal=1.5, note="vendor: 5 MB"),
+        Figure(what="wheel, unpacked", value=unpacked, unit="MB", goal=8, note="vendor: 32 MB"),
+    ]
+
+
+def checking(program: str) -> float:
+    """Seconds of CPU of mypy on a program, with nothing in its cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "program.py").write_text(program)
+        command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir=cache", "program.py"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(  # noqa: S603 - our own code
+            command,
+            check=True,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            env={name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def types() -> Figure:
+    """What we add to a cold run of mypy."""
+    pairs = [(checking(WITH), checking(WITHOUT)) for _ in range(ROUNDS)]
+    value, low, high = spread([own - base for own, base in pairs])
+    own, base = (spread(each)[0] for each in zip(*pairs, strict=True))
+    return Figure(
+        what="cold mypy --strict of a small program, more than without us",
+        value=value,
+        low=low,
+        high=high,
+        unit="s",
+        goal=5,
+        note=f"{own:.1f} s, without us {base:.1f} s",
+    )
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    print_as_lines(sizes())
+    if find_spec("mypy"):
+        print_as_lines([types()])
+
+
+if __name__ == "__main__":
+    main()

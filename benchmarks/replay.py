@@ -1,0 +1,159 @@
+"""A server in a process of its own that answers from memory, as fast as Python can.
+
+What it has not been asked yet, it asks a simulator. From then on the answer to the same path and
+body costs it next to nothing, so that it is the client that is measured, and not the server. VMs
+are made as large as those of real servers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import aiohttp
+import anyio.to_thread
+import msgspec
+
+from .full import full_vms
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+LONGEST = 900.0  # seconds that a server lives at most
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where the server is, and who may log in."""
+
+    url: str
+    """Answers from memory."""
+    simulator: str
+    username: str
+    password: str
+
+
+class Memory:
+    """Answers that were given before, by path and body.
+
+    Args:
+        simulator: Gives them the first time.
+        session: To ask it.
+    """
+
+    def __init__(self, simulator: str, session: aiohttp.ClientSession) -> None:
+        self.answers: dict[tuple[bytes, bytes], bytes] = {}
+        self._simulator = simulator
+        self._session = session
+
+    async def learn(self, path: bytes, body: bytes, token: str) -> bytes:
+        """Ask the simulator, and remember what it says."""
+        headers = {"authorization": token, "content-type": "application/json"}
+        url = self._simulator + path.decode()
+        async with self._session.post(url, data=body, headers=headers) as response:
+            content = await response.read()
+            if path.endswith(b"/get-vms"):
+                content = full_vms(content)
+            head = (
+                f"HTTP/1.1 {response.status} OK\r\ncontent-type: application/json\r\n"
+                f"x-tower-request-id: replayed\r\ncontent-length: {len(content)}\r\n\r\n"
+            )
+        answer = self.answers[path, body] = head.encode() + content
+        return answer
+
+
+class Replay(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        memory: What can be answered at once.
+        group: Looks after what cannot.
+    """
+
+    def __init__(self, memory: Memory, group: asyncio.TaskGroup) -> None:
+        self._memory = memory
+        self._group = group
+        self._came = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._came += data
+        while (end := self._came.find(b"\r\n\r\n")) >= 0:
+            head = self._came[:end]
+            length = int(_header(head, b"content-length") or b"0")
+            if len(self._came) < end + 4 + length:
+                return
+            body = self._came[end + 4 : end + 4 + length]
+            self._came = self._came[end + 4 + length :]
+            path = head.split(b" ", 2)[1]
+            known = self._memory.answers.get((path, body))
+            if known is not None:
+                self._transport.write(known)
+            else:
+                token = _header(head, b"authorization").decode()
+                self._group.create_task(self._learn(path, body, token))
+
+    async def _learn(self, path: bytes, body: bytes, token: str) -> None:
+        self._transport.write(await self._memory.learn(path, body, token))
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    at = head.lower().find(b"\r\n" + name + b":")
+    return b"" if at < 0 else head[at:].split(b"\r\n", 2)[1].partition(b":")[2].strip()
+
+
+async def serve(size: str) -> None:
+    """Run the simulator and the replay in front of it, until the input ends."""
+    from cloudtower_async.testing import Simulator
+
+    async with (
+        Simulator(size, keep_requests=10) as sim,
+        aiohttp.ClientSession() as session,
+        asyncio.TaskGroup() as group,
+    ):
+        memory = Memory(sim.url, session)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Replay(memory, group), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        address = Address(f"http://127.0.0.1:{port}", sim.url, sim.username, sim.password)
+        print(msgspec.json.encode(address).decode(), flush=True)
+        with anyio.move_on_after(LONGEST):
+            await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+        server.close()
+
+
+@contextmanager
+def replay(size: str) -> Generator[Address]:
+    """The server in a process of its own; it ends with the block."""
+    command = [sys.executable, "-m", "benchmarks.replay", size]
+    with subprocess.Popen(  # noqa: S603 - our own code
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - for type checkers
+        try:
+            yield msgspec.json.decode(process.stdout.readline(), type=Address)
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """Be the server."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("size")
+    size: str = parser.parse_args().size
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        asyncio.run(serve(size))
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(size))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The vendor's client as its users run it: threads, and a pool of as many connections."""
+
+# ruff: noqa: ANN401 - it has no types
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .replay import Address
+
+THREADS = 32
+
+
+class Vendor:
+    """The vendor's client, logged in.
+
+    Args:
+        address: Of the server.
+    """
+
+    def __init__(self, address: Address) -> None:
+        sdk: Any = importlib.import_module("cloudtower")
+        configuration = sdk.Configuration(host=f"{address.url}/v2/api")
+        configuration.connection_pool_maxsize = THREADS
+        self.client: Any = sdk.ApiClient(configuration)
+        who = {"username": address.username, "password": address.password, "source": "LOCAL"}
+        configuration.api_key["Authorization"] = sdk.UserApi(self.client).login(who).data.token
+        self.vms: Any = sdk.VmApi(self.client)
+
+    def decode(self, body: bytes) -> Any:
+        """What it makes of an answer with VMs."""
+        return self.client.deserialize(_Response(body), "list[Vm]")
+
+
+class _Response:
+    """What its decoder reads from."""
+
+    def __init__(self, body: bytes) -> None:
+        self.data = body.decode()
