@@ -34,7 +34,8 @@ def tracked() -> dict[str, str]:
     if listed.returncode != 0:
         pytest.skip("not a git checkout: what is under version control cannot be told")
     paths = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
-    return {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}
+    texts = [path for path in paths if not path.endswith(".png")]
+    return {path: (ROOT / path).read_text(encoding="utf-8") for path in texts}
 
 
 @pytest.mark.parametrize("pattern", [PLACES, REGISTRIES], ids=["places", "registries"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -39,12 +38,20 @@ async def serving(app: FastAPI) -> AsyncGenerator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
+        ended = anyio.Event()
+
+        async def serve() -> None:
+            await server.serve(sockets=[listener])
+            ended.set()
+
         async with anyio.create_task_group() as group:
-            group.start_soon(partial(server.serve, sockets=[listener]))
+            group.start_soon(serve)
             try:
                 yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             finally:
+                # Not by cancellation when a test fails: it would leave its socket to the next.
                 server.should_exit = True
+                await ended.wait()
 
 
 @asynccontextmanager

@@ -58,12 +58,12 @@ export class Chart {
     const nearest = this.points.reduce((best, point) =>
       Math.abs(this.x(point[0]) - wanted) < Math.abs(this.x(best[0]) - wanted) ? point : best);
     this.cross.setAttribute("d", `M${this.x(nearest[0])} 0V100`);
-    this.figure.querySelector("output").textContent =
+    this.figure.querySelector(".at").textContent =
       `${this.clock(nearest[0])} · ${this.percent(nearest[1])}`;
   }
 
   unpoint() {
     this.cross.setAttribute("d", "");
-    this.figure.querySelector("output").textContent = "";
+    this.figure.querySelector(".at").textContent = "";
   }
 }

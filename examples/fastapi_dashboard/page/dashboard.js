@@ -89,7 +89,7 @@ const cards = Object.fromEntries(USES.map((name) => {
     svg.setAttribute(key, value);
   }
   const figure = make("figure", {},
-    make("div", { className: "plot" }, make("small", {}, "100%"), svg, make("p", { className: "empty" }), make("output")),
+    make("div", { className: "plot" }, make("small", {}, "100%"), svg, make("p", { className: "empty" }), make("span", { className: "at" })),
     make("figcaption", {}, make("time"), make("time")));
   const top = make("div", { className: "use-top" });
   const card = make("section", { className: "card use" }, top, figure);
