@@ -208,8 +208,9 @@ def options(text: str) -> set[str]:
         ("dashboard", [DOCS / "dashboard.md", README]),
         ("simulate", [DOCS / "testing.md"]),
         ("tasks wait", [DOCS / "tasks.md"]),
+        ("metrics", [DOCS / "metrics.md"]),
     ],
-    ids=["dashboard", "simulate", "tasks wait"],
+    ids=["dashboard", "simulate", "tasks wait", "metrics"],
 )
 def test_a_command_knows_every_option_of_its_page(command: str, pages: list[Path]) -> None:
     told = options("".join(page.read_text(encoding="utf-8") for page in pages))

@@ -40,6 +40,7 @@ for _command in (
     "call:call",
     "dashboard:dashboard",
     "get:get",
+    "metrics:metrics",
     "simulate:simulate",
     "tasks:tasks",
 ):

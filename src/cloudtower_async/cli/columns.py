@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, TypeAlias, cast, get_args, get_origin
 
@@ -68,6 +69,8 @@ def cell(value: object) -> str:
         return str(int(value))
     if isinstance(value, str | int | float):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, list):
         items = cast("list[object]", value)
         if all(isinstance(item, str | int | float) for item in items):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib
 from array import array
+from collections.abc import Mapping, Sequence  # noqa: TC003 - msgspec reads the annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from ..models import MetricUnit  # noqa: TC001 - the same
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pyarrow as pa
-
-    from ..models import MetricUnit
 
 MetricsFault: TypeAlias = Literal["empty", "dropped", "range"]
 

@@ -1,0 +1,81 @@
+"""Curves on a terminal."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from .endings import UsageError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..flows.measurements import MetricSeries
+
+_HEIGHT = 18  # lines
+_TICK = 16  # columns for each time
+_DAY = 86_400_000
+
+
+def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
+    """Draw the curves of one metric.
+
+    Args:
+        series: At least one, with values.
+        width: Columns.
+        colour: Whether the terminal shows colours.
+
+    Raises:
+        UsageError: What draws is not installed.
+    """
+    try:
+        plotext: Any = importlib.import_module("plotext")
+    except ModuleNotFoundError:
+        raise UsageError(
+            'plots need an extra: pip install "cloudtower-async[cli]"; or pass --output csv'
+        ) from None
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("simple" if colour else "colorless")
+    figure.plot_size(width, _HEIGHT)
+    figure.title(f"{printable(series[0].metric)} ({printable(str(series[0].unit))})")
+    for one in series:
+        # A gap stays one: NaN is no place to draw a line to.
+        known = [
+            (at, value)
+            for at, value in zip(one.times, one.values, strict=True)
+            if not math.isnan(value)
+        ]
+        curve = figure.signal([at for at, _ in known], [value for _, value in known])
+        curve.lines()
+        if len(series) > 1:
+            curve.label(_name(one, series))
+        figure.draw(curve)
+    times = [at for one in series for at in one.times]
+    places = _ticks(min(times), max(times), max(2, width // _TICK))
+    figure.ruler("x").ticks(places, [_moment(at, max(times) - min(times)) for at in places])
+    text = str(figure.build())
+    return text if colour else str(plotext.uncolorize(text))
+
+
+def _ticks(first: int, last: int, number: int) -> list[int]:
+    return [first + (last - first) * place // (number - 1) for place in range(number)]
+
+
+def _moment(milliseconds: int, span: int) -> str:
+    local = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone()
+    return f"{local:%H:%M}" if span <= _DAY else f"{local:%m-%d %H:%M}"
+
+
+def _name(one: MetricSeries, series: Sequence[MetricSeries]) -> str:
+    """What tells a curve from the others: its owner, and the labels in which these differ."""
+    owner = one.subject.name if one.subject else ""
+    same = [other for other in series if other.subject == one.subject]
+    differing = [
+        text
+        for label, text in one.labels.items()
+        if any(other.labels.get(label) != text for other in same)
+    ]
+    return printable(" ".join([owner, *differing]))
