@@ -112,6 +112,32 @@ def login_answer(token: str = TOKEN) -> web.Response:
     return web.json_response({"task_id": None, "data": {"token": token}})
 
 
+class Countdown:
+    """Cancels when the event loop has come round so many times."""
+
+    def __init__(self, rounds: int, cancel: Callable[[], object]) -> None:
+        self._left = rounds
+        self._cancel = cancel
+        self._loop = asyncio.get_running_loop()
+        self.fired = False
+        self._next()
+
+    def _next(self) -> None:
+        self._handle = self._loop.call_soon(self._count)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left > 0:
+            self._next()
+        else:
+            self.fired = True
+            self._cancel()
+
+    def stop(self) -> None:
+        """Cancel no more."""
+        self._handle.cancel()
+
+
 async def cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> bool:
     """Run a call and cancel it where it waits for the so-manieth time; False: it never did."""
     with anyio.CancelScope() as scope:

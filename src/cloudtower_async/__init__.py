@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         SessionClosed,
         SetChanged,
         SettleTimeout,
+        SourceChanged,
         StatusError,
         TaskError,
         TaskFailed,
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
         TooManyRequests,
         Unauthorized,
         UnexpectedStatus,
+        UploadError,
+        UploadFailed,
+        UploadInterrupted,
+        UploadTimeout,
     )
     from .flows.changes import Change, Changes
     from .flows.graphql import ApiKey, ApiKeyRole, ApiKeys, VncTicket
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
         MetricsWarning,
         Subject,
     )
+    from .flows.uploads import Upload, UploadProgress
     from .flows.views import Watch, WatchEvent
     from .session import Cloudtower
     from .types import (
@@ -124,6 +130,7 @@ __all__ = [
     "SessionClosed",
     "SetChanged",
     "SettleTimeout",
+    "SourceChanged",
     "StatusError",
     "Subject",
     "TLSFailed",
@@ -136,6 +143,12 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "UnexpectedStatus",
+    "Upload",
+    "UploadError",
+    "UploadFailed",
+    "UploadInterrupted",
+    "UploadProgress",
+    "UploadTimeout",
     "VncTicket",
     "Watch",
     "WatchEvent",
@@ -155,6 +168,8 @@ _HOMES = {
     "Cloudtower": ".session",
     "Exchange": ".wire.telemetry",
     "RetryPolicy": ".wire.retry",
+    "Upload": ".flows.uploads",
+    "UploadProgress": ".flows.uploads",
     "Watch": ".flows.views",
     "WatchEvent": ".flows.views",
     **dict.fromkeys(_MEASURED.split(), ".flows.measurements"),

@@ -17,6 +17,7 @@ from .flows.following import Following
 from .flows.graphql import GraphQL
 from .flows.measuring import Measuring
 from .flows.shared import Shared
+from .flows.uploading import Uploading
 from .flows.working import Working
 from .settings import (
     Settings,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["POST", "GET"]
 
 
-class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL):
+class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Uploading):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs

@@ -26,9 +26,10 @@ from cloudtower_async import (
 from cloudtower_async.testing import Clock, Failure, Simulator
 from cloudtower_async.testing.faults import EVERY_FAULT
 from cloudtower_async.testing.tasks import Work
+from tests.support import Countdown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from cloudtower_async.models import Task
 
@@ -245,32 +246,6 @@ async def test_a_login_that_is_refused_meanwhile_ends_every_wait(
         sim.accounts.revoke_tokens()
     assert sorted(refused) == sorted(ids)
     assert len(sim.sent("login")) == 2
-
-
-class Countdown:
-    """Cancels when the event loop has come round so many times."""
-
-    def __init__(self, rounds: int, cancel: Callable[[], object]) -> None:
-        self._left = rounds
-        self._cancel = cancel
-        self._loop = asyncio.get_running_loop()
-        self.fired = False
-        self._next()
-
-    def _next(self) -> None:
-        self._handle = self._loop.call_soon(self._count)
-
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left > 0:
-            self._next()
-        else:
-            self.fired = True
-            self._cancel()
-
-    def stop(self) -> None:
-        """Cancel no more."""
-        self._handle.cancel()
 
 
 @pytest.mark.anyio

@@ -33,6 +33,11 @@
     │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
     │   ├── TaskNotFound           the server does not know the task
     │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
+    ├── UploadError                about an upload
+    │   ├── UploadInterrupted      a chunk could not be brought there; it can go on from there
+    │   ├── UploadFailed           the server gave it up, or somebody cancelled it
+    │   ├── UploadTimeout          all was sent, but nothing came of it in time      (TimeoutError)
+    │   └── SourceChanged          the file became shorter or longer meanwhile
     ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or no credential for it is given
     ├── Resync                     the change feed has forgotten changes: list again
@@ -86,6 +91,7 @@ from .tasks import (
     TasksFailed,
     TaskTimeout,
 )
+from .uploads import SourceChanged, UploadError, UploadFailed, UploadInterrupted, UploadTimeout
 
 __all__ = [
     "Ambiguous",
@@ -116,6 +122,7 @@ __all__ = [
     "SessionClosed",
     "SetChanged",
     "SettleTimeout",
+    "SourceChanged",
     "StatusError",
     "TLSFailed",
     "TaskError",
@@ -126,4 +133,8 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "UnexpectedStatus",
+    "UploadError",
+    "UploadFailed",
+    "UploadInterrupted",
+    "UploadTimeout",
 ]

@@ -1,0 +1,278 @@
+"""What a session offers for uploads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Unpack
+
+    from ..calls.caller import Caller
+    from ..inputs import ClusterWhereInput
+    from ..models import (
+        CloudTowerApplicationPackage,
+        ContentLibraryImage,
+        ElfImage,
+        SvtImage,
+        UploadTask,
+    )
+    from .shared import Shared
+    from .sources import Uploadable
+    from .targets import UploadKind
+    from .uploads import Upload, UploadProgress
+
+
+class UploadOptions(TypedDict, total=False):
+    """What uploads of every kind take."""
+
+    name: str | None
+    size: int | None
+    chunk_size: int | None
+    upload_task_id: str | None
+    timeout: float | None
+    interval: float
+
+
+class Uploading:
+    """Uploading files, as methods of a session."""
+
+    _caller: Caller
+    _shared: Shared
+
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput,
+        kind: Literal["content_library_image"] = "content_library_image",
+        description: str | None = None,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> ContentLibraryImage: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_image"],
+        description: str | None = None,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> ElfImage: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["svt_image"],
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> SvtImage: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_file"],
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> UploadTask: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        kind: Literal["application_package"],
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> CloudTowerApplicationPackage: ...
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput | None = None,
+        cluster_id: str | None = None,
+        kind: UploadKind = "content_library_image",
+        description: str | None = None,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> object:
+        """Upload a file and return what comes of it.
+
+        It is sent in chunks, one after the other and each exactly once, with no more than two of
+        them in memory. Cancelling this cancels the upload on the server.
+
+        Args:
+            source: A path, a file opened in binary mode, read from where it stands, or an async
+                iterator of bytes.
+            clusters: For an image of the content library: a filter, in which clusters; EVERYTHING
+                for all of them.
+            cluster_id: For an ELF image, an SVT image or an ELF file: in which cluster.
+            kind: What it becomes: ``content_library_image``, ``elf_image``, ``svt_image`` (the VM
+                tools; its version is read from the file), ``elf_file`` (for an import, which takes
+                the upload task's id) or ``application_package``.
+            description: Of an image of the content library or an ELF image.
+            on_progress: Called with an `UploadProgress` each time the server has another chunk.
+            options: ``name``, what it will be called; None: as the file.
+                ``size``, in bytes, of what cannot tell by itself: async iterators and pipes.
+                ``chunk_size``, bytes of the first chunk, 8 MiB by default; the server chooses that
+                of those after it.
+                ``upload_task_id``, to go on with an upload that was interrupted: of the same file,
+                with the same `chunk_size`.
+                ``timeout``, seconds from the last chunk until what comes of it is there, 300 by
+                default; None waits without limit. Each chunk has the session's time-out.
+                ``interval``, most seconds between looks at it then, 5 by default.
+
+        Returns:
+            A `ContentLibraryImage`, an `ElfImage`, an `SvtImage`, for an ELF file the `UploadTask`,
+            or a `CloudTowerApplicationPackage`.
+
+        Raises:
+            UploadInterrupted: A chunk could not be brought to the server; the upload can go on.
+            UploadFailed: The server gave the upload up, or somebody cancelled it.
+            UploadTimeout: All was sent, but nothing came of it in time.
+            SourceChanged: The file became shorter or longer meanwhile.
+            InvalidInput: An argument or the file cannot be used; nothing was sent.
+            EmptyFilter: `clusters` may match everything.
+            CallError: The upload could not begin.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                image = await tower.upload_image("tools.iso", clusters={"name_in": ["prod"]})
+        """
+        arguments: dict[str, Any] = {
+            "kind": kind,
+            "clusters": clusters,
+            "cluster_id": cluster_id,
+            "description": description,
+        }
+        async with self._upload(source, arguments, options) as upload:
+            async for progress in upload:
+                if on_progress is not None:
+                    on_progress(progress)
+        return upload.result
+
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput,
+        kind: Literal["content_library_image"] = "content_library_image",
+        description: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Upload[ContentLibraryImage]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_image"],
+        description: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Upload[ElfImage]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["svt_image"],
+        **options: Unpack[UploadOptions],
+    ) -> Upload[SvtImage]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_file"],
+        **options: Unpack[UploadOptions],
+    ) -> Upload[UploadTask]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        kind: Literal["application_package"],
+        **options: Unpack[UploadOptions],
+    ) -> Upload[CloudTowerApplicationPackage]: ...
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput | None = None,
+        cluster_id: str | None = None,
+        kind: UploadKind = "content_library_image",
+        description: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Upload[object]:
+        """Upload a file step by step, and see how far it is.
+
+        Leaving the block before the end of the iteration cancels the upload on the server.
+
+        Args:
+            source: As of `upload_image`.
+            clusters: As of `upload_image`.
+            cluster_id: As of `upload_image`.
+            kind: As of `upload_image`.
+            description: As of `upload_image`.
+            options: As of `upload_image`.
+
+        Returns:
+            An asynchronous context manager and iterator over `UploadProgress`; ``result`` is there
+            at the end.
+
+        Raises:
+            InvalidInput: The arguments cannot be used. Iterating raises what `upload_image` does.
+            EmptyFilter: `clusters` may match everything.
+
+        Example:
+            ::
+
+                async with tower.uploading("tools.iso", clusters={"name": "prod"}) as upload:
+                    async for progress in upload:
+                        print(f"{progress.sent / progress.total:.0%}, {progress.rate:,.0f} B/s")
+                print(upload.result.id)
+        """
+        arguments: dict[str, Any] = {
+            "kind": kind,
+            "clusters": clusters,
+            "cluster_id": cluster_id,
+            "description": description,
+        }
+        return self._upload(source, arguments, options)
+
+    def _upload(
+        self, source: Uploadable, arguments: dict[str, Any], options: UploadOptions
+    ) -> Upload[object]:
+        from ..errors import InvalidInput
+        from .sources import Source
+        from .targets import Target
+        from .uploads import CHUNK_SIZE, Upload
+
+        known = UploadOptions.__annotations__
+        if unknown := options.keys() - known:
+            raise InvalidInput(f"upload: {', '.join(sorted(unknown))}: no such option")
+        opened = Source(source, options.get("size"))
+        name = options.get("name") or opened.name
+        if not name:
+            raise InvalidInput("upload: name: it cannot be told from what is uploaded; pass name=")
+        return Upload(
+            self._caller,
+            self._shared,
+            opened,
+            Target(self._caller, name=name, **arguments),
+            chunk_size=options.get("chunk_size") or CHUNK_SIZE,
+            upload_task_id=options.get("upload_task_id"),
+            timeout=options.get("timeout", 300.0),
+            interval=options.get("interval", 5.0),
+        )
