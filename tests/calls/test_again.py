@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import re
+import weakref
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -452,3 +454,20 @@ async def test_closing_ends_a_call_that_is_sent_again(sim: Simulator) -> None:
         while count(sim, "get-clusters") < 2:
             await anyio.lowlevel.checkpoint()
         await tower.close()
+
+
+@pytest.mark.parametrize("status", [429, 401, 307])
+async def test_what_was_sent_again_is_let_go_without_a_collection(
+    sim: Simulator, tower: Cloudtower, status: int
+) -> None:
+    content = io.BytesIO(b"abc")
+    kept = weakref.ref(content)
+    sim.faults.fail("upload-elf-image", status=status)
+    cluster = next(iter(sim.store.table("Cluster")))
+    gc.disable()
+    try:
+        await tower.elf_image.create_elf_image(file=content, cluster_id=cluster, name="x", size="3")
+        del content
+        assert kept() is None
+    finally:
+        gc.enable()

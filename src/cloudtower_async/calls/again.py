@@ -85,6 +85,8 @@ class Again(Generic[R]):
                     call, left = self._call, self._deadline - anyio.current_time()
                     await explain(self._caller, call.operation, call.content, failure, left)
                 raise without_frames(self._final(failure))
+            # Its frames hold it, so that they and what was sent would stay for long.
+            without_frames(failure)
             self._sendings += 1
             self._tell(pause)
             await self._sleep(pause)

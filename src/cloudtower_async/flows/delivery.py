@@ -218,13 +218,13 @@ class Delivery:
         async def send() -> UploadTask:
             try:
                 return self._task_in(await self._caller.call(self._target.send, fields))
-            except OutcomeUnknown as exc:
-                failure = exc
-            # First a pause, as what was sent may still be on its way.
-            await self._pause(1)
-            if (task := await look()) is not None:
-                return task
-            raise failure
+            except OutcomeUnknown:
+                # First a pause, as what was sent may still be on its way.
+                await self._pause(1)
+                if (task := await look()) is not None:
+                    return task
+                # No name for the error: it and this frame would keep each other, and the chunk.
+                raise
 
         return await self._patiently(send)
 
