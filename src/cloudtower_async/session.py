@@ -185,7 +185,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         self._entered = False
 
     @classmethod
-    def from_env(cls, **options: Unpack[FromEnv]) -> Self:
+    def from_env(cls, *, profile: str | None = None, **options: Unpack[FromEnv]) -> Self:
         """Make a session from the environment; what is given here wins.
 
         The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
@@ -193,12 +193,15 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         (true or false), CLOUDTOWER_CA_FILE.
 
         Args:
+            profile: Where what is in neither comes from: a name under which ``cloudtower-async
+                login`` stored it. Files are read then, and perhaps the keyring. None: that of
+                CLOUDTOWER_PROFILE; if that is not set, or with "", none.
             options: As those of `Cloudtower`, the endpoint by keyword too. None: not given.
 
         Raises:
-            InvalidSettings: An option or a variable cannot be used; it names which.
+            InvalidSettings: An option, a variable or the profile cannot be used; it names which.
         """
-        settings: dict[str, Any] = from_environment(options)
+        settings: dict[str, Any] = from_environment(options, profile)
         return cls(**settings)
 
     @property
@@ -217,6 +220,18 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         await self._transport.open()
         await self._caller.authenticator.log_in(await self._caller.endpoints.find())
         return self
+
+    async def get_token(self) -> str:
+        """The token that calls are sent with, such as to keep it; logs in first if need be.
+
+        It is a secret: who has it works as this user, and a server may never let it run out.
+
+        Raises:
+            LoginFailed: The credentials were refused.
+            CallError: The server cannot be reached.
+            SessionClosed: The session is closed.
+        """
+        return await self._caller.authenticator.log_in(await self._caller.endpoints.find())
 
     async def find_active(self) -> str:
         """Ask the servers of a pair now which one is active; calls go there from then on.

@@ -1,6 +1,7 @@
 """The options of a session, checked once and frozen.
 
-An argument wins over the environment (`from_environment` only), which wins over the default.
+An argument wins over the environment, that over a profile (both `from_environment` only), and that
+over the default.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from .addresses import normalise_endpoints
 from .errors import InvalidSettings
+from .profiles import from_profile
 from .types import ContentLanguage
 
 if TYPE_CHECKING:
@@ -137,15 +139,21 @@ class Settings:
         return repr(value)
 
 
-def from_environment(options: Mapping[str, object]) -> dict[str, object]:
+def from_environment(
+    options: Mapping[str, object], profile: str | None = None
+) -> dict[str, object]:
     """Fill in what is not given from the ``CLOUDTOWER_…`` variables; an empty one counts as unset.
+
+    What is in neither comes from a profile, if one is named: by `profile`, or if that is None by
+    CLOUDTOWER_PROFILE.
 
     An option that is None counts as not given. With a user name or a password among the options,
     a token in the environment is left alone: it would win over them; with ``credentials`` a user
     and a password, too; with ``ssl_context`` the options for TLS.
 
     Raises:
-        InvalidSettings: A variable holds what it cannot mean, or no endpoint is given.
+        InvalidSettings: A variable or the profile holds what it cannot mean, or no endpoint is
+            given.
     """
     given = {name: value for name, value in options.items() if value is not None}
     found: dict[str, object] = {}
@@ -175,6 +183,10 @@ def from_environment(options: Mapping[str, object]) -> dict[str, object]:
             check_option(f"CLOUDTOWER_{name.upper()}", choice_fault(found[name], choices))
     if "," in (text := str(found.get("endpoint", ""))):
         found["endpoint"] = text.split(",")
+    if profile is None:
+        profile = os.environ.get("CLOUDTOWER_PROFILE")
+    if profile:
+        found = {**from_profile(profile, {**found, **given}), **found}
     if "endpoint" not in given and "endpoint" not in found:
         raise InvalidSettings(
             "no endpoint: pass endpoint= or set CLOUDTOWER_ENDPOINT to the address of CloudTower",

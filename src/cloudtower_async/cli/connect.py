@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import os
 import sys
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from ..errors import InvalidSettings
+from ..profiles import read_profiles
 from ..session import Cloudtower
 from ..settings import Source, from_environment
 from .endings import UsageError
@@ -18,13 +20,16 @@ from .endings import UsageError
 if TYPE_CHECKING:
     from ..types import ContentLanguage
 
+DEFAULT = "default"
+"""The profile of those who name none."""
+
 _GROUP = Group(
     "Connection",
     help="What is not given comes from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
     "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS and "
-    "CLOUDTOWER_CA_FILE; there a token wins over a user name, but --username wins over it. The "
-    "password is that of CLOUDTOWER_PASSWORD, or asked for on a terminal; it is no option, as "
-    "others can see what a process was started with.",
+    "CLOUDTOWER_CA_FILE; there a token wins over a user name, but --username wins over it. What is "
+    "not there either comes from the profile. The password is that of CLOUDTOWER_PASSWORD, or "
+    "asked for on a terminal; it is no option, as others can see what a process was started with.",
     sort_key=2,
 )
 
@@ -33,6 +38,9 @@ _GROUP = Group(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConnectOptions:
     """How to reach a CloudTower, and as whom."""
+
+    profile: str | None = None
+    "What login stored under this name. [default: CLOUDTOWER_PROFILE, else the profile default]"
 
     endpoint: str | None = None
     "Address of the server: https://tower.example."
@@ -71,11 +79,27 @@ def connect(
 
     Raises:
         UsageError: The endpoint or the credentials are missing.
-        InvalidSettings: One of the options or variables cannot be used.
+        InvalidSettings: One of the options or variables, or the profile, cannot be used.
+    """
+    found = gathered(options, language=language, or_else=or_else)
+    if found.get("content_language") == "*" and not all_languages:
+        del found["content_language"]
+    return Cloudtower(**found)
+
+
+def gathered(
+    options: ConnectOptions, *, language: ContentLanguage | None = None, or_else: str = ""
+) -> dict[str, Any]:
+    """What is typed, in the environment and in the profile, with a password if one is needed.
+
+    For the rest see `connect`.
     """
     given = {**dataclasses.asdict(options), "content_language": language}
+    profile = given.pop("profile")
+    if profile is None:
+        profile = _default_profile(options)
     try:
-        found: dict[str, Any] = from_environment(given)
+        found: dict[str, Any] = from_environment(given, profile)
     except InvalidSettings as exc:
         if exc.option != "CLOUDTOWER_ENDPOINT":
             raise
@@ -83,8 +107,6 @@ def connect(
         raise UsageError(
             f"no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT{otherwise}"
         ) from None
-    if found.get("content_language") == "*" and not all_languages:
-        del found["content_language"]
     if not found.get("token"):
         if not found.get("username"):
             raise UsageError(
@@ -92,7 +114,15 @@ def connect(
             )
         if "password" not in found:
             found["password"] = _ask_password(found["username"])
-    return Cloudtower(**found)
+    return found
+
+
+def _default_profile(options: ConnectOptions) -> str | None:
+    """The profile of those who name none. It is about a server: with another one it is not used."""
+    named = os.environ.get("CLOUDTOWER_PROFILE")
+    if named or options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT"):
+        return None
+    return DEFAULT if DEFAULT in read_profiles() else None
 
 
 def _ask_password(username: str) -> str | None:

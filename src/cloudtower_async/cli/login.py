@@ -1,0 +1,104 @@
+"""The commands ``login``, ``logout`` and ``profiles``: who to be, and where, from now on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..profiles import Profile, profiles_file, read_profiles, remove_profile, save_profile
+from ..session import Cloudtower
+from .connect import DEFAULT, ConnectOptions, gathered
+from .endings import printable
+
+if TYPE_CHECKING:
+    from ..profiles import TokenPlace
+
+_KEPT = ("username", "source", "content_language", "verify_tls", "ca_file")
+
+
+def login(*, connection: ConnectOptions | None = None) -> None:
+    """Log in, and keep the token in a profile for the commands to come.
+
+    The password is not kept. The token goes into the keyring of the system where there is one (it
+    needs the extra "keyring"), else into the file of the profiles, which only you may read. What is
+    not said is as in the profile so far, or is asked for on a terminal.
+
+    Args:
+        connection: How to reach the server.
+    """
+    options = connection or ConnectOptions()
+    name = options.profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
+    found = gathered(_completed(options, read_profiles().get(name)))
+    token = anyio.run(_token, Cloudtower(**found))
+    place = save_profile(name, _profile(found), token)
+    where = "the keyring" if place == "keyring" else str(profiles_file())
+    print(f"Logged in: the profile {name!r} has the token in {where}")
+
+
+def logout(*, profile: str | None = None) -> None:
+    """Forget a profile and its token. The server is not told: there the token stays good.
+
+    Args:
+        profile: Which one. [default: CLOUDTOWER_PROFILE, else the profile default]
+    """
+    name = profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
+    remove_profile(name)
+    print(f"Forgot the profile {name!r}")
+
+
+def profiles() -> None:
+    """List the profiles: name, endpoint, user, and where the token is."""
+    for name, profile in read_profiles().items():
+        place: TokenPlace = "keyring" if profile.keyring else "file"
+        print(printable(f"{name}  {profile.endpoint}  {profile.username or '-'}  {place}"))
+
+
+def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
+    """Fill in what is not said: from the profile so far, if it is for this server, or by asking."""
+    said = {
+        option: typed or os.environ.get(f"CLOUDTOWER_{option.upper()}")
+        for option in ("endpoint", "username", "source", "token", "verify_tls", "ca_file")
+        if (typed := getattr(options, option)) is not None
+        or os.environ.get(f"CLOUDTOWER_{option.upper()}")
+    }
+    anonymous = not said.keys() & {"username", "token"}
+    # The profile is taken apart here: its token is not the one to keep.
+    filled: dict[str, Any] = {"profile": ""}
+    if known is not None and _same_server(said.get("endpoint"), known):
+        filled |= {
+            option: getattr(known, option)
+            for option in ("endpoint", "source", "verify_tls", "ca_file")
+            if option not in said
+        }
+        if anonymous:
+            filled["username"] = known.username
+    elif sys.stdin.isatty():
+        if "endpoint" not in said:
+            filled["endpoint"] = input("Address of CloudTower: ").strip() or None
+        if anonymous:
+            filled["username"] = input("User name: ").strip() or None
+    return dataclasses.replace(options, **filled)
+
+
+def _same_server(endpoint: str | None, known: Profile) -> bool:
+    return endpoint is None or Profile(endpoint=endpoint).addresses == known.addresses
+
+
+async def _token(tower: Cloudtower) -> str:
+    async with tower:
+        await tower.cluster.get_clusters(first=1)  # a token that was given may be none
+        return await tower.get_token()
+
+
+def _profile(found: dict[str, Any]) -> Profile:
+    endpoint = found["endpoint"]
+    kept = {option: found[option] for option in _KEPT if option in found}
+    if "ca_file" in kept:
+        kept["ca_file"] = os.path.abspath(kept["ca_file"])  # noqa: PTH100 - links stay
+    if found.get("token"):
+        kept.pop("username", None)
+    return Profile(endpoint=endpoint if isinstance(endpoint, str) else ",".join(endpoint), **kept)

@@ -1,0 +1,235 @@
+"""Profiles: where a CloudTower is and as whom to work with it, by a name, in a file of the user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from .addresses import normalise_endpoints
+from .errors import InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TokenPlace: TypeAlias = Literal["keyring", "file"]
+
+_SERVICE = "cloudtower-async"
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_HEAD = "# Written by `cloudtower-async login`, which keeps what it does not change.\n"
+
+
+class Profile(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What is stored of a profile: options of `Cloudtower`, and where the token is.
+
+    Args:
+        keyring: The token is in the keyring of the system.
+    """
+
+    endpoint: str
+    username: str | None = None
+    source: str | None = None
+    content_language: str | None = None
+    verify_tls: bool | None = None
+    ca_file: str | None = None
+    token: str | None = None
+    keyring: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.endpoint} {self.username}>"  # the token is a secret
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its server, or both of a pair, in one form."""
+        return normalise_endpoints(self.endpoint.split(","))
+
+    @property
+    def account(self) -> str:
+        """What the keyring knows the token by: of no other server or user will it tell."""
+        return f"{self.username or 'token'}@{','.join(self.addresses)}"
+
+
+def profiles_file() -> Path:
+    """Where the profiles are: below the place where the system keeps what users configure."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - raises nothing where there is no home
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return base / "cloudtower-async" / "profiles.toml"
+
+
+def read_profiles() -> dict[str, Profile]:
+    """The profiles by their names; none if there is no file.
+
+    Raises:
+        InvalidSettings: The file cannot be read, or others may read the tokens in it.
+    """
+    path = profiles_file()
+    try:
+        with path.open("rb") as file:
+            loose = os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077
+            profiles = msgspec.convert(tomllib.load(file), dict[str, Profile])
+    except FileNotFoundError:
+        return {}
+    except OSError as exc:
+        raise _refused(f"{path}: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise _refused(f"{path}: {exc}") from exc
+    if loose and any(profile.token for profile in profiles.values()):
+        raise _refused(f"{path}: others may read the tokens in it: chmod 600 {path}")
+    return profiles
+
+
+def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
+    """The options of a profile.
+
+    A profile is about one server: its user and token are for no other. Nor does its token win over
+    a user who is named elsewhere.
+
+    Args:
+        name: Of the profile.
+        over: Options that win over it.
+
+    Raises:
+        InvalidSettings: There is no such profile, or it is for another server.
+    """
+    profile = named_profile(name)
+    endpoint = over.get("endpoint", profile.endpoint.split(","))
+    if normalise_endpoints(endpoint) != profile.addresses:
+        raise _refused(
+            f"profile {name}: it is for {profile.endpoint}: leave out the other endpoint, or it"
+        )
+    found: dict[str, object] = {
+        option: value
+        for option in ("username", "source", "content_language", "verify_tls", "ca_file")
+        if (value := getattr(profile, option)) is not None
+    }
+    found["endpoint"] = endpoint
+    if {"token", "credentials"} & over.keys():
+        found.pop("username", None)
+    elif not {"username", "password"} & over.keys() and (token := _token(name, profile)):
+        found["token"] = token
+    return found
+
+
+def named_profile(name: str) -> Profile:
+    """The profile of this name.
+
+    Raises:
+        InvalidSettings: There is none.
+    """
+    profiles = read_profiles()
+    if name not in profiles:
+        known = ", ".join(profiles) or "none"
+        raise _refused(f"there is no profile {name!r} in {profiles_file()}; there are: {known}")
+    return profiles[name]
+
+
+def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
+    """Store a profile, and its token in the keyring if there is one, else in the file.
+
+    Raises:
+        InvalidSettings: It cannot be stored.
+    """
+    if not _NAME.fullmatch(name):
+        raise _refused(f"profile {name!r}: a name has letters, digits, - and _")
+    kept = _keep(profile.account, token)
+    profile = msgspec.structs.replace(profile, keyring=kept, token=None if kept else token)
+    _write({**read_profiles(), name: profile})
+    return "keyring" if kept else "file"
+
+
+def remove_profile(name: str) -> None:
+    """Forget a profile and its token.
+
+    Raises:
+        InvalidSettings: There is no such profile.
+    """
+    profile = named_profile(name)
+    others = {other: each for other, each in read_profiles().items() if other != name}
+    shared = any(each.keyring and each.account == profile.account for each in others.values())
+    if profile.keyring and not shared:
+        import keyring
+        import keyring.errors
+
+        try:
+            keyring.delete_password(_SERVICE, profile.account)
+        except keyring.errors.PasswordDeleteError:
+            pass  # somebody was faster
+        except keyring.errors.KeyringError as exc:
+            raise _refused(f"profile {name}: the keyring keeps the token: {exc}") from exc
+    _write(others)
+
+
+def _token(name: str, profile: Profile) -> str | None:
+    if not profile.keyring:
+        return profile.token
+    try:
+        import keyring
+        import keyring.errors
+    except ModuleNotFoundError as exc:
+        raise _refused(f"profile {name}: its token is in the keyring: pip install keyring") from exc
+    try:
+        return keyring.get_password(_SERVICE, profile.account)
+    except keyring.errors.KeyringError as exc:
+        raise _refused(f"profile {name}: its token is in the keyring: {exc}") from exc
+
+
+def _keep(account: str, token: str) -> bool:
+    """Put a token into the keyring; False when there is none."""
+    try:
+        import keyring
+        import keyring.errors
+    except ModuleNotFoundError:
+        return False
+    if keyring.get_keyring().priority < 1:  # it would keep nothing, or not in a safe way
+        return False
+    try:
+        keyring.set_password(_SERVICE, account, token)
+    except keyring.errors.KeyringError:
+        return False
+    return True
+
+
+def _write(profiles: Mapping[str, Profile]) -> None:
+    """Replace the file in one go by one that only its owner may read."""
+    path = profiles_file()
+    parts = [_HEAD]
+    for name, profile in profiles.items():
+        # What JSON makes of texts and booleans is what TOML makes of them.
+        options = msgspec.to_builtins(profile)
+        lines = [f"{key} = {_toml(value)}\n" for key, value in options.items()]
+        parts.append(f"\n[{name}]\n{''.join(lines)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A temporary file is made with mode 600.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is open already
+                file.write("".join(parts))
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            Path(temporary).unlink()
+            raise
+    except OSError as exc:
+        raise _refused(f"{path}: {exc.strerror}") from exc
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _refused(why: str) -> InvalidSettings:
+    return InvalidSettings(why, option="profile")

@@ -1,0 +1,124 @@
+"""``cloudtower-async login``, ``logout`` and ``profiles``, as processes beside a simulator."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from cloudtower_async.testing import Simulator
+from tests.cli.terminal import Terminal, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from subprocess import CompletedProcess
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"), reason="elsewhere the file is not moved that easily"
+    ),
+]
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    async with Simulator(clusters=1, vms=4) as simulator:
+        yield simulator
+
+
+def kept(home: Path, *, keyring: bool = False) -> dict[str, str]:
+    """Variables of a user with a home, and with a keyring or none."""
+    backend = "tests.cli.keyring_file.FileKeyring" if keyring else "keyring.backends.fail.Keyring"
+    return {
+        "XDG_CONFIG_HOME": str(home),
+        "KEYRING_FILE": str(home / "keyring.json"),
+        "PYTHON_KEYRING_BACKEND": backend,
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+async def ended(*arguments: str, **variables: str) -> CompletedProcess[str]:
+    return await anyio.to_thread.run_sync(partial(run, *arguments, **variables))
+
+
+async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    variables = kept(tmp_path)
+
+    def log_in() -> tuple[int, str]:
+        with Terminal("login", variables=variables) as terminal:
+            terminal.read_until("Address of CloudTower: ")
+            terminal.enter(f"{sim.url}\n")
+            terminal.read_until("User name: ")
+            terminal.enter(f"{sim.username}\n")
+            terminal.read_until(f"Password of {sim.username}: ")
+            terminal.enter(f"{sim.password}\n")
+            return terminal.wait(), terminal.shown
+
+    status, shown = await anyio.to_thread.run_sync(log_in)
+    file = tmp_path / "cloudtower-async" / "profiles.toml"
+    assert status == 0
+    assert "Logged in: the profile 'default' has the token in" in shown
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sim.password not in shown + file.read_text()
+    logins = len(sim.sent("login"))
+    listed = await ended("get", "cluster", "-o", "csv", **variables)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "atlas-01" in listed.stdout
+    assert len(sim.sent("login")) == logins  # the token was enough
+    # With a server of its own, a command has nothing of the profile.
+    other = await ended("get", "cluster", "--endpoint", "other.example", **variables)
+    assert other.stderr.startswith("cloudtower-async: no credentials")
+
+
+async def test_a_profile_is_listed_used_renewed_and_forgotten(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    variables = kept(tmp_path, keyring=True)
+    secret = {"CLOUDTOWER_PASSWORD": sim.password}
+    options = ("--endpoint", sim.url, "--username", sim.username, "--profile", "lab")
+    first = await ended("login", *options, **variables, **secret)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout == "Logged in: the profile 'lab' has the token in the keyring\n"
+    listed = await ended("profiles", **variables)
+    assert listed.stdout == f"lab  {sim.url}  {sim.username}  keyring\n"
+    named = await ended("get", "cluster", "--profile", "lab", **variables)
+    assert "atlas-01" in named.stdout
+    # The next time the name is enough, whatever the token has become.
+    again = await ended("login", CLOUDTOWER_PROFILE="lab", **variables, **secret)
+    assert again.stdout == first.stdout
+    assert [body["username"] for body in sim.sent("login")] == [sim.username] * 2
+    gone = await ended("logout", "--profile", "lab", **variables)
+    assert gone.stdout == "Forgot the profile 'lab'\n"
+    assert (tmp_path / "keyring.json").read_text() == "{}"
+    missing = await ended("logout", **variables)
+    assert missing.returncode == 2
+    assert "there is no profile 'default'" in missing.stderr
+
+
+async def test_a_token_that_is_given_is_tried_before_it_is_kept(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    options = ("--endpoint", sim.url, "--token", "n0ne")
+    refused = await ended("login", *options, **kept(tmp_path))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
+    assert "n0ne" not in refused.stderr
+    listed = await ended("profiles", **kept(tmp_path))
+    assert (listed.returncode, listed.stdout) == (0, "")
+
+
+async def test_without_a_terminal_what_is_missing_is_one_line(tmp_path: Path) -> None:
+    missing = await ended("login", **kept(tmp_path))
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "no endpoint" in missing.stderr
+    assert missing.stderr.count("\n") == 1

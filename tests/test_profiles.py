@@ -1,0 +1,233 @@
+"""Profiles: stored for their owner alone, and behind arguments and environment."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from typing import TYPE_CHECKING, Any
+
+import keyring
+import keyring.backends.fail
+import pytest
+
+from cloudtower_async import Cloudtower
+from cloudtower_async.errors import InvalidSettings
+from cloudtower_async.profiles import (
+    Profile,
+    profiles_file,
+    read_profiles,
+    remove_profile,
+    save_profile,
+)
+from cloudtower_async.settings import from_environment
+from tests.cli.keyring_file import FileKeyring
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere the file is not moved that easily"
+)
+
+STORED = Profile(
+    endpoint="profile.example",
+    username="profile-user",
+    source="LDAP",
+    content_language="zh-CN",
+    verify_tls=False,
+    ca_file="/profile/ca.pem",
+)
+
+
+def use(kind: Any) -> None:  # noqa: ANN401 - keyring's classes are not typed
+    """Have a keyring of this kind."""
+    keyring.set_keyring(kind())
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A place for the file, and a system without a keyring."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("KEYRING_FILE", str(tmp_path / "keyring.json"))
+    before = keyring.get_keyring()
+    use(keyring.backends.fail.Keyring)
+    yield tmp_path
+    keyring.set_keyring(before)
+
+
+PROFILE: dict[str, object] = {
+    "endpoint": ["profile.example"],
+    "username": "profile-user",
+    "source": "LDAP",
+    "content_language": "zh-CN",
+    "verify_tls": False,
+    "ca_file": "/profile/ca.pem",
+    "token": "profile-token",
+}
+
+
+def without(*options: str) -> dict[str, object]:
+    return {option: value for option, value in PROFILE.items() if option not in options}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        ({}, {}, PROFILE),
+        ({}, {"SOURCE": "LOCAL"}, {**PROFILE, "source": "LOCAL"}),
+        ({}, {"VERIFY_TLS": "true"}, {**PROFILE, "verify_tls": True}),
+        ({}, {"CA_FILE": "/env.pem"}, {**PROFILE, "ca_file": "/env.pem"}),
+        ({"source": "SSO"}, {"SOURCE": "LOCAL"}, {**PROFILE, "source": "SSO"}),
+        ({"content_language": "*"}, {}, {**PROFILE, "content_language": "*"}),
+        ({"timeout": 5.0}, {}, {**PROFILE, "timeout": 5.0}),
+        # The same server, said otherwise.
+        (
+            {"endpoint": "https://Profile.Example/"},
+            {},
+            {**PROFILE, "endpoint": "https://Profile.Example/"},
+        ),
+        ({}, {"ENDPOINT": "profile.example"}, {**PROFILE, "endpoint": "profile.example"}),
+        # Who is named elsewhere is no longer the one whose token this is.
+        ({"username": "a"}, {}, {**without("token"), "username": "a"}),
+        ({}, {"USERNAME": "e"}, {**without("token"), "username": "e"}),
+        ({}, {"PASSWORD": "p"}, {**without("token"), "password": "p"}),
+        ({"token": "t"}, {}, {**without("username"), "token": "t"}),
+        ({}, {"TOKEN": "t"}, {**without("username"), "token": "t"}),
+        ({"credentials": print}, {}, {**without("username", "token"), "credentials": print}),
+    ],
+)
+def test_arguments_win_over_the_environment_and_that_over_the_profile(
+    arguments: dict[str, object],
+    variables: dict[str, str],
+    expected: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save_profile("prod", STORED, "profile-token")
+    for name, text in variables.items():
+        monkeypatch.setenv(f"CLOUDTOWER_{name}", text)
+    assert from_environment(arguments, "prod") == expected
+    monkeypatch.setenv("CLOUDTOWER_PROFILE", "prod")
+    assert from_environment(arguments) == expected
+
+
+def test_a_session_can_be_made_from_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    save_profile("prod", STORED, "profile-token")
+    save_profile("lab", Profile(endpoint="a.example,b.example", username="root"), "lab-token")
+    assert "https://profile.example by token" in repr(
+        Cloudtower.from_env(profile="prod", ca_file="")
+    )
+    monkeypatch.setenv("CLOUDTOWER_PROFILE", "prod")
+    found = Cloudtower.from_env(profile="lab", password="p")
+    assert "as 'root'" in repr(found)
+    with pytest.raises(InvalidSettings, match="no endpoint"):
+        Cloudtower.from_env(profile="")
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_a_profile_gives_nothing_away_to_another_server(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_profile("prod", STORED, "profile-token")
+    given: dict[str, Any] = {"endpoint": "other.example"} if how == "argument" else {}
+    if how == "variable":
+        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", "other.example")
+    with pytest.raises(InvalidSettings, match=r"profile prod: it is for profile\.example") as info:
+        from_environment(given, "prod")
+    assert "profile-token" not in str(info.value)
+
+
+def test_what_is_saved_is_read_again_by_its_owner_only() -> None:
+    tricky = Profile(endpoint="tower.example", username='a"b\\c\x7f中', verify_tls=True)
+    assert save_profile("a-1", tricky, "token-1") == "file"
+    assert save_profile("b_2", STORED, "token-2") == "file"
+    found = read_profiles()
+    assert list(found) == ["a-1", "b_2"]
+    assert (found["a-1"].username, found["a-1"].token) == (tricky.username, "token-1")
+    assert found["a-1"].verify_tls is True
+    assert "token-1" not in repr(found)
+    assert stat.S_IMODE(profiles_file().stat().st_mode) == 0o600
+    assert list(profiles_file().parent.iterdir()) == [profiles_file()]  # nothing else is left
+    remove_profile("a-1")
+    assert list(read_profiles()) == ["b_2"]
+
+
+def test_a_keyring_has_the_token_where_there_is_one(home: Path) -> None:
+    use(FileKeyring)
+    assert save_profile("prod", STORED, "profile-token") == "keyring"
+    assert "profile-token" not in profiles_file().read_text()
+    assert from_environment({}, "prod") == PROFILE
+    assert "profile-user@https://profile.example" in (home / "keyring.json").read_text()
+    # Who edits the file cannot have the token sent elsewhere.
+    text = profiles_file().read_text().replace("profile.example", "other.example")
+    profiles_file().write_text(text)
+    assert "token" not in from_environment({}, "prod")
+    profiles_file().write_text(text.replace("other.example", "profile.example"))
+    remove_profile("prod")
+    assert (home / "keyring.json").read_text() == "{}"
+
+
+def test_profiles_of_one_user_share_a_token_until_the_last_is_forgotten(home: Path) -> None:
+    use(FileKeyring)
+    save_profile("one", STORED, "t")
+    save_profile("two", STORED, "t")
+    remove_profile("one")
+    assert from_environment({}, "two")["token"] == "t"
+    remove_profile("two")
+    assert (home / "keyring.json").read_text() == "{}"
+
+
+def test_a_keyring_that_fails_is_told(home: Path) -> None:
+    use(FileKeyring)
+    save_profile("prod", STORED, "profile-token")
+    use(keyring.backends.fail.Keyring)
+    with pytest.raises(InvalidSettings, match="profile prod: its token is in the keyring: "):
+        from_environment({}, "prod")
+    with pytest.raises(InvalidSettings, match="profile prod: the keyring keeps the token"):
+        remove_profile("prod")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[prod", "profiles.toml: "),
+        ("[prod]\n", "missing required field `endpoint`"),
+        ('[prod]\nendpoint = "a"\npassword = "p"\n', "unknown field `password`"),
+        ("[prod]\nendpoint = 3\n", "Expected `str`"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(text: str, told: str) -> None:
+    save_profile("prod", STORED, "t")
+    profiles_file().write_text(text)
+    with pytest.raises(InvalidSettings) as info:
+        from_environment({}, "prod")
+    assert str(profiles_file()) in str(info.value)
+    assert told in str(info.value)
+
+
+def test_tokens_that_others_may_read_are_refused() -> None:
+    save_profile("prod", STORED, "t")
+    profiles_file().chmod(0o644)
+    with pytest.raises(InvalidSettings, match=r"others may read the tokens .* chmod 600"):
+        read_profiles()
+    profiles_file().chmod(0o600)
+    assert "prod" in read_profiles()
+
+
+def test_a_profile_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(InvalidSettings, match=r"no profile 'prod' .*; there are: none"):
+        from_environment({}, "prod")
+    save_profile("lab", STORED, "t")
+    with pytest.raises(InvalidSettings, match=r"no profile 'prod' .*; there are: lab"):
+        remove_profile("prod")
+
+
+def test_a_name_is_one_word() -> None:
+    with pytest.raises(InvalidSettings, match="a name has letters, digits, - and _"):
+        save_profile("a]b", STORED, "t")
+
+
+def test_a_place_where_nothing_can_be_written_is_named(home: Path) -> None:
+    (home / "cloudtower-async").write_text("a file")
+    with pytest.raises(InvalidSettings, match="cloudtower-async"):
+        save_profile("prod", STORED, "t")
