@@ -108,6 +108,23 @@ async def test_host_maintenance() -> None:
         assert done.stdout.splitlines()[-2:] == [b"back: RUNNING", b"started: SUSPENDED"]
 
 
+async def test_create_vm() -> None:
+    async with simulated() as (_, tower, environment):
+        [cluster, *_] = await tower.cluster.get_clusters(where={"hypervisor": "ELF"})
+        [vlan, *_] = await tower.vlan.get_vlans(
+            where={"type": "VM", "vds": {"cluster": {"id": cluster.id}}}
+        )
+        done = await run(
+            "create_vm.py", "blog-1", "rocky-9", cluster.name, vlan.name, **environment
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        [vm] = await tower.vm.get_vms(where={"name": "blog-1"})
+        assert done.stdout.decode().splitlines()[-1] == f"blog-1 RUNNING {vm.id}"
+        missing = await run("create_vm.py", "blog-2", "nothing", cluster.name, "x", **environment)
+        assert missing.returncode == 1
+        assert b"there is no template 'nothing' in cluster " in missing.stderr
+
+
 async def test_an_example_ends_with_one_line_when_the_server_is_not_there() -> None:
     done = await run("start_stopped_vms.py", "any", CLOUDTOWER_ENDPOINT="")
     assert done.returncode == 1

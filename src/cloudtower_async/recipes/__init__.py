@@ -5,6 +5,7 @@ from __future__ import annotations
 from .amounts import Amount
 from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
+from .devices import Disk, ExistingVolume, NewDisk, Nic
 from .maintenance import (
     MaintenanceCheck,
     MaintenanceEntered,
@@ -16,6 +17,7 @@ from .maintenance import (
 )
 from .power import PowerOutcome, restart_vms, shut_down_vms, start_vms
 from .progress import OnProgress, Progress
+from .provision import create_blank_vm, create_vm_from_template
 from .shapes import (
     AlertCounts,
     AlertSummary,
@@ -35,11 +37,15 @@ __all__ = [
     "ClusterSummary",
     "CpuSummary",
     "Dashboard",
+    "Disk",
     "DiskSummary",
+    "ExistingVolume",
     "MaintenanceCheck",
     "MaintenanceEntered",
     "MaintenanceLeft",
     "MemorySummary",
+    "NewDisk",
+    "Nic",
     "OnProgress",
     "PowerOutcome",
     "Progress",
@@ -49,6 +55,8 @@ __all__ = [
     "backup_vms",
     "build_dashboard",
     "check_maintenance",
+    "create_blank_vm",
+    "create_vm_from_template",
     "enter_maintenance",
     "leave_maintenance",
     "restart_vms",

@@ -1,0 +1,230 @@
+"""Making VMs: blank ones, and from templates of the content library."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidInput
+from .devices import NewDisk, Place
+from .many import check_number
+from .progress import Telling, carry_out
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .. import inputs, models
+    from ..session import Cloudtower
+    from ..types import WithTask
+    from .devices import Disk, Nic
+    from .progress import OnProgress
+
+
+async def create_blank_vm(
+    tower: Cloudtower,
+    name: str,
+    *,
+    cluster: str,
+    vcpu: int,
+    memory: int,
+    disks: Sequence[Disk] = (),
+    cd_roms: Sequence[str | None] = (),
+    nics: Sequence[Nic] = (),
+    description: str = "",
+    firmware: inputs.VmFirmware = "BIOS",
+    ha: bool = True,
+    start: bool = False,
+    timeout: float | None = 3600.0,
+    on_progress: OnProgress | None = None,
+) -> models.Vm:
+    """Make a VM of nothing: with new or existing volumes, CD-ROMs and NICs.
+
+    It boots from its disks in their order, then from its CD-ROMs. The step that `on_progress` is
+    told is ``"create"``. Who cancels it may find the VM there all the same.
+
+    Args:
+        tower: The session to work with.
+        name: Of the VM.
+        cluster: Name or id of the cluster.
+        vcpu: How many virtual CPUs.
+        memory: Bytes.
+        disks: Its disks.
+        cd_roms: Its CD-ROMs: name or id of an image of the content library, or None for no image.
+        nics: Its NICs.
+        description: What people read about it.
+        firmware: BIOS or UEFI.
+        ha: Start it on another host when its host fails.
+        start: Start it when it is made.
+        timeout: Seconds to wait for the task; None: no limit.
+        on_progress: Told how far it is.
+
+    Returns:
+        The VM, settled.
+
+    Raises:
+        NotFound: Something that is named is not there, or not in the cluster. Nothing was made.
+        Ambiguous: Several have a name.
+        TaskError: The VM was not made, or not in time.
+        OutcomeUnknown: Nobody knows whether it is being made: look for its name.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            vm = await create_blank_vm(
+                tower,
+                "web-9",
+                cluster="prod",
+                vcpu=4,
+                memory=8 * 2**30,
+                disks=[NewDisk(size=40 * 2**30), ExistingVolume(volume="web-data")],
+                cd_roms=["rocky-9.iso"],
+                nics=[Nic(vlan="production")],
+            )
+    """
+    _check("create_blank_vm", name, vcpu, memory, disks)
+    place = await Place.find(tower, cluster)
+    last = len(disks) + 1
+    vm_disks = await place.disks(name, disks, first=1)
+    vm_disks["mount_cd_roms"] = [
+        await place.cd_rom(image, boot) for boot, image in enumerate(cd_roms, last)
+    ]
+    params: inputs.VmCreationParams = {
+        "name": name,
+        "description": description,
+        "cluster_id": place.cluster.id,
+        "cpu_cores": vcpu,
+        "cpu_sockets": 1,
+        "vcpu": vcpu,
+        "memory": memory,
+        "memory_unit": "B",
+        "firmware": firmware,
+        "ha": ha,
+        "status": "RUNNING" if start else "STOPPED",
+        "vm_disks": vm_disks,
+        "vm_nics": [await place.nic(nic) for nic in nics],
+    }
+    return await _made(tower, name, partial(tower.vm.create_vm, [params]), timeout, on_progress)
+
+
+async def create_vm_from_template(
+    tower: Cloudtower,
+    name: str,
+    *,
+    template: str,
+    cluster: str,
+    vcpu: int | None = None,
+    memory: int | None = None,
+    new_disks: Sequence[Disk] = (),
+    change_disks: Sequence[inputs.DiskOperateModifyDisk] = (),
+    remove_disks: Sequence[int] = (),
+    nics: Sequence[Nic] | None = None,
+    cloud_init: inputs.TemplateCloudInit | None = None,
+    full_copy: bool = False,
+    start: bool = False,
+    timeout: float | None = 3600.0,
+    on_progress: OnProgress | None = None,
+) -> models.Vm:
+    """Make a VM from a template of the content library, with changes to it.
+
+    The step that `on_progress` is told is ``"create"``. Who cancels it may find the VM there all
+    the same.
+
+    Args:
+        tower: The session to work with.
+        name: Of the VM.
+        template: Name or id of the template.
+        cluster: Name or id of the cluster, which has to have the template.
+        vcpu: How many virtual CPUs; None: as the template.
+        memory: Bytes; None: as the template.
+        new_disks: Disks besides those of the template, after which the VM boots from them.
+        change_disks: Of disks of the template, by their index from 0: another bus or volume.
+        remove_disks: Disks of the template that the VM is not to have, by their index.
+        nics: Its NICs, instead of the template's; None: those of the template.
+        cloud_init: Host name, networks, keys and more, for the guest's first start. The template
+            has to support it: else the task fails.
+        full_copy: Copy the disks, instead of sharing with the template what does not change.
+        start: Start it when it is made.
+        timeout: Seconds to wait for the task; None: no limit.
+        on_progress: Told how far it is.
+
+    Returns:
+        The VM, settled.
+
+    Raises:
+        NotFound: Something that is named is not there, or not in the cluster. Nothing was made.
+        Ambiguous: Several have a name.
+        TaskError: The VM was not made, or not in time.
+        OutcomeUnknown: Nobody knows whether it is being made: look for its name.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            vm = await create_vm_from_template(
+                tower,
+                "web-9",
+                template="rocky-9",
+                cluster="prod",
+                nics=[Nic(vlan="production")],
+                cloud_init={"hostname": "web-9", "public_keys": [key]},
+                start=True,
+            )
+    """
+    _check("create_vm_from_template", name, vcpu, memory, new_disks)
+    place = await Place.find(tower, cluster)
+    found = await place.template(template)
+    params: inputs.VmCreateVmFromContentLibraryTemplateParams = {
+        "name": name,
+        "template_id": found.id,
+        "cluster_id": place.cluster.id,
+        "is_full_copy": full_copy,
+        "status": "RUNNING" if start else "STOPPED",
+    }
+    operate: inputs.VmDiskOperate = {}
+    if new_disks:
+        last = max((disk.boot for disk in found.vm_disks or ()), default=0)
+        operate["new_disks"] = await place.disks(name, new_disks, first=last + 1)
+    if change_disks:
+        operate["modify_disks"] = change_disks
+    if remove_disks:
+        operate["remove_disks"] = {"disk_index": remove_disks}
+    if operate:
+        params["disk_operate"] = operate
+    if vcpu is not None:
+        params.update({"vcpu": vcpu, "cpu_cores": vcpu, "cpu_sockets": 1})
+    if memory is not None:
+        params.update({"memory": memory, "memory_unit": "B"})
+    if nics is not None:
+        params["vm_nics"] = [await place.nic(nic) for nic in nics]
+    if cloud_init is not None:
+        params["cloud_init"] = cloud_init
+    create = partial(tower.vm.create_vm_from_content_library_template, [params])
+    return await _made(tower, name, create, timeout, on_progress)
+
+
+def _check(
+    recipe: str, name: str, vcpu: int | None, memory: int | None, disks: Sequence[Disk]
+) -> None:
+    if not name:
+        raise InvalidInput(f"{recipe}: name: must not be empty")
+    check_number(recipe, vcpu=vcpu, memory=memory)
+    for place, disk in enumerate(disks):
+        if isinstance(disk, NewDisk):
+            check_number(recipe, **{f"disks[{place}].size": disk.size})
+
+
+async def _made(
+    tower: Cloudtower,
+    name: str,
+    create: Callable[[], Awaitable[list[WithTask[models.Vm]]]],
+    timeout: float | None,
+    on_progress: OnProgress | None,
+) -> models.Vm:
+    tell = Telling(on_progress)
+    with tell.about(name):
+        tell.step(name, "create")
+        [created] = await create()
+        return await carry_out(tower, created, partial(tell.step, name, "create"), timeout)
