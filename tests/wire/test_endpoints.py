@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from cloudtower_async import (
     OutcomeUnknown,
     RetryPolicy,
     SessionClosed,
+    TLSFailed,
     UnexpectedStatus,
 )
 from cloudtower_async.testing import Simulator
@@ -74,6 +76,12 @@ def probes(node: Node) -> int:
 
 def times_executed(sim: Simulator, path: str) -> int:
     return len([one for one in sim.executed if one.path == path])
+
+
+def server_context(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
 
 
 class Server:
@@ -219,10 +227,26 @@ async def test_a_failure_is_that_of_all_who_waited_and_the_next_asks_again() -> 
             await second.asked.wait()
             await anyio.wait_all_tasks_blocked()
             second.may_answer.set()
-        assert first.paths == second.paths == [HEALTH]
+        assert (first.paths, second.paths) == ([HEALTH], [HEALTH] * 3)
         assert len({id(failure) for failure in failures}) == 20
         second.health = 200
         assert await tower.vm.get_vms() == []
+
+
+async def test_a_question_that_is_lost_on_the_way_is_put_again() -> None:
+    first, second = Server(307), Server(200)
+
+    async def unsteady(request: web.Request) -> web.StreamResponse:
+        if second.seen == []:
+            second.seen.append((request.path, None))
+            return web.Response(status=503)
+        return await second(request)
+
+    async with serve(first) as one, serve(unsteady) as other:
+        tower = Cloudtower([one, other], token=TOKEN, retry=ONCE)
+        await tower.vm.get_vms()
+        await tower.close()
+    assert (first.paths, second.paths) == ([HEALTH], [HEALTH, HEALTH, "/v2/api/get-vms"])
 
 
 # none, several
@@ -301,6 +325,13 @@ async def test_calls_that_hang_leave_room_to_ask(room: int) -> None:
             group.cancel_scope.cancel()
         await tower.vm.get_vms()
     assert second.paths[-1] == "/v2/api/get-vms"
+
+
+async def test_the_passive_one_alone_says_what_to_pass(sim: Simulator) -> None:
+    alone = session(sim, endpoint=sim.nodes[1].url)
+    with pytest.raises(UnexpectedStatus, match="of an active/passive pair pass both addresses"):
+        await alone.open()
+    await alone.close()
 
 
 # following
@@ -470,6 +501,32 @@ async def test_a_pair_that_switches_all_the_time_loses_nothing_and_does_nothing_
     assert sorted(done) == sorted(vms)
 
 
+async def test_graphql_goes_to_the_other(sim: Simulator, tower: Cloudtower) -> None:
+    sim.switch()
+    await tower.graphql("{ authnStrategies { id type } }")
+    assert sim.nodes[0].turned_away == ["/api", HEALTH]
+
+
+async def test_one_whose_certificate_has_gone_bad_is_left(tmp_path: Path) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = server_context(authority)
+    async with (
+        Simulator(clusters=1, vms=8, standby=True, tls=context) as sim,
+        session(sim, ca_file=ca_file) as tower,
+    ):
+        await sim.nodes[0].refuse()
+        other.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+        await sim.nodes[0].accept()
+        with pytest.raises(TLSFailed):
+            await tower.vm.get_vms()
+        authority.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+        sim.switch()
+        assert len(await tower.vm.get_vms()) == 8
+        assert sim.nodes[0].turned_away == [HEALTH]
+
+
 async def test_waiting_for_a_task_goes_on_at_the_other(sim: Simulator, tower: Cloudtower) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
     started = await tower.vm.poweroff_vm(where={"id": vm})
@@ -632,11 +689,8 @@ async def test_the_tls_options_hold_for_both(tmp_path: Path) -> None:
     authority = trustme.CA()
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
-    async with Simulator(clusters=1, vms=8, standby=True, tls=context) as sim:
+    tls = server_context(authority)
+    async with Simulator(clusters=1, vms=8, standby=True, tls=tls) as sim:
         async with session(sim, ca_file=ca_file) as tower:
             for _ in range(2):
                 assert len(await tower.vm.get_vms()) == 8

@@ -19,6 +19,8 @@ _log = logging.getLogger("cloudtower_async")
 _HEALTH = "/api/healthz"
 _ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
 _ROUND_SECONDS = 5.0  # for all of them to answer
+_ATTEMPTS = 3  # of each, while none is active
+_PAUSE_SECONDS = 0.05
 _GRACE_SECONDS = 0.5  # for the others, once one is active: a dead one should hold up nobody
 
 
@@ -116,16 +118,27 @@ class Endpoints:
         broken: list[Exception],
         scope: anyio.CancelScope,
     ) -> None:
-        try:
-            answer = await self._transport.exchange("find_active", "GET", address, {}, path=_HEALTH)
-        except CallError as exc:
-            answers[address] = _said(exc)
-        except Exception as exc:  # raised when all have ended
-            broken.append(exc)
-        else:
-            answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
-            if answer.status == 200:
+        exchange = self._transport.exchange
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = await exchange(
+                    "find_active", "GET", address, {}, path=_HEALTH, attempt=attempt
+                )
+            except CallError as exc:
+                answers[address] = _said(exc)
+            except Exception as exc:  # raised when all have ended
+                broken.append(exc)
+                return
+            else:
+                answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
+            if answers[address] == _ACTIVE:
                 scope.deadline = min(scope.deadline, anyio.current_time() + _GRACE_SECONDS)
+            # A fault of the way should not fail all the calls that wait, unless it stays.
+            if answers[address] == _PASSIVE or attempt == _ATTEMPTS or _ACTIVE in answers.values():
+                return
+            await anyio.sleep(_PAUSE_SECONDS)
+            if _ACTIVE in answers.values():
+                return
 
     def _choose(self, answers: dict[str, str]) -> str | CallError:
         active = [address for address, said in answers.items() if said == _ACTIVE]

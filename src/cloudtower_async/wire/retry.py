@@ -156,7 +156,14 @@ DECISIONS: dict[Fault, tuple[Decision, Decision]] = {
 
 
 LOST = frozenset(
-    {Fault.NO_CONNECTION, Fault.CUT_OFF, Fault.NO_ANSWER, Fault.PASSIVE, Fault.UNREACHED}
+    {
+        Fault.NO_CONNECTION,
+        Fault.NOT_TRUSTED,
+        Fault.CUT_OFF,
+        Fault.NO_ANSWER,
+        Fault.PASSIVE,
+        Fault.UNREACHED,
+    }
 )
 """Faults after which the active server of a pair is looked for again."""
 

@@ -31,6 +31,10 @@ _KNOWN: dict[int, tuple[type[StatusError], str]] = {
     501: (ServerError, "the server does not implement the operation"),
 }
 _HINTS = {
+    307: (
+        "Check that the endpoint is the address of CloudTower itself; "
+        "of an active/passive pair pass both addresses."
+    ),
     501: "To call again does not help. The simulator answers so for what it does not model.",
 }
 
