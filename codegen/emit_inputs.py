@@ -4,6 +4,8 @@ Filters refer to each other without end, which type checkers pay for dearly. So 
 below another is a variant of bounded depth, and below the last one anything goes, statically: at
 run time each level is checked. The variants are there for checkers only. Their keys are read-only,
 so that a filter which was put in a variable fits in another one.
+
+What a method takes apart into arguments is there for run time only: nobody passes it as a whole.
 """
 
 from __future__ import annotations
@@ -20,6 +22,19 @@ from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record,
 # or `_none` below it is annotated with.
 _DEPTHS = {1: ("2", "2"), 2: ("3", None), 3: (None, None)}
 _TO_MANY = ("_some", "_every", "_none")
+# Short names for the unions of which there are thousands: checkers copy a union at each look at a
+# filter, but not what has a name.
+_MAYBE = {
+    "str": "MaybeStr",
+    "int": "MaybeInt",
+    "float": "MaybeFloat",
+    "bool": "MaybeBool",
+    "Texts": "MaybeTexts",
+    "Sequence[int]": "MaybeInts",
+    "Sequence[float]": "MaybeFloats",
+    "Mapping[str, object]": "MaybeMapping",
+    "Sequence[Mapping[str, object]]": "MaybeMappings",
+}
 _WORDS = re.compile(r"\w+")
 _ANYTHING = "Mapping[str, object]"
 
@@ -118,6 +133,7 @@ def scaffolding(text: str) -> Iterator[tuple[str, str]]:
         ("typing", "TypedDict"),
         ("typing", "Union"),
         ("..types", "Texts"),
+        *(("..types", name) for name in _MAYBE.values()),
         ("..types", "FileContent"),
     ):
         if name in words:
@@ -135,8 +151,16 @@ def _module(
     enums = [kind for name in wanted if isinstance(kind := api.types[name], Enum)]
     records = [kind for name in wanted if isinstance(kind := api.types[name], Record)]
     lines = [_enum(enum, enum.name in answered) for enum in enums]
+    whole = _taken_apart(api)
     for record in records:
-        lines += ["", *_record(history, record), ""]
+        if record.name not in whole:
+            lines += ["", *_record(history, record), ""]
+    hidden = [
+        line
+        for record in records
+        if record.name in whole
+        for line in (*_record(history, record), "")
+    ]
     variants = [
         line
         for record in records
@@ -144,15 +168,20 @@ def _module(
         for depth in (2, 3)
         for line in _variant(record, depth)
     ]
+    variants += [
+        f'{record.name}: TypeAlias = "{_ANYTHING}"' for record in records if record.name in whole
+    ]
     text = "\n".join(lines)
     static = set(
-        _others(records, modules, module, set(_WORDS.findall("\n".join(lines + variants))))
+        _others(records, modules, module, set(_WORDS.findall("\n".join(lines + variants + hidden))))
     )
-    if any(enum.name in answered for enum in enums):
-        static.add(("..", "models"))
-    if variants:
+    # Each by its name: what imports the package leads to the session, and so back to here.
+    static |= {
+        ("..models", f"{enum.name} as {enum.name}Member") for enum in enums if enum.name in answered
+    }
+    if any("ReadOnly" in line for line in variants):
         static.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
-    imports = set(scaffolding("\n".join([text, *variants])))
+    imports = set(scaffolding("\n".join([text, *variants, *hidden])))
     if static or variants:
         imports.add(("typing", "TYPE_CHECKING"))
     return "\n".join(
@@ -167,8 +196,29 @@ def _module(
             text,
             *(["if TYPE_CHECKING:"] if variants else []),
             *(f"    {line}" for line in variants),
+            *(["else:"] if hidden else []),
+            *(f"    {line}" for line in hidden),
         ]
     )
+
+
+def _taken_apart(api: Api) -> set[str]:
+    """The records that are the whole of some operation's arguments, and nothing else."""
+    inside = {
+        ref
+        for kind in api.types.values()
+        if isinstance(kind, Record)
+        for prop in kind.properties
+        for ref in refs(prop.node)
+    }
+    whole = {op.arguments.name for op in api.operations if isinstance(op.arguments, Ref)}
+    listed = {
+        ref
+        for op in api.operations
+        if isinstance(op.arguments, ListOf)
+        for ref in refs(op.arguments)
+    }
+    return whole - inside - listed
 
 
 def _others(
@@ -186,7 +236,7 @@ def _others(
 def _enum(enum: Enum, answered: bool) -> str:
     literal = _literal(enum.values)
     if answered:
-        literal = f'Union[{literal}, "models.{enum.name}"]'
+        literal = f'Union[{literal}, "{enum.name}Member"]'
     return f"{enum.name}: TypeAlias = {literal}"
 
 
@@ -247,7 +297,7 @@ def _functional(name: str, keys: Mapping[str, str]) -> str:
 def _key(prop: Property, kind: str) -> str:
     """An annotation that is quoted where it names what is not there yet when the class is made."""
     if prop.nullable:
-        kind = f"{kind} | None"
+        kind = _MAYBE.get(kind) or f"{kind} | None"
     if any(True for _ in refs(prop.node)):
         kind = f'"{kind}"'
     return f"Required[{kind}]" if prop.required else kind
@@ -255,7 +305,9 @@ def _key(prop: Property, kind: str) -> str:
 
 def _read_only_key(prop: Property, depth: int) -> str:
     kind = _at_depth(prop, depth)
-    return f'"ReadOnly[{kind} | None]"' if prop.nullable else f'"ReadOnly[{kind}]"'
+    if prop.nullable:
+        kind = _MAYBE.get(kind) or f"{kind} | None"
+    return f'"ReadOnly[{kind}]"'
 
 
 def _at_depth(prop: Property, depth: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
 
@@ -18,6 +19,17 @@ ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
 
 Texts: TypeAlias = list[str] | tuple[str, ...] | set[str] | frozenset[str]
 """Several texts. A lone ``str`` is not one of these: its letters would be taken for the texts."""
+
+# What most keys of a filter hold. Checkers take a name as it is, and a union apart each time.
+MaybeStr: TypeAlias = str | None
+MaybeInt: TypeAlias = int | None
+MaybeFloat: TypeAlias = float | None
+MaybeBool: TypeAlias = bool | None
+MaybeTexts: TypeAlias = Texts | None
+MaybeInts: TypeAlias = Sequence[int] | None
+MaybeFloats: TypeAlias = Sequence[float] | None
+MaybeMapping: TypeAlias = Mapping[str, object] | None
+MaybeMappings: TypeAlias = Sequence[Mapping[str, object]] | None
 
 FileContent: TypeAlias = bytes | bytearray | memoryview | BinaryIO
 """What an upload sends: the bytes themselves, or a file opened in binary mode."""

@@ -75,7 +75,7 @@ def test_enums_take_their_texts_and_those_of_answers_their_members(load: Load) -
     assert inputs.TreeOrderByInput == Literal["name_ASC", "name_DESC"]
     texts, member = get_args(inputs.TreeStatus)
     assert texts == Literal["GROWING", "FELLED"]
-    assert member.__forward_arg__ == "models.TreeStatus"
+    assert member.__forward_arg__ == "TreeStatusMember"
 
 
 def test_limits_versions_and_deprecation_are_noted(package: Path) -> None:
@@ -84,7 +84,7 @@ def test_limits_versions_and_deprecation_are_noted(package: Path) -> None:
     assert "rings: int  # 2 to 3\n" in text
     assert "depth: Required[float]  # at least 0\n" in text
     assert "site: Required[str]  # deprecated\n" in text
-    assert "name_in: Texts | None  # since 3.1.0\n" in text
+    assert "name_in: MaybeTexts  # since 3.1.0\n" in text
 
 
 def _keys(package: Path) -> dict[str, Keys]:
@@ -116,13 +116,13 @@ def test_filters_inside_filters_have_a_bounded_depth(package: Path) -> None:
     keys = _keys(package)
     assert keys["TreeWhereInput"]["orchard"] == "OrchardWhereInput2 | None"
     assert keys["TreeWhereInput2"]["orchard"] == "ReadOnly[OrchardWhereInput3 | None]"
-    assert keys["TreeWhereInput3"]["orchard"] == "ReadOnly[Mapping[str, object] | None]"
+    assert keys["TreeWhereInput3"]["orchard"] == "ReadOnly[MaybeMapping]"
 
 
 def test_filters_over_many_are_one_level_shorter(package: Path) -> None:
     keys = _keys(package)
     assert keys["OrchardWhereInput"]["trees_some"] == "TreeWhereInput2 | None"
-    assert keys["OrchardWhereInput2"]["trees_some"] == "ReadOnly[Mapping[str, object] | None]"
+    assert keys["OrchardWhereInput2"]["trees_some"] == "ReadOnly[MaybeMapping]"
     assert keys["OrchardWhereInput2"]["best_tree"] == "ReadOnly[TreeWhereInput3 | None]"
 
 
@@ -130,7 +130,7 @@ def test_and_or_not_are_filters_themselves_but_not_inside_of_another(package: Pa
     keys = _keys(package)
     assert keys["TreeWhereInput"]["AND"] == "Sequence[TreeWhereInput] | None"
     for depth in (2, 3):
-        kind = "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        kind = "ReadOnly[MaybeMappings]"
         assert keys[f"TreeWhereInput{depth}"]["AND"] == kind
 
 
@@ -144,6 +144,14 @@ def test_variants_are_for_checkers_only(load: Load) -> None:
     module = load("inputs.tree")
     assert hasattr(module, "TreeWhereInput")
     assert not hasattr(module, "TreeWhereInput2")
+
+
+def test_what_a_method_takes_apart_is_for_run_time_only(package: Path, load: Load) -> None:
+    assert "where" in load("inputs").GetTreesRequestBody.__annotations__
+    text = (package / "inputs" / "tree.py").read_text()
+    assert '    GetTreesRequestBody: TypeAlias = "Mapping[str, object]"\n' in text
+    assert "\n    class GetTreesRequestBody(TypedDict, total=False):\n" in text
+    assert "\nclass PlantTreeParams(" in text  # in a list, and so passed as it is
 
 
 def test_a_list_of_filters_in_a_record_is_a_sequence_of_them(package: Path) -> None:

@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -54,180 +63,180 @@ AlertOrderByInput: TypeAlias = Literal[
 class AlertWhereInputValues(TypedDict, total=False):
     """Keys of `AlertWhereInput` that look at the resource itself."""
 
-    cause: str | None
-    cause_contains: str | None
-    cause_ends_with: str | None
-    cause_gt: str | None
-    cause_gte: str | None
-    cause_in: Texts | None
-    cause_lt: str | None
-    cause_lte: str | None
-    cause_not: str | None
-    cause_not_contains: str | None
-    cause_not_ends_with: str | None
-    cause_not_in: Texts | None
-    cause_not_starts_with: str | None
-    cause_starts_with: str | None
-    create_time: str | None
-    create_time_gt: str | None
-    create_time_gte: str | None
-    create_time_in: Texts | None
-    create_time_lt: str | None
-    create_time_lte: str | None
-    create_time_not: str | None
-    create_time_not_in: Texts | None
-    ended: bool | None
-    ended_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    impact: str | None
-    impact_contains: str | None
-    impact_ends_with: str | None
-    impact_gt: str | None
-    impact_gte: str | None
-    impact_in: Texts | None
-    impact_lt: str | None
-    impact_lte: str | None
-    impact_not: str | None
-    impact_not_contains: str | None
-    impact_not_ends_with: str | None
-    impact_not_in: Texts | None
-    impact_not_starts_with: str | None
-    impact_starts_with: str | None
-    local_create_time: str | None
-    local_create_time_gt: str | None
-    local_create_time_gte: str | None
-    local_create_time_in: Texts | None
-    local_create_time_lt: str | None
-    local_create_time_lte: str | None
-    local_create_time_not: str | None
-    local_create_time_not_in: Texts | None
-    local_end_time: str | None
-    local_end_time_contains: str | None
-    local_end_time_ends_with: str | None
-    local_end_time_gt: str | None
-    local_end_time_gte: str | None
-    local_end_time_in: Texts | None
-    local_end_time_lt: str | None
-    local_end_time_lte: str | None
-    local_end_time_not: str | None
-    local_end_time_not_contains: str | None
-    local_end_time_not_ends_with: str | None
-    local_end_time_not_in: Texts | None
-    local_end_time_not_starts_with: str | None
-    local_end_time_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    local_start_time: str | None
-    local_start_time_contains: str | None
-    local_start_time_ends_with: str | None
-    local_start_time_gt: str | None
-    local_start_time_gte: str | None
-    local_start_time_in: Texts | None
-    local_start_time_lt: str | None
-    local_start_time_lte: str | None
-    local_start_time_not: str | None
-    local_start_time_not_contains: str | None
-    local_start_time_not_ends_with: str | None
-    local_start_time_not_in: Texts | None
-    local_start_time_not_starts_with: str | None
-    local_start_time_starts_with: str | None
-    local_update_time: str | None
-    local_update_time_contains: str | None
-    local_update_time_ends_with: str | None
-    local_update_time_gt: str | None
-    local_update_time_gte: str | None
-    local_update_time_in: Texts | None
-    local_update_time_lt: str | None
-    local_update_time_lte: str | None
-    local_update_time_not: str | None
-    local_update_time_not_contains: str | None
-    local_update_time_not_ends_with: str | None
-    local_update_time_not_in: Texts | None
-    local_update_time_not_starts_with: str | None
-    local_update_time_starts_with: str | None
-    message: str | None
-    message_contains: str | None
-    message_ends_with: str | None
-    message_gt: str | None
-    message_gte: str | None
-    message_in: Texts | None
-    message_lt: str | None
-    message_lte: str | None
-    message_not: str | None
-    message_not_contains: str | None
-    message_not_ends_with: str | None
-    message_not_in: Texts | None
-    message_not_starts_with: str | None
-    message_starts_with: str | None
-    severity: str | None
-    severity_contains: str | None
-    severity_ends_with: str | None
-    severity_gt: str | None
-    severity_gte: str | None
-    severity_in: Texts | None
-    severity_lt: str | None
-    severity_lte: str | None
-    severity_not: str | None
-    severity_not_contains: str | None
-    severity_not_ends_with: str | None
-    severity_not_in: Texts | None
-    severity_not_starts_with: str | None
-    severity_starts_with: str | None
-    solution: str | None
-    solution_contains: str | None
-    solution_ends_with: str | None
-    solution_gt: str | None
-    solution_gte: str | None
-    solution_in: Texts | None
-    solution_lt: str | None
-    solution_lte: str | None
-    solution_not: str | None
-    solution_not_contains: str | None
-    solution_not_ends_with: str | None
-    solution_not_in: Texts | None
-    solution_not_starts_with: str | None
-    solution_starts_with: str | None
-    threshold: float | None
-    threshold_gt: float | None
-    threshold_gte: float | None
-    threshold_in: Sequence[float] | None
-    threshold_lt: float | None
-    threshold_lte: float | None
-    threshold_not: float | None
-    threshold_not_in: Sequence[float] | None
-    value: float | None
-    value_gt: float | None
-    value_gte: float | None
-    value_in: Sequence[float] | None
-    value_lt: float | None
-    value_lte: float | None
-    value_not: float | None
-    value_not_in: Sequence[float] | None
+    cause: MaybeStr
+    cause_contains: MaybeStr
+    cause_ends_with: MaybeStr
+    cause_gt: MaybeStr
+    cause_gte: MaybeStr
+    cause_in: MaybeTexts
+    cause_lt: MaybeStr
+    cause_lte: MaybeStr
+    cause_not: MaybeStr
+    cause_not_contains: MaybeStr
+    cause_not_ends_with: MaybeStr
+    cause_not_in: MaybeTexts
+    cause_not_starts_with: MaybeStr
+    cause_starts_with: MaybeStr
+    create_time: MaybeStr
+    create_time_gt: MaybeStr
+    create_time_gte: MaybeStr
+    create_time_in: MaybeTexts
+    create_time_lt: MaybeStr
+    create_time_lte: MaybeStr
+    create_time_not: MaybeStr
+    create_time_not_in: MaybeTexts
+    ended: MaybeBool
+    ended_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    impact: MaybeStr
+    impact_contains: MaybeStr
+    impact_ends_with: MaybeStr
+    impact_gt: MaybeStr
+    impact_gte: MaybeStr
+    impact_in: MaybeTexts
+    impact_lt: MaybeStr
+    impact_lte: MaybeStr
+    impact_not: MaybeStr
+    impact_not_contains: MaybeStr
+    impact_not_ends_with: MaybeStr
+    impact_not_in: MaybeTexts
+    impact_not_starts_with: MaybeStr
+    impact_starts_with: MaybeStr
+    local_create_time: MaybeStr
+    local_create_time_gt: MaybeStr
+    local_create_time_gte: MaybeStr
+    local_create_time_in: MaybeTexts
+    local_create_time_lt: MaybeStr
+    local_create_time_lte: MaybeStr
+    local_create_time_not: MaybeStr
+    local_create_time_not_in: MaybeTexts
+    local_end_time: MaybeStr
+    local_end_time_contains: MaybeStr
+    local_end_time_ends_with: MaybeStr
+    local_end_time_gt: MaybeStr
+    local_end_time_gte: MaybeStr
+    local_end_time_in: MaybeTexts
+    local_end_time_lt: MaybeStr
+    local_end_time_lte: MaybeStr
+    local_end_time_not: MaybeStr
+    local_end_time_not_contains: MaybeStr
+    local_end_time_not_ends_with: MaybeStr
+    local_end_time_not_in: MaybeTexts
+    local_end_time_not_starts_with: MaybeStr
+    local_end_time_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    local_start_time: MaybeStr
+    local_start_time_contains: MaybeStr
+    local_start_time_ends_with: MaybeStr
+    local_start_time_gt: MaybeStr
+    local_start_time_gte: MaybeStr
+    local_start_time_in: MaybeTexts
+    local_start_time_lt: MaybeStr
+    local_start_time_lte: MaybeStr
+    local_start_time_not: MaybeStr
+    local_start_time_not_contains: MaybeStr
+    local_start_time_not_ends_with: MaybeStr
+    local_start_time_not_in: MaybeTexts
+    local_start_time_not_starts_with: MaybeStr
+    local_start_time_starts_with: MaybeStr
+    local_update_time: MaybeStr
+    local_update_time_contains: MaybeStr
+    local_update_time_ends_with: MaybeStr
+    local_update_time_gt: MaybeStr
+    local_update_time_gte: MaybeStr
+    local_update_time_in: MaybeTexts
+    local_update_time_lt: MaybeStr
+    local_update_time_lte: MaybeStr
+    local_update_time_not: MaybeStr
+    local_update_time_not_contains: MaybeStr
+    local_update_time_not_ends_with: MaybeStr
+    local_update_time_not_in: MaybeTexts
+    local_update_time_not_starts_with: MaybeStr
+    local_update_time_starts_with: MaybeStr
+    message: MaybeStr
+    message_contains: MaybeStr
+    message_ends_with: MaybeStr
+    message_gt: MaybeStr
+    message_gte: MaybeStr
+    message_in: MaybeTexts
+    message_lt: MaybeStr
+    message_lte: MaybeStr
+    message_not: MaybeStr
+    message_not_contains: MaybeStr
+    message_not_ends_with: MaybeStr
+    message_not_in: MaybeTexts
+    message_not_starts_with: MaybeStr
+    message_starts_with: MaybeStr
+    severity: MaybeStr
+    severity_contains: MaybeStr
+    severity_ends_with: MaybeStr
+    severity_gt: MaybeStr
+    severity_gte: MaybeStr
+    severity_in: MaybeTexts
+    severity_lt: MaybeStr
+    severity_lte: MaybeStr
+    severity_not: MaybeStr
+    severity_not_contains: MaybeStr
+    severity_not_ends_with: MaybeStr
+    severity_not_in: MaybeTexts
+    severity_not_starts_with: MaybeStr
+    severity_starts_with: MaybeStr
+    solution: MaybeStr
+    solution_contains: MaybeStr
+    solution_ends_with: MaybeStr
+    solution_gt: MaybeStr
+    solution_gte: MaybeStr
+    solution_in: MaybeTexts
+    solution_lt: MaybeStr
+    solution_lte: MaybeStr
+    solution_not: MaybeStr
+    solution_not_contains: MaybeStr
+    solution_not_ends_with: MaybeStr
+    solution_not_in: MaybeTexts
+    solution_not_starts_with: MaybeStr
+    solution_starts_with: MaybeStr
+    threshold: MaybeFloat
+    threshold_gt: MaybeFloat
+    threshold_gte: MaybeFloat
+    threshold_in: MaybeFloats
+    threshold_lt: MaybeFloat
+    threshold_lte: MaybeFloat
+    threshold_not: MaybeFloat
+    threshold_not_in: MaybeFloats
+    value: MaybeFloat
+    value_gt: MaybeFloat
+    value_gte: MaybeFloat
+    value_in: MaybeFloats
+    value_lt: MaybeFloat
+    value_lte: MaybeFloat
+    value_not: MaybeFloat
+    value_not_in: MaybeFloats
 
 
 class AlertWhereInput(AlertWhereInputValues, total=False):
@@ -245,58 +254,60 @@ class AlertWhereInput(AlertWhereInputValues, total=False):
     vms_some: "VmWhereInput2 | None"
 
 
-class GetAlertsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "AlertOrderByInput | None"
-    skip: int | None
-    where: "AlertWhereInput2 | None"
-
-
 class GetAlertsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "AlertOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "AlertWhereInput2 | None"
-
-
-class ResolveAlertParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["AlertWhereInput2"]
 
 
 if TYPE_CHECKING:
 
     class AlertWhereInput2(AlertWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         alert_rule: "ReadOnly[AlertRuleWhereInput3 | None]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         disk: "ReadOnly[DiskWhereInput3 | None]"
         host: "ReadOnly[HostWhereInput3 | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class AlertWhereInput3(AlertWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        alert_rule: "ReadOnly[Mapping[str, object] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        disk: "ReadOnly[Mapping[str, object] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        alert_rule: "ReadOnly[MaybeMapping]"
+        cluster: "ReadOnly[MaybeMapping]"
+        disk: "ReadOnly[MaybeMapping]"
+        host: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetAlertsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    ResolveAlertParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetAlertsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "AlertOrderByInput | None"
+        skip: MaybeInt
+        where: "AlertWhereInput2 | None"
+
+    class ResolveAlertParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["AlertWhereInput2"]

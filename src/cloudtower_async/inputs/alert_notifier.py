@@ -4,12 +4,22 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import NotifierLanguageCode as NotifierLanguageCodeMember
+    from ..models import NotifierSecurityMode as NotifierSecurityModeMember
     from .cluster import ClusterWhereInput2
     from .common import EntityAsyncStatus
     from .smtp_server import SmtpServerWhereInput2, SmtpServerWhereInput3
@@ -36,9 +46,9 @@ AlertNotifierOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-NotifierLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "models.NotifierLanguageCode"]
+NotifierLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "NotifierLanguageCodeMember"]
 NotifierSecurityMode: TypeAlias = Union[
-    Literal["SSL", "STARTTLS", "UNSPECIFIED"], "models.NotifierSecurityMode"
+    Literal["SSL", "STARTTLS", "UNSPECIFIED"], "NotifierSecurityModeMember"
 ]
 
 
@@ -55,128 +65,101 @@ class AlertNotifierCreationParams(TypedDict, total=False):
     smtp_server_id: Required[str]
 
 
-class AlertNotifierManyUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.1.0."""
-
-    disabled: bool
-    email_from: str
-    email_tos: Texts
-    language_code: "NotifierLanguageCode"
-    name: str
-    notice_severities: Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]
-    smtp_server_id: str
-    where: Required["AlertNotifierWhereInput2"]
-
-
-class AlertNotifierUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    clusters: "ClusterWhereInput2"  # since 3.1.0
-    disabled: bool
-    email_from: str
-    email_tos: Texts
-    id: str  # since 3.1.0
-    language_code: "NotifierLanguageCode"
-    name: str  # since 3.1.0
-    notice_severities: Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]
-    smtp_server_id: str  # since 3.1.0
-
-
 class AlertNotifierWhereInputValues(TypedDict, total=False):
     """Keys of `AlertNotifierWhereInput` that look at the resource itself."""
 
-    disabled: bool | None
-    disabled_not: bool | None
-    email_from: str | None
-    email_from_contains: str | None
-    email_from_ends_with: str | None
-    email_from_gt: str | None
-    email_from_gte: str | None
-    email_from_in: Texts | None
-    email_from_lt: str | None
-    email_from_lte: str | None
-    email_from_not: str | None
-    email_from_not_contains: str | None
-    email_from_not_ends_with: str | None
-    email_from_not_in: Texts | None
-    email_from_not_starts_with: str | None
-    email_from_starts_with: str | None
+    disabled: MaybeBool
+    disabled_not: MaybeBool
+    email_from: MaybeStr
+    email_from_contains: MaybeStr
+    email_from_ends_with: MaybeStr
+    email_from_gt: MaybeStr
+    email_from_gte: MaybeStr
+    email_from_in: MaybeTexts
+    email_from_lt: MaybeStr
+    email_from_lte: MaybeStr
+    email_from_not: MaybeStr
+    email_from_not_contains: MaybeStr
+    email_from_not_ends_with: MaybeStr
+    email_from_not_in: MaybeTexts
+    email_from_not_starts_with: MaybeStr
+    email_from_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     language_code: "NotifierLanguageCode | None"
     language_code_in: "Sequence[NotifierLanguageCode] | None"
     language_code_not: "NotifierLanguageCode | None"
     language_code_not_in: "Sequence[NotifierLanguageCode] | None"
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     security_mode: "NotifierSecurityMode | None"
     security_mode_in: "Sequence[NotifierSecurityMode] | None"
     security_mode_not: "NotifierSecurityMode | None"
     security_mode_not_in: "Sequence[NotifierSecurityMode] | None"
-    smtp_server_host: str | None
-    smtp_server_host_contains: str | None
-    smtp_server_host_ends_with: str | None
-    smtp_server_host_gt: str | None
-    smtp_server_host_gte: str | None
-    smtp_server_host_in: Texts | None
-    smtp_server_host_lt: str | None
-    smtp_server_host_lte: str | None
-    smtp_server_host_not: str | None
-    smtp_server_host_not_contains: str | None
-    smtp_server_host_not_ends_with: str | None
-    smtp_server_host_not_in: Texts | None
-    smtp_server_host_not_starts_with: str | None
-    smtp_server_host_starts_with: str | None
-    smtp_server_port: int | None
-    smtp_server_port_gt: int | None
-    smtp_server_port_gte: int | None
-    smtp_server_port_in: Sequence[int] | None
-    smtp_server_port_lt: int | None
-    smtp_server_port_lte: int | None
-    smtp_server_port_not: int | None
-    smtp_server_port_not_in: Sequence[int] | None
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    smtp_server_host: MaybeStr
+    smtp_server_host_contains: MaybeStr
+    smtp_server_host_ends_with: MaybeStr
+    smtp_server_host_gt: MaybeStr
+    smtp_server_host_gte: MaybeStr
+    smtp_server_host_in: MaybeTexts
+    smtp_server_host_lt: MaybeStr
+    smtp_server_host_lte: MaybeStr
+    smtp_server_host_not: MaybeStr
+    smtp_server_host_not_contains: MaybeStr
+    smtp_server_host_not_ends_with: MaybeStr
+    smtp_server_host_not_in: MaybeTexts
+    smtp_server_host_not_starts_with: MaybeStr
+    smtp_server_host_starts_with: MaybeStr
+    smtp_server_port: MaybeInt
+    smtp_server_port_gt: MaybeInt
+    smtp_server_port_gte: MaybeInt
+    smtp_server_port_in: MaybeInts
+    smtp_server_port_lt: MaybeInt
+    smtp_server_port_lte: MaybeInt
+    smtp_server_port_not: MaybeInt
+    smtp_server_port_not_in: MaybeInts
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
 
 
 class AlertNotifierWhereInput(AlertNotifierWhereInputValues, total=False):
@@ -191,52 +174,81 @@ class AlertNotifierWhereInput(AlertNotifierWhereInputValues, total=False):
     smtp_server_config: "SmtpServerWhereInput2 | None"  # since 3.1.0
 
 
-class DeleteAlertNotifierParams(TypedDict, total=False):
-    """Since CloudTower 3.1.0."""
-
-    where: Required["AlertNotifierWhereInput2"]
-
-
-class GetAlertNotifiersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "AlertNotifierOrderByInput | None"
-    skip: int | None
-    where: "AlertNotifierWhereInput2 | None"
-
-
-class GetAlertNotifiersRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "AlertNotifierOrderByInput | None"
-    skip: int | None
-    where: "AlertNotifierWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class AlertNotifierWhereInput2(AlertNotifierWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
         smtp_server_config: "ReadOnly[SmtpServerWhereInput3 | None]"
 
     class AlertNotifierWhereInput3(AlertNotifierWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        smtp_server_config: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        smtp_server_config: "ReadOnly[MaybeMapping]"
+
+    AlertNotifierManyUpdationParams: TypeAlias = "Mapping[str, object]"
+    AlertNotifierUpdationParams: TypeAlias = "Mapping[str, object]"
+    DeleteAlertNotifierParams: TypeAlias = "Mapping[str, object]"
+    GetAlertNotifiersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetAlertNotifiersRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class AlertNotifierManyUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.1.0."""
+
+        disabled: bool
+        email_from: str
+        email_tos: Texts
+        language_code: "NotifierLanguageCode"
+        name: str
+        notice_severities: Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]
+        smtp_server_id: str
+        where: Required["AlertNotifierWhereInput2"]
+
+    class AlertNotifierUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        clusters: "ClusterWhereInput2"  # since 3.1.0
+        disabled: bool
+        email_from: str
+        email_tos: Texts
+        id: str  # since 3.1.0
+        language_code: "NotifierLanguageCode"
+        name: str  # since 3.1.0
+        notice_severities: Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]
+        smtp_server_id: str  # since 3.1.0
+
+    class DeleteAlertNotifierParams(TypedDict, total=False):
+        """Since CloudTower 3.1.0."""
+
+        where: Required["AlertNotifierWhereInput2"]
+
+    class GetAlertNotifiersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "AlertNotifierOrderByInput | None"
+        skip: MaybeInt
+        where: "AlertNotifierWhereInput2 | None"
+
+    class GetAlertNotifiersRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "AlertNotifierOrderByInput | None"
+        skip: MaybeInt
+        where: "AlertNotifierWhereInput2 | None"

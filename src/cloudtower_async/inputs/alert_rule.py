@@ -4,12 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import AlertRuleObject as AlertRuleObjectMember
+    from ..models import AlertRuleUnit as AlertRuleUnitMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .global_alert_rule import GlobalAlertRuleWhereInput2, GlobalAlertRuleWhereInput3
 
@@ -43,7 +44,7 @@ AlertRuleObject: TypeAlias = Union[
         "WITNESS_NETWORK",
         "ZBS_ZONE",
     ],
-    "models.AlertRuleObject",
+    "AlertRuleObjectMember",
 ]
 AlertRuleOrderByInput: TypeAlias = Literal[
     "customized_ASC",
@@ -71,45 +72,45 @@ AlertRuleUnit: TypeAlias = Union[
         "SECOND",
         "UNIT_UNSPECIFIED",
     ],
-    "models.AlertRuleUnit",
+    "AlertRuleUnitMember",
 ]
 
 
 class AlertRuleWhereInputValues(TypedDict, total=False):
     """Keys of `AlertRuleWhereInput` that look at the resource itself."""
 
-    customized: bool | None
-    customized_not: bool | None
-    disabled: bool | None
-    disabled_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    customized: MaybeBool
+    customized_not: MaybeBool
+    disabled: MaybeBool
+    disabled_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
 
 
 class AlertRuleWhereInput(AlertRuleWhereInputValues, total=False):
@@ -122,42 +123,44 @@ class AlertRuleWhereInput(AlertRuleWhereInputValues, total=False):
     global_alert_rule: "GlobalAlertRuleWhereInput2 | None"
 
 
-class GetAlertRulesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "AlertRuleOrderByInput | None"
-    skip: int | None
-    where: "AlertRuleWhereInput2 | None"
-
-
-class GetAlertRulesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "AlertRuleOrderByInput | None"
-    skip: int | None
-    where: "AlertRuleWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class AlertRuleWhereInput2(AlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         global_alert_rule: "ReadOnly[GlobalAlertRuleWhereInput3 | None]"
 
     class AlertRuleWhereInput3(AlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        global_alert_rule: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        global_alert_rule: "ReadOnly[MaybeMapping]"
+
+    GetAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetAlertRulesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetAlertRulesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "AlertRuleOrderByInput | None"
+        skip: MaybeInt
+        where: "AlertRuleWhereInput2 | None"
+
+    class GetAlertRulesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "AlertRuleOrderByInput | None"
+        skip: MaybeInt
+        where: "AlertRuleWhereInput2 | None"

@@ -4,12 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ApplicationState as ApplicationStateMember
+    from ..models import ApplicationType as ApplicationTypeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .vm import VmWhereInput2, VmWhereInput3
 
@@ -51,138 +52,138 @@ ApplicationState: TypeAlias = Union[
         "STOP_ERROR",
         "UPGRADING",
     ],
-    "models.ApplicationState",
+    "ApplicationStateMember",
 ]
-ApplicationType: TypeAlias = Union[Literal["MONITOR"], "models.ApplicationType"]
+ApplicationType: TypeAlias = Union[Literal["MONITOR"], "ApplicationTypeMember"]
 
 
 class ApplicationWhereInputValues(TypedDict, total=False):
     """Keys of `ApplicationWhereInput` that look at the resource itself."""
 
-    error_message: str | None
-    error_message_contains: str | None
-    error_message_ends_with: str | None
-    error_message_gt: str | None
-    error_message_gte: str | None
-    error_message_in: Texts | None
-    error_message_lt: str | None
-    error_message_lte: str | None
-    error_message_not: str | None
-    error_message_not_contains: str | None
-    error_message_not_ends_with: str | None
-    error_message_not_in: Texts | None
-    error_message_not_starts_with: str | None
-    error_message_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    image_name: str | None
-    image_name_contains: str | None
-    image_name_ends_with: str | None
-    image_name_gt: str | None
-    image_name_gte: str | None
-    image_name_in: Texts | None
-    image_name_lt: str | None
-    image_name_lte: str | None
-    image_name_not: str | None
-    image_name_not_contains: str | None
-    image_name_not_ends_with: str | None
-    image_name_not_in: Texts | None
-    image_name_not_starts_with: str | None
-    image_name_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    memory: int | None
-    memory_gt: int | None
-    memory_gte: int | None
-    memory_in: Sequence[int] | None
-    memory_lt: int | None
-    memory_lte: int | None
-    memory_not: int | None
-    memory_not_in: Sequence[int] | None
+    error_message: MaybeStr
+    error_message_contains: MaybeStr
+    error_message_ends_with: MaybeStr
+    error_message_gt: MaybeStr
+    error_message_gte: MaybeStr
+    error_message_in: MaybeTexts
+    error_message_lt: MaybeStr
+    error_message_lte: MaybeStr
+    error_message_not: MaybeStr
+    error_message_not_contains: MaybeStr
+    error_message_not_ends_with: MaybeStr
+    error_message_not_in: MaybeTexts
+    error_message_not_starts_with: MaybeStr
+    error_message_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    image_name: MaybeStr
+    image_name_contains: MaybeStr
+    image_name_ends_with: MaybeStr
+    image_name_gt: MaybeStr
+    image_name_gte: MaybeStr
+    image_name_in: MaybeTexts
+    image_name_lt: MaybeStr
+    image_name_lte: MaybeStr
+    image_name_not: MaybeStr
+    image_name_not_contains: MaybeStr
+    image_name_not_ends_with: MaybeStr
+    image_name_not_in: MaybeTexts
+    image_name_not_starts_with: MaybeStr
+    image_name_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    memory: MaybeInt
+    memory_gt: MaybeInt
+    memory_gte: MaybeInt
+    memory_in: MaybeInts
+    memory_lt: MaybeInt
+    memory_lte: MaybeInt
+    memory_not: MaybeInt
+    memory_not_in: MaybeInts
     state: "ApplicationState | None"
     state_in: "Sequence[ApplicationState] | None"
     state_not: "ApplicationState | None"
     state_not_in: "Sequence[ApplicationState] | None"
-    storage_ip: str | None
-    storage_ip_contains: str | None
-    storage_ip_ends_with: str | None
-    storage_ip_gt: str | None
-    storage_ip_gte: str | None
-    storage_ip_in: Texts | None
-    storage_ip_lt: str | None
-    storage_ip_lte: str | None
-    storage_ip_not: str | None
-    storage_ip_not_contains: str | None
-    storage_ip_not_ends_with: str | None
-    storage_ip_not_in: Texts | None
-    storage_ip_not_starts_with: str | None
-    storage_ip_starts_with: str | None
+    storage_ip: MaybeStr
+    storage_ip_contains: MaybeStr
+    storage_ip_ends_with: MaybeStr
+    storage_ip_gt: MaybeStr
+    storage_ip_gte: MaybeStr
+    storage_ip_in: MaybeTexts
+    storage_ip_lt: MaybeStr
+    storage_ip_lte: MaybeStr
+    storage_ip_not: MaybeStr
+    storage_ip_not_contains: MaybeStr
+    storage_ip_not_ends_with: MaybeStr
+    storage_ip_not_in: MaybeTexts
+    storage_ip_not_starts_with: MaybeStr
+    storage_ip_starts_with: MaybeStr
     type: "ApplicationType | None"
     type_in: "Sequence[ApplicationType] | None"
     type_not: "ApplicationType | None"
     type_not_in: "Sequence[ApplicationType] | None"
-    update_time: str | None
-    update_time_gt: str | None
-    update_time_gte: str | None
-    update_time_in: Texts | None
-    update_time_lt: str | None
-    update_time_lte: str | None
-    update_time_not: str | None
-    update_time_not_in: Texts | None
-    vcpu: int | None
-    vcpu_gt: int | None
-    vcpu_gte: int | None
-    vcpu_in: Sequence[int] | None
-    vcpu_lt: int | None
-    vcpu_lte: int | None
-    vcpu_not: int | None
-    vcpu_not_in: Sequence[int] | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
-    volume_size: int | None
-    volume_size_gt: int | None
-    volume_size_gte: int | None
-    volume_size_in: Sequence[int] | None
-    volume_size_lt: int | None
-    volume_size_lte: int | None
-    volume_size_not: int | None
-    volume_size_not_in: Sequence[int] | None
+    update_time: MaybeStr
+    update_time_gt: MaybeStr
+    update_time_gte: MaybeStr
+    update_time_in: MaybeTexts
+    update_time_lt: MaybeStr
+    update_time_lte: MaybeStr
+    update_time_not: MaybeStr
+    update_time_not_in: MaybeTexts
+    vcpu: MaybeInt
+    vcpu_gt: MaybeInt
+    vcpu_gte: MaybeInt
+    vcpu_in: MaybeInts
+    vcpu_lt: MaybeInt
+    vcpu_lte: MaybeInt
+    vcpu_not: MaybeInt
+    vcpu_not_in: MaybeInts
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
+    volume_size: MaybeInt
+    volume_size_gt: MaybeInt
+    volume_size_gte: MaybeInt
+    volume_size_in: MaybeInts
+    volume_size_lt: MaybeInt
+    volume_size_lte: MaybeInt
+    volume_size_not: MaybeInt
+    volume_size_not_in: MaybeInts
 
 
 class ApplicationWhereInput(ApplicationWhereInputValues, total=False):
@@ -195,42 +196,44 @@ class ApplicationWhereInput(ApplicationWhereInputValues, total=False):
     vm: "VmWhereInput2 | None"
 
 
-class GetApplicationsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ApplicationOrderByInput | None"
-    skip: int | None
-    where: "ApplicationWhereInput2 | None"
-
-
-class GetApplicationsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ApplicationOrderByInput | None"
-    skip: int | None
-    where: "ApplicationWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ApplicationWhereInput2(ApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
 
     class ApplicationWhereInput3(ApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+
+    GetApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetApplicationsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetApplicationsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ApplicationOrderByInput | None"
+        skip: MaybeInt
+        where: "ApplicationWhereInput2 | None"
+
+    class GetApplicationsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ApplicationOrderByInput | None"
+        skip: MaybeInt
+        where: "ApplicationWhereInput2 | None"

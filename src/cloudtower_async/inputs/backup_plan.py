@@ -4,12 +4,28 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import BackupPlanDelayOption as BackupPlanDelayOptionMember
+    from ..models import BackupPlanDeleteStrategy as BackupPlanDeleteStrategyMember
+    from ..models import BackupPlanKeepPolicy as BackupPlanKeepPolicyMember
+    from ..models import BackupPlanPeriod as BackupPlanPeriodMember
+    from ..models import BackupPlanPhase as BackupPlanPhaseMember
+    from ..models import BackupPlanStatus as BackupPlanStatusMember
+    from ..models import WeekdayTypeEnum as WeekdayTypeEnumMember
     from .backup_plan_execution import BackupPlanExecutionStatus, BackupPlanExecutionWhereInput2
     from .backup_restore_point import BackupRestorePointWhereInput2
     from .backup_service import BackupServiceWhereInput2, BackupServiceWhereInput3
@@ -22,13 +38,13 @@ if TYPE_CHECKING:
     from .vm_nic import VmNicType
 
 BackupPlanDelayOption: TypeAlias = Union[
-    Literal["KEEP_GO_ON", "STOP_BACKUP"], "models.BackupPlanDelayOption"
+    Literal["KEEP_GO_ON", "STOP_BACKUP"], "BackupPlanDelayOptionMember"
 ]
 BackupPlanDeleteStrategy: TypeAlias = Union[
-    Literal["DELETE_RESTORE_POINT", "KEEP_RESTORE_POINT"], "models.BackupPlanDeleteStrategy"
+    Literal["DELETE_RESTORE_POINT", "KEEP_RESTORE_POINT"], "BackupPlanDeleteStrategyMember"
 ]
 BackupPlanKeepPolicy: TypeAlias = Union[
-    Literal["COUNT", "FOREVER", "TIME"], "models.BackupPlanKeepPolicy"
+    Literal["COUNT", "FOREVER", "TIME"], "BackupPlanKeepPolicyMember"
 ]
 BackupPlanOrderByInput: TypeAlias = Literal[
     "backup_delay_option_ASC",
@@ -113,17 +129,17 @@ BackupPlanOrderByInput: TypeAlias = Literal[
     "window_start_DESC",
 ]
 BackupPlanPeriod: TypeAlias = Union[
-    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY", "YEARLY"], "models.BackupPlanPeriod"
+    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY", "YEARLY"], "BackupPlanPeriodMember"
 ]
 BackupPlanPhase: TypeAlias = Union[
     Literal["INVALID", "PAUSED", "SCHEDULING", "STOPPED", "VALIDATING", "WAITING_SCHEDULE"],
-    "models.BackupPlanPhase",
+    "BackupPlanPhaseMember",
 ]
 BackupPlanStatus: TypeAlias = Union[
-    Literal["PAUSED", "STOPPED", "WORKING"], "models.BackupPlanStatus"
+    Literal["PAUSED", "STOPPED", "WORKING"], "BackupPlanStatusMember"
 ]
 WeekdayTypeEnum: TypeAlias = Union[
-    Literal["FRI", "MON", "SAT", "SUN", "THU", "TUE", "WED"], "models.WeekdayTypeEnum"
+    Literal["FRI", "MON", "SAT", "SUN", "THU", "TUE", "WED"], "WeekdayTypeEnumMember"
 ]
 
 
@@ -152,24 +168,10 @@ class BackupPlanCreationParams(TypedDict, total=False):
     window_start: str
 
 
-class BackupPlanDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    data: Required["BackupPlanDeletionParamsData"]
-    where: Required["BackupPlanWhereInput2"]
-
-
 class BackupPlanDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     delete_strategy: Required["BackupPlanDeleteStrategy"]
-
-
-class BackupPlanExecuteParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    data: Required["BackupPlanExecuteParamsData"]
-    where: Required["BackupPlanWhereInput2"]
 
 
 class BackupPlanExecuteParamsData(TypedDict, total=False):
@@ -178,33 +180,14 @@ class BackupPlanExecuteParamsData(TypedDict, total=False):
     type: Required["BackupExecutionType"]
 
 
-class BackupPlanResumeParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    where: Required["BackupPlanWhereInput2"]
-
-
-class BackupPlanSuspendParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    where: Required["BackupPlanWhereInput2"]
-
-
 class BackupPlanTimePoint(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
-    date: int | None
-    date_position: Sequence[int] | None
+    date: MaybeInt
+    date_position: MaybeInts
     hour: Required[int]
     minute: Required[int]
     weekday: "WeekdayTypeEnum | None"
-
-
-class BackupPlanUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    data: Required["BackupPlanUpdationParamsData"]
-    where: Required["BackupPlanWhereInput2"]
 
 
 class BackupPlanUpdationParamsData(TypedDict, total=False):
@@ -238,98 +221,98 @@ class BackupPlanWhereInputValues(TypedDict, total=False):
     backup_delay_option_in: "Sequence[BackupPlanDelayOption] | None"  # since 4.5.0
     backup_delay_option_not: "BackupPlanDelayOption | None"  # since 4.5.0
     backup_delay_option_not_in: "Sequence[BackupPlanDelayOption] | None"  # since 4.5.0
-    backup_restore_point_count: int | None  # since 4.5.0
-    backup_restore_point_count_gt: int | None  # since 4.5.0
-    backup_restore_point_count_gte: int | None  # since 4.5.0
-    backup_restore_point_count_in: Sequence[int] | None  # since 4.5.0
-    backup_restore_point_count_lt: int | None  # since 4.5.0
-    backup_restore_point_count_lte: int | None  # since 4.5.0
-    backup_restore_point_count_not: int | None  # since 4.5.0
-    backup_restore_point_count_not_in: Sequence[int] | None  # since 4.5.0
-    backup_total_size: int | None  # since 4.5.0
-    backup_total_size_gt: int | None  # since 4.5.0
-    backup_total_size_gte: int | None  # since 4.5.0
-    backup_total_size_in: Sequence[int] | None  # since 4.5.0
-    backup_total_size_lt: int | None  # since 4.5.0
-    backup_total_size_lte: int | None  # since 4.5.0
-    backup_total_size_not: int | None  # since 4.5.0
-    backup_total_size_not_in: Sequence[int] | None  # since 4.5.0
-    compression: bool | None
-    compression_not: bool | None
-    compression_ratio: float | None
-    compression_ratio_gt: float | None
-    compression_ratio_gte: float | None
-    compression_ratio_in: Sequence[float] | None
-    compression_ratio_lt: float | None
-    compression_ratio_lte: float | None
-    compression_ratio_not: float | None
-    compression_ratio_not_in: Sequence[float] | None
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
+    backup_restore_point_count: MaybeInt  # since 4.5.0
+    backup_restore_point_count_gt: MaybeInt  # since 4.5.0
+    backup_restore_point_count_gte: MaybeInt  # since 4.5.0
+    backup_restore_point_count_in: MaybeInts  # since 4.5.0
+    backup_restore_point_count_lt: MaybeInt  # since 4.5.0
+    backup_restore_point_count_lte: MaybeInt  # since 4.5.0
+    backup_restore_point_count_not: MaybeInt  # since 4.5.0
+    backup_restore_point_count_not_in: MaybeInts  # since 4.5.0
+    backup_total_size: MaybeInt  # since 4.5.0
+    backup_total_size_gt: MaybeInt  # since 4.5.0
+    backup_total_size_gte: MaybeInt  # since 4.5.0
+    backup_total_size_in: MaybeInts  # since 4.5.0
+    backup_total_size_lt: MaybeInt  # since 4.5.0
+    backup_total_size_lte: MaybeInt  # since 4.5.0
+    backup_total_size_not: MaybeInt  # since 4.5.0
+    backup_total_size_not_in: MaybeInts  # since 4.5.0
+    compression: MaybeBool
+    compression_not: MaybeBool
+    compression_ratio: MaybeFloat
+    compression_ratio_gt: MaybeFloat
+    compression_ratio_gte: MaybeFloat
+    compression_ratio_in: MaybeFloats
+    compression_ratio_lt: MaybeFloat
+    compression_ratio_lte: MaybeFloat
+    compression_ratio_not: MaybeFloat
+    compression_ratio_not_in: MaybeFloats
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
     delete_strategy: "BackupPlanDeleteStrategy | None"  # since 4.5.0
     delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"  # since 4.5.0
     delete_strategy_not: "BackupPlanDeleteStrategy | None"  # since 4.5.0
     delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"  # since 4.5.0
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    enable_window: bool | None
-    enable_window_not: bool | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    enable_window: MaybeBool
+    enable_window_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    full_interval: int | None
-    full_interval_gt: int | None
-    full_interval_gte: int | None
-    full_interval_in: Sequence[int] | None
-    full_interval_lt: int | None
-    full_interval_lte: int | None
-    full_interval_not: int | None
-    full_interval_not_in: Sequence[int] | None
+    full_interval: MaybeInt
+    full_interval_gt: MaybeInt
+    full_interval_gte: MaybeInt
+    full_interval_in: MaybeInts
+    full_interval_lt: MaybeInt
+    full_interval_lte: MaybeInt
+    full_interval_not: MaybeInt
+    full_interval_not_in: MaybeInts
     full_period: "BackupPlanPeriod | None"
     full_period_in: "Sequence[BackupPlanPeriod] | None"
     full_period_not: "BackupPlanPeriod | None"
     full_period_not_in: "Sequence[BackupPlanPeriod] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    incremental_interval: int | None
-    incremental_interval_gt: int | None
-    incremental_interval_gte: int | None
-    incremental_interval_in: Sequence[int] | None
-    incremental_interval_lt: int | None
-    incremental_interval_lte: int | None
-    incremental_interval_not: int | None
-    incremental_interval_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    incremental_interval: MaybeInt
+    incremental_interval_gt: MaybeInt
+    incremental_interval_gte: MaybeInt
+    incremental_interval_in: MaybeInts
+    incremental_interval_lt: MaybeInt
+    incremental_interval_lte: MaybeInt
+    incremental_interval_not: MaybeInt
+    incremental_interval_not_in: MaybeInts
     incremental_period: "BackupPlanPeriod | None"
     incremental_period_in: "Sequence[BackupPlanPeriod] | None"
     incremental_period_not: "BackupPlanPeriod | None"
@@ -338,140 +321,140 @@ class BackupPlanWhereInputValues(TypedDict, total=False):
     keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
     keep_policy_not: "BackupPlanKeepPolicy | None"
     keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-    keep_policy_value: int | None
-    keep_policy_value_gt: int | None
-    keep_policy_value_gte: int | None
-    keep_policy_value_in: Sequence[int] | None
-    keep_policy_value_lt: int | None
-    keep_policy_value_lte: int | None
-    keep_policy_value_not: int | None
-    keep_policy_value_not_in: Sequence[int] | None
+    keep_policy_value: MaybeInt
+    keep_policy_value_gt: MaybeInt
+    keep_policy_value_gte: MaybeInt
+    keep_policy_value_in: MaybeInts
+    keep_policy_value_lt: MaybeInt
+    keep_policy_value_lte: MaybeInt
+    keep_policy_value_not: MaybeInt
+    keep_policy_value_not_in: MaybeInts
     last_execute_status: "BackupPlanExecutionStatus | None"
     last_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_execute_status_message: str | None  # since 4.5.0
-    last_execute_status_message_contains: str | None  # since 4.5.0
-    last_execute_status_message_ends_with: str | None  # since 4.5.0
-    last_execute_status_message_gt: str | None  # since 4.5.0
-    last_execute_status_message_gte: str | None  # since 4.5.0
-    last_execute_status_message_in: Texts | None  # since 4.5.0
-    last_execute_status_message_lt: str | None  # since 4.5.0
-    last_execute_status_message_lte: str | None  # since 4.5.0
-    last_execute_status_message_not: str | None  # since 4.5.0
-    last_execute_status_message_not_contains: str | None  # since 4.5.0
-    last_execute_status_message_not_ends_with: str | None  # since 4.5.0
-    last_execute_status_message_not_in: Texts | None  # since 4.5.0
-    last_execute_status_message_not_starts_with: str | None  # since 4.5.0
-    last_execute_status_message_starts_with: str | None  # since 4.5.0
+    last_execute_status_message: MaybeStr  # since 4.5.0
+    last_execute_status_message_contains: MaybeStr  # since 4.5.0
+    last_execute_status_message_ends_with: MaybeStr  # since 4.5.0
+    last_execute_status_message_gt: MaybeStr  # since 4.5.0
+    last_execute_status_message_gte: MaybeStr  # since 4.5.0
+    last_execute_status_message_in: MaybeTexts  # since 4.5.0
+    last_execute_status_message_lt: MaybeStr  # since 4.5.0
+    last_execute_status_message_lte: MaybeStr  # since 4.5.0
+    last_execute_status_message_not: MaybeStr  # since 4.5.0
+    last_execute_status_message_not_contains: MaybeStr  # since 4.5.0
+    last_execute_status_message_not_ends_with: MaybeStr  # since 4.5.0
+    last_execute_status_message_not_in: MaybeTexts  # since 4.5.0
+    last_execute_status_message_not_starts_with: MaybeStr  # since 4.5.0
+    last_execute_status_message_starts_with: MaybeStr  # since 4.5.0
     last_execute_status_not: "BackupPlanExecutionStatus | None"
     last_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_execute_success_job_count: int | None
-    last_execute_success_job_count_gt: int | None
-    last_execute_success_job_count_gte: int | None
-    last_execute_success_job_count_in: Sequence[int] | None
-    last_execute_success_job_count_lt: int | None
-    last_execute_success_job_count_lte: int | None
-    last_execute_success_job_count_not: int | None
-    last_execute_success_job_count_not_in: Sequence[int] | None
-    last_execute_total_job_count: int | None
-    last_execute_total_job_count_gt: int | None
-    last_execute_total_job_count_gte: int | None
-    last_execute_total_job_count_in: Sequence[int] | None
-    last_execute_total_job_count_lt: int | None
-    last_execute_total_job_count_lte: int | None
-    last_execute_total_job_count_not: int | None
-    last_execute_total_job_count_not_in: Sequence[int] | None
-    last_executed_at: str | None
-    last_executed_at_gt: str | None
-    last_executed_at_gte: str | None
-    last_executed_at_in: Texts | None
-    last_executed_at_lt: str | None
-    last_executed_at_lte: str | None
-    last_executed_at_not: str | None
-    last_executed_at_not_in: Texts | None
+    last_execute_success_job_count: MaybeInt
+    last_execute_success_job_count_gt: MaybeInt
+    last_execute_success_job_count_gte: MaybeInt
+    last_execute_success_job_count_in: MaybeInts
+    last_execute_success_job_count_lt: MaybeInt
+    last_execute_success_job_count_lte: MaybeInt
+    last_execute_success_job_count_not: MaybeInt
+    last_execute_success_job_count_not_in: MaybeInts
+    last_execute_total_job_count: MaybeInt
+    last_execute_total_job_count_gt: MaybeInt
+    last_execute_total_job_count_gte: MaybeInt
+    last_execute_total_job_count_in: MaybeInts
+    last_execute_total_job_count_lt: MaybeInt
+    last_execute_total_job_count_lte: MaybeInt
+    last_execute_total_job_count_not: MaybeInt
+    last_execute_total_job_count_not_in: MaybeInts
+    last_executed_at: MaybeStr
+    last_executed_at_gt: MaybeStr
+    last_executed_at_gte: MaybeStr
+    last_executed_at_in: MaybeTexts
+    last_executed_at_lt: MaybeStr
+    last_executed_at_lte: MaybeStr
+    last_executed_at_not: MaybeStr
+    last_executed_at_not_in: MaybeTexts
     last_manual_execute_status: "BackupPlanExecutionStatus | None"
     last_manual_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_manual_execute_status_message: str | None  # since 4.5.0
-    last_manual_execute_status_message_contains: str | None  # since 4.5.0
-    last_manual_execute_status_message_ends_with: str | None  # since 4.5.0
-    last_manual_execute_status_message_gt: str | None  # since 4.5.0
-    last_manual_execute_status_message_gte: str | None  # since 4.5.0
-    last_manual_execute_status_message_in: Texts | None  # since 4.5.0
-    last_manual_execute_status_message_lt: str | None  # since 4.5.0
-    last_manual_execute_status_message_lte: str | None  # since 4.5.0
-    last_manual_execute_status_message_not: str | None  # since 4.5.0
-    last_manual_execute_status_message_not_contains: str | None  # since 4.5.0
-    last_manual_execute_status_message_not_ends_with: str | None  # since 4.5.0
-    last_manual_execute_status_message_not_in: Texts | None  # since 4.5.0
-    last_manual_execute_status_message_not_starts_with: str | None  # since 4.5.0
-    last_manual_execute_status_message_starts_with: str | None  # since 4.5.0
+    last_manual_execute_status_message: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_contains: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_ends_with: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_gt: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_gte: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_in: MaybeTexts  # since 4.5.0
+    last_manual_execute_status_message_lt: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_lte: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_not: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_not_contains: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_not_ends_with: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_not_in: MaybeTexts  # since 4.5.0
+    last_manual_execute_status_message_not_starts_with: MaybeStr  # since 4.5.0
+    last_manual_execute_status_message_starts_with: MaybeStr  # since 4.5.0
     last_manual_execute_status_not: "BackupPlanExecutionStatus | None"
     last_manual_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_manual_execute_success_job_count: int | None
-    last_manual_execute_success_job_count_gt: int | None
-    last_manual_execute_success_job_count_gte: int | None
-    last_manual_execute_success_job_count_in: Sequence[int] | None
-    last_manual_execute_success_job_count_lt: int | None
-    last_manual_execute_success_job_count_lte: int | None
-    last_manual_execute_success_job_count_not: int | None
-    last_manual_execute_success_job_count_not_in: Sequence[int] | None
-    last_manual_execute_total_job_count: int | None
-    last_manual_execute_total_job_count_gt: int | None
-    last_manual_execute_total_job_count_gte: int | None
-    last_manual_execute_total_job_count_in: Sequence[int] | None
-    last_manual_execute_total_job_count_lt: int | None
-    last_manual_execute_total_job_count_lte: int | None
-    last_manual_execute_total_job_count_not: int | None
-    last_manual_execute_total_job_count_not_in: Sequence[int] | None
-    last_manual_executed_at: str | None
-    last_manual_executed_at_gt: str | None
-    last_manual_executed_at_gte: str | None
-    last_manual_executed_at_in: Texts | None
-    last_manual_executed_at_lt: str | None
-    last_manual_executed_at_lte: str | None
-    last_manual_executed_at_not: str | None
-    last_manual_executed_at_not_in: Texts | None
-    logical_size: int | None  # since 4.5.0
-    logical_size_gt: int | None  # since 4.5.0
-    logical_size_gte: int | None  # since 4.5.0
-    logical_size_in: Sequence[int] | None  # since 4.5.0
-    logical_size_lt: int | None  # since 4.5.0
-    logical_size_lte: int | None  # since 4.5.0
-    logical_size_not: int | None  # since 4.5.0
-    logical_size_not_in: Sequence[int] | None  # since 4.5.0
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    next_execute_time: str | None
-    next_execute_time_gt: str | None
-    next_execute_time_gte: str | None
-    next_execute_time_in: Texts | None
-    next_execute_time_lt: str | None
-    next_execute_time_lte: str | None
-    next_execute_time_not: str | None
-    next_execute_time_not_in: Texts | None
+    last_manual_execute_success_job_count: MaybeInt
+    last_manual_execute_success_job_count_gt: MaybeInt
+    last_manual_execute_success_job_count_gte: MaybeInt
+    last_manual_execute_success_job_count_in: MaybeInts
+    last_manual_execute_success_job_count_lt: MaybeInt
+    last_manual_execute_success_job_count_lte: MaybeInt
+    last_manual_execute_success_job_count_not: MaybeInt
+    last_manual_execute_success_job_count_not_in: MaybeInts
+    last_manual_execute_total_job_count: MaybeInt
+    last_manual_execute_total_job_count_gt: MaybeInt
+    last_manual_execute_total_job_count_gte: MaybeInt
+    last_manual_execute_total_job_count_in: MaybeInts
+    last_manual_execute_total_job_count_lt: MaybeInt
+    last_manual_execute_total_job_count_lte: MaybeInt
+    last_manual_execute_total_job_count_not: MaybeInt
+    last_manual_execute_total_job_count_not_in: MaybeInts
+    last_manual_executed_at: MaybeStr
+    last_manual_executed_at_gt: MaybeStr
+    last_manual_executed_at_gte: MaybeStr
+    last_manual_executed_at_in: MaybeTexts
+    last_manual_executed_at_lt: MaybeStr
+    last_manual_executed_at_lte: MaybeStr
+    last_manual_executed_at_not: MaybeStr
+    last_manual_executed_at_not_in: MaybeTexts
+    logical_size: MaybeInt  # since 4.5.0
+    logical_size_gt: MaybeInt  # since 4.5.0
+    logical_size_gte: MaybeInt  # since 4.5.0
+    logical_size_in: MaybeInts  # since 4.5.0
+    logical_size_lt: MaybeInt  # since 4.5.0
+    logical_size_lte: MaybeInt  # since 4.5.0
+    logical_size_not: MaybeInt  # since 4.5.0
+    logical_size_not_in: MaybeInts  # since 4.5.0
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    next_execute_time: MaybeStr
+    next_execute_time_gt: MaybeStr
+    next_execute_time_gte: MaybeStr
+    next_execute_time_in: MaybeTexts
+    next_execute_time_lt: MaybeStr
+    next_execute_time_lte: MaybeStr
+    next_execute_time_not: MaybeStr
+    next_execute_time_not_in: MaybeTexts
     phase: "BackupPlanPhase | None"  # since 4.5.0
     phase_in: "Sequence[BackupPlanPhase] | None"  # since 4.5.0
     phase_not: "BackupPlanPhase | None"  # since 4.5.0
     phase_not_in: "Sequence[BackupPlanPhase] | None"  # since 4.5.0
-    physical_size: int | None
-    physical_size_gt: int | None
-    physical_size_gte: int | None
-    physical_size_in: Sequence[int] | None
-    physical_size_lt: int | None
-    physical_size_lte: int | None
-    physical_size_not: int | None
-    physical_size_not_in: Sequence[int] | None
+    physical_size: MaybeInt
+    physical_size_gt: MaybeInt
+    physical_size_gte: MaybeInt
+    physical_size_in: MaybeInts
+    physical_size_lt: MaybeInt
+    physical_size_lte: MaybeInt
+    physical_size_not: MaybeInt
+    physical_size_not_in: MaybeInts
     snapshot_consistent_type: "ConsistentType | None"
     snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
     snapshot_consistent_type_not: "ConsistentType | None"
@@ -480,50 +463,50 @@ class BackupPlanWhereInputValues(TypedDict, total=False):
     status_in: "Sequence[BackupPlanStatus] | None"
     status_not: "BackupPlanStatus | None"
     status_not_in: "Sequence[BackupPlanStatus] | None"
-    valid_size_of_backup_object: int | None
-    valid_size_of_backup_object_gt: int | None
-    valid_size_of_backup_object_gte: int | None
-    valid_size_of_backup_object_in: Sequence[int] | None
-    valid_size_of_backup_object_lt: int | None
-    valid_size_of_backup_object_lte: int | None
-    valid_size_of_backup_object_not: int | None
-    valid_size_of_backup_object_not_in: Sequence[int] | None
-    valid_size_of_restore_point: int | None  # since 4.5.0
-    valid_size_of_restore_point_gt: int | None  # since 4.5.0
-    valid_size_of_restore_point_gte: int | None  # since 4.5.0
-    valid_size_of_restore_point_in: Sequence[int] | None  # since 4.5.0
-    valid_size_of_restore_point_lt: int | None  # since 4.5.0
-    valid_size_of_restore_point_lte: int | None  # since 4.5.0
-    valid_size_of_restore_point_not: int | None  # since 4.5.0
-    valid_size_of_restore_point_not_in: Sequence[int] | None  # since 4.5.0
-    window_end: str | None
-    window_end_contains: str | None
-    window_end_ends_with: str | None
-    window_end_gt: str | None
-    window_end_gte: str | None
-    window_end_in: Texts | None
-    window_end_lt: str | None
-    window_end_lte: str | None
-    window_end_not: str | None
-    window_end_not_contains: str | None
-    window_end_not_ends_with: str | None
-    window_end_not_in: Texts | None
-    window_end_not_starts_with: str | None
-    window_end_starts_with: str | None
-    window_start: str | None
-    window_start_contains: str | None
-    window_start_ends_with: str | None
-    window_start_gt: str | None
-    window_start_gte: str | None
-    window_start_in: Texts | None
-    window_start_lt: str | None
-    window_start_lte: str | None
-    window_start_not: str | None
-    window_start_not_contains: str | None
-    window_start_not_ends_with: str | None
-    window_start_not_in: Texts | None
-    window_start_not_starts_with: str | None
-    window_start_starts_with: str | None
+    valid_size_of_backup_object: MaybeInt
+    valid_size_of_backup_object_gt: MaybeInt
+    valid_size_of_backup_object_gte: MaybeInt
+    valid_size_of_backup_object_in: MaybeInts
+    valid_size_of_backup_object_lt: MaybeInt
+    valid_size_of_backup_object_lte: MaybeInt
+    valid_size_of_backup_object_not: MaybeInt
+    valid_size_of_backup_object_not_in: MaybeInts
+    valid_size_of_restore_point: MaybeInt  # since 4.5.0
+    valid_size_of_restore_point_gt: MaybeInt  # since 4.5.0
+    valid_size_of_restore_point_gte: MaybeInt  # since 4.5.0
+    valid_size_of_restore_point_in: MaybeInts  # since 4.5.0
+    valid_size_of_restore_point_lt: MaybeInt  # since 4.5.0
+    valid_size_of_restore_point_lte: MaybeInt  # since 4.5.0
+    valid_size_of_restore_point_not: MaybeInt  # since 4.5.0
+    valid_size_of_restore_point_not_in: MaybeInts  # since 4.5.0
+    window_end: MaybeStr
+    window_end_contains: MaybeStr
+    window_end_ends_with: MaybeStr
+    window_end_gt: MaybeStr
+    window_end_gte: MaybeStr
+    window_end_in: MaybeTexts
+    window_end_lt: MaybeStr
+    window_end_lte: MaybeStr
+    window_end_not: MaybeStr
+    window_end_not_contains: MaybeStr
+    window_end_not_ends_with: MaybeStr
+    window_end_not_in: MaybeTexts
+    window_end_not_starts_with: MaybeStr
+    window_end_starts_with: MaybeStr
+    window_start: MaybeStr
+    window_start_contains: MaybeStr
+    window_start_ends_with: MaybeStr
+    window_start_gt: MaybeStr
+    window_start_gte: MaybeStr
+    window_start_in: MaybeTexts
+    window_start_lt: MaybeStr
+    window_start_lte: MaybeStr
+    window_start_not: MaybeStr
+    window_start_not_contains: MaybeStr
+    window_start_not_ends_with: MaybeStr
+    window_start_not_in: MaybeTexts
+    window_start_not_starts_with: MaybeStr
+    window_start_starts_with: MaybeStr
 
 
 class BackupPlanWhereInput(BackupPlanWhereInputValues, total=False):
@@ -550,9 +533,9 @@ BackupRestoreExecutionNetworkInformation = TypedDict(
     {
         "__typename": Literal["BackupRestoreExecutionNetworkInformation"],
         "type": "VmNicType | None",
-        "vlan_local_id": str | None,
-        "vpc_local_id": str | None,
-        "vpc_subnet_local_id": str | None,
+        "vlan_local_id": MaybeStr,
+        "vpc_local_id": MaybeStr,
+        "vpc_subnet_local_id": MaybeStr,
     },
     total=False,
 )
@@ -571,19 +554,6 @@ BackupRestoreExecutionNetworkMapping = TypedDict(
 )
 
 
-class BackupRestorePointDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    where: Required["BackupRestorePointWhereInput2"]
-
-
-class BackupRestorePointRebuildParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    data: Required["BackupRestorePointRebuildParamsData"]
-    where: Required["BackupRestorePointWhereInput2"]
-
-
 class BackupRestorePointRebuildParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
@@ -592,13 +562,6 @@ class BackupRestorePointRebuildParamsData(TypedDict, total=False):
     rebuild_target_cluster_id: Required[str]
     rebuild_target_host_id: Required[str]
     startup_after_restore: Required[bool]
-
-
-class BackupRestorePointRestoreInPlaceParams(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    data: Required["BackupRestorePointRestoreInPlaceParamsData"]
-    where: Required["BackupRestorePointWhereInput2"]
 
 
 class BackupRestorePointRestoreInPlaceParamsData(TypedDict, total=False):
@@ -610,70 +573,125 @@ class BackupRestorePointRestoreInPlaceParamsData(TypedDict, total=False):
 class BackupRestorePointWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
-    id: str | None
-    local_id: str | None
-
-
-class GetBackupPlansConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupPlanOrderByInput | None"
-    skip: int | None
-    where: "BackupPlanWhereInput2 | None"
-
-
-class GetBackupPlansRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupPlanOrderByInput | None"
-    skip: int | None
-    where: "BackupPlanWhereInput2 | None"
-
-
-class GetBackupRestorePointMetadataRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.5.0."""
-
-    where: Required["BackupRestorePointWhereUniqueInput"]
+    id: MaybeStr
+    local_id: MaybeStr
 
 
 if TYPE_CHECKING:
 
     class BackupPlanWhereInput2(BackupPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plan_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plan_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plan_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plan_executions_every: "ReadOnly[MaybeMapping]"
+        backup_plan_executions_none: "ReadOnly[MaybeMapping]"
+        backup_plan_executions_some: "ReadOnly[MaybeMapping]"
+        backup_restore_points_every: "ReadOnly[MaybeMapping]"
+        backup_restore_points_none: "ReadOnly[MaybeMapping]"
+        backup_restore_points_some: "ReadOnly[MaybeMapping]"
         backup_service: "ReadOnly[BackupServiceWhereInput3 | None]"
         backup_store_repository: "ReadOnly[BackupStoreRepositoryWhereInput3 | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class BackupPlanWhereInput3(BackupPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plan_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plan_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plan_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_service: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repository: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plan_executions_every: "ReadOnly[MaybeMapping]"
+        backup_plan_executions_none: "ReadOnly[MaybeMapping]"
+        backup_plan_executions_some: "ReadOnly[MaybeMapping]"
+        backup_restore_points_every: "ReadOnly[MaybeMapping]"
+        backup_restore_points_none: "ReadOnly[MaybeMapping]"
+        backup_restore_points_some: "ReadOnly[MaybeMapping]"
+        backup_service: "ReadOnly[MaybeMapping]"
+        backup_store_repository: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    BackupPlanDeletionParams: TypeAlias = "Mapping[str, object]"
+    BackupPlanExecuteParams: TypeAlias = "Mapping[str, object]"
+    BackupPlanResumeParams: TypeAlias = "Mapping[str, object]"
+    BackupPlanSuspendParams: TypeAlias = "Mapping[str, object]"
+    BackupPlanUpdationParams: TypeAlias = "Mapping[str, object]"
+    BackupRestorePointDeletionParams: TypeAlias = "Mapping[str, object]"
+    BackupRestorePointRebuildParams: TypeAlias = "Mapping[str, object]"
+    BackupRestorePointRestoreInPlaceParams: TypeAlias = "Mapping[str, object]"
+    GetBackupPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupPlansRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupRestorePointMetadataRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class BackupPlanDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        data: Required["BackupPlanDeletionParamsData"]
+        where: Required["BackupPlanWhereInput2"]
+
+    class BackupPlanExecuteParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        data: Required["BackupPlanExecuteParamsData"]
+        where: Required["BackupPlanWhereInput2"]
+
+    class BackupPlanResumeParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        where: Required["BackupPlanWhereInput2"]
+
+    class BackupPlanSuspendParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        where: Required["BackupPlanWhereInput2"]
+
+    class BackupPlanUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        data: Required["BackupPlanUpdationParamsData"]
+        where: Required["BackupPlanWhereInput2"]
+
+    class BackupRestorePointDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        where: Required["BackupRestorePointWhereInput2"]
+
+    class BackupRestorePointRebuildParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        data: Required["BackupRestorePointRebuildParamsData"]
+        where: Required["BackupRestorePointWhereInput2"]
+
+    class BackupRestorePointRestoreInPlaceParams(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        data: Required["BackupRestorePointRestoreInPlaceParamsData"]
+        where: Required["BackupRestorePointWhereInput2"]
+
+    class GetBackupPlansConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupPlanWhereInput2 | None"
+
+    class GetBackupPlansRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupPlanWhereInput2 | None"
+
+    class GetBackupRestorePointMetadataRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.5.0."""
+
+        where: Required["BackupRestorePointWhereUniqueInput"]

@@ -4,12 +4,21 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import BackupPlanExecutionState as BackupPlanExecutionStateMember
+    from ..models import BackupPlanExecutionStatus as BackupPlanExecutionStatusMember
     from .backup_plan import BackupPlanWhereInput2, BackupPlanWhereInput3
     from .common import BackupExecutionMethod, BackupExecutionType, EntityAsyncStatus
 
@@ -43,7 +52,7 @@ BackupPlanExecutionOrderByInput: TypeAlias = Literal[
 ]
 BackupPlanExecutionState: TypeAlias = Union[
     Literal["FAILED", "PARTLY_FAILED", "PAUSED", "PAUSING", "RUNNING", "STARTING", "SUCCEED"],
-    "models.BackupPlanExecutionState",
+    "BackupPlanExecutionStateMember",
 ]
 BackupPlanExecutionStatus: TypeAlias = Union[
     Literal[
@@ -55,71 +64,71 @@ BackupPlanExecutionStatus: TypeAlias = Union[
         "SUCCESS",
         "WAITING_EXECUTE",
     ],
-    "models.BackupPlanExecutionStatus",
+    "BackupPlanExecutionStatusMember",
 ]
 
 
 class BackupPlanExecutionWhereInputValues(TypedDict, total=False):
     """Keys of `BackupPlanExecutionWhereInput` that look at the resource itself."""
 
-    deletable_flag_marked: bool | None
-    deletable_flag_marked_not: bool | None
-    duration: int | None
-    duration_gt: int | None
-    duration_gte: int | None
-    duration_in: Sequence[int] | None
-    duration_lt: int | None
-    duration_lte: int | None
-    duration_not: int | None
-    duration_not_in: Sequence[int] | None
+    deletable_flag_marked: MaybeBool
+    deletable_flag_marked_not: MaybeBool
+    duration: MaybeInt
+    duration_gt: MaybeInt
+    duration_gte: MaybeInt
+    duration_in: MaybeInts
+    duration_lt: MaybeInt
+    duration_lte: MaybeInt
+    duration_not: MaybeInt
+    duration_not_in: MaybeInts
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    executed_at: str | None
-    executed_at_gt: str | None
-    executed_at_gte: str | None
-    executed_at_in: Texts | None
-    executed_at_lt: str | None
-    executed_at_lte: str | None
-    executed_at_not: str | None
-    executed_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    executed_at: MaybeStr
+    executed_at_gt: MaybeStr
+    executed_at_gte: MaybeStr
+    executed_at_in: MaybeTexts
+    executed_at_lt: MaybeStr
+    executed_at_lte: MaybeStr
+    executed_at_not: MaybeStr
+    executed_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
     method: "BackupExecutionMethod | None"
     method_in: "Sequence[BackupExecutionMethod] | None"
     method_not: "BackupExecutionMethod | None"
@@ -132,22 +141,22 @@ class BackupPlanExecutionWhereInputValues(TypedDict, total=False):
     status_in: "Sequence[BackupPlanExecutionStatus] | None"
     status_not: "BackupPlanExecutionStatus | None"
     status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-    success_job_count: int | None
-    success_job_count_gt: int | None
-    success_job_count_gte: int | None
-    success_job_count_in: Sequence[int] | None
-    success_job_count_lt: int | None
-    success_job_count_lte: int | None
-    success_job_count_not: int | None
-    success_job_count_not_in: Sequence[int] | None
-    total_job_count: int | None
-    total_job_count_gt: int | None
-    total_job_count_gte: int | None
-    total_job_count_in: Sequence[int] | None
-    total_job_count_lt: int | None
-    total_job_count_lte: int | None
-    total_job_count_not: int | None
-    total_job_count_not_in: Sequence[int] | None
+    success_job_count: MaybeInt
+    success_job_count_gt: MaybeInt
+    success_job_count_gte: MaybeInt
+    success_job_count_in: MaybeInts
+    success_job_count_lt: MaybeInt
+    success_job_count_lte: MaybeInt
+    success_job_count_not: MaybeInt
+    success_job_count_not_in: MaybeInts
+    total_job_count: MaybeInt
+    total_job_count_gt: MaybeInt
+    total_job_count_gte: MaybeInt
+    total_job_count_in: MaybeInts
+    total_job_count_lt: MaybeInt
+    total_job_count_lte: MaybeInt
+    total_job_count_not: MaybeInt
+    total_job_count_not_in: MaybeInts
     type: "BackupExecutionType | None"
     type_in: "Sequence[BackupExecutionType] | None"
     type_not: "BackupExecutionType | None"
@@ -163,40 +172,42 @@ class BackupPlanExecutionWhereInput(BackupPlanExecutionWhereInputValues, total=F
     backup_plan: "BackupPlanWhereInput2 | None"
 
 
-class GetBackupPlanExecutionsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupPlanExecutionOrderByInput | None"
-    skip: int | None
-    where: "BackupPlanExecutionWhereInput2 | None"
-
-
-class GetBackupPlanExecutionsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupPlanExecutionOrderByInput | None"
-    skip: int | None
-    where: "BackupPlanExecutionWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class BackupPlanExecutionWhereInput2(BackupPlanExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         backup_plan: "ReadOnly[BackupPlanWhereInput3 | None]"
 
     class BackupPlanExecutionWhereInput3(BackupPlanExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plan: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plan: "ReadOnly[MaybeMapping]"
+
+    GetBackupPlanExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupPlanExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetBackupPlanExecutionsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupPlanExecutionOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupPlanExecutionWhereInput2 | None"
+
+    class GetBackupPlanExecutionsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupPlanExecutionOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupPlanExecutionWhereInput2 | None"

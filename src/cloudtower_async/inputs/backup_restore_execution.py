@@ -4,17 +4,25 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import BackupRestoreExecutionMode as BackupRestoreExecutionModeMember
     from .backup_restore_point import BackupRestorePointWhereInput2, BackupRestorePointWhereInput3
     from .common import BackupExecutionStatus, EntityAsyncStatus
 
 BackupRestoreExecutionMode: TypeAlias = Union[
-    Literal["INPLACE", "REBUILD"], "models.BackupRestoreExecutionMode"
+    Literal["INPLACE", "REBUILD"], "BackupRestoreExecutionModeMember"
 ]
 BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
     "duration_ASC",
@@ -51,116 +59,116 @@ BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
 class BackupRestoreExecutionWhereInputValues(TypedDict, total=False):
     """Keys of `BackupRestoreExecutionWhereInput` that look at the resource itself."""
 
-    duration: int | None
-    duration_gt: int | None
-    duration_gte: int | None
-    duration_in: Sequence[int] | None
-    duration_lt: int | None
-    duration_lte: int | None
-    duration_not: int | None
-    duration_not_in: Sequence[int] | None
+    duration: MaybeInt
+    duration_gt: MaybeInt
+    duration_gte: MaybeInt
+    duration_in: MaybeInts
+    duration_lt: MaybeInt
+    duration_lte: MaybeInt
+    duration_not: MaybeInt
+    duration_not_in: MaybeInts
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    executed_at: str | None
-    executed_at_gt: str | None
-    executed_at_gte: str | None
-    executed_at_in: Texts | None
-    executed_at_lt: str | None
-    executed_at_lte: str | None
-    executed_at_not: str | None
-    executed_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    executed_at: MaybeStr
+    executed_at_gt: MaybeStr
+    executed_at_gte: MaybeStr
+    executed_at_in: MaybeTexts
+    executed_at_lt: MaybeStr
+    executed_at_lte: MaybeStr
+    executed_at_not: MaybeStr
+    executed_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     mode: "BackupRestoreExecutionMode | None"
     mode_in: "Sequence[BackupRestoreExecutionMode] | None"
     mode_not: "BackupRestoreExecutionMode | None"
     mode_not_in: "Sequence[BackupRestoreExecutionMode] | None"
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    read_bytes: int | None
-    read_bytes_gt: int | None
-    read_bytes_gte: int | None
-    read_bytes_in: Sequence[int] | None
-    read_bytes_lt: int | None
-    read_bytes_lte: int | None
-    read_bytes_not: int | None
-    read_bytes_not_in: Sequence[int] | None
-    rebuild_name: str | None
-    rebuild_name_contains: str | None
-    rebuild_name_ends_with: str | None
-    rebuild_name_gt: str | None
-    rebuild_name_gte: str | None
-    rebuild_name_in: Texts | None
-    rebuild_name_lt: str | None
-    rebuild_name_lte: str | None
-    rebuild_name_not: str | None
-    rebuild_name_not_contains: str | None
-    rebuild_name_not_ends_with: str | None
-    rebuild_name_not_in: Texts | None
-    rebuild_name_not_starts_with: str | None
-    rebuild_name_starts_with: str | None
-    rebuild_target_cluster: str | None
-    rebuild_target_cluster_contains: str | None
-    rebuild_target_cluster_ends_with: str | None
-    rebuild_target_cluster_gt: str | None
-    rebuild_target_cluster_gte: str | None
-    rebuild_target_cluster_in: Texts | None
-    rebuild_target_cluster_lt: str | None
-    rebuild_target_cluster_lte: str | None
-    rebuild_target_cluster_not: str | None
-    rebuild_target_cluster_not_contains: str | None
-    rebuild_target_cluster_not_ends_with: str | None
-    rebuild_target_cluster_not_in: Texts | None
-    rebuild_target_cluster_not_starts_with: str | None
-    rebuild_target_cluster_starts_with: str | None
-    retry_times: int | None
-    retry_times_gt: int | None
-    retry_times_gte: int | None
-    retry_times_in: Sequence[int] | None
-    retry_times_lt: int | None
-    retry_times_lte: int | None
-    retry_times_not: int | None
-    retry_times_not_in: Sequence[int] | None
-    startup_after_restore: bool | None
-    startup_after_restore_not: bool | None
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    read_bytes: MaybeInt
+    read_bytes_gt: MaybeInt
+    read_bytes_gte: MaybeInt
+    read_bytes_in: MaybeInts
+    read_bytes_lt: MaybeInt
+    read_bytes_lte: MaybeInt
+    read_bytes_not: MaybeInt
+    read_bytes_not_in: MaybeInts
+    rebuild_name: MaybeStr
+    rebuild_name_contains: MaybeStr
+    rebuild_name_ends_with: MaybeStr
+    rebuild_name_gt: MaybeStr
+    rebuild_name_gte: MaybeStr
+    rebuild_name_in: MaybeTexts
+    rebuild_name_lt: MaybeStr
+    rebuild_name_lte: MaybeStr
+    rebuild_name_not: MaybeStr
+    rebuild_name_not_contains: MaybeStr
+    rebuild_name_not_ends_with: MaybeStr
+    rebuild_name_not_in: MaybeTexts
+    rebuild_name_not_starts_with: MaybeStr
+    rebuild_name_starts_with: MaybeStr
+    rebuild_target_cluster: MaybeStr
+    rebuild_target_cluster_contains: MaybeStr
+    rebuild_target_cluster_ends_with: MaybeStr
+    rebuild_target_cluster_gt: MaybeStr
+    rebuild_target_cluster_gte: MaybeStr
+    rebuild_target_cluster_in: MaybeTexts
+    rebuild_target_cluster_lt: MaybeStr
+    rebuild_target_cluster_lte: MaybeStr
+    rebuild_target_cluster_not: MaybeStr
+    rebuild_target_cluster_not_contains: MaybeStr
+    rebuild_target_cluster_not_ends_with: MaybeStr
+    rebuild_target_cluster_not_in: MaybeTexts
+    rebuild_target_cluster_not_starts_with: MaybeStr
+    rebuild_target_cluster_starts_with: MaybeStr
+    retry_times: MaybeInt
+    retry_times_gt: MaybeInt
+    retry_times_gte: MaybeInt
+    retry_times_in: MaybeInts
+    retry_times_lt: MaybeInt
+    retry_times_lte: MaybeInt
+    retry_times_not: MaybeInt
+    retry_times_not_in: MaybeInts
+    startup_after_restore: MaybeBool
+    startup_after_restore_not: MaybeBool
     status: "BackupExecutionStatus | None"
     status_in: "Sequence[BackupExecutionStatus] | None"
     status_not: "BackupExecutionStatus | None"
     status_not_in: "Sequence[BackupExecutionStatus] | None"
-    total_bytes: int | None
-    total_bytes_gt: int | None
-    total_bytes_gte: int | None
-    total_bytes_in: Sequence[int] | None
-    total_bytes_lt: int | None
-    total_bytes_lte: int | None
-    total_bytes_not: int | None
-    total_bytes_not_in: Sequence[int] | None
+    total_bytes: MaybeInt
+    total_bytes_gt: MaybeInt
+    total_bytes_gte: MaybeInt
+    total_bytes_in: MaybeInts
+    total_bytes_lt: MaybeInt
+    total_bytes_lte: MaybeInt
+    total_bytes_not: MaybeInt
+    total_bytes_not_in: MaybeInts
 
 
 class BackupRestoreExecutionWhereInput(BackupRestoreExecutionWhereInputValues, total=False):
@@ -172,40 +180,42 @@ class BackupRestoreExecutionWhereInput(BackupRestoreExecutionWhereInputValues, t
     backup_restore_point: "BackupRestorePointWhereInput2 | None"
 
 
-class GetBackupRestoreExecutionsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupRestoreExecutionOrderByInput | None"
-    skip: int | None
-    where: "BackupRestoreExecutionWhereInput2 | None"
-
-
-class GetBackupRestoreExecutionsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupRestoreExecutionOrderByInput | None"
-    skip: int | None
-    where: "BackupRestoreExecutionWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class BackupRestoreExecutionWhereInput2(BackupRestoreExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         backup_restore_point: "ReadOnly[BackupRestorePointWhereInput3 | None]"
 
     class BackupRestoreExecutionWhereInput3(BackupRestoreExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_restore_point: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_restore_point: "ReadOnly[MaybeMapping]"
+
+    GetBackupRestoreExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupRestoreExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetBackupRestoreExecutionsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupRestoreExecutionOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupRestoreExecutionWhereInput2 | None"
+
+    class GetBackupRestoreExecutionsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupRestoreExecutionOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupRestoreExecutionWhereInput2 | None"

@@ -4,12 +4,23 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import BackupRestorePointCreation as BackupRestorePointCreationMember
+    from ..models import BackupRestorePointType as BackupRestorePointTypeMember
     from .backup_plan import BackupPlanWhereInput2, BackupPlanWhereInput3
     from .backup_restore_execution import BackupRestoreExecutionWhereInput2
     from .backup_target_execution import (
@@ -31,7 +42,7 @@ BackupRestorePointCreation: TypeAlias = Union[
         "SYNC_REPLICATION_INITIALIZATION",
         "SYNC_REPLICATION_SYNCING",
     ],
-    "models.BackupRestorePointCreation",
+    "BackupRestorePointCreationMember",
 ]
 BackupRestorePointOrderByInput: TypeAlias = Literal[
     "cluster_local_id_ASC",
@@ -74,37 +85,37 @@ BackupRestorePointOrderByInput: TypeAlias = Literal[
     "vm_name_DESC",
 ]
 BackupRestorePointType: TypeAlias = Union[
-    Literal["FULL", "INCREMENTAL"], "models.BackupRestorePointType"
+    Literal["FULL", "INCREMENTAL"], "BackupRestorePointTypeMember"
 ]
 
 
 class BackupRestorePointWhereInputValues(TypedDict, total=False):
     """Keys of `BackupRestorePointWhereInput` that look at the resource itself."""
 
-    cluster_local_id: str | None
-    cluster_local_id_contains: str | None
-    cluster_local_id_ends_with: str | None
-    cluster_local_id_gt: str | None
-    cluster_local_id_gte: str | None
-    cluster_local_id_in: Texts | None
-    cluster_local_id_lt: str | None
-    cluster_local_id_lte: str | None
-    cluster_local_id_not: str | None
-    cluster_local_id_not_contains: str | None
-    cluster_local_id_not_ends_with: str | None
-    cluster_local_id_not_in: Texts | None
-    cluster_local_id_not_starts_with: str | None
-    cluster_local_id_starts_with: str | None
-    compressed: bool | None
-    compressed_not: bool | None
-    compression_ratio: float | None
-    compression_ratio_gt: float | None
-    compression_ratio_gte: float | None
-    compression_ratio_in: Sequence[float] | None
-    compression_ratio_lt: float | None
-    compression_ratio_lte: float | None
-    compression_ratio_not: float | None
-    compression_ratio_not_in: Sequence[float] | None
+    cluster_local_id: MaybeStr
+    cluster_local_id_contains: MaybeStr
+    cluster_local_id_ends_with: MaybeStr
+    cluster_local_id_gt: MaybeStr
+    cluster_local_id_gte: MaybeStr
+    cluster_local_id_in: MaybeTexts
+    cluster_local_id_lt: MaybeStr
+    cluster_local_id_lte: MaybeStr
+    cluster_local_id_not: MaybeStr
+    cluster_local_id_not_contains: MaybeStr
+    cluster_local_id_not_ends_with: MaybeStr
+    cluster_local_id_not_in: MaybeTexts
+    cluster_local_id_not_starts_with: MaybeStr
+    cluster_local_id_starts_with: MaybeStr
+    compressed: MaybeBool
+    compressed_not: MaybeBool
+    compression_ratio: MaybeFloat
+    compression_ratio_gt: MaybeFloat
+    compression_ratio_gte: MaybeFloat
+    compression_ratio_in: MaybeFloats
+    compression_ratio_lt: MaybeFloat
+    compression_ratio_lte: MaybeFloat
+    compression_ratio_not: MaybeFloat
+    compression_ratio_not_in: MaybeFloats
     creation: "BackupRestorePointCreation | None"
     creation_in: "Sequence[BackupRestorePointCreation] | None"
     creation_not: "BackupRestorePointCreation | None"
@@ -113,94 +124,94 @@ class BackupRestorePointWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    logical_size: int | None
-    logical_size_gt: int | None
-    logical_size_gte: int | None
-    logical_size_in: Sequence[int] | None
-    logical_size_lt: int | None
-    logical_size_lte: int | None
-    logical_size_not: int | None
-    logical_size_not_in: Sequence[int] | None
-    parent_restore_point: str | None
-    parent_restore_point_contains: str | None
-    parent_restore_point_ends_with: str | None
-    parent_restore_point_gt: str | None
-    parent_restore_point_gte: str | None
-    parent_restore_point_in: Texts | None
-    parent_restore_point_lt: str | None
-    parent_restore_point_lte: str | None
-    parent_restore_point_not: str | None
-    parent_restore_point_not_contains: str | None
-    parent_restore_point_not_ends_with: str | None
-    parent_restore_point_not_in: Texts | None
-    parent_restore_point_not_starts_with: str | None
-    parent_restore_point_starts_with: str | None
-    physical_size: int | None
-    physical_size_gt: int | None
-    physical_size_gte: int | None
-    physical_size_in: Sequence[int] | None
-    physical_size_lt: int | None
-    physical_size_lte: int | None
-    physical_size_not: int | None
-    physical_size_not_in: Sequence[int] | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    slice: str | None
-    slice_contains: str | None
-    slice_ends_with: str | None
-    slice_gt: str | None
-    slice_gte: str | None
-    slice_in: Texts | None
-    slice_lt: str | None
-    slice_lte: str | None
-    slice_not: str | None
-    slice_not_contains: str | None
-    slice_not_ends_with: str | None
-    slice_not_in: Texts | None
-    slice_not_starts_with: str | None
-    slice_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    logical_size: MaybeInt
+    logical_size_gt: MaybeInt
+    logical_size_gte: MaybeInt
+    logical_size_in: MaybeInts
+    logical_size_lt: MaybeInt
+    logical_size_lte: MaybeInt
+    logical_size_not: MaybeInt
+    logical_size_not_in: MaybeInts
+    parent_restore_point: MaybeStr
+    parent_restore_point_contains: MaybeStr
+    parent_restore_point_ends_with: MaybeStr
+    parent_restore_point_gt: MaybeStr
+    parent_restore_point_gte: MaybeStr
+    parent_restore_point_in: MaybeTexts
+    parent_restore_point_lt: MaybeStr
+    parent_restore_point_lte: MaybeStr
+    parent_restore_point_not: MaybeStr
+    parent_restore_point_not_contains: MaybeStr
+    parent_restore_point_not_ends_with: MaybeStr
+    parent_restore_point_not_in: MaybeTexts
+    parent_restore_point_not_starts_with: MaybeStr
+    parent_restore_point_starts_with: MaybeStr
+    physical_size: MaybeInt
+    physical_size_gt: MaybeInt
+    physical_size_gte: MaybeInt
+    physical_size_in: MaybeInts
+    physical_size_lt: MaybeInt
+    physical_size_lte: MaybeInt
+    physical_size_not: MaybeInt
+    physical_size_not_in: MaybeInts
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    slice: MaybeStr
+    slice_contains: MaybeStr
+    slice_ends_with: MaybeStr
+    slice_gt: MaybeStr
+    slice_gte: MaybeStr
+    slice_in: MaybeTexts
+    slice_lt: MaybeStr
+    slice_lte: MaybeStr
+    slice_not: MaybeStr
+    slice_not_contains: MaybeStr
+    slice_not_ends_with: MaybeStr
+    slice_not_in: MaybeTexts
+    slice_not_starts_with: MaybeStr
+    slice_starts_with: MaybeStr
     snapshot_consistent_type: "ConsistentType | None"
     snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
     snapshot_consistent_type_not: "ConsistentType | None"
@@ -209,50 +220,50 @@ class BackupRestorePointWhereInputValues(TypedDict, total=False):
     type_in: "Sequence[BackupRestorePointType] | None"
     type_not: "BackupRestorePointType | None"
     type_not_in: "Sequence[BackupRestorePointType] | None"
-    valid_capacity: int | None
-    valid_capacity_gt: int | None
-    valid_capacity_gte: int | None
-    valid_capacity_in: Sequence[int] | None
-    valid_capacity_lt: int | None
-    valid_capacity_lte: int | None
-    valid_capacity_not: int | None
-    valid_capacity_not_in: Sequence[int] | None
-    valid_size: int | None
-    valid_size_gt: int | None
-    valid_size_gte: int | None
-    valid_size_in: Sequence[int] | None
-    valid_size_lt: int | None
-    valid_size_lte: int | None
-    valid_size_not: int | None
-    valid_size_not_in: Sequence[int] | None
-    vm_local_id: str | None
-    vm_local_id_contains: str | None
-    vm_local_id_ends_with: str | None
-    vm_local_id_gt: str | None
-    vm_local_id_gte: str | None
-    vm_local_id_in: Texts | None
-    vm_local_id_lt: str | None
-    vm_local_id_lte: str | None
-    vm_local_id_not: str | None
-    vm_local_id_not_contains: str | None
-    vm_local_id_not_ends_with: str | None
-    vm_local_id_not_in: Texts | None
-    vm_local_id_not_starts_with: str | None
-    vm_local_id_starts_with: str | None
-    vm_name: str | None
-    vm_name_contains: str | None
-    vm_name_ends_with: str | None
-    vm_name_gt: str | None
-    vm_name_gte: str | None
-    vm_name_in: Texts | None
-    vm_name_lt: str | None
-    vm_name_lte: str | None
-    vm_name_not: str | None
-    vm_name_not_contains: str | None
-    vm_name_not_ends_with: str | None
-    vm_name_not_in: Texts | None
-    vm_name_not_starts_with: str | None
-    vm_name_starts_with: str | None
+    valid_capacity: MaybeInt
+    valid_capacity_gt: MaybeInt
+    valid_capacity_gte: MaybeInt
+    valid_capacity_in: MaybeInts
+    valid_capacity_lt: MaybeInt
+    valid_capacity_lte: MaybeInt
+    valid_capacity_not: MaybeInt
+    valid_capacity_not_in: MaybeInts
+    valid_size: MaybeInt
+    valid_size_gt: MaybeInt
+    valid_size_gte: MaybeInt
+    valid_size_in: MaybeInts
+    valid_size_lt: MaybeInt
+    valid_size_lte: MaybeInt
+    valid_size_not: MaybeInt
+    valid_size_not_in: MaybeInts
+    vm_local_id: MaybeStr
+    vm_local_id_contains: MaybeStr
+    vm_local_id_ends_with: MaybeStr
+    vm_local_id_gt: MaybeStr
+    vm_local_id_gte: MaybeStr
+    vm_local_id_in: MaybeTexts
+    vm_local_id_lt: MaybeStr
+    vm_local_id_lte: MaybeStr
+    vm_local_id_not: MaybeStr
+    vm_local_id_not_contains: MaybeStr
+    vm_local_id_not_ends_with: MaybeStr
+    vm_local_id_not_in: MaybeTexts
+    vm_local_id_not_starts_with: MaybeStr
+    vm_local_id_starts_with: MaybeStr
+    vm_name: MaybeStr
+    vm_name_contains: MaybeStr
+    vm_name_ends_with: MaybeStr
+    vm_name_gt: MaybeStr
+    vm_name_gte: MaybeStr
+    vm_name_in: MaybeTexts
+    vm_name_lt: MaybeStr
+    vm_name_lte: MaybeStr
+    vm_name_not: MaybeStr
+    vm_name_not_contains: MaybeStr
+    vm_name_not_ends_with: MaybeStr
+    vm_name_not_in: MaybeTexts
+    vm_name_not_starts_with: MaybeStr
+    vm_name_starts_with: MaybeStr
 
 
 class BackupRestorePointWhereInput(BackupRestorePointWhereInputValues, total=False):
@@ -269,50 +280,52 @@ class BackupRestorePointWhereInput(BackupRestorePointWhereInputValues, total=Fal
     vm: "VmWhereInput2 | None"
 
 
-class GetBackupRestorePointsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupRestorePointOrderByInput | None"
-    skip: int | None
-    where: "BackupRestorePointWhereInput2 | None"
-
-
-class GetBackupRestorePointsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupRestorePointOrderByInput | None"
-    skip: int | None
-    where: "BackupRestorePointWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class BackupRestorePointWhereInput2(BackupRestorePointWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         backup_plan: "ReadOnly[BackupPlanWhereInput3 | None]"
-        backup_restore_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_restore_executions_every: "ReadOnly[MaybeMapping]"
+        backup_restore_executions_none: "ReadOnly[MaybeMapping]"
+        backup_restore_executions_some: "ReadOnly[MaybeMapping]"
         backup_target_execution: "ReadOnly[BackupTargetExecutionWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
 
     class BackupRestorePointWhereInput3(BackupRestorePointWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plan: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_target_execution: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plan: "ReadOnly[MaybeMapping]"
+        backup_restore_executions_every: "ReadOnly[MaybeMapping]"
+        backup_restore_executions_none: "ReadOnly[MaybeMapping]"
+        backup_restore_executions_some: "ReadOnly[MaybeMapping]"
+        backup_target_execution: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+
+    GetBackupRestorePointsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupRestorePointsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetBackupRestorePointsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupRestorePointOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupRestorePointWhereInput2 | None"
+
+    class GetBackupRestorePointsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupRestorePointOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupRestorePointWhereInput2 | None"

@@ -4,12 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import BackupServiceNetworkType as BackupServiceNetworkTypeMember
+    from ..models import BackupServiceStatus as BackupServiceStatusMember
     from .backup_plan import BackupPlanWhereInput2
     from .backup_store_repository import BackupStoreRepositoryWhereInput2
     from .cloud_tower_application import (
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .vm import VmWhereInput2, VmWhereInput3
 
 BackupServiceNetworkType: TypeAlias = Union[
-    Literal["MANAGEMENT", "NEW_NIC", "STORAGE"], "models.BackupServiceNetworkType"
+    Literal["MANAGEMENT", "NEW_NIC", "STORAGE"], "BackupServiceNetworkTypeMember"
 ]
 BackupServiceOrderByInput: TypeAlias = Literal[
     "backup_network_gateway_ASC",
@@ -95,317 +96,317 @@ BackupServiceStatus: TypeAlias = Union[
         "UPGRADE_FAILED",
         "UPGRADING",
     ],
-    "models.BackupServiceStatus",
+    "BackupServiceStatusMember",
 ]
 
 
 class BackupServiceWhereInputValues(TypedDict, total=False):
     """Keys of `BackupServiceWhereInput` that look at the resource itself."""
 
-    backup_network_gateway: str | None
-    backup_network_gateway_contains: str | None
-    backup_network_gateway_ends_with: str | None
-    backup_network_gateway_gt: str | None
-    backup_network_gateway_gte: str | None
-    backup_network_gateway_in: Texts | None
-    backup_network_gateway_lt: str | None
-    backup_network_gateway_lte: str | None
-    backup_network_gateway_not: str | None
-    backup_network_gateway_not_contains: str | None
-    backup_network_gateway_not_ends_with: str | None
-    backup_network_gateway_not_in: Texts | None
-    backup_network_gateway_not_starts_with: str | None
-    backup_network_gateway_starts_with: str | None
-    backup_network_ip: str | None
-    backup_network_ip_contains: str | None
-    backup_network_ip_ends_with: str | None
-    backup_network_ip_gt: str | None
-    backup_network_ip_gte: str | None
-    backup_network_ip_in: Texts | None
-    backup_network_ip_lt: str | None
-    backup_network_ip_lte: str | None
-    backup_network_ip_not: str | None
-    backup_network_ip_not_contains: str | None
-    backup_network_ip_not_ends_with: str | None
-    backup_network_ip_not_in: Texts | None
-    backup_network_ip_not_starts_with: str | None
-    backup_network_ip_starts_with: str | None
-    backup_network_subnet_mask: str | None
-    backup_network_subnet_mask_contains: str | None
-    backup_network_subnet_mask_ends_with: str | None
-    backup_network_subnet_mask_gt: str | None
-    backup_network_subnet_mask_gte: str | None
-    backup_network_subnet_mask_in: Texts | None
-    backup_network_subnet_mask_lt: str | None
-    backup_network_subnet_mask_lte: str | None
-    backup_network_subnet_mask_not: str | None
-    backup_network_subnet_mask_not_contains: str | None
-    backup_network_subnet_mask_not_ends_with: str | None
-    backup_network_subnet_mask_not_in: Texts | None
-    backup_network_subnet_mask_not_starts_with: str | None
-    backup_network_subnet_mask_starts_with: str | None
+    backup_network_gateway: MaybeStr
+    backup_network_gateway_contains: MaybeStr
+    backup_network_gateway_ends_with: MaybeStr
+    backup_network_gateway_gt: MaybeStr
+    backup_network_gateway_gte: MaybeStr
+    backup_network_gateway_in: MaybeTexts
+    backup_network_gateway_lt: MaybeStr
+    backup_network_gateway_lte: MaybeStr
+    backup_network_gateway_not: MaybeStr
+    backup_network_gateway_not_contains: MaybeStr
+    backup_network_gateway_not_ends_with: MaybeStr
+    backup_network_gateway_not_in: MaybeTexts
+    backup_network_gateway_not_starts_with: MaybeStr
+    backup_network_gateway_starts_with: MaybeStr
+    backup_network_ip: MaybeStr
+    backup_network_ip_contains: MaybeStr
+    backup_network_ip_ends_with: MaybeStr
+    backup_network_ip_gt: MaybeStr
+    backup_network_ip_gte: MaybeStr
+    backup_network_ip_in: MaybeTexts
+    backup_network_ip_lt: MaybeStr
+    backup_network_ip_lte: MaybeStr
+    backup_network_ip_not: MaybeStr
+    backup_network_ip_not_contains: MaybeStr
+    backup_network_ip_not_ends_with: MaybeStr
+    backup_network_ip_not_in: MaybeTexts
+    backup_network_ip_not_starts_with: MaybeStr
+    backup_network_ip_starts_with: MaybeStr
+    backup_network_subnet_mask: MaybeStr
+    backup_network_subnet_mask_contains: MaybeStr
+    backup_network_subnet_mask_ends_with: MaybeStr
+    backup_network_subnet_mask_gt: MaybeStr
+    backup_network_subnet_mask_gte: MaybeStr
+    backup_network_subnet_mask_in: MaybeTexts
+    backup_network_subnet_mask_lt: MaybeStr
+    backup_network_subnet_mask_lte: MaybeStr
+    backup_network_subnet_mask_not: MaybeStr
+    backup_network_subnet_mask_not_contains: MaybeStr
+    backup_network_subnet_mask_not_ends_with: MaybeStr
+    backup_network_subnet_mask_not_in: MaybeTexts
+    backup_network_subnet_mask_not_starts_with: MaybeStr
+    backup_network_subnet_mask_starts_with: MaybeStr
     backup_network_type: "BackupServiceNetworkType | None"
     backup_network_type_in: "Sequence[BackupServiceNetworkType] | None"
     backup_network_type_not: "BackupServiceNetworkType | None"
     backup_network_type_not_in: "Sequence[BackupServiceNetworkType] | None"
-    backup_network_vlan: str | None
-    backup_network_vlan_contains: str | None
-    backup_network_vlan_ends_with: str | None
-    backup_network_vlan_gt: str | None
-    backup_network_vlan_gte: str | None
-    backup_network_vlan_in: Texts | None
-    backup_network_vlan_lt: str | None
-    backup_network_vlan_lte: str | None
-    backup_network_vlan_not: str | None
-    backup_network_vlan_not_contains: str | None
-    backup_network_vlan_not_ends_with: str | None
-    backup_network_vlan_not_in: Texts | None
-    backup_network_vlan_not_starts_with: str | None
-    backup_network_vlan_starts_with: str | None
-    backup_rd_iops_max: int | None
-    backup_rd_iops_max_gt: int | None
-    backup_rd_iops_max_gte: int | None
-    backup_rd_iops_max_in: Sequence[int] | None
-    backup_rd_iops_max_lt: int | None
-    backup_rd_iops_max_lte: int | None
-    backup_rd_iops_max_not: int | None
-    backup_rd_iops_max_not_in: Sequence[int] | None
-    backup_wr_iops_max: int | None
-    backup_wr_iops_max_gt: int | None
-    backup_wr_iops_max_gte: int | None
-    backup_wr_iops_max_in: Sequence[int] | None
-    backup_wr_iops_max_lt: int | None
-    backup_wr_iops_max_lte: int | None
-    backup_wr_iops_max_not: int | None
-    backup_wr_iops_max_not_in: Sequence[int] | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    backup_network_vlan: MaybeStr
+    backup_network_vlan_contains: MaybeStr
+    backup_network_vlan_ends_with: MaybeStr
+    backup_network_vlan_gt: MaybeStr
+    backup_network_vlan_gte: MaybeStr
+    backup_network_vlan_in: MaybeTexts
+    backup_network_vlan_lt: MaybeStr
+    backup_network_vlan_lte: MaybeStr
+    backup_network_vlan_not: MaybeStr
+    backup_network_vlan_not_contains: MaybeStr
+    backup_network_vlan_not_ends_with: MaybeStr
+    backup_network_vlan_not_in: MaybeTexts
+    backup_network_vlan_not_starts_with: MaybeStr
+    backup_network_vlan_starts_with: MaybeStr
+    backup_rd_iops_max: MaybeInt
+    backup_rd_iops_max_gt: MaybeInt
+    backup_rd_iops_max_gte: MaybeInt
+    backup_rd_iops_max_in: MaybeInts
+    backup_rd_iops_max_lt: MaybeInt
+    backup_rd_iops_max_lte: MaybeInt
+    backup_rd_iops_max_not: MaybeInt
+    backup_rd_iops_max_not_in: MaybeInts
+    backup_wr_iops_max: MaybeInt
+    backup_wr_iops_max_gt: MaybeInt
+    backup_wr_iops_max_gte: MaybeInt
+    backup_wr_iops_max_in: MaybeInts
+    backup_wr_iops_max_lt: MaybeInt
+    backup_wr_iops_max_lte: MaybeInt
+    backup_wr_iops_max_not: MaybeInt
+    backup_wr_iops_max_not_in: MaybeInts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    kube_config: str | None
-    kube_config_contains: str | None
-    kube_config_ends_with: str | None
-    kube_config_gt: str | None
-    kube_config_gte: str | None
-    kube_config_in: Texts | None
-    kube_config_lt: str | None
-    kube_config_lte: str | None
-    kube_config_not: str | None
-    kube_config_not_contains: str | None
-    kube_config_not_ends_with: str | None
-    kube_config_not_in: Texts | None
-    kube_config_not_starts_with: str | None
-    kube_config_starts_with: str | None
-    management_network_gateway: str | None
-    management_network_gateway_contains: str | None
-    management_network_gateway_ends_with: str | None
-    management_network_gateway_gt: str | None
-    management_network_gateway_gte: str | None
-    management_network_gateway_in: Texts | None
-    management_network_gateway_lt: str | None
-    management_network_gateway_lte: str | None
-    management_network_gateway_not: str | None
-    management_network_gateway_not_contains: str | None
-    management_network_gateway_not_ends_with: str | None
-    management_network_gateway_not_in: Texts | None
-    management_network_gateway_not_starts_with: str | None
-    management_network_gateway_starts_with: str | None
-    management_network_ip: str | None
-    management_network_ip_contains: str | None
-    management_network_ip_ends_with: str | None
-    management_network_ip_gt: str | None
-    management_network_ip_gte: str | None
-    management_network_ip_in: Texts | None
-    management_network_ip_lt: str | None
-    management_network_ip_lte: str | None
-    management_network_ip_not: str | None
-    management_network_ip_not_contains: str | None
-    management_network_ip_not_ends_with: str | None
-    management_network_ip_not_in: Texts | None
-    management_network_ip_not_starts_with: str | None
-    management_network_ip_starts_with: str | None
-    management_network_subnet_mask: str | None
-    management_network_subnet_mask_contains: str | None
-    management_network_subnet_mask_ends_with: str | None
-    management_network_subnet_mask_gt: str | None
-    management_network_subnet_mask_gte: str | None
-    management_network_subnet_mask_in: Texts | None
-    management_network_subnet_mask_lt: str | None
-    management_network_subnet_mask_lte: str | None
-    management_network_subnet_mask_not: str | None
-    management_network_subnet_mask_not_contains: str | None
-    management_network_subnet_mask_not_ends_with: str | None
-    management_network_subnet_mask_not_in: Texts | None
-    management_network_subnet_mask_not_starts_with: str | None
-    management_network_subnet_mask_starts_with: str | None
-    management_network_vlan: str | None
-    management_network_vlan_contains: str | None
-    management_network_vlan_ends_with: str | None
-    management_network_vlan_gt: str | None
-    management_network_vlan_gte: str | None
-    management_network_vlan_in: Texts | None
-    management_network_vlan_lt: str | None
-    management_network_vlan_lte: str | None
-    management_network_vlan_not: str | None
-    management_network_vlan_not_contains: str | None
-    management_network_vlan_not_ends_with: str | None
-    management_network_vlan_not_in: Texts | None
-    management_network_vlan_not_starts_with: str | None
-    management_network_vlan_starts_with: str | None
-    max_job_retry_times: int | None
-    max_job_retry_times_gt: int | None
-    max_job_retry_times_gte: int | None
-    max_job_retry_times_in: Sequence[int] | None
-    max_job_retry_times_lt: int | None
-    max_job_retry_times_lte: int | None
-    max_job_retry_times_not: int | None
-    max_job_retry_times_not_in: Sequence[int] | None
-    max_parallel_backup_jobs: int | None
-    max_parallel_backup_jobs_gt: int | None
-    max_parallel_backup_jobs_gte: int | None
-    max_parallel_backup_jobs_in: Sequence[int] | None
-    max_parallel_backup_jobs_lt: int | None
-    max_parallel_backup_jobs_lte: int | None
-    max_parallel_backup_jobs_not: int | None
-    max_parallel_backup_jobs_not_in: Sequence[int] | None
-    max_parallel_restore_jobs: int | None
-    max_parallel_restore_jobs_gt: int | None
-    max_parallel_restore_jobs_gte: int | None
-    max_parallel_restore_jobs_in: Sequence[int] | None
-    max_parallel_restore_jobs_lt: int | None
-    max_parallel_restore_jobs_lte: int | None
-    max_parallel_restore_jobs_not: int | None
-    max_parallel_restore_jobs_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    restore_rd_iops_max: int | None
-    restore_rd_iops_max_gt: int | None
-    restore_rd_iops_max_gte: int | None
-    restore_rd_iops_max_in: Sequence[int] | None
-    restore_rd_iops_max_lt: int | None
-    restore_rd_iops_max_lte: int | None
-    restore_rd_iops_max_not: int | None
-    restore_rd_iops_max_not_in: Sequence[int] | None
-    restore_wr_iops_max: int | None
-    restore_wr_iops_max_gt: int | None
-    restore_wr_iops_max_gte: int | None
-    restore_wr_iops_max_in: Sequence[int] | None
-    restore_wr_iops_max_lt: int | None
-    restore_wr_iops_max_lte: int | None
-    restore_wr_iops_max_not: int | None
-    restore_wr_iops_max_not_in: Sequence[int] | None
-    retry_interval: int | None
-    retry_interval_gt: int | None
-    retry_interval_gte: int | None
-    retry_interval_in: Sequence[int] | None
-    retry_interval_lt: int | None
-    retry_interval_lte: int | None
-    retry_interval_not: int | None
-    retry_interval_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    kube_config: MaybeStr
+    kube_config_contains: MaybeStr
+    kube_config_ends_with: MaybeStr
+    kube_config_gt: MaybeStr
+    kube_config_gte: MaybeStr
+    kube_config_in: MaybeTexts
+    kube_config_lt: MaybeStr
+    kube_config_lte: MaybeStr
+    kube_config_not: MaybeStr
+    kube_config_not_contains: MaybeStr
+    kube_config_not_ends_with: MaybeStr
+    kube_config_not_in: MaybeTexts
+    kube_config_not_starts_with: MaybeStr
+    kube_config_starts_with: MaybeStr
+    management_network_gateway: MaybeStr
+    management_network_gateway_contains: MaybeStr
+    management_network_gateway_ends_with: MaybeStr
+    management_network_gateway_gt: MaybeStr
+    management_network_gateway_gte: MaybeStr
+    management_network_gateway_in: MaybeTexts
+    management_network_gateway_lt: MaybeStr
+    management_network_gateway_lte: MaybeStr
+    management_network_gateway_not: MaybeStr
+    management_network_gateway_not_contains: MaybeStr
+    management_network_gateway_not_ends_with: MaybeStr
+    management_network_gateway_not_in: MaybeTexts
+    management_network_gateway_not_starts_with: MaybeStr
+    management_network_gateway_starts_with: MaybeStr
+    management_network_ip: MaybeStr
+    management_network_ip_contains: MaybeStr
+    management_network_ip_ends_with: MaybeStr
+    management_network_ip_gt: MaybeStr
+    management_network_ip_gte: MaybeStr
+    management_network_ip_in: MaybeTexts
+    management_network_ip_lt: MaybeStr
+    management_network_ip_lte: MaybeStr
+    management_network_ip_not: MaybeStr
+    management_network_ip_not_contains: MaybeStr
+    management_network_ip_not_ends_with: MaybeStr
+    management_network_ip_not_in: MaybeTexts
+    management_network_ip_not_starts_with: MaybeStr
+    management_network_ip_starts_with: MaybeStr
+    management_network_subnet_mask: MaybeStr
+    management_network_subnet_mask_contains: MaybeStr
+    management_network_subnet_mask_ends_with: MaybeStr
+    management_network_subnet_mask_gt: MaybeStr
+    management_network_subnet_mask_gte: MaybeStr
+    management_network_subnet_mask_in: MaybeTexts
+    management_network_subnet_mask_lt: MaybeStr
+    management_network_subnet_mask_lte: MaybeStr
+    management_network_subnet_mask_not: MaybeStr
+    management_network_subnet_mask_not_contains: MaybeStr
+    management_network_subnet_mask_not_ends_with: MaybeStr
+    management_network_subnet_mask_not_in: MaybeTexts
+    management_network_subnet_mask_not_starts_with: MaybeStr
+    management_network_subnet_mask_starts_with: MaybeStr
+    management_network_vlan: MaybeStr
+    management_network_vlan_contains: MaybeStr
+    management_network_vlan_ends_with: MaybeStr
+    management_network_vlan_gt: MaybeStr
+    management_network_vlan_gte: MaybeStr
+    management_network_vlan_in: MaybeTexts
+    management_network_vlan_lt: MaybeStr
+    management_network_vlan_lte: MaybeStr
+    management_network_vlan_not: MaybeStr
+    management_network_vlan_not_contains: MaybeStr
+    management_network_vlan_not_ends_with: MaybeStr
+    management_network_vlan_not_in: MaybeTexts
+    management_network_vlan_not_starts_with: MaybeStr
+    management_network_vlan_starts_with: MaybeStr
+    max_job_retry_times: MaybeInt
+    max_job_retry_times_gt: MaybeInt
+    max_job_retry_times_gte: MaybeInt
+    max_job_retry_times_in: MaybeInts
+    max_job_retry_times_lt: MaybeInt
+    max_job_retry_times_lte: MaybeInt
+    max_job_retry_times_not: MaybeInt
+    max_job_retry_times_not_in: MaybeInts
+    max_parallel_backup_jobs: MaybeInt
+    max_parallel_backup_jobs_gt: MaybeInt
+    max_parallel_backup_jobs_gte: MaybeInt
+    max_parallel_backup_jobs_in: MaybeInts
+    max_parallel_backup_jobs_lt: MaybeInt
+    max_parallel_backup_jobs_lte: MaybeInt
+    max_parallel_backup_jobs_not: MaybeInt
+    max_parallel_backup_jobs_not_in: MaybeInts
+    max_parallel_restore_jobs: MaybeInt
+    max_parallel_restore_jobs_gt: MaybeInt
+    max_parallel_restore_jobs_gte: MaybeInt
+    max_parallel_restore_jobs_in: MaybeInts
+    max_parallel_restore_jobs_lt: MaybeInt
+    max_parallel_restore_jobs_lte: MaybeInt
+    max_parallel_restore_jobs_not: MaybeInt
+    max_parallel_restore_jobs_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    restore_rd_iops_max: MaybeInt
+    restore_rd_iops_max_gt: MaybeInt
+    restore_rd_iops_max_gte: MaybeInt
+    restore_rd_iops_max_in: MaybeInts
+    restore_rd_iops_max_lt: MaybeInt
+    restore_rd_iops_max_lte: MaybeInt
+    restore_rd_iops_max_not: MaybeInt
+    restore_rd_iops_max_not_in: MaybeInts
+    restore_wr_iops_max: MaybeInt
+    restore_wr_iops_max_gt: MaybeInt
+    restore_wr_iops_max_gte: MaybeInt
+    restore_wr_iops_max_in: MaybeInts
+    restore_wr_iops_max_lt: MaybeInt
+    restore_wr_iops_max_lte: MaybeInt
+    restore_wr_iops_max_not: MaybeInt
+    restore_wr_iops_max_not_in: MaybeInts
+    retry_interval: MaybeInt
+    retry_interval_gt: MaybeInt
+    retry_interval_gte: MaybeInt
+    retry_interval_in: MaybeInts
+    retry_interval_lt: MaybeInt
+    retry_interval_lte: MaybeInt
+    retry_interval_not: MaybeInt
+    retry_interval_not_in: MaybeInts
     status: "BackupServiceStatus | None"
     status_in: "Sequence[BackupServiceStatus] | None"
     status_not: "BackupServiceStatus | None"
     status_not_in: "Sequence[BackupServiceStatus] | None"
-    storage_network_gateway: str | None
-    storage_network_gateway_contains: str | None
-    storage_network_gateway_ends_with: str | None
-    storage_network_gateway_gt: str | None
-    storage_network_gateway_gte: str | None
-    storage_network_gateway_in: Texts | None
-    storage_network_gateway_lt: str | None
-    storage_network_gateway_lte: str | None
-    storage_network_gateway_not: str | None
-    storage_network_gateway_not_contains: str | None
-    storage_network_gateway_not_ends_with: str | None
-    storage_network_gateway_not_in: Texts | None
-    storage_network_gateway_not_starts_with: str | None
-    storage_network_gateway_starts_with: str | None
-    storage_network_ip: str | None
-    storage_network_ip_contains: str | None
-    storage_network_ip_ends_with: str | None
-    storage_network_ip_gt: str | None
-    storage_network_ip_gte: str | None
-    storage_network_ip_in: Texts | None
-    storage_network_ip_lt: str | None
-    storage_network_ip_lte: str | None
-    storage_network_ip_not: str | None
-    storage_network_ip_not_contains: str | None
-    storage_network_ip_not_ends_with: str | None
-    storage_network_ip_not_in: Texts | None
-    storage_network_ip_not_starts_with: str | None
-    storage_network_ip_starts_with: str | None
-    storage_network_subnet_mask: str | None
-    storage_network_subnet_mask_contains: str | None
-    storage_network_subnet_mask_ends_with: str | None
-    storage_network_subnet_mask_gt: str | None
-    storage_network_subnet_mask_gte: str | None
-    storage_network_subnet_mask_in: Texts | None
-    storage_network_subnet_mask_lt: str | None
-    storage_network_subnet_mask_lte: str | None
-    storage_network_subnet_mask_not: str | None
-    storage_network_subnet_mask_not_contains: str | None
-    storage_network_subnet_mask_not_ends_with: str | None
-    storage_network_subnet_mask_not_in: Texts | None
-    storage_network_subnet_mask_not_starts_with: str | None
-    storage_network_subnet_mask_starts_with: str | None
+    storage_network_gateway: MaybeStr
+    storage_network_gateway_contains: MaybeStr
+    storage_network_gateway_ends_with: MaybeStr
+    storage_network_gateway_gt: MaybeStr
+    storage_network_gateway_gte: MaybeStr
+    storage_network_gateway_in: MaybeTexts
+    storage_network_gateway_lt: MaybeStr
+    storage_network_gateway_lte: MaybeStr
+    storage_network_gateway_not: MaybeStr
+    storage_network_gateway_not_contains: MaybeStr
+    storage_network_gateway_not_ends_with: MaybeStr
+    storage_network_gateway_not_in: MaybeTexts
+    storage_network_gateway_not_starts_with: MaybeStr
+    storage_network_gateway_starts_with: MaybeStr
+    storage_network_ip: MaybeStr
+    storage_network_ip_contains: MaybeStr
+    storage_network_ip_ends_with: MaybeStr
+    storage_network_ip_gt: MaybeStr
+    storage_network_ip_gte: MaybeStr
+    storage_network_ip_in: MaybeTexts
+    storage_network_ip_lt: MaybeStr
+    storage_network_ip_lte: MaybeStr
+    storage_network_ip_not: MaybeStr
+    storage_network_ip_not_contains: MaybeStr
+    storage_network_ip_not_ends_with: MaybeStr
+    storage_network_ip_not_in: MaybeTexts
+    storage_network_ip_not_starts_with: MaybeStr
+    storage_network_ip_starts_with: MaybeStr
+    storage_network_subnet_mask: MaybeStr
+    storage_network_subnet_mask_contains: MaybeStr
+    storage_network_subnet_mask_ends_with: MaybeStr
+    storage_network_subnet_mask_gt: MaybeStr
+    storage_network_subnet_mask_gte: MaybeStr
+    storage_network_subnet_mask_in: MaybeTexts
+    storage_network_subnet_mask_lt: MaybeStr
+    storage_network_subnet_mask_lte: MaybeStr
+    storage_network_subnet_mask_not: MaybeStr
+    storage_network_subnet_mask_not_contains: MaybeStr
+    storage_network_subnet_mask_not_ends_with: MaybeStr
+    storage_network_subnet_mask_not_in: MaybeTexts
+    storage_network_subnet_mask_not_starts_with: MaybeStr
+    storage_network_subnet_mask_starts_with: MaybeStr
     storage_network_type: "BackupServiceNetworkType | None"
     storage_network_type_in: "Sequence[BackupServiceNetworkType] | None"
     storage_network_type_not: "BackupServiceNetworkType | None"
     storage_network_type_not_in: "Sequence[BackupServiceNetworkType] | None"
-    storage_network_vlan: str | None
-    storage_network_vlan_contains: str | None
-    storage_network_vlan_ends_with: str | None
-    storage_network_vlan_gt: str | None
-    storage_network_vlan_gte: str | None
-    storage_network_vlan_in: Texts | None
-    storage_network_vlan_lt: str | None
-    storage_network_vlan_lte: str | None
-    storage_network_vlan_not: str | None
-    storage_network_vlan_not_contains: str | None
-    storage_network_vlan_not_ends_with: str | None
-    storage_network_vlan_not_in: Texts | None
-    storage_network_vlan_not_starts_with: str | None
-    storage_network_vlan_starts_with: str | None
+    storage_network_vlan: MaybeStr
+    storage_network_vlan_contains: MaybeStr
+    storage_network_vlan_ends_with: MaybeStr
+    storage_network_vlan_gt: MaybeStr
+    storage_network_vlan_gte: MaybeStr
+    storage_network_vlan_in: MaybeTexts
+    storage_network_vlan_lt: MaybeStr
+    storage_network_vlan_lte: MaybeStr
+    storage_network_vlan_not: MaybeStr
+    storage_network_vlan_not_contains: MaybeStr
+    storage_network_vlan_not_ends_with: MaybeStr
+    storage_network_vlan_not_in: MaybeTexts
+    storage_network_vlan_not_starts_with: MaybeStr
+    storage_network_vlan_starts_with: MaybeStr
 
 
 class BackupServiceWhereInput(BackupServiceWhereInputValues, total=False):
@@ -427,60 +428,62 @@ class BackupServiceWhereInput(BackupServiceWhereInputValues, total=False):
     running_vm: "VmWhereInput2 | None"
 
 
-class GetBackupServicesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupServiceOrderByInput | None"
-    skip: int | None
-    where: "BackupServiceWhereInput2 | None"
-
-
-class GetBackupServicesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupServiceOrderByInput | None"
-    skip: int | None
-    where: "BackupServiceWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class BackupServiceWhereInput2(BackupServiceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         application: "ReadOnly[CloudTowerApplicationWhereInput3 | None]"
-        backup_clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repositories_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repositories_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repositories_some: "ReadOnly[Mapping[str, object] | None]"
+        backup_clusters_every: "ReadOnly[MaybeMapping]"
+        backup_clusters_none: "ReadOnly[MaybeMapping]"
+        backup_clusters_some: "ReadOnly[MaybeMapping]"
+        backup_plans_every: "ReadOnly[MaybeMapping]"
+        backup_plans_none: "ReadOnly[MaybeMapping]"
+        backup_plans_some: "ReadOnly[MaybeMapping]"
+        backup_store_repositories_every: "ReadOnly[MaybeMapping]"
+        backup_store_repositories_none: "ReadOnly[MaybeMapping]"
+        backup_store_repositories_some: "ReadOnly[MaybeMapping]"
         running_vm: "ReadOnly[VmWhereInput3 | None]"
 
     class BackupServiceWhereInput3(BackupServiceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        application: "ReadOnly[Mapping[str, object] | None]"
-        backup_clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repositories_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repositories_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_store_repositories_some: "ReadOnly[Mapping[str, object] | None]"
-        running_vm: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        application: "ReadOnly[MaybeMapping]"
+        backup_clusters_every: "ReadOnly[MaybeMapping]"
+        backup_clusters_none: "ReadOnly[MaybeMapping]"
+        backup_clusters_some: "ReadOnly[MaybeMapping]"
+        backup_plans_every: "ReadOnly[MaybeMapping]"
+        backup_plans_none: "ReadOnly[MaybeMapping]"
+        backup_plans_some: "ReadOnly[MaybeMapping]"
+        backup_store_repositories_every: "ReadOnly[MaybeMapping]"
+        backup_store_repositories_none: "ReadOnly[MaybeMapping]"
+        backup_store_repositories_some: "ReadOnly[MaybeMapping]"
+        running_vm: "ReadOnly[MaybeMapping]"
+
+    GetBackupServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupServicesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetBackupServicesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupServiceWhereInput2 | None"
+
+    class GetBackupServicesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupServiceWhereInput2 | None"

@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -63,234 +72,234 @@ BackupStoreRepositoryOrderByInput: TypeAlias = Literal[
 class BackupStoreRepositoryWhereInputValues(TypedDict, total=False):
     """Keys of `BackupStoreRepositoryWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    error_code: str | None
-    error_code_contains: str | None
-    error_code_ends_with: str | None
-    error_code_gt: str | None
-    error_code_gte: str | None
-    error_code_in: Texts | None
-    error_code_lt: str | None
-    error_code_lte: str | None
-    error_code_not: str | None
-    error_code_not_contains: str | None
-    error_code_not_ends_with: str | None
-    error_code_not_in: Texts | None
-    error_code_not_starts_with: str | None
-    error_code_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    iscsi_chap_name: str | None
-    iscsi_chap_name_contains: str | None
-    iscsi_chap_name_ends_with: str | None
-    iscsi_chap_name_gt: str | None
-    iscsi_chap_name_gte: str | None
-    iscsi_chap_name_in: Texts | None
-    iscsi_chap_name_lt: str | None
-    iscsi_chap_name_lte: str | None
-    iscsi_chap_name_not: str | None
-    iscsi_chap_name_not_contains: str | None
-    iscsi_chap_name_not_ends_with: str | None
-    iscsi_chap_name_not_in: Texts | None
-    iscsi_chap_name_not_starts_with: str | None
-    iscsi_chap_name_starts_with: str | None
-    iscsi_chap_secret: str | None
-    iscsi_chap_secret_contains: str | None
-    iscsi_chap_secret_ends_with: str | None
-    iscsi_chap_secret_gt: str | None
-    iscsi_chap_secret_gte: str | None
-    iscsi_chap_secret_in: Texts | None
-    iscsi_chap_secret_lt: str | None
-    iscsi_chap_secret_lte: str | None
-    iscsi_chap_secret_not: str | None
-    iscsi_chap_secret_not_contains: str | None
-    iscsi_chap_secret_not_ends_with: str | None
-    iscsi_chap_secret_not_in: Texts | None
-    iscsi_chap_secret_not_starts_with: str | None
-    iscsi_chap_secret_starts_with: str | None
-    iscsi_ip: str | None
-    iscsi_ip_contains: str | None
-    iscsi_ip_ends_with: str | None
-    iscsi_ip_gt: str | None
-    iscsi_ip_gte: str | None
-    iscsi_ip_in: Texts | None
-    iscsi_ip_lt: str | None
-    iscsi_ip_lte: str | None
-    iscsi_ip_not: str | None
-    iscsi_ip_not_contains: str | None
-    iscsi_ip_not_ends_with: str | None
-    iscsi_ip_not_in: Texts | None
-    iscsi_ip_not_starts_with: str | None
-    iscsi_ip_starts_with: str | None
-    iscsi_lun_id: str | None
-    iscsi_lun_id_contains: str | None
-    iscsi_lun_id_ends_with: str | None
-    iscsi_lun_id_gt: str | None
-    iscsi_lun_id_gte: str | None
-    iscsi_lun_id_in: Texts | None
-    iscsi_lun_id_lt: str | None
-    iscsi_lun_id_lte: str | None
-    iscsi_lun_id_not: str | None
-    iscsi_lun_id_not_contains: str | None
-    iscsi_lun_id_not_ends_with: str | None
-    iscsi_lun_id_not_in: Texts | None
-    iscsi_lun_id_not_starts_with: str | None
-    iscsi_lun_id_starts_with: str | None
-    iscsi_port: int | None
-    iscsi_port_gt: int | None
-    iscsi_port_gte: int | None
-    iscsi_port_in: Sequence[int] | None
-    iscsi_port_lt: int | None
-    iscsi_port_lte: int | None
-    iscsi_port_not: int | None
-    iscsi_port_not_in: Sequence[int] | None
-    iscsi_target_iqn: str | None
-    iscsi_target_iqn_contains: str | None
-    iscsi_target_iqn_ends_with: str | None
-    iscsi_target_iqn_gt: str | None
-    iscsi_target_iqn_gte: str | None
-    iscsi_target_iqn_in: Texts | None
-    iscsi_target_iqn_lt: str | None
-    iscsi_target_iqn_lte: str | None
-    iscsi_target_iqn_not: str | None
-    iscsi_target_iqn_not_contains: str | None
-    iscsi_target_iqn_not_ends_with: str | None
-    iscsi_target_iqn_not_in: Texts | None
-    iscsi_target_iqn_not_starts_with: str | None
-    iscsi_target_iqn_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    nfs_path: str | None
-    nfs_path_contains: str | None
-    nfs_path_ends_with: str | None
-    nfs_path_gt: str | None
-    nfs_path_gte: str | None
-    nfs_path_in: Texts | None
-    nfs_path_lt: str | None
-    nfs_path_lte: str | None
-    nfs_path_not: str | None
-    nfs_path_not_contains: str | None
-    nfs_path_not_ends_with: str | None
-    nfs_path_not_in: Texts | None
-    nfs_path_not_starts_with: str | None
-    nfs_path_starts_with: str | None
-    nfs_server: str | None
-    nfs_server_contains: str | None
-    nfs_server_ends_with: str | None
-    nfs_server_gt: str | None
-    nfs_server_gte: str | None
-    nfs_server_in: Texts | None
-    nfs_server_lt: str | None
-    nfs_server_lte: str | None
-    nfs_server_not: str | None
-    nfs_server_not_contains: str | None
-    nfs_server_not_ends_with: str | None
-    nfs_server_not_in: Texts | None
-    nfs_server_not_starts_with: str | None
-    nfs_server_starts_with: str | None
+    error_code: MaybeStr
+    error_code_contains: MaybeStr
+    error_code_ends_with: MaybeStr
+    error_code_gt: MaybeStr
+    error_code_gte: MaybeStr
+    error_code_in: MaybeTexts
+    error_code_lt: MaybeStr
+    error_code_lte: MaybeStr
+    error_code_not: MaybeStr
+    error_code_not_contains: MaybeStr
+    error_code_not_ends_with: MaybeStr
+    error_code_not_in: MaybeTexts
+    error_code_not_starts_with: MaybeStr
+    error_code_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    iscsi_chap_name: MaybeStr
+    iscsi_chap_name_contains: MaybeStr
+    iscsi_chap_name_ends_with: MaybeStr
+    iscsi_chap_name_gt: MaybeStr
+    iscsi_chap_name_gte: MaybeStr
+    iscsi_chap_name_in: MaybeTexts
+    iscsi_chap_name_lt: MaybeStr
+    iscsi_chap_name_lte: MaybeStr
+    iscsi_chap_name_not: MaybeStr
+    iscsi_chap_name_not_contains: MaybeStr
+    iscsi_chap_name_not_ends_with: MaybeStr
+    iscsi_chap_name_not_in: MaybeTexts
+    iscsi_chap_name_not_starts_with: MaybeStr
+    iscsi_chap_name_starts_with: MaybeStr
+    iscsi_chap_secret: MaybeStr
+    iscsi_chap_secret_contains: MaybeStr
+    iscsi_chap_secret_ends_with: MaybeStr
+    iscsi_chap_secret_gt: MaybeStr
+    iscsi_chap_secret_gte: MaybeStr
+    iscsi_chap_secret_in: MaybeTexts
+    iscsi_chap_secret_lt: MaybeStr
+    iscsi_chap_secret_lte: MaybeStr
+    iscsi_chap_secret_not: MaybeStr
+    iscsi_chap_secret_not_contains: MaybeStr
+    iscsi_chap_secret_not_ends_with: MaybeStr
+    iscsi_chap_secret_not_in: MaybeTexts
+    iscsi_chap_secret_not_starts_with: MaybeStr
+    iscsi_chap_secret_starts_with: MaybeStr
+    iscsi_ip: MaybeStr
+    iscsi_ip_contains: MaybeStr
+    iscsi_ip_ends_with: MaybeStr
+    iscsi_ip_gt: MaybeStr
+    iscsi_ip_gte: MaybeStr
+    iscsi_ip_in: MaybeTexts
+    iscsi_ip_lt: MaybeStr
+    iscsi_ip_lte: MaybeStr
+    iscsi_ip_not: MaybeStr
+    iscsi_ip_not_contains: MaybeStr
+    iscsi_ip_not_ends_with: MaybeStr
+    iscsi_ip_not_in: MaybeTexts
+    iscsi_ip_not_starts_with: MaybeStr
+    iscsi_ip_starts_with: MaybeStr
+    iscsi_lun_id: MaybeStr
+    iscsi_lun_id_contains: MaybeStr
+    iscsi_lun_id_ends_with: MaybeStr
+    iscsi_lun_id_gt: MaybeStr
+    iscsi_lun_id_gte: MaybeStr
+    iscsi_lun_id_in: MaybeTexts
+    iscsi_lun_id_lt: MaybeStr
+    iscsi_lun_id_lte: MaybeStr
+    iscsi_lun_id_not: MaybeStr
+    iscsi_lun_id_not_contains: MaybeStr
+    iscsi_lun_id_not_ends_with: MaybeStr
+    iscsi_lun_id_not_in: MaybeTexts
+    iscsi_lun_id_not_starts_with: MaybeStr
+    iscsi_lun_id_starts_with: MaybeStr
+    iscsi_port: MaybeInt
+    iscsi_port_gt: MaybeInt
+    iscsi_port_gte: MaybeInt
+    iscsi_port_in: MaybeInts
+    iscsi_port_lt: MaybeInt
+    iscsi_port_lte: MaybeInt
+    iscsi_port_not: MaybeInt
+    iscsi_port_not_in: MaybeInts
+    iscsi_target_iqn: MaybeStr
+    iscsi_target_iqn_contains: MaybeStr
+    iscsi_target_iqn_ends_with: MaybeStr
+    iscsi_target_iqn_gt: MaybeStr
+    iscsi_target_iqn_gte: MaybeStr
+    iscsi_target_iqn_in: MaybeTexts
+    iscsi_target_iqn_lt: MaybeStr
+    iscsi_target_iqn_lte: MaybeStr
+    iscsi_target_iqn_not: MaybeStr
+    iscsi_target_iqn_not_contains: MaybeStr
+    iscsi_target_iqn_not_ends_with: MaybeStr
+    iscsi_target_iqn_not_in: MaybeTexts
+    iscsi_target_iqn_not_starts_with: MaybeStr
+    iscsi_target_iqn_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    nfs_path: MaybeStr
+    nfs_path_contains: MaybeStr
+    nfs_path_ends_with: MaybeStr
+    nfs_path_gt: MaybeStr
+    nfs_path_gte: MaybeStr
+    nfs_path_in: MaybeTexts
+    nfs_path_lt: MaybeStr
+    nfs_path_lte: MaybeStr
+    nfs_path_not: MaybeStr
+    nfs_path_not_contains: MaybeStr
+    nfs_path_not_ends_with: MaybeStr
+    nfs_path_not_in: MaybeTexts
+    nfs_path_not_starts_with: MaybeStr
+    nfs_path_starts_with: MaybeStr
+    nfs_server: MaybeStr
+    nfs_server_contains: MaybeStr
+    nfs_server_ends_with: MaybeStr
+    nfs_server_gt: MaybeStr
+    nfs_server_gte: MaybeStr
+    nfs_server_in: MaybeTexts
+    nfs_server_lt: MaybeStr
+    nfs_server_lte: MaybeStr
+    nfs_server_not: MaybeStr
+    nfs_server_not_contains: MaybeStr
+    nfs_server_not_ends_with: MaybeStr
+    nfs_server_not_in: MaybeTexts
+    nfs_server_not_starts_with: MaybeStr
+    nfs_server_starts_with: MaybeStr
     status: "BackupStoreStatus | None"
     status_in: "Sequence[BackupStoreStatus] | None"
     status_not: "BackupStoreStatus | None"
     status_not_in: "Sequence[BackupStoreStatus] | None"
-    total_capacity: int | None
-    total_capacity_gt: int | None
-    total_capacity_gte: int | None
-    total_capacity_in: Sequence[int] | None
-    total_capacity_lt: int | None
-    total_capacity_lte: int | None
-    total_capacity_not: int | None
-    total_capacity_not_in: Sequence[int] | None
+    total_capacity: MaybeInt
+    total_capacity_gt: MaybeInt
+    total_capacity_gte: MaybeInt
+    total_capacity_in: MaybeInts
+    total_capacity_lt: MaybeInt
+    total_capacity_lte: MaybeInt
+    total_capacity_not: MaybeInt
+    total_capacity_not_in: MaybeInts
     type: "BackupStoreType | None"
     type_in: "Sequence[BackupStoreType] | None"
     type_not: "BackupStoreType | None"
     type_not_in: "Sequence[BackupStoreType] | None"
-    update_timestamp: str | None
-    update_timestamp_contains: str | None
-    update_timestamp_ends_with: str | None
-    update_timestamp_gt: str | None
-    update_timestamp_gte: str | None
-    update_timestamp_in: Texts | None
-    update_timestamp_lt: str | None
-    update_timestamp_lte: str | None
-    update_timestamp_not: str | None
-    update_timestamp_not_contains: str | None
-    update_timestamp_not_ends_with: str | None
-    update_timestamp_not_in: Texts | None
-    update_timestamp_not_starts_with: str | None
-    update_timestamp_starts_with: str | None
-    used_data_space: int | None
-    used_data_space_gt: int | None
-    used_data_space_gte: int | None
-    used_data_space_in: Sequence[int] | None
-    used_data_space_lt: int | None
-    used_data_space_lte: int | None
-    used_data_space_not: int | None
-    used_data_space_not_in: Sequence[int] | None
-    used_data_space_usage: float | None
-    used_data_space_usage_gt: float | None
-    used_data_space_usage_gte: float | None
-    used_data_space_usage_in: Sequence[float] | None
-    used_data_space_usage_lt: float | None
-    used_data_space_usage_lte: float | None
-    used_data_space_usage_not: float | None
-    used_data_space_usage_not_in: Sequence[float] | None
-    valid_data_space: int | None
-    valid_data_space_gt: int | None
-    valid_data_space_gte: int | None
-    valid_data_space_in: Sequence[int] | None
-    valid_data_space_lt: int | None
-    valid_data_space_lte: int | None
-    valid_data_space_not: int | None
-    valid_data_space_not_in: Sequence[int] | None
+    update_timestamp: MaybeStr
+    update_timestamp_contains: MaybeStr
+    update_timestamp_ends_with: MaybeStr
+    update_timestamp_gt: MaybeStr
+    update_timestamp_gte: MaybeStr
+    update_timestamp_in: MaybeTexts
+    update_timestamp_lt: MaybeStr
+    update_timestamp_lte: MaybeStr
+    update_timestamp_not: MaybeStr
+    update_timestamp_not_contains: MaybeStr
+    update_timestamp_not_ends_with: MaybeStr
+    update_timestamp_not_in: MaybeTexts
+    update_timestamp_not_starts_with: MaybeStr
+    update_timestamp_starts_with: MaybeStr
+    used_data_space: MaybeInt
+    used_data_space_gt: MaybeInt
+    used_data_space_gte: MaybeInt
+    used_data_space_in: MaybeInts
+    used_data_space_lt: MaybeInt
+    used_data_space_lte: MaybeInt
+    used_data_space_not: MaybeInt
+    used_data_space_not_in: MaybeInts
+    used_data_space_usage: MaybeFloat
+    used_data_space_usage_gt: MaybeFloat
+    used_data_space_usage_gte: MaybeFloat
+    used_data_space_usage_in: MaybeFloats
+    used_data_space_usage_lt: MaybeFloat
+    used_data_space_usage_lte: MaybeFloat
+    used_data_space_usage_not: MaybeFloat
+    used_data_space_usage_not_in: MaybeFloats
+    valid_data_space: MaybeInt
+    valid_data_space_gt: MaybeInt
+    valid_data_space_gte: MaybeInt
+    valid_data_space_in: MaybeInts
+    valid_data_space_lt: MaybeInt
+    valid_data_space_lte: MaybeInt
+    valid_data_space_not: MaybeInt
+    valid_data_space_not_in: MaybeInts
 
 
 class BackupStoreRepositoryWhereInput(BackupStoreRepositoryWhereInputValues, total=False):
@@ -308,52 +317,54 @@ class BackupStoreRepositoryWhereInput(BackupStoreRepositoryWhereInputValues, tot
     backup_service: "BackupServiceWhereInput2 | None"
 
 
-class GetBackupStoreRepositoriesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupStoreRepositoryOrderByInput | None"
-    skip: int | None
-    where: "BackupStoreRepositoryWhereInput2 | None"
-
-
-class GetBackupStoreRepositoriesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.4.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BackupStoreRepositoryOrderByInput | None"
-    skip: int | None
-    where: "BackupStoreRepositoryWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class BackupStoreRepositoryWhereInput2(BackupStoreRepositoryWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plans_every: "ReadOnly[MaybeMapping]"
+        backup_plans_none: "ReadOnly[MaybeMapping]"
+        backup_plans_some: "ReadOnly[MaybeMapping]"
+        backup_restore_points_every: "ReadOnly[MaybeMapping]"
+        backup_restore_points_none: "ReadOnly[MaybeMapping]"
+        backup_restore_points_some: "ReadOnly[MaybeMapping]"
         backup_service: "ReadOnly[BackupServiceWhereInput3 | None]"
 
     class BackupStoreRepositoryWhereInput3(BackupStoreRepositoryWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
-        backup_service: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plans_every: "ReadOnly[MaybeMapping]"
+        backup_plans_none: "ReadOnly[MaybeMapping]"
+        backup_plans_some: "ReadOnly[MaybeMapping]"
+        backup_restore_points_every: "ReadOnly[MaybeMapping]"
+        backup_restore_points_none: "ReadOnly[MaybeMapping]"
+        backup_restore_points_some: "ReadOnly[MaybeMapping]"
+        backup_service: "ReadOnly[MaybeMapping]"
+
+    GetBackupStoreRepositoriesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupStoreRepositoriesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetBackupStoreRepositoriesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupStoreRepositoryOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupStoreRepositoryWhereInput2 | None"
+
+    class GetBackupStoreRepositoriesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.4.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BackupStoreRepositoryOrderByInput | None"
+        skip: MaybeInt
+        where: "BackupStoreRepositoryWhereInput2 | None"

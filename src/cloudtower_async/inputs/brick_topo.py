@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -56,31 +56,11 @@ class BrickTopoCreationParams(TypedDict, total=False):
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
 
 
-class BrickTopoDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["BrickTopoWhereInput2"]
-
-
-class BrickTopoMoveParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["BrickTopoMoveParamsData"]
-    where: Required["BrickTopoWhereInput2"]
-
-
 class BrickTopoMoveParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     position: Required[int]
     rack_topo_id: str
-
-
-class BrickTopoUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["BrickTopoUpdationParamsData"]
-    where: Required["BrickTopoWhereInput2"]
 
 
 class BrickTopoUpdationParamsData(TypedDict, total=False):
@@ -97,78 +77,78 @@ class BrickTopoUpdationParamsData(TypedDict, total=False):
 class BrickTopoWhereInputValues(TypedDict, total=False):
     """Keys of `BrickTopoWhereInput` that look at the resource itself."""
 
-    height: int | None
-    height_gt: int | None
-    height_gte: int | None
-    height_in: Sequence[int] | None
-    height_lt: int | None
-    height_lte: int | None
-    height_not: int | None
-    height_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    model: str | None
-    model_contains: str | None
-    model_ends_with: str | None
-    model_gt: str | None
-    model_gte: str | None
-    model_in: Texts | None
-    model_lt: str | None
-    model_lte: str | None
-    model_not: str | None
-    model_not_contains: str | None
-    model_not_ends_with: str | None
-    model_not_in: Texts | None
-    model_not_starts_with: str | None
-    model_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    position: int | None
-    position_gt: int | None
-    position_gte: int | None
-    position_in: Sequence[int] | None
-    position_lt: int | None
-    position_lte: int | None
-    position_not: int | None
-    position_not_in: Sequence[int] | None
+    height: MaybeInt
+    height_gt: MaybeInt
+    height_gte: MaybeInt
+    height_in: MaybeInts
+    height_lt: MaybeInt
+    height_lte: MaybeInt
+    height_not: MaybeInt
+    height_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    model: MaybeStr
+    model_contains: MaybeStr
+    model_ends_with: MaybeStr
+    model_gt: MaybeStr
+    model_gte: MaybeStr
+    model_in: MaybeTexts
+    model_lt: MaybeStr
+    model_lte: MaybeStr
+    model_not: MaybeStr
+    model_not_contains: MaybeStr
+    model_not_ends_with: MaybeStr
+    model_not_in: MaybeTexts
+    model_not_starts_with: MaybeStr
+    model_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    position: MaybeInt
+    position_gt: MaybeInt
+    position_gte: MaybeInt
+    position_in: MaybeInts
+    position_lt: MaybeInt
+    position_lte: MaybeInt
+    position_not: MaybeInt
+    position_not_in: MaybeInts
     power_layout: "Direction | None"
     power_layout_in: "Sequence[Direction] | None"
     power_layout_not: "Direction | None"
@@ -193,35 +173,11 @@ class BrickTopoWhereInput(BrickTopoWhereInputValues, total=False):
     rack_topo: "RackTopoWhereInput2 | None"
 
 
-class GetBrickTopoesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BrickTopoOrderByInput | None"
-    skip: int | None
-    where: "BrickTopoWhereInput2 | None"
-
-
-class GetBrickTopoesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BrickTopoOrderByInput | None"
-    skip: int | None
-    where: "BrickTopoWhereInput2 | None"
-
-
 class NestedCapacity(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    column: int | None
-    row: int | None
+    column: MaybeInt
+    row: MaybeInt
 
 
 class NestedTagPosition(TypedDict, total=False):
@@ -235,23 +191,69 @@ class NestedTagPosition(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class BrickTopoWhereInput2(BrickTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
-        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_every: "ReadOnly[MaybeMapping]"
+        node_topoes_none: "ReadOnly[MaybeMapping]"
+        node_topoes_some: "ReadOnly[MaybeMapping]"
         rack_topo: "ReadOnly[RackTopoWhereInput3 | None]"
 
     class BrickTopoWhereInput3(BrickTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        cluster_topo: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
-        rack_topo: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        cluster_topo: "ReadOnly[MaybeMapping]"
+        node_topoes_every: "ReadOnly[MaybeMapping]"
+        node_topoes_none: "ReadOnly[MaybeMapping]"
+        node_topoes_some: "ReadOnly[MaybeMapping]"
+        rack_topo: "ReadOnly[MaybeMapping]"
+
+    BrickTopoDeletionParams: TypeAlias = "Mapping[str, object]"
+    BrickTopoMoveParams: TypeAlias = "Mapping[str, object]"
+    BrickTopoUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetBrickTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBrickTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class BrickTopoDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["BrickTopoWhereInput2"]
+
+    class BrickTopoMoveParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["BrickTopoMoveParamsData"]
+        where: Required["BrickTopoWhereInput2"]
+
+    class BrickTopoUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["BrickTopoUpdationParamsData"]
+        where: Required["BrickTopoWhereInput2"]
+
+    class GetBrickTopoesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BrickTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "BrickTopoWhereInput2 | None"
+
+    class GetBrickTopoesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BrickTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "BrickTopoWhereInput2 | None"

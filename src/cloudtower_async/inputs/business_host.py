@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -37,66 +37,66 @@ BusinessHostOrderByInput: TypeAlias = Literal[
 class BusinessHostWhereInputValues(TypedDict, total=False):
     """Keys of `BusinessHostWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class BusinessHostWhereInput(BusinessHostWhereInputValues, total=False):
@@ -124,72 +124,74 @@ class BusinessHostWhereInput(BusinessHostWhereInputValues, total=False):
     nvmf_subsystems_some: "NvmfSubsystemWhereInput2 | None"
 
 
-class GetBusinessHostsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BusinessHostOrderByInput | None"
-    skip: int | None
-    where: "BusinessHostWhereInput2 | None"
-
-
-class GetBusinessHostsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "BusinessHostOrderByInput | None"
-    skip: int | None
-    where: "BusinessHostWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class BusinessHostWhereInput2(BusinessHostWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         business_host_group: "ReadOnly[BusinessHostGroupWhereInput3 | None]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_some: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        iscsi_targets_every: "ReadOnly[MaybeMapping]"
+        iscsi_targets_none: "ReadOnly[MaybeMapping]"
+        iscsi_targets_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
 
     class BusinessHostWhereInput3(BusinessHostWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        business_host_group: "ReadOnly[Mapping[str, object] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        business_host_group: "ReadOnly[MaybeMapping]"
+        cluster: "ReadOnly[MaybeMapping]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        iscsi_targets_every: "ReadOnly[MaybeMapping]"
+        iscsi_targets_none: "ReadOnly[MaybeMapping]"
+        iscsi_targets_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
+
+    GetBusinessHostsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBusinessHostsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetBusinessHostsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BusinessHostOrderByInput | None"
+        skip: MaybeInt
+        where: "BusinessHostWhereInput2 | None"
+
+    class GetBusinessHostsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "BusinessHostOrderByInput | None"
+        skip: MaybeInt
+        where: "BusinessHostWhereInput2 | None"

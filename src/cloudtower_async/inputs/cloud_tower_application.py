@@ -4,12 +4,21 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import FileContent, Texts
+from ..types import (
+    FileContent,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import CloudTowerApplicationState as CloudTowerApplicationStateMember
     from .cloud_tower_application_package import (
         CloudTowerApplicationPackageWhereInput2,
         CloudTowerApplicationPackageWhereInput3,
@@ -58,7 +67,7 @@ CloudTowerApplicationState: TypeAlias = Union[
         "UPGRADE_FAILED",
         "UPGRADING",
     ],
-    "models.CloudTowerApplicationState",
+    "CloudTowerApplicationStateMember",
 ]
 
 
@@ -145,88 +154,88 @@ class CloudTowerApplicationWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    placementSituation: str | None
-    placementSituation_contains: str | None
-    placementSituation_ends_with: str | None
-    placementSituation_gt: str | None
-    placementSituation_gte: str | None
-    placementSituation_in: Texts | None
-    placementSituation_lt: str | None
-    placementSituation_lte: str | None
-    placementSituation_not: str | None
-    placementSituation_not_contains: str | None
-    placementSituation_not_ends_with: str | None
-    placementSituation_not_in: Texts | None
-    placementSituation_not_starts_with: str | None
-    placementSituation_starts_with: str | None
-    placementVerb: str | None
-    placementVerb_contains: str | None
-    placementVerb_ends_with: str | None
-    placementVerb_gt: str | None
-    placementVerb_gte: str | None
-    placementVerb_in: Texts | None
-    placementVerb_lt: str | None
-    placementVerb_lte: str | None
-    placementVerb_not: str | None
-    placementVerb_not_contains: str | None
-    placementVerb_not_ends_with: str | None
-    placementVerb_not_in: Texts | None
-    placementVerb_not_starts_with: str | None
-    placementVerb_starts_with: str | None
-    resourceVersion: int | None
-    resourceVersion_gt: int | None
-    resourceVersion_gte: int | None
-    resourceVersion_in: Sequence[int] | None
-    resourceVersion_lt: int | None
-    resourceVersion_lte: int | None
-    resourceVersion_not: int | None
-    resourceVersion_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    placementSituation: MaybeStr
+    placementSituation_contains: MaybeStr
+    placementSituation_ends_with: MaybeStr
+    placementSituation_gt: MaybeStr
+    placementSituation_gte: MaybeStr
+    placementSituation_in: MaybeTexts
+    placementSituation_lt: MaybeStr
+    placementSituation_lte: MaybeStr
+    placementSituation_not: MaybeStr
+    placementSituation_not_contains: MaybeStr
+    placementSituation_not_ends_with: MaybeStr
+    placementSituation_not_in: MaybeTexts
+    placementSituation_not_starts_with: MaybeStr
+    placementSituation_starts_with: MaybeStr
+    placementVerb: MaybeStr
+    placementVerb_contains: MaybeStr
+    placementVerb_ends_with: MaybeStr
+    placementVerb_gt: MaybeStr
+    placementVerb_gte: MaybeStr
+    placementVerb_in: MaybeTexts
+    placementVerb_lt: MaybeStr
+    placementVerb_lte: MaybeStr
+    placementVerb_not: MaybeStr
+    placementVerb_not_contains: MaybeStr
+    placementVerb_not_ends_with: MaybeStr
+    placementVerb_not_in: MaybeTexts
+    placementVerb_not_starts_with: MaybeStr
+    placementVerb_starts_with: MaybeStr
+    resourceVersion: MaybeInt
+    resourceVersion_gt: MaybeInt
+    resourceVersion_gte: MaybeInt
+    resourceVersion_in: MaybeInts
+    resourceVersion_lt: MaybeInt
+    resourceVersion_lte: MaybeInt
+    resourceVersion_not: MaybeInt
+    resourceVersion_not_in: MaybeInts
     state: "CloudTowerApplicationState | None"
     state_in: "Sequence[CloudTowerApplicationState] | None"
     state_not: "CloudTowerApplicationState | None"
     state_not_in: "Sequence[CloudTowerApplicationState] | None"
-    targetPackage: str | None
-    targetPackage_contains: str | None
-    targetPackage_ends_with: str | None
-    targetPackage_gt: str | None
-    targetPackage_gte: str | None
-    targetPackage_in: Texts | None
-    targetPackage_lt: str | None
-    targetPackage_lte: str | None
-    targetPackage_not: str | None
-    targetPackage_not_contains: str | None
-    targetPackage_not_ends_with: str | None
-    targetPackage_not_in: Texts | None
-    targetPackage_not_starts_with: str | None
-    targetPackage_starts_with: str | None
+    targetPackage: MaybeStr
+    targetPackage_contains: MaybeStr
+    targetPackage_ends_with: MaybeStr
+    targetPackage_gt: MaybeStr
+    targetPackage_gte: MaybeStr
+    targetPackage_in: MaybeTexts
+    targetPackage_lt: MaybeStr
+    targetPackage_lte: MaybeStr
+    targetPackage_not: MaybeStr
+    targetPackage_not_contains: MaybeStr
+    targetPackage_not_ends_with: MaybeStr
+    targetPackage_not_in: MaybeTexts
+    targetPackage_not_starts_with: MaybeStr
+    targetPackage_starts_with: MaybeStr
 
 
 class CloudTowerApplicationWhereInput(CloudTowerApplicationWhereInputValues, total=False):
@@ -242,58 +251,7 @@ class CloudTowerApplicationWhereInput(CloudTowerApplicationWhereInputValues, tot
 class CloudTowerApplicationWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    id: str | None
-
-
-class DeleteCloudTowerApplicationPackageParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["CloudTowerApplicationPackageWhereInput2"]
-
-
-class DeployCloudTowerApplicationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    name: Required[str]
-    targetPackage: Required[str]
-    vmSpec: Required["ApplicationVmSpecDefinition"]
-
-
-class GetCloudTowerApplicationsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "CloudTowerApplicationOrderByInput | None"
-    skip: int | None
-    where: "CloudTowerApplicationWhereInput2 | None"
-
-
-class GetCloudTowerApplicationsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "CloudTowerApplicationOrderByInput | None"
-    skip: int | None
-    where: "CloudTowerApplicationWhereInput2 | None"
-
-
-class UninstallCloudTowerApplicationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["CloudTowerApplicationWhereInput2"]
-
-
-class UpgradeCloudTowerApplicationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["UpgradeCloudTowerApplicationParamsData"]
-    where: Required["CloudTowerApplicationWhereUniqueInput"]
+    id: MaybeStr
 
 
 class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):
@@ -302,28 +260,81 @@ class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):
     targetPackage: Required[str]
 
 
-class UploadCloudTowerApplicationPackageForm(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    file: Required[FileContent]
-    name: str
-    size: str
-    size_unit: str
-    upload_task_id: str
-
-
 if TYPE_CHECKING:
 
     class CloudTowerApplicationWhereInput2(CloudTowerApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         package: "ReadOnly[CloudTowerApplicationPackageWhereInput3 | None]"
         user: "ReadOnly[UserWhereInput3 | None]"
 
     class CloudTowerApplicationWhereInput3(CloudTowerApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        package: "ReadOnly[Mapping[str, object] | None]"
-        user: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        package: "ReadOnly[MaybeMapping]"
+        user: "ReadOnly[MaybeMapping]"
+
+    DeleteCloudTowerApplicationPackageParams: TypeAlias = "Mapping[str, object]"
+    DeployCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
+    GetCloudTowerApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetCloudTowerApplicationsRequestBody: TypeAlias = "Mapping[str, object]"
+    UninstallCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
+    UpgradeCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
+    UploadCloudTowerApplicationPackageForm: TypeAlias = "Mapping[str, object]"
+else:
+
+    class DeleteCloudTowerApplicationPackageParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["CloudTowerApplicationPackageWhereInput2"]
+
+    class DeployCloudTowerApplicationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        name: Required[str]
+        targetPackage: Required[str]
+        vmSpec: Required["ApplicationVmSpecDefinition"]
+
+    class GetCloudTowerApplicationsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "CloudTowerApplicationOrderByInput | None"
+        skip: MaybeInt
+        where: "CloudTowerApplicationWhereInput2 | None"
+
+    class GetCloudTowerApplicationsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "CloudTowerApplicationOrderByInput | None"
+        skip: MaybeInt
+        where: "CloudTowerApplicationWhereInput2 | None"
+
+    class UninstallCloudTowerApplicationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["CloudTowerApplicationWhereInput2"]
+
+    class UpgradeCloudTowerApplicationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["UpgradeCloudTowerApplicationParamsData"]
+        where: Required["CloudTowerApplicationWhereUniqueInput"]
+
+    class UploadCloudTowerApplicationPackageForm(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        file: Required[FileContent]
+        name: str
+        size: str
+        size_unit: str
+        upload_task_id: str

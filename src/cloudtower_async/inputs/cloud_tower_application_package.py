@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -37,62 +37,62 @@ class CloudTowerApplicationPackageWhereInputValues(TypedDict, total=False):
     architecture_in: "Sequence[Architecture] | None"
     architecture_not: "Architecture | None"
     architecture_not_in: "Sequence[Architecture] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    scosVersion: str | None
-    scosVersion_contains: str | None
-    scosVersion_ends_with: str | None
-    scosVersion_gt: str | None
-    scosVersion_gte: str | None
-    scosVersion_in: Texts | None
-    scosVersion_lt: str | None
-    scosVersion_lte: str | None
-    scosVersion_not: str | None
-    scosVersion_not_contains: str | None
-    scosVersion_not_ends_with: str | None
-    scosVersion_not_in: Texts | None
-    scosVersion_not_starts_with: str | None
-    scosVersion_starts_with: str | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    scosVersion: MaybeStr
+    scosVersion_contains: MaybeStr
+    scosVersion_ends_with: MaybeStr
+    scosVersion_gt: MaybeStr
+    scosVersion_gte: MaybeStr
+    scosVersion_in: MaybeTexts
+    scosVersion_lt: MaybeStr
+    scosVersion_lte: MaybeStr
+    scosVersion_not: MaybeStr
+    scosVersion_not_contains: MaybeStr
+    scosVersion_not_ends_with: MaybeStr
+    scosVersion_not_in: MaybeTexts
+    scosVersion_not_starts_with: MaybeStr
+    scosVersion_starts_with: MaybeStr
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
 
 
 class CloudTowerApplicationPackageWhereInput(
@@ -108,48 +108,50 @@ class CloudTowerApplicationPackageWhereInput(
     applications_some: "CloudTowerApplicationWhereInput2 | None"
 
 
-class GetCloudTowerApplicationPackagesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "CloudTowerApplicationPackageOrderByInput | None"
-    skip: int | None
-    where: "CloudTowerApplicationPackageWhereInput2 | None"
-
-
-class GetCloudTowerApplicationPackagesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "CloudTowerApplicationPackageOrderByInput | None"
-    skip: int | None
-    where: "CloudTowerApplicationPackageWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class CloudTowerApplicationPackageWhereInput2(
         CloudTowerApplicationPackageWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        applications_every: "ReadOnly[Mapping[str, object] | None]"
-        applications_none: "ReadOnly[Mapping[str, object] | None]"
-        applications_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        applications_every: "ReadOnly[MaybeMapping]"
+        applications_none: "ReadOnly[MaybeMapping]"
+        applications_some: "ReadOnly[MaybeMapping]"
 
     class CloudTowerApplicationPackageWhereInput3(
         CloudTowerApplicationPackageWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        applications_every: "ReadOnly[Mapping[str, object] | None]"
-        applications_none: "ReadOnly[Mapping[str, object] | None]"
-        applications_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        applications_every: "ReadOnly[MaybeMapping]"
+        applications_none: "ReadOnly[MaybeMapping]"
+        applications_some: "ReadOnly[MaybeMapping]"
+
+    GetCloudTowerApplicationPackagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetCloudTowerApplicationPackagesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetCloudTowerApplicationPackagesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "CloudTowerApplicationPackageOrderByInput | None"
+        skip: MaybeInt
+        where: "CloudTowerApplicationPackageWhereInput2 | None"
+
+    class GetCloudTowerApplicationPackagesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "CloudTowerApplicationPackageOrderByInput | None"
+        skip: MaybeInt
+        where: "CloudTowerApplicationPackageWhereInput2 | None"

@@ -4,12 +4,24 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ClusterConnectorErrorCode as ClusterConnectorErrorCodeMember
+    from ..models import ClusterType as ClusterTypeMember
     from .application import ApplicationWhereInput2
     from .cluster_settings import ClusterSettingsWhereInput2, ClusterSettingsWhereInput3
     from .common import Architecture, ConnectState, EntityAsyncStatus, Hypervisor, SoftwareEdition
@@ -37,7 +49,7 @@ ClusterConnectorErrorCode: TypeAlias = Union[
         "LOAD_CLUSTER_UNAUTHORIZED",
         "LOAD_CLUSTER_UNHEALTHY",
     ],
-    "models.ClusterConnectorErrorCode",
+    "ClusterConnectorErrorCodeMember",
 ]
 ClusterOrderByInput: TypeAlias = Literal[
     "access_write_compress_enabled_ASC",
@@ -232,7 +244,7 @@ ClusterOrderByInput: TypeAlias = Literal[
     "vm_num_DESC",
 ]
 ClusterType: TypeAlias = Union[
-    Literal["BLUESHARK", "SMTX_ELF", "SMTX_OS", "SMTX_ZBS"], "models.ClusterType"
+    Literal["BLUESHARK", "SMTX_ELF", "SMTX_OS", "SMTX_ZBS"], "ClusterTypeMember"
 ]
 
 
@@ -245,26 +257,6 @@ class ClusterCreationParams(TypedDict, total=False):
     primary_zone_datacenter_id: str
     secondary_zone_datacenter_id: str
     username: Required[str]
-
-
-class ClusterDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    force: bool  # since 4.7.0
-    where: Required["ClusterWhereInput2"]
-
-
-class ClusterDisablePinInPerformanceParams(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    where: Required["ClusterWhereInput2"]
-
-
-class ClusterEnableIscsiUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    enable_iscsi: Required[bool]
-    where: Required["ClusterWhereInput2"]
 
 
 class ClusterEnablePinInPerformanceDiskPoolType(TypedDict, total=False):
@@ -282,13 +274,6 @@ class ClusterEnablePinInPerformanceHostType(TypedDict, total=False):
     where: Required["HostWhereUniqueInput"]
 
 
-class ClusterEnablePinInPerformanceParams(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    data: Required["ClusterEnablePinInPerformanceParamsData"]
-    where: Required["ClusterWhereInput2"]
-
-
 class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
@@ -296,31 +281,10 @@ class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
     hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]
 
 
-class ClusterHaUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    ha: Required[bool]
-    where: Required["ClusterWhereInput2"]
-
-
-class ClusterLicenseUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ClusterLicenseUpdationParamsData"]
-    where: Required["ClusterWhereInput2"]
-
-
 class ClusterLicenseUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     license: Required[str]
-
-
-class ClusterNetworkSettingUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ClusterNetworkSettingUpdationParamsData"]
-    where: Required["ClusterWhereInput2"]
 
 
 class ClusterNetworkSettingUpdationParamsData(TypedDict, total=False):
@@ -343,13 +307,6 @@ class ClusterStorageInfoEcConfig(TypedDict, total=False):
     m: Required[int]
 
 
-class ClusterUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ClusterUpdationParamsData"]
-    where: Required["ClusterWhereInput2"]
-
-
 class ClusterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -363,13 +320,6 @@ class ClusterUpdationParamsData(TypedDict, total=False):
     username: str
 
 
-class ClusterVirtualizationUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ClusterVirtualizationUpdationParamsData"]
-    where: Required["ClusterWhereInput2"]
-
-
 class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -380,710 +330,710 @@ class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
 class ClusterWhereInputValues(TypedDict, total=False):
     """Keys of `ClusterWhereInput` that look at the resource itself."""
 
-    access_write_compress_enabled: bool | None  # since 4.7.0
-    access_write_compress_enabled_not: bool | None  # since 4.7.0
-    allocated_prioritized_space: int | None  # since 4.7.0
-    allocated_prioritized_space_gt: int | None  # since 4.7.0
-    allocated_prioritized_space_gte: int | None  # since 4.7.0
-    allocated_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    allocated_prioritized_space_lt: int | None  # since 4.7.0
-    allocated_prioritized_space_lte: int | None  # since 4.7.0
-    allocated_prioritized_space_not: int | None  # since 4.7.0
-    allocated_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
-    allocated_prioritized_space_usage: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_gt: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_gte: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_in: Sequence[float] | None  # since 4.7.0
-    allocated_prioritized_space_usage_lt: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_lte: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_not: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_not_in: Sequence[float] | None  # since 4.7.0
-    application_highest_version: str | None
-    application_highest_version_contains: str | None
-    application_highest_version_ends_with: str | None
-    application_highest_version_gt: str | None
-    application_highest_version_gte: str | None
-    application_highest_version_in: Texts | None
-    application_highest_version_lt: str | None
-    application_highest_version_lte: str | None
-    application_highest_version_not: str | None
-    application_highest_version_not_contains: str | None
-    application_highest_version_not_ends_with: str | None
-    application_highest_version_not_in: Texts | None
-    application_highest_version_not_starts_with: str | None
-    application_highest_version_starts_with: str | None
+    access_write_compress_enabled: MaybeBool  # since 4.7.0
+    access_write_compress_enabled_not: MaybeBool  # since 4.7.0
+    allocated_prioritized_space: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_gt: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_gte: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_in: MaybeInts  # since 4.7.0
+    allocated_prioritized_space_lt: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_lte: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_not: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_not_in: MaybeInts  # since 4.7.0
+    allocated_prioritized_space_usage: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_gt: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_gte: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_in: MaybeFloats  # since 4.7.0
+    allocated_prioritized_space_usage_lt: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_lte: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_not: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_not_in: MaybeFloats  # since 4.7.0
+    application_highest_version: MaybeStr
+    application_highest_version_contains: MaybeStr
+    application_highest_version_ends_with: MaybeStr
+    application_highest_version_gt: MaybeStr
+    application_highest_version_gte: MaybeStr
+    application_highest_version_in: MaybeTexts
+    application_highest_version_lt: MaybeStr
+    application_highest_version_lte: MaybeStr
+    application_highest_version_not: MaybeStr
+    application_highest_version_not_contains: MaybeStr
+    application_highest_version_not_ends_with: MaybeStr
+    application_highest_version_not_in: MaybeTexts
+    application_highest_version_not_starts_with: MaybeStr
+    application_highest_version_starts_with: MaybeStr
     architecture: "Architecture | None"
     architecture_in: "Sequence[Architecture] | None"
     architecture_not: "Architecture | None"
     architecture_not_in: "Sequence[Architecture] | None"
-    auto_converge: bool | None
-    auto_converge_not: bool | None
-    commited_memory_bytes: int | None  # since 4.7.0
-    commited_memory_bytes_gt: int | None  # since 4.7.0
-    commited_memory_bytes_gte: int | None  # since 4.7.0
-    commited_memory_bytes_in: Sequence[int] | None  # since 4.7.0
-    commited_memory_bytes_lt: int | None  # since 4.7.0
-    commited_memory_bytes_lte: int | None  # since 4.7.0
-    commited_memory_bytes_not: int | None  # since 4.7.0
-    commited_memory_bytes_not_in: Sequence[int] | None  # since 4.7.0
+    auto_converge: MaybeBool
+    auto_converge_not: MaybeBool
+    commited_memory_bytes: MaybeInt  # since 4.7.0
+    commited_memory_bytes_gt: MaybeInt  # since 4.7.0
+    commited_memory_bytes_gte: MaybeInt  # since 4.7.0
+    commited_memory_bytes_in: MaybeInts  # since 4.7.0
+    commited_memory_bytes_lt: MaybeInt  # since 4.7.0
+    commited_memory_bytes_lte: MaybeInt  # since 4.7.0
+    commited_memory_bytes_not: MaybeInt  # since 4.7.0
+    commited_memory_bytes_not_in: MaybeInts  # since 4.7.0
     connect_state: "ConnectState | None"
     connect_state_in: "Sequence[ConnectState] | None"
     connect_state_not: "ConnectState | None"
     connect_state_not_in: "Sequence[ConnectState] | None"
-    current_cpu_model: str | None
-    current_cpu_model_contains: str | None
-    current_cpu_model_ends_with: str | None
-    current_cpu_model_gt: str | None
-    current_cpu_model_gte: str | None
-    current_cpu_model_in: Texts | None
-    current_cpu_model_lt: str | None
-    current_cpu_model_lte: str | None
-    current_cpu_model_not: str | None
-    current_cpu_model_not_contains: str | None
-    current_cpu_model_not_ends_with: str | None
-    current_cpu_model_not_in: Texts | None
-    current_cpu_model_not_starts_with: str | None
-    current_cpu_model_starts_with: str | None
-    data_reduction_ratio: float | None  # since 4.7.0
-    data_reduction_ratio_gt: float | None  # since 4.7.0
-    data_reduction_ratio_gte: float | None  # since 4.7.0
-    data_reduction_ratio_in: Sequence[float] | None  # since 4.7.0
-    data_reduction_ratio_lt: float | None  # since 4.7.0
-    data_reduction_ratio_lte: float | None  # since 4.7.0
-    data_reduction_ratio_not: float | None  # since 4.7.0
-    data_reduction_ratio_not_in: Sequence[float] | None  # since 4.7.0
-    data_reduction_saving: float | None  # since 4.7.0
-    data_reduction_saving_gt: float | None  # since 4.7.0
-    data_reduction_saving_gte: float | None  # since 4.7.0
-    data_reduction_saving_in: Sequence[float] | None  # since 4.7.0
-    data_reduction_saving_lt: float | None  # since 4.7.0
-    data_reduction_saving_lte: float | None  # since 4.7.0
-    data_reduction_saving_not: float | None  # since 4.7.0
-    data_reduction_saving_not_in: Sequence[float] | None  # since 4.7.0
-    dirty_cache_space: int | None  # since 4.7.2
-    dirty_cache_space_gt: int | None  # since 4.7.2
-    dirty_cache_space_gte: int | None  # since 4.7.2
-    dirty_cache_space_in: Sequence[int] | None  # since 4.7.2
-    dirty_cache_space_lt: int | None  # since 4.7.2
-    dirty_cache_space_lte: int | None  # since 4.7.2
-    dirty_cache_space_not: int | None  # since 4.7.2
-    dirty_cache_space_not_in: Sequence[int] | None  # since 4.7.2
-    dirty_cache_usage: float | None  # since 4.7.2
-    dirty_cache_usage_gt: float | None  # since 4.7.2
-    dirty_cache_usage_gte: float | None  # since 4.7.2
-    dirty_cache_usage_in: Sequence[float] | None  # since 4.7.2
-    dirty_cache_usage_lt: float | None  # since 4.7.2
-    dirty_cache_usage_lte: float | None  # since 4.7.2
-    dirty_cache_usage_not: float | None  # since 4.7.2
-    dirty_cache_usage_not_in: Sequence[float] | None  # since 4.7.2
-    disconnected_date: str | None
-    disconnected_date_gt: str | None
-    disconnected_date_gte: str | None
-    disconnected_date_in: Texts | None
-    disconnected_date_lt: str | None
-    disconnected_date_lte: str | None
-    disconnected_date_not: str | None
-    disconnected_date_not_in: Texts | None
+    current_cpu_model: MaybeStr
+    current_cpu_model_contains: MaybeStr
+    current_cpu_model_ends_with: MaybeStr
+    current_cpu_model_gt: MaybeStr
+    current_cpu_model_gte: MaybeStr
+    current_cpu_model_in: MaybeTexts
+    current_cpu_model_lt: MaybeStr
+    current_cpu_model_lte: MaybeStr
+    current_cpu_model_not: MaybeStr
+    current_cpu_model_not_contains: MaybeStr
+    current_cpu_model_not_ends_with: MaybeStr
+    current_cpu_model_not_in: MaybeTexts
+    current_cpu_model_not_starts_with: MaybeStr
+    current_cpu_model_starts_with: MaybeStr
+    data_reduction_ratio: MaybeFloat  # since 4.7.0
+    data_reduction_ratio_gt: MaybeFloat  # since 4.7.0
+    data_reduction_ratio_gte: MaybeFloat  # since 4.7.0
+    data_reduction_ratio_in: MaybeFloats  # since 4.7.0
+    data_reduction_ratio_lt: MaybeFloat  # since 4.7.0
+    data_reduction_ratio_lte: MaybeFloat  # since 4.7.0
+    data_reduction_ratio_not: MaybeFloat  # since 4.7.0
+    data_reduction_ratio_not_in: MaybeFloats  # since 4.7.0
+    data_reduction_saving: MaybeFloat  # since 4.7.0
+    data_reduction_saving_gt: MaybeFloat  # since 4.7.0
+    data_reduction_saving_gte: MaybeFloat  # since 4.7.0
+    data_reduction_saving_in: MaybeFloats  # since 4.7.0
+    data_reduction_saving_lt: MaybeFloat  # since 4.7.0
+    data_reduction_saving_lte: MaybeFloat  # since 4.7.0
+    data_reduction_saving_not: MaybeFloat  # since 4.7.0
+    data_reduction_saving_not_in: MaybeFloats  # since 4.7.0
+    dirty_cache_space: MaybeInt  # since 4.7.2
+    dirty_cache_space_gt: MaybeInt  # since 4.7.2
+    dirty_cache_space_gte: MaybeInt  # since 4.7.2
+    dirty_cache_space_in: MaybeInts  # since 4.7.2
+    dirty_cache_space_lt: MaybeInt  # since 4.7.2
+    dirty_cache_space_lte: MaybeInt  # since 4.7.2
+    dirty_cache_space_not: MaybeInt  # since 4.7.2
+    dirty_cache_space_not_in: MaybeInts  # since 4.7.2
+    dirty_cache_usage: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_gt: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_gte: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_in: MaybeFloats  # since 4.7.2
+    dirty_cache_usage_lt: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_lte: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_not: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_not_in: MaybeFloats  # since 4.7.2
+    disconnected_date: MaybeStr
+    disconnected_date_gt: MaybeStr
+    disconnected_date_gte: MaybeStr
+    disconnected_date_in: MaybeTexts
+    disconnected_date_lt: MaybeStr
+    disconnected_date_lte: MaybeStr
+    disconnected_date_not: MaybeStr
+    disconnected_date_not_in: MaybeTexts
     disconnected_reason: "ClusterConnectorErrorCode | None"
     disconnected_reason_in: "Sequence[ClusterConnectorErrorCode] | None"
     disconnected_reason_not: "ClusterConnectorErrorCode | None"
     disconnected_reason_not_in: "Sequence[ClusterConnectorErrorCode] | None"
-    downgraded_prioritized_space: int | None  # since 4.7.0
-    downgraded_prioritized_space_gt: int | None  # since 4.7.0
-    downgraded_prioritized_space_gte: int | None  # since 4.7.0
-    downgraded_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    downgraded_prioritized_space_lt: int | None  # since 4.7.0
-    downgraded_prioritized_space_lte: int | None  # since 4.7.0
-    downgraded_prioritized_space_not: int | None  # since 4.7.0
-    downgraded_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
-    enable_tiering: bool | None  # since 4.7.0
-    enable_tiering_not: bool | None  # since 4.7.0
+    downgraded_prioritized_space: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_gt: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_gte: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_in: MaybeInts  # since 4.7.0
+    downgraded_prioritized_space_lt: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_lte: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_not: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_not_in: MaybeInts  # since 4.7.0
+    enable_tiering: MaybeBool  # since 4.7.0
+    enable_tiering_not: MaybeBool  # since 4.7.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failure_cache_space: int | None  # since 4.7.2
-    failure_cache_space_gt: int | None  # since 4.7.2
-    failure_cache_space_gte: int | None  # since 4.7.2
-    failure_cache_space_in: Sequence[int] | None  # since 4.7.2
-    failure_cache_space_lt: int | None  # since 4.7.2
-    failure_cache_space_lte: int | None  # since 4.7.2
-    failure_cache_space_not: int | None  # since 4.7.2
-    failure_cache_space_not_in: Sequence[int] | None  # since 4.7.2
-    failure_data_space: int | None
-    failure_data_space_gt: int | None
-    failure_data_space_gte: int | None
-    failure_data_space_in: Sequence[int] | None
-    failure_data_space_lt: int | None
-    failure_data_space_lte: int | None
-    failure_data_space_not: int | None
-    failure_data_space_not_in: Sequence[int] | None
-    has_metrox: bool | None
-    has_metrox_not: bool | None
-    host_num: int | None
-    host_num_gt: int | None
-    host_num_gte: int | None
-    host_num_in: Sequence[int] | None
-    host_num_lt: int | None
-    host_num_lte: int | None
-    host_num_not: int | None
-    host_num_not_in: Sequence[int] | None
+    failure_cache_space: MaybeInt  # since 4.7.2
+    failure_cache_space_gt: MaybeInt  # since 4.7.2
+    failure_cache_space_gte: MaybeInt  # since 4.7.2
+    failure_cache_space_in: MaybeInts  # since 4.7.2
+    failure_cache_space_lt: MaybeInt  # since 4.7.2
+    failure_cache_space_lte: MaybeInt  # since 4.7.2
+    failure_cache_space_not: MaybeInt  # since 4.7.2
+    failure_cache_space_not_in: MaybeInts  # since 4.7.2
+    failure_data_space: MaybeInt
+    failure_data_space_gt: MaybeInt
+    failure_data_space_gte: MaybeInt
+    failure_data_space_in: MaybeInts
+    failure_data_space_lt: MaybeInt
+    failure_data_space_lte: MaybeInt
+    failure_data_space_not: MaybeInt
+    failure_data_space_not_in: MaybeInts
+    has_metrox: MaybeBool
+    has_metrox_not: MaybeBool
+    host_num: MaybeInt
+    host_num_gt: MaybeInt
+    host_num_gte: MaybeInt
+    host_num_in: MaybeInts
+    host_num_lt: MaybeInt
+    host_num_lte: MaybeInt
+    host_num_not: MaybeInt
+    host_num_not_in: MaybeInts
     hypervisor: "Hypervisor | None"
     hypervisor_in: "Sequence[Hypervisor] | None"
     hypervisor_not: "Hypervisor | None"
     hypervisor_not_in: "Sequence[Hypervisor] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    ip: str | None
-    ip_contains: str | None
-    ip_ends_with: str | None
-    ip_gt: str | None
-    ip_gte: str | None
-    ip_in: Texts | None
-    ip_lt: str | None
-    ip_lte: str | None
-    ip_not: str | None
-    ip_not_contains: str | None
-    ip_not_ends_with: str | None
-    ip_not_in: Texts | None
-    ip_not_starts_with: str | None
-    ip_starts_with: str | None
-    is_all_flash: bool | None
-    is_all_flash_not: bool | None
-    iscsi_vip: str | None
-    iscsi_vip_contains: str | None
-    iscsi_vip_ends_with: str | None
-    iscsi_vip_gt: str | None
-    iscsi_vip_gte: str | None
-    iscsi_vip_in: Texts | None
-    iscsi_vip_lt: str | None
-    iscsi_vip_lte: str | None
-    iscsi_vip_not: str | None
-    iscsi_vip_not_contains: str | None
-    iscsi_vip_not_ends_with: str | None
-    iscsi_vip_not_in: Texts | None
-    iscsi_vip_not_starts_with: str | None
-    iscsi_vip_starts_with: str | None
-    license_expire_date: str | None
-    license_expire_date_gt: str | None
-    license_expire_date_gte: str | None
-    license_expire_date_in: Texts | None
-    license_expire_date_lt: str | None
-    license_expire_date_lte: str | None
-    license_expire_date_not: str | None
-    license_expire_date_not_in: Texts | None
-    license_serial: str | None
-    license_serial_contains: str | None
-    license_serial_ends_with: str | None
-    license_serial_gt: str | None
-    license_serial_gte: str | None
-    license_serial_in: Texts | None
-    license_serial_lt: str | None
-    license_serial_lte: str | None
-    license_serial_not: str | None
-    license_serial_not_contains: str | None
-    license_serial_not_ends_with: str | None
-    license_serial_not_in: Texts | None
-    license_serial_not_starts_with: str | None
-    license_serial_starts_with: str | None
-    license_sign_date: str | None
-    license_sign_date_gt: str | None
-    license_sign_date_gte: str | None
-    license_sign_date_in: Texts | None
-    license_sign_date_lt: str | None
-    license_sign_date_lte: str | None
-    license_sign_date_not: str | None
-    license_sign_date_not_in: Texts | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    ip: MaybeStr
+    ip_contains: MaybeStr
+    ip_ends_with: MaybeStr
+    ip_gt: MaybeStr
+    ip_gte: MaybeStr
+    ip_in: MaybeTexts
+    ip_lt: MaybeStr
+    ip_lte: MaybeStr
+    ip_not: MaybeStr
+    ip_not_contains: MaybeStr
+    ip_not_ends_with: MaybeStr
+    ip_not_in: MaybeTexts
+    ip_not_starts_with: MaybeStr
+    ip_starts_with: MaybeStr
+    is_all_flash: MaybeBool
+    is_all_flash_not: MaybeBool
+    iscsi_vip: MaybeStr
+    iscsi_vip_contains: MaybeStr
+    iscsi_vip_ends_with: MaybeStr
+    iscsi_vip_gt: MaybeStr
+    iscsi_vip_gte: MaybeStr
+    iscsi_vip_in: MaybeTexts
+    iscsi_vip_lt: MaybeStr
+    iscsi_vip_lte: MaybeStr
+    iscsi_vip_not: MaybeStr
+    iscsi_vip_not_contains: MaybeStr
+    iscsi_vip_not_ends_with: MaybeStr
+    iscsi_vip_not_in: MaybeTexts
+    iscsi_vip_not_starts_with: MaybeStr
+    iscsi_vip_starts_with: MaybeStr
+    license_expire_date: MaybeStr
+    license_expire_date_gt: MaybeStr
+    license_expire_date_gte: MaybeStr
+    license_expire_date_in: MaybeTexts
+    license_expire_date_lt: MaybeStr
+    license_expire_date_lte: MaybeStr
+    license_expire_date_not: MaybeStr
+    license_expire_date_not_in: MaybeTexts
+    license_serial: MaybeStr
+    license_serial_contains: MaybeStr
+    license_serial_ends_with: MaybeStr
+    license_serial_gt: MaybeStr
+    license_serial_gte: MaybeStr
+    license_serial_in: MaybeTexts
+    license_serial_lt: MaybeStr
+    license_serial_lte: MaybeStr
+    license_serial_not: MaybeStr
+    license_serial_not_contains: MaybeStr
+    license_serial_not_ends_with: MaybeStr
+    license_serial_not_in: MaybeTexts
+    license_serial_not_starts_with: MaybeStr
+    license_serial_starts_with: MaybeStr
+    license_sign_date: MaybeStr
+    license_sign_date_gt: MaybeStr
+    license_sign_date_gte: MaybeStr
+    license_sign_date_in: MaybeTexts
+    license_sign_date_lt: MaybeStr
+    license_sign_date_lte: MaybeStr
+    license_sign_date_not: MaybeStr
+    license_sign_date_not_in: MaybeTexts
     license_type: "LicenseType | None"
     license_type_in: "Sequence[LicenseType] | None"
     license_type_not: "LicenseType | None"
     license_type_not_in: "Sequence[LicenseType] | None"
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    logical_used_data_space: int | None  # since 4.7.0
-    logical_used_data_space_gt: int | None  # since 4.7.0
-    logical_used_data_space_gte: int | None  # since 4.7.0
-    logical_used_data_space_in: Sequence[int] | None  # since 4.7.0
-    logical_used_data_space_lt: int | None  # since 4.7.0
-    logical_used_data_space_lte: int | None  # since 4.7.0
-    logical_used_data_space_not: int | None  # since 4.7.0
-    logical_used_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    maintenance_end_date: str | None
-    maintenance_end_date_gt: str | None
-    maintenance_end_date_gte: str | None
-    maintenance_end_date_in: Texts | None
-    maintenance_end_date_lt: str | None
-    maintenance_end_date_lte: str | None
-    maintenance_end_date_not: str | None
-    maintenance_end_date_not_in: Texts | None
-    maintenance_start_date: str | None
-    maintenance_start_date_gt: str | None
-    maintenance_start_date_gte: str | None
-    maintenance_start_date_in: Texts | None
-    maintenance_start_date_lt: str | None
-    maintenance_start_date_lte: str | None
-    maintenance_start_date_not: str | None
-    maintenance_start_date_not_in: Texts | None
-    management_vip: str | None
-    management_vip_contains: str | None
-    management_vip_ends_with: str | None
-    management_vip_gt: str | None
-    management_vip_gte: str | None
-    management_vip_in: Texts | None
-    management_vip_lt: str | None
-    management_vip_lte: str | None
-    management_vip_not: str | None
-    management_vip_not_contains: str | None
-    management_vip_not_ends_with: str | None
-    management_vip_not_in: Texts | None
-    management_vip_not_starts_with: str | None
-    management_vip_starts_with: str | None
-    max_chunk_num: int | None
-    max_chunk_num_gt: int | None
-    max_chunk_num_gte: int | None
-    max_chunk_num_in: Sequence[int] | None
-    max_chunk_num_lt: int | None
-    max_chunk_num_lte: int | None
-    max_chunk_num_not: int | None
-    max_chunk_num_not_in: Sequence[int] | None
-    max_physical_data_capacity: int | None
-    max_physical_data_capacity_gt: int | None
-    max_physical_data_capacity_gte: int | None
-    max_physical_data_capacity_in: Sequence[int] | None
-    max_physical_data_capacity_lt: int | None
-    max_physical_data_capacity_lte: int | None
-    max_physical_data_capacity_not: int | None
-    max_physical_data_capacity_not_in: Sequence[int] | None
-    max_physical_data_capacity_per_node: int | None
-    max_physical_data_capacity_per_node_gt: int | None
-    max_physical_data_capacity_per_node_gte: int | None
-    max_physical_data_capacity_per_node_in: Sequence[int] | None
-    max_physical_data_capacity_per_node_lt: int | None
-    max_physical_data_capacity_per_node_lte: int | None
-    max_physical_data_capacity_per_node_not: int | None
-    max_physical_data_capacity_per_node_not_in: Sequence[int] | None
-    mgt_gateway: str | None
-    mgt_gateway_contains: str | None
-    mgt_gateway_ends_with: str | None
-    mgt_gateway_gt: str | None
-    mgt_gateway_gte: str | None
-    mgt_gateway_in: Texts | None
-    mgt_gateway_lt: str | None
-    mgt_gateway_lte: str | None
-    mgt_gateway_not: str | None
-    mgt_gateway_not_contains: str | None
-    mgt_gateway_not_ends_with: str | None
-    mgt_gateway_not_in: Texts | None
-    mgt_gateway_not_starts_with: str | None
-    mgt_gateway_starts_with: str | None
-    mgt_netmask: str | None
-    mgt_netmask_contains: str | None
-    mgt_netmask_ends_with: str | None
-    mgt_netmask_gt: str | None
-    mgt_netmask_gte: str | None
-    mgt_netmask_in: Texts | None
-    mgt_netmask_lt: str | None
-    mgt_netmask_lte: str | None
-    mgt_netmask_not: str | None
-    mgt_netmask_not_contains: str | None
-    mgt_netmask_not_ends_with: str | None
-    mgt_netmask_not_in: Texts | None
-    mgt_netmask_not_starts_with: str | None
-    mgt_netmask_starts_with: str | None
-    migration_data_size: int | None
-    migration_data_size_gt: int | None
-    migration_data_size_gte: int | None
-    migration_data_size_in: Sequence[int] | None
-    migration_data_size_lt: int | None
-    migration_data_size_lte: int | None
-    migration_data_size_not: int | None
-    migration_data_size_not_in: Sequence[int] | None
-    migration_speed: int | None
-    migration_speed_gt: int | None
-    migration_speed_gte: int | None
-    migration_speed_in: Sequence[int] | None
-    migration_speed_lt: int | None
-    migration_speed_lte: int | None
-    migration_speed_not: int | None
-    migration_speed_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    no_performance_layer: bool | None  # since 4.7.0
-    no_performance_layer_not: bool | None  # since 4.7.0
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    logical_used_data_space: MaybeInt  # since 4.7.0
+    logical_used_data_space_gt: MaybeInt  # since 4.7.0
+    logical_used_data_space_gte: MaybeInt  # since 4.7.0
+    logical_used_data_space_in: MaybeInts  # since 4.7.0
+    logical_used_data_space_lt: MaybeInt  # since 4.7.0
+    logical_used_data_space_lte: MaybeInt  # since 4.7.0
+    logical_used_data_space_not: MaybeInt  # since 4.7.0
+    logical_used_data_space_not_in: MaybeInts  # since 4.7.0
+    maintenance_end_date: MaybeStr
+    maintenance_end_date_gt: MaybeStr
+    maintenance_end_date_gte: MaybeStr
+    maintenance_end_date_in: MaybeTexts
+    maintenance_end_date_lt: MaybeStr
+    maintenance_end_date_lte: MaybeStr
+    maintenance_end_date_not: MaybeStr
+    maintenance_end_date_not_in: MaybeTexts
+    maintenance_start_date: MaybeStr
+    maintenance_start_date_gt: MaybeStr
+    maintenance_start_date_gte: MaybeStr
+    maintenance_start_date_in: MaybeTexts
+    maintenance_start_date_lt: MaybeStr
+    maintenance_start_date_lte: MaybeStr
+    maintenance_start_date_not: MaybeStr
+    maintenance_start_date_not_in: MaybeTexts
+    management_vip: MaybeStr
+    management_vip_contains: MaybeStr
+    management_vip_ends_with: MaybeStr
+    management_vip_gt: MaybeStr
+    management_vip_gte: MaybeStr
+    management_vip_in: MaybeTexts
+    management_vip_lt: MaybeStr
+    management_vip_lte: MaybeStr
+    management_vip_not: MaybeStr
+    management_vip_not_contains: MaybeStr
+    management_vip_not_ends_with: MaybeStr
+    management_vip_not_in: MaybeTexts
+    management_vip_not_starts_with: MaybeStr
+    management_vip_starts_with: MaybeStr
+    max_chunk_num: MaybeInt
+    max_chunk_num_gt: MaybeInt
+    max_chunk_num_gte: MaybeInt
+    max_chunk_num_in: MaybeInts
+    max_chunk_num_lt: MaybeInt
+    max_chunk_num_lte: MaybeInt
+    max_chunk_num_not: MaybeInt
+    max_chunk_num_not_in: MaybeInts
+    max_physical_data_capacity: MaybeInt
+    max_physical_data_capacity_gt: MaybeInt
+    max_physical_data_capacity_gte: MaybeInt
+    max_physical_data_capacity_in: MaybeInts
+    max_physical_data_capacity_lt: MaybeInt
+    max_physical_data_capacity_lte: MaybeInt
+    max_physical_data_capacity_not: MaybeInt
+    max_physical_data_capacity_not_in: MaybeInts
+    max_physical_data_capacity_per_node: MaybeInt
+    max_physical_data_capacity_per_node_gt: MaybeInt
+    max_physical_data_capacity_per_node_gte: MaybeInt
+    max_physical_data_capacity_per_node_in: MaybeInts
+    max_physical_data_capacity_per_node_lt: MaybeInt
+    max_physical_data_capacity_per_node_lte: MaybeInt
+    max_physical_data_capacity_per_node_not: MaybeInt
+    max_physical_data_capacity_per_node_not_in: MaybeInts
+    mgt_gateway: MaybeStr
+    mgt_gateway_contains: MaybeStr
+    mgt_gateway_ends_with: MaybeStr
+    mgt_gateway_gt: MaybeStr
+    mgt_gateway_gte: MaybeStr
+    mgt_gateway_in: MaybeTexts
+    mgt_gateway_lt: MaybeStr
+    mgt_gateway_lte: MaybeStr
+    mgt_gateway_not: MaybeStr
+    mgt_gateway_not_contains: MaybeStr
+    mgt_gateway_not_ends_with: MaybeStr
+    mgt_gateway_not_in: MaybeTexts
+    mgt_gateway_not_starts_with: MaybeStr
+    mgt_gateway_starts_with: MaybeStr
+    mgt_netmask: MaybeStr
+    mgt_netmask_contains: MaybeStr
+    mgt_netmask_ends_with: MaybeStr
+    mgt_netmask_gt: MaybeStr
+    mgt_netmask_gte: MaybeStr
+    mgt_netmask_in: MaybeTexts
+    mgt_netmask_lt: MaybeStr
+    mgt_netmask_lte: MaybeStr
+    mgt_netmask_not: MaybeStr
+    mgt_netmask_not_contains: MaybeStr
+    mgt_netmask_not_ends_with: MaybeStr
+    mgt_netmask_not_in: MaybeTexts
+    mgt_netmask_not_starts_with: MaybeStr
+    mgt_netmask_starts_with: MaybeStr
+    migration_data_size: MaybeInt
+    migration_data_size_gt: MaybeInt
+    migration_data_size_gte: MaybeInt
+    migration_data_size_in: MaybeInts
+    migration_data_size_lt: MaybeInt
+    migration_data_size_lte: MaybeInt
+    migration_data_size_not: MaybeInt
+    migration_data_size_not_in: MaybeInts
+    migration_speed: MaybeInt
+    migration_speed_gt: MaybeInt
+    migration_speed_gte: MaybeInt
+    migration_speed_in: MaybeInts
+    migration_speed_lt: MaybeInt
+    migration_speed_lte: MaybeInt
+    migration_speed_not: MaybeInt
+    migration_speed_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    no_performance_layer: MaybeBool  # since 4.7.0
+    no_performance_layer_not: MaybeBool  # since 4.7.0
     ntp_mode: "NtpMode | None"
     ntp_mode_in: "Sequence[NtpMode] | None"
     ntp_mode_not: "NtpMode | None"
     ntp_mode_not_in: "Sequence[NtpMode] | None"
-    nvme_over_rdma_enabled: bool | None
-    nvme_over_rdma_enabled_not: bool | None
-    nvme_over_tcp_enabled: bool | None
-    nvme_over_tcp_enabled_not: bool | None
-    nvmf_enabled: bool | None
-    nvmf_enabled_not: bool | None
-    overall_efficiency: float | None  # since 4.7.0
-    overall_efficiency_gt: float | None  # since 4.7.0
-    overall_efficiency_gte: float | None  # since 4.7.0
-    overall_efficiency_in: Sequence[float] | None  # since 4.7.0
-    overall_efficiency_lt: float | None  # since 4.7.0
-    overall_efficiency_lte: float | None  # since 4.7.0
-    overall_efficiency_not: float | None  # since 4.7.0
-    overall_efficiency_not_in: Sequence[float] | None  # since 4.7.0
-    overprovision_ratio: float | None  # since 4.7.2
-    overprovision_ratio_gt: float | None  # since 4.7.2
-    overprovision_ratio_gte: float | None  # since 4.7.2
-    overprovision_ratio_in: Sequence[float] | None  # since 4.7.2
-    overprovision_ratio_lt: float | None  # since 4.7.2
-    overprovision_ratio_lte: float | None  # since 4.7.2
-    overprovision_ratio_not: float | None  # since 4.7.2
-    overprovision_ratio_not_in: Sequence[float] | None  # since 4.7.2
-    perf_allocated_data_space: int | None  # since 4.7.0
-    perf_allocated_data_space_gt: int | None  # since 4.7.0
-    perf_allocated_data_space_gte: int | None  # since 4.7.0
-    perf_allocated_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_allocated_data_space_lt: int | None  # since 4.7.0
-    perf_allocated_data_space_lte: int | None  # since 4.7.0
-    perf_allocated_data_space_not: int | None  # since 4.7.0
-    perf_allocated_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    perf_failure_data_space: int | None  # since 4.7.0
-    perf_failure_data_space_gt: int | None  # since 4.7.0
-    perf_failure_data_space_gte: int | None  # since 4.7.0
-    perf_failure_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_failure_data_space_lt: int | None  # since 4.7.0
-    perf_failure_data_space_lte: int | None  # since 4.7.0
-    perf_failure_data_space_not: int | None  # since 4.7.0
-    perf_failure_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    perf_total_data_capacity: int | None  # since 4.7.0
-    perf_total_data_capacity_gt: int | None  # since 4.7.0
-    perf_total_data_capacity_gte: int | None  # since 4.7.0
-    perf_total_data_capacity_in: Sequence[int] | None  # since 4.7.0
-    perf_total_data_capacity_lt: int | None  # since 4.7.0
-    perf_total_data_capacity_lte: int | None  # since 4.7.0
-    perf_total_data_capacity_not: int | None  # since 4.7.0
-    perf_total_data_capacity_not_in: Sequence[int] | None  # since 4.7.0
-    perf_used_data_space: int | None  # since 4.7.0
-    perf_used_data_space_gt: int | None  # since 4.7.0
-    perf_used_data_space_gte: int | None  # since 4.7.0
-    perf_used_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_used_data_space_lt: int | None  # since 4.7.0
-    perf_used_data_space_lte: int | None  # since 4.7.0
-    perf_used_data_space_not: int | None  # since 4.7.0
-    perf_used_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    perf_valid_data_space: int | None  # since 4.7.0
-    perf_valid_data_space_gt: int | None  # since 4.7.0
-    perf_valid_data_space_gte: int | None  # since 4.7.0
-    perf_valid_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_valid_data_space_lt: int | None  # since 4.7.0
-    perf_valid_data_space_lte: int | None  # since 4.7.0
-    perf_valid_data_space_not: int | None  # since 4.7.0
-    perf_valid_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    planned_prioritized_space: int | None  # since 4.7.0
-    planned_prioritized_space_gt: int | None  # since 4.7.0
-    planned_prioritized_space_gte: int | None  # since 4.7.0
-    planned_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    planned_prioritized_space_lt: int | None  # since 4.7.0
-    planned_prioritized_space_lte: int | None  # since 4.7.0
-    planned_prioritized_space_not: int | None  # since 4.7.0
-    planned_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
-    pmem_enabled: bool | None
-    pmem_enabled_not: bool | None
-    prio_space_percentage: float | None  # since 4.7.0
-    prio_space_percentage_gt: float | None  # since 4.7.0
-    prio_space_percentage_gte: float | None  # since 4.7.0
-    prio_space_percentage_in: Sequence[float] | None  # since 4.7.0
-    prio_space_percentage_lt: float | None  # since 4.7.0
-    prio_space_percentage_lte: float | None  # since 4.7.0
-    prio_space_percentage_not: float | None  # since 4.7.0
-    prio_space_percentage_not_in: Sequence[float] | None  # since 4.7.0
-    provisioned_cpu_cores: int | None
-    provisioned_cpu_cores_for_active_vm: int | None
-    provisioned_cpu_cores_for_active_vm_gt: int | None
-    provisioned_cpu_cores_for_active_vm_gte: int | None
-    provisioned_cpu_cores_for_active_vm_in: Sequence[int] | None
-    provisioned_cpu_cores_for_active_vm_lt: int | None
-    provisioned_cpu_cores_for_active_vm_lte: int | None
-    provisioned_cpu_cores_for_active_vm_not: int | None
-    provisioned_cpu_cores_for_active_vm_not_in: Sequence[int] | None
-    provisioned_cpu_cores_gt: int | None
-    provisioned_cpu_cores_gte: int | None
-    provisioned_cpu_cores_in: Sequence[int] | None
-    provisioned_cpu_cores_lt: int | None
-    provisioned_cpu_cores_lte: int | None
-    provisioned_cpu_cores_not: int | None
-    provisioned_cpu_cores_not_in: Sequence[int] | None
-    provisioned_for_active_vm_ratio: float | None
-    provisioned_for_active_vm_ratio_gt: float | None
-    provisioned_for_active_vm_ratio_gte: float | None
-    provisioned_for_active_vm_ratio_in: Sequence[float] | None
-    provisioned_for_active_vm_ratio_lt: float | None
-    provisioned_for_active_vm_ratio_lte: float | None
-    provisioned_for_active_vm_ratio_not: float | None
-    provisioned_for_active_vm_ratio_not_in: Sequence[float] | None
-    provisioned_memory_bytes: int | None
-    provisioned_memory_bytes_gt: int | None
-    provisioned_memory_bytes_gte: int | None
-    provisioned_memory_bytes_in: Sequence[int] | None
-    provisioned_memory_bytes_lt: int | None
-    provisioned_memory_bytes_lte: int | None
-    provisioned_memory_bytes_not: int | None
-    provisioned_memory_bytes_not_in: Sequence[int] | None
-    provisioned_ratio: float | None
-    provisioned_ratio_gt: float | None
-    provisioned_ratio_gte: float | None
-    provisioned_ratio_in: Sequence[float] | None
-    provisioned_ratio_lt: float | None
-    provisioned_ratio_lte: float | None
-    provisioned_ratio_not: float | None
-    provisioned_ratio_not_in: Sequence[float] | None
-    rdma_enabled: bool | None
-    rdma_enabled_not: bool | None
-    recover_data_size: int | None
-    recover_data_size_gt: int | None
-    recover_data_size_gte: int | None
-    recover_data_size_in: Sequence[int] | None
-    recover_data_size_lt: int | None
-    recover_data_size_lte: int | None
-    recover_data_size_not: int | None
-    recover_data_size_not_in: Sequence[int] | None
-    recover_speed: int | None
-    recover_speed_gt: int | None
-    recover_speed_gte: int | None
-    recover_speed_in: Sequence[int] | None
-    recover_speed_lt: int | None
-    recover_speed_lte: int | None
-    recover_speed_not: int | None
-    recover_speed_not_in: Sequence[int] | None
-    replica_capacity_only: bool | None  # since 4.7.0
-    replica_capacity_only_not: bool | None  # since 4.7.0
-    reserved_cpu_cores_for_system_service: int | None
-    reserved_cpu_cores_for_system_service_gt: int | None
-    reserved_cpu_cores_for_system_service_gte: int | None
-    reserved_cpu_cores_for_system_service_in: Sequence[int] | None
-    reserved_cpu_cores_for_system_service_lt: int | None
-    reserved_cpu_cores_for_system_service_lte: int | None
-    reserved_cpu_cores_for_system_service_not: int | None
-    reserved_cpu_cores_for_system_service_not_in: Sequence[int] | None
-    running_vm_num: int | None
-    running_vm_num_gt: int | None
-    running_vm_num_gte: int | None
-    running_vm_num_in: Sequence[int] | None
-    running_vm_num_lt: int | None
-    running_vm_num_lte: int | None
-    running_vm_num_not: int | None
-    running_vm_num_not_in: Sequence[int] | None
+    nvme_over_rdma_enabled: MaybeBool
+    nvme_over_rdma_enabled_not: MaybeBool
+    nvme_over_tcp_enabled: MaybeBool
+    nvme_over_tcp_enabled_not: MaybeBool
+    nvmf_enabled: MaybeBool
+    nvmf_enabled_not: MaybeBool
+    overall_efficiency: MaybeFloat  # since 4.7.0
+    overall_efficiency_gt: MaybeFloat  # since 4.7.0
+    overall_efficiency_gte: MaybeFloat  # since 4.7.0
+    overall_efficiency_in: MaybeFloats  # since 4.7.0
+    overall_efficiency_lt: MaybeFloat  # since 4.7.0
+    overall_efficiency_lte: MaybeFloat  # since 4.7.0
+    overall_efficiency_not: MaybeFloat  # since 4.7.0
+    overall_efficiency_not_in: MaybeFloats  # since 4.7.0
+    overprovision_ratio: MaybeFloat  # since 4.7.2
+    overprovision_ratio_gt: MaybeFloat  # since 4.7.2
+    overprovision_ratio_gte: MaybeFloat  # since 4.7.2
+    overprovision_ratio_in: MaybeFloats  # since 4.7.2
+    overprovision_ratio_lt: MaybeFloat  # since 4.7.2
+    overprovision_ratio_lte: MaybeFloat  # since 4.7.2
+    overprovision_ratio_not: MaybeFloat  # since 4.7.2
+    overprovision_ratio_not_in: MaybeFloats  # since 4.7.2
+    perf_allocated_data_space: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_gt: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_gte: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_in: MaybeInts  # since 4.7.0
+    perf_allocated_data_space_lt: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_lte: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_not: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_not_in: MaybeInts  # since 4.7.0
+    perf_failure_data_space: MaybeInt  # since 4.7.0
+    perf_failure_data_space_gt: MaybeInt  # since 4.7.0
+    perf_failure_data_space_gte: MaybeInt  # since 4.7.0
+    perf_failure_data_space_in: MaybeInts  # since 4.7.0
+    perf_failure_data_space_lt: MaybeInt  # since 4.7.0
+    perf_failure_data_space_lte: MaybeInt  # since 4.7.0
+    perf_failure_data_space_not: MaybeInt  # since 4.7.0
+    perf_failure_data_space_not_in: MaybeInts  # since 4.7.0
+    perf_total_data_capacity: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_gt: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_gte: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_in: MaybeInts  # since 4.7.0
+    perf_total_data_capacity_lt: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_lte: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_not: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_not_in: MaybeInts  # since 4.7.0
+    perf_used_data_space: MaybeInt  # since 4.7.0
+    perf_used_data_space_gt: MaybeInt  # since 4.7.0
+    perf_used_data_space_gte: MaybeInt  # since 4.7.0
+    perf_used_data_space_in: MaybeInts  # since 4.7.0
+    perf_used_data_space_lt: MaybeInt  # since 4.7.0
+    perf_used_data_space_lte: MaybeInt  # since 4.7.0
+    perf_used_data_space_not: MaybeInt  # since 4.7.0
+    perf_used_data_space_not_in: MaybeInts  # since 4.7.0
+    perf_valid_data_space: MaybeInt  # since 4.7.0
+    perf_valid_data_space_gt: MaybeInt  # since 4.7.0
+    perf_valid_data_space_gte: MaybeInt  # since 4.7.0
+    perf_valid_data_space_in: MaybeInts  # since 4.7.0
+    perf_valid_data_space_lt: MaybeInt  # since 4.7.0
+    perf_valid_data_space_lte: MaybeInt  # since 4.7.0
+    perf_valid_data_space_not: MaybeInt  # since 4.7.0
+    perf_valid_data_space_not_in: MaybeInts  # since 4.7.0
+    planned_prioritized_space: MaybeInt  # since 4.7.0
+    planned_prioritized_space_gt: MaybeInt  # since 4.7.0
+    planned_prioritized_space_gte: MaybeInt  # since 4.7.0
+    planned_prioritized_space_in: MaybeInts  # since 4.7.0
+    planned_prioritized_space_lt: MaybeInt  # since 4.7.0
+    planned_prioritized_space_lte: MaybeInt  # since 4.7.0
+    planned_prioritized_space_not: MaybeInt  # since 4.7.0
+    planned_prioritized_space_not_in: MaybeInts  # since 4.7.0
+    pmem_enabled: MaybeBool
+    pmem_enabled_not: MaybeBool
+    prio_space_percentage: MaybeFloat  # since 4.7.0
+    prio_space_percentage_gt: MaybeFloat  # since 4.7.0
+    prio_space_percentage_gte: MaybeFloat  # since 4.7.0
+    prio_space_percentage_in: MaybeFloats  # since 4.7.0
+    prio_space_percentage_lt: MaybeFloat  # since 4.7.0
+    prio_space_percentage_lte: MaybeFloat  # since 4.7.0
+    prio_space_percentage_not: MaybeFloat  # since 4.7.0
+    prio_space_percentage_not_in: MaybeFloats  # since 4.7.0
+    provisioned_cpu_cores: MaybeInt
+    provisioned_cpu_cores_for_active_vm: MaybeInt
+    provisioned_cpu_cores_for_active_vm_gt: MaybeInt
+    provisioned_cpu_cores_for_active_vm_gte: MaybeInt
+    provisioned_cpu_cores_for_active_vm_in: MaybeInts
+    provisioned_cpu_cores_for_active_vm_lt: MaybeInt
+    provisioned_cpu_cores_for_active_vm_lte: MaybeInt
+    provisioned_cpu_cores_for_active_vm_not: MaybeInt
+    provisioned_cpu_cores_for_active_vm_not_in: MaybeInts
+    provisioned_cpu_cores_gt: MaybeInt
+    provisioned_cpu_cores_gte: MaybeInt
+    provisioned_cpu_cores_in: MaybeInts
+    provisioned_cpu_cores_lt: MaybeInt
+    provisioned_cpu_cores_lte: MaybeInt
+    provisioned_cpu_cores_not: MaybeInt
+    provisioned_cpu_cores_not_in: MaybeInts
+    provisioned_for_active_vm_ratio: MaybeFloat
+    provisioned_for_active_vm_ratio_gt: MaybeFloat
+    provisioned_for_active_vm_ratio_gte: MaybeFloat
+    provisioned_for_active_vm_ratio_in: MaybeFloats
+    provisioned_for_active_vm_ratio_lt: MaybeFloat
+    provisioned_for_active_vm_ratio_lte: MaybeFloat
+    provisioned_for_active_vm_ratio_not: MaybeFloat
+    provisioned_for_active_vm_ratio_not_in: MaybeFloats
+    provisioned_memory_bytes: MaybeInt
+    provisioned_memory_bytes_gt: MaybeInt
+    provisioned_memory_bytes_gte: MaybeInt
+    provisioned_memory_bytes_in: MaybeInts
+    provisioned_memory_bytes_lt: MaybeInt
+    provisioned_memory_bytes_lte: MaybeInt
+    provisioned_memory_bytes_not: MaybeInt
+    provisioned_memory_bytes_not_in: MaybeInts
+    provisioned_ratio: MaybeFloat
+    provisioned_ratio_gt: MaybeFloat
+    provisioned_ratio_gte: MaybeFloat
+    provisioned_ratio_in: MaybeFloats
+    provisioned_ratio_lt: MaybeFloat
+    provisioned_ratio_lte: MaybeFloat
+    provisioned_ratio_not: MaybeFloat
+    provisioned_ratio_not_in: MaybeFloats
+    rdma_enabled: MaybeBool
+    rdma_enabled_not: MaybeBool
+    recover_data_size: MaybeInt
+    recover_data_size_gt: MaybeInt
+    recover_data_size_gte: MaybeInt
+    recover_data_size_in: MaybeInts
+    recover_data_size_lt: MaybeInt
+    recover_data_size_lte: MaybeInt
+    recover_data_size_not: MaybeInt
+    recover_data_size_not_in: MaybeInts
+    recover_speed: MaybeInt
+    recover_speed_gt: MaybeInt
+    recover_speed_gte: MaybeInt
+    recover_speed_in: MaybeInts
+    recover_speed_lt: MaybeInt
+    recover_speed_lte: MaybeInt
+    recover_speed_not: MaybeInt
+    recover_speed_not_in: MaybeInts
+    replica_capacity_only: MaybeBool  # since 4.7.0
+    replica_capacity_only_not: MaybeBool  # since 4.7.0
+    reserved_cpu_cores_for_system_service: MaybeInt
+    reserved_cpu_cores_for_system_service_gt: MaybeInt
+    reserved_cpu_cores_for_system_service_gte: MaybeInt
+    reserved_cpu_cores_for_system_service_in: MaybeInts
+    reserved_cpu_cores_for_system_service_lt: MaybeInt
+    reserved_cpu_cores_for_system_service_lte: MaybeInt
+    reserved_cpu_cores_for_system_service_not: MaybeInt
+    reserved_cpu_cores_for_system_service_not_in: MaybeInts
+    running_vm_num: MaybeInt
+    running_vm_num_gt: MaybeInt
+    running_vm_num_gte: MaybeInt
+    running_vm_num_in: MaybeInts
+    running_vm_num_lt: MaybeInt
+    running_vm_num_lte: MaybeInt
+    running_vm_num_not: MaybeInt
+    running_vm_num_not_in: MaybeInts
     software_edition: "SoftwareEdition | None"
     software_edition_in: "Sequence[SoftwareEdition] | None"
     software_edition_not: "SoftwareEdition | None"
     software_edition_not_in: "Sequence[SoftwareEdition] | None"
-    stopped_vm_num: int | None
-    stopped_vm_num_gt: int | None
-    stopped_vm_num_gte: int | None
-    stopped_vm_num_in: Sequence[int] | None
-    stopped_vm_num_lt: int | None
-    stopped_vm_num_lte: int | None
-    stopped_vm_num_not: int | None
-    stopped_vm_num_not_in: Sequence[int] | None
-    stretch: bool | None
-    stretch_not: bool | None
-    suspended_vm_num: int | None
-    suspended_vm_num_gt: int | None
-    suspended_vm_num_gte: int | None
-    suspended_vm_num_in: Sequence[int] | None
-    suspended_vm_num_lt: int | None
-    suspended_vm_num_lte: int | None
-    suspended_vm_num_not: int | None
-    suspended_vm_num_not_in: Sequence[int] | None
-    total_cache_capacity: int | None
-    total_cache_capacity_gt: int | None
-    total_cache_capacity_gte: int | None
-    total_cache_capacity_in: Sequence[int] | None
-    total_cache_capacity_lt: int | None
-    total_cache_capacity_lte: int | None
-    total_cache_capacity_not: int | None
-    total_cache_capacity_not_in: Sequence[int] | None
-    total_cpu_cores: int | None
-    total_cpu_cores_gt: int | None
-    total_cpu_cores_gte: int | None
-    total_cpu_cores_in: Sequence[int] | None
-    total_cpu_cores_lt: int | None
-    total_cpu_cores_lte: int | None
-    total_cpu_cores_not: int | None
-    total_cpu_cores_not_in: Sequence[int] | None
-    total_cpu_hz: int | None
-    total_cpu_hz_gt: int | None
-    total_cpu_hz_gte: int | None
-    total_cpu_hz_in: Sequence[int] | None
-    total_cpu_hz_lt: int | None
-    total_cpu_hz_lte: int | None
-    total_cpu_hz_not: int | None
-    total_cpu_hz_not_in: Sequence[int] | None
-    total_cpu_sockets: int | None
-    total_cpu_sockets_gt: int | None
-    total_cpu_sockets_gte: int | None
-    total_cpu_sockets_in: Sequence[int] | None
-    total_cpu_sockets_lt: int | None
-    total_cpu_sockets_lte: int | None
-    total_cpu_sockets_not: int | None
-    total_cpu_sockets_not_in: Sequence[int] | None
-    total_data_capacity: int | None
-    total_data_capacity_gt: int | None
-    total_data_capacity_gte: int | None
-    total_data_capacity_in: Sequence[int] | None
-    total_data_capacity_lt: int | None
-    total_data_capacity_lte: int | None
-    total_data_capacity_not: int | None
-    total_data_capacity_not_in: Sequence[int] | None
-    total_memory_bytes: int | None
-    total_memory_bytes_gt: int | None
-    total_memory_bytes_gte: int | None
-    total_memory_bytes_in: Sequence[int] | None
-    total_memory_bytes_lt: int | None
-    total_memory_bytes_lte: int | None
-    total_memory_bytes_not: int | None
-    total_memory_bytes_not_in: Sequence[int] | None
-    total_prio_volume_size: int | None  # since 4.7.0
-    total_prio_volume_size_gt: int | None  # since 4.7.0
-    total_prio_volume_size_gte: int | None  # since 4.7.0
-    total_prio_volume_size_in: Sequence[int] | None  # since 4.7.0
-    total_prio_volume_size_lt: int | None  # since 4.7.0
-    total_prio_volume_size_lte: int | None  # since 4.7.0
-    total_prio_volume_size_not: int | None  # since 4.7.0
-    total_prio_volume_size_not_in: Sequence[int] | None  # since 4.7.0
-    total_prio_volume_size_usage: float | None  # since 4.7.0
-    total_prio_volume_size_usage_gt: float | None  # since 4.7.0
-    total_prio_volume_size_usage_gte: float | None  # since 4.7.0
-    total_prio_volume_size_usage_in: Sequence[float] | None  # since 4.7.0
-    total_prio_volume_size_usage_lt: float | None  # since 4.7.0
-    total_prio_volume_size_usage_lte: float | None  # since 4.7.0
-    total_prio_volume_size_usage_not: float | None  # since 4.7.0
-    total_prio_volume_size_usage_not_in: Sequence[float] | None  # since 4.7.0
+    stopped_vm_num: MaybeInt
+    stopped_vm_num_gt: MaybeInt
+    stopped_vm_num_gte: MaybeInt
+    stopped_vm_num_in: MaybeInts
+    stopped_vm_num_lt: MaybeInt
+    stopped_vm_num_lte: MaybeInt
+    stopped_vm_num_not: MaybeInt
+    stopped_vm_num_not_in: MaybeInts
+    stretch: MaybeBool
+    stretch_not: MaybeBool
+    suspended_vm_num: MaybeInt
+    suspended_vm_num_gt: MaybeInt
+    suspended_vm_num_gte: MaybeInt
+    suspended_vm_num_in: MaybeInts
+    suspended_vm_num_lt: MaybeInt
+    suspended_vm_num_lte: MaybeInt
+    suspended_vm_num_not: MaybeInt
+    suspended_vm_num_not_in: MaybeInts
+    total_cache_capacity: MaybeInt
+    total_cache_capacity_gt: MaybeInt
+    total_cache_capacity_gte: MaybeInt
+    total_cache_capacity_in: MaybeInts
+    total_cache_capacity_lt: MaybeInt
+    total_cache_capacity_lte: MaybeInt
+    total_cache_capacity_not: MaybeInt
+    total_cache_capacity_not_in: MaybeInts
+    total_cpu_cores: MaybeInt
+    total_cpu_cores_gt: MaybeInt
+    total_cpu_cores_gte: MaybeInt
+    total_cpu_cores_in: MaybeInts
+    total_cpu_cores_lt: MaybeInt
+    total_cpu_cores_lte: MaybeInt
+    total_cpu_cores_not: MaybeInt
+    total_cpu_cores_not_in: MaybeInts
+    total_cpu_hz: MaybeInt
+    total_cpu_hz_gt: MaybeInt
+    total_cpu_hz_gte: MaybeInt
+    total_cpu_hz_in: MaybeInts
+    total_cpu_hz_lt: MaybeInt
+    total_cpu_hz_lte: MaybeInt
+    total_cpu_hz_not: MaybeInt
+    total_cpu_hz_not_in: MaybeInts
+    total_cpu_sockets: MaybeInt
+    total_cpu_sockets_gt: MaybeInt
+    total_cpu_sockets_gte: MaybeInt
+    total_cpu_sockets_in: MaybeInts
+    total_cpu_sockets_lt: MaybeInt
+    total_cpu_sockets_lte: MaybeInt
+    total_cpu_sockets_not: MaybeInt
+    total_cpu_sockets_not_in: MaybeInts
+    total_data_capacity: MaybeInt
+    total_data_capacity_gt: MaybeInt
+    total_data_capacity_gte: MaybeInt
+    total_data_capacity_in: MaybeInts
+    total_data_capacity_lt: MaybeInt
+    total_data_capacity_lte: MaybeInt
+    total_data_capacity_not: MaybeInt
+    total_data_capacity_not_in: MaybeInts
+    total_memory_bytes: MaybeInt
+    total_memory_bytes_gt: MaybeInt
+    total_memory_bytes_gte: MaybeInt
+    total_memory_bytes_in: MaybeInts
+    total_memory_bytes_lt: MaybeInt
+    total_memory_bytes_lte: MaybeInt
+    total_memory_bytes_not: MaybeInt
+    total_memory_bytes_not_in: MaybeInts
+    total_prio_volume_size: MaybeInt  # since 4.7.0
+    total_prio_volume_size_gt: MaybeInt  # since 4.7.0
+    total_prio_volume_size_gte: MaybeInt  # since 4.7.0
+    total_prio_volume_size_in: MaybeInts  # since 4.7.0
+    total_prio_volume_size_lt: MaybeInt  # since 4.7.0
+    total_prio_volume_size_lte: MaybeInt  # since 4.7.0
+    total_prio_volume_size_not: MaybeInt  # since 4.7.0
+    total_prio_volume_size_not_in: MaybeInts  # since 4.7.0
+    total_prio_volume_size_usage: MaybeFloat  # since 4.7.0
+    total_prio_volume_size_usage_gt: MaybeFloat  # since 4.7.0
+    total_prio_volume_size_usage_gte: MaybeFloat  # since 4.7.0
+    total_prio_volume_size_usage_in: MaybeFloats  # since 4.7.0
+    total_prio_volume_size_usage_lt: MaybeFloat  # since 4.7.0
+    total_prio_volume_size_usage_lte: MaybeFloat  # since 4.7.0
+    total_prio_volume_size_usage_not: MaybeFloat  # since 4.7.0
+    total_prio_volume_size_usage_not_in: MaybeFloats  # since 4.7.0
     type: "ClusterType | None"
     type_in: "Sequence[ClusterType] | None"
     type_not: "ClusterType | None"
     type_not_in: "Sequence[ClusterType] | None"
-    upgrade_for_tiering: bool | None  # since 4.7.0
-    upgrade_for_tiering_not: bool | None  # since 4.7.0
-    upgrade_tool_version: str | None
-    upgrade_tool_version_contains: str | None
-    upgrade_tool_version_ends_with: str | None
-    upgrade_tool_version_gt: str | None
-    upgrade_tool_version_gte: str | None
-    upgrade_tool_version_in: Texts | None
-    upgrade_tool_version_lt: str | None
-    upgrade_tool_version_lte: str | None
-    upgrade_tool_version_not: str | None
-    upgrade_tool_version_not_contains: str | None
-    upgrade_tool_version_not_ends_with: str | None
-    upgrade_tool_version_not_in: Texts | None
-    upgrade_tool_version_not_starts_with: str | None
-    upgrade_tool_version_starts_with: str | None
-    used_cache_space: int | None  # since 4.7.0
-    used_cache_space_gt: int | None  # since 4.7.0
-    used_cache_space_gte: int | None  # since 4.7.0
-    used_cache_space_in: Sequence[int] | None  # since 4.7.0
-    used_cache_space_lt: int | None  # since 4.7.0
-    used_cache_space_lte: int | None  # since 4.7.0
-    used_cache_space_not: int | None  # since 4.7.0
-    used_cache_space_not_in: Sequence[int] | None  # since 4.7.0
-    used_cpu_hz: float | None
-    used_cpu_hz_gt: float | None
-    used_cpu_hz_gte: float | None
-    used_cpu_hz_in: Sequence[float] | None
-    used_cpu_hz_lt: float | None
-    used_cpu_hz_lte: float | None
-    used_cpu_hz_not: float | None
-    used_cpu_hz_not_in: Sequence[float] | None
-    used_data_space: int | None
-    used_data_space_gt: int | None
-    used_data_space_gte: int | None
-    used_data_space_in: Sequence[int] | None
-    used_data_space_lt: int | None
-    used_data_space_lte: int | None
-    used_data_space_not: int | None
-    used_data_space_not_in: Sequence[int] | None
-    used_memory_bytes: float | None
-    used_memory_bytes_gt: float | None
-    used_memory_bytes_gte: float | None
-    used_memory_bytes_in: Sequence[float] | None
-    used_memory_bytes_lt: float | None
-    used_memory_bytes_lte: float | None
-    used_memory_bytes_not: float | None
-    used_memory_bytes_not_in: Sequence[float] | None
-    valid_cache_space: int | None  # since 4.7.0
-    valid_cache_space_gt: int | None  # since 4.7.0
-    valid_cache_space_gte: int | None  # since 4.7.0
-    valid_cache_space_in: Sequence[int] | None  # since 4.7.0
-    valid_cache_space_lt: int | None  # since 4.7.0
-    valid_cache_space_lte: int | None  # since 4.7.0
-    valid_cache_space_not: int | None  # since 4.7.0
-    valid_cache_space_not_in: Sequence[int] | None  # since 4.7.0
-    valid_data_space: int | None
-    valid_data_space_gt: int | None
-    valid_data_space_gte: int | None
-    valid_data_space_in: Sequence[int] | None
-    valid_data_space_lt: int | None
-    valid_data_space_lte: int | None
-    valid_data_space_not: int | None
-    valid_data_space_not_in: Sequence[int] | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
-    vhost_enabled: bool | None
-    vhost_enabled_not: bool | None
-    vm_num: int | None
-    vm_num_gt: int | None
-    vm_num_gte: int | None
-    vm_num_in: Sequence[int] | None
-    vm_num_lt: int | None
-    vm_num_lte: int | None
-    vm_num_not: int | None
-    vm_num_not_in: Sequence[int] | None
+    upgrade_for_tiering: MaybeBool  # since 4.7.0
+    upgrade_for_tiering_not: MaybeBool  # since 4.7.0
+    upgrade_tool_version: MaybeStr
+    upgrade_tool_version_contains: MaybeStr
+    upgrade_tool_version_ends_with: MaybeStr
+    upgrade_tool_version_gt: MaybeStr
+    upgrade_tool_version_gte: MaybeStr
+    upgrade_tool_version_in: MaybeTexts
+    upgrade_tool_version_lt: MaybeStr
+    upgrade_tool_version_lte: MaybeStr
+    upgrade_tool_version_not: MaybeStr
+    upgrade_tool_version_not_contains: MaybeStr
+    upgrade_tool_version_not_ends_with: MaybeStr
+    upgrade_tool_version_not_in: MaybeTexts
+    upgrade_tool_version_not_starts_with: MaybeStr
+    upgrade_tool_version_starts_with: MaybeStr
+    used_cache_space: MaybeInt  # since 4.7.0
+    used_cache_space_gt: MaybeInt  # since 4.7.0
+    used_cache_space_gte: MaybeInt  # since 4.7.0
+    used_cache_space_in: MaybeInts  # since 4.7.0
+    used_cache_space_lt: MaybeInt  # since 4.7.0
+    used_cache_space_lte: MaybeInt  # since 4.7.0
+    used_cache_space_not: MaybeInt  # since 4.7.0
+    used_cache_space_not_in: MaybeInts  # since 4.7.0
+    used_cpu_hz: MaybeFloat
+    used_cpu_hz_gt: MaybeFloat
+    used_cpu_hz_gte: MaybeFloat
+    used_cpu_hz_in: MaybeFloats
+    used_cpu_hz_lt: MaybeFloat
+    used_cpu_hz_lte: MaybeFloat
+    used_cpu_hz_not: MaybeFloat
+    used_cpu_hz_not_in: MaybeFloats
+    used_data_space: MaybeInt
+    used_data_space_gt: MaybeInt
+    used_data_space_gte: MaybeInt
+    used_data_space_in: MaybeInts
+    used_data_space_lt: MaybeInt
+    used_data_space_lte: MaybeInt
+    used_data_space_not: MaybeInt
+    used_data_space_not_in: MaybeInts
+    used_memory_bytes: MaybeFloat
+    used_memory_bytes_gt: MaybeFloat
+    used_memory_bytes_gte: MaybeFloat
+    used_memory_bytes_in: MaybeFloats
+    used_memory_bytes_lt: MaybeFloat
+    used_memory_bytes_lte: MaybeFloat
+    used_memory_bytes_not: MaybeFloat
+    used_memory_bytes_not_in: MaybeFloats
+    valid_cache_space: MaybeInt  # since 4.7.0
+    valid_cache_space_gt: MaybeInt  # since 4.7.0
+    valid_cache_space_gte: MaybeInt  # since 4.7.0
+    valid_cache_space_in: MaybeInts  # since 4.7.0
+    valid_cache_space_lt: MaybeInt  # since 4.7.0
+    valid_cache_space_lte: MaybeInt  # since 4.7.0
+    valid_cache_space_not: MaybeInt  # since 4.7.0
+    valid_cache_space_not_in: MaybeInts  # since 4.7.0
+    valid_data_space: MaybeInt
+    valid_data_space_gt: MaybeInt
+    valid_data_space_gte: MaybeInt
+    valid_data_space_in: MaybeInts
+    valid_data_space_lt: MaybeInt
+    valid_data_space_lte: MaybeInt
+    valid_data_space_not: MaybeInt
+    valid_data_space_not_in: MaybeInts
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
+    vhost_enabled: MaybeBool
+    vhost_enabled_not: MaybeBool
+    vm_num: MaybeInt
+    vm_num_gt: MaybeInt
+    vm_num_gte: MaybeInt
+    vm_num_in: MaybeInts
+    vm_num_lt: MaybeInt
+    vm_num_lte: MaybeInt
+    vm_num_not: MaybeInt
+    vm_num_not_in: MaybeInts
 
 
 class ClusterWhereInput(ClusterWhereInputValues, total=False):
@@ -1132,21 +1082,15 @@ class ClusterWhereInput(ClusterWhereInputValues, total=False):
 class ClusterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    id: str | None
-    local_id: str | None
+    id: MaybeStr
+    local_id: MaybeStr
 
 
 class DiskPoolWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
-    id: str | None
-    local_id: str | None
-
-
-class GetClusterPinInPerformanceInfoRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    where: Required["ClusterWhereInput2"]
+    id: MaybeStr
+    local_id: MaybeStr
 
 
 class GetClusterStorageInfoEffect(TypedDict, total=False):
@@ -1156,50 +1100,25 @@ class GetClusterStorageInfoEffect(TypedDict, total=False):
     replica: Sequence[int]
 
 
-class GetClusterStorageInfoRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.5.0."""
-
-    effect: Required["GetClusterStorageInfoEffect"]
-    where: Required["ClusterWhereInput2"]
-
-
-class GetClustersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterOrderByInput | None"
-    skip: int | None
-    where: "ClusterWhereInput2 | None"
-
-
 class GetClustersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "ClusterOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "ClusterWhereInput2 | None"
-
-
-class GetMetaLeaderRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ClusterWhereInput2"]
 
 
 class HostWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
-    chunk_id: str | None
-    id: str | None
-    local_id: str | None
-    node_topo_local_id: str | None
+    chunk_id: MaybeStr
+    id: MaybeStr
+    local_id: MaybeStr
+    node_topo_local_id: MaybeStr
 
 
 class MgtIpMapper(TypedDict, total=False):
@@ -1212,81 +1131,176 @@ class MgtIpMapper(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class ClusterWhereInput2(ClusterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        applications_every: "ReadOnly[Mapping[str, object] | None]"
-        applications_none: "ReadOnly[Mapping[str, object] | None]"
-        applications_some: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        applications_every: "ReadOnly[MaybeMapping]"
+        applications_none: "ReadOnly[MaybeMapping]"
+        applications_some: "ReadOnly[MaybeMapping]"
+        consistency_groups_every: "ReadOnly[MaybeMapping]"
+        consistency_groups_none: "ReadOnly[MaybeMapping]"
+        consistency_groups_some: "ReadOnly[MaybeMapping]"
+        datacenters_every: "ReadOnly[MaybeMapping]"
+        datacenters_none: "ReadOnly[MaybeMapping]"
+        datacenters_some: "ReadOnly[MaybeMapping]"
         ecp_license: "ReadOnly[EcpLicenseWhereInput3 | None]"
         everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         settings: "ReadOnly[ClusterSettingsWhereInput3 | None]"
         vcenterAccount: "ReadOnly[VcenterAccountWhereInput3 | None]"
-        vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        vdses_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_folders_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_folders_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_folders_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vdses_every: "ReadOnly[MaybeMapping]"
+        vdses_none: "ReadOnly[MaybeMapping]"
+        vdses_some: "ReadOnly[MaybeMapping]"
+        vm_folders_every: "ReadOnly[MaybeMapping]"
+        vm_folders_none: "ReadOnly[MaybeMapping]"
+        vm_folders_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
         witness: "ReadOnly[WitnessWhereInput3 | None]"
-        zones_every: "ReadOnly[Mapping[str, object] | None]"
-        zones_none: "ReadOnly[Mapping[str, object] | None]"
-        zones_some: "ReadOnly[Mapping[str, object] | None]"
+        zones_every: "ReadOnly[MaybeMapping]"
+        zones_none: "ReadOnly[MaybeMapping]"
+        zones_some: "ReadOnly[MaybeMapping]"
 
     class ClusterWhereInput3(ClusterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        applications_every: "ReadOnly[Mapping[str, object] | None]"
-        applications_none: "ReadOnly[Mapping[str, object] | None]"
-        applications_some: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
-        ecp_license: "ReadOnly[Mapping[str, object] | None]"
-        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        settings: "ReadOnly[Mapping[str, object] | None]"
-        vcenterAccount: "ReadOnly[Mapping[str, object] | None]"
-        vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        vdses_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_folders_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_folders_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_folders_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
-        witness: "ReadOnly[Mapping[str, object] | None]"
-        zones_every: "ReadOnly[Mapping[str, object] | None]"
-        zones_none: "ReadOnly[Mapping[str, object] | None]"
-        zones_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        applications_every: "ReadOnly[MaybeMapping]"
+        applications_none: "ReadOnly[MaybeMapping]"
+        applications_some: "ReadOnly[MaybeMapping]"
+        consistency_groups_every: "ReadOnly[MaybeMapping]"
+        consistency_groups_none: "ReadOnly[MaybeMapping]"
+        consistency_groups_some: "ReadOnly[MaybeMapping]"
+        datacenters_every: "ReadOnly[MaybeMapping]"
+        datacenters_none: "ReadOnly[MaybeMapping]"
+        datacenters_some: "ReadOnly[MaybeMapping]"
+        ecp_license: "ReadOnly[MaybeMapping]"
+        everoute_cluster: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        settings: "ReadOnly[MaybeMapping]"
+        vcenterAccount: "ReadOnly[MaybeMapping]"
+        vdses_every: "ReadOnly[MaybeMapping]"
+        vdses_none: "ReadOnly[MaybeMapping]"
+        vdses_some: "ReadOnly[MaybeMapping]"
+        vm_folders_every: "ReadOnly[MaybeMapping]"
+        vm_folders_none: "ReadOnly[MaybeMapping]"
+        vm_folders_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+        witness: "ReadOnly[MaybeMapping]"
+        zones_every: "ReadOnly[MaybeMapping]"
+        zones_none: "ReadOnly[MaybeMapping]"
+        zones_some: "ReadOnly[MaybeMapping]"
+
+    ClusterDeletionParams: TypeAlias = "Mapping[str, object]"
+    ClusterDisablePinInPerformanceParams: TypeAlias = "Mapping[str, object]"
+    ClusterEnableIscsiUpdationParams: TypeAlias = "Mapping[str, object]"
+    ClusterEnablePinInPerformanceParams: TypeAlias = "Mapping[str, object]"
+    ClusterHaUpdationParams: TypeAlias = "Mapping[str, object]"
+    ClusterLicenseUpdationParams: TypeAlias = "Mapping[str, object]"
+    ClusterNetworkSettingUpdationParams: TypeAlias = "Mapping[str, object]"
+    ClusterUpdationParams: TypeAlias = "Mapping[str, object]"
+    ClusterVirtualizationUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetClusterPinInPerformanceInfoRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterStorageInfoRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClustersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetMetaLeaderRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ClusterDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        force: bool  # since 4.7.0
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterDisablePinInPerformanceParams(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterEnableIscsiUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        enable_iscsi: Required[bool]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterEnablePinInPerformanceParams(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        data: Required["ClusterEnablePinInPerformanceParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterHaUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        ha: Required[bool]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterLicenseUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ClusterLicenseUpdationParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterNetworkSettingUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ClusterNetworkSettingUpdationParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ClusterUpdationParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterVirtualizationUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ClusterVirtualizationUpdationParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class GetClusterPinInPerformanceInfoRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        where: Required["ClusterWhereInput2"]
+
+    class GetClusterStorageInfoRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.5.0."""
+
+        effect: Required["GetClusterStorageInfoEffect"]
+        where: Required["ClusterWhereInput2"]
+
+    class GetClustersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterWhereInput2 | None"
+
+    class GetMetaLeaderRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ClusterWhereInput2"]

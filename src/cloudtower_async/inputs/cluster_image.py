@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -43,124 +43,124 @@ class ClusterImageWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    meta_name: str | None
-    meta_name_contains: str | None
-    meta_name_ends_with: str | None
-    meta_name_gt: str | None
-    meta_name_gte: str | None
-    meta_name_in: Texts | None
-    meta_name_lt: str | None
-    meta_name_lte: str | None
-    meta_name_not: str | None
-    meta_name_not_contains: str | None
-    meta_name_not_ends_with: str | None
-    meta_name_not_in: Texts | None
-    meta_name_not_starts_with: str | None
-    meta_name_starts_with: str | None
-    meta_size: int | None
-    meta_size_gt: int | None
-    meta_size_gte: int | None
-    meta_size_in: Sequence[int] | None
-    meta_size_lt: int | None
-    meta_size_lte: int | None
-    meta_size_not: int | None
-    meta_size_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    upgrade_tool_version: str | None
-    upgrade_tool_version_contains: str | None
-    upgrade_tool_version_ends_with: str | None
-    upgrade_tool_version_gt: str | None
-    upgrade_tool_version_gte: str | None
-    upgrade_tool_version_in: Texts | None
-    upgrade_tool_version_lt: str | None
-    upgrade_tool_version_lte: str | None
-    upgrade_tool_version_not: str | None
-    upgrade_tool_version_not_contains: str | None
-    upgrade_tool_version_not_ends_with: str | None
-    upgrade_tool_version_not_in: Texts | None
-    upgrade_tool_version_not_starts_with: str | None
-    upgrade_tool_version_starts_with: str | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_semantic_gt: str | None
-    version_semantic_gte: str | None
-    version_semantic_lt: str | None
-    version_semantic_lte: str | None
-    version_starts_with: str | None
-    zbs_version: str | None
-    zbs_version_contains: str | None
-    zbs_version_ends_with: str | None
-    zbs_version_gt: str | None
-    zbs_version_gte: str | None
-    zbs_version_in: Texts | None
-    zbs_version_lt: str | None
-    zbs_version_lte: str | None
-    zbs_version_not: str | None
-    zbs_version_not_contains: str | None
-    zbs_version_not_ends_with: str | None
-    zbs_version_not_in: Texts | None
-    zbs_version_not_starts_with: str | None
-    zbs_version_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    meta_name: MaybeStr
+    meta_name_contains: MaybeStr
+    meta_name_ends_with: MaybeStr
+    meta_name_gt: MaybeStr
+    meta_name_gte: MaybeStr
+    meta_name_in: MaybeTexts
+    meta_name_lt: MaybeStr
+    meta_name_lte: MaybeStr
+    meta_name_not: MaybeStr
+    meta_name_not_contains: MaybeStr
+    meta_name_not_ends_with: MaybeStr
+    meta_name_not_in: MaybeTexts
+    meta_name_not_starts_with: MaybeStr
+    meta_name_starts_with: MaybeStr
+    meta_size: MaybeInt
+    meta_size_gt: MaybeInt
+    meta_size_gte: MaybeInt
+    meta_size_in: MaybeInts
+    meta_size_lt: MaybeInt
+    meta_size_lte: MaybeInt
+    meta_size_not: MaybeInt
+    meta_size_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    upgrade_tool_version: MaybeStr
+    upgrade_tool_version_contains: MaybeStr
+    upgrade_tool_version_ends_with: MaybeStr
+    upgrade_tool_version_gt: MaybeStr
+    upgrade_tool_version_gte: MaybeStr
+    upgrade_tool_version_in: MaybeTexts
+    upgrade_tool_version_lt: MaybeStr
+    upgrade_tool_version_lte: MaybeStr
+    upgrade_tool_version_not: MaybeStr
+    upgrade_tool_version_not_contains: MaybeStr
+    upgrade_tool_version_not_ends_with: MaybeStr
+    upgrade_tool_version_not_in: MaybeTexts
+    upgrade_tool_version_not_starts_with: MaybeStr
+    upgrade_tool_version_starts_with: MaybeStr
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_semantic_gt: MaybeStr
+    version_semantic_gte: MaybeStr
+    version_semantic_lt: MaybeStr
+    version_semantic_lte: MaybeStr
+    version_starts_with: MaybeStr
+    zbs_version: MaybeStr
+    zbs_version_contains: MaybeStr
+    zbs_version_ends_with: MaybeStr
+    zbs_version_gt: MaybeStr
+    zbs_version_gte: MaybeStr
+    zbs_version_in: MaybeTexts
+    zbs_version_lt: MaybeStr
+    zbs_version_lte: MaybeStr
+    zbs_version_not: MaybeStr
+    zbs_version_not_contains: MaybeStr
+    zbs_version_not_ends_with: MaybeStr
+    zbs_version_not_in: MaybeTexts
+    zbs_version_not_starts_with: MaybeStr
+    zbs_version_starts_with: MaybeStr
 
 
 class ClusterImageWhereInput(ClusterImageWhereInputValues, total=False):
@@ -172,40 +172,42 @@ class ClusterImageWhereInput(ClusterImageWhereInputValues, total=False):
     cluster: "ClusterWhereInput2 | None"
 
 
-class GetClusterImagesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterImageOrderByInput | None"
-    skip: int | None
-    where: "ClusterImageWhereInput2 | None"
-
-
-class GetClusterImagesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterImageOrderByInput | None"
-    skip: int | None
-    where: "ClusterImageWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ClusterImageWhereInput2(ClusterImageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ClusterImageWhereInput3(ClusterImageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetClusterImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterImagesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetClusterImagesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterImageOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterImageWhereInput2 | None"
+
+    class GetClusterImagesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterImageOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterImageWhereInput2 | None"

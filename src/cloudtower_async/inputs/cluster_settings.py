@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -39,62 +47,62 @@ ClusterSettingsOrderByInput: TypeAlias = Literal[
 class ClusterSettingsWhereInputValues(TypedDict, total=False):
     """Keys of `ClusterSettingsWhereInput` that look at the resource itself."""
 
-    default_ha: bool | None
-    default_ha_not: bool | None
+    default_ha: MaybeBool
+    default_ha_not: MaybeBool
     default_storage_policy: "VmVolumeElfStoragePolicyType | None"
-    default_storage_policy_ec_k: int | None  # since 4.7.0
-    default_storage_policy_ec_k_gt: int | None  # since 4.7.0
-    default_storage_policy_ec_k_gte: int | None  # since 4.7.0
-    default_storage_policy_ec_k_in: Sequence[int] | None  # since 4.7.0
-    default_storage_policy_ec_k_lt: int | None  # since 4.7.0
-    default_storage_policy_ec_k_lte: int | None  # since 4.7.0
-    default_storage_policy_ec_k_not: int | None  # since 4.7.0
-    default_storage_policy_ec_k_not_in: Sequence[int] | None  # since 4.7.0
-    default_storage_policy_ec_m: int | None  # since 4.7.0
-    default_storage_policy_ec_m_gt: int | None  # since 4.7.0
-    default_storage_policy_ec_m_gte: int | None  # since 4.7.0
-    default_storage_policy_ec_m_in: Sequence[int] | None  # since 4.7.0
-    default_storage_policy_ec_m_lt: int | None  # since 4.7.0
-    default_storage_policy_ec_m_lte: int | None  # since 4.7.0
-    default_storage_policy_ec_m_not: int | None  # since 4.7.0
-    default_storage_policy_ec_m_not_in: Sequence[int] | None  # since 4.7.0
+    default_storage_policy_ec_k: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_k_gt: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_k_gte: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_k_in: MaybeInts  # since 4.7.0
+    default_storage_policy_ec_k_lt: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_k_lte: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_k_not: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_k_not_in: MaybeInts  # since 4.7.0
+    default_storage_policy_ec_m: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_m_gt: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_m_gte: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_m_in: MaybeInts  # since 4.7.0
+    default_storage_policy_ec_m_lt: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_m_lte: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_m_not: MaybeInt  # since 4.7.0
+    default_storage_policy_ec_m_not_in: MaybeInts  # since 4.7.0
     default_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
     default_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
     default_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    default_storage_policy_replica_num: int | None  # since 4.7.0
-    default_storage_policy_replica_num_gt: int | None  # since 4.7.0
-    default_storage_policy_replica_num_gte: int | None  # since 4.7.0
-    default_storage_policy_replica_num_in: Sequence[int] | None  # since 4.7.0
-    default_storage_policy_replica_num_lt: int | None  # since 4.7.0
-    default_storage_policy_replica_num_lte: int | None  # since 4.7.0
-    default_storage_policy_replica_num_not: int | None  # since 4.7.0
-    default_storage_policy_replica_num_not_in: Sequence[int] | None  # since 4.7.0
-    default_storage_policy_stripe_num: int | None  # since 4.8.0
-    default_storage_policy_stripe_num_gt: int | None  # since 4.8.0
-    default_storage_policy_stripe_num_gte: int | None  # since 4.8.0
-    default_storage_policy_stripe_num_in: Sequence[int] | None  # since 4.8.0
-    default_storage_policy_stripe_num_lt: int | None  # since 4.8.0
-    default_storage_policy_stripe_num_lte: int | None  # since 4.8.0
-    default_storage_policy_stripe_num_not: int | None  # since 4.8.0
-    default_storage_policy_stripe_num_not_in: Sequence[int] | None  # since 4.8.0
-    default_storage_policy_thin_provision: bool | None  # since 4.7.0
-    default_storage_policy_thin_provision_not: bool | None  # since 4.7.0
-    enabled_iscsi: bool | None
-    enabled_iscsi_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    default_storage_policy_replica_num: MaybeInt  # since 4.7.0
+    default_storage_policy_replica_num_gt: MaybeInt  # since 4.7.0
+    default_storage_policy_replica_num_gte: MaybeInt  # since 4.7.0
+    default_storage_policy_replica_num_in: MaybeInts  # since 4.7.0
+    default_storage_policy_replica_num_lt: MaybeInt  # since 4.7.0
+    default_storage_policy_replica_num_lte: MaybeInt  # since 4.7.0
+    default_storage_policy_replica_num_not: MaybeInt  # since 4.7.0
+    default_storage_policy_replica_num_not_in: MaybeInts  # since 4.7.0
+    default_storage_policy_stripe_num: MaybeInt  # since 4.8.0
+    default_storage_policy_stripe_num_gt: MaybeInt  # since 4.8.0
+    default_storage_policy_stripe_num_gte: MaybeInt  # since 4.8.0
+    default_storage_policy_stripe_num_in: MaybeInts  # since 4.8.0
+    default_storage_policy_stripe_num_lt: MaybeInt  # since 4.8.0
+    default_storage_policy_stripe_num_lte: MaybeInt  # since 4.8.0
+    default_storage_policy_stripe_num_not: MaybeInt  # since 4.8.0
+    default_storage_policy_stripe_num_not_in: MaybeInts  # since 4.8.0
+    default_storage_policy_thin_provision: MaybeBool  # since 4.7.0
+    default_storage_policy_thin_provision_not: MaybeBool  # since 4.7.0
+    enabled_iscsi: MaybeBool
+    enabled_iscsi_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
 
 
 class ClusterSettingsWhereInput(ClusterSettingsWhereInputValues, total=False):
@@ -106,40 +114,42 @@ class ClusterSettingsWhereInput(ClusterSettingsWhereInputValues, total=False):
     cluster: "ClusterWhereInput2 | None"
 
 
-class GetClusterSettingsesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterSettingsOrderByInput | None"
-    skip: int | None
-    where: "ClusterSettingsWhereInput2 | None"
-
-
-class GetClusterSettingsesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterSettingsOrderByInput | None"
-    skip: int | None
-    where: "ClusterSettingsWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ClusterSettingsWhereInput2(ClusterSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ClusterSettingsWhereInput3(ClusterSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetClusterSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterSettingsesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetClusterSettingsesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterSettingsOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterSettingsWhereInput2 | None"
+
+    class GetClusterSettingsesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterSettingsOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterSettingsWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -22,48 +22,48 @@ ClusterTopoOrderByInput: TypeAlias = Literal[
 class ClusterTopoWhereInputValues(TypedDict, total=False):
     """Keys of `ClusterTopoWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class ClusterTopoWhereInput(ClusterTopoWhereInputValues, total=False):
@@ -84,58 +84,60 @@ class ClusterTopoWhereInput(ClusterTopoWhereInputValues, total=False):
     zone_topoes_some: "ZoneTopoWhereInput2 | None"
 
 
-class GetClusterTopoesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterTopoOrderByInput | None"
-    skip: int | None
-    where: "ClusterTopoWhereInput2 | None"
-
-
-class GetClusterTopoesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterTopoOrderByInput | None"
-    skip: int | None
-    where: "ClusterTopoWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ClusterTopoWhereInput2(ClusterTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        brick_topoes_every: "ReadOnly[MaybeMapping]"
+        brick_topoes_none: "ReadOnly[MaybeMapping]"
+        brick_topoes_some: "ReadOnly[MaybeMapping]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
-        zone_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        zone_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        zone_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        node_topoes_every: "ReadOnly[MaybeMapping]"
+        node_topoes_none: "ReadOnly[MaybeMapping]"
+        node_topoes_some: "ReadOnly[MaybeMapping]"
+        zone_topoes_every: "ReadOnly[MaybeMapping]"
+        zone_topoes_none: "ReadOnly[MaybeMapping]"
+        zone_topoes_some: "ReadOnly[MaybeMapping]"
 
     class ClusterTopoWhereInput3(ClusterTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        node_topoes_some: "ReadOnly[Mapping[str, object] | None]"
-        zone_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        zone_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        zone_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        brick_topoes_every: "ReadOnly[MaybeMapping]"
+        brick_topoes_none: "ReadOnly[MaybeMapping]"
+        brick_topoes_some: "ReadOnly[MaybeMapping]"
+        cluster: "ReadOnly[MaybeMapping]"
+        node_topoes_every: "ReadOnly[MaybeMapping]"
+        node_topoes_none: "ReadOnly[MaybeMapping]"
+        node_topoes_some: "ReadOnly[MaybeMapping]"
+        zone_topoes_every: "ReadOnly[MaybeMapping]"
+        zone_topoes_none: "ReadOnly[MaybeMapping]"
+        zone_topoes_some: "ReadOnly[MaybeMapping]"
+
+    GetClusterTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetClusterTopoesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterTopoWhereInput2 | None"
+
+    class GetClusterTopoesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterTopoWhereInput2 | None"

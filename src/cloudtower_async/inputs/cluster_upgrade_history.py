@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -32,84 +32,84 @@ ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
 class ClusterUpgradeHistoryWhereInputValues(TypedDict, total=False):
     """Keys of `ClusterUpgradeHistoryWhereInput` that look at the resource itself."""
 
-    date: str | None
-    date_gt: str | None
-    date_gte: str | None
-    date_in: Texts | None
-    date_lt: str | None
-    date_lte: str | None
-    date_not: str | None
-    date_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    result: str | None
-    result_contains: str | None
-    result_ends_with: str | None
-    result_gt: str | None
-    result_gte: str | None
-    result_in: Texts | None
-    result_lt: str | None
-    result_lte: str | None
-    result_not: str | None
-    result_not_contains: str | None
-    result_not_ends_with: str | None
-    result_not_in: Texts | None
-    result_not_starts_with: str | None
-    result_starts_with: str | None
-    task_uuid: str | None
-    task_uuid_contains: str | None
-    task_uuid_ends_with: str | None
-    task_uuid_gt: str | None
-    task_uuid_gte: str | None
-    task_uuid_in: Texts | None
-    task_uuid_lt: str | None
-    task_uuid_lte: str | None
-    task_uuid_not: str | None
-    task_uuid_not_contains: str | None
-    task_uuid_not_ends_with: str | None
-    task_uuid_not_in: Texts | None
-    task_uuid_not_starts_with: str | None
-    task_uuid_starts_with: str | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
+    date: MaybeStr
+    date_gt: MaybeStr
+    date_gte: MaybeStr
+    date_in: MaybeTexts
+    date_lt: MaybeStr
+    date_lte: MaybeStr
+    date_not: MaybeStr
+    date_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    result: MaybeStr
+    result_contains: MaybeStr
+    result_ends_with: MaybeStr
+    result_gt: MaybeStr
+    result_gte: MaybeStr
+    result_in: MaybeTexts
+    result_lt: MaybeStr
+    result_lte: MaybeStr
+    result_not: MaybeStr
+    result_not_contains: MaybeStr
+    result_not_ends_with: MaybeStr
+    result_not_in: MaybeTexts
+    result_not_starts_with: MaybeStr
+    result_starts_with: MaybeStr
+    task_uuid: MaybeStr
+    task_uuid_contains: MaybeStr
+    task_uuid_ends_with: MaybeStr
+    task_uuid_gt: MaybeStr
+    task_uuid_gte: MaybeStr
+    task_uuid_in: MaybeTexts
+    task_uuid_lt: MaybeStr
+    task_uuid_lte: MaybeStr
+    task_uuid_not: MaybeStr
+    task_uuid_not_contains: MaybeStr
+    task_uuid_not_ends_with: MaybeStr
+    task_uuid_not_in: MaybeTexts
+    task_uuid_not_starts_with: MaybeStr
+    task_uuid_starts_with: MaybeStr
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
 
 
 class ClusterUpgradeHistoryWhereInput(ClusterUpgradeHistoryWhereInputValues, total=False):
@@ -121,40 +121,42 @@ class ClusterUpgradeHistoryWhereInput(ClusterUpgradeHistoryWhereInputValues, tot
     cluster: "ClusterWhereInput2 | None"
 
 
-class GetClusterUpgradeHistoriesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterUpgradeHistoryOrderByInput | None"
-    skip: int | None
-    where: "ClusterUpgradeHistoryWhereInput2 | None"
-
-
-class GetClusterUpgradeHistoriesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ClusterUpgradeHistoryOrderByInput | None"
-    skip: int | None
-    where: "ClusterUpgradeHistoryWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ClusterUpgradeHistoryWhereInput2(ClusterUpgradeHistoryWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ClusterUpgradeHistoryWhereInput3(ClusterUpgradeHistoryWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetClusterUpgradeHistoriesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterUpgradeHistoriesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetClusterUpgradeHistoriesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterUpgradeHistoryOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterUpgradeHistoryWhereInput2 | None"
+
+    class GetClusterUpgradeHistoriesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ClusterUpgradeHistoryOrderByInput | None"
+        skip: MaybeInt
+        where: "ClusterUpgradeHistoryWhereInput2 | None"

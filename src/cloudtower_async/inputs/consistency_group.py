@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -44,24 +44,10 @@ class ConsistencyGroupCreationParams(TypedDict, total=False):
     namespaces_ids: Required[Texts]
 
 
-class ConsistencyGroupDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ConsistencyGroupDeletionParamsData"]
-    where: Required["ConsistencyGroupWhereInput2"]
-
-
 class ConsistencyGroupDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remain_volume_snapshot: bool
-
-
-class ConsistencyGroupUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ConsistencyGroupUpdationParamsData"]
-    where: Required["ConsistencyGroupWhereInput2"]
 
 
 class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
@@ -77,82 +63,82 @@ class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
 class ConsistencyGroupWhereInputValues(TypedDict, total=False):
     """Keys of `ConsistencyGroupWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    unique_size: int | None
-    unique_size_gt: int | None
-    unique_size_gte: int | None
-    unique_size_in: Sequence[int] | None
-    unique_size_lt: int | None
-    unique_size_lte: int | None
-    unique_size_not: int | None
-    unique_size_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    unique_size: MaybeInt
+    unique_size_gt: MaybeInt
+    unique_size_gte: MaybeInt
+    unique_size_in: MaybeInts
+    unique_size_lt: MaybeInt
+    unique_size_lte: MaybeInt
+    unique_size_not: MaybeInt
+    unique_size_not_in: MaybeInts
 
 
 class ConsistencyGroupWhereInput(ConsistencyGroupWhereInputValues, total=False):
@@ -176,64 +162,80 @@ class ConsistencyGroupWhereInput(ConsistencyGroupWhereInputValues, total=False):
     namespaces_some: "NvmfNamespaceWhereInput2 | None"
 
 
-class GetConsistencyGroupsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ConsistencyGroupOrderByInput | None"
-    skip: int | None
-    where: "ConsistencyGroupWhereInput2 | None"
-
-
 class GetConsistencyGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "ConsistencyGroupOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "ConsistencyGroupWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
     class ConsistencyGroupWhereInput2(ConsistencyGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        consistency_group_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
+        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        namespaces_every: "ReadOnly[MaybeMapping]"
+        namespaces_none: "ReadOnly[MaybeMapping]"
+        namespaces_some: "ReadOnly[MaybeMapping]"
 
     class ConsistencyGroupWhereInput3(ConsistencyGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        namespaces_every: "ReadOnly[MaybeMapping]"
+        namespaces_none: "ReadOnly[MaybeMapping]"
+        namespaces_some: "ReadOnly[MaybeMapping]"
+
+    ConsistencyGroupDeletionParams: TypeAlias = "Mapping[str, object]"
+    ConsistencyGroupUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetConsistencyGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ConsistencyGroupDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ConsistencyGroupDeletionParamsData"]
+        where: Required["ConsistencyGroupWhereInput2"]
+
+    class ConsistencyGroupUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ConsistencyGroupUpdationParamsData"]
+        where: Required["ConsistencyGroupWhereInput2"]
+
+    class GetConsistencyGroupsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ConsistencyGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "ConsistencyGroupWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -38,23 +38,10 @@ class ConsistencyGroupSnapshotCreationParams(TypedDict, total=False):
     name: Required[str]
 
 
-class ConsistencyGroupSnapshotDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ConsistencyGroupSnapshotDeletionParamsData"]
-    where: Required["ConsistencyGroupSnapshotWhereInput2"]
-
-
 class ConsistencyGroupSnapshotDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remain_volume_snapshot: Required[bool]
-
-
-class ConsistencyGroupSnapshotUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ConsistencyGroupSnapshotWhereInput2"]
 
 
 class ConsistencyGroupSnapshotWhereInputValues(TypedDict, total=False):
@@ -64,64 +51,64 @@ class ConsistencyGroupSnapshotWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    unique_size: int | None
-    unique_size_gt: int | None
-    unique_size_gte: int | None
-    unique_size_in: Sequence[int] | None
-    unique_size_lt: int | None
-    unique_size_lte: int | None
-    unique_size_not: int | None
-    unique_size_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    unique_size: MaybeInt
+    unique_size_gt: MaybeInt
+    unique_size_gte: MaybeInt
+    unique_size_in: MaybeInts
+    unique_size_lt: MaybeInt
+    unique_size_lte: MaybeInt
+    unique_size_not: MaybeInt
+    unique_size_not_in: MaybeInts
 
 
 class ConsistencyGroupSnapshotWhereInput(ConsistencyGroupSnapshotWhereInputValues, total=False):
@@ -142,62 +129,77 @@ class ConsistencyGroupSnapshotWhereInput(ConsistencyGroupSnapshotWhereInputValue
     nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
 
 
-class GetConsistencyGroupSnapshotsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ConsistencyGroupSnapshotOrderByInput | None"
-    skip: int | None
-    where: "ConsistencyGroupSnapshotWhereInput2 | None"
-
-
-class GetConsistencyGroupSnapshotsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ConsistencyGroupSnapshotOrderByInput | None"
-    skip: int | None
-    where: "ConsistencyGroupSnapshotWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ConsistencyGroupSnapshotWhereInput2(
         ConsistencyGroupSnapshotWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        Iscsi_lun_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        Iscsi_lun_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        Iscsi_lun_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        Iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
+        Iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
+        Iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         consistency_group: "ReadOnly[ConsistencyGroupWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
 
     class ConsistencyGroupSnapshotWhereInput3(
         ConsistencyGroupSnapshotWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        Iscsi_lun_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        Iscsi_lun_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        Iscsi_lun_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        consistency_group: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        Iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
+        Iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
+        Iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        consistency_group: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
+
+    ConsistencyGroupSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
+    ConsistencyGroupSnapshotUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetConsistencyGroupSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetConsistencyGroupSnapshotsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ConsistencyGroupSnapshotDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ConsistencyGroupSnapshotDeletionParamsData"]
+        where: Required["ConsistencyGroupSnapshotWhereInput2"]
+
+    class ConsistencyGroupSnapshotUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ConsistencyGroupSnapshotWhereInput2"]
+
+    class GetConsistencyGroupSnapshotsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ConsistencyGroupSnapshotOrderByInput | None"
+        skip: MaybeInt
+        where: "ConsistencyGroupSnapshotWhereInput2 | None"
+
+    class GetConsistencyGroupSnapshotsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ConsistencyGroupSnapshotOrderByInput | None"
+        skip: MaybeInt
+        where: "ConsistencyGroupSnapshotWhereInput2 | None"

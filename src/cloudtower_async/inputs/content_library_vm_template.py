@@ -4,12 +4,21 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ContentLibraryVmTemplateUsage as ContentLibraryVmTemplateUsageMember
     from .cluster import ClusterWhereInput2
     from .common import Architecture, ByteUnit, EntityAsyncStatus, ParsedOVF
     from .label import LabelWhereInput2
@@ -77,7 +86,7 @@ ContentLibraryVmTemplateOrderByInput: TypeAlias = Literal[
     "zbs_storage_info_DESC",
 ]
 ContentLibraryVmTemplateUsage: TypeAlias = Union[
-    Literal["SVM"], "models.ContentLibraryVmTemplateUsage"
+    Literal["SVM"], "ContentLibraryVmTemplateUsageMember"
 ]
 
 
@@ -97,18 +106,6 @@ class ContentLibraryVmTemplateCreationParams(TypedDict, total=False):
     description: str
     name: Required[str]
     vm: Required["VmWhereUniqueInput"]
-
-
-class ContentLibraryVmTemplateDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ContentLibraryVmTemplateWhereInput2"]
-
-
-class ContentLibraryVmTemplateExportParams(TypedDict, total=False):
-    """Since CloudTower 3.2.0."""
-
-    where: Required["ContentLibraryVmTemplateWhereInput2"]
 
 
 class ContentLibraryVmTemplateImportParams(TypedDict, total=False):
@@ -137,24 +134,10 @@ class ContentLibraryVmTemplateOvfDiskOperate(TypedDict, total=False):
     mount_new_cd_roms: "Sequence[ContentLibraryVmdkCdromMount]"
 
 
-class ContentLibraryVmTemplateUpdationClusterParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ContentLibraryVmTemplateUpdationClusterParamsData"]
-    where: Required["ContentLibraryVmTemplateWhereInput2"]
-
-
 class ContentLibraryVmTemplateUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["ClusterWhereInput2"]
-
-
-class ContentLibraryVmTemplateUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ContentLibraryVmTemplateUpdationParamsData"]
-    where: Required["ContentLibraryVmTemplateWhereInput2"]
 
 
 class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
@@ -177,44 +160,44 @@ class ContentLibraryVmTemplateWhereInputValues(TypedDict, total=False):
     clock_offset_in: "Sequence[VmClockOffset] | None"  # since 4.5.0
     clock_offset_not: "VmClockOffset | None"  # since 4.5.0
     clock_offset_not_in: "Sequence[VmClockOffset] | None"  # since 4.5.0
-    cloud_init_supported: bool | None
-    cloud_init_supported_not: bool | None
-    cpu_model: str | None  # since 4.5.0
-    cpu_model_contains: str | None  # since 4.5.0
-    cpu_model_ends_with: str | None  # since 4.5.0
-    cpu_model_gt: str | None  # since 4.5.0
-    cpu_model_gte: str | None  # since 4.5.0
-    cpu_model_in: Texts | None  # since 4.5.0
-    cpu_model_lt: str | None  # since 4.5.0
-    cpu_model_lte: str | None  # since 4.5.0
-    cpu_model_not: str | None  # since 4.5.0
-    cpu_model_not_contains: str | None  # since 4.5.0
-    cpu_model_not_ends_with: str | None  # since 4.5.0
-    cpu_model_not_in: Texts | None  # since 4.5.0
-    cpu_model_not_starts_with: str | None  # since 4.5.0
-    cpu_model_starts_with: str | None  # since 4.5.0
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    cloud_init_supported: MaybeBool
+    cloud_init_supported_not: MaybeBool
+    cpu_model: MaybeStr  # since 4.5.0
+    cpu_model_contains: MaybeStr  # since 4.5.0
+    cpu_model_ends_with: MaybeStr  # since 4.5.0
+    cpu_model_gt: MaybeStr  # since 4.5.0
+    cpu_model_gte: MaybeStr  # since 4.5.0
+    cpu_model_in: MaybeTexts  # since 4.5.0
+    cpu_model_lt: MaybeStr  # since 4.5.0
+    cpu_model_lte: MaybeStr  # since 4.5.0
+    cpu_model_not: MaybeStr  # since 4.5.0
+    cpu_model_not_contains: MaybeStr  # since 4.5.0
+    cpu_model_not_ends_with: MaybeStr  # since 4.5.0
+    cpu_model_not_in: MaybeTexts  # since 4.5.0
+    cpu_model_not_starts_with: MaybeStr  # since 4.5.0
+    cpu_model_starts_with: MaybeStr  # since 4.5.0
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -223,122 +206,122 @@ class ContentLibraryVmTemplateWhereInputValues(TypedDict, total=False):
     firmware_in: "Sequence[VmFirmware] | None"  # since 4.5.0
     firmware_not: "VmFirmware | None"  # since 4.5.0
     firmware_not_in: "Sequence[VmFirmware] | None"  # since 4.5.0
-    ha: bool | None  # since 4.5.0
-    ha_not: bool | None  # since 4.5.0
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    ha: MaybeBool  # since 4.5.0
+    ha_not: MaybeBool  # since 4.5.0
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     io_policy: "VmDiskIoPolicy | None"  # since 4.5.0
     io_policy_in: "Sequence[VmDiskIoPolicy] | None"  # since 4.5.0
     io_policy_not: "VmDiskIoPolicy | None"  # since 4.5.0
     io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"  # since 4.5.0
-    max_bandwidth: int | None  # since 4.5.0
-    max_bandwidth_gt: int | None  # since 4.5.0
-    max_bandwidth_gte: int | None  # since 4.5.0
-    max_bandwidth_in: Sequence[int] | None  # since 4.5.0
-    max_bandwidth_lt: int | None  # since 4.5.0
-    max_bandwidth_lte: int | None  # since 4.5.0
-    max_bandwidth_not: int | None  # since 4.5.0
-    max_bandwidth_not_in: Sequence[int] | None  # since 4.5.0
+    max_bandwidth: MaybeInt  # since 4.5.0
+    max_bandwidth_gt: MaybeInt  # since 4.5.0
+    max_bandwidth_gte: MaybeInt  # since 4.5.0
+    max_bandwidth_in: MaybeInts  # since 4.5.0
+    max_bandwidth_lt: MaybeInt  # since 4.5.0
+    max_bandwidth_lte: MaybeInt  # since 4.5.0
+    max_bandwidth_not: MaybeInt  # since 4.5.0
+    max_bandwidth_not_in: MaybeInts  # since 4.5.0
     max_bandwidth_policy: "VmDiskIoRestrictType | None"  # since 4.5.0
     max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
     max_bandwidth_policy_not: "VmDiskIoRestrictType | None"  # since 4.5.0
     max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
-    max_iops: int | None  # since 4.5.0
-    max_iops_gt: int | None  # since 4.5.0
-    max_iops_gte: int | None  # since 4.5.0
-    max_iops_in: Sequence[int] | None  # since 4.5.0
-    max_iops_lt: int | None  # since 4.5.0
-    max_iops_lte: int | None  # since 4.5.0
-    max_iops_not: int | None  # since 4.5.0
-    max_iops_not_in: Sequence[int] | None  # since 4.5.0
+    max_iops: MaybeInt  # since 4.5.0
+    max_iops_gt: MaybeInt  # since 4.5.0
+    max_iops_gte: MaybeInt  # since 4.5.0
+    max_iops_in: MaybeInts  # since 4.5.0
+    max_iops_lt: MaybeInt  # since 4.5.0
+    max_iops_lte: MaybeInt  # since 4.5.0
+    max_iops_not: MaybeInt  # since 4.5.0
+    max_iops_not_in: MaybeInts  # since 4.5.0
     max_iops_policy: "VmDiskIoRestrictType | None"  # since 4.5.0
     max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
     max_iops_policy_not: "VmDiskIoRestrictType | None"  # since 4.5.0
     max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
-    memory: int | None
-    memory_gt: int | None
-    memory_gte: int | None
-    memory_in: Sequence[int] | None
-    memory_lt: int | None
-    memory_lte: int | None
-    memory_not: int | None
-    memory_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    os: str | None
-    os_contains: str | None
-    os_ends_with: str | None
-    os_gt: str | None
-    os_gte: str | None
-    os_in: Texts | None
-    os_lt: str | None
-    os_lte: str | None
-    os_not: str | None
-    os_not_contains: str | None
-    os_not_ends_with: str | None
-    os_not_in: Texts | None
-    os_not_starts_with: str | None
-    os_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
+    memory: MaybeInt
+    memory_gt: MaybeInt
+    memory_gte: MaybeInt
+    memory_in: MaybeInts
+    memory_lt: MaybeInt
+    memory_lte: MaybeInt
+    memory_not: MaybeInt
+    memory_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    os: MaybeStr
+    os_contains: MaybeStr
+    os_ends_with: MaybeStr
+    os_gt: MaybeStr
+    os_gte: MaybeStr
+    os_in: MaybeTexts
+    os_lt: MaybeStr
+    os_lte: MaybeStr
+    os_not: MaybeStr
+    os_not_contains: MaybeStr
+    os_not_ends_with: MaybeStr
+    os_not_in: MaybeTexts
+    os_not_starts_with: MaybeStr
+    os_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
     usage: "ContentLibraryVmTemplateUsage | None"  # since 4.8.0
     usage_in: "Sequence[ContentLibraryVmTemplateUsage] | None"  # since 4.8.0
     usage_not: "ContentLibraryVmTemplateUsage | None"  # since 4.8.0
     usage_not_in: "Sequence[ContentLibraryVmTemplateUsage] | None"  # since 4.8.0
-    vcpu: int | None
-    vcpu_gt: int | None
-    vcpu_gte: int | None
-    vcpu_in: Sequence[int] | None
-    vcpu_lt: int | None
-    vcpu_lte: int | None
-    vcpu_not: int | None
-    vcpu_not_in: Sequence[int] | None
-    video_type: str | None  # since 4.5.0
-    video_type_contains: str | None  # since 4.5.0
-    video_type_ends_with: str | None  # since 4.5.0
-    video_type_gt: str | None  # since 4.5.0
-    video_type_gte: str | None  # since 4.5.0
-    video_type_in: Texts | None  # since 4.5.0
-    video_type_lt: str | None  # since 4.5.0
-    video_type_lte: str | None  # since 4.5.0
-    video_type_not: str | None  # since 4.5.0
-    video_type_not_contains: str | None  # since 4.5.0
-    video_type_not_ends_with: str | None  # since 4.5.0
-    video_type_not_in: Texts | None  # since 4.5.0
-    video_type_not_starts_with: str | None  # since 4.5.0
-    video_type_starts_with: str | None  # since 4.5.0
-    win_opt: bool | None  # since 4.5.0
-    win_opt_not: bool | None  # since 4.5.0
+    vcpu: MaybeInt
+    vcpu_gt: MaybeInt
+    vcpu_gte: MaybeInt
+    vcpu_in: MaybeInts
+    vcpu_lt: MaybeInt
+    vcpu_lte: MaybeInt
+    vcpu_not: MaybeInt
+    vcpu_not_in: MaybeInts
+    video_type: MaybeStr  # since 4.5.0
+    video_type_contains: MaybeStr  # since 4.5.0
+    video_type_ends_with: MaybeStr  # since 4.5.0
+    video_type_gt: MaybeStr  # since 4.5.0
+    video_type_gte: MaybeStr  # since 4.5.0
+    video_type_in: MaybeTexts  # since 4.5.0
+    video_type_lt: MaybeStr  # since 4.5.0
+    video_type_lte: MaybeStr  # since 4.5.0
+    video_type_not: MaybeStr  # since 4.5.0
+    video_type_not_contains: MaybeStr  # since 4.5.0
+    video_type_not_ends_with: MaybeStr  # since 4.5.0
+    video_type_not_in: MaybeTexts  # since 4.5.0
+    video_type_not_starts_with: MaybeStr  # since 4.5.0
+    video_type_starts_with: MaybeStr  # since 4.5.0
+    win_opt: MaybeBool  # since 4.5.0
+    win_opt_not: MaybeBool  # since 4.5.0
 
 
 class ContentLibraryVmTemplateWhereInput(ContentLibraryVmTemplateWhereInputValues, total=False):
@@ -374,27 +357,15 @@ class ContentLibraryVmdkCdromMount(TypedDict, total=False):
     enabled: bool
 
 
-class GetContentLibraryVmTemplatesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ContentLibraryVmTemplateOrderByInput | None"
-    skip: int | None
-    where: "ContentLibraryVmTemplateWhereInput2 | None"
-
-
 class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "ContentLibraryVmTemplateOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "ContentLibraryVmTemplateWhereInput2 | None"
 
 
@@ -403,31 +374,71 @@ if TYPE_CHECKING:
     class ContentLibraryVmTemplateWhereInput2(
         ContentLibraryVmTemplateWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
 
     class ContentLibraryVmTemplateWhereInput3(
         ContentLibraryVmTemplateWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
+
+    ContentLibraryVmTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
+    ContentLibraryVmTemplateExportParams: TypeAlias = "Mapping[str, object]"
+    ContentLibraryVmTemplateUpdationClusterParams: TypeAlias = "Mapping[str, object]"
+    ContentLibraryVmTemplateUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetContentLibraryVmTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ContentLibraryVmTemplateDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ContentLibraryVmTemplateWhereInput2"]
+
+    class ContentLibraryVmTemplateExportParams(TypedDict, total=False):
+        """Since CloudTower 3.2.0."""
+
+        where: Required["ContentLibraryVmTemplateWhereInput2"]
+
+    class ContentLibraryVmTemplateUpdationClusterParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ContentLibraryVmTemplateUpdationClusterParamsData"]
+        where: Required["ContentLibraryVmTemplateWhereInput2"]
+
+    class ContentLibraryVmTemplateUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ContentLibraryVmTemplateUpdationParamsData"]
+        where: Required["ContentLibraryVmTemplateWhereInput2"]
+
+    class GetContentLibraryVmTemplatesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ContentLibraryVmTemplateOrderByInput | None"
+        skip: MaybeInt
+        where: "ContentLibraryVmTemplateWhereInput2 | None"

@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -62,19 +71,6 @@ class DatacenterCreationParams(TypedDict, total=False):
     organization_id: Required[str]
 
 
-class DatacenterDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["DatacenterWhereInput2"]
-
-
-class DatacenterUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["DatacenterUpdationParamsData"]
-    where: Required["DatacenterWhereInput2"]
-
-
 class DatacenterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -85,114 +81,114 @@ class DatacenterUpdationParamsData(TypedDict, total=False):
 class DatacenterWhereInputValues(TypedDict, total=False):
     """Keys of `DatacenterWhereInput` that look at the resource itself."""
 
-    cluster_num: int | None
-    cluster_num_gt: int | None
-    cluster_num_gte: int | None
-    cluster_num_in: Sequence[int] | None
-    cluster_num_lt: int | None
-    cluster_num_lte: int | None
-    cluster_num_not: int | None
-    cluster_num_not_in: Sequence[int] | None
-    failure_data_space: int | None
-    failure_data_space_gt: int | None
-    failure_data_space_gte: int | None
-    failure_data_space_in: Sequence[int] | None
-    failure_data_space_lt: int | None
-    failure_data_space_lte: int | None
-    failure_data_space_not: int | None
-    failure_data_space_not_in: Sequence[int] | None
-    host_num: int | None
-    host_num_gt: int | None
-    host_num_gte: int | None
-    host_num_in: Sequence[int] | None
-    host_num_lt: int | None
-    host_num_lte: int | None
-    host_num_not: int | None
-    host_num_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    total_cpu_hz: int | None
-    total_cpu_hz_gt: int | None
-    total_cpu_hz_gte: int | None
-    total_cpu_hz_in: Sequence[int] | None
-    total_cpu_hz_lt: int | None
-    total_cpu_hz_lte: int | None
-    total_cpu_hz_not: int | None
-    total_cpu_hz_not_in: Sequence[int] | None
-    total_data_capacity: int | None
-    total_data_capacity_gt: int | None
-    total_data_capacity_gte: int | None
-    total_data_capacity_in: Sequence[int] | None
-    total_data_capacity_lt: int | None
-    total_data_capacity_lte: int | None
-    total_data_capacity_not: int | None
-    total_data_capacity_not_in: Sequence[int] | None
-    total_memory_bytes: int | None
-    total_memory_bytes_gt: int | None
-    total_memory_bytes_gte: int | None
-    total_memory_bytes_in: Sequence[int] | None
-    total_memory_bytes_lt: int | None
-    total_memory_bytes_lte: int | None
-    total_memory_bytes_not: int | None
-    total_memory_bytes_not_in: Sequence[int] | None
-    used_cpu_hz: float | None
-    used_cpu_hz_gt: float | None
-    used_cpu_hz_gte: float | None
-    used_cpu_hz_in: Sequence[float] | None
-    used_cpu_hz_lt: float | None
-    used_cpu_hz_lte: float | None
-    used_cpu_hz_not: float | None
-    used_cpu_hz_not_in: Sequence[float] | None
-    used_data_space: int | None
-    used_data_space_gt: int | None
-    used_data_space_gte: int | None
-    used_data_space_in: Sequence[int] | None
-    used_data_space_lt: int | None
-    used_data_space_lte: int | None
-    used_data_space_not: int | None
-    used_data_space_not_in: Sequence[int] | None
-    used_memory_bytes: float | None
-    used_memory_bytes_gt: float | None
-    used_memory_bytes_gte: float | None
-    used_memory_bytes_in: Sequence[float] | None
-    used_memory_bytes_lt: float | None
-    used_memory_bytes_lte: float | None
-    used_memory_bytes_not: float | None
-    used_memory_bytes_not_in: Sequence[float] | None
-    vm_num: int | None
-    vm_num_gt: int | None
-    vm_num_gte: int | None
-    vm_num_in: Sequence[int] | None
-    vm_num_lt: int | None
-    vm_num_lte: int | None
-    vm_num_not: int | None
-    vm_num_not_in: Sequence[int] | None
+    cluster_num: MaybeInt
+    cluster_num_gt: MaybeInt
+    cluster_num_gte: MaybeInt
+    cluster_num_in: MaybeInts
+    cluster_num_lt: MaybeInt
+    cluster_num_lte: MaybeInt
+    cluster_num_not: MaybeInt
+    cluster_num_not_in: MaybeInts
+    failure_data_space: MaybeInt
+    failure_data_space_gt: MaybeInt
+    failure_data_space_gte: MaybeInt
+    failure_data_space_in: MaybeInts
+    failure_data_space_lt: MaybeInt
+    failure_data_space_lte: MaybeInt
+    failure_data_space_not: MaybeInt
+    failure_data_space_not_in: MaybeInts
+    host_num: MaybeInt
+    host_num_gt: MaybeInt
+    host_num_gte: MaybeInt
+    host_num_in: MaybeInts
+    host_num_lt: MaybeInt
+    host_num_lte: MaybeInt
+    host_num_not: MaybeInt
+    host_num_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    total_cpu_hz: MaybeInt
+    total_cpu_hz_gt: MaybeInt
+    total_cpu_hz_gte: MaybeInt
+    total_cpu_hz_in: MaybeInts
+    total_cpu_hz_lt: MaybeInt
+    total_cpu_hz_lte: MaybeInt
+    total_cpu_hz_not: MaybeInt
+    total_cpu_hz_not_in: MaybeInts
+    total_data_capacity: MaybeInt
+    total_data_capacity_gt: MaybeInt
+    total_data_capacity_gte: MaybeInt
+    total_data_capacity_in: MaybeInts
+    total_data_capacity_lt: MaybeInt
+    total_data_capacity_lte: MaybeInt
+    total_data_capacity_not: MaybeInt
+    total_data_capacity_not_in: MaybeInts
+    total_memory_bytes: MaybeInt
+    total_memory_bytes_gt: MaybeInt
+    total_memory_bytes_gte: MaybeInt
+    total_memory_bytes_in: MaybeInts
+    total_memory_bytes_lt: MaybeInt
+    total_memory_bytes_lte: MaybeInt
+    total_memory_bytes_not: MaybeInt
+    total_memory_bytes_not_in: MaybeInts
+    used_cpu_hz: MaybeFloat
+    used_cpu_hz_gt: MaybeFloat
+    used_cpu_hz_gte: MaybeFloat
+    used_cpu_hz_in: MaybeFloats
+    used_cpu_hz_lt: MaybeFloat
+    used_cpu_hz_lte: MaybeFloat
+    used_cpu_hz_not: MaybeFloat
+    used_cpu_hz_not_in: MaybeFloats
+    used_data_space: MaybeInt
+    used_data_space_gt: MaybeInt
+    used_data_space_gte: MaybeInt
+    used_data_space_in: MaybeInts
+    used_data_space_lt: MaybeInt
+    used_data_space_lte: MaybeInt
+    used_data_space_not: MaybeInt
+    used_data_space_not_in: MaybeInts
+    used_memory_bytes: MaybeFloat
+    used_memory_bytes_gt: MaybeFloat
+    used_memory_bytes_gte: MaybeFloat
+    used_memory_bytes_in: MaybeFloats
+    used_memory_bytes_lt: MaybeFloat
+    used_memory_bytes_lte: MaybeFloat
+    used_memory_bytes_not: MaybeFloat
+    used_memory_bytes_not_in: MaybeFloats
+    vm_num: MaybeInt
+    vm_num_gt: MaybeInt
+    vm_num_gte: MaybeInt
+    vm_num_in: MaybeInts
+    vm_num_lt: MaybeInt
+    vm_num_lte: MaybeInt
+    vm_num_not: MaybeInt
+    vm_num_not_in: MaybeInts
 
 
 class DatacenterWhereInput(DatacenterWhereInputValues, total=False):
@@ -213,30 +209,18 @@ class DatacenterWhereInput(DatacenterWhereInputValues, total=False):
 class DatacenterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    id: str | None
-
-
-class GetDatacentersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "DatacenterOrderByInput | None"
-    skip: int | None
-    where: "DatacenterWhereInput2 | None"
+    id: MaybeStr
 
 
 class GetDatacentersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "DatacenterOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "DatacenterWhereInput2 | None"
 
 
@@ -256,25 +240,52 @@ class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class DatacenterWhereInput2(DatacenterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         organization: "ReadOnly[OrganizationWhereInput3 | None]"
 
     class DatacenterWhereInput3(DatacenterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        organization: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        organization: "ReadOnly[MaybeMapping]"
+
+    DatacenterDeletionParams: TypeAlias = "Mapping[str, object]"
+    DatacenterUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetDatacentersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class DatacenterDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["DatacenterWhereInput2"]
+
+    class DatacenterUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["DatacenterUpdationParamsData"]
+        where: Required["DatacenterWhereInput2"]
+
+    class GetDatacentersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "DatacenterOrderByInput | None"
+        skip: MaybeInt
+        where: "DatacenterWhereInput2 | None"

@@ -4,23 +4,35 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import DiskFunction as DiskFunctionMember
+    from ..models import DiskHealthStatus as DiskHealthStatusMember
+    from ..models import DiskType as DiskTypeMember
+    from ..models import DiskUsage as DiskUsageMember
+    from ..models import DiskUsageStatus as DiskUsageStatusMember
     from .common import EntityAsyncStatus
     from .host import HostWhereInput2, HostWhereInput3
     from .label import LabelWhereInput2
     from .pmem_dimm import PmemDimmWhereInput2
 
 DiskFunction: TypeAlias = Union[
-    Literal["BOOT", "CACHE", "DATA", "SMTX_SYSTEM", "UNMOUNT"], "models.DiskFunction"
+    Literal["BOOT", "CACHE", "DATA", "SMTX_SYSTEM", "UNMOUNT"], "DiskFunctionMember"
 ]
 DiskHealthStatus: TypeAlias = Union[
     Literal["HEALTHY", "SMART_FAILED", "SOFTWARE_RAID_FAILURE", "SUBHEALTHY", "UNHEALTHY"],
-    "models.DiskHealthStatus",
+    "DiskHealthStatusMember",
 ]
 DiskOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -73,34 +85,21 @@ DiskOrderByInput: TypeAlias = Literal[
     "usage_status_DESC",
 ]
 DiskType: TypeAlias = Union[
-    Literal["HDD", "NVMe_SSD", "PMem", "SATA_OR_SAS_SSD", "SSD"], "models.DiskType"
+    Literal["HDD", "NVMe_SSD", "PMem", "SATA_OR_SAS_SSD", "SSD"], "DiskTypeMember"
 ]
 DiskUsage: TypeAlias = Union[
-    Literal["BOOT", "CACHE", "CACHE_AND_META", "DATA", "DATA_AND_META"], "models.DiskUsage"
+    Literal["BOOT", "CACHE", "CACHE_AND_META", "DATA", "DATA_AND_META"], "DiskUsageMember"
 ]
 DiskUsageStatus: TypeAlias = Union[
     Literal["ISOLATED", "MOUNTED", "MOUNTING", "PARTIAL_MOUNTED", "UNMOUNTED", "UNMOUNTING"],
-    "models.DiskUsageStatus",
+    "DiskUsageStatusMember",
 ]
-
-
-class DiskMountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["DiskMountParamsData"]
-    where: Required["DiskWhereInput2"]
 
 
 class DiskMountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     function: Required["DiskFunction"]
-
-
-class DiskUnmountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["DiskWhereInput2"]
 
 
 class DiskWhereInputValues(TypedDict, total=False):
@@ -110,20 +109,20 @@ class DiskWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    firmware: str | None
-    firmware_contains: str | None
-    firmware_ends_with: str | None
-    firmware_gt: str | None
-    firmware_gte: str | None
-    firmware_in: Texts | None
-    firmware_lt: str | None
-    firmware_lte: str | None
-    firmware_not: str | None
-    firmware_not_contains: str | None
-    firmware_not_ends_with: str | None
-    firmware_not_in: Texts | None
-    firmware_not_starts_with: str | None
-    firmware_starts_with: str | None
+    firmware: MaybeStr
+    firmware_contains: MaybeStr
+    firmware_ends_with: MaybeStr
+    firmware_gt: MaybeStr
+    firmware_gte: MaybeStr
+    firmware_in: MaybeTexts
+    firmware_lt: MaybeStr
+    firmware_lte: MaybeStr
+    firmware_not: MaybeStr
+    firmware_not_contains: MaybeStr
+    firmware_not_ends_with: MaybeStr
+    firmware_not_in: MaybeTexts
+    firmware_not_starts_with: MaybeStr
+    firmware_starts_with: MaybeStr
     function: "DiskFunction | None"
     function_in: "Sequence[DiskFunction] | None"
     function_not: "DiskFunction | None"
@@ -132,146 +131,146 @@ class DiskWhereInputValues(TypedDict, total=False):
     health_status_in: "Sequence[DiskHealthStatus] | None"
     health_status_not: "DiskHealthStatus | None"
     health_status_not_in: "Sequence[DiskHealthStatus] | None"
-    healthy: bool | None
-    healthy_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    model: str | None
-    model_contains: str | None
-    model_ends_with: str | None
-    model_gt: str | None
-    model_gte: str | None
-    model_in: Texts | None
-    model_lt: str | None
-    model_lte: str | None
-    model_not: str | None
-    model_not_contains: str | None
-    model_not_ends_with: str | None
-    model_not_in: Texts | None
-    model_not_starts_with: str | None
-    model_starts_with: str | None
-    mounted: bool | None
-    mounted_not: bool | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    numa_node: int | None
-    numa_node_gt: int | None
-    numa_node_gte: int | None
-    numa_node_in: Sequence[int] | None
-    numa_node_lt: int | None
-    numa_node_lte: int | None
-    numa_node_not: int | None
-    numa_node_not_in: Sequence[int] | None
-    offline: bool | None
-    offline_not: bool | None
-    path: str | None
-    path_contains: str | None
-    path_ends_with: str | None
-    path_gt: str | None
-    path_gte: str | None
-    path_in: Texts | None
-    path_lt: str | None
-    path_lte: str | None
-    path_not: str | None
-    path_not_contains: str | None
-    path_not_ends_with: str | None
-    path_not_in: Texts | None
-    path_not_starts_with: str | None
-    path_starts_with: str | None
-    persistent_memory_type: str | None
-    persistent_memory_type_contains: str | None
-    persistent_memory_type_ends_with: str | None
-    persistent_memory_type_gt: str | None
-    persistent_memory_type_gte: str | None
-    persistent_memory_type_in: Texts | None
-    persistent_memory_type_lt: str | None
-    persistent_memory_type_lte: str | None
-    persistent_memory_type_not: str | None
-    persistent_memory_type_not_contains: str | None
-    persistent_memory_type_not_ends_with: str | None
-    persistent_memory_type_not_in: Texts | None
-    persistent_memory_type_not_starts_with: str | None
-    persistent_memory_type_starts_with: str | None
-    physical_slot_on_brick: int | None
-    physical_slot_on_brick_gt: int | None
-    physical_slot_on_brick_gte: int | None
-    physical_slot_on_brick_in: Sequence[int] | None
-    physical_slot_on_brick_lt: int | None
-    physical_slot_on_brick_lte: int | None
-    physical_slot_on_brick_not: int | None
-    physical_slot_on_brick_not_in: Sequence[int] | None
+    healthy: MaybeBool
+    healthy_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    model: MaybeStr
+    model_contains: MaybeStr
+    model_ends_with: MaybeStr
+    model_gt: MaybeStr
+    model_gte: MaybeStr
+    model_in: MaybeTexts
+    model_lt: MaybeStr
+    model_lte: MaybeStr
+    model_not: MaybeStr
+    model_not_contains: MaybeStr
+    model_not_ends_with: MaybeStr
+    model_not_in: MaybeTexts
+    model_not_starts_with: MaybeStr
+    model_starts_with: MaybeStr
+    mounted: MaybeBool
+    mounted_not: MaybeBool
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    numa_node: MaybeInt
+    numa_node_gt: MaybeInt
+    numa_node_gte: MaybeInt
+    numa_node_in: MaybeInts
+    numa_node_lt: MaybeInt
+    numa_node_lte: MaybeInt
+    numa_node_not: MaybeInt
+    numa_node_not_in: MaybeInts
+    offline: MaybeBool
+    offline_not: MaybeBool
+    path: MaybeStr
+    path_contains: MaybeStr
+    path_ends_with: MaybeStr
+    path_gt: MaybeStr
+    path_gte: MaybeStr
+    path_in: MaybeTexts
+    path_lt: MaybeStr
+    path_lte: MaybeStr
+    path_not: MaybeStr
+    path_not_contains: MaybeStr
+    path_not_ends_with: MaybeStr
+    path_not_in: MaybeTexts
+    path_not_starts_with: MaybeStr
+    path_starts_with: MaybeStr
+    persistent_memory_type: MaybeStr
+    persistent_memory_type_contains: MaybeStr
+    persistent_memory_type_ends_with: MaybeStr
+    persistent_memory_type_gt: MaybeStr
+    persistent_memory_type_gte: MaybeStr
+    persistent_memory_type_in: MaybeTexts
+    persistent_memory_type_lt: MaybeStr
+    persistent_memory_type_lte: MaybeStr
+    persistent_memory_type_not: MaybeStr
+    persistent_memory_type_not_contains: MaybeStr
+    persistent_memory_type_not_ends_with: MaybeStr
+    persistent_memory_type_not_in: MaybeTexts
+    persistent_memory_type_not_starts_with: MaybeStr
+    persistent_memory_type_starts_with: MaybeStr
+    physical_slot_on_brick: MaybeInt
+    physical_slot_on_brick_gt: MaybeInt
+    physical_slot_on_brick_gte: MaybeInt
+    physical_slot_on_brick_in: MaybeInts
+    physical_slot_on_brick_lt: MaybeInt
+    physical_slot_on_brick_lte: MaybeInt
+    physical_slot_on_brick_not: MaybeInt
+    physical_slot_on_brick_not_in: MaybeInts
     recommended_usage: "DiskUsage | None"
     recommended_usage_in: "Sequence[DiskUsage] | None"
     recommended_usage_not: "DiskUsage | None"
     recommended_usage_not_in: "Sequence[DiskUsage] | None"
-    remaining_life_percent: int | None
-    remaining_life_percent_gt: int | None
-    remaining_life_percent_gte: int | None
-    remaining_life_percent_in: Sequence[int] | None
-    remaining_life_percent_lt: int | None
-    remaining_life_percent_lte: int | None
-    remaining_life_percent_not: int | None
-    remaining_life_percent_not_in: Sequence[int] | None
-    serial: str | None
-    serial_contains: str | None
-    serial_ends_with: str | None
-    serial_gt: str | None
-    serial_gte: str | None
-    serial_in: Texts | None
-    serial_lt: str | None
-    serial_lte: str | None
-    serial_not: str | None
-    serial_not_contains: str | None
-    serial_not_ends_with: str | None
-    serial_not_in: Texts | None
-    serial_not_starts_with: str | None
-    serial_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
+    remaining_life_percent: MaybeInt
+    remaining_life_percent_gt: MaybeInt
+    remaining_life_percent_gte: MaybeInt
+    remaining_life_percent_in: MaybeInts
+    remaining_life_percent_lt: MaybeInt
+    remaining_life_percent_lte: MaybeInt
+    remaining_life_percent_not: MaybeInt
+    remaining_life_percent_not_in: MaybeInts
+    serial: MaybeStr
+    serial_contains: MaybeStr
+    serial_ends_with: MaybeStr
+    serial_gt: MaybeStr
+    serial_gte: MaybeStr
+    serial_in: MaybeTexts
+    serial_lt: MaybeStr
+    serial_lte: MaybeStr
+    serial_not: MaybeStr
+    serial_not_contains: MaybeStr
+    serial_not_ends_with: MaybeStr
+    serial_not_in: MaybeTexts
+    serial_not_starts_with: MaybeStr
+    serial_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
     type: "DiskType | None"
     type_in: "Sequence[DiskType] | None"
     type_not: "DiskType | None"
@@ -301,52 +300,67 @@ class DiskWhereInput(DiskWhereInputValues, total=False):
     pmem_dimms_some: "PmemDimmWhereInput2 | None"
 
 
-class GetDisksConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "DiskOrderByInput | None"
-    skip: int | None
-    where: "DiskWhereInput2 | None"
-
-
 class GetDisksRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "DiskOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "DiskWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
     class DiskWhereInput2(DiskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         host: "ReadOnly[HostWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_every: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_none: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        pmem_dimms_every: "ReadOnly[MaybeMapping]"
+        pmem_dimms_none: "ReadOnly[MaybeMapping]"
+        pmem_dimms_some: "ReadOnly[MaybeMapping]"
 
     class DiskWhereInput3(DiskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_every: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_none: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        host: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        pmem_dimms_every: "ReadOnly[MaybeMapping]"
+        pmem_dimms_none: "ReadOnly[MaybeMapping]"
+        pmem_dimms_some: "ReadOnly[MaybeMapping]"
+
+    DiskMountParams: TypeAlias = "Mapping[str, object]"
+    DiskUnmountParams: TypeAlias = "Mapping[str, object]"
+    GetDisksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class DiskMountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["DiskMountParamsData"]
+        where: Required["DiskWhereInput2"]
+
+    class DiskUnmountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["DiskWhereInput2"]
+
+    class GetDisksConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "DiskOrderByInput | None"
+        skip: MaybeInt
+        where: "DiskWhereInput2 | None"

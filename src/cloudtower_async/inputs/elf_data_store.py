@@ -4,12 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ElfDataStoreType as ElfDataStoreTypeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .iscsi_target import IscsiTargetWhereInput2, IscsiTargetWhereInput3
     from .nfs_export import NfsExportWhereInput2, NfsExportWhereInput3
@@ -37,96 +45,96 @@ ElfDataStoreOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-ElfDataStoreType: TypeAlias = Union[Literal["ISCSI", "NFS", "NVMe"], "models.ElfDataStoreType"]
+ElfDataStoreType: TypeAlias = Union[Literal["ISCSI", "NFS", "NVMe"], "ElfDataStoreTypeMember"]
 
 
 class ElfDataStoreWhereInputValues(TypedDict, total=False):
     """Keys of `ElfDataStoreWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    external_use: bool | None
-    external_use_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    ip_whitelist: str | None
-    ip_whitelist_contains: str | None
-    ip_whitelist_ends_with: str | None
-    ip_whitelist_gt: str | None
-    ip_whitelist_gte: str | None
-    ip_whitelist_in: Texts | None
-    ip_whitelist_lt: str | None
-    ip_whitelist_lte: str | None
-    ip_whitelist_not: str | None
-    ip_whitelist_not_contains: str | None
-    ip_whitelist_not_ends_with: str | None
-    ip_whitelist_not_in: Texts | None
-    ip_whitelist_not_starts_with: str | None
-    ip_whitelist_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    replica_num: int | None
-    replica_num_gt: int | None
-    replica_num_gte: int | None
-    replica_num_in: Sequence[int] | None
-    replica_num_lt: int | None
-    replica_num_lte: int | None
-    replica_num_not: int | None
-    replica_num_not_in: Sequence[int] | None
-    thin_provision: bool | None
-    thin_provision_not: bool | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    external_use: MaybeBool
+    external_use_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    ip_whitelist: MaybeStr
+    ip_whitelist_contains: MaybeStr
+    ip_whitelist_ends_with: MaybeStr
+    ip_whitelist_gt: MaybeStr
+    ip_whitelist_gte: MaybeStr
+    ip_whitelist_in: MaybeTexts
+    ip_whitelist_lt: MaybeStr
+    ip_whitelist_lte: MaybeStr
+    ip_whitelist_not: MaybeStr
+    ip_whitelist_not_contains: MaybeStr
+    ip_whitelist_not_ends_with: MaybeStr
+    ip_whitelist_not_in: MaybeTexts
+    ip_whitelist_not_starts_with: MaybeStr
+    ip_whitelist_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    replica_num: MaybeInt
+    replica_num_gt: MaybeInt
+    replica_num_gte: MaybeInt
+    replica_num_in: MaybeInts
+    replica_num_lt: MaybeInt
+    replica_num_lte: MaybeInt
+    replica_num_not: MaybeInt
+    replica_num_not_in: MaybeInts
+    thin_provision: MaybeBool
+    thin_provision_not: MaybeBool
     type: "ElfDataStoreType | None"
     type_in: "Sequence[ElfDataStoreType] | None"
     type_not: "ElfDataStoreType | None"
@@ -145,46 +153,48 @@ class ElfDataStoreWhereInput(ElfDataStoreWhereInputValues, total=False):
     nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
 
 
-class GetElfDataStoresConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ElfDataStoreOrderByInput | None"
-    skip: int | None
-    where: "ElfDataStoreWhereInput2 | None"
-
-
 class GetElfDataStoresRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "ElfDataStoreOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "ElfDataStoreWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
     class ElfDataStoreWhereInput2(ElfDataStoreWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         iscsi_target: "ReadOnly[IscsiTargetWhereInput3 | None]"
         nfs_export: "ReadOnly[NfsExportWhereInput3 | None]"
         nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
 
     class ElfDataStoreWhereInput3(ElfDataStoreWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_target: "ReadOnly[Mapping[str, object] | None]"
-        nfs_export: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        iscsi_target: "ReadOnly[MaybeMapping]"
+        nfs_export: "ReadOnly[MaybeMapping]"
+        nvmf_subsystem: "ReadOnly[MaybeMapping]"
+
+    GetElfDataStoresConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetElfDataStoresConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ElfDataStoreOrderByInput | None"
+        skip: MaybeInt
+        where: "ElfDataStoreWhereInput2 | None"

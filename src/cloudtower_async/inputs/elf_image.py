@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import FileContent, Texts
+from ..types import (
+    FileContent,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -40,31 +48,6 @@ ElfImageOrderByInput: TypeAlias = Literal[
 ]
 
 
-class CreateElfImageForm(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    cluster_id: str
-    description: str
-    file: Required[FileContent]
-    name: str
-    size: str
-    size_unit: str
-    upload_task_id: str
-
-
-class ElfImageDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ElfImageWhereInput2"]
-
-
-class ElfImageUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ElfImageUpdationParamsData"]
-    where: Required["ElfImageWhereInput2"]
-
-
 class ElfImageUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -75,96 +58,96 @@ class ElfImageUpdationParamsData(TypedDict, total=False):
 class ElfImageWhereInputValues(TypedDict, total=False):
     """Keys of `ElfImageWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    path: str | None
-    path_contains: str | None
-    path_ends_with: str | None
-    path_gt: str | None
-    path_gte: str | None
-    path_in: Texts | None
-    path_lt: str | None
-    path_lte: str | None
-    path_not: str | None
-    path_not_contains: str | None
-    path_not_ends_with: str | None
-    path_not_in: Texts | None
-    path_not_starts_with: str | None
-    path_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    path: MaybeStr
+    path_contains: MaybeStr
+    path_ends_with: MaybeStr
+    path_gt: MaybeStr
+    path_gte: MaybeStr
+    path_in: MaybeTexts
+    path_lt: MaybeStr
+    path_lte: MaybeStr
+    path_not: MaybeStr
+    path_not_contains: MaybeStr
+    path_not_ends_with: MaybeStr
+    path_not_in: MaybeTexts
+    path_not_starts_with: MaybeStr
+    path_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
 
 
 class ElfImageWhereInput(ElfImageWhereInputValues, total=False):
@@ -189,66 +172,93 @@ class ElfImageWhereInput(ElfImageWhereInputValues, total=False):
     vm_templates_some: "VmTemplateWhereInput2 | None"
 
 
-class GetElfImagesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ElfImageOrderByInput | None"
-    skip: int | None
-    where: "ElfImageWhereInput2 | None"
-
-
 class GetElfImagesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "ElfImageOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "ElfImageWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
     class ElfImageWhereInput2(ElfImageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         content_library_image: "ReadOnly[ContentLibraryImageWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
+        vm_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
 
     class ElfImageWhereInput3(ElfImageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        content_library_image: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        content_library_image: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
+        vm_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
+
+    CreateElfImageForm: TypeAlias = "Mapping[str, object]"
+    ElfImageDeletionParams: TypeAlias = "Mapping[str, object]"
+    ElfImageUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetElfImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class CreateElfImageForm(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        cluster_id: str
+        description: str
+        file: Required[FileContent]
+        name: str
+        size: str
+        size_unit: str
+        upload_task_id: str
+
+    class ElfImageDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ElfImageWhereInput2"]
+
+    class ElfImageUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ElfImageUpdationParamsData"]
+        where: Required["ElfImageWhereInput2"]
+
+    class GetElfImagesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ElfImageOrderByInput | None"
+        skip: MaybeInt
+        where: "ElfImageWhereInput2 | None"

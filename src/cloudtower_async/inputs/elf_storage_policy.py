@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -37,92 +45,92 @@ ElfStoragePolicyOrderByInput: TypeAlias = Literal[
 class ElfStoragePolicyWhereInputValues(TypedDict, total=False):
     """Keys of `ElfStoragePolicyWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    replica_num: int | None
-    replica_num_gt: int | None
-    replica_num_gte: int | None
-    replica_num_in: Sequence[int] | None
-    replica_num_lt: int | None
-    replica_num_lte: int | None
-    replica_num_not: int | None
-    replica_num_not_in: Sequence[int] | None
-    stripe_num: int | None
-    stripe_num_gt: int | None
-    stripe_num_gte: int | None
-    stripe_num_in: Sequence[int] | None
-    stripe_num_lt: int | None
-    stripe_num_lte: int | None
-    stripe_num_not: int | None
-    stripe_num_not_in: Sequence[int] | None
-    stripe_size: int | None
-    stripe_size_gt: int | None
-    stripe_size_gte: int | None
-    stripe_size_in: Sequence[int] | None
-    stripe_size_lt: int | None
-    stripe_size_lte: int | None
-    stripe_size_not: int | None
-    stripe_size_not_in: Sequence[int] | None
-    thin_provision: bool | None
-    thin_provision_not: bool | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    replica_num: MaybeInt
+    replica_num_gt: MaybeInt
+    replica_num_gte: MaybeInt
+    replica_num_in: MaybeInts
+    replica_num_lt: MaybeInt
+    replica_num_lte: MaybeInt
+    replica_num_not: MaybeInt
+    replica_num_not_in: MaybeInts
+    stripe_num: MaybeInt
+    stripe_num_gt: MaybeInt
+    stripe_num_gte: MaybeInt
+    stripe_num_in: MaybeInts
+    stripe_num_lt: MaybeInt
+    stripe_num_lte: MaybeInt
+    stripe_num_not: MaybeInt
+    stripe_num_not_in: MaybeInts
+    stripe_size: MaybeInt
+    stripe_size_gt: MaybeInt
+    stripe_size_gte: MaybeInt
+    stripe_size_in: MaybeInts
+    stripe_size_lt: MaybeInt
+    stripe_size_lte: MaybeInt
+    stripe_size_not: MaybeInt
+    stripe_size_not_in: MaybeInts
+    thin_provision: MaybeBool
+    thin_provision_not: MaybeBool
 
 
 class ElfStoragePolicyWhereInput(ElfStoragePolicyWhereInputValues, total=False):
@@ -134,40 +142,42 @@ class ElfStoragePolicyWhereInput(ElfStoragePolicyWhereInputValues, total=False):
     cluster: "ClusterWhereInput2 | None"
 
 
-class GetElfStoragePoliciesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ElfStoragePolicyOrderByInput | None"
-    skip: int | None
-    where: "ElfStoragePolicyWhereInput2 | None"
-
-
-class GetElfStoragePoliciesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ElfStoragePolicyOrderByInput | None"
-    skip: int | None
-    where: "ElfStoragePolicyWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class ElfStoragePolicyWhereInput2(ElfStoragePolicyWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class ElfStoragePolicyWhereInput3(ElfStoragePolicyWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetElfStoragePoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetElfStoragePoliciesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetElfStoragePoliciesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ElfStoragePolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "ElfStoragePolicyWhereInput2 | None"
+
+    class GetElfStoragePoliciesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ElfStoragePolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "ElfStoragePolicyWhereInput2 | None"

@@ -4,12 +4,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import FilterRuleAggregationEnum as FilterRuleAggregationEnumMember
+    from ..models import FilterRuleMetricEnum as FilterRuleMetricEnumMember
+    from ..models import FilterRuleOpEnum as FilterRuleOpEnumMember
     from .cluster import ClusterWhereInput2
     from .common import EntityType, FilterStatus
     from .vm import VmWhereInput2
@@ -33,15 +35,15 @@ EntityFilterOrderByInput: TypeAlias = Literal[
     "rules_DESC",
 ]
 FilterRuleAggregationEnum: TypeAlias = Union[
-    Literal["AVG", "MAX", "MIN", "QUANTILE", "SUM"], "models.FilterRuleAggregationEnum"
+    Literal["AVG", "MAX", "MIN", "QUANTILE", "SUM"], "FilterRuleAggregationEnumMember"
 ]
 FilterRuleMetricEnum: TypeAlias = Union[
     Literal[
         "VM_CPU_USAGE", "VM_MEMORY_USAGE", "VM_POWEROFF_DAYS", "VM_POWERON_DAYS", "VM_READWRITE_IO"
     ],
-    "models.FilterRuleMetricEnum",
+    "FilterRuleMetricEnumMember",
 ]
-FilterRuleOpEnum: TypeAlias = Union[Literal["GT", "GTE", "LT", "LTE"], "models.FilterRuleOpEnum"]
+FilterRuleOpEnum: TypeAlias = Union[Literal["GT", "GTE", "LT", "LTE"], "FilterRuleOpEnumMember"]
 
 
 class EntityFilterCreationParams(TypedDict, total=False):
@@ -52,19 +54,6 @@ class EntityFilterCreationParams(TypedDict, total=False):
     exclude_vms: "VmWhereInput2"
     name: Required[str]
     rules: Required["Sequence[FilterRuleInput]"]
-
-
-class EntityFilterDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["EntityFilterWhereInput2"]
-
-
-class EntityFilterUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["EntityFilterUpdationParamsData"]
-    where: Required["EntityFilterWhereInput2"]
 
 
 class EntityFilterUpdationParamsData(TypedDict, total=False):
@@ -80,8 +69,8 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
 class EntityFilterWhereInputValues(TypedDict, total=False):
     """Keys of `EntityFilterWhereInput` that look at the resource itself."""
 
-    apply_to_all_clusters: bool | None
-    apply_to_all_clusters_not: bool | None
+    apply_to_all_clusters: MaybeBool
+    apply_to_all_clusters_not: MaybeBool
     entity_type: "EntityType | None"
     entity_type_in: "Sequence[EntityType] | None"
     entity_type_not: "EntityType | None"
@@ -90,56 +79,56 @@ class EntityFilterWhereInputValues(TypedDict, total=False):
     filter_status_in: "Sequence[FilterStatus] | None"
     filter_status_not: "FilterStatus | None"
     filter_status_not_in: "Sequence[FilterStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    last_executed_at: str | None
-    last_executed_at_gt: str | None
-    last_executed_at_gte: str | None
-    last_executed_at_in: Texts | None
-    last_executed_at_lt: str | None
-    last_executed_at_lte: str | None
-    last_executed_at_not: str | None
-    last_executed_at_not_in: Texts | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    preset: str | None
-    preset_contains: str | None
-    preset_ends_with: str | None
-    preset_gt: str | None
-    preset_gte: str | None
-    preset_in: Texts | None
-    preset_lt: str | None
-    preset_lte: str | None
-    preset_not: str | None
-    preset_not_contains: str | None
-    preset_not_ends_with: str | None
-    preset_not_in: Texts | None
-    preset_not_starts_with: str | None
-    preset_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    last_executed_at: MaybeStr
+    last_executed_at_gt: MaybeStr
+    last_executed_at_gte: MaybeStr
+    last_executed_at_in: MaybeTexts
+    last_executed_at_lt: MaybeStr
+    last_executed_at_lte: MaybeStr
+    last_executed_at_not: MaybeStr
+    last_executed_at_not_in: MaybeTexts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    preset: MaybeStr
+    preset_contains: MaybeStr
+    preset_ends_with: MaybeStr
+    preset_gt: MaybeStr
+    preset_gte: MaybeStr
+    preset_in: MaybeTexts
+    preset_lt: MaybeStr
+    preset_lte: MaybeStr
+    preset_not: MaybeStr
+    preset_not_contains: MaybeStr
+    preset_not_ends_with: MaybeStr
+    preset_not_in: MaybeTexts
+    preset_not_starts_with: MaybeStr
+    preset_starts_with: MaybeStr
 
 
 class EntityFilterWhereInput(EntityFilterWhereInputValues, total=False):
@@ -167,50 +156,65 @@ class FilterRuleInput(TypedDict, total=False):
     threshold: Required[float]
 
 
-class GetEntityFiltersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EntityFilterOrderByInput | None"
-    skip: int | None
-    where: "EntityFilterWhereInput2 | None"
-
-
 class GetEntityFiltersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "EntityFilterOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "EntityFilterWhereInput2 | None"
 
 
 if TYPE_CHECKING:
 
     class EntityFilterWhereInput2(EntityFilterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        exec_failed_cluster_every: "ReadOnly[Mapping[str, object] | None]"
-        exec_failed_cluster_none: "ReadOnly[Mapping[str, object] | None]"
-        exec_failed_cluster_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        exec_failed_cluster_every: "ReadOnly[MaybeMapping]"
+        exec_failed_cluster_none: "ReadOnly[MaybeMapping]"
+        exec_failed_cluster_some: "ReadOnly[MaybeMapping]"
 
     class EntityFilterWhereInput3(EntityFilterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        exec_failed_cluster_every: "ReadOnly[Mapping[str, object] | None]"
-        exec_failed_cluster_none: "ReadOnly[Mapping[str, object] | None]"
-        exec_failed_cluster_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        exec_failed_cluster_every: "ReadOnly[MaybeMapping]"
+        exec_failed_cluster_none: "ReadOnly[MaybeMapping]"
+        exec_failed_cluster_some: "ReadOnly[MaybeMapping]"
+
+    EntityFilterDeletionParams: TypeAlias = "Mapping[str, object]"
+    EntityFilterUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetEntityFiltersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class EntityFilterDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["EntityFilterWhereInput2"]
+
+    class EntityFilterUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["EntityFilterUpdationParamsData"]
+        where: Required["EntityFilterWhereInput2"]
+
+    class GetEntityFiltersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EntityFilterOrderByInput | None"
+        skip: MaybeInt
+        where: "EntityFilterWhereInput2 | None"

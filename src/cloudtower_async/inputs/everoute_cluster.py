@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import EverouteClusterPhase as EverouteClusterPhaseMember
     from .cluster import ClusterWhereInput2
     from .common import (
         EntityAsyncStatus,
@@ -49,7 +49,7 @@ EverouteClusterOrderByInput: TypeAlias = Literal[
 ]
 EverouteClusterPhase: TypeAlias = Union[
     Literal["Associated", "Failed", "Init", "Running", "Terminating", "Updating", "Upgrading"],
-    "models.EverouteClusterPhase",
+    "EverouteClusterPhaseMember",
 ]
 
 
@@ -64,54 +64,54 @@ class EverouteClusterWhereInputValues(TypedDict, total=False):
     global_default_action_in: "Sequence[GlobalPolicyAction] | None"
     global_default_action_not: "GlobalPolicyAction | None"
     global_default_action_not_in: "Sequence[GlobalPolicyAction] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    installed: bool | None
-    installed_not: bool | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    installed: MaybeBool
+    installed_not: MaybeBool
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     phase: "EverouteClusterPhase | None"
     phase_in: "Sequence[EverouteClusterPhase] | None"
     phase_not: "EverouteClusterPhase | None"
     phase_not_in: "Sequence[EverouteClusterPhase] | None"
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
 
 
 class EverouteClusterWhereInput(EverouteClusterWhereInputValues, total=False):
@@ -130,54 +130,56 @@ class EverouteClusterWhereInput(EverouteClusterWhereInputValues, total=False):
     vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"  # since 4.4.0
 
 
-class GetEverouteClustersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EverouteClusterOrderByInput | None"
-    skip: int | None
-    where: "EverouteClusterWhereInput2 | None"
-
-
-class GetEverouteClustersRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EverouteClusterOrderByInput | None"
-    skip: int | None
-    where: "EverouteClusterWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class EverouteClusterWhereInput2(EverouteClusterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        agent_elf_clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_vdses_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        agent_elf_clusters_every: "ReadOnly[MaybeMapping]"
+        agent_elf_clusters_none: "ReadOnly[MaybeMapping]"
+        agent_elf_clusters_some: "ReadOnly[MaybeMapping]"
+        agent_elf_vdses_every: "ReadOnly[MaybeMapping]"
+        agent_elf_vdses_none: "ReadOnly[MaybeMapping]"
+        agent_elf_vdses_some: "ReadOnly[MaybeMapping]"
         load_balancer_service: "ReadOnly[LoadBalancerServiceWhereInput3 | None]"
         vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class EverouteClusterWhereInput3(EverouteClusterWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        agent_elf_clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        agent_elf_vdses_some: "ReadOnly[Mapping[str, object] | None]"
-        load_balancer_service: "ReadOnly[Mapping[str, object] | None]"
-        vpc_service: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        agent_elf_clusters_every: "ReadOnly[MaybeMapping]"
+        agent_elf_clusters_none: "ReadOnly[MaybeMapping]"
+        agent_elf_clusters_some: "ReadOnly[MaybeMapping]"
+        agent_elf_vdses_every: "ReadOnly[MaybeMapping]"
+        agent_elf_vdses_none: "ReadOnly[MaybeMapping]"
+        agent_elf_vdses_some: "ReadOnly[MaybeMapping]"
+        load_balancer_service: "ReadOnly[MaybeMapping]"
+        vpc_service: "ReadOnly[MaybeMapping]"
+
+    GetEverouteClustersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEverouteClustersRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetEverouteClustersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EverouteClusterOrderByInput | None"
+        skip: MaybeInt
+        where: "EverouteClusterWhereInput2 | None"
+
+    class GetEverouteClustersRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EverouteClusterOrderByInput | None"
+        skip: MaybeInt
+        where: "EverouteClusterWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -37,72 +37,72 @@ EverouteLicenseOrderByInput: TypeAlias = Literal[
 class EverouteLicenseWhereInputValues(TypedDict, total=False):
     """Keys of `EverouteLicenseWhereInput` that look at the resource itself."""
 
-    code: str | None
-    code_contains: str | None
-    code_ends_with: str | None
-    code_gt: str | None
-    code_gte: str | None
-    code_in: Texts | None
-    code_lt: str | None
-    code_lte: str | None
-    code_not: str | None
-    code_not_contains: str | None
-    code_not_ends_with: str | None
-    code_not_in: Texts | None
-    code_not_starts_with: str | None
-    code_starts_with: str | None
-    expire_date: str | None
-    expire_date_gt: str | None
-    expire_date_gte: str | None
-    expire_date_in: Texts | None
-    expire_date_lt: str | None
-    expire_date_lte: str | None
-    expire_date_not: str | None
-    expire_date_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    max_socket_num: int | None
-    max_socket_num_gt: int | None
-    max_socket_num_gte: int | None
-    max_socket_num_in: Sequence[int] | None
-    max_socket_num_lt: int | None
-    max_socket_num_lte: int | None
-    max_socket_num_not: int | None
-    max_socket_num_not_in: Sequence[int] | None
-    serial: str | None
-    serial_contains: str | None
-    serial_ends_with: str | None
-    serial_gt: str | None
-    serial_gte: str | None
-    serial_in: Texts | None
-    serial_lt: str | None
-    serial_lte: str | None
-    serial_not: str | None
-    serial_not_contains: str | None
-    serial_not_ends_with: str | None
-    serial_not_in: Texts | None
-    serial_not_starts_with: str | None
-    serial_starts_with: str | None
-    sign_date: str | None
-    sign_date_gt: str | None
-    sign_date_gte: str | None
-    sign_date_in: Texts | None
-    sign_date_lt: str | None
-    sign_date_lte: str | None
-    sign_date_not: str | None
-    sign_date_not_in: Texts | None
+    code: MaybeStr
+    code_contains: MaybeStr
+    code_ends_with: MaybeStr
+    code_gt: MaybeStr
+    code_gte: MaybeStr
+    code_in: MaybeTexts
+    code_lt: MaybeStr
+    code_lte: MaybeStr
+    code_not: MaybeStr
+    code_not_contains: MaybeStr
+    code_not_ends_with: MaybeStr
+    code_not_in: MaybeTexts
+    code_not_starts_with: MaybeStr
+    code_starts_with: MaybeStr
+    expire_date: MaybeStr
+    expire_date_gt: MaybeStr
+    expire_date_gte: MaybeStr
+    expire_date_in: MaybeTexts
+    expire_date_lt: MaybeStr
+    expire_date_lte: MaybeStr
+    expire_date_not: MaybeStr
+    expire_date_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    max_socket_num: MaybeInt
+    max_socket_num_gt: MaybeInt
+    max_socket_num_gte: MaybeInt
+    max_socket_num_in: MaybeInts
+    max_socket_num_lt: MaybeInt
+    max_socket_num_lte: MaybeInt
+    max_socket_num_not: MaybeInt
+    max_socket_num_not_in: MaybeInts
+    serial: MaybeStr
+    serial_contains: MaybeStr
+    serial_ends_with: MaybeStr
+    serial_gt: MaybeStr
+    serial_gte: MaybeStr
+    serial_in: MaybeTexts
+    serial_lt: MaybeStr
+    serial_lte: MaybeStr
+    serial_not: MaybeStr
+    serial_not_contains: MaybeStr
+    serial_not_ends_with: MaybeStr
+    serial_not_in: MaybeTexts
+    serial_not_starts_with: MaybeStr
+    serial_starts_with: MaybeStr
+    sign_date: MaybeStr
+    sign_date_gt: MaybeStr
+    sign_date_gte: MaybeStr
+    sign_date_in: MaybeTexts
+    sign_date_lt: MaybeStr
+    sign_date_lte: MaybeStr
+    sign_date_not: MaybeStr
+    sign_date_not_in: MaybeTexts
     software_edition: "SoftwareEdition | None"
     software_edition_in: "Sequence[SoftwareEdition] | None"
     software_edition_not: "SoftwareEdition | None"
@@ -111,20 +111,20 @@ class EverouteLicenseWhereInputValues(TypedDict, total=False):
     type_in: "Sequence[LicenseType] | None"
     type_not: "LicenseType | None"
     type_not_in: "Sequence[LicenseType] | None"
-    uid: str | None
-    uid_contains: str | None
-    uid_ends_with: str | None
-    uid_gt: str | None
-    uid_gte: str | None
-    uid_in: Texts | None
-    uid_lt: str | None
-    uid_lte: str | None
-    uid_not: str | None
-    uid_not_contains: str | None
-    uid_not_ends_with: str | None
-    uid_not_in: Texts | None
-    uid_not_starts_with: str | None
-    uid_starts_with: str | None
+    uid: MaybeStr
+    uid_contains: MaybeStr
+    uid_ends_with: MaybeStr
+    uid_gt: MaybeStr
+    uid_gte: MaybeStr
+    uid_in: MaybeTexts
+    uid_lt: MaybeStr
+    uid_lte: MaybeStr
+    uid_not: MaybeStr
+    uid_not_contains: MaybeStr
+    uid_not_ends_with: MaybeStr
+    uid_not_in: MaybeTexts
+    uid_not_starts_with: MaybeStr
+    uid_starts_with: MaybeStr
 
 
 class EverouteLicenseWhereInput(EverouteLicenseWhereInputValues, total=False):
@@ -135,38 +135,40 @@ class EverouteLicenseWhereInput(EverouteLicenseWhereInputValues, total=False):
     OR: "Sequence[EverouteLicenseWhereInput] | None"
 
 
-class GetEverouteLicensesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EverouteLicenseOrderByInput | None"
-    skip: int | None
-    where: "EverouteLicenseWhereInput2 | None"
-
-
-class GetEverouteLicensesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EverouteLicenseOrderByInput | None"
-    skip: int | None
-    where: "EverouteLicenseWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class EverouteLicenseWhereInput2(EverouteLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class EverouteLicenseWhereInput3(EverouteLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    GetEverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEverouteLicensesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetEverouteLicensesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EverouteLicenseOrderByInput | None"
+        skip: MaybeInt
+        where: "EverouteLicenseWhereInput2 | None"
+
+    class GetEverouteLicensesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EverouteLicenseOrderByInput | None"
+        skip: MaybeInt
+        where: "EverouteLicenseWhereInput2 | None"

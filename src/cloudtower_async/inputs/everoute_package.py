@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -40,82 +40,82 @@ class EveroutePackageWhereInputValues(TypedDict, total=False):
     arch_in: "Sequence[Architecture] | None"
     arch_not: "Architecture | None"
     arch_not_in: "Sequence[Architecture] | None"
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
 
 
 class EveroutePackageWhereInput(EveroutePackageWhereInputValues, total=False):
@@ -126,38 +126,40 @@ class EveroutePackageWhereInput(EveroutePackageWhereInputValues, total=False):
     OR: "Sequence[EveroutePackageWhereInput] | None"
 
 
-class GetEveroutePackagesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EveroutePackageOrderByInput | None"
-    skip: int | None
-    where: "EveroutePackageWhereInput2 | None"
-
-
-class GetEveroutePackagesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "EveroutePackageOrderByInput | None"
-    skip: int | None
-    where: "EveroutePackageWhereInput2 | None"
-
-
 if TYPE_CHECKING:
 
     class EveroutePackageWhereInput2(EveroutePackageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class EveroutePackageWhereInput3(EveroutePackageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    GetEveroutePackagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEveroutePackagesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetEveroutePackagesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EveroutePackageOrderByInput | None"
+        skip: MaybeInt
+        where: "EveroutePackageWhereInput2 | None"
+
+    class GetEveroutePackagesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "EveroutePackageOrderByInput | None"
+        skip: MaybeInt
+        where: "EveroutePackageWhereInput2 | None"

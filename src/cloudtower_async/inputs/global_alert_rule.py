@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import SeverityEnum as SeverityEnumMember
     from .alert_rule import AlertRuleObject, AlertRuleUnit, AlertRuleWhereInput2
     from .cluster import ClusterWhereInput2
 
@@ -42,7 +42,7 @@ GlobalAlertRuleOrderByInput: TypeAlias = Literal[
     "unit_DESC",
 ]
 SeverityEnum: TypeAlias = Union[
-    Literal["CRITICAL", "INFO", "NOTICE", "SEVERITY_UNSPECIFIED"], "models.SeverityEnum"
+    Literal["CRITICAL", "INFO", "NOTICE", "SEVERITY_UNSPECIFIED"], "SeverityEnumMember"
 ]
 
 
@@ -53,13 +53,6 @@ class AlertRuleThresholds(TypedDict, total=False):
     value: Required[int]
 
 
-class CustomizeAlertRuleUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["CustomizeAlertRuleUpdationParamsData"]
-    where: Required["GlobalAlertRuleWhereInput2"]
-
-
 class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -68,35 +61,16 @@ class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     thresholds: "Sequence[AlertRuleThresholds]"
 
 
-class GetGlobalAlertRulesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GlobalAlertRuleOrderByInput | None"
-    skip: int | None
-    where: "GlobalAlertRuleWhereInput2 | None"
-
-
 class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "GlobalAlertRuleOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "GlobalAlertRuleWhereInput2 | None"
-
-
-class GlobalAlertRuleUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["GlobalAlertRuleUpdationParamsData"]
-    where: Required["GlobalAlertRuleWhereInput2"]
 
 
 class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
@@ -109,112 +83,112 @@ class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
 class GlobalAlertRuleWhereInputValues(TypedDict, total=False):
     """Keys of `GlobalAlertRuleWhereInput` that look at the resource itself."""
 
-    boolean: bool | None
-    boolean_not: bool | None
-    cause: str | None
-    cause_contains: str | None
-    cause_ends_with: str | None
-    cause_gt: str | None
-    cause_gte: str | None
-    cause_in: Texts | None
-    cause_lt: str | None
-    cause_lte: str | None
-    cause_not: str | None
-    cause_not_contains: str | None
-    cause_not_ends_with: str | None
-    cause_not_in: Texts | None
-    cause_not_starts_with: str | None
-    cause_starts_with: str | None
-    disabled: bool | None
-    disabled_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    impact: str | None
-    impact_contains: str | None
-    impact_ends_with: str | None
-    impact_gt: str | None
-    impact_gte: str | None
-    impact_in: Texts | None
-    impact_lt: str | None
-    impact_lte: str | None
-    impact_not: str | None
-    impact_not_contains: str | None
-    impact_not_ends_with: str | None
-    impact_not_in: Texts | None
-    impact_not_starts_with: str | None
-    impact_starts_with: str | None
-    message: str | None
-    message_contains: str | None
-    message_ends_with: str | None
-    message_gt: str | None
-    message_gte: str | None
-    message_in: Texts | None
-    message_lt: str | None
-    message_lte: str | None
-    message_not: str | None
-    message_not_contains: str | None
-    message_not_ends_with: str | None
-    message_not_in: Texts | None
-    message_not_starts_with: str | None
-    message_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    boolean: MaybeBool
+    boolean_not: MaybeBool
+    cause: MaybeStr
+    cause_contains: MaybeStr
+    cause_ends_with: MaybeStr
+    cause_gt: MaybeStr
+    cause_gte: MaybeStr
+    cause_in: MaybeTexts
+    cause_lt: MaybeStr
+    cause_lte: MaybeStr
+    cause_not: MaybeStr
+    cause_not_contains: MaybeStr
+    cause_not_ends_with: MaybeStr
+    cause_not_in: MaybeTexts
+    cause_not_starts_with: MaybeStr
+    cause_starts_with: MaybeStr
+    disabled: MaybeBool
+    disabled_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    impact: MaybeStr
+    impact_contains: MaybeStr
+    impact_ends_with: MaybeStr
+    impact_gt: MaybeStr
+    impact_gte: MaybeStr
+    impact_in: MaybeTexts
+    impact_lt: MaybeStr
+    impact_lte: MaybeStr
+    impact_not: MaybeStr
+    impact_not_contains: MaybeStr
+    impact_not_ends_with: MaybeStr
+    impact_not_in: MaybeTexts
+    impact_not_starts_with: MaybeStr
+    impact_starts_with: MaybeStr
+    message: MaybeStr
+    message_contains: MaybeStr
+    message_ends_with: MaybeStr
+    message_gt: MaybeStr
+    message_gte: MaybeStr
+    message_in: MaybeTexts
+    message_lt: MaybeStr
+    message_lte: MaybeStr
+    message_not: MaybeStr
+    message_not_contains: MaybeStr
+    message_not_ends_with: MaybeStr
+    message_not_in: MaybeTexts
+    message_not_starts_with: MaybeStr
+    message_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     object: "AlertRuleObject | None"
     object_in: "Sequence[AlertRuleObject] | None"
     object_not: "AlertRuleObject | None"
     object_not_in: "Sequence[AlertRuleObject] | None"
-    operator: str | None
-    operator_contains: str | None
-    operator_ends_with: str | None
-    operator_gt: str | None
-    operator_gte: str | None
-    operator_in: Texts | None
-    operator_lt: str | None
-    operator_lte: str | None
-    operator_not: str | None
-    operator_not_contains: str | None
-    operator_not_ends_with: str | None
-    operator_not_in: Texts | None
-    operator_not_starts_with: str | None
-    operator_starts_with: str | None
-    solution: str | None
-    solution_contains: str | None
-    solution_ends_with: str | None
-    solution_gt: str | None
-    solution_gte: str | None
-    solution_in: Texts | None
-    solution_lt: str | None
-    solution_lte: str | None
-    solution_not: str | None
-    solution_not_contains: str | None
-    solution_not_ends_with: str | None
-    solution_not_in: Texts | None
-    solution_not_starts_with: str | None
-    solution_starts_with: str | None
+    operator: MaybeStr
+    operator_contains: MaybeStr
+    operator_ends_with: MaybeStr
+    operator_gt: MaybeStr
+    operator_gte: MaybeStr
+    operator_in: MaybeTexts
+    operator_lt: MaybeStr
+    operator_lte: MaybeStr
+    operator_not: MaybeStr
+    operator_not_contains: MaybeStr
+    operator_not_ends_with: MaybeStr
+    operator_not_in: MaybeTexts
+    operator_not_starts_with: MaybeStr
+    operator_starts_with: MaybeStr
+    solution: MaybeStr
+    solution_contains: MaybeStr
+    solution_ends_with: MaybeStr
+    solution_gt: MaybeStr
+    solution_gte: MaybeStr
+    solution_in: MaybeTexts
+    solution_lt: MaybeStr
+    solution_lte: MaybeStr
+    solution_not: MaybeStr
+    solution_not_contains: MaybeStr
+    solution_not_ends_with: MaybeStr
+    solution_not_in: MaybeTexts
+    solution_not_starts_with: MaybeStr
+    solution_starts_with: MaybeStr
     unit: "AlertRuleUnit | None"
     unit_in: "Sequence[AlertRuleUnit] | None"
     unit_not: "AlertRuleUnit | None"
@@ -235,17 +209,45 @@ class GlobalAlertRuleWhereInput(GlobalAlertRuleWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class GlobalAlertRuleWhereInput2(GlobalAlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        alert_rules_every: "ReadOnly[Mapping[str, object] | None]"
-        alert_rules_none: "ReadOnly[Mapping[str, object] | None]"
-        alert_rules_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        alert_rules_every: "ReadOnly[MaybeMapping]"
+        alert_rules_none: "ReadOnly[MaybeMapping]"
+        alert_rules_some: "ReadOnly[MaybeMapping]"
 
     class GlobalAlertRuleWhereInput3(GlobalAlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        alert_rules_every: "ReadOnly[Mapping[str, object] | None]"
-        alert_rules_none: "ReadOnly[Mapping[str, object] | None]"
-        alert_rules_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        alert_rules_every: "ReadOnly[MaybeMapping]"
+        alert_rules_none: "ReadOnly[MaybeMapping]"
+        alert_rules_some: "ReadOnly[MaybeMapping]"
+
+    CustomizeAlertRuleUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetGlobalAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GlobalAlertRuleUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class CustomizeAlertRuleUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["CustomizeAlertRuleUpdationParamsData"]
+        where: Required["GlobalAlertRuleWhereInput2"]
+
+    class GetGlobalAlertRulesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GlobalAlertRuleOrderByInput | None"
+        skip: MaybeInt
+        where: "GlobalAlertRuleWhereInput2 | None"
+
+    class GlobalAlertRuleUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["GlobalAlertRuleUpdationParamsData"]
+        where: Required["GlobalAlertRuleWhereInput2"]

@@ -4,16 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMappings, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import AccessMode as AccessModeMember
+    from ..models import PasswordComplexity as PasswordComplexityMember
     from .cluster import ClusterWhereInput2
     from .common import EntityAsyncStatus
 
-AccessMode: TypeAlias = Union[Literal["ALLOW", "DENY", "NONE"], "models.AccessMode"]
+AccessMode: TypeAlias = Union[Literal["ALLOW", "DENY", "NONE"], "AccessModeMember"]
 GlobalSettingsOrderByInput: TypeAlias = Literal[
     "auth_ASC",
     "auth_DESC",
@@ -24,14 +25,7 @@ GlobalSettingsOrderByInput: TypeAlias = Literal[
     "vm_recycle_bin_ASC",
     "vm_recycle_bin_DESC",
 ]
-PasswordComplexity: TypeAlias = Union[Literal["HIGH", "LOW", "MIDDLE"], "models.PasswordComplexity"]
-
-
-class ClusterRecycleBinCreationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ClusterRecycleBinCreationParamsData"]
-    where: Required["ClusterWhereInput2"]
+PasswordComplexity: TypeAlias = Union[Literal["HIGH", "LOW", "MIDDLE"], "PasswordComplexityMember"]
 
 
 class ClusterRecycleBinCreationParamsData(TypedDict, total=False):
@@ -41,51 +35,7 @@ class ClusterRecycleBinCreationParamsData(TypedDict, total=False):
     retain: Required[int]
 
 
-class ClusterRecycleBinDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ClusterWhereInput2"]
-
-
-class ClusterRecycleBinUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ClusterRecycleBinUpdationParamsData"]
-    where: Required["ClusterWhereInput2"]
-
-
 class ClusterRecycleBinUpdationParamsData(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    enabled: Required[bool]
-    retain: Required[int]
-
-
-class GetGlobalSettingsesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GlobalSettingsOrderByInput | None"
-    skip: int | None
-    where: "GlobalSettingsWhereInput2 | None"
-
-
-class GetGlobalSettingsesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GlobalSettingsOrderByInput | None"
-    skip: int | None
-    where: "GlobalSettingsWhereInput2 | None"
-
-
-class GlobalRecycleBinUpdationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     enabled: Required[bool]
@@ -99,20 +49,20 @@ class GlobalSettingsWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"  # since 4.9.0
     entityAsyncStatus_not: "EntityAsyncStatus | None"  # since 4.9.0
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"  # since 4.9.0
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
 
 
 class GlobalSettingsWhereInput(GlobalSettingsWhereInputValues, total=False):
@@ -123,36 +73,89 @@ class GlobalSettingsWhereInput(GlobalSettingsWhereInputValues, total=False):
     OR: "Sequence[GlobalSettingsWhereInput] | None"
 
 
-class UpdateAccessRestrictionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    access_list: Required[Texts]
-    access_mode: Required["AccessMode"]
-
-
-class UpdatePassrodSecurityParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    login_miss_num_threshold: int
-    login_miss_time_threshold: int
-    password_complexity: "PasswordComplexity"
-    password_expire_days: int
-
-
-class UpdateSessionTimeoutParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    session_max_age: Required[int]
-
-
 if TYPE_CHECKING:
 
     class GlobalSettingsWhereInput2(GlobalSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class GlobalSettingsWhereInput3(GlobalSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    ClusterRecycleBinCreationParams: TypeAlias = "Mapping[str, object]"
+    ClusterRecycleBinDeletionParams: TypeAlias = "Mapping[str, object]"
+    ClusterRecycleBinUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetGlobalSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetGlobalSettingsesRequestBody: TypeAlias = "Mapping[str, object]"
+    GlobalRecycleBinUpdationParams: TypeAlias = "Mapping[str, object]"
+    UpdateAccessRestrictionParams: TypeAlias = "Mapping[str, object]"
+    UpdatePassrodSecurityParams: TypeAlias = "Mapping[str, object]"
+    UpdateSessionTimeoutParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ClusterRecycleBinCreationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ClusterRecycleBinCreationParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterRecycleBinDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ClusterWhereInput2"]
+
+    class ClusterRecycleBinUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ClusterRecycleBinUpdationParamsData"]
+        where: Required["ClusterWhereInput2"]
+
+    class GetGlobalSettingsesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GlobalSettingsOrderByInput | None"
+        skip: MaybeInt
+        where: "GlobalSettingsWhereInput2 | None"
+
+    class GetGlobalSettingsesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GlobalSettingsOrderByInput | None"
+        skip: MaybeInt
+        where: "GlobalSettingsWhereInput2 | None"
+
+    class GlobalRecycleBinUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        enabled: Required[bool]
+        retain: Required[int]
+
+    class UpdateAccessRestrictionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        access_list: Required[Texts]
+        access_mode: Required["AccessMode"]
+
+    class UpdatePassrodSecurityParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        login_miss_num_threshold: int
+        login_miss_time_threshold: int
+        password_complexity: "PasswordComplexity"
+        password_expire_days: int
+
+    class UpdateSessionTimeoutParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        session_max_age: Required[int]

@@ -4,12 +4,21 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import GpuDeviceStatus as GpuDeviceStatusMember
+    from ..models import GpuDeviceUsage as GpuDeviceUsageMember
     from .common import EntityAsyncStatus
     from .host import HostWhereInput2, HostWhereInput3
     from .label import LabelWhereInput2
@@ -60,40 +69,9 @@ GpuDeviceOrderByInput: TypeAlias = Literal[
     "vgpu_instance_num_DESC",
 ]
 GpuDeviceStatus: TypeAlias = Union[
-    Literal["NEED_REBOOT", "NOT_READY", "READY"], "models.GpuDeviceStatus"
+    Literal["NEED_REBOOT", "NOT_READY", "READY"], "GpuDeviceStatusMember"
 ]
-GpuDeviceUsage: TypeAlias = Union[Literal["PASS_THROUGH", "VGPU"], "models.GpuDeviceUsage"]
-
-
-class GetGpuDevicesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GpuDeviceOrderByInput | None"
-    skip: int | None
-    where: "GpuDeviceWhereInput2 | None"
-
-
-class GetGpuDevicesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GpuDeviceOrderByInput | None"
-    skip: int | None
-    where: "GpuDeviceWhereInput2 | None"
-
-
-class GpuDeviceDescriptionUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    data: Required["GpuDeviceDescriptionUpdationParamsData"]
-    where: Required["GpuDeviceWhereInput2"]
+GpuDeviceUsage: TypeAlias = Union[Literal["PASS_THROUGH", "VGPU"], "GpuDeviceUsageMember"]
 
 
 class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
@@ -102,24 +80,10 @@ class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
     description: Required[str]
 
 
-class GpuDeviceSriovSwitchParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    data: Required["GpuDeviceSriovSwitchParamsData"]
-    where: Required["GpuDeviceWhereInput2"]
-
-
 class GpuDeviceSriovSwitchParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     enable: Required[bool]
-
-
-class GpuDeviceUsageUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    data: Required["GpuDeviceUsageUpdationParamsData"]
-    where: Required["GpuDeviceWhereInput2"]
 
 
 class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
@@ -132,138 +96,138 @@ class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
 class GpuDeviceWhereInputValues(TypedDict, total=False):
     """Keys of `GpuDeviceWhereInput` that look at the resource itself."""
 
-    assigned_vgpus_num: int | None
-    assigned_vgpus_num_gt: int | None
-    assigned_vgpus_num_gte: int | None
-    assigned_vgpus_num_in: Sequence[int] | None
-    assigned_vgpus_num_lt: int | None
-    assigned_vgpus_num_lte: int | None
-    assigned_vgpus_num_not: int | None
-    assigned_vgpus_num_not_in: Sequence[int] | None
-    available_vgpus_num: int | None
-    available_vgpus_num_gt: int | None
-    available_vgpus_num_gte: int | None
-    available_vgpus_num_in: Sequence[int] | None
-    available_vgpus_num_lt: int | None
-    available_vgpus_num_lte: int | None
-    available_vgpus_num_not: int | None
-    available_vgpus_num_not_in: Sequence[int] | None
-    brand: str | None
-    brand_contains: str | None
-    brand_ends_with: str | None
-    brand_gt: str | None
-    brand_gte: str | None
-    brand_in: Texts | None
-    brand_lt: str | None
-    brand_lte: str | None
-    brand_not: str | None
-    brand_not_contains: str | None
-    brand_not_ends_with: str | None
-    brand_not_in: Texts | None
-    brand_not_starts_with: str | None
-    brand_starts_with: str | None
-    bus_location: str | None
-    bus_location_contains: str | None
-    bus_location_ends_with: str | None
-    bus_location_gt: str | None
-    bus_location_gte: str | None
-    bus_location_in: Texts | None
-    bus_location_lt: str | None
-    bus_location_lte: str | None
-    bus_location_not: str | None
-    bus_location_not_contains: str | None
-    bus_location_not_ends_with: str | None
-    bus_location_not_in: Texts | None
-    bus_location_not_starts_with: str | None
-    bus_location_starts_with: str | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    assigned_vgpus_num: MaybeInt
+    assigned_vgpus_num_gt: MaybeInt
+    assigned_vgpus_num_gte: MaybeInt
+    assigned_vgpus_num_in: MaybeInts
+    assigned_vgpus_num_lt: MaybeInt
+    assigned_vgpus_num_lte: MaybeInt
+    assigned_vgpus_num_not: MaybeInt
+    assigned_vgpus_num_not_in: MaybeInts
+    available_vgpus_num: MaybeInt
+    available_vgpus_num_gt: MaybeInt
+    available_vgpus_num_gte: MaybeInt
+    available_vgpus_num_in: MaybeInts
+    available_vgpus_num_lt: MaybeInt
+    available_vgpus_num_lte: MaybeInt
+    available_vgpus_num_not: MaybeInt
+    available_vgpus_num_not_in: MaybeInts
+    brand: MaybeStr
+    brand_contains: MaybeStr
+    brand_ends_with: MaybeStr
+    brand_gt: MaybeStr
+    brand_gte: MaybeStr
+    brand_in: MaybeTexts
+    brand_lt: MaybeStr
+    brand_lte: MaybeStr
+    brand_not: MaybeStr
+    brand_not_contains: MaybeStr
+    brand_not_ends_with: MaybeStr
+    brand_not_in: MaybeTexts
+    brand_not_starts_with: MaybeStr
+    brand_starts_with: MaybeStr
+    bus_location: MaybeStr
+    bus_location_contains: MaybeStr
+    bus_location_ends_with: MaybeStr
+    bus_location_gt: MaybeStr
+    bus_location_gte: MaybeStr
+    bus_location_in: MaybeTexts
+    bus_location_lt: MaybeStr
+    bus_location_lte: MaybeStr
+    bus_location_not: MaybeStr
+    bus_location_not_contains: MaybeStr
+    bus_location_not_ends_with: MaybeStr
+    bus_location_not_in: MaybeTexts
+    bus_location_not_starts_with: MaybeStr
+    bus_location_starts_with: MaybeStr
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    is_nvidia_tools_ready: bool | None
-    is_nvidia_tools_ready_not: bool | None
-    is_nvidia_vfs_enabled: bool | None
-    is_nvidia_vfs_enabled_not: bool | None
-    is_nvidia_vfs_supported: bool | None
-    is_nvidia_vfs_supported_not: bool | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    model: str | None
-    model_contains: str | None
-    model_ends_with: str | None
-    model_gt: str | None
-    model_gte: str | None
-    model_in: Texts | None
-    model_lt: str | None
-    model_lte: str | None
-    model_not: str | None
-    model_not_contains: str | None
-    model_not_ends_with: str | None
-    model_not_in: Texts | None
-    model_not_starts_with: str | None
-    model_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    is_nvidia_tools_ready: MaybeBool
+    is_nvidia_tools_ready_not: MaybeBool
+    is_nvidia_vfs_enabled: MaybeBool
+    is_nvidia_vfs_enabled_not: MaybeBool
+    is_nvidia_vfs_supported: MaybeBool
+    is_nvidia_vfs_supported_not: MaybeBool
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    model: MaybeStr
+    model_contains: MaybeStr
+    model_ends_with: MaybeStr
+    model_gt: MaybeStr
+    model_gte: MaybeStr
+    model_in: MaybeTexts
+    model_lt: MaybeStr
+    model_lte: MaybeStr
+    model_not: MaybeStr
+    model_not_contains: MaybeStr
+    model_not_ends_with: MaybeStr
+    model_not_in: MaybeTexts
+    model_not_starts_with: MaybeStr
+    model_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     status: "GpuDeviceStatus | None"
     status_in: "Sequence[GpuDeviceStatus] | None"
     status_not: "GpuDeviceStatus | None"
@@ -272,42 +236,42 @@ class GpuDeviceWhereInputValues(TypedDict, total=False):
     user_usage_in: "Sequence[GpuDeviceUsage] | None"
     user_usage_not: "GpuDeviceUsage | None"
     user_usage_not_in: "Sequence[GpuDeviceUsage] | None"
-    user_vgpu_type_id: str | None
-    user_vgpu_type_id_contains: str | None
-    user_vgpu_type_id_ends_with: str | None
-    user_vgpu_type_id_gt: str | None
-    user_vgpu_type_id_gte: str | None
-    user_vgpu_type_id_in: Texts | None
-    user_vgpu_type_id_lt: str | None
-    user_vgpu_type_id_lte: str | None
-    user_vgpu_type_id_not: str | None
-    user_vgpu_type_id_not_contains: str | None
-    user_vgpu_type_id_not_ends_with: str | None
-    user_vgpu_type_id_not_in: Texts | None
-    user_vgpu_type_id_not_starts_with: str | None
-    user_vgpu_type_id_starts_with: str | None
-    user_vgpu_type_name: str | None
-    user_vgpu_type_name_contains: str | None
-    user_vgpu_type_name_ends_with: str | None
-    user_vgpu_type_name_gt: str | None
-    user_vgpu_type_name_gte: str | None
-    user_vgpu_type_name_in: Texts | None
-    user_vgpu_type_name_lt: str | None
-    user_vgpu_type_name_lte: str | None
-    user_vgpu_type_name_not: str | None
-    user_vgpu_type_name_not_contains: str | None
-    user_vgpu_type_name_not_ends_with: str | None
-    user_vgpu_type_name_not_in: Texts | None
-    user_vgpu_type_name_not_starts_with: str | None
-    user_vgpu_type_name_starts_with: str | None
-    vgpu_instance_num: int | None
-    vgpu_instance_num_gt: int | None
-    vgpu_instance_num_gte: int | None
-    vgpu_instance_num_in: Sequence[int] | None
-    vgpu_instance_num_lt: int | None
-    vgpu_instance_num_lte: int | None
-    vgpu_instance_num_not: int | None
-    vgpu_instance_num_not_in: Sequence[int] | None
+    user_vgpu_type_id: MaybeStr
+    user_vgpu_type_id_contains: MaybeStr
+    user_vgpu_type_id_ends_with: MaybeStr
+    user_vgpu_type_id_gt: MaybeStr
+    user_vgpu_type_id_gte: MaybeStr
+    user_vgpu_type_id_in: MaybeTexts
+    user_vgpu_type_id_lt: MaybeStr
+    user_vgpu_type_id_lte: MaybeStr
+    user_vgpu_type_id_not: MaybeStr
+    user_vgpu_type_id_not_contains: MaybeStr
+    user_vgpu_type_id_not_ends_with: MaybeStr
+    user_vgpu_type_id_not_in: MaybeTexts
+    user_vgpu_type_id_not_starts_with: MaybeStr
+    user_vgpu_type_id_starts_with: MaybeStr
+    user_vgpu_type_name: MaybeStr
+    user_vgpu_type_name_contains: MaybeStr
+    user_vgpu_type_name_ends_with: MaybeStr
+    user_vgpu_type_name_gt: MaybeStr
+    user_vgpu_type_name_gte: MaybeStr
+    user_vgpu_type_name_in: MaybeTexts
+    user_vgpu_type_name_lt: MaybeStr
+    user_vgpu_type_name_lte: MaybeStr
+    user_vgpu_type_name_not: MaybeStr
+    user_vgpu_type_name_not_contains: MaybeStr
+    user_vgpu_type_name_not_ends_with: MaybeStr
+    user_vgpu_type_name_not_in: MaybeTexts
+    user_vgpu_type_name_not_starts_with: MaybeStr
+    user_vgpu_type_name_starts_with: MaybeStr
+    vgpu_instance_num: MaybeInt
+    vgpu_instance_num_gt: MaybeInt
+    vgpu_instance_num_gte: MaybeInt
+    vgpu_instance_num_in: MaybeInts
+    vgpu_instance_num_lt: MaybeInt
+    vgpu_instance_num_lte: MaybeInt
+    vgpu_instance_num_not: MaybeInt
+    vgpu_instance_num_not_in: MaybeInts
 
 
 class GpuDeviceWhereInput(GpuDeviceWhereInputValues, total=False):
@@ -328,25 +292,72 @@ class GpuDeviceWhereInput(GpuDeviceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class GpuDeviceWhereInput2(GpuDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         host: "ReadOnly[HostWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class GpuDeviceWhereInput3(GpuDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        host: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetGpuDevicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetGpuDevicesRequestBody: TypeAlias = "Mapping[str, object]"
+    GpuDeviceDescriptionUpdationParams: TypeAlias = "Mapping[str, object]"
+    GpuDeviceSriovSwitchParams: TypeAlias = "Mapping[str, object]"
+    GpuDeviceUsageUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetGpuDevicesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GpuDeviceOrderByInput | None"
+        skip: MaybeInt
+        where: "GpuDeviceWhereInput2 | None"
+
+    class GetGpuDevicesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GpuDeviceOrderByInput | None"
+        skip: MaybeInt
+        where: "GpuDeviceWhereInput2 | None"
+
+    class GpuDeviceDescriptionUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        data: Required["GpuDeviceDescriptionUpdationParamsData"]
+        where: Required["GpuDeviceWhereInput2"]
+
+    class GpuDeviceSriovSwitchParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        data: Required["GpuDeviceSriovSwitchParamsData"]
+        where: Required["GpuDeviceWhereInput2"]
+
+    class GpuDeviceUsageUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        data: Required["GpuDeviceUsageUpdationParamsData"]
+        where: Required["GpuDeviceWhereInput2"]

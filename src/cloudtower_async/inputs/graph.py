@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import GraphType as GraphTypeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus, MetricType, NetworkType
     from .disk import DiskWhereInput2
@@ -50,31 +50,7 @@ GraphOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-GraphType: TypeAlias = Union[Literal["AREA", "STACK"], "models.GraphType"]
-
-
-class GetGraphsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GraphOrderByInput | None"
-    skip: int | None
-    where: "GraphWhereInput2 | None"
-
-
-class GetGraphsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "GraphOrderByInput | None"
-    skip: int | None
-    where: "GraphWhereInput2 | None"
+GraphType: TypeAlias = Union[Literal["AREA", "STACK"], "GraphTypeMember"]
 
 
 class GraphCreationParams(TypedDict, total=False):
@@ -92,19 +68,6 @@ class GraphCreationParams(TypedDict, total=False):
     title: Required[str]
     type: Required["GraphType"]
     view_id: Required[str]
-
-
-class GraphDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["GraphWhereInput2"]
-
-
-class GraphUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "GraphUpdationParamsData"
-    where: Required["GraphWhereInput2"]
 
 
 class GraphUpdationParamsData(TypedDict, total=False):
@@ -137,56 +100,56 @@ class GraphWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    metric_count: int | None
-    metric_count_gt: int | None
-    metric_count_gte: int | None
-    metric_count_in: Sequence[int] | None
-    metric_count_lt: int | None
-    metric_count_lte: int | None
-    metric_count_not: int | None
-    metric_count_not_in: Sequence[int] | None
-    metric_name: str | None
-    metric_name_contains: str | None
-    metric_name_ends_with: str | None
-    metric_name_gt: str | None
-    metric_name_gte: str | None
-    metric_name_in: Texts | None
-    metric_name_lt: str | None
-    metric_name_lte: str | None
-    metric_name_not: str | None
-    metric_name_not_contains: str | None
-    metric_name_not_ends_with: str | None
-    metric_name_not_in: Texts | None
-    metric_name_not_starts_with: str | None
-    metric_name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    metric_count: MaybeInt
+    metric_count_gt: MaybeInt
+    metric_count_gte: MaybeInt
+    metric_count_in: MaybeInts
+    metric_count_lt: MaybeInt
+    metric_count_lte: MaybeInt
+    metric_count_not: MaybeInt
+    metric_count_not_in: MaybeInts
+    metric_name: MaybeStr
+    metric_name_contains: MaybeStr
+    metric_name_ends_with: MaybeStr
+    metric_name_gt: MaybeStr
+    metric_name_gte: MaybeStr
+    metric_name_in: MaybeTexts
+    metric_name_lt: MaybeStr
+    metric_name_lte: MaybeStr
+    metric_name_not: MaybeStr
+    metric_name_not_contains: MaybeStr
+    metric_name_not_ends_with: MaybeStr
+    metric_name_not_in: MaybeTexts
+    metric_name_not_starts_with: MaybeStr
+    metric_name_starts_with: MaybeStr
     metric_type: "MetricType | None"
     metric_type_in: "Sequence[MetricType] | None"
     metric_type_not: "MetricType | None"
@@ -195,48 +158,48 @@ class GraphWhereInputValues(TypedDict, total=False):
     network_in: "Sequence[NetworkType] | None"
     network_not: "NetworkType | None"
     network_not_in: "Sequence[NetworkType] | None"
-    resource_type: str | None
-    resource_type_contains: str | None
-    resource_type_ends_with: str | None
-    resource_type_gt: str | None
-    resource_type_gte: str | None
-    resource_type_in: Texts | None
-    resource_type_lt: str | None
-    resource_type_lte: str | None
-    resource_type_not: str | None
-    resource_type_not_contains: str | None
-    resource_type_not_ends_with: str | None
-    resource_type_not_in: Texts | None
-    resource_type_not_starts_with: str | None
-    resource_type_starts_with: str | None
-    service: str | None
-    service_contains: str | None
-    service_ends_with: str | None
-    service_gt: str | None
-    service_gte: str | None
-    service_in: Texts | None
-    service_lt: str | None
-    service_lte: str | None
-    service_not: str | None
-    service_not_contains: str | None
-    service_not_ends_with: str | None
-    service_not_in: Texts | None
-    service_not_starts_with: str | None
-    service_starts_with: str | None
-    title: str | None
-    title_contains: str | None
-    title_ends_with: str | None
-    title_gt: str | None
-    title_gte: str | None
-    title_in: Texts | None
-    title_lt: str | None
-    title_lte: str | None
-    title_not: str | None
-    title_not_contains: str | None
-    title_not_ends_with: str | None
-    title_not_in: Texts | None
-    title_not_starts_with: str | None
-    title_starts_with: str | None
+    resource_type: MaybeStr
+    resource_type_contains: MaybeStr
+    resource_type_ends_with: MaybeStr
+    resource_type_gt: MaybeStr
+    resource_type_gte: MaybeStr
+    resource_type_in: MaybeTexts
+    resource_type_lt: MaybeStr
+    resource_type_lte: MaybeStr
+    resource_type_not: MaybeStr
+    resource_type_not_contains: MaybeStr
+    resource_type_not_ends_with: MaybeStr
+    resource_type_not_in: MaybeTexts
+    resource_type_not_starts_with: MaybeStr
+    resource_type_starts_with: MaybeStr
+    service: MaybeStr
+    service_contains: MaybeStr
+    service_ends_with: MaybeStr
+    service_gt: MaybeStr
+    service_gte: MaybeStr
+    service_in: MaybeTexts
+    service_lt: MaybeStr
+    service_lte: MaybeStr
+    service_not: MaybeStr
+    service_not_contains: MaybeStr
+    service_not_ends_with: MaybeStr
+    service_not_in: MaybeTexts
+    service_not_starts_with: MaybeStr
+    service_starts_with: MaybeStr
+    title: MaybeStr
+    title_contains: MaybeStr
+    title_ends_with: MaybeStr
+    title_gt: MaybeStr
+    title_gte: MaybeStr
+    title_in: MaybeTexts
+    title_lt: MaybeStr
+    title_lte: MaybeStr
+    title_not: MaybeStr
+    title_not_contains: MaybeStr
+    title_not_ends_with: MaybeStr
+    title_not_in: MaybeTexts
+    title_not_starts_with: MaybeStr
+    title_starts_with: MaybeStr
     type: "GraphType | None"
     type_in: "Sequence[GraphType] | None"
     type_not: "GraphType | None"
@@ -286,75 +249,114 @@ class GraphWhereInput(GraphWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class GraphWhereInput2(GraphWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        disks_every: "ReadOnly[Mapping[str, object] | None]"
-        disks_none: "ReadOnly[Mapping[str, object] | None]"
-        disks_some: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        luns_every: "ReadOnly[Mapping[str, object] | None]"
-        luns_none: "ReadOnly[Mapping[str, object] | None]"
-        luns_some: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
+        disks_every: "ReadOnly[MaybeMapping]"
+        disks_none: "ReadOnly[MaybeMapping]"
+        disks_some: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        luns_every: "ReadOnly[MaybeMapping]"
+        luns_none: "ReadOnly[MaybeMapping]"
+        luns_some: "ReadOnly[MaybeMapping]"
+        namespaces_every: "ReadOnly[MaybeMapping]"
+        namespaces_none: "ReadOnly[MaybeMapping]"
+        namespaces_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
         view: "ReadOnly[ViewWhereInput3 | None]"
-        vmNics_every: "ReadOnly[Mapping[str, object] | None]"
-        vmNics_none: "ReadOnly[Mapping[str, object] | None]"
-        vmNics_some: "ReadOnly[Mapping[str, object] | None]"
-        vmVolumes_every: "ReadOnly[Mapping[str, object] | None]"
-        vmVolumes_none: "ReadOnly[Mapping[str, object] | None]"
-        vmVolumes_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
-        witnesses_every: "ReadOnly[Mapping[str, object] | None]"
-        witnesses_none: "ReadOnly[Mapping[str, object] | None]"
-        witnesses_some: "ReadOnly[Mapping[str, object] | None]"
-        zones_every: "ReadOnly[Mapping[str, object] | None]"
-        zones_none: "ReadOnly[Mapping[str, object] | None]"
-        zones_some: "ReadOnly[Mapping[str, object] | None]"
+        vmNics_every: "ReadOnly[MaybeMapping]"
+        vmNics_none: "ReadOnly[MaybeMapping]"
+        vmNics_some: "ReadOnly[MaybeMapping]"
+        vmVolumes_every: "ReadOnly[MaybeMapping]"
+        vmVolumes_none: "ReadOnly[MaybeMapping]"
+        vmVolumes_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+        witnesses_every: "ReadOnly[MaybeMapping]"
+        witnesses_none: "ReadOnly[MaybeMapping]"
+        witnesses_some: "ReadOnly[MaybeMapping]"
+        zones_every: "ReadOnly[MaybeMapping]"
+        zones_none: "ReadOnly[MaybeMapping]"
+        zones_some: "ReadOnly[MaybeMapping]"
 
     class GraphWhereInput3(GraphWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        disks_every: "ReadOnly[Mapping[str, object] | None]"
-        disks_none: "ReadOnly[Mapping[str, object] | None]"
-        disks_some: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        luns_every: "ReadOnly[Mapping[str, object] | None]"
-        luns_none: "ReadOnly[Mapping[str, object] | None]"
-        luns_some: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        view: "ReadOnly[Mapping[str, object] | None]"
-        vmNics_every: "ReadOnly[Mapping[str, object] | None]"
-        vmNics_none: "ReadOnly[Mapping[str, object] | None]"
-        vmNics_some: "ReadOnly[Mapping[str, object] | None]"
-        vmVolumes_every: "ReadOnly[Mapping[str, object] | None]"
-        vmVolumes_none: "ReadOnly[Mapping[str, object] | None]"
-        vmVolumes_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
-        witnesses_every: "ReadOnly[Mapping[str, object] | None]"
-        witnesses_none: "ReadOnly[Mapping[str, object] | None]"
-        witnesses_some: "ReadOnly[Mapping[str, object] | None]"
-        zones_every: "ReadOnly[Mapping[str, object] | None]"
-        zones_none: "ReadOnly[Mapping[str, object] | None]"
-        zones_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        disks_every: "ReadOnly[MaybeMapping]"
+        disks_none: "ReadOnly[MaybeMapping]"
+        disks_some: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        luns_every: "ReadOnly[MaybeMapping]"
+        luns_none: "ReadOnly[MaybeMapping]"
+        luns_some: "ReadOnly[MaybeMapping]"
+        namespaces_every: "ReadOnly[MaybeMapping]"
+        namespaces_none: "ReadOnly[MaybeMapping]"
+        namespaces_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        view: "ReadOnly[MaybeMapping]"
+        vmNics_every: "ReadOnly[MaybeMapping]"
+        vmNics_none: "ReadOnly[MaybeMapping]"
+        vmNics_some: "ReadOnly[MaybeMapping]"
+        vmVolumes_every: "ReadOnly[MaybeMapping]"
+        vmVolumes_none: "ReadOnly[MaybeMapping]"
+        vmVolumes_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+        witnesses_every: "ReadOnly[MaybeMapping]"
+        witnesses_none: "ReadOnly[MaybeMapping]"
+        witnesses_some: "ReadOnly[MaybeMapping]"
+        zones_every: "ReadOnly[MaybeMapping]"
+        zones_none: "ReadOnly[MaybeMapping]"
+        zones_some: "ReadOnly[MaybeMapping]"
+
+    GetGraphsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetGraphsRequestBody: TypeAlias = "Mapping[str, object]"
+    GraphDeletionParams: TypeAlias = "Mapping[str, object]"
+    GraphUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetGraphsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GraphOrderByInput | None"
+        skip: MaybeInt
+        where: "GraphWhereInput2 | None"
+
+    class GetGraphsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "GraphOrderByInput | None"
+        skip: MaybeInt
+        where: "GraphWhereInput2 | None"
+
+    class GraphDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["GraphWhereInput2"]
+
+    class GraphUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "GraphUpdationParamsData"
+        where: Required["GraphWhereInput2"]

@@ -4,12 +4,26 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import HostConnectStatus as HostConnectStatusMember
+    from ..models import HostMergedStatus as HostMergedStatusMember
+    from ..models import HostState as HostStateMember
+    from ..models import HostStatus as HostStatusMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import CpuFanSpeedUnit, EntityAsyncStatus, IommuStatus
     from .disk import DiskFunction, DiskType, DiskWhereInput2
@@ -28,10 +42,10 @@ HostBatchCreateIfaceFunction: TypeAlias = Literal[
     "ACCESS", "ERSPAN", "MANAGEMENT", "MIGRATION", "STORAGE", "VMWARE_ACCESS"
 ]
 HostConnectStatus: TypeAlias = Union[
-    Literal["CONNECTED", "DISCONNECTED"], "models.HostConnectStatus"
+    Literal["CONNECTED", "DISCONNECTED"], "HostConnectStatusMember"
 ]
 HostMergedStatus: TypeAlias = Union[
-    Literal["DISCONNECTED", "HEALTHY", "INITIALIZING", "UNUSUAL"], "models.HostMergedStatus"
+    Literal["DISCONNECTED", "HEALTHY", "INITIALIZING", "UNUSUAL"], "HostMergedStatusMember"
 ]
 HostOrderByInput: TypeAlias = Literal[
     "access_ip_ASC",
@@ -191,7 +205,7 @@ HostOrderByInput: TypeAlias = Literal[
     "with_faster_ssd_as_cache_ASC",
     "with_faster_ssd_as_cache_DESC",
 ]
-HostState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "models.HostState"]
+HostState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "HostStateMember"]
 HostStatus: TypeAlias = Union[
     Literal[
         "CONNECTED_ERROR",
@@ -201,16 +215,10 @@ HostStatus: TypeAlias = Union[
         "INITIALIZING",
         "SESSION_EXPIRED",
     ],
-    "models.HostStatus",
+    "HostStatusMember",
 ]
 OperateActionEnum: TypeAlias = Literal["poweroff", "reboot"]
 ZbsSpec: TypeAlias = Literal["normal", "large"]
-
-
-class EnterMaintenanceModeCheckParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    where: Required["HostWhereInput2"]
 
 
 class EnterMaintenanceModeInput(TypedDict, total=False):
@@ -219,23 +227,10 @@ class EnterMaintenanceModeInput(TypedDict, total=False):
     shutdown_vms: Texts
 
 
-class EnterMaintenanceModeParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    data: Required["EnterMaintenanceModeInput"]
-    where: Required["EnterMaintenanceModeParamsWhere"]
-
-
 class EnterMaintenanceModeParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
-
-
-class EnterMaintenanceModeResultParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    where: Required["EnterMaintenanceModeResultParamsWhere"]
 
 
 class EnterMaintenanceModeResultParamsWhere(TypedDict, total=False):
@@ -252,46 +247,21 @@ class ExitMaintenanceModeInput(TypedDict, total=False):
     poweron_vms: Texts
 
 
-class ExitMaintenanceModeParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    data: Required["ExitMaintenanceModeInput"]
-    where: Required["ExitMaintenanceModeParamsWhere"]
-
-
 class ExitMaintenanceModeParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
 
 
-class ExitMaintenanceModeResultParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    where: Required["HostWhereInput2"]
-
-
-class GetHostsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "HostOrderByInput | None"
-    skip: int | None
-    where: "HostWhereInput2 | None"
-
-
 class GetHostsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "HostOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "HostWhereInput2 | None"
 
 
@@ -305,10 +275,10 @@ class HostAuthInfo(TypedDict, total=False):
 class HostBatchCreateDiskInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    chunk_ins_id: int | None  # since 4.7.0
+    chunk_ins_id: MaybeInt  # since 4.7.0
     drive: Required[str]
     function: "DiskFunction | None"
-    size: float | None  # since 4.4.0
+    size: MaybeFloat  # since 4.4.0
     type: "DiskType | None"
 
 
@@ -354,13 +324,6 @@ class HostCreationParamsData(TypedDict, total=False):
     zbs_spec: "ZbsSpec"  # since 4.2.0
 
 
-class HostUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["HostUpdationParamsData"]
-    where: Required["HostWhereInput2"]
-
-
 class HostUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -379,520 +342,520 @@ class HostVdsConfig(TypedDict, total=False):
 class HostWhereInputValues(TypedDict, total=False):
     """Keys of `HostWhereInput` that look at the resource itself."""
 
-    access_ip: str | None
-    access_ip_contains: str | None
-    access_ip_ends_with: str | None
-    access_ip_gt: str | None
-    access_ip_gte: str | None
-    access_ip_in: Texts | None
-    access_ip_lt: str | None
-    access_ip_lte: str | None
-    access_ip_not: str | None
-    access_ip_not_contains: str | None
-    access_ip_not_ends_with: str | None
-    access_ip_not_in: Texts | None
-    access_ip_not_starts_with: str | None
-    access_ip_starts_with: str | None
-    allocable_cpu_cores_for_vm_exclusive: int | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_gt: int | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_gte: int | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_in: Sequence[int] | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_lt: int | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_lte: int | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_not: int | None  # since 3.3.0
-    allocable_cpu_cores_for_vm_exclusive_not_in: Sequence[int] | None  # since 3.3.0
-    allocatable_memory_bytes: int | None
-    allocatable_memory_bytes_gt: int | None
-    allocatable_memory_bytes_gte: int | None
-    allocatable_memory_bytes_in: Sequence[int] | None
-    allocatable_memory_bytes_lt: int | None
-    allocatable_memory_bytes_lte: int | None
-    allocatable_memory_bytes_not: int | None
-    allocatable_memory_bytes_not_in: Sequence[int] | None
-    allocated_prioritized_space: int | None  # since 4.7.0
-    allocated_prioritized_space_gt: int | None  # since 4.7.0
-    allocated_prioritized_space_gte: int | None  # since 4.7.0
-    allocated_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    allocated_prioritized_space_lt: int | None  # since 4.7.0
-    allocated_prioritized_space_lte: int | None  # since 4.7.0
-    allocated_prioritized_space_not: int | None  # since 4.7.0
-    allocated_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
-    allocated_prioritized_space_usage: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_gt: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_gte: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_in: Sequence[float] | None  # since 4.7.0
-    allocated_prioritized_space_usage_lt: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_lte: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_not: float | None  # since 4.7.0
-    allocated_prioritized_space_usage_not_in: Sequence[float] | None  # since 4.7.0
-    chunk_id: str | None
-    chunk_id_contains: str | None
-    chunk_id_ends_with: str | None
-    chunk_id_gt: str | None
-    chunk_id_gte: str | None
-    chunk_id_in: Texts | None
-    chunk_id_lt: str | None
-    chunk_id_lte: str | None
-    chunk_id_not: str | None
-    chunk_id_not_contains: str | None
-    chunk_id_not_ends_with: str | None
-    chunk_id_not_in: Texts | None
-    chunk_id_not_starts_with: str | None
-    chunk_id_starts_with: str | None
-    commited_memory_bytes: int | None  # since 4.7.0
-    commited_memory_bytes_gt: int | None  # since 4.7.0
-    commited_memory_bytes_gte: int | None  # since 4.7.0
-    commited_memory_bytes_in: Sequence[int] | None  # since 4.7.0
-    commited_memory_bytes_lt: int | None  # since 4.7.0
-    commited_memory_bytes_lte: int | None  # since 4.7.0
-    commited_memory_bytes_not: int | None  # since 4.7.0
-    commited_memory_bytes_not_in: Sequence[int] | None  # since 4.7.0
+    access_ip: MaybeStr
+    access_ip_contains: MaybeStr
+    access_ip_ends_with: MaybeStr
+    access_ip_gt: MaybeStr
+    access_ip_gte: MaybeStr
+    access_ip_in: MaybeTexts
+    access_ip_lt: MaybeStr
+    access_ip_lte: MaybeStr
+    access_ip_not: MaybeStr
+    access_ip_not_contains: MaybeStr
+    access_ip_not_ends_with: MaybeStr
+    access_ip_not_in: MaybeTexts
+    access_ip_not_starts_with: MaybeStr
+    access_ip_starts_with: MaybeStr
+    allocable_cpu_cores_for_vm_exclusive: MaybeInt  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_gt: MaybeInt  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_gte: MaybeInt  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_in: MaybeInts  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_lt: MaybeInt  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_lte: MaybeInt  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_not: MaybeInt  # since 3.3.0
+    allocable_cpu_cores_for_vm_exclusive_not_in: MaybeInts  # since 3.3.0
+    allocatable_memory_bytes: MaybeInt
+    allocatable_memory_bytes_gt: MaybeInt
+    allocatable_memory_bytes_gte: MaybeInt
+    allocatable_memory_bytes_in: MaybeInts
+    allocatable_memory_bytes_lt: MaybeInt
+    allocatable_memory_bytes_lte: MaybeInt
+    allocatable_memory_bytes_not: MaybeInt
+    allocatable_memory_bytes_not_in: MaybeInts
+    allocated_prioritized_space: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_gt: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_gte: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_in: MaybeInts  # since 4.7.0
+    allocated_prioritized_space_lt: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_lte: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_not: MaybeInt  # since 4.7.0
+    allocated_prioritized_space_not_in: MaybeInts  # since 4.7.0
+    allocated_prioritized_space_usage: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_gt: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_gte: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_in: MaybeFloats  # since 4.7.0
+    allocated_prioritized_space_usage_lt: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_lte: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_not: MaybeFloat  # since 4.7.0
+    allocated_prioritized_space_usage_not_in: MaybeFloats  # since 4.7.0
+    chunk_id: MaybeStr
+    chunk_id_contains: MaybeStr
+    chunk_id_ends_with: MaybeStr
+    chunk_id_gt: MaybeStr
+    chunk_id_gte: MaybeStr
+    chunk_id_in: MaybeTexts
+    chunk_id_lt: MaybeStr
+    chunk_id_lte: MaybeStr
+    chunk_id_not: MaybeStr
+    chunk_id_not_contains: MaybeStr
+    chunk_id_not_ends_with: MaybeStr
+    chunk_id_not_in: MaybeTexts
+    chunk_id_not_starts_with: MaybeStr
+    chunk_id_starts_with: MaybeStr
+    commited_memory_bytes: MaybeInt  # since 4.7.0
+    commited_memory_bytes_gt: MaybeInt  # since 4.7.0
+    commited_memory_bytes_gte: MaybeInt  # since 4.7.0
+    commited_memory_bytes_in: MaybeInts  # since 4.7.0
+    commited_memory_bytes_lt: MaybeInt  # since 4.7.0
+    commited_memory_bytes_lte: MaybeInt  # since 4.7.0
+    commited_memory_bytes_not: MaybeInt  # since 4.7.0
+    commited_memory_bytes_not_in: MaybeInts  # since 4.7.0
     connect_status: "HostConnectStatus | None"  # since 4.7.0
     connect_status_in: "Sequence[HostConnectStatus] | None"  # since 4.7.0
     connect_status_not: "HostConnectStatus | None"  # since 4.7.0
     connect_status_not_in: "Sequence[HostConnectStatus] | None"  # since 4.7.0
-    cpu_brand: str | None
-    cpu_brand_contains: str | None
-    cpu_brand_ends_with: str | None
-    cpu_brand_gt: str | None
-    cpu_brand_gte: str | None
-    cpu_brand_in: Texts | None
-    cpu_brand_lt: str | None
-    cpu_brand_lte: str | None
-    cpu_brand_not: str | None
-    cpu_brand_not_contains: str | None
-    cpu_brand_not_ends_with: str | None
-    cpu_brand_not_in: Texts | None
-    cpu_brand_not_starts_with: str | None
-    cpu_brand_starts_with: str | None
+    cpu_brand: MaybeStr
+    cpu_brand_contains: MaybeStr
+    cpu_brand_ends_with: MaybeStr
+    cpu_brand_gt: MaybeStr
+    cpu_brand_gte: MaybeStr
+    cpu_brand_in: MaybeTexts
+    cpu_brand_lt: MaybeStr
+    cpu_brand_lte: MaybeStr
+    cpu_brand_not: MaybeStr
+    cpu_brand_not_contains: MaybeStr
+    cpu_brand_not_ends_with: MaybeStr
+    cpu_brand_not_in: MaybeTexts
+    cpu_brand_not_starts_with: MaybeStr
+    cpu_brand_starts_with: MaybeStr
     cpu_fan_speed_unit: "CpuFanSpeedUnit | None"
     cpu_fan_speed_unit_in: "Sequence[CpuFanSpeedUnit] | None"
     cpu_fan_speed_unit_not: "CpuFanSpeedUnit | None"
     cpu_fan_speed_unit_not_in: "Sequence[CpuFanSpeedUnit] | None"
-    cpu_hz_per_core: int | None
-    cpu_hz_per_core_gt: int | None
-    cpu_hz_per_core_gte: int | None
-    cpu_hz_per_core_in: Sequence[int] | None
-    cpu_hz_per_core_lt: int | None
-    cpu_hz_per_core_lte: int | None
-    cpu_hz_per_core_not: int | None
-    cpu_hz_per_core_not_in: Sequence[int] | None
-    cpu_model: str | None
-    cpu_model_contains: str | None
-    cpu_model_ends_with: str | None
-    cpu_model_gt: str | None
-    cpu_model_gte: str | None
-    cpu_model_in: Texts | None
-    cpu_model_lt: str | None
-    cpu_model_lte: str | None
-    cpu_model_not: str | None
-    cpu_model_not_contains: str | None
-    cpu_model_not_ends_with: str | None
-    cpu_model_not_in: Texts | None
-    cpu_model_not_starts_with: str | None
-    cpu_model_starts_with: str | None
-    cpu_vendor: str | None
-    cpu_vendor_contains: str | None
-    cpu_vendor_ends_with: str | None
-    cpu_vendor_gt: str | None
-    cpu_vendor_gte: str | None
-    cpu_vendor_in: Texts | None
-    cpu_vendor_lt: str | None
-    cpu_vendor_lte: str | None
-    cpu_vendor_not: str | None
-    cpu_vendor_not_contains: str | None
-    cpu_vendor_not_ends_with: str | None
-    cpu_vendor_not_in: Texts | None
-    cpu_vendor_not_starts_with: str | None
-    cpu_vendor_starts_with: str | None
-    data_ip: str | None
-    data_ip_contains: str | None
-    data_ip_ends_with: str | None
-    data_ip_gt: str | None
-    data_ip_gte: str | None
-    data_ip_in: Texts | None
-    data_ip_lt: str | None
-    data_ip_lte: str | None
-    data_ip_not: str | None
-    data_ip_not_contains: str | None
-    data_ip_not_ends_with: str | None
-    data_ip_not_in: Texts | None
-    data_ip_not_starts_with: str | None
-    data_ip_starts_with: str | None
-    dirty_cache_space: int | None  # since 4.7.2
-    dirty_cache_space_gt: int | None  # since 4.7.2
-    dirty_cache_space_gte: int | None  # since 4.7.2
-    dirty_cache_space_in: Sequence[int] | None  # since 4.7.2
-    dirty_cache_space_lt: int | None  # since 4.7.2
-    dirty_cache_space_lte: int | None  # since 4.7.2
-    dirty_cache_space_not: int | None  # since 4.7.2
-    dirty_cache_space_not_in: Sequence[int] | None  # since 4.7.2
-    dirty_cache_usage: float | None  # since 4.7.2
-    dirty_cache_usage_gt: float | None  # since 4.7.2
-    dirty_cache_usage_gte: float | None  # since 4.7.2
-    dirty_cache_usage_in: Sequence[float] | None  # since 4.7.2
-    dirty_cache_usage_lt: float | None  # since 4.7.2
-    dirty_cache_usage_lte: float | None  # since 4.7.2
-    dirty_cache_usage_not: float | None  # since 4.7.2
-    dirty_cache_usage_not_in: Sequence[float] | None  # since 4.7.2
-    downgraded_prioritized_space: int | None  # since 4.7.0
-    downgraded_prioritized_space_gt: int | None  # since 4.7.0
-    downgraded_prioritized_space_gte: int | None  # since 4.7.0
-    downgraded_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    downgraded_prioritized_space_lt: int | None  # since 4.7.0
-    downgraded_prioritized_space_lte: int | None  # since 4.7.0
-    downgraded_prioritized_space_not: int | None  # since 4.7.0
-    downgraded_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
+    cpu_hz_per_core: MaybeInt
+    cpu_hz_per_core_gt: MaybeInt
+    cpu_hz_per_core_gte: MaybeInt
+    cpu_hz_per_core_in: MaybeInts
+    cpu_hz_per_core_lt: MaybeInt
+    cpu_hz_per_core_lte: MaybeInt
+    cpu_hz_per_core_not: MaybeInt
+    cpu_hz_per_core_not_in: MaybeInts
+    cpu_model: MaybeStr
+    cpu_model_contains: MaybeStr
+    cpu_model_ends_with: MaybeStr
+    cpu_model_gt: MaybeStr
+    cpu_model_gte: MaybeStr
+    cpu_model_in: MaybeTexts
+    cpu_model_lt: MaybeStr
+    cpu_model_lte: MaybeStr
+    cpu_model_not: MaybeStr
+    cpu_model_not_contains: MaybeStr
+    cpu_model_not_ends_with: MaybeStr
+    cpu_model_not_in: MaybeTexts
+    cpu_model_not_starts_with: MaybeStr
+    cpu_model_starts_with: MaybeStr
+    cpu_vendor: MaybeStr
+    cpu_vendor_contains: MaybeStr
+    cpu_vendor_ends_with: MaybeStr
+    cpu_vendor_gt: MaybeStr
+    cpu_vendor_gte: MaybeStr
+    cpu_vendor_in: MaybeTexts
+    cpu_vendor_lt: MaybeStr
+    cpu_vendor_lte: MaybeStr
+    cpu_vendor_not: MaybeStr
+    cpu_vendor_not_contains: MaybeStr
+    cpu_vendor_not_ends_with: MaybeStr
+    cpu_vendor_not_in: MaybeTexts
+    cpu_vendor_not_starts_with: MaybeStr
+    cpu_vendor_starts_with: MaybeStr
+    data_ip: MaybeStr
+    data_ip_contains: MaybeStr
+    data_ip_ends_with: MaybeStr
+    data_ip_gt: MaybeStr
+    data_ip_gte: MaybeStr
+    data_ip_in: MaybeTexts
+    data_ip_lt: MaybeStr
+    data_ip_lte: MaybeStr
+    data_ip_not: MaybeStr
+    data_ip_not_contains: MaybeStr
+    data_ip_not_ends_with: MaybeStr
+    data_ip_not_in: MaybeTexts
+    data_ip_not_starts_with: MaybeStr
+    data_ip_starts_with: MaybeStr
+    dirty_cache_space: MaybeInt  # since 4.7.2
+    dirty_cache_space_gt: MaybeInt  # since 4.7.2
+    dirty_cache_space_gte: MaybeInt  # since 4.7.2
+    dirty_cache_space_in: MaybeInts  # since 4.7.2
+    dirty_cache_space_lt: MaybeInt  # since 4.7.2
+    dirty_cache_space_lte: MaybeInt  # since 4.7.2
+    dirty_cache_space_not: MaybeInt  # since 4.7.2
+    dirty_cache_space_not_in: MaybeInts  # since 4.7.2
+    dirty_cache_usage: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_gt: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_gte: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_in: MaybeFloats  # since 4.7.2
+    dirty_cache_usage_lt: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_lte: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_not: MaybeFloat  # since 4.7.2
+    dirty_cache_usage_not_in: MaybeFloats  # since 4.7.2
+    downgraded_prioritized_space: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_gt: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_gte: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_in: MaybeInts  # since 4.7.0
+    downgraded_prioritized_space_lt: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_lte: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_not: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_not_in: MaybeInts  # since 4.7.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failure_cache_space: int | None  # since 4.7.2
-    failure_cache_space_gt: int | None  # since 4.7.2
-    failure_cache_space_gte: int | None  # since 4.7.2
-    failure_cache_space_in: Sequence[int] | None  # since 4.7.2
-    failure_cache_space_lt: int | None  # since 4.7.2
-    failure_cache_space_lte: int | None  # since 4.7.2
-    failure_cache_space_not: int | None  # since 4.7.2
-    failure_cache_space_not_in: Sequence[int] | None  # since 4.7.2
-    failure_data_space: int | None
-    failure_data_space_gt: int | None
-    failure_data_space_gte: int | None
-    failure_data_space_in: Sequence[int] | None
-    failure_data_space_lt: int | None
-    failure_data_space_lte: int | None
-    failure_data_space_not: int | None
-    failure_data_space_not_in: Sequence[int] | None
-    hdd_data_capacity: int | None
-    hdd_data_capacity_gt: int | None
-    hdd_data_capacity_gte: int | None
-    hdd_data_capacity_in: Sequence[int] | None
-    hdd_data_capacity_lt: int | None
-    hdd_data_capacity_lte: int | None
-    hdd_data_capacity_not: int | None
-    hdd_data_capacity_not_in: Sequence[int] | None
-    hdd_disk_count: int | None
-    hdd_disk_count_gt: int | None
-    hdd_disk_count_gte: int | None
-    hdd_disk_count_in: Sequence[int] | None
-    hdd_disk_count_lt: int | None
-    hdd_disk_count_lte: int | None
-    hdd_disk_count_not: int | None
-    hdd_disk_count_not_in: Sequence[int] | None
-    hypervisor_ip: str | None
-    hypervisor_ip_contains: str | None
-    hypervisor_ip_ends_with: str | None
-    hypervisor_ip_gt: str | None
-    hypervisor_ip_gte: str | None
-    hypervisor_ip_in: Texts | None
-    hypervisor_ip_lt: str | None
-    hypervisor_ip_lte: str | None
-    hypervisor_ip_not: str | None
-    hypervisor_ip_not_contains: str | None
-    hypervisor_ip_not_ends_with: str | None
-    hypervisor_ip_not_in: Texts | None
-    hypervisor_ip_not_starts_with: str | None
-    hypervisor_ip_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    failure_cache_space: MaybeInt  # since 4.7.2
+    failure_cache_space_gt: MaybeInt  # since 4.7.2
+    failure_cache_space_gte: MaybeInt  # since 4.7.2
+    failure_cache_space_in: MaybeInts  # since 4.7.2
+    failure_cache_space_lt: MaybeInt  # since 4.7.2
+    failure_cache_space_lte: MaybeInt  # since 4.7.2
+    failure_cache_space_not: MaybeInt  # since 4.7.2
+    failure_cache_space_not_in: MaybeInts  # since 4.7.2
+    failure_data_space: MaybeInt
+    failure_data_space_gt: MaybeInt
+    failure_data_space_gte: MaybeInt
+    failure_data_space_in: MaybeInts
+    failure_data_space_lt: MaybeInt
+    failure_data_space_lte: MaybeInt
+    failure_data_space_not: MaybeInt
+    failure_data_space_not_in: MaybeInts
+    hdd_data_capacity: MaybeInt
+    hdd_data_capacity_gt: MaybeInt
+    hdd_data_capacity_gte: MaybeInt
+    hdd_data_capacity_in: MaybeInts
+    hdd_data_capacity_lt: MaybeInt
+    hdd_data_capacity_lte: MaybeInt
+    hdd_data_capacity_not: MaybeInt
+    hdd_data_capacity_not_in: MaybeInts
+    hdd_disk_count: MaybeInt
+    hdd_disk_count_gt: MaybeInt
+    hdd_disk_count_gte: MaybeInt
+    hdd_disk_count_in: MaybeInts
+    hdd_disk_count_lt: MaybeInt
+    hdd_disk_count_lte: MaybeInt
+    hdd_disk_count_not: MaybeInt
+    hdd_disk_count_not_in: MaybeInts
+    hypervisor_ip: MaybeStr
+    hypervisor_ip_contains: MaybeStr
+    hypervisor_ip_ends_with: MaybeStr
+    hypervisor_ip_gt: MaybeStr
+    hypervisor_ip_gte: MaybeStr
+    hypervisor_ip_in: MaybeTexts
+    hypervisor_ip_lt: MaybeStr
+    hypervisor_ip_lte: MaybeStr
+    hypervisor_ip_not: MaybeStr
+    hypervisor_ip_not_contains: MaybeStr
+    hypervisor_ip_not_ends_with: MaybeStr
+    hypervisor_ip_not_in: MaybeTexts
+    hypervisor_ip_not_starts_with: MaybeStr
+    hypervisor_ip_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     iommu: "IommuStatus | None"  # since 3.3.0
     iommu_in: "Sequence[IommuStatus] | None"  # since 3.3.0
     iommu_not: "IommuStatus | None"  # since 3.3.0
     iommu_not_in: "Sequence[IommuStatus] | None"  # since 3.3.0
-    is_os_in_raid1: bool | None
-    is_os_in_raid1_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    lsm_cap_disk_safe_umount: bool | None
-    lsm_cap_disk_safe_umount_not: bool | None
-    management_ip: str | None
-    management_ip_contains: str | None
-    management_ip_ends_with: str | None
-    management_ip_gt: str | None
-    management_ip_gte: str | None
-    management_ip_in: Texts | None
-    management_ip_lt: str | None
-    management_ip_lte: str | None
-    management_ip_not: str | None
-    management_ip_not_contains: str | None
-    management_ip_not_ends_with: str | None
-    management_ip_not_in: Texts | None
-    management_ip_not_starts_with: str | None
-    management_ip_starts_with: str | None
+    is_os_in_raid1: MaybeBool
+    is_os_in_raid1_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    lsm_cap_disk_safe_umount: MaybeBool
+    lsm_cap_disk_safe_umount_not: MaybeBool
+    management_ip: MaybeStr
+    management_ip_contains: MaybeStr
+    management_ip_ends_with: MaybeStr
+    management_ip_gt: MaybeStr
+    management_ip_gte: MaybeStr
+    management_ip_in: MaybeTexts
+    management_ip_lt: MaybeStr
+    management_ip_lte: MaybeStr
+    management_ip_not: MaybeStr
+    management_ip_not_contains: MaybeStr
+    management_ip_not_ends_with: MaybeStr
+    management_ip_not_in: MaybeTexts
+    management_ip_not_starts_with: MaybeStr
+    management_ip_starts_with: MaybeStr
     merged_status: "HostMergedStatus | None"  # since 4.7.0
     merged_status_in: "Sequence[HostMergedStatus] | None"  # since 4.7.0
     merged_status_not: "HostMergedStatus | None"  # since 4.7.0
     merged_status_not_in: "Sequence[HostMergedStatus] | None"  # since 4.7.0
-    model: str | None
-    model_contains: str | None
-    model_ends_with: str | None
-    model_gt: str | None
-    model_gte: str | None
-    model_in: Texts | None
-    model_lt: str | None
-    model_lte: str | None
-    model_not: str | None
-    model_not_contains: str | None
-    model_not_ends_with: str | None
-    model_not_in: Texts | None
-    model_not_starts_with: str | None
-    model_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    nested_virtualization: bool | None
-    nested_virtualization_not: bool | None
-    nic_count: int | None
-    nic_count_gt: int | None
-    nic_count_gte: int | None
-    nic_count_in: Sequence[int] | None
-    nic_count_lt: int | None
-    nic_count_lte: int | None
-    nic_count_not: int | None
-    nic_count_not_in: Sequence[int] | None
-    node_topo_local_id: str | None
-    node_topo_local_id_contains: str | None
-    node_topo_local_id_ends_with: str | None
-    node_topo_local_id_gt: str | None
-    node_topo_local_id_gte: str | None
-    node_topo_local_id_in: Texts | None
-    node_topo_local_id_lt: str | None
-    node_topo_local_id_lte: str | None
-    node_topo_local_id_not: str | None
-    node_topo_local_id_not_contains: str | None
-    node_topo_local_id_not_ends_with: str | None
-    node_topo_local_id_not_in: Texts | None
-    node_topo_local_id_not_starts_with: str | None
-    node_topo_local_id_starts_with: str | None
-    os_memory_bytes: int | None
-    os_memory_bytes_gt: int | None
-    os_memory_bytes_gte: int | None
-    os_memory_bytes_in: Sequence[int] | None
-    os_memory_bytes_lt: int | None
-    os_memory_bytes_lte: int | None
-    os_memory_bytes_not: int | None
-    os_memory_bytes_not_in: Sequence[int] | None
-    os_version: str | None
-    os_version_contains: str | None
-    os_version_ends_with: str | None
-    os_version_gt: str | None
-    os_version_gte: str | None
-    os_version_in: Texts | None
-    os_version_lt: str | None
-    os_version_lte: str | None
-    os_version_not: str | None
-    os_version_not_contains: str | None
-    os_version_not_ends_with: str | None
-    os_version_not_in: Texts | None
-    os_version_not_starts_with: str | None
-    os_version_starts_with: str | None
-    perf_allocated_data_space: int | None  # since 4.7.0
-    perf_allocated_data_space_gt: int | None  # since 4.7.0
-    perf_allocated_data_space_gte: int | None  # since 4.7.0
-    perf_allocated_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_allocated_data_space_lt: int | None  # since 4.7.0
-    perf_allocated_data_space_lte: int | None  # since 4.7.0
-    perf_allocated_data_space_not: int | None  # since 4.7.0
-    perf_allocated_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    perf_failure_data_space: int | None  # since 4.7.0
-    perf_failure_data_space_gt: int | None  # since 4.7.0
-    perf_failure_data_space_gte: int | None  # since 4.7.0
-    perf_failure_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_failure_data_space_lt: int | None  # since 4.7.0
-    perf_failure_data_space_lte: int | None  # since 4.7.0
-    perf_failure_data_space_not: int | None  # since 4.7.0
-    perf_failure_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    perf_total_data_capacity: int | None  # since 4.7.0
-    perf_total_data_capacity_gt: int | None  # since 4.7.0
-    perf_total_data_capacity_gte: int | None  # since 4.7.0
-    perf_total_data_capacity_in: Sequence[int] | None  # since 4.7.0
-    perf_total_data_capacity_lt: int | None  # since 4.7.0
-    perf_total_data_capacity_lte: int | None  # since 4.7.0
-    perf_total_data_capacity_not: int | None  # since 4.7.0
-    perf_total_data_capacity_not_in: Sequence[int] | None  # since 4.7.0
-    perf_used_data_space: int | None  # since 4.7.0
-    perf_used_data_space_gt: int | None  # since 4.7.0
-    perf_used_data_space_gte: int | None  # since 4.7.0
-    perf_used_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_used_data_space_lt: int | None  # since 4.7.0
-    perf_used_data_space_lte: int | None  # since 4.7.0
-    perf_used_data_space_not: int | None  # since 4.7.0
-    perf_used_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    perf_valid_data_space: int | None  # since 4.7.0
-    perf_valid_data_space_gt: int | None  # since 4.7.0
-    perf_valid_data_space_gte: int | None  # since 4.7.0
-    perf_valid_data_space_in: Sequence[int] | None  # since 4.7.0
-    perf_valid_data_space_lt: int | None  # since 4.7.0
-    perf_valid_data_space_lte: int | None  # since 4.7.0
-    perf_valid_data_space_not: int | None  # since 4.7.0
-    perf_valid_data_space_not_in: Sequence[int] | None  # since 4.7.0
-    planned_prioritized_space: int | None  # since 4.7.0
-    planned_prioritized_space_gt: int | None  # since 4.7.0
-    planned_prioritized_space_gte: int | None  # since 4.7.0
-    planned_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    planned_prioritized_space_lt: int | None  # since 4.7.0
-    planned_prioritized_space_lte: int | None  # since 4.7.0
-    planned_prioritized_space_not: int | None  # since 4.7.0
-    planned_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
-    pmem_dimm_capacity: int | None
-    pmem_dimm_capacity_gt: int | None
-    pmem_dimm_capacity_gte: int | None
-    pmem_dimm_capacity_in: Sequence[int] | None
-    pmem_dimm_capacity_lt: int | None
-    pmem_dimm_capacity_lte: int | None
-    pmem_dimm_capacity_not: int | None
-    pmem_dimm_capacity_not_in: Sequence[int] | None
-    pmem_dimm_count: int | None
-    pmem_dimm_count_gt: int | None
-    pmem_dimm_count_gte: int | None
-    pmem_dimm_count_in: Sequence[int] | None
-    pmem_dimm_count_lt: int | None
-    pmem_dimm_count_lte: int | None
-    pmem_dimm_count_not: int | None
-    pmem_dimm_count_not_in: Sequence[int] | None
-    pmem_disk_count: int | None
-    pmem_disk_count_gt: int | None
-    pmem_disk_count_gte: int | None
-    pmem_disk_count_in: Sequence[int] | None
-    pmem_disk_count_lt: int | None
-    pmem_disk_count_lte: int | None
-    pmem_disk_count_not: int | None
-    pmem_disk_count_not_in: Sequence[int] | None
-    prio_space_percentage: float | None  # since 4.7.0
-    prio_space_percentage_gt: float | None  # since 4.7.0
-    prio_space_percentage_gte: float | None  # since 4.7.0
-    prio_space_percentage_in: Sequence[float] | None  # since 4.7.0
-    prio_space_percentage_lt: float | None  # since 4.7.0
-    prio_space_percentage_lte: float | None  # since 4.7.0
-    prio_space_percentage_not: float | None  # since 4.7.0
-    prio_space_percentage_not_in: Sequence[float] | None  # since 4.7.0
-    provisioned_cpu_cores: int | None
-    provisioned_cpu_cores_gt: int | None
-    provisioned_cpu_cores_gte: int | None
-    provisioned_cpu_cores_in: Sequence[int] | None
-    provisioned_cpu_cores_lt: int | None
-    provisioned_cpu_cores_lte: int | None
-    provisioned_cpu_cores_not: int | None
-    provisioned_cpu_cores_not_in: Sequence[int] | None
-    provisioned_memory_bytes: int | None
-    provisioned_memory_bytes_gt: int | None
-    provisioned_memory_bytes_gte: int | None
-    provisioned_memory_bytes_in: Sequence[int] | None
-    provisioned_memory_bytes_lt: int | None
-    provisioned_memory_bytes_lte: int | None
-    provisioned_memory_bytes_not: int | None
-    provisioned_memory_bytes_not_in: Sequence[int] | None
-    running_pause_vm_memory_bytes: int | None
-    running_pause_vm_memory_bytes_gt: int | None
-    running_pause_vm_memory_bytes_gte: int | None
-    running_pause_vm_memory_bytes_in: Sequence[int] | None
-    running_pause_vm_memory_bytes_lt: int | None
-    running_pause_vm_memory_bytes_lte: int | None
-    running_pause_vm_memory_bytes_not: int | None
-    running_pause_vm_memory_bytes_not_in: Sequence[int] | None
-    running_vm_num: int | None
-    running_vm_num_gt: int | None
-    running_vm_num_gte: int | None
-    running_vm_num_in: Sequence[int] | None
-    running_vm_num_lt: int | None
-    running_vm_num_lte: int | None
-    running_vm_num_not: int | None
-    running_vm_num_not_in: Sequence[int] | None
-    scvm_cpu: int | None
-    scvm_cpu_gt: int | None
-    scvm_cpu_gte: int | None
-    scvm_cpu_in: Sequence[int] | None
-    scvm_cpu_lt: int | None
-    scvm_cpu_lte: int | None
-    scvm_cpu_not: int | None
-    scvm_cpu_not_in: Sequence[int] | None
-    scvm_memory: int | None
-    scvm_memory_gt: int | None
-    scvm_memory_gte: int | None
-    scvm_memory_in: Sequence[int] | None
-    scvm_memory_lt: int | None
-    scvm_memory_lte: int | None
-    scvm_memory_not: int | None
-    scvm_memory_not_in: Sequence[int] | None
-    scvm_name: str | None
-    scvm_name_contains: str | None
-    scvm_name_ends_with: str | None
-    scvm_name_gt: str | None
-    scvm_name_gte: str | None
-    scvm_name_in: Texts | None
-    scvm_name_lt: str | None
-    scvm_name_lte: str | None
-    scvm_name_not: str | None
-    scvm_name_not_contains: str | None
-    scvm_name_not_ends_with: str | None
-    scvm_name_not_in: Texts | None
-    scvm_name_not_starts_with: str | None
-    scvm_name_starts_with: str | None
-    serial: str | None
-    serial_contains: str | None
-    serial_ends_with: str | None
-    serial_gt: str | None
-    serial_gte: str | None
-    serial_in: Texts | None
-    serial_lt: str | None
-    serial_lte: str | None
-    serial_not: str | None
-    serial_not_contains: str | None
-    serial_not_ends_with: str | None
-    serial_not_in: Texts | None
-    serial_not_starts_with: str | None
-    serial_starts_with: str | None
-    ssd_data_capacity: int | None
-    ssd_data_capacity_gt: int | None
-    ssd_data_capacity_gte: int | None
-    ssd_data_capacity_in: Sequence[int] | None
-    ssd_data_capacity_lt: int | None
-    ssd_data_capacity_lte: int | None
-    ssd_data_capacity_not: int | None
-    ssd_data_capacity_not_in: Sequence[int] | None
-    ssd_disk_count: int | None
-    ssd_disk_count_gt: int | None
-    ssd_disk_count_gte: int | None
-    ssd_disk_count_in: Sequence[int] | None
-    ssd_disk_count_lt: int | None
-    ssd_disk_count_lte: int | None
-    ssd_disk_count_not: int | None
-    ssd_disk_count_not_in: Sequence[int] | None
+    model: MaybeStr
+    model_contains: MaybeStr
+    model_ends_with: MaybeStr
+    model_gt: MaybeStr
+    model_gte: MaybeStr
+    model_in: MaybeTexts
+    model_lt: MaybeStr
+    model_lte: MaybeStr
+    model_not: MaybeStr
+    model_not_contains: MaybeStr
+    model_not_ends_with: MaybeStr
+    model_not_in: MaybeTexts
+    model_not_starts_with: MaybeStr
+    model_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    nested_virtualization: MaybeBool
+    nested_virtualization_not: MaybeBool
+    nic_count: MaybeInt
+    nic_count_gt: MaybeInt
+    nic_count_gte: MaybeInt
+    nic_count_in: MaybeInts
+    nic_count_lt: MaybeInt
+    nic_count_lte: MaybeInt
+    nic_count_not: MaybeInt
+    nic_count_not_in: MaybeInts
+    node_topo_local_id: MaybeStr
+    node_topo_local_id_contains: MaybeStr
+    node_topo_local_id_ends_with: MaybeStr
+    node_topo_local_id_gt: MaybeStr
+    node_topo_local_id_gte: MaybeStr
+    node_topo_local_id_in: MaybeTexts
+    node_topo_local_id_lt: MaybeStr
+    node_topo_local_id_lte: MaybeStr
+    node_topo_local_id_not: MaybeStr
+    node_topo_local_id_not_contains: MaybeStr
+    node_topo_local_id_not_ends_with: MaybeStr
+    node_topo_local_id_not_in: MaybeTexts
+    node_topo_local_id_not_starts_with: MaybeStr
+    node_topo_local_id_starts_with: MaybeStr
+    os_memory_bytes: MaybeInt
+    os_memory_bytes_gt: MaybeInt
+    os_memory_bytes_gte: MaybeInt
+    os_memory_bytes_in: MaybeInts
+    os_memory_bytes_lt: MaybeInt
+    os_memory_bytes_lte: MaybeInt
+    os_memory_bytes_not: MaybeInt
+    os_memory_bytes_not_in: MaybeInts
+    os_version: MaybeStr
+    os_version_contains: MaybeStr
+    os_version_ends_with: MaybeStr
+    os_version_gt: MaybeStr
+    os_version_gte: MaybeStr
+    os_version_in: MaybeTexts
+    os_version_lt: MaybeStr
+    os_version_lte: MaybeStr
+    os_version_not: MaybeStr
+    os_version_not_contains: MaybeStr
+    os_version_not_ends_with: MaybeStr
+    os_version_not_in: MaybeTexts
+    os_version_not_starts_with: MaybeStr
+    os_version_starts_with: MaybeStr
+    perf_allocated_data_space: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_gt: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_gte: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_in: MaybeInts  # since 4.7.0
+    perf_allocated_data_space_lt: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_lte: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_not: MaybeInt  # since 4.7.0
+    perf_allocated_data_space_not_in: MaybeInts  # since 4.7.0
+    perf_failure_data_space: MaybeInt  # since 4.7.0
+    perf_failure_data_space_gt: MaybeInt  # since 4.7.0
+    perf_failure_data_space_gte: MaybeInt  # since 4.7.0
+    perf_failure_data_space_in: MaybeInts  # since 4.7.0
+    perf_failure_data_space_lt: MaybeInt  # since 4.7.0
+    perf_failure_data_space_lte: MaybeInt  # since 4.7.0
+    perf_failure_data_space_not: MaybeInt  # since 4.7.0
+    perf_failure_data_space_not_in: MaybeInts  # since 4.7.0
+    perf_total_data_capacity: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_gt: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_gte: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_in: MaybeInts  # since 4.7.0
+    perf_total_data_capacity_lt: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_lte: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_not: MaybeInt  # since 4.7.0
+    perf_total_data_capacity_not_in: MaybeInts  # since 4.7.0
+    perf_used_data_space: MaybeInt  # since 4.7.0
+    perf_used_data_space_gt: MaybeInt  # since 4.7.0
+    perf_used_data_space_gte: MaybeInt  # since 4.7.0
+    perf_used_data_space_in: MaybeInts  # since 4.7.0
+    perf_used_data_space_lt: MaybeInt  # since 4.7.0
+    perf_used_data_space_lte: MaybeInt  # since 4.7.0
+    perf_used_data_space_not: MaybeInt  # since 4.7.0
+    perf_used_data_space_not_in: MaybeInts  # since 4.7.0
+    perf_valid_data_space: MaybeInt  # since 4.7.0
+    perf_valid_data_space_gt: MaybeInt  # since 4.7.0
+    perf_valid_data_space_gte: MaybeInt  # since 4.7.0
+    perf_valid_data_space_in: MaybeInts  # since 4.7.0
+    perf_valid_data_space_lt: MaybeInt  # since 4.7.0
+    perf_valid_data_space_lte: MaybeInt  # since 4.7.0
+    perf_valid_data_space_not: MaybeInt  # since 4.7.0
+    perf_valid_data_space_not_in: MaybeInts  # since 4.7.0
+    planned_prioritized_space: MaybeInt  # since 4.7.0
+    planned_prioritized_space_gt: MaybeInt  # since 4.7.0
+    planned_prioritized_space_gte: MaybeInt  # since 4.7.0
+    planned_prioritized_space_in: MaybeInts  # since 4.7.0
+    planned_prioritized_space_lt: MaybeInt  # since 4.7.0
+    planned_prioritized_space_lte: MaybeInt  # since 4.7.0
+    planned_prioritized_space_not: MaybeInt  # since 4.7.0
+    planned_prioritized_space_not_in: MaybeInts  # since 4.7.0
+    pmem_dimm_capacity: MaybeInt
+    pmem_dimm_capacity_gt: MaybeInt
+    pmem_dimm_capacity_gte: MaybeInt
+    pmem_dimm_capacity_in: MaybeInts
+    pmem_dimm_capacity_lt: MaybeInt
+    pmem_dimm_capacity_lte: MaybeInt
+    pmem_dimm_capacity_not: MaybeInt
+    pmem_dimm_capacity_not_in: MaybeInts
+    pmem_dimm_count: MaybeInt
+    pmem_dimm_count_gt: MaybeInt
+    pmem_dimm_count_gte: MaybeInt
+    pmem_dimm_count_in: MaybeInts
+    pmem_dimm_count_lt: MaybeInt
+    pmem_dimm_count_lte: MaybeInt
+    pmem_dimm_count_not: MaybeInt
+    pmem_dimm_count_not_in: MaybeInts
+    pmem_disk_count: MaybeInt
+    pmem_disk_count_gt: MaybeInt
+    pmem_disk_count_gte: MaybeInt
+    pmem_disk_count_in: MaybeInts
+    pmem_disk_count_lt: MaybeInt
+    pmem_disk_count_lte: MaybeInt
+    pmem_disk_count_not: MaybeInt
+    pmem_disk_count_not_in: MaybeInts
+    prio_space_percentage: MaybeFloat  # since 4.7.0
+    prio_space_percentage_gt: MaybeFloat  # since 4.7.0
+    prio_space_percentage_gte: MaybeFloat  # since 4.7.0
+    prio_space_percentage_in: MaybeFloats  # since 4.7.0
+    prio_space_percentage_lt: MaybeFloat  # since 4.7.0
+    prio_space_percentage_lte: MaybeFloat  # since 4.7.0
+    prio_space_percentage_not: MaybeFloat  # since 4.7.0
+    prio_space_percentage_not_in: MaybeFloats  # since 4.7.0
+    provisioned_cpu_cores: MaybeInt
+    provisioned_cpu_cores_gt: MaybeInt
+    provisioned_cpu_cores_gte: MaybeInt
+    provisioned_cpu_cores_in: MaybeInts
+    provisioned_cpu_cores_lt: MaybeInt
+    provisioned_cpu_cores_lte: MaybeInt
+    provisioned_cpu_cores_not: MaybeInt
+    provisioned_cpu_cores_not_in: MaybeInts
+    provisioned_memory_bytes: MaybeInt
+    provisioned_memory_bytes_gt: MaybeInt
+    provisioned_memory_bytes_gte: MaybeInt
+    provisioned_memory_bytes_in: MaybeInts
+    provisioned_memory_bytes_lt: MaybeInt
+    provisioned_memory_bytes_lte: MaybeInt
+    provisioned_memory_bytes_not: MaybeInt
+    provisioned_memory_bytes_not_in: MaybeInts
+    running_pause_vm_memory_bytes: MaybeInt
+    running_pause_vm_memory_bytes_gt: MaybeInt
+    running_pause_vm_memory_bytes_gte: MaybeInt
+    running_pause_vm_memory_bytes_in: MaybeInts
+    running_pause_vm_memory_bytes_lt: MaybeInt
+    running_pause_vm_memory_bytes_lte: MaybeInt
+    running_pause_vm_memory_bytes_not: MaybeInt
+    running_pause_vm_memory_bytes_not_in: MaybeInts
+    running_vm_num: MaybeInt
+    running_vm_num_gt: MaybeInt
+    running_vm_num_gte: MaybeInt
+    running_vm_num_in: MaybeInts
+    running_vm_num_lt: MaybeInt
+    running_vm_num_lte: MaybeInt
+    running_vm_num_not: MaybeInt
+    running_vm_num_not_in: MaybeInts
+    scvm_cpu: MaybeInt
+    scvm_cpu_gt: MaybeInt
+    scvm_cpu_gte: MaybeInt
+    scvm_cpu_in: MaybeInts
+    scvm_cpu_lt: MaybeInt
+    scvm_cpu_lte: MaybeInt
+    scvm_cpu_not: MaybeInt
+    scvm_cpu_not_in: MaybeInts
+    scvm_memory: MaybeInt
+    scvm_memory_gt: MaybeInt
+    scvm_memory_gte: MaybeInt
+    scvm_memory_in: MaybeInts
+    scvm_memory_lt: MaybeInt
+    scvm_memory_lte: MaybeInt
+    scvm_memory_not: MaybeInt
+    scvm_memory_not_in: MaybeInts
+    scvm_name: MaybeStr
+    scvm_name_contains: MaybeStr
+    scvm_name_ends_with: MaybeStr
+    scvm_name_gt: MaybeStr
+    scvm_name_gte: MaybeStr
+    scvm_name_in: MaybeTexts
+    scvm_name_lt: MaybeStr
+    scvm_name_lte: MaybeStr
+    scvm_name_not: MaybeStr
+    scvm_name_not_contains: MaybeStr
+    scvm_name_not_ends_with: MaybeStr
+    scvm_name_not_in: MaybeTexts
+    scvm_name_not_starts_with: MaybeStr
+    scvm_name_starts_with: MaybeStr
+    serial: MaybeStr
+    serial_contains: MaybeStr
+    serial_ends_with: MaybeStr
+    serial_gt: MaybeStr
+    serial_gte: MaybeStr
+    serial_in: MaybeTexts
+    serial_lt: MaybeStr
+    serial_lte: MaybeStr
+    serial_not: MaybeStr
+    serial_not_contains: MaybeStr
+    serial_not_ends_with: MaybeStr
+    serial_not_in: MaybeTexts
+    serial_not_starts_with: MaybeStr
+    serial_starts_with: MaybeStr
+    ssd_data_capacity: MaybeInt
+    ssd_data_capacity_gt: MaybeInt
+    ssd_data_capacity_gte: MaybeInt
+    ssd_data_capacity_in: MaybeInts
+    ssd_data_capacity_lt: MaybeInt
+    ssd_data_capacity_lte: MaybeInt
+    ssd_data_capacity_not: MaybeInt
+    ssd_data_capacity_not_in: MaybeInts
+    ssd_disk_count: MaybeInt
+    ssd_disk_count_gt: MaybeInt
+    ssd_disk_count_gte: MaybeInt
+    ssd_disk_count_in: MaybeInts
+    ssd_disk_count_lt: MaybeInt
+    ssd_disk_count_lte: MaybeInt
+    ssd_disk_count_not: MaybeInt
+    ssd_disk_count_not_in: MaybeInts
     state: "HostState | None"
     state_in: "Sequence[HostState] | None"
     state_not: "HostState | None"
@@ -901,150 +864,150 @@ class HostWhereInputValues(TypedDict, total=False):
     status_in: "Sequence[HostStatus] | None"
     status_not: "HostStatus | None"
     status_not_in: "Sequence[HostStatus] | None"
-    stopped_vm_num: int | None
-    stopped_vm_num_gt: int | None
-    stopped_vm_num_gte: int | None
-    stopped_vm_num_in: Sequence[int] | None
-    stopped_vm_num_lt: int | None
-    stopped_vm_num_lte: int | None
-    stopped_vm_num_not: int | None
-    stopped_vm_num_not_in: Sequence[int] | None
-    suspended_vm_num: int | None
-    suspended_vm_num_gt: int | None
-    suspended_vm_num_gte: int | None
-    suspended_vm_num_in: Sequence[int] | None
-    suspended_vm_num_lt: int | None
-    suspended_vm_num_lte: int | None
-    suspended_vm_num_not: int | None
-    suspended_vm_num_not_in: Sequence[int] | None
-    total_cache_capacity: int | None
-    total_cache_capacity_gt: int | None
-    total_cache_capacity_gte: int | None
-    total_cache_capacity_in: Sequence[int] | None
-    total_cache_capacity_lt: int | None
-    total_cache_capacity_lte: int | None
-    total_cache_capacity_not: int | None
-    total_cache_capacity_not_in: Sequence[int] | None
-    total_cpu_cores: int | None
-    total_cpu_cores_gt: int | None
-    total_cpu_cores_gte: int | None
-    total_cpu_cores_in: Sequence[int] | None
-    total_cpu_cores_lt: int | None
-    total_cpu_cores_lte: int | None
-    total_cpu_cores_not: int | None
-    total_cpu_cores_not_in: Sequence[int] | None
-    total_cpu_hz: int | None
-    total_cpu_hz_gt: int | None
-    total_cpu_hz_gte: int | None
-    total_cpu_hz_in: Sequence[int] | None
-    total_cpu_hz_lt: int | None
-    total_cpu_hz_lte: int | None
-    total_cpu_hz_not: int | None
-    total_cpu_hz_not_in: Sequence[int] | None
-    total_cpu_sockets: int | None
-    total_cpu_sockets_gt: int | None
-    total_cpu_sockets_gte: int | None
-    total_cpu_sockets_in: Sequence[int] | None
-    total_cpu_sockets_lt: int | None
-    total_cpu_sockets_lte: int | None
-    total_cpu_sockets_not: int | None
-    total_cpu_sockets_not_in: Sequence[int] | None
-    total_data_capacity: int | None
-    total_data_capacity_gt: int | None
-    total_data_capacity_gte: int | None
-    total_data_capacity_in: Sequence[int] | None
-    total_data_capacity_lt: int | None
-    total_data_capacity_lte: int | None
-    total_data_capacity_not: int | None
-    total_data_capacity_not_in: Sequence[int] | None
-    total_logical_cpu_cores: int | None  # since 4.9.0
-    total_logical_cpu_cores_gt: int | None  # since 4.9.0
-    total_logical_cpu_cores_gte: int | None  # since 4.9.0
-    total_logical_cpu_cores_in: Sequence[int] | None  # since 4.9.0
-    total_logical_cpu_cores_lt: int | None  # since 4.9.0
-    total_logical_cpu_cores_lte: int | None  # since 4.9.0
-    total_logical_cpu_cores_not: int | None  # since 4.9.0
-    total_logical_cpu_cores_not_in: Sequence[int] | None  # since 4.9.0
-    total_memory_bytes: int | None
-    total_memory_bytes_gt: int | None
-    total_memory_bytes_gte: int | None
-    total_memory_bytes_in: Sequence[int] | None
-    total_memory_bytes_lt: int | None
-    total_memory_bytes_lte: int | None
-    total_memory_bytes_not: int | None
-    total_memory_bytes_not_in: Sequence[int] | None
-    used_cache_space: int | None  # since 4.7.0
-    used_cache_space_gt: int | None  # since 4.7.0
-    used_cache_space_gte: int | None  # since 4.7.0
-    used_cache_space_in: Sequence[int] | None  # since 4.7.0
-    used_cache_space_lt: int | None  # since 4.7.0
-    used_cache_space_lte: int | None  # since 4.7.0
-    used_cache_space_not: int | None  # since 4.7.0
-    used_cache_space_not_in: Sequence[int] | None  # since 4.7.0
-    used_cpu_hz: float | None
-    used_cpu_hz_gt: float | None
-    used_cpu_hz_gte: float | None
-    used_cpu_hz_in: Sequence[float] | None
-    used_cpu_hz_lt: float | None
-    used_cpu_hz_lte: float | None
-    used_cpu_hz_not: float | None
-    used_cpu_hz_not_in: Sequence[float] | None
-    used_data_space: int | None
-    used_data_space_gt: int | None
-    used_data_space_gte: int | None
-    used_data_space_in: Sequence[int] | None
-    used_data_space_lt: int | None
-    used_data_space_lte: int | None
-    used_data_space_not: int | None
-    used_data_space_not_in: Sequence[int] | None
-    used_memory_bytes: float | None
-    used_memory_bytes_gt: float | None
-    used_memory_bytes_gte: float | None
-    used_memory_bytes_in: Sequence[float] | None
-    used_memory_bytes_lt: float | None
-    used_memory_bytes_lte: float | None
-    used_memory_bytes_not: float | None
-    used_memory_bytes_not_in: Sequence[float] | None
-    valid_cache_space: int | None  # since 4.7.0
-    valid_cache_space_gt: int | None  # since 4.7.0
-    valid_cache_space_gte: int | None  # since 4.7.0
-    valid_cache_space_in: Sequence[int] | None  # since 4.7.0
-    valid_cache_space_lt: int | None  # since 4.7.0
-    valid_cache_space_lte: int | None  # since 4.7.0
-    valid_cache_space_not: int | None  # since 4.7.0
-    valid_cache_space_not_in: Sequence[int] | None  # since 4.7.0
-    valid_free_cache_space: int | None  # since 4.7.0
-    valid_free_cache_space_gt: int | None  # since 4.7.0
-    valid_free_cache_space_gte: int | None  # since 4.7.0
-    valid_free_cache_space_in: Sequence[int] | None  # since 4.7.0
-    valid_free_cache_space_lt: int | None  # since 4.7.0
-    valid_free_cache_space_lte: int | None  # since 4.7.0
-    valid_free_cache_space_not: int | None  # since 4.7.0
-    valid_free_cache_space_not_in: Sequence[int] | None  # since 4.7.0
-    vm_num: int | None
-    vm_num_gt: int | None
-    vm_num_gte: int | None
-    vm_num_in: Sequence[int] | None
-    vm_num_lt: int | None
-    vm_num_lte: int | None
-    vm_num_not: int | None
-    vm_num_not_in: Sequence[int] | None
-    vmotion_ip: str | None
-    vmotion_ip_contains: str | None
-    vmotion_ip_ends_with: str | None
-    vmotion_ip_gt: str | None
-    vmotion_ip_gte: str | None
-    vmotion_ip_in: Texts | None
-    vmotion_ip_lt: str | None
-    vmotion_ip_lte: str | None
-    vmotion_ip_not: str | None
-    vmotion_ip_not_contains: str | None
-    vmotion_ip_not_ends_with: str | None
-    vmotion_ip_not_in: Texts | None
-    vmotion_ip_not_starts_with: str | None
-    vmotion_ip_starts_with: str | None
-    with_faster_ssd_as_cache: bool | None
-    with_faster_ssd_as_cache_not: bool | None
+    stopped_vm_num: MaybeInt
+    stopped_vm_num_gt: MaybeInt
+    stopped_vm_num_gte: MaybeInt
+    stopped_vm_num_in: MaybeInts
+    stopped_vm_num_lt: MaybeInt
+    stopped_vm_num_lte: MaybeInt
+    stopped_vm_num_not: MaybeInt
+    stopped_vm_num_not_in: MaybeInts
+    suspended_vm_num: MaybeInt
+    suspended_vm_num_gt: MaybeInt
+    suspended_vm_num_gte: MaybeInt
+    suspended_vm_num_in: MaybeInts
+    suspended_vm_num_lt: MaybeInt
+    suspended_vm_num_lte: MaybeInt
+    suspended_vm_num_not: MaybeInt
+    suspended_vm_num_not_in: MaybeInts
+    total_cache_capacity: MaybeInt
+    total_cache_capacity_gt: MaybeInt
+    total_cache_capacity_gte: MaybeInt
+    total_cache_capacity_in: MaybeInts
+    total_cache_capacity_lt: MaybeInt
+    total_cache_capacity_lte: MaybeInt
+    total_cache_capacity_not: MaybeInt
+    total_cache_capacity_not_in: MaybeInts
+    total_cpu_cores: MaybeInt
+    total_cpu_cores_gt: MaybeInt
+    total_cpu_cores_gte: MaybeInt
+    total_cpu_cores_in: MaybeInts
+    total_cpu_cores_lt: MaybeInt
+    total_cpu_cores_lte: MaybeInt
+    total_cpu_cores_not: MaybeInt
+    total_cpu_cores_not_in: MaybeInts
+    total_cpu_hz: MaybeInt
+    total_cpu_hz_gt: MaybeInt
+    total_cpu_hz_gte: MaybeInt
+    total_cpu_hz_in: MaybeInts
+    total_cpu_hz_lt: MaybeInt
+    total_cpu_hz_lte: MaybeInt
+    total_cpu_hz_not: MaybeInt
+    total_cpu_hz_not_in: MaybeInts
+    total_cpu_sockets: MaybeInt
+    total_cpu_sockets_gt: MaybeInt
+    total_cpu_sockets_gte: MaybeInt
+    total_cpu_sockets_in: MaybeInts
+    total_cpu_sockets_lt: MaybeInt
+    total_cpu_sockets_lte: MaybeInt
+    total_cpu_sockets_not: MaybeInt
+    total_cpu_sockets_not_in: MaybeInts
+    total_data_capacity: MaybeInt
+    total_data_capacity_gt: MaybeInt
+    total_data_capacity_gte: MaybeInt
+    total_data_capacity_in: MaybeInts
+    total_data_capacity_lt: MaybeInt
+    total_data_capacity_lte: MaybeInt
+    total_data_capacity_not: MaybeInt
+    total_data_capacity_not_in: MaybeInts
+    total_logical_cpu_cores: MaybeInt  # since 4.9.0
+    total_logical_cpu_cores_gt: MaybeInt  # since 4.9.0
+    total_logical_cpu_cores_gte: MaybeInt  # since 4.9.0
+    total_logical_cpu_cores_in: MaybeInts  # since 4.9.0
+    total_logical_cpu_cores_lt: MaybeInt  # since 4.9.0
+    total_logical_cpu_cores_lte: MaybeInt  # since 4.9.0
+    total_logical_cpu_cores_not: MaybeInt  # since 4.9.0
+    total_logical_cpu_cores_not_in: MaybeInts  # since 4.9.0
+    total_memory_bytes: MaybeInt
+    total_memory_bytes_gt: MaybeInt
+    total_memory_bytes_gte: MaybeInt
+    total_memory_bytes_in: MaybeInts
+    total_memory_bytes_lt: MaybeInt
+    total_memory_bytes_lte: MaybeInt
+    total_memory_bytes_not: MaybeInt
+    total_memory_bytes_not_in: MaybeInts
+    used_cache_space: MaybeInt  # since 4.7.0
+    used_cache_space_gt: MaybeInt  # since 4.7.0
+    used_cache_space_gte: MaybeInt  # since 4.7.0
+    used_cache_space_in: MaybeInts  # since 4.7.0
+    used_cache_space_lt: MaybeInt  # since 4.7.0
+    used_cache_space_lte: MaybeInt  # since 4.7.0
+    used_cache_space_not: MaybeInt  # since 4.7.0
+    used_cache_space_not_in: MaybeInts  # since 4.7.0
+    used_cpu_hz: MaybeFloat
+    used_cpu_hz_gt: MaybeFloat
+    used_cpu_hz_gte: MaybeFloat
+    used_cpu_hz_in: MaybeFloats
+    used_cpu_hz_lt: MaybeFloat
+    used_cpu_hz_lte: MaybeFloat
+    used_cpu_hz_not: MaybeFloat
+    used_cpu_hz_not_in: MaybeFloats
+    used_data_space: MaybeInt
+    used_data_space_gt: MaybeInt
+    used_data_space_gte: MaybeInt
+    used_data_space_in: MaybeInts
+    used_data_space_lt: MaybeInt
+    used_data_space_lte: MaybeInt
+    used_data_space_not: MaybeInt
+    used_data_space_not_in: MaybeInts
+    used_memory_bytes: MaybeFloat
+    used_memory_bytes_gt: MaybeFloat
+    used_memory_bytes_gte: MaybeFloat
+    used_memory_bytes_in: MaybeFloats
+    used_memory_bytes_lt: MaybeFloat
+    used_memory_bytes_lte: MaybeFloat
+    used_memory_bytes_not: MaybeFloat
+    used_memory_bytes_not_in: MaybeFloats
+    valid_cache_space: MaybeInt  # since 4.7.0
+    valid_cache_space_gt: MaybeInt  # since 4.7.0
+    valid_cache_space_gte: MaybeInt  # since 4.7.0
+    valid_cache_space_in: MaybeInts  # since 4.7.0
+    valid_cache_space_lt: MaybeInt  # since 4.7.0
+    valid_cache_space_lte: MaybeInt  # since 4.7.0
+    valid_cache_space_not: MaybeInt  # since 4.7.0
+    valid_cache_space_not_in: MaybeInts  # since 4.7.0
+    valid_free_cache_space: MaybeInt  # since 4.7.0
+    valid_free_cache_space_gt: MaybeInt  # since 4.7.0
+    valid_free_cache_space_gte: MaybeInt  # since 4.7.0
+    valid_free_cache_space_in: MaybeInts  # since 4.7.0
+    valid_free_cache_space_lt: MaybeInt  # since 4.7.0
+    valid_free_cache_space_lte: MaybeInt  # since 4.7.0
+    valid_free_cache_space_not: MaybeInt  # since 4.7.0
+    valid_free_cache_space_not_in: MaybeInts  # since 4.7.0
+    vm_num: MaybeInt
+    vm_num_gt: MaybeInt
+    vm_num_gte: MaybeInt
+    vm_num_in: MaybeInts
+    vm_num_lt: MaybeInt
+    vm_num_lte: MaybeInt
+    vm_num_not: MaybeInt
+    vm_num_not_in: MaybeInts
+    vmotion_ip: MaybeStr
+    vmotion_ip_contains: MaybeStr
+    vmotion_ip_ends_with: MaybeStr
+    vmotion_ip_gt: MaybeStr
+    vmotion_ip_gte: MaybeStr
+    vmotion_ip_in: MaybeTexts
+    vmotion_ip_lt: MaybeStr
+    vmotion_ip_lte: MaybeStr
+    vmotion_ip_not: MaybeStr
+    vmotion_ip_not_contains: MaybeStr
+    vmotion_ip_not_ends_with: MaybeStr
+    vmotion_ip_not_in: MaybeTexts
+    vmotion_ip_not_starts_with: MaybeStr
+    vmotion_ip_starts_with: MaybeStr
+    with_faster_ssd_as_cache: MaybeBool
+    with_faster_ssd_as_cache_not: MaybeBool
 
 
 class HostWhereInput(HostWhereInputValues, total=False):
@@ -1091,13 +1054,6 @@ class OperateHostPowerData(TypedDict, total=False):
     reason: str
 
 
-class OperateHostPowerParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    data: Required["OperateHostPowerData"]
-    where: Required["OperateHostPowerParamsWhere"]
-
-
 class OperateHostPowerParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
@@ -1115,67 +1071,127 @@ class TriggerDiskBlinkParams(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class HostWhereInput2(HostWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        disk_pools_every: "ReadOnly[Mapping[str, object] | None]"
-        disk_pools_none: "ReadOnly[Mapping[str, object] | None]"
-        disk_pools_some: "ReadOnly[Mapping[str, object] | None]"
-        disks_every: "ReadOnly[Mapping[str, object] | None]"
-        disks_none: "ReadOnly[Mapping[str, object] | None]"
-        disks_some: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_some: "ReadOnly[Mapping[str, object] | None]"
+        disk_pools_every: "ReadOnly[MaybeMapping]"
+        disk_pools_none: "ReadOnly[MaybeMapping]"
+        disk_pools_some: "ReadOnly[MaybeMapping]"
+        disks_every: "ReadOnly[MaybeMapping]"
+        disks_none: "ReadOnly[MaybeMapping]"
+        disks_some: "ReadOnly[MaybeMapping]"
+        gpu_devices_every: "ReadOnly[MaybeMapping]"
+        gpu_devices_none: "ReadOnly[MaybeMapping]"
+        gpu_devices_some: "ReadOnly[MaybeMapping]"
         ipmi: "ReadOnly[IpmiWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_every: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_none: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_some: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        pmem_dimms_every: "ReadOnly[MaybeMapping]"
+        pmem_dimms_none: "ReadOnly[MaybeMapping]"
+        pmem_dimms_some: "ReadOnly[MaybeMapping]"
+        usb_devices_every: "ReadOnly[MaybeMapping]"
+        usb_devices_none: "ReadOnly[MaybeMapping]"
+        usb_devices_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
         vsphereEsxiAccount: "ReadOnly[VsphereEsxiAccountWhereInput3 | None]"
         zone: "ReadOnly[ZoneWhereInput3 | None]"
 
     class HostWhereInput3(HostWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        disk_pools_every: "ReadOnly[Mapping[str, object] | None]"
-        disk_pools_none: "ReadOnly[Mapping[str, object] | None]"
-        disk_pools_some: "ReadOnly[Mapping[str, object] | None]"
-        disks_every: "ReadOnly[Mapping[str, object] | None]"
-        disks_none: "ReadOnly[Mapping[str, object] | None]"
-        disks_some: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        ipmi: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_every: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_none: "ReadOnly[Mapping[str, object] | None]"
-        pmem_dimms_some: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
-        vsphereEsxiAccount: "ReadOnly[Mapping[str, object] | None]"
-        zone: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        disk_pools_every: "ReadOnly[MaybeMapping]"
+        disk_pools_none: "ReadOnly[MaybeMapping]"
+        disk_pools_some: "ReadOnly[MaybeMapping]"
+        disks_every: "ReadOnly[MaybeMapping]"
+        disks_none: "ReadOnly[MaybeMapping]"
+        disks_some: "ReadOnly[MaybeMapping]"
+        gpu_devices_every: "ReadOnly[MaybeMapping]"
+        gpu_devices_none: "ReadOnly[MaybeMapping]"
+        gpu_devices_some: "ReadOnly[MaybeMapping]"
+        ipmi: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        pmem_dimms_every: "ReadOnly[MaybeMapping]"
+        pmem_dimms_none: "ReadOnly[MaybeMapping]"
+        pmem_dimms_some: "ReadOnly[MaybeMapping]"
+        usb_devices_every: "ReadOnly[MaybeMapping]"
+        usb_devices_none: "ReadOnly[MaybeMapping]"
+        usb_devices_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+        vsphereEsxiAccount: "ReadOnly[MaybeMapping]"
+        zone: "ReadOnly[MaybeMapping]"
+
+    EnterMaintenanceModeCheckParams: TypeAlias = "Mapping[str, object]"
+    EnterMaintenanceModeParams: TypeAlias = "Mapping[str, object]"
+    EnterMaintenanceModeResultParams: TypeAlias = "Mapping[str, object]"
+    ExitMaintenanceModeParams: TypeAlias = "Mapping[str, object]"
+    ExitMaintenanceModeResultParams: TypeAlias = "Mapping[str, object]"
+    GetHostsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    HostUpdationParams: TypeAlias = "Mapping[str, object]"
+    OperateHostPowerParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class EnterMaintenanceModeCheckParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        where: Required["HostWhereInput2"]
+
+    class EnterMaintenanceModeParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        data: Required["EnterMaintenanceModeInput"]
+        where: Required["EnterMaintenanceModeParamsWhere"]
+
+    class EnterMaintenanceModeResultParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        where: Required["EnterMaintenanceModeResultParamsWhere"]
+
+    class ExitMaintenanceModeParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        data: Required["ExitMaintenanceModeInput"]
+        where: Required["ExitMaintenanceModeParamsWhere"]
+
+    class ExitMaintenanceModeResultParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        where: Required["HostWhereInput2"]
+
+    class GetHostsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "HostOrderByInput | None"
+        skip: MaybeInt
+        where: "HostWhereInput2 | None"
+
+    class HostUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["HostUpdationParamsData"]
+        where: Required["HostWhereInput2"]
+
+    class OperateHostPowerParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        data: Required["OperateHostPowerData"]
+        where: Required["OperateHostPowerParamsWhere"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -29,69 +29,57 @@ IscsiConnectionOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetIscsiConnectionsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "IscsiConnectionOrderByInput | None"
-    skip: int | None
-    where: "IscsiConnectionWhereInput2 | None"
-
-
 class GetIscsiConnectionsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "IscsiConnectionOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "IscsiConnectionWhereInput2 | None"
 
 
 class IscsiConnectionWhereInputValues(TypedDict, total=False):
     """Keys of `IscsiConnectionWhereInput` that look at the resource itself."""
 
-    client_port: int | None
-    client_port_gt: int | None
-    client_port_gte: int | None
-    client_port_in: Sequence[int] | None
-    client_port_lt: int | None
-    client_port_lte: int | None
-    client_port_not: int | None
-    client_port_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    initiator_ip: str | None
-    initiator_ip_contains: str | None
-    initiator_ip_ends_with: str | None
-    initiator_ip_gt: str | None
-    initiator_ip_gte: str | None
-    initiator_ip_in: Texts | None
-    initiator_ip_lt: str | None
-    initiator_ip_lte: str | None
-    initiator_ip_not: str | None
-    initiator_ip_not_contains: str | None
-    initiator_ip_not_ends_with: str | None
-    initiator_ip_not_in: Texts | None
-    initiator_ip_not_starts_with: str | None
-    initiator_ip_starts_with: str | None
+    client_port: MaybeInt
+    client_port_gt: MaybeInt
+    client_port_gte: MaybeInt
+    client_port_in: MaybeInts
+    client_port_lt: MaybeInt
+    client_port_lte: MaybeInt
+    client_port_not: MaybeInt
+    client_port_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    initiator_ip: MaybeStr
+    initiator_ip_contains: MaybeStr
+    initiator_ip_ends_with: MaybeStr
+    initiator_ip_gt: MaybeStr
+    initiator_ip_gte: MaybeStr
+    initiator_ip_in: MaybeTexts
+    initiator_ip_lt: MaybeStr
+    initiator_ip_lte: MaybeStr
+    initiator_ip_not: MaybeStr
+    initiator_ip_not_contains: MaybeStr
+    initiator_ip_not_ends_with: MaybeStr
+    initiator_ip_not_in: MaybeTexts
+    initiator_ip_not_starts_with: MaybeStr
+    initiator_ip_starts_with: MaybeStr
     tr_type: "StoreTransportType | None"
     tr_type_in: "Sequence[StoreTransportType] | None"
     tr_type_not: "StoreTransportType | None"
@@ -117,19 +105,33 @@ class IscsiConnectionWhereInput(IscsiConnectionWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class IscsiConnectionWhereInput2(IscsiConnectionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         host: "ReadOnly[HostWhereInput3 | None]"
         iscsi_target: "ReadOnly[IscsiTargetWhereInput3 | None]"
         nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
 
     class IscsiConnectionWhereInput3(IscsiConnectionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_target: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        host: "ReadOnly[MaybeMapping]"
+        iscsi_target: "ReadOnly[MaybeMapping]"
+        nvmf_subsystem: "ReadOnly[MaybeMapping]"
+
+    GetIscsiConnectionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetIscsiConnectionsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "IscsiConnectionOrderByInput | None"
+        skip: MaybeInt
+        where: "IscsiConnectionWhereInput2 | None"

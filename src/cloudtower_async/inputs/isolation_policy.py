@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -31,53 +31,6 @@ IsolationPolicyOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetIsolationPoliciesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "IsolationPolicyOrderByInput | None"
-    skip: int | None
-    where: "IsolationPolicyWhereInput2 | None"
-
-
-class GetIsolationPoliciesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "IsolationPolicyOrderByInput | None"
-    skip: int | None
-    where: "IsolationPolicyWhereInput2 | None"
-
-
-class IsolationPolicyCreateParams(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    egress: "Sequence[SecurityPolicyIngressEgressInput]"
-    everoute_cluster_id: Required[str]
-    ingress: "Sequence[SecurityPolicyIngressEgressInput]"
-    mode: Required["IsolationMode"]
-    vm_id: Required[str]
-
-
-class IsolationPolicyDeleteParams(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    where: Required["IsolationPolicyWhereInput2"]
-
-
-class IsolationPolicyUpdateBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    data: Required["IsolationPolicyUpdateParams"]
-    where: Required["IsolationPolicyWhereInput2"]
-
-
 class IsolationPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
@@ -89,20 +42,20 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
 class IsolationPolicyWhereInputValues(TypedDict, total=False):
     """Keys of `IsolationPolicyWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     mode: "IsolationMode | None"
     mode_in: "Sequence[IsolationMode] | None"
     mode_not: "IsolationMode | None"
@@ -126,23 +79,72 @@ class IsolationPolicyWhereInput(IsolationPolicyWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class IsolationPolicyWhereInput2(IsolationPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         statistics: "ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
 
     class IsolationPolicyWhereInput3(IsolationPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        statistics: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        everoute_cluster: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        statistics: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+
+    GetIsolationPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetIsolationPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
+    IsolationPolicyCreateParams: TypeAlias = "Mapping[str, object]"
+    IsolationPolicyDeleteParams: TypeAlias = "Mapping[str, object]"
+    IsolationPolicyUpdateBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetIsolationPoliciesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "IsolationPolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "IsolationPolicyWhereInput2 | None"
+
+    class GetIsolationPoliciesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "IsolationPolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "IsolationPolicyWhereInput2 | None"
+
+    class IsolationPolicyCreateParams(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        egress: "Sequence[SecurityPolicyIngressEgressInput]"
+        everoute_cluster_id: Required[str]
+        ingress: "Sequence[SecurityPolicyIngressEgressInput]"
+        mode: Required["IsolationMode"]
+        vm_id: Required[str]
+
+    class IsolationPolicyDeleteParams(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        where: Required["IsolationPolicyWhereInput2"]
+
+    class IsolationPolicyUpdateBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        data: Required["IsolationPolicyUpdateParams"]
+        where: Required["IsolationPolicyWhereInput2"]

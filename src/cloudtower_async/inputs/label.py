@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -113,13 +113,6 @@ LabelOrderByInput: TypeAlias = Literal[
 ]
 
 
-class AddLabelsToResourcesParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["AddLabelsToResourcesParamsData"]
-    where: Required["LabelWhereInput2"]
-
-
 class AddLabelsToResourcesParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -154,48 +147,11 @@ class AddLabelsToResourcesParamsData(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class GetLabelsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "LabelOrderByInput | None"
-    skip: int | None
-    where: "LabelWhereInput2 | None"
-
-
-class GetLabelsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "LabelOrderByInput | None"
-    skip: int | None
-    where: "LabelWhereInput2 | None"
-
-
 class LabelCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     key: Required[str]
     value: str
-
-
-class LabelDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["LabelWhereInput2"]
-
-
-class LabelUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["LabelUpdationParamsData"]
-    where: Required["LabelWhereInput2"]
 
 
 class LabelUpdationParamsData(TypedDict, total=False):
@@ -208,304 +164,304 @@ class LabelUpdationParamsData(TypedDict, total=False):
 class LabelWhereInputValues(TypedDict, total=False):
     """Keys of `LabelWhereInput` that look at the resource itself."""
 
-    cluster_num: int | None
-    cluster_num_gt: int | None
-    cluster_num_gte: int | None
-    cluster_num_in: Sequence[int] | None
-    cluster_num_lt: int | None
-    cluster_num_lte: int | None
-    cluster_num_not: int | None
-    cluster_num_not_in: Sequence[int] | None
-    consistency_group_num: int | None
-    consistency_group_num_gt: int | None
-    consistency_group_num_gte: int | None
-    consistency_group_num_in: Sequence[int] | None
-    consistency_group_num_lt: int | None
-    consistency_group_num_lte: int | None
-    consistency_group_num_not: int | None
-    consistency_group_num_not_in: Sequence[int] | None
-    consistency_group_snapshot_num: int | None
-    consistency_group_snapshot_num_gt: int | None
-    consistency_group_snapshot_num_gte: int | None
-    consistency_group_snapshot_num_in: Sequence[int] | None
-    consistency_group_snapshot_num_lt: int | None
-    consistency_group_snapshot_num_lte: int | None
-    consistency_group_snapshot_num_not: int | None
-    consistency_group_snapshot_num_not_in: Sequence[int] | None
-    content_library_image_num: int | None
-    content_library_image_num_gt: int | None
-    content_library_image_num_gte: int | None
-    content_library_image_num_in: Sequence[int] | None
-    content_library_image_num_lt: int | None
-    content_library_image_num_lte: int | None
-    content_library_image_num_not: int | None
-    content_library_image_num_not_in: Sequence[int] | None
-    content_library_vm_template_num: int | None
-    content_library_vm_template_num_gt: int | None
-    content_library_vm_template_num_gte: int | None
-    content_library_vm_template_num_in: Sequence[int] | None
-    content_library_vm_template_num_lt: int | None
-    content_library_vm_template_num_lte: int | None
-    content_library_vm_template_num_not: int | None
-    content_library_vm_template_num_not_in: Sequence[int] | None
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    datacenter_num: int | None
-    datacenter_num_gt: int | None
-    datacenter_num_gte: int | None
-    datacenter_num_in: Sequence[int] | None
-    datacenter_num_lt: int | None
-    datacenter_num_lte: int | None
-    datacenter_num_not: int | None
-    datacenter_num_not_in: Sequence[int] | None
-    disk_num: int | None
-    disk_num_gt: int | None
-    disk_num_gte: int | None
-    disk_num_in: Sequence[int] | None
-    disk_num_lt: int | None
-    disk_num_lte: int | None
-    disk_num_not: int | None
-    disk_num_not_in: Sequence[int] | None
-    elf_image_num: int | None
-    elf_image_num_gt: int | None
-    elf_image_num_gte: int | None
-    elf_image_num_in: Sequence[int] | None
-    elf_image_num_lt: int | None
-    elf_image_num_lte: int | None
-    elf_image_num_not: int | None
-    elf_image_num_not_in: Sequence[int] | None
-    gpu_device_num: int | None  # since 3.3.0
-    gpu_device_num_gt: int | None  # since 3.3.0
-    gpu_device_num_gte: int | None  # since 3.3.0
-    gpu_device_num_in: Sequence[int] | None  # since 3.3.0
-    gpu_device_num_lt: int | None  # since 3.3.0
-    gpu_device_num_lte: int | None  # since 3.3.0
-    gpu_device_num_not: int | None  # since 3.3.0
-    gpu_device_num_not_in: Sequence[int] | None  # since 3.3.0
-    host_num: int | None
-    host_num_gt: int | None
-    host_num_gte: int | None
-    host_num_in: Sequence[int] | None
-    host_num_lt: int | None
-    host_num_lte: int | None
-    host_num_not: int | None
-    host_num_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    iscsi_lun_num: int | None
-    iscsi_lun_num_gt: int | None
-    iscsi_lun_num_gte: int | None
-    iscsi_lun_num_in: Sequence[int] | None
-    iscsi_lun_num_lt: int | None
-    iscsi_lun_num_lte: int | None
-    iscsi_lun_num_not: int | None
-    iscsi_lun_num_not_in: Sequence[int] | None
-    iscsi_lun_snapshot_num: int | None
-    iscsi_lun_snapshot_num_gt: int | None
-    iscsi_lun_snapshot_num_gte: int | None
-    iscsi_lun_snapshot_num_in: Sequence[int] | None
-    iscsi_lun_snapshot_num_lt: int | None
-    iscsi_lun_snapshot_num_lte: int | None
-    iscsi_lun_snapshot_num_not: int | None
-    iscsi_lun_snapshot_num_not_in: Sequence[int] | None
-    iscsi_target_num: int | None
-    iscsi_target_num_gt: int | None
-    iscsi_target_num_gte: int | None
-    iscsi_target_num_in: Sequence[int] | None
-    iscsi_target_num_lt: int | None
-    iscsi_target_num_lte: int | None
-    iscsi_target_num_not: int | None
-    iscsi_target_num_not_in: Sequence[int] | None
-    isolation_policy_num: int | None
-    isolation_policy_num_gt: int | None
-    isolation_policy_num_gte: int | None
-    isolation_policy_num_in: Sequence[int] | None
-    isolation_policy_num_lt: int | None
-    isolation_policy_num_lte: int | None
-    isolation_policy_num_not: int | None
-    isolation_policy_num_not_in: Sequence[int] | None
-    key: str | None
-    key_contains: str | None
-    key_ends_with: str | None
-    key_gt: str | None
-    key_gte: str | None
-    key_in: Texts | None
-    key_lt: str | None
-    key_lte: str | None
-    key_not: str | None
-    key_not_contains: str | None
-    key_not_ends_with: str | None
-    key_not_in: Texts | None
-    key_not_starts_with: str | None
-    key_starts_with: str | None
-    namespace_group_num: int | None
-    namespace_group_num_gt: int | None
-    namespace_group_num_gte: int | None
-    namespace_group_num_in: Sequence[int] | None
-    namespace_group_num_lt: int | None
-    namespace_group_num_lte: int | None
-    namespace_group_num_not: int | None
-    namespace_group_num_not_in: Sequence[int] | None
-    nfs_export_num: int | None
-    nfs_export_num_gt: int | None
-    nfs_export_num_gte: int | None
-    nfs_export_num_in: Sequence[int] | None
-    nfs_export_num_lt: int | None
-    nfs_export_num_lte: int | None
-    nfs_export_num_not: int | None
-    nfs_export_num_not_in: Sequence[int] | None
-    nfs_inode_num: int | None
-    nfs_inode_num_gt: int | None
-    nfs_inode_num_gte: int | None
-    nfs_inode_num_in: Sequence[int] | None
-    nfs_inode_num_lt: int | None
-    nfs_inode_num_lte: int | None
-    nfs_inode_num_not: int | None
-    nfs_inode_num_not_in: Sequence[int] | None
-    nic_num: int | None
-    nic_num_gt: int | None
-    nic_num_gte: int | None
-    nic_num_in: Sequence[int] | None
-    nic_num_lt: int | None
-    nic_num_lte: int | None
-    nic_num_not: int | None
-    nic_num_not_in: Sequence[int] | None
-    nvmf_namespace_num: int | None
-    nvmf_namespace_num_gt: int | None
-    nvmf_namespace_num_gte: int | None
-    nvmf_namespace_num_in: Sequence[int] | None
-    nvmf_namespace_num_lt: int | None
-    nvmf_namespace_num_lte: int | None
-    nvmf_namespace_num_not: int | None
-    nvmf_namespace_num_not_in: Sequence[int] | None
-    nvmf_namespace_snapshot_num: int | None
-    nvmf_namespace_snapshot_num_gt: int | None
-    nvmf_namespace_snapshot_num_gte: int | None
-    nvmf_namespace_snapshot_num_in: Sequence[int] | None
-    nvmf_namespace_snapshot_num_lt: int | None
-    nvmf_namespace_snapshot_num_lte: int | None
-    nvmf_namespace_snapshot_num_not: int | None
-    nvmf_namespace_snapshot_num_not_in: Sequence[int] | None
-    nvmf_subsystem_num: int | None
-    nvmf_subsystem_num_gt: int | None
-    nvmf_subsystem_num_gte: int | None
-    nvmf_subsystem_num_in: Sequence[int] | None
-    nvmf_subsystem_num_lt: int | None
-    nvmf_subsystem_num_lte: int | None
-    nvmf_subsystem_num_not: int | None
-    nvmf_subsystem_num_not_in: Sequence[int] | None
-    security_policy_num: int | None
-    security_policy_num_gt: int | None
-    security_policy_num_gte: int | None
-    security_policy_num_in: Sequence[int] | None
-    security_policy_num_lt: int | None
-    security_policy_num_lte: int | None
-    security_policy_num_not: int | None
-    security_policy_num_not_in: Sequence[int] | None
-    system_vlan_num: int | None
-    system_vlan_num_gt: int | None
-    system_vlan_num_gte: int | None
-    system_vlan_num_in: Sequence[int] | None
-    system_vlan_num_lt: int | None
-    system_vlan_num_lte: int | None
-    system_vlan_num_not: int | None
-    system_vlan_num_not_in: Sequence[int] | None
-    total_num: int | None
-    total_num_gt: int | None
-    total_num_gte: int | None
-    total_num_in: Sequence[int] | None
-    total_num_lt: int | None
-    total_num_lte: int | None
-    total_num_not: int | None
-    total_num_not_in: Sequence[int] | None
-    value: str | None
-    value_contains: str | None
-    value_ends_with: str | None
-    value_gt: str | None
-    value_gte: str | None
-    value_in: Texts | None
-    value_lt: str | None
-    value_lte: str | None
-    value_not: str | None
-    value_not_contains: str | None
-    value_not_ends_with: str | None
-    value_not_in: Texts | None
-    value_not_starts_with: str | None
-    value_starts_with: str | None
-    vds_num: int | None
-    vds_num_gt: int | None
-    vds_num_gte: int | None
-    vds_num_in: Sequence[int] | None
-    vds_num_lt: int | None
-    vds_num_lte: int | None
-    vds_num_not: int | None
-    vds_num_not_in: Sequence[int] | None
-    vm_num: int | None
-    vm_num_gt: int | None
-    vm_num_gte: int | None
-    vm_num_in: Sequence[int] | None
-    vm_num_lt: int | None
-    vm_num_lte: int | None
-    vm_num_not: int | None
-    vm_num_not_in: Sequence[int] | None
-    vm_snapshot_num: int | None
-    vm_snapshot_num_gt: int | None
-    vm_snapshot_num_gte: int | None
-    vm_snapshot_num_in: Sequence[int] | None
-    vm_snapshot_num_lt: int | None
-    vm_snapshot_num_lte: int | None
-    vm_snapshot_num_not: int | None
-    vm_snapshot_num_not_in: Sequence[int] | None
-    vm_template_num: int | None
-    vm_template_num_gt: int | None
-    vm_template_num_gte: int | None
-    vm_template_num_in: Sequence[int] | None
-    vm_template_num_lt: int | None
-    vm_template_num_lte: int | None
-    vm_template_num_not: int | None
-    vm_template_num_not_in: Sequence[int] | None
-    vm_vlan_num: int | None
-    vm_vlan_num_gt: int | None
-    vm_vlan_num_gte: int | None
-    vm_vlan_num_in: Sequence[int] | None
-    vm_vlan_num_lt: int | None
-    vm_vlan_num_lte: int | None
-    vm_vlan_num_not: int | None
-    vm_vlan_num_not_in: Sequence[int] | None
-    vm_volume_num: int | None
-    vm_volume_num_gt: int | None
-    vm_volume_num_gte: int | None
-    vm_volume_num_in: Sequence[int] | None
-    vm_volume_num_lt: int | None
-    vm_volume_num_lte: int | None
-    vm_volume_num_not: int | None
-    vm_volume_num_not_in: Sequence[int] | None
-    vm_volume_snapshot_num: int | None  # since 3.3.0
-    vm_volume_snapshot_num_gt: int | None  # since 3.3.0
-    vm_volume_snapshot_num_gte: int | None  # since 3.3.0
-    vm_volume_snapshot_num_in: Sequence[int] | None  # since 3.3.0
-    vm_volume_snapshot_num_lt: int | None  # since 3.3.0
-    vm_volume_snapshot_num_lte: int | None  # since 3.3.0
-    vm_volume_snapshot_num_not: int | None  # since 3.3.0
-    vm_volume_snapshot_num_not_in: Sequence[int] | None  # since 3.3.0
+    cluster_num: MaybeInt
+    cluster_num_gt: MaybeInt
+    cluster_num_gte: MaybeInt
+    cluster_num_in: MaybeInts
+    cluster_num_lt: MaybeInt
+    cluster_num_lte: MaybeInt
+    cluster_num_not: MaybeInt
+    cluster_num_not_in: MaybeInts
+    consistency_group_num: MaybeInt
+    consistency_group_num_gt: MaybeInt
+    consistency_group_num_gte: MaybeInt
+    consistency_group_num_in: MaybeInts
+    consistency_group_num_lt: MaybeInt
+    consistency_group_num_lte: MaybeInt
+    consistency_group_num_not: MaybeInt
+    consistency_group_num_not_in: MaybeInts
+    consistency_group_snapshot_num: MaybeInt
+    consistency_group_snapshot_num_gt: MaybeInt
+    consistency_group_snapshot_num_gte: MaybeInt
+    consistency_group_snapshot_num_in: MaybeInts
+    consistency_group_snapshot_num_lt: MaybeInt
+    consistency_group_snapshot_num_lte: MaybeInt
+    consistency_group_snapshot_num_not: MaybeInt
+    consistency_group_snapshot_num_not_in: MaybeInts
+    content_library_image_num: MaybeInt
+    content_library_image_num_gt: MaybeInt
+    content_library_image_num_gte: MaybeInt
+    content_library_image_num_in: MaybeInts
+    content_library_image_num_lt: MaybeInt
+    content_library_image_num_lte: MaybeInt
+    content_library_image_num_not: MaybeInt
+    content_library_image_num_not_in: MaybeInts
+    content_library_vm_template_num: MaybeInt
+    content_library_vm_template_num_gt: MaybeInt
+    content_library_vm_template_num_gte: MaybeInt
+    content_library_vm_template_num_in: MaybeInts
+    content_library_vm_template_num_lt: MaybeInt
+    content_library_vm_template_num_lte: MaybeInt
+    content_library_vm_template_num_not: MaybeInt
+    content_library_vm_template_num_not_in: MaybeInts
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    datacenter_num: MaybeInt
+    datacenter_num_gt: MaybeInt
+    datacenter_num_gte: MaybeInt
+    datacenter_num_in: MaybeInts
+    datacenter_num_lt: MaybeInt
+    datacenter_num_lte: MaybeInt
+    datacenter_num_not: MaybeInt
+    datacenter_num_not_in: MaybeInts
+    disk_num: MaybeInt
+    disk_num_gt: MaybeInt
+    disk_num_gte: MaybeInt
+    disk_num_in: MaybeInts
+    disk_num_lt: MaybeInt
+    disk_num_lte: MaybeInt
+    disk_num_not: MaybeInt
+    disk_num_not_in: MaybeInts
+    elf_image_num: MaybeInt
+    elf_image_num_gt: MaybeInt
+    elf_image_num_gte: MaybeInt
+    elf_image_num_in: MaybeInts
+    elf_image_num_lt: MaybeInt
+    elf_image_num_lte: MaybeInt
+    elf_image_num_not: MaybeInt
+    elf_image_num_not_in: MaybeInts
+    gpu_device_num: MaybeInt  # since 3.3.0
+    gpu_device_num_gt: MaybeInt  # since 3.3.0
+    gpu_device_num_gte: MaybeInt  # since 3.3.0
+    gpu_device_num_in: MaybeInts  # since 3.3.0
+    gpu_device_num_lt: MaybeInt  # since 3.3.0
+    gpu_device_num_lte: MaybeInt  # since 3.3.0
+    gpu_device_num_not: MaybeInt  # since 3.3.0
+    gpu_device_num_not_in: MaybeInts  # since 3.3.0
+    host_num: MaybeInt
+    host_num_gt: MaybeInt
+    host_num_gte: MaybeInt
+    host_num_in: MaybeInts
+    host_num_lt: MaybeInt
+    host_num_lte: MaybeInt
+    host_num_not: MaybeInt
+    host_num_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    iscsi_lun_num: MaybeInt
+    iscsi_lun_num_gt: MaybeInt
+    iscsi_lun_num_gte: MaybeInt
+    iscsi_lun_num_in: MaybeInts
+    iscsi_lun_num_lt: MaybeInt
+    iscsi_lun_num_lte: MaybeInt
+    iscsi_lun_num_not: MaybeInt
+    iscsi_lun_num_not_in: MaybeInts
+    iscsi_lun_snapshot_num: MaybeInt
+    iscsi_lun_snapshot_num_gt: MaybeInt
+    iscsi_lun_snapshot_num_gte: MaybeInt
+    iscsi_lun_snapshot_num_in: MaybeInts
+    iscsi_lun_snapshot_num_lt: MaybeInt
+    iscsi_lun_snapshot_num_lte: MaybeInt
+    iscsi_lun_snapshot_num_not: MaybeInt
+    iscsi_lun_snapshot_num_not_in: MaybeInts
+    iscsi_target_num: MaybeInt
+    iscsi_target_num_gt: MaybeInt
+    iscsi_target_num_gte: MaybeInt
+    iscsi_target_num_in: MaybeInts
+    iscsi_target_num_lt: MaybeInt
+    iscsi_target_num_lte: MaybeInt
+    iscsi_target_num_not: MaybeInt
+    iscsi_target_num_not_in: MaybeInts
+    isolation_policy_num: MaybeInt
+    isolation_policy_num_gt: MaybeInt
+    isolation_policy_num_gte: MaybeInt
+    isolation_policy_num_in: MaybeInts
+    isolation_policy_num_lt: MaybeInt
+    isolation_policy_num_lte: MaybeInt
+    isolation_policy_num_not: MaybeInt
+    isolation_policy_num_not_in: MaybeInts
+    key: MaybeStr
+    key_contains: MaybeStr
+    key_ends_with: MaybeStr
+    key_gt: MaybeStr
+    key_gte: MaybeStr
+    key_in: MaybeTexts
+    key_lt: MaybeStr
+    key_lte: MaybeStr
+    key_not: MaybeStr
+    key_not_contains: MaybeStr
+    key_not_ends_with: MaybeStr
+    key_not_in: MaybeTexts
+    key_not_starts_with: MaybeStr
+    key_starts_with: MaybeStr
+    namespace_group_num: MaybeInt
+    namespace_group_num_gt: MaybeInt
+    namespace_group_num_gte: MaybeInt
+    namespace_group_num_in: MaybeInts
+    namespace_group_num_lt: MaybeInt
+    namespace_group_num_lte: MaybeInt
+    namespace_group_num_not: MaybeInt
+    namespace_group_num_not_in: MaybeInts
+    nfs_export_num: MaybeInt
+    nfs_export_num_gt: MaybeInt
+    nfs_export_num_gte: MaybeInt
+    nfs_export_num_in: MaybeInts
+    nfs_export_num_lt: MaybeInt
+    nfs_export_num_lte: MaybeInt
+    nfs_export_num_not: MaybeInt
+    nfs_export_num_not_in: MaybeInts
+    nfs_inode_num: MaybeInt
+    nfs_inode_num_gt: MaybeInt
+    nfs_inode_num_gte: MaybeInt
+    nfs_inode_num_in: MaybeInts
+    nfs_inode_num_lt: MaybeInt
+    nfs_inode_num_lte: MaybeInt
+    nfs_inode_num_not: MaybeInt
+    nfs_inode_num_not_in: MaybeInts
+    nic_num: MaybeInt
+    nic_num_gt: MaybeInt
+    nic_num_gte: MaybeInt
+    nic_num_in: MaybeInts
+    nic_num_lt: MaybeInt
+    nic_num_lte: MaybeInt
+    nic_num_not: MaybeInt
+    nic_num_not_in: MaybeInts
+    nvmf_namespace_num: MaybeInt
+    nvmf_namespace_num_gt: MaybeInt
+    nvmf_namespace_num_gte: MaybeInt
+    nvmf_namespace_num_in: MaybeInts
+    nvmf_namespace_num_lt: MaybeInt
+    nvmf_namespace_num_lte: MaybeInt
+    nvmf_namespace_num_not: MaybeInt
+    nvmf_namespace_num_not_in: MaybeInts
+    nvmf_namespace_snapshot_num: MaybeInt
+    nvmf_namespace_snapshot_num_gt: MaybeInt
+    nvmf_namespace_snapshot_num_gte: MaybeInt
+    nvmf_namespace_snapshot_num_in: MaybeInts
+    nvmf_namespace_snapshot_num_lt: MaybeInt
+    nvmf_namespace_snapshot_num_lte: MaybeInt
+    nvmf_namespace_snapshot_num_not: MaybeInt
+    nvmf_namespace_snapshot_num_not_in: MaybeInts
+    nvmf_subsystem_num: MaybeInt
+    nvmf_subsystem_num_gt: MaybeInt
+    nvmf_subsystem_num_gte: MaybeInt
+    nvmf_subsystem_num_in: MaybeInts
+    nvmf_subsystem_num_lt: MaybeInt
+    nvmf_subsystem_num_lte: MaybeInt
+    nvmf_subsystem_num_not: MaybeInt
+    nvmf_subsystem_num_not_in: MaybeInts
+    security_policy_num: MaybeInt
+    security_policy_num_gt: MaybeInt
+    security_policy_num_gte: MaybeInt
+    security_policy_num_in: MaybeInts
+    security_policy_num_lt: MaybeInt
+    security_policy_num_lte: MaybeInt
+    security_policy_num_not: MaybeInt
+    security_policy_num_not_in: MaybeInts
+    system_vlan_num: MaybeInt
+    system_vlan_num_gt: MaybeInt
+    system_vlan_num_gte: MaybeInt
+    system_vlan_num_in: MaybeInts
+    system_vlan_num_lt: MaybeInt
+    system_vlan_num_lte: MaybeInt
+    system_vlan_num_not: MaybeInt
+    system_vlan_num_not_in: MaybeInts
+    total_num: MaybeInt
+    total_num_gt: MaybeInt
+    total_num_gte: MaybeInt
+    total_num_in: MaybeInts
+    total_num_lt: MaybeInt
+    total_num_lte: MaybeInt
+    total_num_not: MaybeInt
+    total_num_not_in: MaybeInts
+    value: MaybeStr
+    value_contains: MaybeStr
+    value_ends_with: MaybeStr
+    value_gt: MaybeStr
+    value_gte: MaybeStr
+    value_in: MaybeTexts
+    value_lt: MaybeStr
+    value_lte: MaybeStr
+    value_not: MaybeStr
+    value_not_contains: MaybeStr
+    value_not_ends_with: MaybeStr
+    value_not_in: MaybeTexts
+    value_not_starts_with: MaybeStr
+    value_starts_with: MaybeStr
+    vds_num: MaybeInt
+    vds_num_gt: MaybeInt
+    vds_num_gte: MaybeInt
+    vds_num_in: MaybeInts
+    vds_num_lt: MaybeInt
+    vds_num_lte: MaybeInt
+    vds_num_not: MaybeInt
+    vds_num_not_in: MaybeInts
+    vm_num: MaybeInt
+    vm_num_gt: MaybeInt
+    vm_num_gte: MaybeInt
+    vm_num_in: MaybeInts
+    vm_num_lt: MaybeInt
+    vm_num_lte: MaybeInt
+    vm_num_not: MaybeInt
+    vm_num_not_in: MaybeInts
+    vm_snapshot_num: MaybeInt
+    vm_snapshot_num_gt: MaybeInt
+    vm_snapshot_num_gte: MaybeInt
+    vm_snapshot_num_in: MaybeInts
+    vm_snapshot_num_lt: MaybeInt
+    vm_snapshot_num_lte: MaybeInt
+    vm_snapshot_num_not: MaybeInt
+    vm_snapshot_num_not_in: MaybeInts
+    vm_template_num: MaybeInt
+    vm_template_num_gt: MaybeInt
+    vm_template_num_gte: MaybeInt
+    vm_template_num_in: MaybeInts
+    vm_template_num_lt: MaybeInt
+    vm_template_num_lte: MaybeInt
+    vm_template_num_not: MaybeInt
+    vm_template_num_not_in: MaybeInts
+    vm_vlan_num: MaybeInt
+    vm_vlan_num_gt: MaybeInt
+    vm_vlan_num_gte: MaybeInt
+    vm_vlan_num_in: MaybeInts
+    vm_vlan_num_lt: MaybeInt
+    vm_vlan_num_lte: MaybeInt
+    vm_vlan_num_not: MaybeInt
+    vm_vlan_num_not_in: MaybeInts
+    vm_volume_num: MaybeInt
+    vm_volume_num_gt: MaybeInt
+    vm_volume_num_gte: MaybeInt
+    vm_volume_num_in: MaybeInts
+    vm_volume_num_lt: MaybeInt
+    vm_volume_num_lte: MaybeInt
+    vm_volume_num_not: MaybeInt
+    vm_volume_num_not_in: MaybeInts
+    vm_volume_snapshot_num: MaybeInt  # since 3.3.0
+    vm_volume_snapshot_num_gt: MaybeInt  # since 3.3.0
+    vm_volume_snapshot_num_gte: MaybeInt  # since 3.3.0
+    vm_volume_snapshot_num_in: MaybeInts  # since 3.3.0
+    vm_volume_snapshot_num_lt: MaybeInt  # since 3.3.0
+    vm_volume_snapshot_num_lte: MaybeInt  # since 3.3.0
+    vm_volume_snapshot_num_not: MaybeInt  # since 3.3.0
+    vm_volume_snapshot_num_not_in: MaybeInts  # since 3.3.0
 
 
 class LabelWhereInput(LabelWhereInputValues, total=False):
@@ -603,13 +559,6 @@ class LabelWhereInput(LabelWhereInputValues, total=False):
     vms_some: "VmWhereInput2 | None"
 
 
-class RemoveLabelsFromResourcesParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["RemoveLabelsFromResourcesParamsData"]
-    where: Required["LabelWhereInput2"]
-
-
 class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -647,185 +596,238 @@ class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class LabelWhereInput2(LabelWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        content_library_images_every: "ReadOnly[Mapping[str, object] | None]"
-        content_library_images_none: "ReadOnly[Mapping[str, object] | None]"
-        content_library_images_some: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
-        disks_every: "ReadOnly[Mapping[str, object] | None]"
-        disks_none: "ReadOnly[Mapping[str, object] | None]"
-        disks_some: "ReadOnly[Mapping[str, object] | None]"
-        elf_images_every: "ReadOnly[Mapping[str, object] | None]"
-        elf_images_none: "ReadOnly[Mapping[str, object] | None]"
-        elf_images_some: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_some: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        namespace_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        namespace_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        namespace_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        nfs_exports_every: "ReadOnly[Mapping[str, object] | None]"
-        nfs_exports_none: "ReadOnly[Mapping[str, object] | None]"
-        nfs_exports_some: "ReadOnly[Mapping[str, object] | None]"
-        nfs_inodes_every: "ReadOnly[Mapping[str, object] | None]"
-        nfs_inodes_none: "ReadOnly[Mapping[str, object] | None]"
-        nfs_inodes_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_some: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        vdses_some: "ReadOnly[Mapping[str, object] | None]"
-        vlans_every: "ReadOnly[Mapping[str, object] | None]"
-        vlans_none: "ReadOnly[Mapping[str, object] | None]"
-        vlans_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_volumes_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_volumes_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_volumes_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
+        consistency_groups_every: "ReadOnly[MaybeMapping]"
+        consistency_groups_none: "ReadOnly[MaybeMapping]"
+        consistency_groups_some: "ReadOnly[MaybeMapping]"
+        content_library_images_every: "ReadOnly[MaybeMapping]"
+        content_library_images_none: "ReadOnly[MaybeMapping]"
+        content_library_images_some: "ReadOnly[MaybeMapping]"
+        content_library_vm_templates_every: "ReadOnly[MaybeMapping]"
+        content_library_vm_templates_none: "ReadOnly[MaybeMapping]"
+        content_library_vm_templates_some: "ReadOnly[MaybeMapping]"
+        datacenters_every: "ReadOnly[MaybeMapping]"
+        datacenters_none: "ReadOnly[MaybeMapping]"
+        datacenters_some: "ReadOnly[MaybeMapping]"
+        disks_every: "ReadOnly[MaybeMapping]"
+        disks_none: "ReadOnly[MaybeMapping]"
+        disks_some: "ReadOnly[MaybeMapping]"
+        elf_images_every: "ReadOnly[MaybeMapping]"
+        elf_images_none: "ReadOnly[MaybeMapping]"
+        elf_images_some: "ReadOnly[MaybeMapping]"
+        gpu_devices_every: "ReadOnly[MaybeMapping]"
+        gpu_devices_none: "ReadOnly[MaybeMapping]"
+        gpu_devices_some: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
+        iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
+        iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        iscsi_targets_every: "ReadOnly[MaybeMapping]"
+        iscsi_targets_none: "ReadOnly[MaybeMapping]"
+        iscsi_targets_some: "ReadOnly[MaybeMapping]"
+        isolation_policies_every: "ReadOnly[MaybeMapping]"
+        isolation_policies_none: "ReadOnly[MaybeMapping]"
+        isolation_policies_some: "ReadOnly[MaybeMapping]"
+        namespace_groups_every: "ReadOnly[MaybeMapping]"
+        namespace_groups_none: "ReadOnly[MaybeMapping]"
+        namespace_groups_some: "ReadOnly[MaybeMapping]"
+        nfs_exports_every: "ReadOnly[MaybeMapping]"
+        nfs_exports_none: "ReadOnly[MaybeMapping]"
+        nfs_exports_some: "ReadOnly[MaybeMapping]"
+        nfs_inodes_every: "ReadOnly[MaybeMapping]"
+        nfs_inodes_none: "ReadOnly[MaybeMapping]"
+        nfs_inodes_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
+        security_policies_every: "ReadOnly[MaybeMapping]"
+        security_policies_none: "ReadOnly[MaybeMapping]"
+        security_policies_some: "ReadOnly[MaybeMapping]"
+        vdses_every: "ReadOnly[MaybeMapping]"
+        vdses_none: "ReadOnly[MaybeMapping]"
+        vdses_some: "ReadOnly[MaybeMapping]"
+        vlans_every: "ReadOnly[MaybeMapping]"
+        vlans_none: "ReadOnly[MaybeMapping]"
+        vlans_some: "ReadOnly[MaybeMapping]"
+        vm_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
+        vm_volume_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_volume_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_volume_snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_volumes_every: "ReadOnly[MaybeMapping]"
+        vm_volumes_none: "ReadOnly[MaybeMapping]"
+        vm_volumes_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class LabelWhereInput3(LabelWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_group_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        consistency_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        content_library_images_every: "ReadOnly[Mapping[str, object] | None]"
-        content_library_images_none: "ReadOnly[Mapping[str, object] | None]"
-        content_library_images_some: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
-        disks_every: "ReadOnly[Mapping[str, object] | None]"
-        disks_none: "ReadOnly[Mapping[str, object] | None]"
-        disks_some: "ReadOnly[Mapping[str, object] | None]"
-        elf_images_every: "ReadOnly[Mapping[str, object] | None]"
-        elf_images_none: "ReadOnly[Mapping[str, object] | None]"
-        elf_images_some: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_targets_some: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        namespace_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        namespace_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        namespace_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        nfs_exports_every: "ReadOnly[Mapping[str, object] | None]"
-        nfs_exports_none: "ReadOnly[Mapping[str, object] | None]"
-        nfs_exports_some: "ReadOnly[Mapping[str, object] | None]"
-        nfs_inodes_every: "ReadOnly[Mapping[str, object] | None]"
-        nfs_inodes_none: "ReadOnly[Mapping[str, object] | None]"
-        nfs_inodes_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_every: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_none: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystems_some: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        vdses_some: "ReadOnly[Mapping[str, object] | None]"
-        vlans_every: "ReadOnly[Mapping[str, object] | None]"
-        vlans_none: "ReadOnly[Mapping[str, object] | None]"
-        vlans_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_templates_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_volumes_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_volumes_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_volumes_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        clusters_every: "ReadOnly[MaybeMapping]"
+        clusters_none: "ReadOnly[MaybeMapping]"
+        clusters_some: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
+        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
+        consistency_groups_every: "ReadOnly[MaybeMapping]"
+        consistency_groups_none: "ReadOnly[MaybeMapping]"
+        consistency_groups_some: "ReadOnly[MaybeMapping]"
+        content_library_images_every: "ReadOnly[MaybeMapping]"
+        content_library_images_none: "ReadOnly[MaybeMapping]"
+        content_library_images_some: "ReadOnly[MaybeMapping]"
+        content_library_vm_templates_every: "ReadOnly[MaybeMapping]"
+        content_library_vm_templates_none: "ReadOnly[MaybeMapping]"
+        content_library_vm_templates_some: "ReadOnly[MaybeMapping]"
+        datacenters_every: "ReadOnly[MaybeMapping]"
+        datacenters_none: "ReadOnly[MaybeMapping]"
+        datacenters_some: "ReadOnly[MaybeMapping]"
+        disks_every: "ReadOnly[MaybeMapping]"
+        disks_none: "ReadOnly[MaybeMapping]"
+        disks_some: "ReadOnly[MaybeMapping]"
+        elf_images_every: "ReadOnly[MaybeMapping]"
+        elf_images_none: "ReadOnly[MaybeMapping]"
+        elf_images_some: "ReadOnly[MaybeMapping]"
+        gpu_devices_every: "ReadOnly[MaybeMapping]"
+        gpu_devices_none: "ReadOnly[MaybeMapping]"
+        gpu_devices_some: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
+        iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
+        iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        iscsi_targets_every: "ReadOnly[MaybeMapping]"
+        iscsi_targets_none: "ReadOnly[MaybeMapping]"
+        iscsi_targets_some: "ReadOnly[MaybeMapping]"
+        isolation_policies_every: "ReadOnly[MaybeMapping]"
+        isolation_policies_none: "ReadOnly[MaybeMapping]"
+        isolation_policies_some: "ReadOnly[MaybeMapping]"
+        namespace_groups_every: "ReadOnly[MaybeMapping]"
+        namespace_groups_none: "ReadOnly[MaybeMapping]"
+        namespace_groups_some: "ReadOnly[MaybeMapping]"
+        nfs_exports_every: "ReadOnly[MaybeMapping]"
+        nfs_exports_none: "ReadOnly[MaybeMapping]"
+        nfs_exports_some: "ReadOnly[MaybeMapping]"
+        nfs_inodes_every: "ReadOnly[MaybeMapping]"
+        nfs_inodes_none: "ReadOnly[MaybeMapping]"
+        nfs_inodes_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
+        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
+        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
+        security_policies_every: "ReadOnly[MaybeMapping]"
+        security_policies_none: "ReadOnly[MaybeMapping]"
+        security_policies_some: "ReadOnly[MaybeMapping]"
+        vdses_every: "ReadOnly[MaybeMapping]"
+        vdses_none: "ReadOnly[MaybeMapping]"
+        vdses_some: "ReadOnly[MaybeMapping]"
+        vlans_every: "ReadOnly[MaybeMapping]"
+        vlans_none: "ReadOnly[MaybeMapping]"
+        vlans_some: "ReadOnly[MaybeMapping]"
+        vm_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_templates_every: "ReadOnly[MaybeMapping]"
+        vm_templates_none: "ReadOnly[MaybeMapping]"
+        vm_templates_some: "ReadOnly[MaybeMapping]"
+        vm_volume_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_volume_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_volume_snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_volumes_every: "ReadOnly[MaybeMapping]"
+        vm_volumes_none: "ReadOnly[MaybeMapping]"
+        vm_volumes_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    AddLabelsToResourcesParams: TypeAlias = "Mapping[str, object]"
+    GetLabelsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetLabelsRequestBody: TypeAlias = "Mapping[str, object]"
+    LabelDeletionParams: TypeAlias = "Mapping[str, object]"
+    LabelUpdationParams: TypeAlias = "Mapping[str, object]"
+    RemoveLabelsFromResourcesParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class AddLabelsToResourcesParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["AddLabelsToResourcesParamsData"]
+        where: Required["LabelWhereInput2"]
+
+    class GetLabelsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "LabelOrderByInput | None"
+        skip: MaybeInt
+        where: "LabelWhereInput2 | None"
+
+    class GetLabelsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "LabelOrderByInput | None"
+        skip: MaybeInt
+        where: "LabelWhereInput2 | None"
+
+    class LabelDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["LabelWhereInput2"]
+
+    class LabelUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["LabelUpdationParamsData"]
+        where: Required["LabelWhereInput2"]
+
+    class RemoveLabelsFromResourcesParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["RemoveLabelsFromResourcesParamsData"]
+        where: Required["LabelWhereInput2"]

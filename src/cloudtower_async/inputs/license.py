@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import LicenseType as LicenseTypeMember
     from .common import SoftwareEdition
 
 LicenseOrderByInput: TypeAlias = Literal[
@@ -34,37 +34,7 @@ LicenseOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-LicenseType: TypeAlias = Union[Literal["PERPETUAL", "SUBSCRIPTION", "TRIAL"], "models.LicenseType"]
-
-
-class GetLicensesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "LicenseOrderByInput | None"
-    skip: int | None
-    where: "LicenseWhereInput2 | None"
-
-
-class GetLicensesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "LicenseOrderByInput | None"
-    skip: int | None
-    where: "LicenseWhereInput2 | None"
-
-
-class LicenseUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["LicenseUpdationParamsData"]
+LicenseType: TypeAlias = Union[Literal["PERPETUAL", "SUBSCRIPTION", "TRIAL"], "LicenseTypeMember"]
 
 
 class LicenseUpdationParamsData(TypedDict, total=False):
@@ -76,82 +46,82 @@ class LicenseUpdationParamsData(TypedDict, total=False):
 class LicenseWhereInputValues(TypedDict, total=False):
     """Keys of `LicenseWhereInput` that look at the resource itself."""
 
-    expire_date: str | None
-    expire_date_gt: str | None
-    expire_date_gte: str | None
-    expire_date_in: Texts | None
-    expire_date_lt: str | None
-    expire_date_lte: str | None
-    expire_date_not: str | None
-    expire_date_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    license_serial: str | None
-    license_serial_contains: str | None
-    license_serial_ends_with: str | None
-    license_serial_gt: str | None
-    license_serial_gte: str | None
-    license_serial_in: Texts | None
-    license_serial_lt: str | None
-    license_serial_lte: str | None
-    license_serial_not: str | None
-    license_serial_not_contains: str | None
-    license_serial_not_ends_with: str | None
-    license_serial_not_in: Texts | None
-    license_serial_not_starts_with: str | None
-    license_serial_starts_with: str | None
-    maintenance_end_date: str | None
-    maintenance_end_date_gt: str | None
-    maintenance_end_date_gte: str | None
-    maintenance_end_date_in: Texts | None
-    maintenance_end_date_lt: str | None
-    maintenance_end_date_lte: str | None
-    maintenance_end_date_not: str | None
-    maintenance_end_date_not_in: Texts | None
-    maintenance_start_date: str | None
-    maintenance_start_date_gt: str | None
-    maintenance_start_date_gte: str | None
-    maintenance_start_date_in: Texts | None
-    maintenance_start_date_lt: str | None
-    maintenance_start_date_lte: str | None
-    maintenance_start_date_not: str | None
-    maintenance_start_date_not_in: Texts | None
-    max_chunk_num: int | None
-    max_chunk_num_gt: int | None
-    max_chunk_num_gte: int | None
-    max_chunk_num_in: Sequence[int] | None
-    max_chunk_num_lt: int | None
-    max_chunk_num_lte: int | None
-    max_chunk_num_not: int | None
-    max_chunk_num_not_in: Sequence[int] | None
-    max_cluster_num: int | None
-    max_cluster_num_gt: int | None
-    max_cluster_num_gte: int | None
-    max_cluster_num_in: Sequence[int] | None
-    max_cluster_num_lt: int | None
-    max_cluster_num_lte: int | None
-    max_cluster_num_not: int | None
-    max_cluster_num_not_in: Sequence[int] | None
-    sign_date: str | None
-    sign_date_gt: str | None
-    sign_date_gte: str | None
-    sign_date_in: Texts | None
-    sign_date_lt: str | None
-    sign_date_lte: str | None
-    sign_date_not: str | None
-    sign_date_not_in: Texts | None
+    expire_date: MaybeStr
+    expire_date_gt: MaybeStr
+    expire_date_gte: MaybeStr
+    expire_date_in: MaybeTexts
+    expire_date_lt: MaybeStr
+    expire_date_lte: MaybeStr
+    expire_date_not: MaybeStr
+    expire_date_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    license_serial: MaybeStr
+    license_serial_contains: MaybeStr
+    license_serial_ends_with: MaybeStr
+    license_serial_gt: MaybeStr
+    license_serial_gte: MaybeStr
+    license_serial_in: MaybeTexts
+    license_serial_lt: MaybeStr
+    license_serial_lte: MaybeStr
+    license_serial_not: MaybeStr
+    license_serial_not_contains: MaybeStr
+    license_serial_not_ends_with: MaybeStr
+    license_serial_not_in: MaybeTexts
+    license_serial_not_starts_with: MaybeStr
+    license_serial_starts_with: MaybeStr
+    maintenance_end_date: MaybeStr
+    maintenance_end_date_gt: MaybeStr
+    maintenance_end_date_gte: MaybeStr
+    maintenance_end_date_in: MaybeTexts
+    maintenance_end_date_lt: MaybeStr
+    maintenance_end_date_lte: MaybeStr
+    maintenance_end_date_not: MaybeStr
+    maintenance_end_date_not_in: MaybeTexts
+    maintenance_start_date: MaybeStr
+    maintenance_start_date_gt: MaybeStr
+    maintenance_start_date_gte: MaybeStr
+    maintenance_start_date_in: MaybeTexts
+    maintenance_start_date_lt: MaybeStr
+    maintenance_start_date_lte: MaybeStr
+    maintenance_start_date_not: MaybeStr
+    maintenance_start_date_not_in: MaybeTexts
+    max_chunk_num: MaybeInt
+    max_chunk_num_gt: MaybeInt
+    max_chunk_num_gte: MaybeInt
+    max_chunk_num_in: MaybeInts
+    max_chunk_num_lt: MaybeInt
+    max_chunk_num_lte: MaybeInt
+    max_chunk_num_not: MaybeInt
+    max_chunk_num_not_in: MaybeInts
+    max_cluster_num: MaybeInt
+    max_cluster_num_gt: MaybeInt
+    max_cluster_num_gte: MaybeInt
+    max_cluster_num_in: MaybeInts
+    max_cluster_num_lt: MaybeInt
+    max_cluster_num_lte: MaybeInt
+    max_cluster_num_not: MaybeInt
+    max_cluster_num_not_in: MaybeInts
+    sign_date: MaybeStr
+    sign_date_gt: MaybeStr
+    sign_date_gte: MaybeStr
+    sign_date_in: MaybeTexts
+    sign_date_lt: MaybeStr
+    sign_date_lte: MaybeStr
+    sign_date_not: MaybeStr
+    sign_date_not_in: MaybeTexts
     software_edition: "SoftwareEdition | None"
     software_edition_in: "Sequence[SoftwareEdition] | None"
     software_edition_not: "SoftwareEdition | None"
@@ -173,11 +143,43 @@ class LicenseWhereInput(LicenseWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class LicenseWhereInput2(LicenseWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class LicenseWhereInput3(LicenseWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    GetLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetLicensesRequestBody: TypeAlias = "Mapping[str, object]"
+    LicenseUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetLicensesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "LicenseOrderByInput | None"
+        skip: MaybeInt
+        where: "LicenseWhereInput2 | None"
+
+    class GetLicensesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "LicenseOrderByInput | None"
+        skip: MaybeInt
+        where: "LicenseWhereInput2 | None"
+
+    class LicenseUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["LicenseUpdationParamsData"]

@@ -4,12 +4,22 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import LogCollectionStatus as LogCollectionStatusMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .host import HostWhereInput2
     from .witness import WitnessWhereInput2, WitnessWhereInput3
@@ -39,38 +49,8 @@ LogCollectionOrderByInput: TypeAlias = Literal[
     "status_DESC",
 ]
 LogCollectionStatus: TypeAlias = Union[
-    Literal["EXECUTING", "FAILED", "STOPPING", "SUCCESSED"], "models.LogCollectionStatus"
+    Literal["EXECUTING", "FAILED", "STOPPING", "SUCCESSED"], "LogCollectionStatusMember"
 ]
-
-
-class ForceStopLogCollectionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["LogCollectionWhereInput2"]
-
-
-class GetLogCollectionsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "LogCollectionOrderByInput | None"
-    skip: int | None
-    where: "LogCollectionWhereInput2 | None"
-
-
-class GetLogCollectionsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "LogCollectionOrderByInput | None"
-    skip: int | None
-    where: "LogCollectionWhereInput2 | None"
 
 
 class LogCollectionCreationParams(TypedDict, total=False):
@@ -84,12 +64,6 @@ class LogCollectionCreationParams(TypedDict, total=False):
     witness_id: str
 
 
-class LogCollectionDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["LogCollectionWhereInput2"]
-
-
 class LogCollectionServiceGroupParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -100,102 +74,102 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
 class LogCollectionWhereInputValues(TypedDict, total=False):
     """Keys of `LogCollectionWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    log_ended_at: str | None
-    log_ended_at_gt: str | None
-    log_ended_at_gte: str | None
-    log_ended_at_in: Texts | None
-    log_ended_at_lt: str | None
-    log_ended_at_lte: str | None
-    log_ended_at_not: str | None
-    log_ended_at_not_in: Texts | None
-    log_started_at: str | None
-    log_started_at_gt: str | None
-    log_started_at_gte: str | None
-    log_started_at_in: Texts | None
-    log_started_at_lt: str | None
-    log_started_at_lte: str | None
-    log_started_at_not: str | None
-    log_started_at_not_in: Texts | None
-    owner: str | None
-    owner_contains: str | None
-    owner_ends_with: str | None
-    owner_gt: str | None
-    owner_gte: str | None
-    owner_in: Texts | None
-    owner_lt: str | None
-    owner_lte: str | None
-    owner_not: str | None
-    owner_not_contains: str | None
-    owner_not_ends_with: str | None
-    owner_not_in: Texts | None
-    owner_not_starts_with: str | None
-    owner_starts_with: str | None
-    path: str | None
-    path_contains: str | None
-    path_ends_with: str | None
-    path_gt: str | None
-    path_gte: str | None
-    path_in: Texts | None
-    path_lt: str | None
-    path_lte: str | None
-    path_not: str | None
-    path_not_contains: str | None
-    path_not_ends_with: str | None
-    path_not_in: Texts | None
-    path_not_starts_with: str | None
-    path_starts_with: str | None
-    progress: float | None
-    progress_gt: float | None
-    progress_gte: float | None
-    progress_in: Sequence[float] | None
-    progress_lt: float | None
-    progress_lte: float | None
-    progress_not: float | None
-    progress_not_in: Sequence[float] | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    started_at: str | None
-    started_at_gt: str | None
-    started_at_gte: str | None
-    started_at_in: Texts | None
-    started_at_lt: str | None
-    started_at_lte: str | None
-    started_at_not: str | None
-    started_at_not_in: Texts | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    log_ended_at: MaybeStr
+    log_ended_at_gt: MaybeStr
+    log_ended_at_gte: MaybeStr
+    log_ended_at_in: MaybeTexts
+    log_ended_at_lt: MaybeStr
+    log_ended_at_lte: MaybeStr
+    log_ended_at_not: MaybeStr
+    log_ended_at_not_in: MaybeTexts
+    log_started_at: MaybeStr
+    log_started_at_gt: MaybeStr
+    log_started_at_gte: MaybeStr
+    log_started_at_in: MaybeTexts
+    log_started_at_lt: MaybeStr
+    log_started_at_lte: MaybeStr
+    log_started_at_not: MaybeStr
+    log_started_at_not_in: MaybeTexts
+    owner: MaybeStr
+    owner_contains: MaybeStr
+    owner_ends_with: MaybeStr
+    owner_gt: MaybeStr
+    owner_gte: MaybeStr
+    owner_in: MaybeTexts
+    owner_lt: MaybeStr
+    owner_lte: MaybeStr
+    owner_not: MaybeStr
+    owner_not_contains: MaybeStr
+    owner_not_ends_with: MaybeStr
+    owner_not_in: MaybeTexts
+    owner_not_starts_with: MaybeStr
+    owner_starts_with: MaybeStr
+    path: MaybeStr
+    path_contains: MaybeStr
+    path_ends_with: MaybeStr
+    path_gt: MaybeStr
+    path_gte: MaybeStr
+    path_in: MaybeTexts
+    path_lt: MaybeStr
+    path_lte: MaybeStr
+    path_not: MaybeStr
+    path_not_contains: MaybeStr
+    path_not_ends_with: MaybeStr
+    path_not_in: MaybeTexts
+    path_not_starts_with: MaybeStr
+    path_starts_with: MaybeStr
+    progress: MaybeFloat
+    progress_gt: MaybeFloat
+    progress_gte: MaybeFloat
+    progress_in: MaybeFloats
+    progress_lt: MaybeFloat
+    progress_lte: MaybeFloat
+    progress_not: MaybeFloat
+    progress_not_in: MaybeFloats
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    started_at: MaybeStr
+    started_at_gt: MaybeStr
+    started_at_gte: MaybeStr
+    started_at_in: MaybeTexts
+    started_at_lt: MaybeStr
+    started_at_lte: MaybeStr
+    started_at_not: MaybeStr
+    started_at_not_in: MaybeTexts
     status: "LogCollectionStatus | None"
     status_in: "Sequence[LogCollectionStatus] | None"
     status_not: "LogCollectionStatus | None"
@@ -218,21 +192,59 @@ class LogCollectionWhereInput(LogCollectionWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class LogCollectionWhereInput2(LogCollectionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
         witness: "ReadOnly[WitnessWhereInput3 | None]"
 
     class LogCollectionWhereInput3(LogCollectionWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
-        witness: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+        witness: "ReadOnly[MaybeMapping]"
+
+    ForceStopLogCollectionParams: TypeAlias = "Mapping[str, object]"
+    GetLogCollectionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetLogCollectionsRequestBody: TypeAlias = "Mapping[str, object]"
+    LogCollectionDeletionParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ForceStopLogCollectionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["LogCollectionWhereInput2"]
+
+    class GetLogCollectionsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "LogCollectionOrderByInput | None"
+        skip: MaybeInt
+        where: "LogCollectionWhereInput2 | None"
+
+    class GetLogCollectionsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "LogCollectionOrderByInput | None"
+        skip: MaybeInt
+        where: "LogCollectionWhereInput2 | None"
+
+    class LogCollectionDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["LogCollectionWhereInput2"]

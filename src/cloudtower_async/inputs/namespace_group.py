@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -28,27 +28,15 @@ NamespaceGroupOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetNamespaceGroupsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NamespaceGroupOrderByInput | None"
-    skip: int | None
-    where: "NamespaceGroupWhereInput2 | None"
-
-
 class GetNamespaceGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "NamespaceGroupOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "NamespaceGroupWhereInput2 | None"
 
 
@@ -57,19 +45,6 @@ class NamespaceGroupCreationParams(TypedDict, total=False):
 
     name: Required[str]
     nvmf_subsystem_id: Required[str]
-
-
-class NamespaceGroupDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["NamespaceGroupWhereInput2"]
-
-
-class NamespaceGroupUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["NamespaceGroupUpdationParamsData"]
-    where: Required["NamespaceGroupWhereInput2"]
 
 
 class NamespaceGroupUpdationParamsData(TypedDict, total=False):
@@ -85,56 +60,56 @@ class NamespaceGroupWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_create_time: str | None
-    local_create_time_gt: str | None
-    local_create_time_gte: str | None
-    local_create_time_in: Texts | None
-    local_create_time_lt: str | None
-    local_create_time_lte: str | None
-    local_create_time_not: str | None
-    local_create_time_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_create_time: MaybeStr
+    local_create_time_gt: MaybeStr
+    local_create_time_gte: MaybeStr
+    local_create_time_in: MaybeTexts
+    local_create_time_lt: MaybeStr
+    local_create_time_lte: MaybeStr
+    local_create_time_not: MaybeStr
+    local_create_time_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class NamespaceGroupWhereInput(NamespaceGroupWhereInputValues, total=False):
@@ -155,25 +130,52 @@ class NamespaceGroupWhereInput(NamespaceGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NamespaceGroupWhereInput2(NamespaceGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        namespaces_every: "ReadOnly[MaybeMapping]"
+        namespaces_none: "ReadOnly[MaybeMapping]"
+        namespaces_some: "ReadOnly[MaybeMapping]"
         nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
 
     class NamespaceGroupWhereInput3(NamespaceGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_every: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_none: "ReadOnly[Mapping[str, object] | None]"
-        namespaces_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        namespaces_every: "ReadOnly[MaybeMapping]"
+        namespaces_none: "ReadOnly[MaybeMapping]"
+        namespaces_some: "ReadOnly[MaybeMapping]"
+        nvmf_subsystem: "ReadOnly[MaybeMapping]"
+
+    GetNamespaceGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    NamespaceGroupDeletionParams: TypeAlias = "Mapping[str, object]"
+    NamespaceGroupUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetNamespaceGroupsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NamespaceGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "NamespaceGroupWhereInput2 | None"
+
+    class NamespaceGroupDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["NamespaceGroupWhereInput2"]
+
+    class NamespaceGroupUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["NamespaceGroupUpdationParamsData"]
+        where: Required["NamespaceGroupWhereInput2"]

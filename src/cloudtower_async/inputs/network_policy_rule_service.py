@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -25,30 +25,6 @@ NetworkPolicyRuleServiceOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetNetworkPolicyRuleServicesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NetworkPolicyRuleServiceOrderByInput | None"
-    skip: int | None
-    where: "NetworkPolicyRuleServiceWhereInput2 | None"
-
-
-class GetNetworkPolicyRuleServicesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NetworkPolicyRuleServiceOrderByInput | None"
-    skip: int | None
-    where: "NetworkPolicyRuleServiceWhereInput2 | None"
-
-
 class NetworkPolicyRuleServiceCreationParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
@@ -57,25 +33,12 @@ class NetworkPolicyRuleServiceCreationParams(TypedDict, total=False):
     name: Required[str]
 
 
-class NetworkPolicyRuleServiceDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    where: Required["NetworkPolicyRuleServiceWhereInput2"]
-
-
 class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     alg_protocol: "NetworkPolicyRuleAlgProtocol"
     port: str
     protocol: Required["NetworkPolicyRulePortProtocol"]
-
-
-class NetworkPolicyRuleServiceUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    data: Required["NetworkPolicyRuleServiceUpdationParamsData"]
-    where: Required["NetworkPolicyRuleServiceWhereInput2"]
 
 
 class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
@@ -89,50 +52,50 @@ class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
 class NetworkPolicyRuleServiceWhereInputValues(TypedDict, total=False):
     """Keys of `NetworkPolicyRuleServiceWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    preset: bool | None
-    preset_not: bool | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    preset: MaybeBool
+    preset_not: MaybeBool
 
 
 class NetworkPolicyRuleServiceWhereInput(NetworkPolicyRuleServiceWhereInputValues, total=False):
@@ -148,13 +111,52 @@ if TYPE_CHECKING:
     class NetworkPolicyRuleServiceWhereInput2(
         NetworkPolicyRuleServiceWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class NetworkPolicyRuleServiceWhereInput3(
         NetworkPolicyRuleServiceWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    GetNetworkPolicyRuleServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetNetworkPolicyRuleServicesRequestBody: TypeAlias = "Mapping[str, object]"
+    NetworkPolicyRuleServiceDeletionParams: TypeAlias = "Mapping[str, object]"
+    NetworkPolicyRuleServiceUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetNetworkPolicyRuleServicesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NetworkPolicyRuleServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "NetworkPolicyRuleServiceWhereInput2 | None"
+
+    class GetNetworkPolicyRuleServicesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NetworkPolicyRuleServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "NetworkPolicyRuleServiceWhereInput2 | None"
+
+    class NetworkPolicyRuleServiceDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        where: Required["NetworkPolicyRuleServiceWhereInput2"]
+
+    class NetworkPolicyRuleServiceUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        data: Required["NetworkPolicyRuleServiceUpdationParamsData"]
+        where: Required["NetworkPolicyRuleServiceWhereInput2"]

@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -48,27 +56,15 @@ NfsExportOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetNfsExportsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NfsExportOrderByInput | None"
-    skip: int | None
-    where: "NfsExportWhereInput2 | None"
-
-
 class GetNfsExportsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "NfsExportOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "NfsExportWhereInput2 | None"
 
 
@@ -86,19 +82,6 @@ class NfsExportCreationParams(TypedDict, total=False):
     thin_provision: Required[bool]
 
 
-class NfsExportDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["NfsExportWhereInput2"]
-
-
-class NfsExportUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "NfsExportUpdationParamsData"
-    where: Required["NfsExportWhereInput2"]
-
-
 class NfsExportUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -113,36 +96,36 @@ class NfsExportUpdationParamsData(TypedDict, total=False):
 class NfsExportWhereInputValues(TypedDict, total=False):
     """Keys of `NfsExportWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    ec_k: int | None  # since 4.7.0
-    ec_k_gt: int | None  # since 4.7.0
-    ec_k_gte: int | None  # since 4.7.0
-    ec_k_in: Sequence[int] | None  # since 4.7.0
-    ec_k_lt: int | None  # since 4.7.0
-    ec_k_lte: int | None  # since 4.7.0
-    ec_k_not: int | None  # since 4.7.0
-    ec_k_not_in: Sequence[int] | None  # since 4.7.0
-    ec_m: int | None  # since 4.7.0
-    ec_m_gt: int | None  # since 4.7.0
-    ec_m_gte: int | None  # since 4.7.0
-    ec_m_in: Sequence[int] | None  # since 4.7.0
-    ec_m_lt: int | None  # since 4.7.0
-    ec_m_lte: int | None  # since 4.7.0
-    ec_m_not: int | None  # since 4.7.0
-    ec_m_not_in: Sequence[int] | None  # since 4.7.0
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    ec_k: MaybeInt  # since 4.7.0
+    ec_k_gt: MaybeInt  # since 4.7.0
+    ec_k_gte: MaybeInt  # since 4.7.0
+    ec_k_in: MaybeInts  # since 4.7.0
+    ec_k_lt: MaybeInt  # since 4.7.0
+    ec_k_lte: MaybeInt  # since 4.7.0
+    ec_k_not: MaybeInt  # since 4.7.0
+    ec_k_not_in: MaybeInts  # since 4.7.0
+    ec_m: MaybeInt  # since 4.7.0
+    ec_m_gt: MaybeInt  # since 4.7.0
+    ec_m_gte: MaybeInt  # since 4.7.0
+    ec_m_in: MaybeInts  # since 4.7.0
+    ec_m_lt: MaybeInt  # since 4.7.0
+    ec_m_lte: MaybeInt  # since 4.7.0
+    ec_m_not: MaybeInt  # since 4.7.0
+    ec_m_not_in: MaybeInts  # since 4.7.0
     encrypt_method: "EncryptMethod | None"  # since 4.7.0
     encrypt_method_in: "Sequence[EncryptMethod] | None"  # since 4.7.0
     encrypt_method_not: "EncryptMethod | None"  # since 4.7.0
@@ -151,94 +134,94 @@ class NfsExportWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    export_inode_id: str | None
-    export_inode_id_contains: str | None
-    export_inode_id_ends_with: str | None
-    export_inode_id_gt: str | None
-    export_inode_id_gte: str | None
-    export_inode_id_in: Texts | None
-    export_inode_id_lt: str | None
-    export_inode_id_lte: str | None
-    export_inode_id_not: str | None
-    export_inode_id_not_contains: str | None
-    export_inode_id_not_ends_with: str | None
-    export_inode_id_not_in: Texts | None
-    export_inode_id_not_starts_with: str | None
-    export_inode_id_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    ip_whitelist: str | None
-    ip_whitelist_contains: str | None
-    ip_whitelist_ends_with: str | None
-    ip_whitelist_gt: str | None
-    ip_whitelist_gte: str | None
-    ip_whitelist_in: Texts | None
-    ip_whitelist_lt: str | None
-    ip_whitelist_lte: str | None
-    ip_whitelist_not: str | None
-    ip_whitelist_not_contains: str | None
-    ip_whitelist_not_ends_with: str | None
-    ip_whitelist_not_in: Texts | None
-    ip_whitelist_not_starts_with: str | None
-    ip_whitelist_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    prioritized: bool | None  # since 4.7.0
-    prioritized_not: bool | None  # since 4.7.0
-    replica_num: int | None
-    replica_num_gt: int | None
-    replica_num_gte: int | None
-    replica_num_in: Sequence[int] | None
-    replica_num_lt: int | None
-    replica_num_lte: int | None
-    replica_num_not: int | None
-    replica_num_not_in: Sequence[int] | None
+    export_inode_id: MaybeStr
+    export_inode_id_contains: MaybeStr
+    export_inode_id_ends_with: MaybeStr
+    export_inode_id_gt: MaybeStr
+    export_inode_id_gte: MaybeStr
+    export_inode_id_in: MaybeTexts
+    export_inode_id_lt: MaybeStr
+    export_inode_id_lte: MaybeStr
+    export_inode_id_not: MaybeStr
+    export_inode_id_not_contains: MaybeStr
+    export_inode_id_not_ends_with: MaybeStr
+    export_inode_id_not_in: MaybeTexts
+    export_inode_id_not_starts_with: MaybeStr
+    export_inode_id_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    ip_whitelist: MaybeStr
+    ip_whitelist_contains: MaybeStr
+    ip_whitelist_ends_with: MaybeStr
+    ip_whitelist_gt: MaybeStr
+    ip_whitelist_gte: MaybeStr
+    ip_whitelist_in: MaybeTexts
+    ip_whitelist_lt: MaybeStr
+    ip_whitelist_lte: MaybeStr
+    ip_whitelist_not: MaybeStr
+    ip_whitelist_not_contains: MaybeStr
+    ip_whitelist_not_ends_with: MaybeStr
+    ip_whitelist_not_in: MaybeTexts
+    ip_whitelist_not_starts_with: MaybeStr
+    ip_whitelist_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    prioritized: MaybeBool  # since 4.7.0
+    prioritized_not: MaybeBool  # since 4.7.0
+    replica_num: MaybeInt
+    replica_num_gt: MaybeInt
+    replica_num_gte: MaybeInt
+    replica_num_in: MaybeInts
+    replica_num_lt: MaybeInt
+    replica_num_lte: MaybeInt
+    replica_num_not: MaybeInt
+    replica_num_not_in: MaybeInts
     resiliency_type: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
     resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    thin_provision: bool | None
-    thin_provision_not: bool | None
+    thin_provision: MaybeBool
+    thin_provision_not: MaybeBool
 
 
 class NfsExportWhereInput(NfsExportWhereInputValues, total=False):
@@ -259,25 +242,52 @@ class NfsExportWhereInput(NfsExportWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NfsExportWhereInput2(NfsExportWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        inodes_every: "ReadOnly[Mapping[str, object] | None]"
-        inodes_none: "ReadOnly[Mapping[str, object] | None]"
-        inodes_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        inodes_every: "ReadOnly[MaybeMapping]"
+        inodes_none: "ReadOnly[MaybeMapping]"
+        inodes_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
 
     class NfsExportWhereInput3(NfsExportWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        inodes_every: "ReadOnly[Mapping[str, object] | None]"
-        inodes_none: "ReadOnly[Mapping[str, object] | None]"
-        inodes_some: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        inodes_every: "ReadOnly[MaybeMapping]"
+        inodes_none: "ReadOnly[MaybeMapping]"
+        inodes_some: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+
+    GetNfsExportsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    NfsExportDeletionParams: TypeAlias = "Mapping[str, object]"
+    NfsExportUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetNfsExportsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NfsExportOrderByInput | None"
+        skip: MaybeInt
+        where: "NfsExportWhereInput2 | None"
+
+    class NfsExportDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["NfsExportWhereInput2"]
+
+    class NfsExportUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "NfsExportUpdationParamsData"
+        where: Required["NfsExportWhereInput2"]

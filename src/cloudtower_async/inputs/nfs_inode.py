@@ -4,7 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -53,37 +63,6 @@ NfsInodeOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetNfsInodesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NfsInodeOrderByInput | None"
-    skip: int | None
-    where: "NfsInodeWhereInput2 | None"
-
-
-class GetNfsInodesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NfsInodeOrderByInput | None"
-    skip: int | None
-    where: "NfsInodeWhereInput2 | None"
-
-
-class NfsInodeUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    data: Required["NfsInodeUpdationParamsData"]
-    where: Required["NfsInodeWhereInput2"]
-
-
 class NfsInodeUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
@@ -93,38 +72,38 @@ class NfsInodeUpdationParamsData(TypedDict, total=False):
 class NfsInodeWhereInputValues(TypedDict, total=False):
     """Keys of `NfsInodeWhereInput` that look at the resource itself."""
 
-    assigned_size: int | None
-    assigned_size_gt: int | None
-    assigned_size_gte: int | None
-    assigned_size_in: Sequence[int] | None
-    assigned_size_lt: int | None
-    assigned_size_lte: int | None
-    assigned_size_not: int | None
-    assigned_size_not_in: Sequence[int] | None
-    downgraded_prioritized_space: int | None  # since 4.7.0
-    downgraded_prioritized_space_gt: int | None  # since 4.7.0
-    downgraded_prioritized_space_gte: int | None  # since 4.7.0
-    downgraded_prioritized_space_in: Sequence[int] | None  # since 4.7.0
-    downgraded_prioritized_space_lt: int | None  # since 4.7.0
-    downgraded_prioritized_space_lte: int | None  # since 4.7.0
-    downgraded_prioritized_space_not: int | None  # since 4.7.0
-    downgraded_prioritized_space_not_in: Sequence[int] | None  # since 4.7.0
-    ec_k: int | None  # since 4.7.0
-    ec_k_gt: int | None  # since 4.7.0
-    ec_k_gte: int | None  # since 4.7.0
-    ec_k_in: Sequence[int] | None  # since 4.7.0
-    ec_k_lt: int | None  # since 4.7.0
-    ec_k_lte: int | None  # since 4.7.0
-    ec_k_not: int | None  # since 4.7.0
-    ec_k_not_in: Sequence[int] | None  # since 4.7.0
-    ec_m: int | None  # since 4.7.0
-    ec_m_gt: int | None  # since 4.7.0
-    ec_m_gte: int | None  # since 4.7.0
-    ec_m_in: Sequence[int] | None  # since 4.7.0
-    ec_m_lt: int | None  # since 4.7.0
-    ec_m_lte: int | None  # since 4.7.0
-    ec_m_not: int | None  # since 4.7.0
-    ec_m_not_in: Sequence[int] | None  # since 4.7.0
+    assigned_size: MaybeInt
+    assigned_size_gt: MaybeInt
+    assigned_size_gte: MaybeInt
+    assigned_size_in: MaybeInts
+    assigned_size_lt: MaybeInt
+    assigned_size_lte: MaybeInt
+    assigned_size_not: MaybeInt
+    assigned_size_not_in: MaybeInts
+    downgraded_prioritized_space: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_gt: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_gte: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_in: MaybeInts  # since 4.7.0
+    downgraded_prioritized_space_lt: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_lte: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_not: MaybeInt  # since 4.7.0
+    downgraded_prioritized_space_not_in: MaybeInts  # since 4.7.0
+    ec_k: MaybeInt  # since 4.7.0
+    ec_k_gt: MaybeInt  # since 4.7.0
+    ec_k_gte: MaybeInt  # since 4.7.0
+    ec_k_in: MaybeInts  # since 4.7.0
+    ec_k_lt: MaybeInt  # since 4.7.0
+    ec_k_lte: MaybeInt  # since 4.7.0
+    ec_k_not: MaybeInt  # since 4.7.0
+    ec_k_not_in: MaybeInts  # since 4.7.0
+    ec_m: MaybeInt  # since 4.7.0
+    ec_m_gt: MaybeInt  # since 4.7.0
+    ec_m_gte: MaybeInt  # since 4.7.0
+    ec_m_in: MaybeInts  # since 4.7.0
+    ec_m_lt: MaybeInt  # since 4.7.0
+    ec_m_lte: MaybeInt  # since 4.7.0
+    ec_m_not: MaybeInt  # since 4.7.0
+    ec_m_not_in: MaybeInts  # since 4.7.0
     encrypt_method: "EncryptMethod | None"  # since 4.7.0
     encrypt_method_in: "Sequence[EncryptMethod] | None"  # since 4.7.0
     encrypt_method_not: "EncryptMethod | None"  # since 4.7.0
@@ -133,110 +112,110 @@ class NfsInodeWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    file: bool | None
-    file_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    local_updated_at: str | None
-    local_updated_at_gt: str | None
-    local_updated_at_gte: str | None
-    local_updated_at_in: Texts | None
-    local_updated_at_lt: str | None
-    local_updated_at_lte: str | None
-    local_updated_at_not: str | None
-    local_updated_at_not_in: Texts | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    parent_id: str | None
-    parent_id_contains: str | None
-    parent_id_ends_with: str | None
-    parent_id_gt: str | None
-    parent_id_gte: str | None
-    parent_id_in: Texts | None
-    parent_id_lt: str | None
-    parent_id_lte: str | None
-    parent_id_not: str | None
-    parent_id_not_contains: str | None
-    parent_id_not_ends_with: str | None
-    parent_id_not_in: Texts | None
-    parent_id_not_starts_with: str | None
-    parent_id_starts_with: str | None
-    prioritized: bool | None  # since 4.7.0
-    prioritized_not: bool | None  # since 4.7.0
+    file: MaybeBool
+    file_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    local_updated_at: MaybeStr
+    local_updated_at_gt: MaybeStr
+    local_updated_at_gte: MaybeStr
+    local_updated_at_in: MaybeTexts
+    local_updated_at_lt: MaybeStr
+    local_updated_at_lte: MaybeStr
+    local_updated_at_not: MaybeStr
+    local_updated_at_not_in: MaybeTexts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    parent_id: MaybeStr
+    parent_id_contains: MaybeStr
+    parent_id_ends_with: MaybeStr
+    parent_id_gt: MaybeStr
+    parent_id_gte: MaybeStr
+    parent_id_in: MaybeTexts
+    parent_id_lt: MaybeStr
+    parent_id_lte: MaybeStr
+    parent_id_not: MaybeStr
+    parent_id_not_contains: MaybeStr
+    parent_id_not_ends_with: MaybeStr
+    parent_id_not_in: MaybeTexts
+    parent_id_not_starts_with: MaybeStr
+    parent_id_starts_with: MaybeStr
+    prioritized: MaybeBool  # since 4.7.0
+    prioritized_not: MaybeBool  # since 4.7.0
     resiliency_type: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
     resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    shared_size: int | None
-    shared_size_gt: int | None
-    shared_size_gte: int | None
-    shared_size_in: Sequence[int] | None
-    shared_size_lt: int | None
-    shared_size_lte: int | None
-    shared_size_not: int | None
-    shared_size_not_in: Sequence[int] | None
-    snapshot_num: int | None
-    snapshot_num_gt: int | None
-    snapshot_num_gte: int | None
-    snapshot_num_in: Sequence[int] | None
-    snapshot_num_lt: int | None
-    snapshot_num_lte: int | None
-    snapshot_num_not: int | None
-    snapshot_num_not_in: Sequence[int] | None
-    unique_logical_size: float | None  # since 4.1.0
-    unique_logical_size_gt: float | None  # since 4.1.0
-    unique_logical_size_gte: float | None  # since 4.1.0
-    unique_logical_size_in: Sequence[float] | None  # since 4.1.0
-    unique_logical_size_lt: float | None  # since 4.1.0
-    unique_logical_size_lte: float | None  # since 4.1.0
-    unique_logical_size_not: float | None  # since 4.1.0
-    unique_logical_size_not_in: Sequence[float] | None  # since 4.1.0
-    unique_size: int | None
-    unique_size_gt: int | None
-    unique_size_gte: int | None
-    unique_size_in: Sequence[int] | None
-    unique_size_lt: int | None
-    unique_size_lte: int | None
-    unique_size_not: int | None
-    unique_size_not_in: Sequence[int] | None
+    shared_size: MaybeInt
+    shared_size_gt: MaybeInt
+    shared_size_gte: MaybeInt
+    shared_size_in: MaybeInts
+    shared_size_lt: MaybeInt
+    shared_size_lte: MaybeInt
+    shared_size_not: MaybeInt
+    shared_size_not_in: MaybeInts
+    snapshot_num: MaybeInt
+    snapshot_num_gt: MaybeInt
+    snapshot_num_gte: MaybeInt
+    snapshot_num_in: MaybeInts
+    snapshot_num_lt: MaybeInt
+    snapshot_num_lte: MaybeInt
+    snapshot_num_not: MaybeInt
+    snapshot_num_not_in: MaybeInts
+    unique_logical_size: MaybeFloat  # since 4.1.0
+    unique_logical_size_gt: MaybeFloat  # since 4.1.0
+    unique_logical_size_gte: MaybeFloat  # since 4.1.0
+    unique_logical_size_in: MaybeFloats  # since 4.1.0
+    unique_logical_size_lt: MaybeFloat  # since 4.1.0
+    unique_logical_size_lte: MaybeFloat  # since 4.1.0
+    unique_logical_size_not: MaybeFloat  # since 4.1.0
+    unique_logical_size_not_in: MaybeFloats  # since 4.1.0
+    unique_size: MaybeInt
+    unique_size_gt: MaybeInt
+    unique_size_gte: MaybeInt
+    unique_size_in: MaybeInts
+    unique_size_lt: MaybeInt
+    unique_size_lte: MaybeInt
+    unique_size_not: MaybeInt
+    unique_size_not_in: MaybeInts
 
 
 class NfsInodeWhereInput(NfsInodeWhereInputValues, total=False):
@@ -254,19 +233,52 @@ class NfsInodeWhereInput(NfsInodeWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NfsInodeWhereInput2(NfsInodeWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         nfs_export: "ReadOnly[NfsExportWhereInput3 | None]"
 
     class NfsInodeWhereInput3(NfsInodeWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nfs_export: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nfs_export: "ReadOnly[MaybeMapping]"
+
+    GetNfsInodesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetNfsInodesRequestBody: TypeAlias = "Mapping[str, object]"
+    NfsInodeUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetNfsInodesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NfsInodeOrderByInput | None"
+        skip: MaybeInt
+        where: "NfsInodeWhereInput2 | None"
+
+    class GetNfsInodesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NfsInodeOrderByInput | None"
+        skip: MaybeInt
+        where: "NfsInodeWhereInput2 | None"
+
+    class NfsInodeUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        data: Required["NfsInodeUpdationParamsData"]
+        where: Required["NfsInodeWhereInput2"]

@@ -4,12 +4,21 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import NicDriverState as NicDriverStateMember
+    from ..models import NicUserUsage as NicUserUsageMember
     from .common import EntityAsyncStatus, IommuStatus, NetworkType
     from .host import HostWhereInput2, HostWhereInput3
     from .label import LabelWhereInput2
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
     from .vm import VmWhereInput2
 
 NicDriverState: TypeAlias = Union[
-    Literal["NEED_REBOOT", "NOT_READY", "NO_DRIVER", "READY"], "models.NicDriverState"
+    Literal["NEED_REBOOT", "NOT_READY", "NO_DRIVER", "READY"], "NicDriverStateMember"
 ]
 NicOrderByInput: TypeAlias = Literal[
     "driver_ASC",
@@ -73,38 +82,19 @@ NicOrderByInput: TypeAlias = Literal[
     "user_usage_ASC",
     "user_usage_DESC",
 ]
-NicUserUsage: TypeAlias = Union[Literal["DEFAULT", "PASS_THROUGH", "SRIOV"], "models.NicUserUsage"]
-
-
-class GetNicsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NicOrderByInput | None"
-    skip: int | None
-    where: "NicWhereInput2 | None"
+NicUserUsage: TypeAlias = Union[Literal["DEFAULT", "PASS_THROUGH", "SRIOV"], "NicUserUsageMember"]
 
 
 class GetNicsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "NicOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "NicWhereInput2 | None"
-
-
-class NicUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["NicUpdationParamsData"]
-    where: Required["NicWhereInput2"]
 
 
 class NicUpdationParamsData(TypedDict, total=False):
@@ -118,20 +108,20 @@ class NicUpdationParamsData(TypedDict, total=False):
 class NicWhereInputValues(TypedDict, total=False):
     """Keys of `NicWhereInput` that look at the resource itself."""
 
-    driver: str | None
-    driver_contains: str | None
-    driver_ends_with: str | None
-    driver_gt: str | None
-    driver_gte: str | None
-    driver_in: Texts | None
-    driver_lt: str | None
-    driver_lte: str | None
-    driver_not: str | None
-    driver_not_contains: str | None
-    driver_not_ends_with: str | None
-    driver_not_in: Texts | None
-    driver_not_starts_with: str | None
-    driver_starts_with: str | None
+    driver: MaybeStr
+    driver_contains: MaybeStr
+    driver_ends_with: MaybeStr
+    driver_gt: MaybeStr
+    driver_gte: MaybeStr
+    driver_in: MaybeTexts
+    driver_lt: MaybeStr
+    driver_lte: MaybeStr
+    driver_not: MaybeStr
+    driver_not_contains: MaybeStr
+    driver_not_ends_with: MaybeStr
+    driver_not_in: MaybeTexts
+    driver_not_starts_with: MaybeStr
+    driver_starts_with: MaybeStr
     driver_state: "NicDriverState | None"
     driver_state_in: "Sequence[NicDriverState] | None"
     driver_state_not: "NicDriverState | None"
@@ -140,204 +130,204 @@ class NicWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    gateway_ip: str | None
-    gateway_ip_contains: str | None
-    gateway_ip_ends_with: str | None
-    gateway_ip_gt: str | None
-    gateway_ip_gte: str | None
-    gateway_ip_in: Texts | None
-    gateway_ip_lt: str | None
-    gateway_ip_lte: str | None
-    gateway_ip_not: str | None
-    gateway_ip_not_contains: str | None
-    gateway_ip_not_ends_with: str | None
-    gateway_ip_not_in: Texts | None
-    gateway_ip_not_starts_with: str | None
-    gateway_ip_starts_with: str | None
-    ibdev: str | None
-    ibdev_contains: str | None
-    ibdev_ends_with: str | None
-    ibdev_gt: str | None
-    ibdev_gte: str | None
-    ibdev_in: Texts | None
-    ibdev_lt: str | None
-    ibdev_lte: str | None
-    ibdev_not: str | None
-    ibdev_not_contains: str | None
-    ibdev_not_ends_with: str | None
-    ibdev_not_in: Texts | None
-    ibdev_not_starts_with: str | None
-    ibdev_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    gateway_ip: MaybeStr
+    gateway_ip_contains: MaybeStr
+    gateway_ip_ends_with: MaybeStr
+    gateway_ip_gt: MaybeStr
+    gateway_ip_gte: MaybeStr
+    gateway_ip_in: MaybeTexts
+    gateway_ip_lt: MaybeStr
+    gateway_ip_lte: MaybeStr
+    gateway_ip_not: MaybeStr
+    gateway_ip_not_contains: MaybeStr
+    gateway_ip_not_ends_with: MaybeStr
+    gateway_ip_not_in: MaybeTexts
+    gateway_ip_not_starts_with: MaybeStr
+    gateway_ip_starts_with: MaybeStr
+    ibdev: MaybeStr
+    ibdev_contains: MaybeStr
+    ibdev_ends_with: MaybeStr
+    ibdev_gt: MaybeStr
+    ibdev_gte: MaybeStr
+    ibdev_in: MaybeTexts
+    ibdev_lt: MaybeStr
+    ibdev_lte: MaybeStr
+    ibdev_not: MaybeStr
+    ibdev_not_contains: MaybeStr
+    ibdev_not_ends_with: MaybeStr
+    ibdev_not_in: MaybeTexts
+    ibdev_not_starts_with: MaybeStr
+    ibdev_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     iommu_status: "IommuStatus | None"  # since 3.4.4
     iommu_status_in: "Sequence[IommuStatus] | None"  # since 3.4.4
     iommu_status_not: "IommuStatus | None"  # since 3.4.4
     iommu_status_not_in: "Sequence[IommuStatus] | None"  # since 3.4.4
-    ip_address: str | None
-    ip_address_contains: str | None
-    ip_address_ends_with: str | None
-    ip_address_gt: str | None
-    ip_address_gte: str | None
-    ip_address_in: Texts | None
-    ip_address_lt: str | None
-    ip_address_lte: str | None
-    ip_address_not: str | None
-    ip_address_not_contains: str | None
-    ip_address_not_ends_with: str | None
-    ip_address_not_in: Texts | None
-    ip_address_not_starts_with: str | None
-    ip_address_starts_with: str | None
-    is_sriov: bool | None
-    is_sriov_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    mac_address: str | None
-    mac_address_contains: str | None
-    mac_address_ends_with: str | None
-    mac_address_gt: str | None
-    mac_address_gte: str | None
-    mac_address_in: Texts | None
-    mac_address_lt: str | None
-    mac_address_lte: str | None
-    mac_address_not: str | None
-    mac_address_not_contains: str | None
-    mac_address_not_ends_with: str | None
-    mac_address_not_in: Texts | None
-    mac_address_not_starts_with: str | None
-    mac_address_starts_with: str | None
-    max_vf_num: int | None
-    max_vf_num_gt: int | None
-    max_vf_num_gte: int | None
-    max_vf_num_in: Sequence[int] | None
-    max_vf_num_lt: int | None
-    max_vf_num_lte: int | None
-    max_vf_num_not: int | None
-    max_vf_num_not_in: Sequence[int] | None
-    model: str | None
-    model_contains: str | None
-    model_ends_with: str | None
-    model_gt: str | None
-    model_gte: str | None
-    model_in: Texts | None
-    model_lt: str | None
-    model_lte: str | None
-    model_not: str | None
-    model_not_contains: str | None
-    model_not_ends_with: str | None
-    model_not_in: Texts | None
-    model_not_starts_with: str | None
-    model_starts_with: str | None
-    mtu: int | None
-    mtu_gt: int | None
-    mtu_gte: int | None
-    mtu_in: Sequence[int] | None
-    mtu_lt: int | None
-    mtu_lte: int | None
-    mtu_not: int | None
-    mtu_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    nic_uuid: str | None
-    nic_uuid_contains: str | None
-    nic_uuid_ends_with: str | None
-    nic_uuid_gt: str | None
-    nic_uuid_gte: str | None
-    nic_uuid_in: Texts | None
-    nic_uuid_lt: str | None
-    nic_uuid_lte: str | None
-    nic_uuid_not: str | None
-    nic_uuid_not_contains: str | None
-    nic_uuid_not_ends_with: str | None
-    nic_uuid_not_in: Texts | None
-    nic_uuid_not_starts_with: str | None
-    nic_uuid_starts_with: str | None
-    physical: bool | None
-    physical_not: bool | None
-    rdma_enabled: bool | None
-    rdma_enabled_not: bool | None
-    running: bool | None
-    running_not: bool | None
-    speed: int | None
-    speed_gt: int | None
-    speed_gte: int | None
-    speed_in: Sequence[int] | None
-    speed_lt: int | None
-    speed_lte: int | None
-    speed_not: int | None
-    speed_not_in: Sequence[int] | None
-    subnet_mask: str | None
-    subnet_mask_contains: str | None
-    subnet_mask_ends_with: str | None
-    subnet_mask_gt: str | None
-    subnet_mask_gte: str | None
-    subnet_mask_in: Texts | None
-    subnet_mask_lt: str | None
-    subnet_mask_lte: str | None
-    subnet_mask_not: str | None
-    subnet_mask_not_contains: str | None
-    subnet_mask_not_ends_with: str | None
-    subnet_mask_not_in: Texts | None
-    subnet_mask_not_starts_with: str | None
-    subnet_mask_starts_with: str | None
-    total_vf_num: int | None
-    total_vf_num_gt: int | None
-    total_vf_num_gte: int | None
-    total_vf_num_in: Sequence[int] | None
-    total_vf_num_lt: int | None
-    total_vf_num_lte: int | None
-    total_vf_num_not: int | None
-    total_vf_num_not_in: Sequence[int] | None
+    ip_address: MaybeStr
+    ip_address_contains: MaybeStr
+    ip_address_ends_with: MaybeStr
+    ip_address_gt: MaybeStr
+    ip_address_gte: MaybeStr
+    ip_address_in: MaybeTexts
+    ip_address_lt: MaybeStr
+    ip_address_lte: MaybeStr
+    ip_address_not: MaybeStr
+    ip_address_not_contains: MaybeStr
+    ip_address_not_ends_with: MaybeStr
+    ip_address_not_in: MaybeTexts
+    ip_address_not_starts_with: MaybeStr
+    ip_address_starts_with: MaybeStr
+    is_sriov: MaybeBool
+    is_sriov_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    mac_address: MaybeStr
+    mac_address_contains: MaybeStr
+    mac_address_ends_with: MaybeStr
+    mac_address_gt: MaybeStr
+    mac_address_gte: MaybeStr
+    mac_address_in: MaybeTexts
+    mac_address_lt: MaybeStr
+    mac_address_lte: MaybeStr
+    mac_address_not: MaybeStr
+    mac_address_not_contains: MaybeStr
+    mac_address_not_ends_with: MaybeStr
+    mac_address_not_in: MaybeTexts
+    mac_address_not_starts_with: MaybeStr
+    mac_address_starts_with: MaybeStr
+    max_vf_num: MaybeInt
+    max_vf_num_gt: MaybeInt
+    max_vf_num_gte: MaybeInt
+    max_vf_num_in: MaybeInts
+    max_vf_num_lt: MaybeInt
+    max_vf_num_lte: MaybeInt
+    max_vf_num_not: MaybeInt
+    max_vf_num_not_in: MaybeInts
+    model: MaybeStr
+    model_contains: MaybeStr
+    model_ends_with: MaybeStr
+    model_gt: MaybeStr
+    model_gte: MaybeStr
+    model_in: MaybeTexts
+    model_lt: MaybeStr
+    model_lte: MaybeStr
+    model_not: MaybeStr
+    model_not_contains: MaybeStr
+    model_not_ends_with: MaybeStr
+    model_not_in: MaybeTexts
+    model_not_starts_with: MaybeStr
+    model_starts_with: MaybeStr
+    mtu: MaybeInt
+    mtu_gt: MaybeInt
+    mtu_gte: MaybeInt
+    mtu_in: MaybeInts
+    mtu_lt: MaybeInt
+    mtu_lte: MaybeInt
+    mtu_not: MaybeInt
+    mtu_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    nic_uuid: MaybeStr
+    nic_uuid_contains: MaybeStr
+    nic_uuid_ends_with: MaybeStr
+    nic_uuid_gt: MaybeStr
+    nic_uuid_gte: MaybeStr
+    nic_uuid_in: MaybeTexts
+    nic_uuid_lt: MaybeStr
+    nic_uuid_lte: MaybeStr
+    nic_uuid_not: MaybeStr
+    nic_uuid_not_contains: MaybeStr
+    nic_uuid_not_ends_with: MaybeStr
+    nic_uuid_not_in: MaybeTexts
+    nic_uuid_not_starts_with: MaybeStr
+    nic_uuid_starts_with: MaybeStr
+    physical: MaybeBool
+    physical_not: MaybeBool
+    rdma_enabled: MaybeBool
+    rdma_enabled_not: MaybeBool
+    running: MaybeBool
+    running_not: MaybeBool
+    speed: MaybeInt
+    speed_gt: MaybeInt
+    speed_gte: MaybeInt
+    speed_in: MaybeInts
+    speed_lt: MaybeInt
+    speed_lte: MaybeInt
+    speed_not: MaybeInt
+    speed_not_in: MaybeInts
+    subnet_mask: MaybeStr
+    subnet_mask_contains: MaybeStr
+    subnet_mask_ends_with: MaybeStr
+    subnet_mask_gt: MaybeStr
+    subnet_mask_gte: MaybeStr
+    subnet_mask_in: MaybeTexts
+    subnet_mask_lt: MaybeStr
+    subnet_mask_lte: MaybeStr
+    subnet_mask_not: MaybeStr
+    subnet_mask_not_contains: MaybeStr
+    subnet_mask_not_ends_with: MaybeStr
+    subnet_mask_not_in: MaybeTexts
+    subnet_mask_not_starts_with: MaybeStr
+    subnet_mask_starts_with: MaybeStr
+    total_vf_num: MaybeInt
+    total_vf_num_gt: MaybeInt
+    total_vf_num_gte: MaybeInt
+    total_vf_num_in: MaybeInts
+    total_vf_num_lt: MaybeInt
+    total_vf_num_lte: MaybeInt
+    total_vf_num_not: MaybeInt
+    total_vf_num_not_in: MaybeInts
     type: "NetworkType | None"
     type_in: "Sequence[NetworkType] | None"
     type_not: "NetworkType | None"
     type_not_in: "Sequence[NetworkType] | None"
-    up: bool | None
-    up_not: bool | None
-    used_vf_num: int | None
-    used_vf_num_gt: int | None
-    used_vf_num_gte: int | None
-    used_vf_num_in: Sequence[int] | None
-    used_vf_num_lt: int | None
-    used_vf_num_lte: int | None
-    used_vf_num_not: int | None
-    used_vf_num_not_in: Sequence[int] | None
+    up: MaybeBool
+    up_not: MaybeBool
+    used_vf_num: MaybeInt
+    used_vf_num_gt: MaybeInt
+    used_vf_num_gte: MaybeInt
+    used_vf_num_in: MaybeInts
+    used_vf_num_lt: MaybeInt
+    used_vf_num_lte: MaybeInt
+    used_vf_num_not: MaybeInt
+    used_vf_num_not_in: MaybeInts
     user_usage: "NicUserUsage | None"  # since 3.3.0
     user_usage_in: "Sequence[NicUserUsage] | None"  # since 3.3.0
     user_usage_not: "NicUserUsage | None"  # since 3.3.0
@@ -363,27 +353,48 @@ class NicWhereInput(NicWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class NicWhereInput2(NicWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         host: "ReadOnly[HostWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         vds: "ReadOnly[VdsWhereInput3 | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class NicWhereInput3(NicWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vds: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        host: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vds: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetNicsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    NicUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetNicsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NicOrderByInput | None"
+        skip: MaybeInt
+        where: "NicWhereInput2 | None"
+
+    class NicUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["NicUpdationParamsData"]
+        where: Required["NicWhereInput2"]

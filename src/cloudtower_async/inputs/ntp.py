@@ -4,6 +4,6 @@
 from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 if TYPE_CHECKING:
-    from .. import models
+    from ..models import NtpMode as NtpModeMember
 
-NtpMode: TypeAlias = Union[Literal["EXTERNAL", "INTERNAL"], "models.NtpMode"]
+NtpMode: TypeAlias = Union[Literal["EXTERNAL", "INTERNAL"], "NtpModeMember"]

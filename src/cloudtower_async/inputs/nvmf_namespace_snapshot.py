@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -41,27 +41,15 @@ NvmfNamespaceSnapshotOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetNvmfNamespaceSnapshotsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "NvmfNamespaceSnapshotOrderByInput | None"
-    skip: int | None
-    where: "NvmfNamespaceSnapshotWhereInput2 | None"
-
-
 class GetNvmfNamespaceSnapshotsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "NvmfNamespaceSnapshotOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "NvmfNamespaceSnapshotWhereInput2 | None"
 
 
@@ -73,97 +61,91 @@ class NvmfNamespaceSnapshotCreationParams(TypedDict, total=False):
     nvmf_subsystem_id: Required[str]
 
 
-class NvmfNamespaceSnapshotDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["NvmfNamespaceSnapshotWhereInput2"]
-
-
 class NvmfNamespaceSnapshotWhereInputValues(TypedDict, total=False):
     """Keys of `NvmfNamespaceSnapshotWhereInput` that look at the resource itself."""
 
-    ec_k: int | None  # since 4.7.0
-    ec_k_gt: int | None  # since 4.7.0
-    ec_k_gte: int | None  # since 4.7.0
-    ec_k_in: Sequence[int] | None  # since 4.7.0
-    ec_k_lt: int | None  # since 4.7.0
-    ec_k_lte: int | None  # since 4.7.0
-    ec_k_not: int | None  # since 4.7.0
-    ec_k_not_in: Sequence[int] | None  # since 4.7.0
-    ec_m: int | None  # since 4.7.0
-    ec_m_gt: int | None  # since 4.7.0
-    ec_m_gte: int | None  # since 4.7.0
-    ec_m_in: Sequence[int] | None  # since 4.7.0
-    ec_m_lt: int | None  # since 4.7.0
-    ec_m_lte: int | None  # since 4.7.0
-    ec_m_not: int | None  # since 4.7.0
-    ec_m_not_in: Sequence[int] | None  # since 4.7.0
+    ec_k: MaybeInt  # since 4.7.0
+    ec_k_gt: MaybeInt  # since 4.7.0
+    ec_k_gte: MaybeInt  # since 4.7.0
+    ec_k_in: MaybeInts  # since 4.7.0
+    ec_k_lt: MaybeInt  # since 4.7.0
+    ec_k_lte: MaybeInt  # since 4.7.0
+    ec_k_not: MaybeInt  # since 4.7.0
+    ec_k_not_in: MaybeInts  # since 4.7.0
+    ec_m: MaybeInt  # since 4.7.0
+    ec_m_gt: MaybeInt  # since 4.7.0
+    ec_m_gte: MaybeInt  # since 4.7.0
+    ec_m_in: MaybeInts  # since 4.7.0
+    ec_m_lt: MaybeInt  # since 4.7.0
+    ec_m_lte: MaybeInt  # since 4.7.0
+    ec_m_not: MaybeInt  # since 4.7.0
+    ec_m_not_in: MaybeInts  # since 4.7.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     resiliency_type: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
     resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
     resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    unique_size: int | None
-    unique_size_gt: int | None
-    unique_size_gte: int | None
-    unique_size_in: Sequence[int] | None
-    unique_size_lt: int | None
-    unique_size_lte: int | None
-    unique_size_not: int | None
-    unique_size_not_in: Sequence[int] | None
+    unique_size: MaybeInt
+    unique_size_gt: MaybeInt
+    unique_size_gte: MaybeInt
+    unique_size_in: MaybeInts
+    unique_size_lt: MaybeInt
+    unique_size_lte: MaybeInt
+    unique_size_not: MaybeInt
+    unique_size_not_in: MaybeInts
 
 
 class NvmfNamespaceSnapshotWhereInput(NvmfNamespaceSnapshotWhereInputValues, total=False):
@@ -184,25 +166,45 @@ class NvmfNamespaceSnapshotWhereInput(NvmfNamespaceSnapshotWhereInputValues, tot
 if TYPE_CHECKING:
 
     class NvmfNamespaceSnapshotWhereInput2(NvmfNamespaceSnapshotWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         consistency_group_snapshot: "ReadOnly[ConsistencyGroupSnapshotWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         nvmf_namespace: "ReadOnly[NvmfNamespaceWhereInput3 | None]"
         nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
         snapshot_group: "ReadOnly[SnapshotGroupWhereInput3 | None]"
 
     class NvmfNamespaceSnapshotWhereInput3(NvmfNamespaceSnapshotWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        consistency_group_snapshot: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_namespace: "ReadOnly[Mapping[str, object] | None]"
-        nvmf_subsystem: "ReadOnly[Mapping[str, object] | None]"
-        snapshot_group: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        consistency_group_snapshot: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nvmf_namespace: "ReadOnly[MaybeMapping]"
+        nvmf_subsystem: "ReadOnly[MaybeMapping]"
+        snapshot_group: "ReadOnly[MaybeMapping]"
+
+    GetNvmfNamespaceSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    NvmfNamespaceSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetNvmfNamespaceSnapshotsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "NvmfNamespaceSnapshotOrderByInput | None"
+        skip: MaybeInt
+        where: "NvmfNamespaceSnapshotWhereInput2 | None"
+
+    class NvmfNamespaceSnapshotDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["NvmfNamespaceSnapshotWhereInput2"]

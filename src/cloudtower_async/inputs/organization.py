@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -14,47 +14,10 @@ if TYPE_CHECKING:
 OrganizationOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "name_ASC", "name_DESC"]
 
 
-class GetOrganizationsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "OrganizationOrderByInput | None"
-    skip: int | None
-    where: "OrganizationWhereInput2 | None"
-
-
-class GetOrganizationsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "OrganizationOrderByInput | None"
-    skip: int | None
-    where: "OrganizationWhereInput2 | None"
-
-
 class OrganizationCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
-
-
-class OrganizationDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["OrganizationWhereInput2"]
-
-
-class OrganizationUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["OrganizationUpdationParamsData"]
-    where: Required["OrganizationWhereInput2"]
 
 
 class OrganizationUpdationParamsData(TypedDict, total=False):
@@ -66,34 +29,34 @@ class OrganizationUpdationParamsData(TypedDict, total=False):
 class OrganizationWhereInputValues(TypedDict, total=False):
     """Keys of `OrganizationWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class OrganizationWhereInput(OrganizationWhereInputValues, total=False):
@@ -110,17 +73,56 @@ class OrganizationWhereInput(OrganizationWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class OrganizationWhereInput2(OrganizationWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        datacenters_every: "ReadOnly[MaybeMapping]"
+        datacenters_none: "ReadOnly[MaybeMapping]"
+        datacenters_some: "ReadOnly[MaybeMapping]"
 
     class OrganizationWhereInput3(OrganizationWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        datacenters_every: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_none: "ReadOnly[Mapping[str, object] | None]"
-        datacenters_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        datacenters_every: "ReadOnly[MaybeMapping]"
+        datacenters_none: "ReadOnly[MaybeMapping]"
+        datacenters_some: "ReadOnly[MaybeMapping]"
+
+    GetOrganizationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetOrganizationsRequestBody: TypeAlias = "Mapping[str, object]"
+    OrganizationDeletionParams: TypeAlias = "Mapping[str, object]"
+    OrganizationUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetOrganizationsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "OrganizationOrderByInput | None"
+        skip: MaybeInt
+        where: "OrganizationWhereInput2 | None"
+
+    class GetOrganizationsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "OrganizationOrderByInput | None"
+        skip: MaybeInt
+        where: "OrganizationWhereInput2 | None"
+
+    class OrganizationDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["OrganizationWhereInput2"]
+
+    class OrganizationUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["OrganizationUpdationParamsData"]
+        where: Required["OrganizationWhereInput2"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -36,145 +36,121 @@ PmemDimmOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetPmemDimmsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "PmemDimmOrderByInput | None"
-    skip: int | None
-    where: "PmemDimmWhereInput2 | None"
-
-
-class GetPmemDimmsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "PmemDimmOrderByInput | None"
-    skip: int | None
-    where: "PmemDimmWhereInput2 | None"
-
-
 class PmemDimmWhereInputValues(TypedDict, total=False):
     """Keys of `PmemDimmWhereInput` that look at the resource itself."""
 
-    capacity: int | None
-    capacity_gt: int | None
-    capacity_gte: int | None
-    capacity_in: Sequence[int] | None
-    capacity_lt: int | None
-    capacity_lte: int | None
-    capacity_not: int | None
-    capacity_not_in: Sequence[int] | None
-    device_locator: str | None
-    device_locator_contains: str | None
-    device_locator_ends_with: str | None
-    device_locator_gt: str | None
-    device_locator_gte: str | None
-    device_locator_in: Texts | None
-    device_locator_lt: str | None
-    device_locator_lte: str | None
-    device_locator_not: str | None
-    device_locator_not_contains: str | None
-    device_locator_not_ends_with: str | None
-    device_locator_not_in: Texts | None
-    device_locator_not_starts_with: str | None
-    device_locator_starts_with: str | None
+    capacity: MaybeInt
+    capacity_gt: MaybeInt
+    capacity_gte: MaybeInt
+    capacity_in: MaybeInts
+    capacity_lt: MaybeInt
+    capacity_lte: MaybeInt
+    capacity_not: MaybeInt
+    capacity_not_in: MaybeInts
+    device_locator: MaybeStr
+    device_locator_contains: MaybeStr
+    device_locator_ends_with: MaybeStr
+    device_locator_gt: MaybeStr
+    device_locator_gte: MaybeStr
+    device_locator_in: MaybeTexts
+    device_locator_lt: MaybeStr
+    device_locator_lte: MaybeStr
+    device_locator_not: MaybeStr
+    device_locator_not_contains: MaybeStr
+    device_locator_not_ends_with: MaybeStr
+    device_locator_not_in: MaybeTexts
+    device_locator_not_starts_with: MaybeStr
+    device_locator_starts_with: MaybeStr
     health_status: "DiskHealthStatus | None"
     health_status_in: "Sequence[DiskHealthStatus] | None"
     health_status_not: "DiskHealthStatus | None"
     health_status_not_in: "Sequence[DiskHealthStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    numa_node: int | None
-    numa_node_gt: int | None
-    numa_node_gte: int | None
-    numa_node_in: Sequence[int] | None
-    numa_node_lt: int | None
-    numa_node_lte: int | None
-    numa_node_not: int | None
-    numa_node_not_in: Sequence[int] | None
-    part_number: str | None
-    part_number_contains: str | None
-    part_number_ends_with: str | None
-    part_number_gt: str | None
-    part_number_gte: str | None
-    part_number_in: Texts | None
-    part_number_lt: str | None
-    part_number_lte: str | None
-    part_number_not: str | None
-    part_number_not_contains: str | None
-    part_number_not_ends_with: str | None
-    part_number_not_in: Texts | None
-    part_number_not_starts_with: str | None
-    part_number_starts_with: str | None
-    remaining_life_percent: int | None
-    remaining_life_percent_gt: int | None
-    remaining_life_percent_gte: int | None
-    remaining_life_percent_in: Sequence[int] | None
-    remaining_life_percent_lt: int | None
-    remaining_life_percent_lte: int | None
-    remaining_life_percent_not: int | None
-    remaining_life_percent_not_in: Sequence[int] | None
-    version: str | None
-    version_contains: str | None
-    version_ends_with: str | None
-    version_gt: str | None
-    version_gte: str | None
-    version_in: Texts | None
-    version_lt: str | None
-    version_lte: str | None
-    version_not: str | None
-    version_not_contains: str | None
-    version_not_ends_with: str | None
-    version_not_in: Texts | None
-    version_not_starts_with: str | None
-    version_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    numa_node: MaybeInt
+    numa_node_gt: MaybeInt
+    numa_node_gte: MaybeInt
+    numa_node_in: MaybeInts
+    numa_node_lt: MaybeInt
+    numa_node_lte: MaybeInt
+    numa_node_not: MaybeInt
+    numa_node_not_in: MaybeInts
+    part_number: MaybeStr
+    part_number_contains: MaybeStr
+    part_number_ends_with: MaybeStr
+    part_number_gt: MaybeStr
+    part_number_gte: MaybeStr
+    part_number_in: MaybeTexts
+    part_number_lt: MaybeStr
+    part_number_lte: MaybeStr
+    part_number_not: MaybeStr
+    part_number_not_contains: MaybeStr
+    part_number_not_ends_with: MaybeStr
+    part_number_not_in: MaybeTexts
+    part_number_not_starts_with: MaybeStr
+    part_number_starts_with: MaybeStr
+    remaining_life_percent: MaybeInt
+    remaining_life_percent_gt: MaybeInt
+    remaining_life_percent_gte: MaybeInt
+    remaining_life_percent_in: MaybeInts
+    remaining_life_percent_lt: MaybeInt
+    remaining_life_percent_lte: MaybeInt
+    remaining_life_percent_not: MaybeInt
+    remaining_life_percent_not_in: MaybeInts
+    version: MaybeStr
+    version_contains: MaybeStr
+    version_ends_with: MaybeStr
+    version_gt: MaybeStr
+    version_gte: MaybeStr
+    version_in: MaybeTexts
+    version_lt: MaybeStr
+    version_lte: MaybeStr
+    version_not: MaybeStr
+    version_not_contains: MaybeStr
+    version_not_ends_with: MaybeStr
+    version_not_in: MaybeTexts
+    version_not_starts_with: MaybeStr
+    version_starts_with: MaybeStr
 
 
 class PmemDimmWhereInput(PmemDimmWhereInputValues, total=False):
@@ -190,15 +166,41 @@ class PmemDimmWhereInput(PmemDimmWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class PmemDimmWhereInput2(PmemDimmWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         disk: "ReadOnly[DiskWhereInput3 | None]"
         host: "ReadOnly[HostWhereInput3 | None]"
 
     class PmemDimmWhereInput3(PmemDimmWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        disk: "ReadOnly[Mapping[str, object] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        disk: "ReadOnly[MaybeMapping]"
+        host: "ReadOnly[MaybeMapping]"
+
+    GetPmemDimmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetPmemDimmsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetPmemDimmsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "PmemDimmOrderByInput | None"
+        skip: MaybeInt
+        where: "PmemDimmWhereInput2 | None"
+
+    class GetPmemDimmsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "PmemDimmOrderByInput | None"
+        skip: MaybeInt
+        where: "PmemDimmWhereInput2 | None"

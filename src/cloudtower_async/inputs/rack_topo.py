@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -25,30 +25,6 @@ RackTopoOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetRackTopoesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "RackTopoOrderByInput | None"
-    skip: int | None
-    where: "RackTopoWhereInput2 | None"
-
-
-class GetRackTopoesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "RackTopoOrderByInput | None"
-    skip: int | None
-    where: "RackTopoWhereInput2 | None"
-
-
 class RackTopoCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -57,19 +33,6 @@ class RackTopoCreationParams(TypedDict, total=False):
     height: Required[int]
     name: Required[str]
     zone_topo_id: Required[str]
-
-
-class RackTopoDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["RackTopoWhereInput2"]
-
-
-class RackTopoUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["RackTopoUpdationParamsData"]
-    where: Required["RackTopoWhereInput2"]
 
 
 class RackTopoUpdationParamsData(TypedDict, total=False):
@@ -85,56 +48,56 @@ class RackTopoUpdationParamsData(TypedDict, total=False):
 class RackTopoWhereInputValues(TypedDict, total=False):
     """Keys of `RackTopoWhereInput` that look at the resource itself."""
 
-    height: int | None
-    height_gt: int | None
-    height_gte: int | None
-    height_in: Sequence[int] | None
-    height_lt: int | None
-    height_lte: int | None
-    height_not: int | None
-    height_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    height: MaybeInt
+    height_gt: MaybeInt
+    height_gte: MaybeInt
+    height_in: MaybeInts
+    height_lt: MaybeInt
+    height_lte: MaybeInt
+    height_not: MaybeInt
+    height_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class RackTopoWhereInput(RackTopoWhereInputValues, total=False):
@@ -153,21 +116,60 @@ class RackTopoWhereInput(RackTopoWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class RackTopoWhereInput2(RackTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        brick_topoes_every: "ReadOnly[MaybeMapping]"
+        brick_topoes_none: "ReadOnly[MaybeMapping]"
+        brick_topoes_some: "ReadOnly[MaybeMapping]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         zone_topo: "ReadOnly[ZoneTopoWhereInput3 | None]"
 
     class RackTopoWhereInput3(RackTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        brick_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        brick_topoes_some: "ReadOnly[Mapping[str, object] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        zone_topo: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        brick_topoes_every: "ReadOnly[MaybeMapping]"
+        brick_topoes_none: "ReadOnly[MaybeMapping]"
+        brick_topoes_some: "ReadOnly[MaybeMapping]"
+        cluster: "ReadOnly[MaybeMapping]"
+        zone_topo: "ReadOnly[MaybeMapping]"
+
+    GetRackTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetRackTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+    RackTopoDeletionParams: TypeAlias = "Mapping[str, object]"
+    RackTopoUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetRackTopoesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "RackTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "RackTopoWhereInput2 | None"
+
+    class GetRackTopoesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "RackTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "RackTopoWhereInput2 | None"
+
+    class RackTopoDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["RackTopoWhereInput2"]
+
+    class RackTopoUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["RackTopoUpdationParamsData"]
+        where: Required["RackTopoWhereInput2"]

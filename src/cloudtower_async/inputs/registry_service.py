@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import RegistryServiceUsage as RegistryServiceUsageMember
     from .cloud_tower_application import (
         CloudTowerApplicationWhereInput2,
         CloudTowerApplicationWhereInput3,
@@ -30,96 +30,72 @@ RegistryServiceOrderByInput: TypeAlias = Literal[
     "usage_ASC",
     "usage_DESC",
 ]
-RegistryServiceUsage: TypeAlias = Union[Literal["SKS", "USER"], "models.RegistryServiceUsage"]
-
-
-class GetRegistryServicesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "RegistryServiceOrderByInput | None"
-    skip: int | None
-    where: "RegistryServiceWhereInput2 | None"
-
-
-class GetRegistryServicesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.2."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "RegistryServiceOrderByInput | None"
-    skip: int | None
-    where: "RegistryServiceWhereInput2 | None"
+RegistryServiceUsage: TypeAlias = Union[Literal["SKS", "USER"], "RegistryServiceUsageMember"]
 
 
 class RegistryServiceWhereInputValues(TypedDict, total=False):
     """Keys of `RegistryServiceWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    hostname: str | None
-    hostname_contains: str | None
-    hostname_ends_with: str | None
-    hostname_gt: str | None
-    hostname_gte: str | None
-    hostname_in: Texts | None
-    hostname_lt: str | None
-    hostname_lte: str | None
-    hostname_not: str | None
-    hostname_not_contains: str | None
-    hostname_not_ends_with: str | None
-    hostname_not_in: Texts | None
-    hostname_not_starts_with: str | None
-    hostname_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    hostname: MaybeStr
+    hostname_contains: MaybeStr
+    hostname_ends_with: MaybeStr
+    hostname_gt: MaybeStr
+    hostname_gte: MaybeStr
+    hostname_in: MaybeTexts
+    hostname_lt: MaybeStr
+    hostname_lte: MaybeStr
+    hostname_not: MaybeStr
+    hostname_not_contains: MaybeStr
+    hostname_not_ends_with: MaybeStr
+    hostname_not_in: MaybeTexts
+    hostname_not_starts_with: MaybeStr
+    hostname_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     usage: "RegistryServiceUsage | None"
     usage_in: "Sequence[RegistryServiceUsage] | None"
     usage_not: "RegistryServiceUsage | None"
@@ -138,13 +114,39 @@ class RegistryServiceWhereInput(RegistryServiceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class RegistryServiceWhereInput2(RegistryServiceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         application: "ReadOnly[CloudTowerApplicationWhereInput3 | None]"
 
     class RegistryServiceWhereInput3(RegistryServiceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        application: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        application: "ReadOnly[MaybeMapping]"
+
+    GetRegistryServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetRegistryServicesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetRegistryServicesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.2."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "RegistryServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "RegistryServiceWhereInput2 | None"
+
+    class GetRegistryServicesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.2."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "RegistryServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "RegistryServiceWhereInput2 | None"

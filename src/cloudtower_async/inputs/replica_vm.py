@@ -4,12 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ReplicaVmState as ReplicaVmStateMember
     from .common import (
         EntityAsyncStatus,
         ExternalCloudTowerWhereInput2,
@@ -92,205 +100,181 @@ ReplicaVmState: TypeAlias = Union[
         "READY",
         "REPLICATING",
     ],
-    "models.ReplicaVmState",
+    "ReplicaVmStateMember",
 ]
-
-
-class GetReplicaVmsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReplicaVmOrderByInput | None"
-    skip: int | None
-    where: "ReplicaVmWhereInput2 | None"
-
-
-class GetReplicaVmsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReplicaVmOrderByInput | None"
-    skip: int | None
-    where: "ReplicaVmWhereInput2 | None"
 
 
 class ReplicaVmWhereInputValues(TypedDict, total=False):
     """Keys of `ReplicaVmWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failover_test_replica_group: str | None
-    failover_test_replica_group_contains: str | None
-    failover_test_replica_group_ends_with: str | None
-    failover_test_replica_group_gt: str | None
-    failover_test_replica_group_gte: str | None
-    failover_test_replica_group_in: Texts | None
-    failover_test_replica_group_lt: str | None
-    failover_test_replica_group_lte: str | None
-    failover_test_replica_group_not: str | None
-    failover_test_replica_group_not_contains: str | None
-    failover_test_replica_group_not_ends_with: str | None
-    failover_test_replica_group_not_in: Texts | None
-    failover_test_replica_group_not_starts_with: str | None
-    failover_test_replica_group_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    inbound: bool | None
-    inbound_not: bool | None
-    last_out_of_sync_at: str | None  # since 4.9.0
-    last_out_of_sync_at_gt: str | None  # since 4.9.0
-    last_out_of_sync_at_gte: str | None  # since 4.9.0
-    last_out_of_sync_at_in: Texts | None  # since 4.9.0
-    last_out_of_sync_at_lt: str | None  # since 4.9.0
-    last_out_of_sync_at_lte: str | None  # since 4.9.0
-    last_out_of_sync_at_not: str | None  # since 4.9.0
-    last_out_of_sync_at_not_in: Texts | None  # since 4.9.0
-    last_out_of_sync_reason: str | None  # since 4.9.0
-    last_out_of_sync_reason_contains: str | None  # since 4.9.0
-    last_out_of_sync_reason_ends_with: str | None  # since 4.9.0
-    last_out_of_sync_reason_gt: str | None  # since 4.9.0
-    last_out_of_sync_reason_gte: str | None  # since 4.9.0
-    last_out_of_sync_reason_in: Texts | None  # since 4.9.0
-    last_out_of_sync_reason_lt: str | None  # since 4.9.0
-    last_out_of_sync_reason_lte: str | None  # since 4.9.0
-    last_out_of_sync_reason_not: str | None  # since 4.9.0
-    last_out_of_sync_reason_not_contains: str | None  # since 4.9.0
-    last_out_of_sync_reason_not_ends_with: str | None  # since 4.9.0
-    last_out_of_sync_reason_not_in: Texts | None  # since 4.9.0
-    last_out_of_sync_reason_not_starts_with: str | None  # since 4.9.0
-    last_out_of_sync_reason_starts_with: str | None  # since 4.9.0
-    last_synced_at: str | None  # since 4.9.0
-    last_synced_at_gt: str | None  # since 4.9.0
-    last_synced_at_gte: str | None  # since 4.9.0
-    last_synced_at_in: Texts | None  # since 4.9.0
-    last_synced_at_lt: str | None  # since 4.9.0
-    last_synced_at_lte: str | None  # since 4.9.0
-    last_synced_at_not: str | None  # since 4.9.0
-    last_synced_at_not_in: Texts | None  # since 4.9.0
+    failover_test_replica_group: MaybeStr
+    failover_test_replica_group_contains: MaybeStr
+    failover_test_replica_group_ends_with: MaybeStr
+    failover_test_replica_group_gt: MaybeStr
+    failover_test_replica_group_gte: MaybeStr
+    failover_test_replica_group_in: MaybeTexts
+    failover_test_replica_group_lt: MaybeStr
+    failover_test_replica_group_lte: MaybeStr
+    failover_test_replica_group_not: MaybeStr
+    failover_test_replica_group_not_contains: MaybeStr
+    failover_test_replica_group_not_ends_with: MaybeStr
+    failover_test_replica_group_not_in: MaybeTexts
+    failover_test_replica_group_not_starts_with: MaybeStr
+    failover_test_replica_group_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    inbound: MaybeBool
+    inbound_not: MaybeBool
+    last_out_of_sync_at: MaybeStr  # since 4.9.0
+    last_out_of_sync_at_gt: MaybeStr  # since 4.9.0
+    last_out_of_sync_at_gte: MaybeStr  # since 4.9.0
+    last_out_of_sync_at_in: MaybeTexts  # since 4.9.0
+    last_out_of_sync_at_lt: MaybeStr  # since 4.9.0
+    last_out_of_sync_at_lte: MaybeStr  # since 4.9.0
+    last_out_of_sync_at_not: MaybeStr  # since 4.9.0
+    last_out_of_sync_at_not_in: MaybeTexts  # since 4.9.0
+    last_out_of_sync_reason: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_contains: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_ends_with: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_gt: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_gte: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_in: MaybeTexts  # since 4.9.0
+    last_out_of_sync_reason_lt: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_lte: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_not: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_not_contains: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_not_ends_with: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_not_in: MaybeTexts  # since 4.9.0
+    last_out_of_sync_reason_not_starts_with: MaybeStr  # since 4.9.0
+    last_out_of_sync_reason_starts_with: MaybeStr  # since 4.9.0
+    last_synced_at: MaybeStr  # since 4.9.0
+    last_synced_at_gt: MaybeStr  # since 4.9.0
+    last_synced_at_gte: MaybeStr  # since 4.9.0
+    last_synced_at_in: MaybeTexts  # since 4.9.0
+    last_synced_at_lt: MaybeStr  # since 4.9.0
+    last_synced_at_lte: MaybeStr  # since 4.9.0
+    last_synced_at_not: MaybeStr  # since 4.9.0
+    last_synced_at_not_in: MaybeTexts  # since 4.9.0
     method: "ReplicationMethod | None"  # since 4.9.0
     method_in: "Sequence[ReplicationMethod] | None"  # since 4.9.0
     method_not: "ReplicationMethod | None"  # since 4.9.0
     method_not_in: "Sequence[ReplicationMethod] | None"  # since 4.9.0
-    origin_vm_cluster_local_id: str | None
-    origin_vm_cluster_local_id_contains: str | None
-    origin_vm_cluster_local_id_ends_with: str | None
-    origin_vm_cluster_local_id_gt: str | None
-    origin_vm_cluster_local_id_gte: str | None
-    origin_vm_cluster_local_id_in: Texts | None
-    origin_vm_cluster_local_id_lt: str | None
-    origin_vm_cluster_local_id_lte: str | None
-    origin_vm_cluster_local_id_not: str | None
-    origin_vm_cluster_local_id_not_contains: str | None
-    origin_vm_cluster_local_id_not_ends_with: str | None
-    origin_vm_cluster_local_id_not_in: Texts | None
-    origin_vm_cluster_local_id_not_starts_with: str | None
-    origin_vm_cluster_local_id_starts_with: str | None
-    origin_vm_cluster_name: str | None
-    origin_vm_cluster_name_contains: str | None
-    origin_vm_cluster_name_ends_with: str | None
-    origin_vm_cluster_name_gt: str | None
-    origin_vm_cluster_name_gte: str | None
-    origin_vm_cluster_name_in: Texts | None
-    origin_vm_cluster_name_lt: str | None
-    origin_vm_cluster_name_lte: str | None
-    origin_vm_cluster_name_not: str | None
-    origin_vm_cluster_name_not_contains: str | None
-    origin_vm_cluster_name_not_ends_with: str | None
-    origin_vm_cluster_name_not_in: Texts | None
-    origin_vm_cluster_name_not_starts_with: str | None
-    origin_vm_cluster_name_starts_with: str | None
-    origin_vm_local_id: str | None
-    origin_vm_local_id_contains: str | None
-    origin_vm_local_id_ends_with: str | None
-    origin_vm_local_id_gt: str | None
-    origin_vm_local_id_gte: str | None
-    origin_vm_local_id_in: Texts | None
-    origin_vm_local_id_lt: str | None
-    origin_vm_local_id_lte: str | None
-    origin_vm_local_id_not: str | None
-    origin_vm_local_id_not_contains: str | None
-    origin_vm_local_id_not_ends_with: str | None
-    origin_vm_local_id_not_in: Texts | None
-    origin_vm_local_id_not_starts_with: str | None
-    origin_vm_local_id_starts_with: str | None
-    origin_vm_name: str | None
-    origin_vm_name_contains: str | None
-    origin_vm_name_ends_with: str | None
-    origin_vm_name_gt: str | None
-    origin_vm_name_gte: str | None
-    origin_vm_name_in: Texts | None
-    origin_vm_name_lt: str | None
-    origin_vm_name_lte: str | None
-    origin_vm_name_not: str | None
-    origin_vm_name_not_contains: str | None
-    origin_vm_name_not_ends_with: str | None
-    origin_vm_name_not_in: Texts | None
-    origin_vm_name_not_starts_with: str | None
-    origin_vm_name_starts_with: str | None
-    replica_group: str | None
-    replica_group_contains: str | None
-    replica_group_ends_with: str | None
-    replica_group_gt: str | None
-    replica_group_gte: str | None
-    replica_group_in: Texts | None
-    replica_group_lt: str | None
-    replica_group_lte: str | None
-    replica_group_not: str | None
-    replica_group_not_contains: str | None
-    replica_group_not_ends_with: str | None
-    replica_group_not_in: Texts | None
-    replica_group_not_starts_with: str | None
-    replica_group_starts_with: str | None
-    replication_group: str | None
-    replication_group_contains: str | None
-    replication_group_ends_with: str | None
-    replication_group_gt: str | None
-    replication_group_gte: str | None
-    replication_group_in: Texts | None
-    replication_group_lt: str | None
-    replication_group_lte: str | None
-    replication_group_not: str | None
-    replication_group_not_contains: str | None
-    replication_group_not_ends_with: str | None
-    replication_group_not_in: Texts | None
-    replication_group_not_starts_with: str | None
-    replication_group_starts_with: str | None
-    resource_version: int | None  # since 4.9.0
-    resource_version_gt: int | None  # since 4.9.0
-    resource_version_gte: int | None  # since 4.9.0
-    resource_version_in: Sequence[int] | None  # since 4.9.0
-    resource_version_lt: int | None  # since 4.9.0
-    resource_version_lte: int | None  # since 4.9.0
-    resource_version_not: int | None  # since 4.9.0
-    resource_version_not_in: Sequence[int] | None  # since 4.9.0
+    origin_vm_cluster_local_id: MaybeStr
+    origin_vm_cluster_local_id_contains: MaybeStr
+    origin_vm_cluster_local_id_ends_with: MaybeStr
+    origin_vm_cluster_local_id_gt: MaybeStr
+    origin_vm_cluster_local_id_gte: MaybeStr
+    origin_vm_cluster_local_id_in: MaybeTexts
+    origin_vm_cluster_local_id_lt: MaybeStr
+    origin_vm_cluster_local_id_lte: MaybeStr
+    origin_vm_cluster_local_id_not: MaybeStr
+    origin_vm_cluster_local_id_not_contains: MaybeStr
+    origin_vm_cluster_local_id_not_ends_with: MaybeStr
+    origin_vm_cluster_local_id_not_in: MaybeTexts
+    origin_vm_cluster_local_id_not_starts_with: MaybeStr
+    origin_vm_cluster_local_id_starts_with: MaybeStr
+    origin_vm_cluster_name: MaybeStr
+    origin_vm_cluster_name_contains: MaybeStr
+    origin_vm_cluster_name_ends_with: MaybeStr
+    origin_vm_cluster_name_gt: MaybeStr
+    origin_vm_cluster_name_gte: MaybeStr
+    origin_vm_cluster_name_in: MaybeTexts
+    origin_vm_cluster_name_lt: MaybeStr
+    origin_vm_cluster_name_lte: MaybeStr
+    origin_vm_cluster_name_not: MaybeStr
+    origin_vm_cluster_name_not_contains: MaybeStr
+    origin_vm_cluster_name_not_ends_with: MaybeStr
+    origin_vm_cluster_name_not_in: MaybeTexts
+    origin_vm_cluster_name_not_starts_with: MaybeStr
+    origin_vm_cluster_name_starts_with: MaybeStr
+    origin_vm_local_id: MaybeStr
+    origin_vm_local_id_contains: MaybeStr
+    origin_vm_local_id_ends_with: MaybeStr
+    origin_vm_local_id_gt: MaybeStr
+    origin_vm_local_id_gte: MaybeStr
+    origin_vm_local_id_in: MaybeTexts
+    origin_vm_local_id_lt: MaybeStr
+    origin_vm_local_id_lte: MaybeStr
+    origin_vm_local_id_not: MaybeStr
+    origin_vm_local_id_not_contains: MaybeStr
+    origin_vm_local_id_not_ends_with: MaybeStr
+    origin_vm_local_id_not_in: MaybeTexts
+    origin_vm_local_id_not_starts_with: MaybeStr
+    origin_vm_local_id_starts_with: MaybeStr
+    origin_vm_name: MaybeStr
+    origin_vm_name_contains: MaybeStr
+    origin_vm_name_ends_with: MaybeStr
+    origin_vm_name_gt: MaybeStr
+    origin_vm_name_gte: MaybeStr
+    origin_vm_name_in: MaybeTexts
+    origin_vm_name_lt: MaybeStr
+    origin_vm_name_lte: MaybeStr
+    origin_vm_name_not: MaybeStr
+    origin_vm_name_not_contains: MaybeStr
+    origin_vm_name_not_ends_with: MaybeStr
+    origin_vm_name_not_in: MaybeTexts
+    origin_vm_name_not_starts_with: MaybeStr
+    origin_vm_name_starts_with: MaybeStr
+    replica_group: MaybeStr
+    replica_group_contains: MaybeStr
+    replica_group_ends_with: MaybeStr
+    replica_group_gt: MaybeStr
+    replica_group_gte: MaybeStr
+    replica_group_in: MaybeTexts
+    replica_group_lt: MaybeStr
+    replica_group_lte: MaybeStr
+    replica_group_not: MaybeStr
+    replica_group_not_contains: MaybeStr
+    replica_group_not_ends_with: MaybeStr
+    replica_group_not_in: MaybeTexts
+    replica_group_not_starts_with: MaybeStr
+    replica_group_starts_with: MaybeStr
+    replication_group: MaybeStr
+    replication_group_contains: MaybeStr
+    replication_group_ends_with: MaybeStr
+    replication_group_gt: MaybeStr
+    replication_group_gte: MaybeStr
+    replication_group_in: MaybeTexts
+    replication_group_lt: MaybeStr
+    replication_group_lte: MaybeStr
+    replication_group_not: MaybeStr
+    replication_group_not_contains: MaybeStr
+    replication_group_not_ends_with: MaybeStr
+    replication_group_not_in: MaybeTexts
+    replication_group_not_starts_with: MaybeStr
+    replication_group_starts_with: MaybeStr
+    resource_version: MaybeInt  # since 4.9.0
+    resource_version_gt: MaybeInt  # since 4.9.0
+    resource_version_gte: MaybeInt  # since 4.9.0
+    resource_version_in: MaybeInts  # since 4.9.0
+    resource_version_lt: MaybeInt  # since 4.9.0
+    resource_version_lte: MaybeInt  # since 4.9.0
+    resource_version_not: MaybeInt  # since 4.9.0
+    resource_version_not_in: MaybeInts  # since 4.9.0
     state: "ReplicaVmState | None"
     state_in: "Sequence[ReplicaVmState] | None"
     state_not: "ReplicaVmState | None"
@@ -305,20 +289,20 @@ class ReplicaVmWhereInputValues(TypedDict, total=False):
     sync_replication_status_in: "Sequence[SyncReplicationStatus] | None"  # since 4.9.0
     sync_replication_status_not: "SyncReplicationStatus | None"  # since 4.9.0
     sync_replication_status_not_in: "Sequence[SyncReplicationStatus] | None"  # since 4.9.0
-    targets_deletable: bool | None
-    targets_deletable_not: bool | None
+    targets_deletable: MaybeBool
+    targets_deletable_not: MaybeBool
     type: "ReplicationObjectType | None"
     type_in: "Sequence[ReplicationObjectType] | None"
     type_not: "ReplicationObjectType | None"
     type_not_in: "Sequence[ReplicationObjectType] | None"
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
+    updatedAt: MaybeStr
+    updatedAt_gt: MaybeStr
+    updatedAt_gte: MaybeStr
+    updatedAt_in: MaybeTexts
+    updatedAt_lt: MaybeStr
+    updatedAt_lte: MaybeStr
+    updatedAt_not: MaybeStr
+    updatedAt_not_in: MaybeTexts
 
 
 class ReplicaVmWhereInput(ReplicaVmWhereInputValues, total=False):
@@ -347,9 +331,9 @@ class ReplicaVmWhereInput(ReplicaVmWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ReplicaVmWhereInput2(ReplicaVmWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
         failover_test_vm: "ReadOnly[VmWhereInput3 | None]"
         iscsi_lun: "ReadOnly[IscsiLunWhereInput3 | None]"
@@ -357,31 +341,57 @@ if TYPE_CHECKING:
         origin_vm: "ReadOnly[VmWhereInput3 | None]"
         replication_plan: "ReadOnly[ReplicationPlanWhereInput3 | None]"
         replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-        replication_target_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        replication_target_executions_every: "ReadOnly[MaybeMapping]"
+        replication_target_executions_none: "ReadOnly[MaybeMapping]"
+        replication_target_executions_some: "ReadOnly[MaybeMapping]"
+        restore_points_every: "ReadOnly[MaybeMapping]"
+        restore_points_none: "ReadOnly[MaybeMapping]"
+        restore_points_some: "ReadOnly[MaybeMapping]"
         sync_replication_plan: "ReadOnly[SyncReplicationPlanWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
 
     class ReplicaVmWhereInput3(ReplicaVmWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        external_cloudtower: "ReadOnly[Mapping[str, object] | None]"
-        failover_test_vm: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_lun: "ReadOnly[Mapping[str, object] | None]"
-        origin_iscsi_lun: "ReadOnly[Mapping[str, object] | None]"
-        origin_vm: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan: "ReadOnly[Mapping[str, object] | None]"
-        replication_service: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        restore_points_some: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plan: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        external_cloudtower: "ReadOnly[MaybeMapping]"
+        failover_test_vm: "ReadOnly[MaybeMapping]"
+        iscsi_lun: "ReadOnly[MaybeMapping]"
+        origin_iscsi_lun: "ReadOnly[MaybeMapping]"
+        origin_vm: "ReadOnly[MaybeMapping]"
+        replication_plan: "ReadOnly[MaybeMapping]"
+        replication_service: "ReadOnly[MaybeMapping]"
+        replication_target_executions_every: "ReadOnly[MaybeMapping]"
+        replication_target_executions_none: "ReadOnly[MaybeMapping]"
+        replication_target_executions_some: "ReadOnly[MaybeMapping]"
+        restore_points_every: "ReadOnly[MaybeMapping]"
+        restore_points_none: "ReadOnly[MaybeMapping]"
+        restore_points_some: "ReadOnly[MaybeMapping]"
+        sync_replication_plan: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+
+    GetReplicaVmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReplicaVmsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetReplicaVmsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReplicaVmOrderByInput | None"
+        skip: MaybeInt
+        where: "ReplicaVmWhereInput2 | None"
+
+    class GetReplicaVmsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReplicaVmOrderByInput | None"
+        skip: MaybeInt
+        where: "ReplicaVmWhereInput2 | None"

@@ -4,12 +4,21 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ReplicationPlanPeriod as ReplicationPlanPeriodMember
+    from ..models import ReplicationPlanType as ReplicationPlanTypeMember
     from .backup_plan import (
         BackupPlanDeleteStrategy,
         BackupPlanKeepPolicy,
@@ -134,144 +143,118 @@ ReplicationPlanOrderByInput: TypeAlias = Literal[
     "window_start_DESC",
 ]
 ReplicationPlanPeriod: TypeAlias = Union[
-    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY"], "models.ReplicationPlanPeriod"
+    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY"], "ReplicationPlanPeriodMember"
 ]
-ReplicationPlanType: TypeAlias = Union[
-    Literal["STORAGE_VOLUME", "VM"], "models.ReplicationPlanType"
-]
-
-
-class GetReplicationPlansConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReplicationPlanOrderByInput | None"
-    skip: int | None
-    where: "ReplicationPlanWhereInput2 | None"
-
-
-class GetReplicationPlansRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReplicationPlanOrderByInput | None"
-    skip: int | None
-    where: "ReplicationPlanWhereInput2 | None"
+ReplicationPlanType: TypeAlias = Union[Literal["STORAGE_VOLUME", "VM"], "ReplicationPlanTypeMember"]
 
 
 class ReplicationPlanExecutionWhereInputValues(TypedDict, total=False):
     """Keys of `ReplicationPlanExecutionWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    deletable_flag_marked: bool | None
-    deletable_flag_marked_not: bool | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    deletable_flag_marked: MaybeBool
+    deletable_flag_marked_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    executed_at: str | None
-    executed_at_gt: str | None
-    executed_at_gte: str | None
-    executed_at_in: Texts | None
-    executed_at_lt: str | None
-    executed_at_lte: str | None
-    executed_at_not: str | None
-    executed_at_not_in: Texts | None
-    finished_at: str | None
-    finished_at_gt: str | None
-    finished_at_gte: str | None
-    finished_at_in: Texts | None
-    finished_at_lt: str | None
-    finished_at_lte: str | None
-    finished_at_not: str | None
-    finished_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    executed_at: MaybeStr
+    executed_at_gt: MaybeStr
+    executed_at_gte: MaybeStr
+    executed_at_in: MaybeTexts
+    executed_at_lt: MaybeStr
+    executed_at_lte: MaybeStr
+    executed_at_not: MaybeStr
+    executed_at_not_in: MaybeTexts
+    finished_at: MaybeStr
+    finished_at_gt: MaybeStr
+    finished_at_gte: MaybeStr
+    finished_at_in: MaybeTexts
+    finished_at_lt: MaybeStr
+    finished_at_lte: MaybeStr
+    finished_at_not: MaybeStr
+    finished_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
     method: "BackupExecutionMethod | None"
     method_in: "Sequence[BackupExecutionMethod] | None"
     method_not: "BackupExecutionMethod | None"
     method_not_in: "Sequence[BackupExecutionMethod] | None"
-    pause: bool | None
-    pause_not: bool | None
-    resource_version: int | None
-    resource_version_gt: int | None
-    resource_version_gte: int | None
-    resource_version_in: Sequence[int] | None
-    resource_version_lt: int | None
-    resource_version_lte: int | None
-    resource_version_not: int | None
-    resource_version_not_in: Sequence[int] | None
+    pause: MaybeBool
+    pause_not: MaybeBool
+    resource_version: MaybeInt
+    resource_version_gt: MaybeInt
+    resource_version_gte: MaybeInt
+    resource_version_in: MaybeInts
+    resource_version_lt: MaybeInt
+    resource_version_lte: MaybeInt
+    resource_version_not: MaybeInt
+    resource_version_not_in: MaybeInts
     state: "BackupExecutionState | None"
     state_in: "Sequence[BackupExecutionState] | None"
     state_not: "BackupExecutionState | None"
     state_not_in: "Sequence[BackupExecutionState] | None"
-    success_job_count: int | None
-    success_job_count_gt: int | None
-    success_job_count_gte: int | None
-    success_job_count_in: Sequence[int] | None
-    success_job_count_lt: int | None
-    success_job_count_lte: int | None
-    success_job_count_not: int | None
-    success_job_count_not_in: Sequence[int] | None
-    total_job_count: int | None
-    total_job_count_gt: int | None
-    total_job_count_gte: int | None
-    total_job_count_in: Sequence[int] | None
-    total_job_count_lt: int | None
-    total_job_count_lte: int | None
-    total_job_count_not: int | None
-    total_job_count_not_in: Sequence[int] | None
+    success_job_count: MaybeInt
+    success_job_count_gt: MaybeInt
+    success_job_count_gte: MaybeInt
+    success_job_count_in: MaybeInts
+    success_job_count_lt: MaybeInt
+    success_job_count_lte: MaybeInt
+    success_job_count_not: MaybeInt
+    success_job_count_not_in: MaybeInts
+    total_job_count: MaybeInt
+    total_job_count_gt: MaybeInt
+    total_job_count_gte: MaybeInt
+    total_job_count_in: MaybeInts
+    total_job_count_lt: MaybeInt
+    total_job_count_lte: MaybeInt
+    total_job_count_not: MaybeInt
+    total_job_count_not_in: MaybeInts
     type: "BackupExecutionType | None"
     type_in: "Sequence[BackupExecutionType] | None"
     type_not: "BackupExecutionType | None"
     type_not_in: "Sequence[BackupExecutionType] | None"
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
+    updatedAt: MaybeStr
+    updatedAt_gt: MaybeStr
+    updatedAt_gte: MaybeStr
+    updatedAt_in: MaybeTexts
+    updatedAt_lt: MaybeStr
+    updatedAt_lte: MaybeStr
+    updatedAt_not: MaybeStr
+    updatedAt_not_in: MaybeTexts
 
 
 class ReplicationPlanExecutionWhereInput(ReplicationPlanExecutionWhereInputValues, total=False):
@@ -289,210 +272,210 @@ class ReplicationPlanExecutionWhereInput(ReplicationPlanExecutionWhereInputValue
 class ReplicationPlanWhereInputValues(TypedDict, total=False):
     """Keys of `ReplicationPlanWhereInput` that look at the resource itself."""
 
-    abort_window_unfinished: bool | None
-    abort_window_unfinished_not: bool | None
-    activation_timestamp: str | None
-    activation_timestamp_gt: str | None
-    activation_timestamp_gte: str | None
-    activation_timestamp_in: Texts | None
-    activation_timestamp_lt: str | None
-    activation_timestamp_lte: str | None
-    activation_timestamp_not: str | None
-    activation_timestamp_not_in: Texts | None
-    compression: bool | None
-    compression_not: bool | None
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
+    abort_window_unfinished: MaybeBool
+    abort_window_unfinished_not: MaybeBool
+    activation_timestamp: MaybeStr
+    activation_timestamp_gt: MaybeStr
+    activation_timestamp_gte: MaybeStr
+    activation_timestamp_in: MaybeTexts
+    activation_timestamp_lt: MaybeStr
+    activation_timestamp_lte: MaybeStr
+    activation_timestamp_not: MaybeStr
+    activation_timestamp_not_in: MaybeTexts
+    compression: MaybeBool
+    compression_not: MaybeBool
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
     delete_strategy: "BackupPlanDeleteStrategy | None"
     delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
     delete_strategy_not: "BackupPlanDeleteStrategy | None"
     delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    ec_k: int | None
-    ec_k_gt: int | None
-    ec_k_gte: int | None
-    ec_k_in: Sequence[int] | None
-    ec_k_lt: int | None
-    ec_k_lte: int | None
-    ec_k_not: int | None
-    ec_k_not_in: Sequence[int] | None
-    ec_m: int | None
-    ec_m_gt: int | None
-    ec_m_gte: int | None
-    ec_m_in: Sequence[int] | None
-    ec_m_lt: int | None
-    ec_m_lte: int | None
-    ec_m_not: int | None
-    ec_m_not_in: Sequence[int] | None
-    enable_window: bool | None
-    enable_window_not: bool | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    ec_k: MaybeInt
+    ec_k_gt: MaybeInt
+    ec_k_gte: MaybeInt
+    ec_k_in: MaybeInts
+    ec_k_lt: MaybeInt
+    ec_k_lte: MaybeInt
+    ec_k_not: MaybeInt
+    ec_k_not_in: MaybeInts
+    ec_m: MaybeInt
+    ec_m_gt: MaybeInt
+    ec_m_gte: MaybeInt
+    ec_m_in: MaybeInts
+    ec_m_lt: MaybeInt
+    ec_m_lte: MaybeInt
+    ec_m_not: MaybeInt
+    ec_m_not_in: MaybeInts
+    enable_window: MaybeBool
+    enable_window_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    inbound: bool | None
-    inbound_not: bool | None
-    interval: int | None
-    interval_gt: int | None
-    interval_gte: int | None
-    interval_in: Sequence[int] | None
-    interval_lt: int | None
-    interval_lte: int | None
-    interval_not: int | None
-    interval_not_in: Sequence[int] | None
-    keep_mac_address: bool | None
-    keep_mac_address_not: bool | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    inbound: MaybeBool
+    inbound_not: MaybeBool
+    interval: MaybeInt
+    interval_gt: MaybeInt
+    interval_gte: MaybeInt
+    interval_in: MaybeInts
+    interval_lt: MaybeInt
+    interval_lte: MaybeInt
+    interval_not: MaybeInt
+    interval_not_in: MaybeInts
+    keep_mac_address: MaybeBool
+    keep_mac_address_not: MaybeBool
     keep_policy: "BackupPlanKeepPolicy | None"
     keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
     keep_policy_not: "BackupPlanKeepPolicy | None"
     keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-    keep_policy_value: int | None
-    keep_policy_value_gt: int | None
-    keep_policy_value_gte: int | None
-    keep_policy_value_in: Sequence[int] | None
-    keep_policy_value_lt: int | None
-    keep_policy_value_lte: int | None
-    keep_policy_value_not: int | None
-    keep_policy_value_not_in: Sequence[int] | None
+    keep_policy_value: MaybeInt
+    keep_policy_value_gt: MaybeInt
+    keep_policy_value_gte: MaybeInt
+    keep_policy_value_in: MaybeInts
+    keep_policy_value_lt: MaybeInt
+    keep_policy_value_lte: MaybeInt
+    keep_policy_value_not: MaybeInt
+    keep_policy_value_not_in: MaybeInts
     last_execute_status: "BackupPlanExecutionStatus | None"
     last_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_execute_status_message: str | None
-    last_execute_status_message_contains: str | None
-    last_execute_status_message_ends_with: str | None
-    last_execute_status_message_gt: str | None
-    last_execute_status_message_gte: str | None
-    last_execute_status_message_in: Texts | None
-    last_execute_status_message_lt: str | None
-    last_execute_status_message_lte: str | None
-    last_execute_status_message_not: str | None
-    last_execute_status_message_not_contains: str | None
-    last_execute_status_message_not_ends_with: str | None
-    last_execute_status_message_not_in: Texts | None
-    last_execute_status_message_not_starts_with: str | None
-    last_execute_status_message_starts_with: str | None
+    last_execute_status_message: MaybeStr
+    last_execute_status_message_contains: MaybeStr
+    last_execute_status_message_ends_with: MaybeStr
+    last_execute_status_message_gt: MaybeStr
+    last_execute_status_message_gte: MaybeStr
+    last_execute_status_message_in: MaybeTexts
+    last_execute_status_message_lt: MaybeStr
+    last_execute_status_message_lte: MaybeStr
+    last_execute_status_message_not: MaybeStr
+    last_execute_status_message_not_contains: MaybeStr
+    last_execute_status_message_not_ends_with: MaybeStr
+    last_execute_status_message_not_in: MaybeTexts
+    last_execute_status_message_not_starts_with: MaybeStr
+    last_execute_status_message_starts_with: MaybeStr
     last_execute_status_not: "BackupPlanExecutionStatus | None"
     last_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_execute_success_job_count: int | None
-    last_execute_success_job_count_gt: int | None
-    last_execute_success_job_count_gte: int | None
-    last_execute_success_job_count_in: Sequence[int] | None
-    last_execute_success_job_count_lt: int | None
-    last_execute_success_job_count_lte: int | None
-    last_execute_success_job_count_not: int | None
-    last_execute_success_job_count_not_in: Sequence[int] | None
-    last_execute_total_job_count: int | None
-    last_execute_total_job_count_gt: int | None
-    last_execute_total_job_count_gte: int | None
-    last_execute_total_job_count_in: Sequence[int] | None
-    last_execute_total_job_count_lt: int | None
-    last_execute_total_job_count_lte: int | None
-    last_execute_total_job_count_not: int | None
-    last_execute_total_job_count_not_in: Sequence[int] | None
-    last_executed_at: str | None
-    last_executed_at_gt: str | None
-    last_executed_at_gte: str | None
-    last_executed_at_in: Texts | None
-    last_executed_at_lt: str | None
-    last_executed_at_lte: str | None
-    last_executed_at_not: str | None
-    last_executed_at_not_in: Texts | None
+    last_execute_success_job_count: MaybeInt
+    last_execute_success_job_count_gt: MaybeInt
+    last_execute_success_job_count_gte: MaybeInt
+    last_execute_success_job_count_in: MaybeInts
+    last_execute_success_job_count_lt: MaybeInt
+    last_execute_success_job_count_lte: MaybeInt
+    last_execute_success_job_count_not: MaybeInt
+    last_execute_success_job_count_not_in: MaybeInts
+    last_execute_total_job_count: MaybeInt
+    last_execute_total_job_count_gt: MaybeInt
+    last_execute_total_job_count_gte: MaybeInt
+    last_execute_total_job_count_in: MaybeInts
+    last_execute_total_job_count_lt: MaybeInt
+    last_execute_total_job_count_lte: MaybeInt
+    last_execute_total_job_count_not: MaybeInt
+    last_execute_total_job_count_not_in: MaybeInts
+    last_executed_at: MaybeStr
+    last_executed_at_gt: MaybeStr
+    last_executed_at_gte: MaybeStr
+    last_executed_at_in: MaybeTexts
+    last_executed_at_lt: MaybeStr
+    last_executed_at_lte: MaybeStr
+    last_executed_at_not: MaybeStr
+    last_executed_at_not_in: MaybeTexts
     last_manual_execute_status: "BackupPlanExecutionStatus | None"
     last_manual_execute_status_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_manual_execute_status_message: str | None
-    last_manual_execute_status_message_contains: str | None
-    last_manual_execute_status_message_ends_with: str | None
-    last_manual_execute_status_message_gt: str | None
-    last_manual_execute_status_message_gte: str | None
-    last_manual_execute_status_message_in: Texts | None
-    last_manual_execute_status_message_lt: str | None
-    last_manual_execute_status_message_lte: str | None
-    last_manual_execute_status_message_not: str | None
-    last_manual_execute_status_message_not_contains: str | None
-    last_manual_execute_status_message_not_ends_with: str | None
-    last_manual_execute_status_message_not_in: Texts | None
-    last_manual_execute_status_message_not_starts_with: str | None
-    last_manual_execute_status_message_starts_with: str | None
+    last_manual_execute_status_message: MaybeStr
+    last_manual_execute_status_message_contains: MaybeStr
+    last_manual_execute_status_message_ends_with: MaybeStr
+    last_manual_execute_status_message_gt: MaybeStr
+    last_manual_execute_status_message_gte: MaybeStr
+    last_manual_execute_status_message_in: MaybeTexts
+    last_manual_execute_status_message_lt: MaybeStr
+    last_manual_execute_status_message_lte: MaybeStr
+    last_manual_execute_status_message_not: MaybeStr
+    last_manual_execute_status_message_not_contains: MaybeStr
+    last_manual_execute_status_message_not_ends_with: MaybeStr
+    last_manual_execute_status_message_not_in: MaybeTexts
+    last_manual_execute_status_message_not_starts_with: MaybeStr
+    last_manual_execute_status_message_starts_with: MaybeStr
     last_manual_execute_status_not: "BackupPlanExecutionStatus | None"
     last_manual_execute_status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-    last_manual_execute_success_job_count: int | None
-    last_manual_execute_success_job_count_gt: int | None
-    last_manual_execute_success_job_count_gte: int | None
-    last_manual_execute_success_job_count_in: Sequence[int] | None
-    last_manual_execute_success_job_count_lt: int | None
-    last_manual_execute_success_job_count_lte: int | None
-    last_manual_execute_success_job_count_not: int | None
-    last_manual_execute_success_job_count_not_in: Sequence[int] | None
-    last_manual_execute_total_job_count: int | None
-    last_manual_execute_total_job_count_gt: int | None
-    last_manual_execute_total_job_count_gte: int | None
-    last_manual_execute_total_job_count_in: Sequence[int] | None
-    last_manual_execute_total_job_count_lt: int | None
-    last_manual_execute_total_job_count_lte: int | None
-    last_manual_execute_total_job_count_not: int | None
-    last_manual_execute_total_job_count_not_in: Sequence[int] | None
-    last_manual_executed_at: str | None
-    last_manual_executed_at_gt: str | None
-    last_manual_executed_at_gte: str | None
-    last_manual_executed_at_in: Texts | None
-    last_manual_executed_at_lt: str | None
-    last_manual_executed_at_lte: str | None
-    last_manual_executed_at_not: str | None
-    last_manual_executed_at_not_in: Texts | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    next_execution_time: str | None
-    next_execution_time_gt: str | None
-    next_execution_time_gte: str | None
-    next_execution_time_in: Texts | None
-    next_execution_time_lt: str | None
-    next_execution_time_lte: str | None
-    next_execution_time_not: str | None
-    next_execution_time_not_in: Texts | None
+    last_manual_execute_success_job_count: MaybeInt
+    last_manual_execute_success_job_count_gt: MaybeInt
+    last_manual_execute_success_job_count_gte: MaybeInt
+    last_manual_execute_success_job_count_in: MaybeInts
+    last_manual_execute_success_job_count_lt: MaybeInt
+    last_manual_execute_success_job_count_lte: MaybeInt
+    last_manual_execute_success_job_count_not: MaybeInt
+    last_manual_execute_success_job_count_not_in: MaybeInts
+    last_manual_execute_total_job_count: MaybeInt
+    last_manual_execute_total_job_count_gt: MaybeInt
+    last_manual_execute_total_job_count_gte: MaybeInt
+    last_manual_execute_total_job_count_in: MaybeInts
+    last_manual_execute_total_job_count_lt: MaybeInt
+    last_manual_execute_total_job_count_lte: MaybeInt
+    last_manual_execute_total_job_count_not: MaybeInt
+    last_manual_execute_total_job_count_not_in: MaybeInts
+    last_manual_executed_at: MaybeStr
+    last_manual_executed_at_gt: MaybeStr
+    last_manual_executed_at_gte: MaybeStr
+    last_manual_executed_at_in: MaybeTexts
+    last_manual_executed_at_lt: MaybeStr
+    last_manual_executed_at_lte: MaybeStr
+    last_manual_executed_at_not: MaybeStr
+    last_manual_executed_at_not_in: MaybeTexts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    next_execution_time: MaybeStr
+    next_execution_time_gt: MaybeStr
+    next_execution_time_gte: MaybeStr
+    next_execution_time_in: MaybeTexts
+    next_execution_time_lt: MaybeStr
+    next_execution_time_lte: MaybeStr
+    next_execution_time_not: MaybeStr
+    next_execution_time_not_in: MaybeTexts
     period: "ReplicationPlanPeriod | None"
     period_in: "Sequence[ReplicationPlanPeriod] | None"
     period_not: "ReplicationPlanPeriod | None"
@@ -505,28 +488,28 @@ class ReplicationPlanWhereInputValues(TypedDict, total=False):
     replica_name_rule_in: "Sequence[ReplicaNameRule] | None"
     replica_name_rule_not: "ReplicaNameRule | None"
     replica_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-    replica_name_setting: str | None
-    replica_name_setting_contains: str | None
-    replica_name_setting_ends_with: str | None
-    replica_name_setting_gt: str | None
-    replica_name_setting_gte: str | None
-    replica_name_setting_in: Texts | None
-    replica_name_setting_lt: str | None
-    replica_name_setting_lte: str | None
-    replica_name_setting_not: str | None
-    replica_name_setting_not_contains: str | None
-    replica_name_setting_not_ends_with: str | None
-    replica_name_setting_not_in: Texts | None
-    replica_name_setting_not_starts_with: str | None
-    replica_name_setting_starts_with: str | None
-    replica_num: int | None
-    replica_num_gt: int | None
-    replica_num_gte: int | None
-    replica_num_in: Sequence[int] | None
-    replica_num_lt: int | None
-    replica_num_lte: int | None
-    replica_num_not: int | None
-    replica_num_not_in: Sequence[int] | None
+    replica_name_setting: MaybeStr
+    replica_name_setting_contains: MaybeStr
+    replica_name_setting_ends_with: MaybeStr
+    replica_name_setting_gt: MaybeStr
+    replica_name_setting_gte: MaybeStr
+    replica_name_setting_in: MaybeTexts
+    replica_name_setting_lt: MaybeStr
+    replica_name_setting_lte: MaybeStr
+    replica_name_setting_not: MaybeStr
+    replica_name_setting_not_contains: MaybeStr
+    replica_name_setting_not_ends_with: MaybeStr
+    replica_name_setting_not_in: MaybeTexts
+    replica_name_setting_not_starts_with: MaybeStr
+    replica_name_setting_starts_with: MaybeStr
+    replica_num: MaybeInt
+    replica_num_gt: MaybeInt
+    replica_num_gte: MaybeInt
+    replica_num_in: MaybeInts
+    replica_num_lt: MaybeInt
+    replica_num_lte: MaybeInt
+    replica_num_not: MaybeInt
+    replica_num_not_in: MaybeInts
     resiliency_type: "ResiliencyType | None"
     resiliency_type_in: "Sequence[ResiliencyType] | None"
     resiliency_type_not: "ResiliencyType | None"
@@ -543,48 +526,48 @@ class ReplicationPlanWhereInputValues(TypedDict, total=False):
     storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
     storage_policy_not: "VmVolumeElfStoragePolicyType | None"
     storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    thin_provision: bool | None
-    thin_provision_not: bool | None
+    thin_provision: MaybeBool
+    thin_provision_not: MaybeBool
     type: "ReplicationPlanType | None"
     type_in: "Sequence[ReplicationPlanType] | None"
     type_not: "ReplicationPlanType | None"
     type_not_in: "Sequence[ReplicationPlanType] | None"
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
-    window_end: str | None
-    window_end_contains: str | None
-    window_end_ends_with: str | None
-    window_end_gt: str | None
-    window_end_gte: str | None
-    window_end_in: Texts | None
-    window_end_lt: str | None
-    window_end_lte: str | None
-    window_end_not: str | None
-    window_end_not_contains: str | None
-    window_end_not_ends_with: str | None
-    window_end_not_in: Texts | None
-    window_end_not_starts_with: str | None
-    window_end_starts_with: str | None
-    window_start: str | None
-    window_start_contains: str | None
-    window_start_ends_with: str | None
-    window_start_gt: str | None
-    window_start_gte: str | None
-    window_start_in: Texts | None
-    window_start_lt: str | None
-    window_start_lte: str | None
-    window_start_not: str | None
-    window_start_not_contains: str | None
-    window_start_not_ends_with: str | None
-    window_start_not_in: Texts | None
-    window_start_not_starts_with: str | None
-    window_start_starts_with: str | None
+    updatedAt: MaybeStr
+    updatedAt_gt: MaybeStr
+    updatedAt_gte: MaybeStr
+    updatedAt_in: MaybeTexts
+    updatedAt_lt: MaybeStr
+    updatedAt_lte: MaybeStr
+    updatedAt_not: MaybeStr
+    updatedAt_not_in: MaybeTexts
+    window_end: MaybeStr
+    window_end_contains: MaybeStr
+    window_end_ends_with: MaybeStr
+    window_end_gt: MaybeStr
+    window_end_gte: MaybeStr
+    window_end_in: MaybeTexts
+    window_end_lt: MaybeStr
+    window_end_lte: MaybeStr
+    window_end_not: MaybeStr
+    window_end_not_contains: MaybeStr
+    window_end_not_ends_with: MaybeStr
+    window_end_not_in: MaybeTexts
+    window_end_not_starts_with: MaybeStr
+    window_end_starts_with: MaybeStr
+    window_start: MaybeStr
+    window_start_contains: MaybeStr
+    window_start_ends_with: MaybeStr
+    window_start_gt: MaybeStr
+    window_start_gte: MaybeStr
+    window_start_in: MaybeTexts
+    window_start_lt: MaybeStr
+    window_start_lte: MaybeStr
+    window_start_not: MaybeStr
+    window_start_not_contains: MaybeStr
+    window_start_not_ends_with: MaybeStr
+    window_start_not_in: MaybeTexts
+    window_start_not_starts_with: MaybeStr
+    window_start_starts_with: MaybeStr
 
 
 class ReplicationPlanWhereInput(ReplicationPlanWhereInputValues, total=False):
@@ -621,73 +604,99 @@ if TYPE_CHECKING:
     class ReplicationPlanExecutionWhereInput2(
         ReplicationPlanExecutionWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         replication_plan: "ReadOnly[ReplicationPlanWhereInput3 | None]"
-        replication_target_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        replication_target_executions_every: "ReadOnly[MaybeMapping]"
+        replication_target_executions_none: "ReadOnly[MaybeMapping]"
+        replication_target_executions_some: "ReadOnly[MaybeMapping]"
 
     class ReplicationPlanExecutionWhereInput3(
         ReplicationPlanExecutionWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        replication_plan: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        replication_plan: "ReadOnly[MaybeMapping]"
+        replication_target_executions_every: "ReadOnly[MaybeMapping]"
+        replication_target_executions_none: "ReadOnly[MaybeMapping]"
+        replication_target_executions_some: "ReadOnly[MaybeMapping]"
 
     class ReplicationPlanWhereInput2(ReplicationPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_every: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_none: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_some: "ReadOnly[Mapping[str, object] | None]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        replica_vms_every: "ReadOnly[MaybeMapping]"
+        replica_vms_none: "ReadOnly[MaybeMapping]"
+        replica_vms_some: "ReadOnly[MaybeMapping]"
+        replication_plan_executions_every: "ReadOnly[MaybeMapping]"
+        replication_plan_executions_none: "ReadOnly[MaybeMapping]"
+        replication_plan_executions_some: "ReadOnly[MaybeMapping]"
+        replication_restore_points_every: "ReadOnly[MaybeMapping]"
+        replication_restore_points_none: "ReadOnly[MaybeMapping]"
+        replication_restore_points_some: "ReadOnly[MaybeMapping]"
+        replication_target_executions_every: "ReadOnly[MaybeMapping]"
+        replication_target_executions_none: "ReadOnly[MaybeMapping]"
+        replication_target_executions_some: "ReadOnly[MaybeMapping]"
         target_cluster: "ReadOnly[ClusterWhereInput3 | None]"
         target_replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class ReplicationPlanWhereInput3(ReplicationPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        external_cloudtower: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_every: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_none: "ReadOnly[Mapping[str, object] | None]"
-        iscsi_luns_some: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_every: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_none: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_plan_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_target_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        target_cluster: "ReadOnly[Mapping[str, object] | None]"
-        target_replication_service: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        external_cloudtower: "ReadOnly[MaybeMapping]"
+        iscsi_luns_every: "ReadOnly[MaybeMapping]"
+        iscsi_luns_none: "ReadOnly[MaybeMapping]"
+        iscsi_luns_some: "ReadOnly[MaybeMapping]"
+        replica_vms_every: "ReadOnly[MaybeMapping]"
+        replica_vms_none: "ReadOnly[MaybeMapping]"
+        replica_vms_some: "ReadOnly[MaybeMapping]"
+        replication_plan_executions_every: "ReadOnly[MaybeMapping]"
+        replication_plan_executions_none: "ReadOnly[MaybeMapping]"
+        replication_plan_executions_some: "ReadOnly[MaybeMapping]"
+        replication_restore_points_every: "ReadOnly[MaybeMapping]"
+        replication_restore_points_none: "ReadOnly[MaybeMapping]"
+        replication_restore_points_some: "ReadOnly[MaybeMapping]"
+        replication_target_executions_every: "ReadOnly[MaybeMapping]"
+        replication_target_executions_none: "ReadOnly[MaybeMapping]"
+        replication_target_executions_some: "ReadOnly[MaybeMapping]"
+        target_cluster: "ReadOnly[MaybeMapping]"
+        target_replication_service: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetReplicationPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReplicationPlansRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetReplicationPlansConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReplicationPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "ReplicationPlanWhereInput2 | None"
+
+    class GetReplicationPlansRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReplicationPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "ReplicationPlanWhereInput2 | None"

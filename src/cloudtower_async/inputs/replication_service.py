@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -60,157 +69,133 @@ ReplicationServiceOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetReplicationServicesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReplicationServiceOrderByInput | None"
-    skip: int | None
-    where: "ReplicationServiceWhereInput2 | None"
-
-
-class GetReplicationServicesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReplicationServiceOrderByInput | None"
-    skip: int | None
-    where: "ReplicationServiceWhereInput2 | None"
-
-
 class ReplicationServiceWhereInputValues(TypedDict, total=False):
     """Keys of `ReplicationServiceWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    kube_config: str | None
-    kube_config_contains: str | None
-    kube_config_ends_with: str | None
-    kube_config_gt: str | None
-    kube_config_gte: str | None
-    kube_config_in: Texts | None
-    kube_config_lt: str | None
-    kube_config_lte: str | None
-    kube_config_not: str | None
-    kube_config_not_contains: str | None
-    kube_config_not_ends_with: str | None
-    kube_config_not_in: Texts | None
-    kube_config_not_starts_with: str | None
-    kube_config_starts_with: str | None
-    max_failback_jobs: int | None
-    max_failback_jobs_gt: int | None
-    max_failback_jobs_gte: int | None
-    max_failback_jobs_in: Sequence[int] | None
-    max_failback_jobs_lt: int | None
-    max_failback_jobs_lte: int | None
-    max_failback_jobs_not: int | None
-    max_failback_jobs_not_in: Sequence[int] | None
-    max_failback_speed_limit: float | None
-    max_failback_speed_limit_gt: float | None
-    max_failback_speed_limit_gte: float | None
-    max_failback_speed_limit_in: Sequence[float] | None
-    max_failback_speed_limit_lt: float | None
-    max_failback_speed_limit_lte: float | None
-    max_failback_speed_limit_not: float | None
-    max_failback_speed_limit_not_in: Sequence[float] | None
-    max_replication_jobs: int | None
-    max_replication_jobs_gt: int | None
-    max_replication_jobs_gte: int | None
-    max_replication_jobs_in: Sequence[int] | None
-    max_replication_jobs_lt: int | None
-    max_replication_jobs_lte: int | None
-    max_replication_jobs_not: int | None
-    max_replication_jobs_not_in: Sequence[int] | None
-    max_replication_speed_limit: float | None
-    max_replication_speed_limit_gt: float | None
-    max_replication_speed_limit_gte: float | None
-    max_replication_speed_limit_in: Sequence[float] | None
-    max_replication_speed_limit_lt: float | None
-    max_replication_speed_limit_lte: float | None
-    max_replication_speed_limit_not: float | None
-    max_replication_speed_limit_not_in: Sequence[float] | None
-    max_retry_times: int | None
-    max_retry_times_gt: int | None
-    max_retry_times_gte: int | None
-    max_retry_times_in: Sequence[int] | None
-    max_retry_times_lt: int | None
-    max_retry_times_lte: int | None
-    max_retry_times_not: int | None
-    max_retry_times_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    retry_interval: int | None
-    retry_interval_gt: int | None
-    retry_interval_gte: int | None
-    retry_interval_in: Sequence[int] | None
-    retry_interval_lt: int | None
-    retry_interval_lte: int | None
-    retry_interval_not: int | None
-    retry_interval_not_in: Sequence[int] | None
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    kube_config: MaybeStr
+    kube_config_contains: MaybeStr
+    kube_config_ends_with: MaybeStr
+    kube_config_gt: MaybeStr
+    kube_config_gte: MaybeStr
+    kube_config_in: MaybeTexts
+    kube_config_lt: MaybeStr
+    kube_config_lte: MaybeStr
+    kube_config_not: MaybeStr
+    kube_config_not_contains: MaybeStr
+    kube_config_not_ends_with: MaybeStr
+    kube_config_not_in: MaybeTexts
+    kube_config_not_starts_with: MaybeStr
+    kube_config_starts_with: MaybeStr
+    max_failback_jobs: MaybeInt
+    max_failback_jobs_gt: MaybeInt
+    max_failback_jobs_gte: MaybeInt
+    max_failback_jobs_in: MaybeInts
+    max_failback_jobs_lt: MaybeInt
+    max_failback_jobs_lte: MaybeInt
+    max_failback_jobs_not: MaybeInt
+    max_failback_jobs_not_in: MaybeInts
+    max_failback_speed_limit: MaybeFloat
+    max_failback_speed_limit_gt: MaybeFloat
+    max_failback_speed_limit_gte: MaybeFloat
+    max_failback_speed_limit_in: MaybeFloats
+    max_failback_speed_limit_lt: MaybeFloat
+    max_failback_speed_limit_lte: MaybeFloat
+    max_failback_speed_limit_not: MaybeFloat
+    max_failback_speed_limit_not_in: MaybeFloats
+    max_replication_jobs: MaybeInt
+    max_replication_jobs_gt: MaybeInt
+    max_replication_jobs_gte: MaybeInt
+    max_replication_jobs_in: MaybeInts
+    max_replication_jobs_lt: MaybeInt
+    max_replication_jobs_lte: MaybeInt
+    max_replication_jobs_not: MaybeInt
+    max_replication_jobs_not_in: MaybeInts
+    max_replication_speed_limit: MaybeFloat
+    max_replication_speed_limit_gt: MaybeFloat
+    max_replication_speed_limit_gte: MaybeFloat
+    max_replication_speed_limit_in: MaybeFloats
+    max_replication_speed_limit_lt: MaybeFloat
+    max_replication_speed_limit_lte: MaybeFloat
+    max_replication_speed_limit_not: MaybeFloat
+    max_replication_speed_limit_not_in: MaybeFloats
+    max_retry_times: MaybeInt
+    max_retry_times_gt: MaybeInt
+    max_retry_times_gte: MaybeInt
+    max_retry_times_in: MaybeInts
+    max_retry_times_lt: MaybeInt
+    max_retry_times_lte: MaybeInt
+    max_retry_times_not: MaybeInt
+    max_retry_times_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    retry_interval: MaybeInt
+    retry_interval_gt: MaybeInt
+    retry_interval_gte: MaybeInt
+    retry_interval_in: MaybeInts
+    retry_interval_lt: MaybeInt
+    retry_interval_lte: MaybeInt
+    retry_interval_not: MaybeInt
+    retry_interval_not_in: MaybeInts
+    updatedAt: MaybeStr
+    updatedAt_gt: MaybeStr
+    updatedAt_gte: MaybeStr
+    updatedAt_in: MaybeTexts
+    updatedAt_lt: MaybeStr
+    updatedAt_lte: MaybeStr
+    updatedAt_not: MaybeStr
+    updatedAt_not_in: MaybeTexts
 
 
 class ReplicationServiceWhereInput(ReplicationServiceWhereInputValues, total=False):
@@ -240,43 +225,69 @@ class ReplicationServiceWhereInput(ReplicationServiceWhereInputValues, total=Fal
 if TYPE_CHECKING:
 
     class ReplicationServiceWhereInput2(ReplicationServiceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         application: "ReadOnly[CloudTowerApplicationWhereInput3 | None]"
-        failover_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        failover_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        failover_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        permanent_failover_execution_every: "ReadOnly[Mapping[str, object] | None]"
-        permanent_failover_execution_none: "ReadOnly[Mapping[str, object] | None]"
-        permanent_failover_execution_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        failover_executions_every: "ReadOnly[MaybeMapping]"
+        failover_executions_none: "ReadOnly[MaybeMapping]"
+        failover_executions_some: "ReadOnly[MaybeMapping]"
+        permanent_failover_execution_every: "ReadOnly[MaybeMapping]"
+        permanent_failover_execution_none: "ReadOnly[MaybeMapping]"
+        permanent_failover_execution_some: "ReadOnly[MaybeMapping]"
+        replication_clusters_every: "ReadOnly[MaybeMapping]"
+        replication_clusters_none: "ReadOnly[MaybeMapping]"
+        replication_clusters_some: "ReadOnly[MaybeMapping]"
+        replication_plans_every: "ReadOnly[MaybeMapping]"
+        replication_plans_none: "ReadOnly[MaybeMapping]"
+        replication_plans_some: "ReadOnly[MaybeMapping]"
+        sync_replication_plans_every: "ReadOnly[MaybeMapping]"
+        sync_replication_plans_none: "ReadOnly[MaybeMapping]"
+        sync_replication_plans_some: "ReadOnly[MaybeMapping]"
 
     class ReplicationServiceWhereInput3(ReplicationServiceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        application: "ReadOnly[Mapping[str, object] | None]"
-        failover_executions_every: "ReadOnly[Mapping[str, object] | None]"
-        failover_executions_none: "ReadOnly[Mapping[str, object] | None]"
-        failover_executions_some: "ReadOnly[Mapping[str, object] | None]"
-        permanent_failover_execution_every: "ReadOnly[Mapping[str, object] | None]"
-        permanent_failover_execution_none: "ReadOnly[Mapping[str, object] | None]"
-        permanent_failover_execution_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_clusters_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_clusters_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_clusters_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        sync_replication_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        application: "ReadOnly[MaybeMapping]"
+        failover_executions_every: "ReadOnly[MaybeMapping]"
+        failover_executions_none: "ReadOnly[MaybeMapping]"
+        failover_executions_some: "ReadOnly[MaybeMapping]"
+        permanent_failover_execution_every: "ReadOnly[MaybeMapping]"
+        permanent_failover_execution_none: "ReadOnly[MaybeMapping]"
+        permanent_failover_execution_some: "ReadOnly[MaybeMapping]"
+        replication_clusters_every: "ReadOnly[MaybeMapping]"
+        replication_clusters_none: "ReadOnly[MaybeMapping]"
+        replication_clusters_some: "ReadOnly[MaybeMapping]"
+        replication_plans_every: "ReadOnly[MaybeMapping]"
+        replication_plans_none: "ReadOnly[MaybeMapping]"
+        replication_plans_some: "ReadOnly[MaybeMapping]"
+        sync_replication_plans_every: "ReadOnly[MaybeMapping]"
+        sync_replication_plans_none: "ReadOnly[MaybeMapping]"
+        sync_replication_plans_some: "ReadOnly[MaybeMapping]"
+
+    GetReplicationServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReplicationServicesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetReplicationServicesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReplicationServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "ReplicationServiceWhereInput2 | None"
+
+    class GetReplicationServicesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReplicationServiceOrderByInput | None"
+        skip: MaybeInt
+        where: "ReplicationServiceWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -28,85 +28,61 @@ ReportTaskOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetReportTasksConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReportTaskOrderByInput | None"
-    skip: int | None
-    where: "ReportTaskWhereInput2 | None"
-
-
-class GetReportTasksRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReportTaskOrderByInput | None"
-    skip: int | None
-    where: "ReportTaskWhereInput2 | None"
-
-
 class ReportTaskWhereInputValues(TypedDict, total=False):
     """Keys of `ReportTaskWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    plan_id: str | None
-    plan_id_contains: str | None
-    plan_id_ends_with: str | None
-    plan_id_gt: str | None
-    plan_id_gte: str | None
-    plan_id_in: Texts | None
-    plan_id_lt: str | None
-    plan_id_lte: str | None
-    plan_id_not: str | None
-    plan_id_not_contains: str | None
-    plan_id_not_ends_with: str | None
-    plan_id_not_in: Texts | None
-    plan_id_not_starts_with: str | None
-    plan_id_starts_with: str | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    plan_id: MaybeStr
+    plan_id_contains: MaybeStr
+    plan_id_ends_with: MaybeStr
+    plan_id_gt: MaybeStr
+    plan_id_gte: MaybeStr
+    plan_id_in: MaybeTexts
+    plan_id_lt: MaybeStr
+    plan_id_lte: MaybeStr
+    plan_id_not: MaybeStr
+    plan_id_not_contains: MaybeStr
+    plan_id_not_ends_with: MaybeStr
+    plan_id_not_in: MaybeTexts
+    plan_id_not_starts_with: MaybeStr
+    plan_id_starts_with: MaybeStr
     status: "TaskStatus | None"
     status_in: "Sequence[TaskStatus] | None"
     status_not: "TaskStatus | None"
@@ -125,13 +101,39 @@ class ReportTaskWhereInput(ReportTaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ReportTaskWhereInput2(ReportTaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         template: "ReadOnly[ReportTemplateWhereInput3 | None]"
 
     class ReportTaskWhereInput3(ReportTaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        template: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        template: "ReadOnly[MaybeMapping]"
+
+    GetReportTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReportTasksRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetReportTasksConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReportTaskOrderByInput | None"
+        skip: MaybeInt
+        where: "ReportTaskWhereInput2 | None"
+
+    class GetReportTasksRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReportTaskOrderByInput | None"
+        skip: MaybeInt
+        where: "ReportTaskWhereInput2 | None"

@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import ReportResourceInputEnum as ReportResourceInputEnumMember
     from .report_task import ReportTaskWhereInput2
 
 ReportResourceInputEnum: TypeAlias = Union[
@@ -29,7 +29,7 @@ ReportResourceInputEnum: TypeAlias = Union[
         "VM",
         "VM_TEMPLATE",
     ],
-    "models.ReportResourceInputEnum",
+    "ReportResourceInputEnumMember",
 ]
 ReportTemplateOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -64,30 +64,6 @@ ExecutePlan = TypedDict(
 )
 
 
-class GetReportTemplatesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReportTemplateOrderByInput | None"
-    skip: int | None
-    where: "ReportTemplateWhereInput2 | None"
-
-
-class GetReportTemplatesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ReportTemplateOrderByInput | None"
-    skip: int | None
-    where: "ReportTemplateWhereInput2 | None"
-
-
 class ReportTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -95,19 +71,6 @@ class ReportTemplateCreationParams(TypedDict, total=False):
     execute_plan: Required["Sequence[ExecutePlan]"]
     name: Required[str]
     resource_meta: Required["Sequence[ResourceMeta]"]
-
-
-class ReportTemplateDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ReportTemplateWhereInput2"]
-
-
-class ReportTemplateUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ReportTemplateUpdationParamsData"]
-    where: Required["ReportTemplateWhereInput2"]
 
 
 class ReportTemplateUpdationParamsData(TypedDict, total=False):
@@ -122,78 +85,78 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
 class ReportTemplateWhereInputValues(TypedDict, total=False):
     """Keys of `ReportTemplateWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    preset: str | None
-    preset_contains: str | None
-    preset_ends_with: str | None
-    preset_gt: str | None
-    preset_gte: str | None
-    preset_in: Texts | None
-    preset_lt: str | None
-    preset_lte: str | None
-    preset_not: str | None
-    preset_not_contains: str | None
-    preset_not_ends_with: str | None
-    preset_not_in: Texts | None
-    preset_not_starts_with: str | None
-    preset_starts_with: str | None
-    task_num: int | None
-    task_num_gt: int | None
-    task_num_gte: int | None
-    task_num_in: Sequence[int] | None
-    task_num_lt: int | None
-    task_num_lte: int | None
-    task_num_not: int | None
-    task_num_not_in: Sequence[int] | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    preset: MaybeStr
+    preset_contains: MaybeStr
+    preset_ends_with: MaybeStr
+    preset_gt: MaybeStr
+    preset_gte: MaybeStr
+    preset_in: MaybeTexts
+    preset_lt: MaybeStr
+    preset_lte: MaybeStr
+    preset_not: MaybeStr
+    preset_not_contains: MaybeStr
+    preset_not_ends_with: MaybeStr
+    preset_not_in: MaybeTexts
+    preset_not_starts_with: MaybeStr
+    preset_starts_with: MaybeStr
+    task_num: MaybeInt
+    task_num_gt: MaybeInt
+    task_num_gte: MaybeInt
+    task_num_in: MaybeInts
+    task_num_lt: MaybeInt
+    task_num_lte: MaybeInt
+    task_num_not: MaybeInt
+    task_num_not_in: MaybeInts
 
 
 class ReportTemplateWhereInput(ReportTemplateWhereInputValues, total=False):
@@ -205,12 +168,6 @@ class ReportTemplateWhereInput(ReportTemplateWhereInputValues, total=False):
     tasks_every: "ReportTaskWhereInput2 | None"
     tasks_none: "ReportTaskWhereInput2 | None"
     tasks_some: "ReportTaskWhereInput2 | None"
-
-
-class ReporteTemplateGenerationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ReportTemplateWhereInput2"]
 
 
 ResourceMeta = TypedDict(
@@ -228,17 +185,62 @@ ResourceMeta = TypedDict(
 if TYPE_CHECKING:
 
     class ReportTemplateWhereInput2(ReportTemplateWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        tasks_every: "ReadOnly[Mapping[str, object] | None]"
-        tasks_none: "ReadOnly[Mapping[str, object] | None]"
-        tasks_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        tasks_every: "ReadOnly[MaybeMapping]"
+        tasks_none: "ReadOnly[MaybeMapping]"
+        tasks_some: "ReadOnly[MaybeMapping]"
 
     class ReportTemplateWhereInput3(ReportTemplateWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        tasks_every: "ReadOnly[Mapping[str, object] | None]"
-        tasks_none: "ReadOnly[Mapping[str, object] | None]"
-        tasks_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        tasks_every: "ReadOnly[MaybeMapping]"
+        tasks_none: "ReadOnly[MaybeMapping]"
+        tasks_some: "ReadOnly[MaybeMapping]"
+
+    GetReportTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReportTemplatesRequestBody: TypeAlias = "Mapping[str, object]"
+    ReportTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
+    ReportTemplateUpdationParams: TypeAlias = "Mapping[str, object]"
+    ReporteTemplateGenerationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetReportTemplatesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReportTemplateOrderByInput | None"
+        skip: MaybeInt
+        where: "ReportTemplateWhereInput2 | None"
+
+    class GetReportTemplatesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ReportTemplateOrderByInput | None"
+        skip: MaybeInt
+        where: "ReportTemplateWhereInput2 | None"
+
+    class ReportTemplateDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ReportTemplateWhereInput2"]
+
+    class ReportTemplateUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ReportTemplateUpdationParamsData"]
+        where: Required["ReportTemplateWhereInput2"]
+
+    class ReporteTemplateGenerationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ReportTemplateWhereInput2"]

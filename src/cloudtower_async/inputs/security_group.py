@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -28,53 +28,6 @@ SecurityGroupOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSecurityGroupsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SecurityGroupOrderByInput | None"
-    skip: int | None
-    where: "SecurityGroupWhereInput2 | None"
-
-
-class GetSecurityGroupsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SecurityGroupOrderByInput | None"
-    skip: int | None
-    where: "SecurityGroupWhereInput2 | None"
-
-
-class SecurityGroupCreateParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    description: str
-    everoute_cluster_id: Required[str]
-    label_groups: "Sequence[LabelWhereInput2]"  # not empty
-    name: Required[str]  # not empty
-    vms: "VmWhereInput2"
-
-
-class SecurityGroupDeleteParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SecurityGroupWhereInput2"]
-
-
-class SecurityGroupUpdateBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["SecurityGroupUpdateParams"]
-    where: Required["SecurityGroupWhereInput2"]
-
-
 class SecurityGroupUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -87,80 +40,80 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
 class SecurityGroupWhereInputValues(TypedDict, total=False):
     """Keys of `SecurityGroupWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    exclude_ips: str | None  # since 4.6.0
-    exclude_ips_contains: str | None  # since 4.6.0
-    exclude_ips_ends_with: str | None  # since 4.6.0
-    exclude_ips_gt: str | None  # since 4.6.0
-    exclude_ips_gte: str | None  # since 4.6.0
-    exclude_ips_in: Texts | None  # since 4.6.0
-    exclude_ips_lt: str | None  # since 4.6.0
-    exclude_ips_lte: str | None  # since 4.6.0
-    exclude_ips_not: str | None  # since 4.6.0
-    exclude_ips_not_contains: str | None  # since 4.6.0
-    exclude_ips_not_ends_with: str | None  # since 4.6.0
-    exclude_ips_not_in: Texts | None  # since 4.6.0
-    exclude_ips_not_starts_with: str | None  # since 4.6.0
-    exclude_ips_starts_with: str | None  # since 4.6.0
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    ips: str | None  # since 4.6.0
-    ips_contains: str | None  # since 4.6.0
-    ips_ends_with: str | None  # since 4.6.0
-    ips_gt: str | None  # since 4.6.0
-    ips_gte: str | None  # since 4.6.0
-    ips_in: Texts | None  # since 4.6.0
-    ips_lt: str | None  # since 4.6.0
-    ips_lte: str | None  # since 4.6.0
-    ips_not: str | None  # since 4.6.0
-    ips_not_contains: str | None  # since 4.6.0
-    ips_not_ends_with: str | None  # since 4.6.0
-    ips_not_in: Texts | None  # since 4.6.0
-    ips_not_starts_with: str | None  # since 4.6.0
-    ips_starts_with: str | None  # since 4.6.0
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    exclude_ips: MaybeStr  # since 4.6.0
+    exclude_ips_contains: MaybeStr  # since 4.6.0
+    exclude_ips_ends_with: MaybeStr  # since 4.6.0
+    exclude_ips_gt: MaybeStr  # since 4.6.0
+    exclude_ips_gte: MaybeStr  # since 4.6.0
+    exclude_ips_in: MaybeTexts  # since 4.6.0
+    exclude_ips_lt: MaybeStr  # since 4.6.0
+    exclude_ips_lte: MaybeStr  # since 4.6.0
+    exclude_ips_not: MaybeStr  # since 4.6.0
+    exclude_ips_not_contains: MaybeStr  # since 4.6.0
+    exclude_ips_not_ends_with: MaybeStr  # since 4.6.0
+    exclude_ips_not_in: MaybeTexts  # since 4.6.0
+    exclude_ips_not_starts_with: MaybeStr  # since 4.6.0
+    exclude_ips_starts_with: MaybeStr  # since 4.6.0
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    ips: MaybeStr  # since 4.6.0
+    ips_contains: MaybeStr  # since 4.6.0
+    ips_ends_with: MaybeStr  # since 4.6.0
+    ips_gt: MaybeStr  # since 4.6.0
+    ips_gte: MaybeStr  # since 4.6.0
+    ips_in: MaybeTexts  # since 4.6.0
+    ips_lt: MaybeStr  # since 4.6.0
+    ips_lte: MaybeStr  # since 4.6.0
+    ips_not: MaybeStr  # since 4.6.0
+    ips_not_contains: MaybeStr  # since 4.6.0
+    ips_not_ends_with: MaybeStr  # since 4.6.0
+    ips_not_in: MaybeTexts  # since 4.6.0
+    ips_not_starts_with: MaybeStr  # since 4.6.0
+    ips_starts_with: MaybeStr  # since 4.6.0
     member_type: "SecurityGroupMemberType | None"  # since 4.6.0
     member_type_in: "Sequence[SecurityGroupMemberType] | None"  # since 4.6.0
     member_type_not: "SecurityGroupMemberType | None"  # since 4.6.0
     member_type_not_in: "Sequence[SecurityGroupMemberType] | None"  # since 4.6.0
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class SecurityGroupWhereInput(SecurityGroupWhereInputValues, total=False):
@@ -184,31 +137,80 @@ class SecurityGroupWhereInput(SecurityGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SecurityGroupWhereInput2(SecurityGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        isolation_policies_every: "ReadOnly[MaybeMapping]"
+        isolation_policies_none: "ReadOnly[MaybeMapping]"
+        isolation_policies_some: "ReadOnly[MaybeMapping]"
+        security_policies_every: "ReadOnly[MaybeMapping]"
+        security_policies_none: "ReadOnly[MaybeMapping]"
+        security_policies_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class SecurityGroupWhereInput3(SecurityGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        everoute_cluster: "ReadOnly[MaybeMapping]"
+        isolation_policies_every: "ReadOnly[MaybeMapping]"
+        isolation_policies_none: "ReadOnly[MaybeMapping]"
+        isolation_policies_some: "ReadOnly[MaybeMapping]"
+        security_policies_every: "ReadOnly[MaybeMapping]"
+        security_policies_none: "ReadOnly[MaybeMapping]"
+        security_policies_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetSecurityGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSecurityGroupsRequestBody: TypeAlias = "Mapping[str, object]"
+    SecurityGroupCreateParams: TypeAlias = "Mapping[str, object]"
+    SecurityGroupDeleteParams: TypeAlias = "Mapping[str, object]"
+    SecurityGroupUpdateBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSecurityGroupsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SecurityGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "SecurityGroupWhereInput2 | None"
+
+    class GetSecurityGroupsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SecurityGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "SecurityGroupWhereInput2 | None"
+
+    class SecurityGroupCreateParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        description: str
+        everoute_cluster_id: Required[str]
+        label_groups: "Sequence[LabelWhereInput2]"  # not empty
+        name: Required[str]  # not empty
+        vms: "VmWhereInput2"
+
+    class SecurityGroupDeleteParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SecurityGroupWhereInput2"]
+
+    class SecurityGroupUpdateBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["SecurityGroupUpdateParams"]
+        where: Required["SecurityGroupWhereInput2"]

@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -35,30 +44,6 @@ SecurityPolicyOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSecurityPoliciesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SecurityPolicyOrderByInput | None"
-    skip: int | None
-    where: "SecurityPolicyWhereInput2 | None"
-
-
-class GetSecurityPoliciesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SecurityPolicyOrderByInput | None"
-    skip: int | None
-    where: "SecurityPolicyWhereInput2 | None"
-
-
 class SecurityPolicyApplyToInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -71,25 +56,6 @@ class SecurityPolicyApplyToInputTarget(TypedDict, total=False):
 
     label_groups: "Sequence[LabelWhereInput2]"
     security_groups: "SecurityGroupWhereInput2"
-
-
-class SecurityPolicyCreateParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    apply_to: "Sequence[SecurityPolicyApplyToInput]"  # not empty
-    description: str
-    egress: "Sequence[SecurityPolicyIngressEgressInput]"
-    everoute_cluster_id: Required[str]
-    ingress: "Sequence[SecurityPolicyIngressEgressInput]"
-    is_blocklist: bool  # since 4.6.0
-    name: Required[str]  # not empty
-    policy_mode: "PolicyMode"
-
-
-class SecurityPolicyDeleteParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SecurityPolicyWhereInput2"]
 
 
 class SecurityPolicyIngressEgressInput(TypedDict, total=False):
@@ -112,98 +78,98 @@ class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
 class SecurityPolicyStatisticsWhereInputValues(TypedDict, total=False):
     """Keys of `SecurityPolicyStatisticsWhereInput` that look at the resource itself."""
 
-    count_reset_timestamp: str | None
-    count_reset_timestamp_gt: str | None
-    count_reset_timestamp_gte: str | None
-    count_reset_timestamp_in: Texts | None
-    count_reset_timestamp_lt: str | None
-    count_reset_timestamp_lte: str | None
-    count_reset_timestamp_not: str | None
-    count_reset_timestamp_not_in: Texts | None
-    count_update_timestamp: str | None
-    count_update_timestamp_gt: str | None
-    count_update_timestamp_gte: str | None
-    count_update_timestamp_in: Texts | None
-    count_update_timestamp_lt: str | None
-    count_update_timestamp_lte: str | None
-    count_update_timestamp_not: str | None
-    count_update_timestamp_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    match_allow_count: int | None
-    match_allow_count_gt: int | None
-    match_allow_count_gte: int | None
-    match_allow_count_in: Sequence[int] | None
-    match_allow_count_lt: int | None
-    match_allow_count_lte: int | None
-    match_allow_count_not: int | None
-    match_allow_count_not_in: Sequence[int] | None
-    match_default_allow_count: int | None
-    match_default_allow_count_gt: int | None
-    match_default_allow_count_gte: int | None
-    match_default_allow_count_in: Sequence[int] | None
-    match_default_allow_count_lt: int | None
-    match_default_allow_count_lte: int | None
-    match_default_allow_count_not: int | None
-    match_default_allow_count_not_in: Sequence[int] | None
-    match_default_drop_count: int | None
-    match_default_drop_count_gt: int | None
-    match_default_drop_count_gte: int | None
-    match_default_drop_count_in: Sequence[int] | None
-    match_default_drop_count_lt: int | None
-    match_default_drop_count_lte: int | None
-    match_default_drop_count_not: int | None
-    match_default_drop_count_not_in: Sequence[int] | None
-    match_drop_count: int | None
-    match_drop_count_gt: int | None
-    match_drop_count_gte: int | None
-    match_drop_count_in: Sequence[int] | None
-    match_drop_count_lt: int | None
-    match_drop_count_lte: int | None
-    match_drop_count_not: int | None
-    match_drop_count_not_in: Sequence[int] | None
-    match_whitelist_count: int | None
-    match_whitelist_count_gt: int | None
-    match_whitelist_count_gte: int | None
-    match_whitelist_count_in: Sequence[int] | None
-    match_whitelist_count_lt: int | None
-    match_whitelist_count_lte: int | None
-    match_whitelist_count_not: int | None
-    match_whitelist_count_not_in: Sequence[int] | None
-    total_count: int | None
-    total_count_gt: int | None
-    total_count_gte: int | None
-    total_count_in: Sequence[int] | None
-    total_count_lt: int | None
-    total_count_lte: int | None
-    total_count_not: int | None
-    total_count_not_in: Sequence[int] | None
+    count_reset_timestamp: MaybeStr
+    count_reset_timestamp_gt: MaybeStr
+    count_reset_timestamp_gte: MaybeStr
+    count_reset_timestamp_in: MaybeTexts
+    count_reset_timestamp_lt: MaybeStr
+    count_reset_timestamp_lte: MaybeStr
+    count_reset_timestamp_not: MaybeStr
+    count_reset_timestamp_not_in: MaybeTexts
+    count_update_timestamp: MaybeStr
+    count_update_timestamp_gt: MaybeStr
+    count_update_timestamp_gte: MaybeStr
+    count_update_timestamp_in: MaybeTexts
+    count_update_timestamp_lt: MaybeStr
+    count_update_timestamp_lte: MaybeStr
+    count_update_timestamp_not: MaybeStr
+    count_update_timestamp_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    match_allow_count: MaybeInt
+    match_allow_count_gt: MaybeInt
+    match_allow_count_gte: MaybeInt
+    match_allow_count_in: MaybeInts
+    match_allow_count_lt: MaybeInt
+    match_allow_count_lte: MaybeInt
+    match_allow_count_not: MaybeInt
+    match_allow_count_not_in: MaybeInts
+    match_default_allow_count: MaybeInt
+    match_default_allow_count_gt: MaybeInt
+    match_default_allow_count_gte: MaybeInt
+    match_default_allow_count_in: MaybeInts
+    match_default_allow_count_lt: MaybeInt
+    match_default_allow_count_lte: MaybeInt
+    match_default_allow_count_not: MaybeInt
+    match_default_allow_count_not_in: MaybeInts
+    match_default_drop_count: MaybeInt
+    match_default_drop_count_gt: MaybeInt
+    match_default_drop_count_gte: MaybeInt
+    match_default_drop_count_in: MaybeInts
+    match_default_drop_count_lt: MaybeInt
+    match_default_drop_count_lte: MaybeInt
+    match_default_drop_count_not: MaybeInt
+    match_default_drop_count_not_in: MaybeInts
+    match_drop_count: MaybeInt
+    match_drop_count_gt: MaybeInt
+    match_drop_count_gte: MaybeInt
+    match_drop_count_in: MaybeInts
+    match_drop_count_lt: MaybeInt
+    match_drop_count_lte: MaybeInt
+    match_drop_count_not: MaybeInt
+    match_drop_count_not_in: MaybeInts
+    match_whitelist_count: MaybeInt
+    match_whitelist_count_gt: MaybeInt
+    match_whitelist_count_gte: MaybeInt
+    match_whitelist_count_in: MaybeInts
+    match_whitelist_count_lt: MaybeInt
+    match_whitelist_count_lte: MaybeInt
+    match_whitelist_count_not: MaybeInt
+    match_whitelist_count_not_in: MaybeInts
+    total_count: MaybeInt
+    total_count_gt: MaybeInt
+    total_count_gte: MaybeInt
+    total_count_in: MaybeInts
+    total_count_lt: MaybeInt
+    total_count_lte: MaybeInt
+    total_count_not: MaybeInt
+    total_count_not_in: MaybeInts
 
 
 class SecurityPolicyStatisticsWhereInput(SecurityPolicyStatisticsWhereInputValues, total=False):
@@ -212,13 +178,6 @@ class SecurityPolicyStatisticsWhereInput(SecurityPolicyStatisticsWhereInputValue
     AND: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
     NOT: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
     OR: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
-
-
-class SecurityPolicyUpdateBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["SecurityPolicyUpdateParams"]
-    where: Required["SecurityPolicyWhereInput2"]
 
 
 class SecurityPolicyUpdateParams(TypedDict, total=False):
@@ -234,50 +193,50 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
 class SecurityPolicyWhereInputValues(TypedDict, total=False):
     """Keys of `SecurityPolicyWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    is_blocklist: bool | None  # since 4.5.0
-    is_blocklist_not: bool | None  # since 4.5.0
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    is_blocklist: MaybeBool  # since 4.5.0
+    is_blocklist_not: MaybeBool  # since 4.5.0
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     policy_mode: "PolicyMode | None"
     policy_mode_in: "Sequence[PolicyMode] | None"
     policy_mode_not: "PolicyMode | None"
@@ -299,27 +258,79 @@ if TYPE_CHECKING:
     class SecurityPolicyStatisticsWhereInput2(
         SecurityPolicyStatisticsWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class SecurityPolicyStatisticsWhereInput3(
         SecurityPolicyStatisticsWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class SecurityPolicyWhereInput2(SecurityPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
         statistics: "ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]"
 
     class SecurityPolicyWhereInput3(SecurityPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
-        statistics: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        everoute_cluster: "ReadOnly[MaybeMapping]"
+        statistics: "ReadOnly[MaybeMapping]"
+
+    GetSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
+    SecurityPolicyCreateParams: TypeAlias = "Mapping[str, object]"
+    SecurityPolicyDeleteParams: TypeAlias = "Mapping[str, object]"
+    SecurityPolicyUpdateBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSecurityPoliciesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SecurityPolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "SecurityPolicyWhereInput2 | None"
+
+    class GetSecurityPoliciesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SecurityPolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "SecurityPolicyWhereInput2 | None"
+
+    class SecurityPolicyCreateParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        apply_to: "Sequence[SecurityPolicyApplyToInput]"  # not empty
+        description: str
+        egress: "Sequence[SecurityPolicyIngressEgressInput]"
+        everoute_cluster_id: Required[str]
+        ingress: "Sequence[SecurityPolicyIngressEgressInput]"
+        is_blocklist: bool  # since 4.6.0
+        name: Required[str]  # not empty
+        policy_mode: "PolicyMode"
+
+    class SecurityPolicyDeleteParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SecurityPolicyWhereInput2"]
+
+    class SecurityPolicyUpdateBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["SecurityPolicyUpdateParams"]
+        where: Required["SecurityPolicyWhereInput2"]

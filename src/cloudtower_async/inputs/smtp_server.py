@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -29,115 +29,91 @@ SmtpServerOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSmtpServersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SmtpServerOrderByInput | None"
-    skip: int | None
-    where: "SmtpServerWhereInput2 | None"
-
-
-class GetSmtpServersRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SmtpServerOrderByInput | None"
-    skip: int | None
-    where: "SmtpServerWhereInput2 | None"
-
-
 class SmtpServerWhereInputValues(TypedDict, total=False):
     """Keys of `SmtpServerWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    host: str | None
-    host_contains: str | None
-    host_ends_with: str | None
-    host_gt: str | None
-    host_gte: str | None
-    host_in: Texts | None
-    host_lt: str | None
-    host_lte: str | None
-    host_not: str | None
-    host_not_contains: str | None
-    host_not_ends_with: str | None
-    host_not_in: Texts | None
-    host_not_starts_with: str | None
-    host_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    port: int | None
-    port_gt: int | None
-    port_gte: int | None
-    port_in: Sequence[int] | None
-    port_lt: int | None
-    port_lte: int | None
-    port_not: int | None
-    port_not_in: Sequence[int] | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    host: MaybeStr
+    host_contains: MaybeStr
+    host_ends_with: MaybeStr
+    host_gt: MaybeStr
+    host_gte: MaybeStr
+    host_in: MaybeTexts
+    host_lt: MaybeStr
+    host_lte: MaybeStr
+    host_not: MaybeStr
+    host_not_contains: MaybeStr
+    host_not_ends_with: MaybeStr
+    host_not_in: MaybeTexts
+    host_not_starts_with: MaybeStr
+    host_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    port: MaybeInt
+    port_gt: MaybeInt
+    port_gte: MaybeInt
+    port_in: MaybeInts
+    port_lt: MaybeInt
+    port_lte: MaybeInt
+    port_not: MaybeInt
+    port_not_in: MaybeInts
     secure_mode: "SmtpSecureMode | None"
     secure_mode_in: "Sequence[SmtpSecureMode] | None"
     secure_mode_not: "SmtpSecureMode | None"
     secure_mode_not_in: "Sequence[SmtpSecureMode] | None"
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
 
 
 class SmtpServerWhereInput(SmtpServerWhereInputValues, total=False):
@@ -151,11 +127,37 @@ class SmtpServerWhereInput(SmtpServerWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SmtpServerWhereInput2(SmtpServerWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class SmtpServerWhereInput3(SmtpServerWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    GetSmtpServersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSmtpServersRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSmtpServersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SmtpServerOrderByInput | None"
+        skip: MaybeInt
+        where: "SmtpServerWhereInput2 | None"
+
+    class GetSmtpServersRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SmtpServerOrderByInput | None"
+        skip: MaybeInt
+        where: "SmtpServerWhereInput2 | None"

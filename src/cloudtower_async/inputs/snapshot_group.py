@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -42,30 +50,6 @@ SnapshotGroupOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSnapshotGroupsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnapshotGroupOrderByInput | None"
-    skip: int | None
-    where: "SnapshotGroupWhereInput2 | None"
-
-
-class GetSnapshotGroupsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnapshotGroupOrderByInput | None"
-    skip: int | None
-    where: "SnapshotGroupWhereInput2 | None"
-
-
 class SnapshotGroupCloneParam(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -80,111 +64,93 @@ class SnapshotGroupCloneParams(TypedDict, total=False):
     id: Required[str]
 
 
-class SnapshotGroupDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnapshotGroupWhereInput2"]
-
-
-class SnapshotGroupKeepParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnapshotGroupWhereInput2"]
-
-
-class SnapshotGroupRollbackParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnapshotGroupWhereInput2"]
-
-
 class SnapshotGroupWhereInputValues(TypedDict, total=False):
     """Keys of `SnapshotGroupWhereInput` that look at the resource itself."""
 
-    deleted: bool | None
-    deleted_not: bool | None
+    deleted: MaybeBool
+    deleted_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    estimated_recycling_time: str | None
-    estimated_recycling_time_gt: str | None
-    estimated_recycling_time_gte: str | None
-    estimated_recycling_time_in: Texts | None
-    estimated_recycling_time_lt: str | None
-    estimated_recycling_time_lte: str | None
-    estimated_recycling_time_not: str | None
-    estimated_recycling_time_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    keep: bool | None
-    keep_not: bool | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    logical_size_bytes: int | None
-    logical_size_bytes_gt: int | None
-    logical_size_bytes_gte: int | None
-    logical_size_bytes_in: Sequence[int] | None
-    logical_size_bytes_lt: int | None
-    logical_size_bytes_lte: int | None
-    logical_size_bytes_not: int | None
-    logical_size_bytes_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    object_num: int | None
-    object_num_gt: int | None
-    object_num_gte: int | None
-    object_num_in: Sequence[int] | None
-    object_num_lt: int | None
-    object_num_lte: int | None
-    object_num_not: int | None
-    object_num_not_in: Sequence[int] | None
+    estimated_recycling_time: MaybeStr
+    estimated_recycling_time_gt: MaybeStr
+    estimated_recycling_time_gte: MaybeStr
+    estimated_recycling_time_in: MaybeTexts
+    estimated_recycling_time_lt: MaybeStr
+    estimated_recycling_time_lte: MaybeStr
+    estimated_recycling_time_not: MaybeStr
+    estimated_recycling_time_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    keep: MaybeBool
+    keep_not: MaybeBool
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    logical_size_bytes: MaybeInt
+    logical_size_bytes_gt: MaybeInt
+    logical_size_bytes_gte: MaybeInt
+    logical_size_bytes_in: MaybeInts
+    logical_size_bytes_lt: MaybeInt
+    logical_size_bytes_lte: MaybeInt
+    logical_size_bytes_not: MaybeInt
+    logical_size_bytes_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    object_num: MaybeInt
+    object_num_gt: MaybeInt
+    object_num_gte: MaybeInt
+    object_num_in: MaybeInts
+    object_num_lt: MaybeInt
+    object_num_lte: MaybeInt
+    object_num_not: MaybeInt
+    object_num_not_in: MaybeInts
 
 
 class SnapshotGroupWhereInput(SnapshotGroupWhereInputValues, total=False):
@@ -203,21 +169,65 @@ class SnapshotGroupWhereInput(SnapshotGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnapshotGroupWhereInput2(SnapshotGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         snapshotPlanTask: "ReadOnly[SnapshotPlanTaskWhereInput3 | None]"
-        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_snapshots_some: "ReadOnly[MaybeMapping]"
 
     class SnapshotGroupWhereInput3(SnapshotGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        snapshotPlanTask: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        snapshotPlanTask: "ReadOnly[MaybeMapping]"
+        vm_snapshots_every: "ReadOnly[MaybeMapping]"
+        vm_snapshots_none: "ReadOnly[MaybeMapping]"
+        vm_snapshots_some: "ReadOnly[MaybeMapping]"
+
+    GetSnapshotGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSnapshotGroupsRequestBody: TypeAlias = "Mapping[str, object]"
+    SnapshotGroupDeletionParams: TypeAlias = "Mapping[str, object]"
+    SnapshotGroupKeepParams: TypeAlias = "Mapping[str, object]"
+    SnapshotGroupRollbackParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSnapshotGroupsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnapshotGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "SnapshotGroupWhereInput2 | None"
+
+    class GetSnapshotGroupsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnapshotGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "SnapshotGroupWhereInput2 | None"
+
+    class SnapshotGroupDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnapshotGroupWhereInput2"]
+
+    class SnapshotGroupKeepParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnapshotGroupWhereInput2"]
+
+    class SnapshotGroupRollbackParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnapshotGroupWhereInput2"]

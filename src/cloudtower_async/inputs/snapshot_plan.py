@@ -4,12 +4,23 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import SnapshotPlanExecuteStatus as SnapshotPlanExecuteStatusMember
+    from ..models import SnapshotPlanExecuteType as SnapshotPlanExecuteTypeMember
+    from ..models import SnapshotPlanStatus as SnapshotPlanStatusMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .snapshot_plan_task import SnapshotPlanTaskWhereInput2
@@ -17,10 +28,10 @@ if TYPE_CHECKING:
 
 SnapshotPlanExecuteStatus: TypeAlias = Union[
     Literal["CREATED", "FAILED", "IN_PROGRESS", "SUCCEED", "UNSPECIFIED"],
-    "models.SnapshotPlanExecuteStatus",
+    "SnapshotPlanExecuteStatusMember",
 ]
 SnapshotPlanExecuteType: TypeAlias = Union[
-    Literal["DAY", "HOUR", "MINUTE", "MONTH", "WEEK"], "models.SnapshotPlanExecuteType"
+    Literal["DAY", "HOUR", "MINUTE", "MONTH", "WEEK"], "SnapshotPlanExecuteTypeMember"
 ]
 SnapshotPlanOrderByInput: TypeAlias = Literal[
     "auto_delete_num_ASC",
@@ -75,31 +86,19 @@ SnapshotPlanOrderByInput: TypeAlias = Literal[
     "status_DESC",
 ]
 SnapshotPlanStatus: TypeAlias = Union[
-    Literal["NORMAL", "STOPPED", "SUSPENDED"], "models.SnapshotPlanStatus"
+    Literal["NORMAL", "STOPPED", "SUSPENDED"], "SnapshotPlanStatusMember"
 ]
-
-
-class GetSnapshotPlansConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnapshotPlanOrderByInput | None"
-    skip: int | None
-    where: "SnapshotPlanWhereInput2 | None"
 
 
 class GetSnapshotPlansRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "SnapshotPlanOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "SnapshotPlanWhereInput2 | None"
 
 
@@ -117,42 +116,10 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     vm_ids: Required[Texts]
 
 
-class SnapshotPlanDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnapshotPlanWhereInput2"]
-
-
-class SnapshotPlanExecutionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["SnapshotPlanExecutionParamsData"]
-    where: Required["SnapshotPlanWhereInput2"]
-
-
 class SnapshotPlanExecutionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     task_name: Required[str]
-
-
-class SnapshotPlanResumeParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnapshotPlanWhereInput2"]
-
-
-class SnapshotPlanSuspendedParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnapshotPlanWhereInput2"]
-
-
-class SnapshotPlanUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "SnapshotPlanUpdationParamsData"
-    where: Required["SnapshotPlanWhereInput2"]
 
 
 class SnapshotPlanUpdationParamsData(TypedDict, total=False):
@@ -170,44 +137,44 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
 class SnapshotPlanWhereInputValues(TypedDict, total=False):
     """Keys of `SnapshotPlanWhereInput` that look at the resource itself."""
 
-    auto_delete_num: int | None
-    auto_delete_num_gt: int | None
-    auto_delete_num_gte: int | None
-    auto_delete_num_in: Sequence[int] | None
-    auto_delete_num_lt: int | None
-    auto_delete_num_lte: int | None
-    auto_delete_num_not: int | None
-    auto_delete_num_not_in: Sequence[int] | None
-    auto_execute_num: int | None
-    auto_execute_num_gt: int | None
-    auto_execute_num_gte: int | None
-    auto_execute_num_in: Sequence[int] | None
-    auto_execute_num_lt: int | None
-    auto_execute_num_lte: int | None
-    auto_execute_num_not: int | None
-    auto_execute_num_not_in: Sequence[int] | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    end_time: str | None
-    end_time_gt: str | None
-    end_time_gte: str | None
-    end_time_in: Texts | None
-    end_time_lt: str | None
-    end_time_lte: str | None
-    end_time_not: str | None
-    end_time_not_in: Texts | None
+    auto_delete_num: MaybeInt
+    auto_delete_num_gt: MaybeInt
+    auto_delete_num_gte: MaybeInt
+    auto_delete_num_in: MaybeInts
+    auto_delete_num_lt: MaybeInt
+    auto_delete_num_lte: MaybeInt
+    auto_delete_num_not: MaybeInt
+    auto_delete_num_not_in: MaybeInts
+    auto_execute_num: MaybeInt
+    auto_execute_num_gt: MaybeInt
+    auto_execute_num_gte: MaybeInt
+    auto_execute_num_in: MaybeInts
+    auto_execute_num_lt: MaybeInt
+    auto_execute_num_lte: MaybeInt
+    auto_execute_num_not: MaybeInt
+    auto_execute_num_not_in: MaybeInts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    end_time: MaybeStr
+    end_time_gt: MaybeStr
+    end_time_gte: MaybeStr
+    end_time_in: MaybeTexts
+    end_time_lt: MaybeStr
+    end_time_lte: MaybeStr
+    end_time_not: MaybeStr
+    end_time_not_in: MaybeTexts
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -216,144 +183,144 @@ class SnapshotPlanWhereInputValues(TypedDict, total=False):
     execute_plan_type_in: "Sequence[SnapshotPlanExecuteType] | None"
     execute_plan_type_not: "SnapshotPlanExecuteType | None"
     execute_plan_type_not_in: "Sequence[SnapshotPlanExecuteType] | None"
-    healthy: bool | None
-    healthy_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    last_execute_end_time: str | None
-    last_execute_end_time_gt: str | None
-    last_execute_end_time_gte: str | None
-    last_execute_end_time_in: Texts | None
-    last_execute_end_time_lt: str | None
-    last_execute_end_time_lte: str | None
-    last_execute_end_time_not: str | None
-    last_execute_end_time_not_in: Texts | None
+    healthy: MaybeBool
+    healthy_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    last_execute_end_time: MaybeStr
+    last_execute_end_time_gt: MaybeStr
+    last_execute_end_time_gte: MaybeStr
+    last_execute_end_time_in: MaybeTexts
+    last_execute_end_time_lt: MaybeStr
+    last_execute_end_time_lte: MaybeStr
+    last_execute_end_time_not: MaybeStr
+    last_execute_end_time_not_in: MaybeTexts
     last_execute_status: "SnapshotPlanExecuteStatus | None"
     last_execute_status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
     last_execute_status_not: "SnapshotPlanExecuteStatus | None"
     last_execute_status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-    last_execute_time: str | None
-    last_execute_time_gt: str | None
-    last_execute_time_gte: str | None
-    last_execute_time_in: Texts | None
-    last_execute_time_lt: str | None
-    last_execute_time_lte: str | None
-    last_execute_time_not: str | None
-    last_execute_time_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    logical_size_bytes: int | None
-    logical_size_bytes_gt: int | None
-    logical_size_bytes_gte: int | None
-    logical_size_bytes_in: Sequence[int] | None
-    logical_size_bytes_lt: int | None
-    logical_size_bytes_lte: int | None
-    logical_size_bytes_not: int | None
-    logical_size_bytes_not_in: Sequence[int] | None
-    manual_delete_num: int | None
-    manual_delete_num_gt: int | None
-    manual_delete_num_gte: int | None
-    manual_delete_num_in: Sequence[int] | None
-    manual_delete_num_lt: int | None
-    manual_delete_num_lte: int | None
-    manual_delete_num_not: int | None
-    manual_delete_num_not_in: Sequence[int] | None
-    manual_execute_num: int | None
-    manual_execute_num_gt: int | None
-    manual_execute_num_gte: int | None
-    manual_execute_num_in: Sequence[int] | None
-    manual_execute_num_lt: int | None
-    manual_execute_num_lte: int | None
-    manual_execute_num_not: int | None
-    manual_execute_num_not_in: Sequence[int] | None
-    mirror: bool | None
-    mirror_not: bool | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    next_execute_time: str | None
-    next_execute_time_gt: str | None
-    next_execute_time_gte: str | None
-    next_execute_time_in: Texts | None
-    next_execute_time_lt: str | None
-    next_execute_time_lte: str | None
-    next_execute_time_not: str | None
-    next_execute_time_not_in: Texts | None
-    object_num: int | None
-    object_num_gt: int | None
-    object_num_gte: int | None
-    object_num_in: Sequence[int] | None
-    object_num_lt: int | None
-    object_num_lte: int | None
-    object_num_not: int | None
-    object_num_not_in: Sequence[int] | None
-    physical_size_bytes: int | None
-    physical_size_bytes_gt: int | None
-    physical_size_bytes_gte: int | None
-    physical_size_bytes_in: Sequence[int] | None
-    physical_size_bytes_lt: int | None
-    physical_size_bytes_lte: int | None
-    physical_size_bytes_not: int | None
-    physical_size_bytes_not_in: Sequence[int] | None
-    remain_snapshot_num: int | None
-    remain_snapshot_num_gt: int | None
-    remain_snapshot_num_gte: int | None
-    remain_snapshot_num_in: Sequence[int] | None
-    remain_snapshot_num_lt: int | None
-    remain_snapshot_num_lte: int | None
-    remain_snapshot_num_not: int | None
-    remain_snapshot_num_not_in: Sequence[int] | None
-    snapshot_group_num: int | None
-    snapshot_group_num_gt: int | None
-    snapshot_group_num_gte: int | None
-    snapshot_group_num_in: Sequence[int] | None
-    snapshot_group_num_lt: int | None
-    snapshot_group_num_lte: int | None
-    snapshot_group_num_not: int | None
-    snapshot_group_num_not_in: Sequence[int] | None
-    start_time: str | None
-    start_time_gt: str | None
-    start_time_gte: str | None
-    start_time_in: Texts | None
-    start_time_lt: str | None
-    start_time_lte: str | None
-    start_time_not: str | None
-    start_time_not_in: Texts | None
+    last_execute_time: MaybeStr
+    last_execute_time_gt: MaybeStr
+    last_execute_time_gte: MaybeStr
+    last_execute_time_in: MaybeTexts
+    last_execute_time_lt: MaybeStr
+    last_execute_time_lte: MaybeStr
+    last_execute_time_not: MaybeStr
+    last_execute_time_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    logical_size_bytes: MaybeInt
+    logical_size_bytes_gt: MaybeInt
+    logical_size_bytes_gte: MaybeInt
+    logical_size_bytes_in: MaybeInts
+    logical_size_bytes_lt: MaybeInt
+    logical_size_bytes_lte: MaybeInt
+    logical_size_bytes_not: MaybeInt
+    logical_size_bytes_not_in: MaybeInts
+    manual_delete_num: MaybeInt
+    manual_delete_num_gt: MaybeInt
+    manual_delete_num_gte: MaybeInt
+    manual_delete_num_in: MaybeInts
+    manual_delete_num_lt: MaybeInt
+    manual_delete_num_lte: MaybeInt
+    manual_delete_num_not: MaybeInt
+    manual_delete_num_not_in: MaybeInts
+    manual_execute_num: MaybeInt
+    manual_execute_num_gt: MaybeInt
+    manual_execute_num_gte: MaybeInt
+    manual_execute_num_in: MaybeInts
+    manual_execute_num_lt: MaybeInt
+    manual_execute_num_lte: MaybeInt
+    manual_execute_num_not: MaybeInt
+    manual_execute_num_not_in: MaybeInts
+    mirror: MaybeBool
+    mirror_not: MaybeBool
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    next_execute_time: MaybeStr
+    next_execute_time_gt: MaybeStr
+    next_execute_time_gte: MaybeStr
+    next_execute_time_in: MaybeTexts
+    next_execute_time_lt: MaybeStr
+    next_execute_time_lte: MaybeStr
+    next_execute_time_not: MaybeStr
+    next_execute_time_not_in: MaybeTexts
+    object_num: MaybeInt
+    object_num_gt: MaybeInt
+    object_num_gte: MaybeInt
+    object_num_in: MaybeInts
+    object_num_lt: MaybeInt
+    object_num_lte: MaybeInt
+    object_num_not: MaybeInt
+    object_num_not_in: MaybeInts
+    physical_size_bytes: MaybeInt
+    physical_size_bytes_gt: MaybeInt
+    physical_size_bytes_gte: MaybeInt
+    physical_size_bytes_in: MaybeInts
+    physical_size_bytes_lt: MaybeInt
+    physical_size_bytes_lte: MaybeInt
+    physical_size_bytes_not: MaybeInt
+    physical_size_bytes_not_in: MaybeInts
+    remain_snapshot_num: MaybeInt
+    remain_snapshot_num_gt: MaybeInt
+    remain_snapshot_num_gte: MaybeInt
+    remain_snapshot_num_in: MaybeInts
+    remain_snapshot_num_lt: MaybeInt
+    remain_snapshot_num_lte: MaybeInt
+    remain_snapshot_num_not: MaybeInt
+    remain_snapshot_num_not_in: MaybeInts
+    snapshot_group_num: MaybeInt
+    snapshot_group_num_gt: MaybeInt
+    snapshot_group_num_gte: MaybeInt
+    snapshot_group_num_in: MaybeInts
+    snapshot_group_num_lt: MaybeInt
+    snapshot_group_num_lte: MaybeInt
+    snapshot_group_num_not: MaybeInt
+    snapshot_group_num_not_in: MaybeInts
+    start_time: MaybeStr
+    start_time_gt: MaybeStr
+    start_time_gte: MaybeStr
+    start_time_in: MaybeTexts
+    start_time_lt: MaybeStr
+    start_time_lte: MaybeStr
+    start_time_not: MaybeStr
+    start_time_not_in: MaybeTexts
     status: "SnapshotPlanStatus | None"
     status_in: "Sequence[SnapshotPlanStatus] | None"
     status_not: "SnapshotPlanStatus | None"
@@ -378,25 +345,71 @@ class SnapshotPlanWhereInput(SnapshotPlanWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnapshotPlanWhereInput2(SnapshotPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        execution_tasks_every: "ReadOnly[Mapping[str, object] | None]"
-        execution_tasks_none: "ReadOnly[Mapping[str, object] | None]"
-        execution_tasks_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        execution_tasks_every: "ReadOnly[MaybeMapping]"
+        execution_tasks_none: "ReadOnly[MaybeMapping]"
+        execution_tasks_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class SnapshotPlanWhereInput3(SnapshotPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        execution_tasks_every: "ReadOnly[Mapping[str, object] | None]"
-        execution_tasks_none: "ReadOnly[Mapping[str, object] | None]"
-        execution_tasks_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        execution_tasks_every: "ReadOnly[MaybeMapping]"
+        execution_tasks_none: "ReadOnly[MaybeMapping]"
+        execution_tasks_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetSnapshotPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    SnapshotPlanDeletionParams: TypeAlias = "Mapping[str, object]"
+    SnapshotPlanExecutionParams: TypeAlias = "Mapping[str, object]"
+    SnapshotPlanResumeParams: TypeAlias = "Mapping[str, object]"
+    SnapshotPlanSuspendedParams: TypeAlias = "Mapping[str, object]"
+    SnapshotPlanUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSnapshotPlansConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnapshotPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "SnapshotPlanWhereInput2 | None"
+
+    class SnapshotPlanDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnapshotPlanWhereInput2"]
+
+    class SnapshotPlanExecutionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["SnapshotPlanExecutionParamsData"]
+        where: Required["SnapshotPlanWhereInput2"]
+
+    class SnapshotPlanResumeParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnapshotPlanWhereInput2"]
+
+    class SnapshotPlanSuspendedParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnapshotPlanWhereInput2"]
+
+    class SnapshotPlanUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "SnapshotPlanUpdationParamsData"
+        where: Required["SnapshotPlanWhereInput2"]

@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import SnapshotPlanTaskType as SnapshotPlanTaskTypeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .snapshot_group import SnapshotGroupWhereInput2, SnapshotGroupWhereInput3
@@ -39,87 +39,63 @@ SnapshotPlanTaskOrderByInput: TypeAlias = Literal[
 ]
 SnapshotPlanTaskType: TypeAlias = Union[
     Literal["TASK_TYPE_CLONE", "TASK_TYPE_PROTECT", "TASK_TYPE_ROLLBACK"],
-    "models.SnapshotPlanTaskType",
+    "SnapshotPlanTaskTypeMember",
 ]
-
-
-class GetSnapshotPlanTasksConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnapshotPlanTaskOrderByInput | None"
-    skip: int | None
-    where: "SnapshotPlanTaskWhereInput2 | None"
-
-
-class GetSnapshotPlanTasksRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnapshotPlanTaskOrderByInput | None"
-    skip: int | None
-    where: "SnapshotPlanTaskWhereInput2 | None"
 
 
 class SnapshotPlanTaskWhereInputValues(TypedDict, total=False):
     """Keys of `SnapshotPlanTaskWhereInput` that look at the resource itself."""
 
-    end_time: str | None
-    end_time_gt: str | None
-    end_time_gte: str | None
-    end_time_in: Texts | None
-    end_time_lt: str | None
-    end_time_lte: str | None
-    end_time_not: str | None
-    end_time_not_in: Texts | None
+    end_time: MaybeStr
+    end_time_gt: MaybeStr
+    end_time_gte: MaybeStr
+    end_time_in: MaybeTexts
+    end_time_lt: MaybeStr
+    end_time_lte: MaybeStr
+    end_time_not: MaybeStr
+    end_time_not_in: MaybeTexts
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    start_time: str | None
-    start_time_gt: str | None
-    start_time_gte: str | None
-    start_time_in: Texts | None
-    start_time_lt: str | None
-    start_time_lte: str | None
-    start_time_not: str | None
-    start_time_not_in: Texts | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    start_time: MaybeStr
+    start_time_gt: MaybeStr
+    start_time_gte: MaybeStr
+    start_time_in: MaybeTexts
+    start_time_lt: MaybeStr
+    start_time_lte: MaybeStr
+    start_time_not: MaybeStr
+    start_time_not_in: MaybeTexts
     status: "SnapshotPlanExecuteStatus | None"
     status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
     status_not: "SnapshotPlanExecuteStatus | None"
@@ -144,17 +120,43 @@ class SnapshotPlanTaskWhereInput(SnapshotPlanTaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnapshotPlanTaskWhereInput2(SnapshotPlanTaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         snapshotGroup: "ReadOnly[SnapshotGroupWhereInput3 | None]"
         snapshotPlan: "ReadOnly[SnapshotPlanWhereInput3 | None]"
 
     class SnapshotPlanTaskWhereInput3(SnapshotPlanTaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        snapshotGroup: "ReadOnly[Mapping[str, object] | None]"
-        snapshotPlan: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        snapshotGroup: "ReadOnly[MaybeMapping]"
+        snapshotPlan: "ReadOnly[MaybeMapping]"
+
+    GetSnapshotPlanTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSnapshotPlanTasksRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSnapshotPlanTasksConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnapshotPlanTaskOrderByInput | None"
+        skip: MaybeInt
+        where: "SnapshotPlanTaskWhereInput2 | None"
+
+    class GetSnapshotPlanTasksRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnapshotPlanTaskOrderByInput | None"
+        skip: MaybeInt
+        where: "SnapshotPlanTaskWhereInput2 | None"

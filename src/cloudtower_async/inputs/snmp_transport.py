@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -50,30 +58,6 @@ SnmpTransportOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSnmpTransportsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnmpTransportOrderByInput | None"
-    skip: int | None
-    where: "SnmpTransportWhereInput2 | None"
-
-
-class GetSnmpTransportsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnmpTransportOrderByInput | None"
-    skip: int | None
-    where: "SnmpTransportWhereInput2 | None"
-
-
 class SnmpTransportCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -89,19 +73,6 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     protocol: Required["SnmpProtocol"]
     username: str
     version: Required["SnmpVersion"]
-
-
-class SnmpTransportDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnmpTransportWhereInput2"]
-
-
-class SnmpTransportUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["SnmpTransportUpdationParamsData"]
-    where: Required["SnmpTransportWhereInput2"]
 
 
 class SnmpTransportUpdationParamsData(TypedDict, total=False):
@@ -123,108 +94,108 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
 class SnmpTransportWhereInputValues(TypedDict, total=False):
     """Keys of `SnmpTransportWhereInput` that look at the resource itself."""
 
-    auth_pass_phrase: str | None
-    auth_pass_phrase_contains: str | None
-    auth_pass_phrase_ends_with: str | None
-    auth_pass_phrase_gt: str | None
-    auth_pass_phrase_gte: str | None
-    auth_pass_phrase_in: Texts | None
-    auth_pass_phrase_lt: str | None
-    auth_pass_phrase_lte: str | None
-    auth_pass_phrase_not: str | None
-    auth_pass_phrase_not_contains: str | None
-    auth_pass_phrase_not_ends_with: str | None
-    auth_pass_phrase_not_in: Texts | None
-    auth_pass_phrase_not_starts_with: str | None
-    auth_pass_phrase_starts_with: str | None
+    auth_pass_phrase: MaybeStr
+    auth_pass_phrase_contains: MaybeStr
+    auth_pass_phrase_ends_with: MaybeStr
+    auth_pass_phrase_gt: MaybeStr
+    auth_pass_phrase_gte: MaybeStr
+    auth_pass_phrase_in: MaybeTexts
+    auth_pass_phrase_lt: MaybeStr
+    auth_pass_phrase_lte: MaybeStr
+    auth_pass_phrase_not: MaybeStr
+    auth_pass_phrase_not_contains: MaybeStr
+    auth_pass_phrase_not_ends_with: MaybeStr
+    auth_pass_phrase_not_in: MaybeTexts
+    auth_pass_phrase_not_starts_with: MaybeStr
+    auth_pass_phrase_starts_with: MaybeStr
     auth_protocol: "SnmpAuthProtocol | None"
     auth_protocol_in: "Sequence[SnmpAuthProtocol] | None"
     auth_protocol_not: "SnmpAuthProtocol | None"
     auth_protocol_not_in: "Sequence[SnmpAuthProtocol] | None"
-    community: str | None
-    community_contains: str | None
-    community_ends_with: str | None
-    community_gt: str | None
-    community_gte: str | None
-    community_in: Texts | None
-    community_lt: str | None
-    community_lte: str | None
-    community_not: str | None
-    community_not_contains: str | None
-    community_not_ends_with: str | None
-    community_not_in: Texts | None
-    community_not_starts_with: str | None
-    community_starts_with: str | None
-    disabled: bool | None
-    disabled_not: bool | None
+    community: MaybeStr
+    community_contains: MaybeStr
+    community_ends_with: MaybeStr
+    community_gt: MaybeStr
+    community_gte: MaybeStr
+    community_in: MaybeTexts
+    community_lt: MaybeStr
+    community_lte: MaybeStr
+    community_not: MaybeStr
+    community_not_contains: MaybeStr
+    community_not_ends_with: MaybeStr
+    community_not_in: MaybeTexts
+    community_not_starts_with: MaybeStr
+    community_starts_with: MaybeStr
+    disabled: MaybeBool
+    disabled_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    port: int | None
-    port_gt: int | None
-    port_gte: int | None
-    port_in: Sequence[int] | None
-    port_lt: int | None
-    port_lte: int | None
-    port_not: int | None
-    port_not_in: Sequence[int] | None
-    privacy_pass_phrase: str | None
-    privacy_pass_phrase_contains: str | None
-    privacy_pass_phrase_ends_with: str | None
-    privacy_pass_phrase_gt: str | None
-    privacy_pass_phrase_gte: str | None
-    privacy_pass_phrase_in: Texts | None
-    privacy_pass_phrase_lt: str | None
-    privacy_pass_phrase_lte: str | None
-    privacy_pass_phrase_not: str | None
-    privacy_pass_phrase_not_contains: str | None
-    privacy_pass_phrase_not_ends_with: str | None
-    privacy_pass_phrase_not_in: Texts | None
-    privacy_pass_phrase_not_starts_with: str | None
-    privacy_pass_phrase_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    port: MaybeInt
+    port_gt: MaybeInt
+    port_gte: MaybeInt
+    port_in: MaybeInts
+    port_lt: MaybeInt
+    port_lte: MaybeInt
+    port_not: MaybeInt
+    port_not_in: MaybeInts
+    privacy_pass_phrase: MaybeStr
+    privacy_pass_phrase_contains: MaybeStr
+    privacy_pass_phrase_ends_with: MaybeStr
+    privacy_pass_phrase_gt: MaybeStr
+    privacy_pass_phrase_gte: MaybeStr
+    privacy_pass_phrase_in: MaybeTexts
+    privacy_pass_phrase_lt: MaybeStr
+    privacy_pass_phrase_lte: MaybeStr
+    privacy_pass_phrase_not: MaybeStr
+    privacy_pass_phrase_not_contains: MaybeStr
+    privacy_pass_phrase_not_ends_with: MaybeStr
+    privacy_pass_phrase_not_in: MaybeTexts
+    privacy_pass_phrase_not_starts_with: MaybeStr
+    privacy_pass_phrase_starts_with: MaybeStr
     privacy_protocol: "SnmpPrivacyProtocol | None"
     privacy_protocol_in: "Sequence[SnmpPrivacyProtocol] | None"
     privacy_protocol_not: "SnmpPrivacyProtocol | None"
@@ -233,20 +204,20 @@ class SnmpTransportWhereInputValues(TypedDict, total=False):
     protocol_in: "Sequence[SnmpProtocol] | None"
     protocol_not: "SnmpProtocol | None"
     protocol_not_in: "Sequence[SnmpProtocol] | None"
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
     version: "SnmpVersion | None"
     version_in: "Sequence[SnmpVersion] | None"
     version_not: "SnmpVersion | None"
@@ -265,13 +236,52 @@ class SnmpTransportWhereInput(SnmpTransportWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnmpTransportWhereInput2(SnmpTransportWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class SnmpTransportWhereInput3(SnmpTransportWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetSnmpTransportsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSnmpTransportsRequestBody: TypeAlias = "Mapping[str, object]"
+    SnmpTransportDeletionParams: TypeAlias = "Mapping[str, object]"
+    SnmpTransportUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSnmpTransportsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnmpTransportOrderByInput | None"
+        skip: MaybeInt
+        where: "SnmpTransportWhereInput2 | None"
+
+    class GetSnmpTransportsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnmpTransportOrderByInput | None"
+        skip: MaybeInt
+        where: "SnmpTransportWhereInput2 | None"
+
+    class SnmpTransportDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnmpTransportWhereInput2"]
+
+    class SnmpTransportUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["SnmpTransportUpdationParamsData"]
+        where: Required["SnmpTransportWhereInput2"]

@@ -4,12 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import SnmpLanguageCode as SnmpLanguageCodeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import (
         EntityAsyncStatus,
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
         SnmpVersion,
     )
 
-SnmpLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "models.SnmpLanguageCode"]
+SnmpLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "SnmpLanguageCodeMember"]
 SnmpTrapReceiverOrderByInput: TypeAlias = Literal[
     "auth_pass_phrase_ASC",
     "auth_pass_phrase_DESC",
@@ -60,30 +68,6 @@ SnmpTrapReceiverOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSnmpTrapReceiversConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnmpTrapReceiverOrderByInput | None"
-    skip: int | None
-    where: "SnmpTrapReceiverWhereInput2 | None"
-
-
-class GetSnmpTrapReceiversRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SnmpTrapReceiverOrderByInput | None"
-    skip: int | None
-    where: "SnmpTrapReceiverWhereInput2 | None"
-
-
 class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -103,19 +87,6 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     protocol: Required["SnmpProtocol"]
     username: str
     version: Required["SnmpVersion"]
-
-
-class SnmpTrapReceiverDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["SnmpTrapReceiverWhereInput2"]
-
-
-class SnmpTrapReceiverUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["SnmpTrapReceiverUpdationParamsData"]
-    where: Required["SnmpTrapReceiverWhereInput2"]
 
 
 class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
@@ -141,142 +112,142 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
 class SnmpTrapReceiverWhereInputValues(TypedDict, total=False):
     """Keys of `SnmpTrapReceiverWhereInput` that look at the resource itself."""
 
-    auth_pass_phrase: str | None
-    auth_pass_phrase_contains: str | None
-    auth_pass_phrase_ends_with: str | None
-    auth_pass_phrase_gt: str | None
-    auth_pass_phrase_gte: str | None
-    auth_pass_phrase_in: Texts | None
-    auth_pass_phrase_lt: str | None
-    auth_pass_phrase_lte: str | None
-    auth_pass_phrase_not: str | None
-    auth_pass_phrase_not_contains: str | None
-    auth_pass_phrase_not_ends_with: str | None
-    auth_pass_phrase_not_in: Texts | None
-    auth_pass_phrase_not_starts_with: str | None
-    auth_pass_phrase_starts_with: str | None
+    auth_pass_phrase: MaybeStr
+    auth_pass_phrase_contains: MaybeStr
+    auth_pass_phrase_ends_with: MaybeStr
+    auth_pass_phrase_gt: MaybeStr
+    auth_pass_phrase_gte: MaybeStr
+    auth_pass_phrase_in: MaybeTexts
+    auth_pass_phrase_lt: MaybeStr
+    auth_pass_phrase_lte: MaybeStr
+    auth_pass_phrase_not: MaybeStr
+    auth_pass_phrase_not_contains: MaybeStr
+    auth_pass_phrase_not_ends_with: MaybeStr
+    auth_pass_phrase_not_in: MaybeTexts
+    auth_pass_phrase_not_starts_with: MaybeStr
+    auth_pass_phrase_starts_with: MaybeStr
     auth_protocol: "SnmpAuthProtocol | None"
     auth_protocol_in: "Sequence[SnmpAuthProtocol] | None"
     auth_protocol_not: "SnmpAuthProtocol | None"
     auth_protocol_not_in: "Sequence[SnmpAuthProtocol] | None"
-    community: str | None
-    community_contains: str | None
-    community_ends_with: str | None
-    community_gt: str | None
-    community_gte: str | None
-    community_in: Texts | None
-    community_lt: str | None
-    community_lte: str | None
-    community_not: str | None
-    community_not_contains: str | None
-    community_not_ends_with: str | None
-    community_not_in: Texts | None
-    community_not_starts_with: str | None
-    community_starts_with: str | None
-    disabled: bool | None
-    disabled_not: bool | None
-    engine_id: str | None
-    engine_id_contains: str | None
-    engine_id_ends_with: str | None
-    engine_id_gt: str | None
-    engine_id_gte: str | None
-    engine_id_in: Texts | None
-    engine_id_lt: str | None
-    engine_id_lte: str | None
-    engine_id_not: str | None
-    engine_id_not_contains: str | None
-    engine_id_not_ends_with: str | None
-    engine_id_not_in: Texts | None
-    engine_id_not_starts_with: str | None
-    engine_id_starts_with: str | None
+    community: MaybeStr
+    community_contains: MaybeStr
+    community_ends_with: MaybeStr
+    community_gt: MaybeStr
+    community_gte: MaybeStr
+    community_in: MaybeTexts
+    community_lt: MaybeStr
+    community_lte: MaybeStr
+    community_not: MaybeStr
+    community_not_contains: MaybeStr
+    community_not_ends_with: MaybeStr
+    community_not_in: MaybeTexts
+    community_not_starts_with: MaybeStr
+    community_starts_with: MaybeStr
+    disabled: MaybeBool
+    disabled_not: MaybeBool
+    engine_id: MaybeStr
+    engine_id_contains: MaybeStr
+    engine_id_ends_with: MaybeStr
+    engine_id_gt: MaybeStr
+    engine_id_gte: MaybeStr
+    engine_id_in: MaybeTexts
+    engine_id_lt: MaybeStr
+    engine_id_lte: MaybeStr
+    engine_id_not: MaybeStr
+    engine_id_not_contains: MaybeStr
+    engine_id_not_ends_with: MaybeStr
+    engine_id_not_in: MaybeTexts
+    engine_id_not_starts_with: MaybeStr
+    engine_id_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    host: str | None
-    host_contains: str | None
-    host_ends_with: str | None
-    host_gt: str | None
-    host_gte: str | None
-    host_in: Texts | None
-    host_lt: str | None
-    host_lte: str | None
-    host_not: str | None
-    host_not_contains: str | None
-    host_not_ends_with: str | None
-    host_not_in: Texts | None
-    host_not_starts_with: str | None
-    host_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    inform: bool | None
-    inform_not: bool | None
+    host: MaybeStr
+    host_contains: MaybeStr
+    host_ends_with: MaybeStr
+    host_gt: MaybeStr
+    host_gte: MaybeStr
+    host_in: MaybeTexts
+    host_lt: MaybeStr
+    host_lte: MaybeStr
+    host_not: MaybeStr
+    host_not_contains: MaybeStr
+    host_not_ends_with: MaybeStr
+    host_not_in: MaybeTexts
+    host_not_starts_with: MaybeStr
+    host_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    inform: MaybeBool
+    inform_not: MaybeBool
     language_code: "SnmpLanguageCode | None"
     language_code_in: "Sequence[SnmpLanguageCode] | None"
     language_code_not: "SnmpLanguageCode | None"
     language_code_not_in: "Sequence[SnmpLanguageCode] | None"
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    port: int | None
-    port_gt: int | None
-    port_gte: int | None
-    port_in: Sequence[int] | None
-    port_lt: int | None
-    port_lte: int | None
-    port_not: int | None
-    port_not_in: Sequence[int] | None
-    privacy_pass_phrase: str | None
-    privacy_pass_phrase_contains: str | None
-    privacy_pass_phrase_ends_with: str | None
-    privacy_pass_phrase_gt: str | None
-    privacy_pass_phrase_gte: str | None
-    privacy_pass_phrase_in: Texts | None
-    privacy_pass_phrase_lt: str | None
-    privacy_pass_phrase_lte: str | None
-    privacy_pass_phrase_not: str | None
-    privacy_pass_phrase_not_contains: str | None
-    privacy_pass_phrase_not_ends_with: str | None
-    privacy_pass_phrase_not_in: Texts | None
-    privacy_pass_phrase_not_starts_with: str | None
-    privacy_pass_phrase_starts_with: str | None
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    port: MaybeInt
+    port_gt: MaybeInt
+    port_gte: MaybeInt
+    port_in: MaybeInts
+    port_lt: MaybeInt
+    port_lte: MaybeInt
+    port_not: MaybeInt
+    port_not_in: MaybeInts
+    privacy_pass_phrase: MaybeStr
+    privacy_pass_phrase_contains: MaybeStr
+    privacy_pass_phrase_ends_with: MaybeStr
+    privacy_pass_phrase_gt: MaybeStr
+    privacy_pass_phrase_gte: MaybeStr
+    privacy_pass_phrase_in: MaybeTexts
+    privacy_pass_phrase_lt: MaybeStr
+    privacy_pass_phrase_lte: MaybeStr
+    privacy_pass_phrase_not: MaybeStr
+    privacy_pass_phrase_not_contains: MaybeStr
+    privacy_pass_phrase_not_ends_with: MaybeStr
+    privacy_pass_phrase_not_in: MaybeTexts
+    privacy_pass_phrase_not_starts_with: MaybeStr
+    privacy_pass_phrase_starts_with: MaybeStr
     privacy_protocol: "SnmpPrivacyProtocol | None"
     privacy_protocol_in: "Sequence[SnmpPrivacyProtocol] | None"
     privacy_protocol_not: "SnmpPrivacyProtocol | None"
@@ -285,20 +256,20 @@ class SnmpTrapReceiverWhereInputValues(TypedDict, total=False):
     protocol_in: "Sequence[SnmpProtocol] | None"
     protocol_not: "SnmpProtocol | None"
     protocol_not_in: "Sequence[SnmpProtocol] | None"
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
     version: "SnmpVersion | None"
     version_in: "Sequence[SnmpVersion] | None"
     version_not: "SnmpVersion | None"
@@ -317,13 +288,52 @@ class SnmpTrapReceiverWhereInput(SnmpTrapReceiverWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SnmpTrapReceiverWhereInput2(SnmpTrapReceiverWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class SnmpTrapReceiverWhereInput3(SnmpTrapReceiverWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetSnmpTrapReceiversConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSnmpTrapReceiversRequestBody: TypeAlias = "Mapping[str, object]"
+    SnmpTrapReceiverDeletionParams: TypeAlias = "Mapping[str, object]"
+    SnmpTrapReceiverUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSnmpTrapReceiversConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnmpTrapReceiverOrderByInput | None"
+        skip: MaybeInt
+        where: "SnmpTrapReceiverWhereInput2 | None"
+
+    class GetSnmpTrapReceiversRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SnmpTrapReceiverOrderByInput | None"
+        skip: MaybeInt
+        where: "SnmpTrapReceiverWhereInput2 | None"
+
+    class SnmpTrapReceiverDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["SnmpTrapReceiverWhereInput2"]
+
+    class SnmpTrapReceiverUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["SnmpTrapReceiverUpdationParamsData"]
+        where: Required["SnmpTrapReceiverWhereInput2"]

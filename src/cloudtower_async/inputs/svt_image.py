@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import FileContent, Texts
+from ..types import (
+    FileContent,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -33,30 +41,6 @@ SvtImageOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSvtImagesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SvtImageOrderByInput | None"
-    skip: int | None
-    where: "SvtImageWhereInput2 | None"
-
-
-class GetSvtImagesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SvtImageOrderByInput | None"
-    skip: int | None
-    where: "SvtImageWhereInput2 | None"
-
-
 class SvtImageWhereInputValues(TypedDict, total=False):
     """Keys of `SvtImageWhereInput` that look at the resource itself."""
 
@@ -64,86 +48,86 @@ class SvtImageWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    path: str | None
-    path_contains: str | None
-    path_ends_with: str | None
-    path_gt: str | None
-    path_gte: str | None
-    path_in: Texts | None
-    path_lt: str | None
-    path_lte: str | None
-    path_not: str | None
-    path_not_contains: str | None
-    path_not_ends_with: str | None
-    path_not_in: Texts | None
-    path_not_starts_with: str | None
-    path_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    version: int | None
-    version_gt: int | None
-    version_gte: int | None
-    version_in: Sequence[int] | None
-    version_lt: int | None
-    version_lte: int | None
-    version_not: int | None
-    version_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    path: MaybeStr
+    path_contains: MaybeStr
+    path_ends_with: MaybeStr
+    path_gt: MaybeStr
+    path_gte: MaybeStr
+    path_in: MaybeTexts
+    path_lt: MaybeStr
+    path_lte: MaybeStr
+    path_not: MaybeStr
+    path_not_contains: MaybeStr
+    path_not_ends_with: MaybeStr
+    path_not_in: MaybeTexts
+    path_not_starts_with: MaybeStr
+    path_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    version: MaybeInt
+    version_gt: MaybeInt
+    version_gte: MaybeInt
+    version_in: MaybeInts
+    version_lt: MaybeInt
+    version_lte: MaybeInt
+    version_not: MaybeInt
+    version_not_in: MaybeInts
 
 
 class SvtImageWhereInput(SvtImageWhereInputValues, total=False):
@@ -158,34 +142,60 @@ class SvtImageWhereInput(SvtImageWhereInputValues, total=False):
     vm_disks_some: "VmDiskWhereInput2 | None"
 
 
-class UploadSvtImageForm(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    cluster_id: str
-    file: Required[FileContent]
-    name: str
-    size: str
-    size_unit: str
-    upload_task_id: str
-    version: str
-
-
 if TYPE_CHECKING:
 
     class SvtImageWhereInput2(SvtImageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
 
     class SvtImageWhereInput3(SvtImageWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
+
+    GetSvtImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSvtImagesRequestBody: TypeAlias = "Mapping[str, object]"
+    UploadSvtImageForm: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSvtImagesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SvtImageOrderByInput | None"
+        skip: MaybeInt
+        where: "SvtImageWhereInput2 | None"
+
+    class GetSvtImagesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SvtImageOrderByInput | None"
+        skip: MaybeInt
+        where: "SvtImageWhereInput2 | None"
+
+    class UploadSvtImageForm(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        cluster_id: str
+        file: Required[FileContent]
+        name: str
+        size: str
+        size_unit: str
+        upload_task_id: str
+        version: str

@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -117,183 +125,159 @@ SyncReplicationPlanOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSyncReplicationPlansConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.9.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SyncReplicationPlanOrderByInput | None"
-    skip: int | None
-    where: "SyncReplicationPlanWhereInput2 | None"
-
-
-class GetSyncReplicationPlansRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.9.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SyncReplicationPlanOrderByInput | None"
-    skip: int | None
-    where: "SyncReplicationPlanWhereInput2 | None"
-
-
 class SyncReplicationPlanWhereInputValues(TypedDict, total=False):
     """Keys of `SyncReplicationPlanWhereInput` that look at the resource itself."""
 
-    activation_timestamp: str | None
-    activation_timestamp_gt: str | None
-    activation_timestamp_gte: str | None
-    activation_timestamp_in: Texts | None
-    activation_timestamp_lt: str | None
-    activation_timestamp_lte: str | None
-    activation_timestamp_not: str | None
-    activation_timestamp_not_in: Texts | None
-    compression: bool | None
-    compression_not: bool | None
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    data_version: int | None
-    data_version_gt: int | None
-    data_version_gte: int | None
-    data_version_in: Sequence[int] | None
-    data_version_lt: int | None
-    data_version_lte: int | None
-    data_version_not: int | None
-    data_version_not_in: Sequence[int] | None
+    activation_timestamp: MaybeStr
+    activation_timestamp_gt: MaybeStr
+    activation_timestamp_gte: MaybeStr
+    activation_timestamp_in: MaybeTexts
+    activation_timestamp_lt: MaybeStr
+    activation_timestamp_lte: MaybeStr
+    activation_timestamp_not: MaybeStr
+    activation_timestamp_not_in: MaybeTexts
+    compression: MaybeBool
+    compression_not: MaybeBool
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    data_version: MaybeInt
+    data_version_gt: MaybeInt
+    data_version_gte: MaybeInt
+    data_version_in: MaybeInts
+    data_version_lt: MaybeInt
+    data_version_lte: MaybeInt
+    data_version_not: MaybeInt
+    data_version_not_in: MaybeInts
     delete_strategy: "BackupPlanDeleteStrategy | None"
     delete_strategy_in: "Sequence[BackupPlanDeleteStrategy] | None"
     delete_strategy_not: "BackupPlanDeleteStrategy | None"
     delete_strategy_not_in: "Sequence[BackupPlanDeleteStrategy] | None"
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    ec_k: int | None
-    ec_k_gt: int | None
-    ec_k_gte: int | None
-    ec_k_in: Sequence[int] | None
-    ec_k_lt: int | None
-    ec_k_lte: int | None
-    ec_k_not: int | None
-    ec_k_not_in: Sequence[int] | None
-    ec_m: int | None
-    ec_m_gt: int | None
-    ec_m_gte: int | None
-    ec_m_in: Sequence[int] | None
-    ec_m_lt: int | None
-    ec_m_lte: int | None
-    ec_m_not: int | None
-    ec_m_not_in: Sequence[int] | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    ec_k: MaybeInt
+    ec_k_gt: MaybeInt
+    ec_k_gte: MaybeInt
+    ec_k_in: MaybeInts
+    ec_k_lt: MaybeInt
+    ec_k_lte: MaybeInt
+    ec_k_not: MaybeInt
+    ec_k_not_in: MaybeInts
+    ec_m: MaybeInt
+    ec_m_gt: MaybeInt
+    ec_m_gte: MaybeInt
+    ec_m_in: MaybeInts
+    ec_m_lt: MaybeInt
+    ec_m_lte: MaybeInt
+    ec_m_not: MaybeInt
+    ec_m_not_in: MaybeInts
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    failover_test_keep_mac_address: bool | None
-    failover_test_keep_mac_address_not: bool | None
+    failover_test_keep_mac_address: MaybeBool
+    failover_test_keep_mac_address_not: MaybeBool
     failover_test_name_rule: "ReplicaNameRule | None"
     failover_test_name_rule_in: "Sequence[ReplicaNameRule] | None"
     failover_test_name_rule_not: "ReplicaNameRule | None"
     failover_test_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-    failover_test_name_setting: str | None
-    failover_test_name_setting_contains: str | None
-    failover_test_name_setting_ends_with: str | None
-    failover_test_name_setting_gt: str | None
-    failover_test_name_setting_gte: str | None
-    failover_test_name_setting_in: Texts | None
-    failover_test_name_setting_lt: str | None
-    failover_test_name_setting_lte: str | None
-    failover_test_name_setting_not: str | None
-    failover_test_name_setting_not_contains: str | None
-    failover_test_name_setting_not_ends_with: str | None
-    failover_test_name_setting_not_in: Texts | None
-    failover_test_name_setting_not_starts_with: str | None
-    failover_test_name_setting_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    inbound: bool | None
-    inbound_not: bool | None
-    initialization_time_point: str | None
-    initialization_time_point_contains: str | None
-    initialization_time_point_ends_with: str | None
-    initialization_time_point_gt: str | None
-    initialization_time_point_gte: str | None
-    initialization_time_point_in: Texts | None
-    initialization_time_point_lt: str | None
-    initialization_time_point_lte: str | None
-    initialization_time_point_not: str | None
-    initialization_time_point_not_contains: str | None
-    initialization_time_point_not_ends_with: str | None
-    initialization_time_point_not_in: Texts | None
-    initialization_time_point_not_starts_with: str | None
-    initialization_time_point_starts_with: str | None
-    interval: int | None
-    interval_gt: int | None
-    interval_gte: int | None
-    interval_in: Sequence[int] | None
-    interval_lt: int | None
-    interval_lte: int | None
-    interval_not: int | None
-    interval_not_in: Sequence[int] | None
-    keep_mac_address: bool | None
-    keep_mac_address_not: bool | None
+    failover_test_name_setting: MaybeStr
+    failover_test_name_setting_contains: MaybeStr
+    failover_test_name_setting_ends_with: MaybeStr
+    failover_test_name_setting_gt: MaybeStr
+    failover_test_name_setting_gte: MaybeStr
+    failover_test_name_setting_in: MaybeTexts
+    failover_test_name_setting_lt: MaybeStr
+    failover_test_name_setting_lte: MaybeStr
+    failover_test_name_setting_not: MaybeStr
+    failover_test_name_setting_not_contains: MaybeStr
+    failover_test_name_setting_not_ends_with: MaybeStr
+    failover_test_name_setting_not_in: MaybeTexts
+    failover_test_name_setting_not_starts_with: MaybeStr
+    failover_test_name_setting_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    inbound: MaybeBool
+    inbound_not: MaybeBool
+    initialization_time_point: MaybeStr
+    initialization_time_point_contains: MaybeStr
+    initialization_time_point_ends_with: MaybeStr
+    initialization_time_point_gt: MaybeStr
+    initialization_time_point_gte: MaybeStr
+    initialization_time_point_in: MaybeTexts
+    initialization_time_point_lt: MaybeStr
+    initialization_time_point_lte: MaybeStr
+    initialization_time_point_not: MaybeStr
+    initialization_time_point_not_contains: MaybeStr
+    initialization_time_point_not_ends_with: MaybeStr
+    initialization_time_point_not_in: MaybeTexts
+    initialization_time_point_not_starts_with: MaybeStr
+    initialization_time_point_starts_with: MaybeStr
+    interval: MaybeInt
+    interval_gt: MaybeInt
+    interval_gte: MaybeInt
+    interval_in: MaybeInts
+    interval_lt: MaybeInt
+    interval_lte: MaybeInt
+    interval_not: MaybeInt
+    interval_not_in: MaybeInts
+    keep_mac_address: MaybeBool
+    keep_mac_address_not: MaybeBool
     keep_policy: "BackupPlanKeepPolicy | None"
     keep_policy_in: "Sequence[BackupPlanKeepPolicy] | None"
     keep_policy_not: "BackupPlanKeepPolicy | None"
     keep_policy_not_in: "Sequence[BackupPlanKeepPolicy] | None"
-    keep_policy_value: int | None
-    keep_policy_value_gt: int | None
-    keep_policy_value_gte: int | None
-    keep_policy_value_in: Sequence[int] | None
-    keep_policy_value_lt: int | None
-    keep_policy_value_lte: int | None
-    keep_policy_value_not: int | None
-    keep_policy_value_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    keep_policy_value: MaybeInt
+    keep_policy_value_gt: MaybeInt
+    keep_policy_value_gte: MaybeInt
+    keep_policy_value_in: MaybeInts
+    keep_policy_value_lt: MaybeInt
+    keep_policy_value_lte: MaybeInt
+    keep_policy_value_not: MaybeInt
+    keep_policy_value_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     period: "ReplicationPlanPeriod | None"
     period_in: "Sequence[ReplicationPlanPeriod] | None"
     period_not: "ReplicationPlanPeriod | None"
@@ -306,40 +290,40 @@ class SyncReplicationPlanWhereInputValues(TypedDict, total=False):
     replica_name_rule_in: "Sequence[ReplicaNameRule] | None"
     replica_name_rule_not: "ReplicaNameRule | None"
     replica_name_rule_not_in: "Sequence[ReplicaNameRule] | None"
-    replica_name_setting: str | None
-    replica_name_setting_contains: str | None
-    replica_name_setting_ends_with: str | None
-    replica_name_setting_gt: str | None
-    replica_name_setting_gte: str | None
-    replica_name_setting_in: Texts | None
-    replica_name_setting_lt: str | None
-    replica_name_setting_lte: str | None
-    replica_name_setting_not: str | None
-    replica_name_setting_not_contains: str | None
-    replica_name_setting_not_ends_with: str | None
-    replica_name_setting_not_in: Texts | None
-    replica_name_setting_not_starts_with: str | None
-    replica_name_setting_starts_with: str | None
-    replica_num: int | None
-    replica_num_gt: int | None
-    replica_num_gte: int | None
-    replica_num_in: Sequence[int] | None
-    replica_num_lt: int | None
-    replica_num_lte: int | None
-    replica_num_not: int | None
-    replica_num_not_in: Sequence[int] | None
+    replica_name_setting: MaybeStr
+    replica_name_setting_contains: MaybeStr
+    replica_name_setting_ends_with: MaybeStr
+    replica_name_setting_gt: MaybeStr
+    replica_name_setting_gte: MaybeStr
+    replica_name_setting_in: MaybeTexts
+    replica_name_setting_lt: MaybeStr
+    replica_name_setting_lte: MaybeStr
+    replica_name_setting_not: MaybeStr
+    replica_name_setting_not_contains: MaybeStr
+    replica_name_setting_not_ends_with: MaybeStr
+    replica_name_setting_not_in: MaybeTexts
+    replica_name_setting_not_starts_with: MaybeStr
+    replica_name_setting_starts_with: MaybeStr
+    replica_num: MaybeInt
+    replica_num_gt: MaybeInt
+    replica_num_gte: MaybeInt
+    replica_num_in: MaybeInts
+    replica_num_lt: MaybeInt
+    replica_num_lte: MaybeInt
+    replica_num_not: MaybeInt
+    replica_num_not_in: MaybeInts
     resiliency_type: "ResiliencyType | None"
     resiliency_type_in: "Sequence[ResiliencyType] | None"
     resiliency_type_not: "ResiliencyType | None"
     resiliency_type_not_in: "Sequence[ResiliencyType] | None"
-    resource_version: int | None
-    resource_version_gt: int | None
-    resource_version_gte: int | None
-    resource_version_in: Sequence[int] | None
-    resource_version_lt: int | None
-    resource_version_lte: int | None
-    resource_version_not: int | None
-    resource_version_not_in: Sequence[int] | None
+    resource_version: MaybeInt
+    resource_version_gt: MaybeInt
+    resource_version_gte: MaybeInt
+    resource_version_in: MaybeInts
+    resource_version_lt: MaybeInt
+    resource_version_lte: MaybeInt
+    resource_version_not: MaybeInt
+    resource_version_not_in: MaybeInts
     snapshot_consistent_type: "ConsistentType | None"
     snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
     snapshot_consistent_type_not: "ConsistentType | None"
@@ -348,26 +332,26 @@ class SyncReplicationPlanWhereInputValues(TypedDict, total=False):
     status_in: "Sequence[BackupPlanStatus] | None"
     status_not: "BackupPlanStatus | None"
     status_not_in: "Sequence[BackupPlanStatus] | None"
-    storage_encrypted: bool | None
-    storage_encrypted_not: bool | None
+    storage_encrypted: MaybeBool
+    storage_encrypted_not: MaybeBool
     storage_policy: "VmVolumeElfStoragePolicyType | None"
     storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
     storage_policy_not: "VmVolumeElfStoragePolicyType | None"
     storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    thin_provision: bool | None
-    thin_provision_not: bool | None
+    thin_provision: MaybeBool
+    thin_provision_not: MaybeBool
     type: "ReplicationPlanType | None"
     type_in: "Sequence[ReplicationPlanType] | None"
     type_not: "ReplicationPlanType | None"
     type_not_in: "Sequence[ReplicationPlanType] | None"
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
+    updatedAt: MaybeStr
+    updatedAt_gt: MaybeStr
+    updatedAt_gte: MaybeStr
+    updatedAt_in: MaybeTexts
+    updatedAt_lt: MaybeStr
+    updatedAt_lte: MaybeStr
+    updatedAt_not: MaybeStr
+    updatedAt_not_in: MaybeTexts
 
 
 class SyncReplicationPlanWhereInput(SyncReplicationPlanWhereInputValues, total=False):
@@ -393,35 +377,61 @@ class SyncReplicationPlanWhereInput(SyncReplicationPlanWhereInputValues, total=F
 if TYPE_CHECKING:
 
     class SyncReplicationPlanWhereInput2(SyncReplicationPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
-        replica_vms_every: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_none: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
+        replica_vms_every: "ReadOnly[MaybeMapping]"
+        replica_vms_none: "ReadOnly[MaybeMapping]"
+        replica_vms_some: "ReadOnly[MaybeMapping]"
+        replication_restore_points_every: "ReadOnly[MaybeMapping]"
+        replication_restore_points_none: "ReadOnly[MaybeMapping]"
+        replication_restore_points_some: "ReadOnly[MaybeMapping]"
         target_cluster: "ReadOnly[ClusterWhereInput3 | None]"
         target_replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class SyncReplicationPlanWhereInput3(SyncReplicationPlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        external_cloudtower: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_every: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_none: "ReadOnly[Mapping[str, object] | None]"
-        replica_vms_some: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_every: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_none: "ReadOnly[Mapping[str, object] | None]"
-        replication_restore_points_some: "ReadOnly[Mapping[str, object] | None]"
-        target_cluster: "ReadOnly[Mapping[str, object] | None]"
-        target_replication_service: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        external_cloudtower: "ReadOnly[MaybeMapping]"
+        replica_vms_every: "ReadOnly[MaybeMapping]"
+        replica_vms_none: "ReadOnly[MaybeMapping]"
+        replica_vms_some: "ReadOnly[MaybeMapping]"
+        replication_restore_points_every: "ReadOnly[MaybeMapping]"
+        replication_restore_points_none: "ReadOnly[MaybeMapping]"
+        replication_restore_points_some: "ReadOnly[MaybeMapping]"
+        target_cluster: "ReadOnly[MaybeMapping]"
+        target_replication_service: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetSyncReplicationPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSyncReplicationPlansRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSyncReplicationPlansConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.9.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SyncReplicationPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "SyncReplicationPlanWhereInput2 | None"
+
+    class GetSyncReplicationPlansRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.9.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SyncReplicationPlanOrderByInput | None"
+        skip: MaybeInt
+        where: "SyncReplicationPlanWhereInput2 | None"

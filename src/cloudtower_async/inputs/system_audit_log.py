@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -32,119 +32,107 @@ SystemAuditLogOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetSystemAuditLogsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "SystemAuditLogOrderByInput | None"
-    skip: int | None
-    where: "SystemAuditLogWhereInput2 | None"
-
-
 class GetSystemAuditLogsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "SystemAuditLogOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "SystemAuditLogWhereInput2 | None"
 
 
 class SystemAuditLogWhereInputValues(TypedDict, total=False):
     """Keys of `SystemAuditLogWhereInput` that look at the resource itself."""
 
-    action: str | None
-    action_contains: str | None
-    action_ends_with: str | None
-    action_gt: str | None
-    action_gte: str | None
-    action_in: Texts | None
-    action_lt: str | None
-    action_lte: str | None
-    action_not: str | None
-    action_not_contains: str | None
-    action_not_ends_with: str | None
-    action_not_in: Texts | None
-    action_not_starts_with: str | None
-    action_starts_with: str | None
-    finished_at: str | None
-    finished_at_gt: str | None
-    finished_at_gte: str | None
-    finished_at_in: Texts | None
-    finished_at_lt: str | None
-    finished_at_lte: str | None
-    finished_at_not: str | None
-    finished_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    message: str | None
-    message_contains: str | None
-    message_ends_with: str | None
-    message_gt: str | None
-    message_gte: str | None
-    message_in: Texts | None
-    message_lt: str | None
-    message_lte: str | None
-    message_not: str | None
-    message_not_contains: str | None
-    message_not_ends_with: str | None
-    message_not_in: Texts | None
-    message_not_starts_with: str | None
-    message_starts_with: str | None
-    resource_id: str | None
-    resource_id_contains: str | None
-    resource_id_ends_with: str | None
-    resource_id_gt: str | None
-    resource_id_gte: str | None
-    resource_id_in: Texts | None
-    resource_id_lt: str | None
-    resource_id_lte: str | None
-    resource_id_not: str | None
-    resource_id_not_contains: str | None
-    resource_id_not_ends_with: str | None
-    resource_id_not_in: Texts | None
-    resource_id_not_starts_with: str | None
-    resource_id_starts_with: str | None
+    action: MaybeStr
+    action_contains: MaybeStr
+    action_ends_with: MaybeStr
+    action_gt: MaybeStr
+    action_gte: MaybeStr
+    action_in: MaybeTexts
+    action_lt: MaybeStr
+    action_lte: MaybeStr
+    action_not: MaybeStr
+    action_not_contains: MaybeStr
+    action_not_ends_with: MaybeStr
+    action_not_in: MaybeTexts
+    action_not_starts_with: MaybeStr
+    action_starts_with: MaybeStr
+    finished_at: MaybeStr
+    finished_at_gt: MaybeStr
+    finished_at_gte: MaybeStr
+    finished_at_in: MaybeTexts
+    finished_at_lt: MaybeStr
+    finished_at_lte: MaybeStr
+    finished_at_not: MaybeStr
+    finished_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    message: MaybeStr
+    message_contains: MaybeStr
+    message_ends_with: MaybeStr
+    message_gt: MaybeStr
+    message_gte: MaybeStr
+    message_in: MaybeTexts
+    message_lt: MaybeStr
+    message_lte: MaybeStr
+    message_not: MaybeStr
+    message_not_contains: MaybeStr
+    message_not_ends_with: MaybeStr
+    message_not_in: MaybeTexts
+    message_not_starts_with: MaybeStr
+    message_starts_with: MaybeStr
+    resource_id: MaybeStr
+    resource_id_contains: MaybeStr
+    resource_id_ends_with: MaybeStr
+    resource_id_gt: MaybeStr
+    resource_id_gte: MaybeStr
+    resource_id_in: MaybeTexts
+    resource_id_lt: MaybeStr
+    resource_id_lte: MaybeStr
+    resource_id_not: MaybeStr
+    resource_id_not_contains: MaybeStr
+    resource_id_not_ends_with: MaybeStr
+    resource_id_not_in: MaybeTexts
+    resource_id_not_starts_with: MaybeStr
+    resource_id_starts_with: MaybeStr
     status: "UserAuditLogStatus | None"
     status_in: "Sequence[UserAuditLogStatus] | None"
     status_not: "UserAuditLogStatus | None"
@@ -163,13 +151,27 @@ class SystemAuditLogWhereInput(SystemAuditLogWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class SystemAuditLogWhereInput2(SystemAuditLogWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class SystemAuditLogWhereInput3(SystemAuditLogWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    GetSystemAuditLogsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetSystemAuditLogsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "SystemAuditLogOrderByInput | None"
+        skip: MaybeInt
+        where: "SystemAuditLogWhereInput2 | None"

@@ -4,12 +4,23 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import TaskStatus as TaskStatusMember
+    from ..models import TaskType as TaskTypeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .user import UserWhereInput2, UserWhereInput3
 
@@ -58,35 +69,23 @@ TaskOrderByInput: TypeAlias = Literal[
     "type_DESC",
 ]
 TaskStatus: TypeAlias = Union[
-    Literal["EXECUTING", "FAILED", "PAUSED", "PENDING", "SUCCESSED"], "models.TaskStatus"
+    Literal["EXECUTING", "FAILED", "PAUSED", "PENDING", "SUCCESSED"], "TaskStatusMember"
 ]
 TaskType: TypeAlias = Union[
     Literal["APPLICATION", "BACKUP", "HOST_PLUGIN", "REPLICATION", "RESOLVER", "SFS"],
-    "models.TaskType",
+    "TaskTypeMember",
 ]
-
-
-class GetTasksConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "TaskOrderByInput | None"
-    skip: int | None
-    where: "TaskWhereInput2 | None"
 
 
 class GetTasksRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "TaskOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "TaskWhereInput2 | None"
 
 
@@ -125,13 +124,6 @@ class TaskStepCreationParams(TypedDict, total=False):
     key: Required[str]  # not empty
 
 
-class TaskUpdateParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    data: Required["TaskUpdateParamsData"]
-    where: Required["TaskWhereInput2"]
-
-
 class TaskUpdateParamsData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
@@ -160,190 +152,190 @@ class TaskUpdateParamsData(TypedDict, total=False):
 class TaskWhereInputValues(TypedDict, total=False):
     """Keys of `TaskWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    error_code: str | None
-    error_code_contains: str | None
-    error_code_ends_with: str | None
-    error_code_gt: str | None
-    error_code_gte: str | None
-    error_code_in: Texts | None
-    error_code_lt: str | None
-    error_code_lte: str | None
-    error_code_not: str | None
-    error_code_not_contains: str | None
-    error_code_not_ends_with: str | None
-    error_code_not_in: Texts | None
-    error_code_not_starts_with: str | None
-    error_code_starts_with: str | None
-    error_message: str | None
-    error_message_contains: str | None
-    error_message_ends_with: str | None
-    error_message_gt: str | None
-    error_message_gte: str | None
-    error_message_in: Texts | None
-    error_message_lt: str | None
-    error_message_lte: str | None
-    error_message_not: str | None
-    error_message_not_contains: str | None
-    error_message_not_ends_with: str | None
-    error_message_not_in: Texts | None
-    error_message_not_starts_with: str | None
-    error_message_starts_with: str | None
-    finished_at: str | None
-    finished_at_gt: str | None
-    finished_at_gte: str | None
-    finished_at_in: Texts | None
-    finished_at_lt: str | None
-    finished_at_lte: str | None
-    finished_at_not: str | None
-    finished_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    key: str | None
-    key_contains: str | None
-    key_ends_with: str | None
-    key_gt: str | None
-    key_gte: str | None
-    key_in: Texts | None
-    key_lt: str | None
-    key_lte: str | None
-    key_not: str | None
-    key_not_contains: str | None
-    key_not_ends_with: str | None
-    key_not_in: Texts | None
-    key_not_starts_with: str | None
-    key_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    progress: float | None
-    progress_gt: float | None
-    progress_gte: float | None
-    progress_in: Sequence[float] | None
-    progress_lt: float | None
-    progress_lte: float | None
-    progress_not: float | None
-    progress_not_in: Sequence[float] | None
-    resource_id: str | None
-    resource_id_contains: str | None
-    resource_id_ends_with: str | None
-    resource_id_gt: str | None
-    resource_id_gte: str | None
-    resource_id_in: Texts | None
-    resource_id_lt: str | None
-    resource_id_lte: str | None
-    resource_id_not: str | None
-    resource_id_not_contains: str | None
-    resource_id_not_ends_with: str | None
-    resource_id_not_in: Texts | None
-    resource_id_not_starts_with: str | None
-    resource_id_starts_with: str | None
-    resource_mutation: str | None
-    resource_mutation_contains: str | None
-    resource_mutation_ends_with: str | None
-    resource_mutation_gt: str | None
-    resource_mutation_gte: str | None
-    resource_mutation_in: Texts | None
-    resource_mutation_lt: str | None
-    resource_mutation_lte: str | None
-    resource_mutation_not: str | None
-    resource_mutation_not_contains: str | None
-    resource_mutation_not_ends_with: str | None
-    resource_mutation_not_in: Texts | None
-    resource_mutation_not_starts_with: str | None
-    resource_mutation_starts_with: str | None
-    resource_rollback_error: str | None
-    resource_rollback_error_contains: str | None
-    resource_rollback_error_ends_with: str | None
-    resource_rollback_error_gt: str | None
-    resource_rollback_error_gte: str | None
-    resource_rollback_error_in: Texts | None
-    resource_rollback_error_lt: str | None
-    resource_rollback_error_lte: str | None
-    resource_rollback_error_not: str | None
-    resource_rollback_error_not_contains: str | None
-    resource_rollback_error_not_ends_with: str | None
-    resource_rollback_error_not_in: Texts | None
-    resource_rollback_error_not_starts_with: str | None
-    resource_rollback_error_starts_with: str | None
-    resource_rollback_retry_count: int | None
-    resource_rollback_retry_count_gt: int | None
-    resource_rollback_retry_count_gte: int | None
-    resource_rollback_retry_count_in: Sequence[int] | None
-    resource_rollback_retry_count_lt: int | None
-    resource_rollback_retry_count_lte: int | None
-    resource_rollback_retry_count_not: int | None
-    resource_rollback_retry_count_not_in: Sequence[int] | None
-    resource_rollbacked: bool | None
-    resource_rollbacked_not: bool | None
-    resource_type: str | None
-    resource_type_contains: str | None
-    resource_type_ends_with: str | None
-    resource_type_gt: str | None
-    resource_type_gte: str | None
-    resource_type_in: Texts | None
-    resource_type_lt: str | None
-    resource_type_lte: str | None
-    resource_type_not: str | None
-    resource_type_not_contains: str | None
-    resource_type_not_ends_with: str | None
-    resource_type_not_in: Texts | None
-    resource_type_not_starts_with: str | None
-    resource_type_starts_with: str | None
-    snapshot: str | None
-    snapshot_contains: str | None
-    snapshot_ends_with: str | None
-    snapshot_gt: str | None
-    snapshot_gte: str | None
-    snapshot_in: Texts | None
-    snapshot_lt: str | None
-    snapshot_lte: str | None
-    snapshot_not: str | None
-    snapshot_not_contains: str | None
-    snapshot_not_ends_with: str | None
-    snapshot_not_in: Texts | None
-    snapshot_not_starts_with: str | None
-    snapshot_starts_with: str | None
-    started_at: str | None
-    started_at_gt: str | None
-    started_at_gte: str | None
-    started_at_in: Texts | None
-    started_at_lt: str | None
-    started_at_lte: str | None
-    started_at_not: str | None
-    started_at_not_in: Texts | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    error_code: MaybeStr
+    error_code_contains: MaybeStr
+    error_code_ends_with: MaybeStr
+    error_code_gt: MaybeStr
+    error_code_gte: MaybeStr
+    error_code_in: MaybeTexts
+    error_code_lt: MaybeStr
+    error_code_lte: MaybeStr
+    error_code_not: MaybeStr
+    error_code_not_contains: MaybeStr
+    error_code_not_ends_with: MaybeStr
+    error_code_not_in: MaybeTexts
+    error_code_not_starts_with: MaybeStr
+    error_code_starts_with: MaybeStr
+    error_message: MaybeStr
+    error_message_contains: MaybeStr
+    error_message_ends_with: MaybeStr
+    error_message_gt: MaybeStr
+    error_message_gte: MaybeStr
+    error_message_in: MaybeTexts
+    error_message_lt: MaybeStr
+    error_message_lte: MaybeStr
+    error_message_not: MaybeStr
+    error_message_not_contains: MaybeStr
+    error_message_not_ends_with: MaybeStr
+    error_message_not_in: MaybeTexts
+    error_message_not_starts_with: MaybeStr
+    error_message_starts_with: MaybeStr
+    finished_at: MaybeStr
+    finished_at_gt: MaybeStr
+    finished_at_gte: MaybeStr
+    finished_at_in: MaybeTexts
+    finished_at_lt: MaybeStr
+    finished_at_lte: MaybeStr
+    finished_at_not: MaybeStr
+    finished_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    key: MaybeStr
+    key_contains: MaybeStr
+    key_ends_with: MaybeStr
+    key_gt: MaybeStr
+    key_gte: MaybeStr
+    key_in: MaybeTexts
+    key_lt: MaybeStr
+    key_lte: MaybeStr
+    key_not: MaybeStr
+    key_not_contains: MaybeStr
+    key_not_ends_with: MaybeStr
+    key_not_in: MaybeTexts
+    key_not_starts_with: MaybeStr
+    key_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    progress: MaybeFloat
+    progress_gt: MaybeFloat
+    progress_gte: MaybeFloat
+    progress_in: MaybeFloats
+    progress_lt: MaybeFloat
+    progress_lte: MaybeFloat
+    progress_not: MaybeFloat
+    progress_not_in: MaybeFloats
+    resource_id: MaybeStr
+    resource_id_contains: MaybeStr
+    resource_id_ends_with: MaybeStr
+    resource_id_gt: MaybeStr
+    resource_id_gte: MaybeStr
+    resource_id_in: MaybeTexts
+    resource_id_lt: MaybeStr
+    resource_id_lte: MaybeStr
+    resource_id_not: MaybeStr
+    resource_id_not_contains: MaybeStr
+    resource_id_not_ends_with: MaybeStr
+    resource_id_not_in: MaybeTexts
+    resource_id_not_starts_with: MaybeStr
+    resource_id_starts_with: MaybeStr
+    resource_mutation: MaybeStr
+    resource_mutation_contains: MaybeStr
+    resource_mutation_ends_with: MaybeStr
+    resource_mutation_gt: MaybeStr
+    resource_mutation_gte: MaybeStr
+    resource_mutation_in: MaybeTexts
+    resource_mutation_lt: MaybeStr
+    resource_mutation_lte: MaybeStr
+    resource_mutation_not: MaybeStr
+    resource_mutation_not_contains: MaybeStr
+    resource_mutation_not_ends_with: MaybeStr
+    resource_mutation_not_in: MaybeTexts
+    resource_mutation_not_starts_with: MaybeStr
+    resource_mutation_starts_with: MaybeStr
+    resource_rollback_error: MaybeStr
+    resource_rollback_error_contains: MaybeStr
+    resource_rollback_error_ends_with: MaybeStr
+    resource_rollback_error_gt: MaybeStr
+    resource_rollback_error_gte: MaybeStr
+    resource_rollback_error_in: MaybeTexts
+    resource_rollback_error_lt: MaybeStr
+    resource_rollback_error_lte: MaybeStr
+    resource_rollback_error_not: MaybeStr
+    resource_rollback_error_not_contains: MaybeStr
+    resource_rollback_error_not_ends_with: MaybeStr
+    resource_rollback_error_not_in: MaybeTexts
+    resource_rollback_error_not_starts_with: MaybeStr
+    resource_rollback_error_starts_with: MaybeStr
+    resource_rollback_retry_count: MaybeInt
+    resource_rollback_retry_count_gt: MaybeInt
+    resource_rollback_retry_count_gte: MaybeInt
+    resource_rollback_retry_count_in: MaybeInts
+    resource_rollback_retry_count_lt: MaybeInt
+    resource_rollback_retry_count_lte: MaybeInt
+    resource_rollback_retry_count_not: MaybeInt
+    resource_rollback_retry_count_not_in: MaybeInts
+    resource_rollbacked: MaybeBool
+    resource_rollbacked_not: MaybeBool
+    resource_type: MaybeStr
+    resource_type_contains: MaybeStr
+    resource_type_ends_with: MaybeStr
+    resource_type_gt: MaybeStr
+    resource_type_gte: MaybeStr
+    resource_type_in: MaybeTexts
+    resource_type_lt: MaybeStr
+    resource_type_lte: MaybeStr
+    resource_type_not: MaybeStr
+    resource_type_not_contains: MaybeStr
+    resource_type_not_ends_with: MaybeStr
+    resource_type_not_in: MaybeTexts
+    resource_type_not_starts_with: MaybeStr
+    resource_type_starts_with: MaybeStr
+    snapshot: MaybeStr
+    snapshot_contains: MaybeStr
+    snapshot_ends_with: MaybeStr
+    snapshot_gt: MaybeStr
+    snapshot_gte: MaybeStr
+    snapshot_in: MaybeTexts
+    snapshot_lt: MaybeStr
+    snapshot_lte: MaybeStr
+    snapshot_not: MaybeStr
+    snapshot_not_contains: MaybeStr
+    snapshot_not_ends_with: MaybeStr
+    snapshot_not_in: MaybeTexts
+    snapshot_not_starts_with: MaybeStr
+    snapshot_starts_with: MaybeStr
+    started_at: MaybeStr
+    started_at_gt: MaybeStr
+    started_at_gte: MaybeStr
+    started_at_in: MaybeTexts
+    started_at_lt: MaybeStr
+    started_at_lte: MaybeStr
+    started_at_not: MaybeStr
+    started_at_not_in: MaybeTexts
     status: "TaskStatus | None"
     status_in: "Sequence[TaskStatus] | None"
     status_not: "TaskStatus | None"
@@ -367,15 +359,36 @@ class TaskWhereInput(TaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class TaskWhereInput2(TaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         user: "ReadOnly[UserWhereInput3 | None]"
 
     class TaskWhereInput3(TaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        user: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        user: "ReadOnly[MaybeMapping]"
+
+    GetTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    TaskUpdateParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetTasksConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "TaskOrderByInput | None"
+        skip: MaybeInt
+        where: "TaskWhereInput2 | None"
+
+    class TaskUpdateParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        data: Required["TaskUpdateParamsData"]
+        where: Required["TaskWhereInput2"]

@@ -4,12 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import UploadResourceType as UploadResourceTypeMember
+    from ..models import UploadTaskStatus as UploadTaskStatusMember
 
 UploadResourceType: TypeAlias = Union[
     Literal[
@@ -28,7 +29,7 @@ UploadResourceType: TypeAlias = Union[
         "VM_VOLUME_RAW",
         "VM_VOLUME_VMDK",
     ],
-    "models.UploadResourceType",
+    "UploadResourceTypeMember",
 ]
 UploadTaskOrderByInput: TypeAlias = Literal[
     "args_ASC",
@@ -53,113 +54,83 @@ UploadTaskOrderByInput: TypeAlias = Literal[
     "updatedAt_DESC",
 ]
 UploadTaskStatus: TypeAlias = Union[
-    Literal["FAILED", "INITIALIZING", "PAUSED", "SUCCESSED", "UPLOADING"], "models.UploadTaskStatus"
+    Literal["FAILED", "INITIALIZING", "PAUSED", "SUCCESSED", "UPLOADING"], "UploadTaskStatusMember"
 ]
-
-
-class CancelUploadTaskParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["UploadTaskWhereInput2"]
-
-
-class GetUploadTasksConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UploadTaskOrderByInput | None"
-    skip: int | None
-    where: "UploadTaskWhereInput2 | None"
-
-
-class GetUploadTasksRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UploadTaskOrderByInput | None"
-    skip: int | None
-    where: "UploadTaskWhereInput2 | None"
 
 
 class UploadTaskWhereInputValues(TypedDict, total=False):
     """Keys of `UploadTaskWhereInput` that look at the resource itself."""
 
-    chunk_size: int | None
-    chunk_size_gt: int | None
-    chunk_size_gte: int | None
-    chunk_size_in: Sequence[int] | None
-    chunk_size_lt: int | None
-    chunk_size_lte: int | None
-    chunk_size_not: int | None
-    chunk_size_not_in: Sequence[int] | None
-    current_chunk: int | None
-    current_chunk_gt: int | None
-    current_chunk_gte: int | None
-    current_chunk_in: Sequence[int] | None
-    current_chunk_lt: int | None
-    current_chunk_lte: int | None
-    current_chunk_not: int | None
-    current_chunk_not_in: Sequence[int] | None
-    finished_at: str | None
-    finished_at_gt: str | None
-    finished_at_gte: str | None
-    finished_at_in: Texts | None
-    finished_at_lt: str | None
-    finished_at_lte: str | None
-    finished_at_not: str | None
-    finished_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    chunk_size: MaybeInt
+    chunk_size_gt: MaybeInt
+    chunk_size_gte: MaybeInt
+    chunk_size_in: MaybeInts
+    chunk_size_lt: MaybeInt
+    chunk_size_lte: MaybeInt
+    chunk_size_not: MaybeInt
+    chunk_size_not_in: MaybeInts
+    current_chunk: MaybeInt
+    current_chunk_gt: MaybeInt
+    current_chunk_gte: MaybeInt
+    current_chunk_in: MaybeInts
+    current_chunk_lt: MaybeInt
+    current_chunk_lte: MaybeInt
+    current_chunk_not: MaybeInt
+    current_chunk_not_in: MaybeInts
+    finished_at: MaybeStr
+    finished_at_gt: MaybeStr
+    finished_at_gte: MaybeStr
+    finished_at_in: MaybeTexts
+    finished_at_lt: MaybeStr
+    finished_at_lte: MaybeStr
+    finished_at_not: MaybeStr
+    finished_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     resource_type: "UploadResourceType | None"
     resource_type_in: "Sequence[UploadResourceType] | None"
     resource_type_not: "UploadResourceType | None"
     resource_type_not_in: "Sequence[UploadResourceType] | None"
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    started_at: str | None
-    started_at_gt: str | None
-    started_at_gte: str | None
-    started_at_in: Texts | None
-    started_at_lt: str | None
-    started_at_lte: str | None
-    started_at_not: str | None
-    started_at_not_in: Texts | None
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    started_at: MaybeStr
+    started_at_gt: MaybeStr
+    started_at_gte: MaybeStr
+    started_at_in: MaybeTexts
+    started_at_lt: MaybeStr
+    started_at_lte: MaybeStr
+    started_at_not: MaybeStr
+    started_at_not_in: MaybeTexts
     status: "UploadTaskStatus | None"
     status_in: "Sequence[UploadTaskStatus] | None"
     status_not: "UploadTaskStatus | None"
     status_not_in: "Sequence[UploadTaskStatus] | None"
-    updatedAt: str | None
-    updatedAt_gt: str | None
-    updatedAt_gte: str | None
-    updatedAt_in: Texts | None
-    updatedAt_lt: str | None
-    updatedAt_lte: str | None
-    updatedAt_not: str | None
-    updatedAt_not_in: Texts | None
+    updatedAt: MaybeStr
+    updatedAt_gt: MaybeStr
+    updatedAt_gte: MaybeStr
+    updatedAt_in: MaybeTexts
+    updatedAt_lt: MaybeStr
+    updatedAt_lte: MaybeStr
+    updatedAt_not: MaybeStr
+    updatedAt_not_in: MaybeTexts
 
 
 class UploadTaskWhereInput(UploadTaskWhereInputValues, total=False):
@@ -173,11 +144,43 @@ class UploadTaskWhereInput(UploadTaskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UploadTaskWhereInput2(UploadTaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class UploadTaskWhereInput3(UploadTaskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    CancelUploadTaskParams: TypeAlias = "Mapping[str, object]"
+    GetUploadTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetUploadTasksRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class CancelUploadTaskParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["UploadTaskWhereInput2"]
+
+    class GetUploadTasksConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UploadTaskOrderByInput | None"
+        skip: MaybeInt
+        where: "UploadTaskWhereInput2 | None"
+
+    class GetUploadTasksRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UploadTaskOrderByInput | None"
+        skip: MaybeInt
+        where: "UploadTaskWhereInput2 | None"

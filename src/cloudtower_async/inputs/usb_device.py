@@ -4,12 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import UsbDeviceStatus as UsbDeviceStatusMember
     from .common import EntityAsyncStatus
     from .host import HostWhereInput2, HostWhereInput3
     from .vm import VmWhereInput2
@@ -38,38 +46,19 @@ UsbDeviceOrderByInput: TypeAlias = Literal[
     "usb_type_ASC",
     "usb_type_DESC",
 ]
-UsbDeviceStatus: TypeAlias = Union[Literal["EJECTED", "NORMAL"], "models.UsbDeviceStatus"]
-
-
-class GetUsbDevicesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UsbDeviceOrderByInput | None"
-    skip: int | None
-    where: "UsbDeviceWhereInput2 | None"
+UsbDeviceStatus: TypeAlias = Union[Literal["EJECTED", "NORMAL"], "UsbDeviceStatusMember"]
 
 
 class GetUsbDevicesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "UsbDeviceOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "UsbDeviceWhereInput2 | None"
-
-
-class UsbDeviceMountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["UsbDeviceMountParamsData"]
-    where: Required["UsbDeviceWhereInput2"]
 
 
 class UsbDeviceMountParamsData(TypedDict, total=False):
@@ -77,13 +66,6 @@ class UsbDeviceMountParamsData(TypedDict, total=False):
 
     vm_id: str  # deprecated
     vms: "VmWhereInput2"
-
-
-class UsbDeviceUnmountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "UsbDeviceUnmountParamsData"
-    where: Required["UsbDeviceWhereInput2"]
 
 
 class UsbDeviceUnmountParamsData(TypedDict, total=False):
@@ -95,116 +77,116 @@ class UsbDeviceUnmountParamsData(TypedDict, total=False):
 class UsbDeviceWhereInputValues(TypedDict, total=False):
     """Keys of `UsbDeviceWhereInput` that look at the resource itself."""
 
-    binded: bool | None
-    binded_not: bool | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    binded: MaybeBool
+    binded_not: MaybeBool
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    manufacturer: str | None
-    manufacturer_contains: str | None
-    manufacturer_ends_with: str | None
-    manufacturer_gt: str | None
-    manufacturer_gte: str | None
-    manufacturer_in: Texts | None
-    manufacturer_lt: str | None
-    manufacturer_lte: str | None
-    manufacturer_not: str | None
-    manufacturer_not_contains: str | None
-    manufacturer_not_ends_with: str | None
-    manufacturer_not_in: Texts | None
-    manufacturer_not_starts_with: str | None
-    manufacturer_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    manufacturer: MaybeStr
+    manufacturer_contains: MaybeStr
+    manufacturer_ends_with: MaybeStr
+    manufacturer_gt: MaybeStr
+    manufacturer_gte: MaybeStr
+    manufacturer_in: MaybeTexts
+    manufacturer_lt: MaybeStr
+    manufacturer_lte: MaybeStr
+    manufacturer_not: MaybeStr
+    manufacturer_not_contains: MaybeStr
+    manufacturer_not_ends_with: MaybeStr
+    manufacturer_not_in: MaybeTexts
+    manufacturer_not_starts_with: MaybeStr
+    manufacturer_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
     status: "UsbDeviceStatus | None"
     status_in: "Sequence[UsbDeviceStatus] | None"
     status_not: "UsbDeviceStatus | None"
     status_not_in: "Sequence[UsbDeviceStatus] | None"
-    usb_type: str | None
-    usb_type_contains: str | None
-    usb_type_ends_with: str | None
-    usb_type_gt: str | None
-    usb_type_gte: str | None
-    usb_type_in: Texts | None
-    usb_type_lt: str | None
-    usb_type_lte: str | None
-    usb_type_not: str | None
-    usb_type_not_contains: str | None
-    usb_type_not_ends_with: str | None
-    usb_type_not_in: Texts | None
-    usb_type_not_starts_with: str | None
-    usb_type_starts_with: str | None
+    usb_type: MaybeStr
+    usb_type_contains: MaybeStr
+    usb_type_ends_with: MaybeStr
+    usb_type_gt: MaybeStr
+    usb_type_gte: MaybeStr
+    usb_type_in: MaybeTexts
+    usb_type_lt: MaybeStr
+    usb_type_lte: MaybeStr
+    usb_type_not: MaybeStr
+    usb_type_not_contains: MaybeStr
+    usb_type_not_ends_with: MaybeStr
+    usb_type_not_in: MaybeTexts
+    usb_type_not_starts_with: MaybeStr
+    usb_type_starts_with: MaybeStr
 
 
 class UsbDeviceWhereInput(UsbDeviceWhereInputValues, total=False):
@@ -222,19 +204,47 @@ class UsbDeviceWhereInput(UsbDeviceWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UsbDeviceWhereInput2(UsbDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         host: "ReadOnly[HostWhereInput3 | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class UsbDeviceWhereInput3(UsbDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        host: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetUsbDevicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    UsbDeviceMountParams: TypeAlias = "Mapping[str, object]"
+    UsbDeviceUnmountParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetUsbDevicesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UsbDeviceOrderByInput | None"
+        skip: MaybeInt
+        where: "UsbDeviceWhereInput2 | None"
+
+    class UsbDeviceMountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["UsbDeviceMountParamsData"]
+        where: Required["UsbDeviceWhereInput2"]
+
+    class UsbDeviceUnmountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "UsbDeviceUnmountParamsData"
+        where: Required["UsbDeviceWhereInput2"]

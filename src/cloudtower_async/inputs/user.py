@@ -4,12 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import UserRole as UserRoleMember
+    from ..models import UserRolePlatform as UserRolePlatformMember
+    from ..models import UserRolePreset as UserRolePresetMember
+    from ..models import UserSource as UserSourceMember
     from .user_role_next import UserRoleNextWhereInput2
 
 MfaType: TypeAlias = Literal["Mail", "Sms", "Totp", "TotpRecoveryCode"]
@@ -43,10 +46,8 @@ UserOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-UserRole: TypeAlias = Union[Literal["ADMIN", "READ_ONLY", "ROOT"], "models.UserRole"]
-UserRolePlatform: TypeAlias = Union[
-    Literal["MANAGEMENT", "SELF_SERVICE"], "models.UserRolePlatform"
-]
+UserRole: TypeAlias = Union[Literal["ADMIN", "READ_ONLY", "ROOT"], "UserRoleMember"]
+UserRolePlatform: TypeAlias = Union[Literal["MANAGEMENT", "SELF_SERVICE"], "UserRolePlatformMember"]
 UserRolePreset: TypeAlias = Union[
     Literal[
         "ADMIN",
@@ -58,49 +59,21 @@ UserRolePreset: TypeAlias = Union[
         "WORKLOAD_CLUSTER_REGISTRY_USER",
         "WORKLOAD_CLUSTER_USER",
     ],
-    "models.UserRolePreset",
+    "UserRolePresetMember",
 ]
-UserSource: TypeAlias = Union[Literal["AUTHN", "LDAP", "LOCAL", "SSO"], "models.UserSource"]
-
-
-class GetUsersConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UserOrderByInput | None"
-    skip: int | None
-    where: "UserWhereInput2 | None"
+UserSource: TypeAlias = Union[Literal["AUTHN", "LDAP", "LOCAL", "SSO"], "UserSourceMember"]
 
 
 class GetUsersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "UserOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "UserWhereInput2 | None"
-
-
-class LoginInput(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    auth_config_id: str | None
-    mfa_type: "MfaType | None"
-    password: Required[str]
-    source: "UserSource | None"
-    username: Required[str]
-
-
-class RootUserCreationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    password: Required[str]
 
 
 class UserCreationParams(TypedDict, total=False):
@@ -118,25 +91,12 @@ class UserCreationParams(TypedDict, total=False):
     username: Required[str]
 
 
-class UserDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["UserWhereInput2"]
-
-
-class UserUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["UserUpdationParamsData"]
-    where: Required["UserWhereInput2"]
-
-
 class UserUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    email_address: str | None
+    email_address: MaybeStr
     internal: bool
-    mobile_phone: str | None
+    mobile_phone: MaybeStr
     name: str
     password: str
     role_id: str
@@ -146,116 +106,116 @@ class UserUpdationParamsData(TypedDict, total=False):
 class UserWhereInputValues(TypedDict, total=False):
     """Keys of `UserWhereInput` that look at the resource itself."""
 
-    auth_config_id: str | None
-    auth_config_id_contains: str | None
-    auth_config_id_ends_with: str | None
-    auth_config_id_gt: str | None
-    auth_config_id_gte: str | None
-    auth_config_id_in: Texts | None
-    auth_config_id_lt: str | None
-    auth_config_id_lte: str | None
-    auth_config_id_not: str | None
-    auth_config_id_not_contains: str | None
-    auth_config_id_not_ends_with: str | None
-    auth_config_id_not_in: Texts | None
-    auth_config_id_not_starts_with: str | None
-    auth_config_id_starts_with: str | None
-    display_username: str | None
-    display_username_contains: str | None
-    display_username_ends_with: str | None
-    display_username_gt: str | None
-    display_username_gte: str | None
-    display_username_in: Texts | None
-    display_username_lt: str | None
-    display_username_lte: str | None
-    display_username_not: str | None
-    display_username_not_contains: str | None
-    display_username_not_ends_with: str | None
-    display_username_not_in: Texts | None
-    display_username_not_starts_with: str | None
-    display_username_starts_with: str | None
-    email_address: str | None
-    email_address_contains: str | None
-    email_address_ends_with: str | None
-    email_address_gt: str | None
-    email_address_gte: str | None
-    email_address_in: Texts | None
-    email_address_lt: str | None
-    email_address_lte: str | None
-    email_address_not: str | None
-    email_address_not_contains: str | None
-    email_address_not_ends_with: str | None
-    email_address_not_in: Texts | None
-    email_address_not_starts_with: str | None
-    email_address_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    ldap_dn: str | None
-    ldap_dn_contains: str | None
-    ldap_dn_ends_with: str | None
-    ldap_dn_gt: str | None
-    ldap_dn_gte: str | None
-    ldap_dn_in: Texts | None
-    ldap_dn_lt: str | None
-    ldap_dn_lte: str | None
-    ldap_dn_not: str | None
-    ldap_dn_not_contains: str | None
-    ldap_dn_not_ends_with: str | None
-    ldap_dn_not_in: Texts | None
-    ldap_dn_not_starts_with: str | None
-    ldap_dn_starts_with: str | None
-    mobile_phone: str | None
-    mobile_phone_contains: str | None
-    mobile_phone_ends_with: str | None
-    mobile_phone_gt: str | None
-    mobile_phone_gte: str | None
-    mobile_phone_in: Texts | None
-    mobile_phone_lt: str | None
-    mobile_phone_lte: str | None
-    mobile_phone_not: str | None
-    mobile_phone_not_contains: str | None
-    mobile_phone_not_ends_with: str | None
-    mobile_phone_not_in: Texts | None
-    mobile_phone_not_starts_with: str | None
-    mobile_phone_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    password_expired: bool | None
-    password_expired_not: bool | None
-    password_updated_at: str | None
-    password_updated_at_gt: str | None
-    password_updated_at_gte: str | None
-    password_updated_at_in: Texts | None
-    password_updated_at_lt: str | None
-    password_updated_at_lte: str | None
-    password_updated_at_not: str | None
-    password_updated_at_not_in: Texts | None
+    auth_config_id: MaybeStr
+    auth_config_id_contains: MaybeStr
+    auth_config_id_ends_with: MaybeStr
+    auth_config_id_gt: MaybeStr
+    auth_config_id_gte: MaybeStr
+    auth_config_id_in: MaybeTexts
+    auth_config_id_lt: MaybeStr
+    auth_config_id_lte: MaybeStr
+    auth_config_id_not: MaybeStr
+    auth_config_id_not_contains: MaybeStr
+    auth_config_id_not_ends_with: MaybeStr
+    auth_config_id_not_in: MaybeTexts
+    auth_config_id_not_starts_with: MaybeStr
+    auth_config_id_starts_with: MaybeStr
+    display_username: MaybeStr
+    display_username_contains: MaybeStr
+    display_username_ends_with: MaybeStr
+    display_username_gt: MaybeStr
+    display_username_gte: MaybeStr
+    display_username_in: MaybeTexts
+    display_username_lt: MaybeStr
+    display_username_lte: MaybeStr
+    display_username_not: MaybeStr
+    display_username_not_contains: MaybeStr
+    display_username_not_ends_with: MaybeStr
+    display_username_not_in: MaybeTexts
+    display_username_not_starts_with: MaybeStr
+    display_username_starts_with: MaybeStr
+    email_address: MaybeStr
+    email_address_contains: MaybeStr
+    email_address_ends_with: MaybeStr
+    email_address_gt: MaybeStr
+    email_address_gte: MaybeStr
+    email_address_in: MaybeTexts
+    email_address_lt: MaybeStr
+    email_address_lte: MaybeStr
+    email_address_not: MaybeStr
+    email_address_not_contains: MaybeStr
+    email_address_not_ends_with: MaybeStr
+    email_address_not_in: MaybeTexts
+    email_address_not_starts_with: MaybeStr
+    email_address_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    ldap_dn: MaybeStr
+    ldap_dn_contains: MaybeStr
+    ldap_dn_ends_with: MaybeStr
+    ldap_dn_gt: MaybeStr
+    ldap_dn_gte: MaybeStr
+    ldap_dn_in: MaybeTexts
+    ldap_dn_lt: MaybeStr
+    ldap_dn_lte: MaybeStr
+    ldap_dn_not: MaybeStr
+    ldap_dn_not_contains: MaybeStr
+    ldap_dn_not_ends_with: MaybeStr
+    ldap_dn_not_in: MaybeTexts
+    ldap_dn_not_starts_with: MaybeStr
+    ldap_dn_starts_with: MaybeStr
+    mobile_phone: MaybeStr
+    mobile_phone_contains: MaybeStr
+    mobile_phone_ends_with: MaybeStr
+    mobile_phone_gt: MaybeStr
+    mobile_phone_gte: MaybeStr
+    mobile_phone_in: MaybeTexts
+    mobile_phone_lt: MaybeStr
+    mobile_phone_lte: MaybeStr
+    mobile_phone_not: MaybeStr
+    mobile_phone_not_contains: MaybeStr
+    mobile_phone_not_ends_with: MaybeStr
+    mobile_phone_not_in: MaybeTexts
+    mobile_phone_not_starts_with: MaybeStr
+    mobile_phone_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    password_expired: MaybeBool
+    password_expired_not: MaybeBool
+    password_updated_at: MaybeStr
+    password_updated_at_gt: MaybeStr
+    password_updated_at_gte: MaybeStr
+    password_updated_at_in: MaybeTexts
+    password_updated_at_lt: MaybeStr
+    password_updated_at_lte: MaybeStr
+    password_updated_at_not: MaybeStr
+    password_updated_at_not_in: MaybeTexts
     role: "UserRole | None"
     role_in: "Sequence[UserRole] | None"
     role_not: "UserRole | None"
@@ -264,20 +224,20 @@ class UserWhereInputValues(TypedDict, total=False):
     source_in: "Sequence[UserSource] | None"
     source_not: "UserSource | None"
     source_not_in: "Sequence[UserSource] | None"
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
 
 
 class UserWhereInput(UserWhereInputValues, total=False):
@@ -294,17 +254,60 @@ class UserWhereInput(UserWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UserWhereInput2(UserWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        roles_every: "ReadOnly[Mapping[str, object] | None]"
-        roles_none: "ReadOnly[Mapping[str, object] | None]"
-        roles_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        roles_every: "ReadOnly[MaybeMapping]"
+        roles_none: "ReadOnly[MaybeMapping]"
+        roles_some: "ReadOnly[MaybeMapping]"
 
     class UserWhereInput3(UserWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        roles_every: "ReadOnly[Mapping[str, object] | None]"
-        roles_none: "ReadOnly[Mapping[str, object] | None]"
-        roles_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        roles_every: "ReadOnly[MaybeMapping]"
+        roles_none: "ReadOnly[MaybeMapping]"
+        roles_some: "ReadOnly[MaybeMapping]"
+
+    GetUsersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    LoginInput: TypeAlias = "Mapping[str, object]"
+    RootUserCreationParams: TypeAlias = "Mapping[str, object]"
+    UserDeletionParams: TypeAlias = "Mapping[str, object]"
+    UserUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetUsersConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UserOrderByInput | None"
+        skip: MaybeInt
+        where: "UserWhereInput2 | None"
+
+    class LoginInput(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        auth_config_id: MaybeStr
+        mfa_type: "MfaType | None"
+        password: Required[str]
+        source: "UserSource | None"
+        username: Required[str]
+
+    class RootUserCreationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        password: Required[str]
+
+    class UserDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["UserWhereInput2"]
+
+    class UserUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["UserUpdationParamsData"]
+        where: Required["UserWhereInput2"]

@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import UserAuditLogStatus as UserAuditLogStatusMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .user import UserWhereInput2, UserWhereInput3
 
@@ -39,30 +39,18 @@ UserAuditLogOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-UserAuditLogStatus: TypeAlias = Union[Literal["FAILED", "SUCCESSED"], "models.UserAuditLogStatus"]
-
-
-class GetUserAuditLogsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UserAuditLogOrderByInput | None"
-    skip: int | None
-    where: "UserAuditLogWhereInput2 | None"
+UserAuditLogStatus: TypeAlias = Union[Literal["FAILED", "SUCCESSED"], "UserAuditLogStatusMember"]
 
 
 class GetUserAuditLogsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "UserAuditLogOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "UserAuditLogWhereInput2 | None"
 
 
@@ -92,146 +80,146 @@ UserAuditLogMessage = TypedDict(
 class UserAuditLogWhereInputValues(TypedDict, total=False):
     """Keys of `UserAuditLogWhereInput` that look at the resource itself."""
 
-    action: str | None
-    action_contains: str | None
-    action_ends_with: str | None
-    action_gt: str | None
-    action_gte: str | None
-    action_in: Texts | None
-    action_lt: str | None
-    action_lte: str | None
-    action_not: str | None
-    action_not_contains: str | None
-    action_not_ends_with: str | None
-    action_not_in: Texts | None
-    action_not_starts_with: str | None
-    action_starts_with: str | None
-    auth_type: str | None  # since 3.4.4
-    auth_type_contains: str | None  # since 3.4.4
-    auth_type_ends_with: str | None  # since 3.4.4
-    auth_type_gt: str | None  # since 3.4.4
-    auth_type_gte: str | None  # since 3.4.4
-    auth_type_in: Texts | None  # since 3.4.4
-    auth_type_lt: str | None  # since 3.4.4
-    auth_type_lte: str | None  # since 3.4.4
-    auth_type_not: str | None  # since 3.4.4
-    auth_type_not_contains: str | None  # since 3.4.4
-    auth_type_not_ends_with: str | None  # since 3.4.4
-    auth_type_not_in: Texts | None  # since 3.4.4
-    auth_type_not_starts_with: str | None  # since 3.4.4
-    auth_type_starts_with: str | None  # since 3.4.4
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    finished_at: str | None
-    finished_at_gt: str | None
-    finished_at_gte: str | None
-    finished_at_in: Texts | None
-    finished_at_lt: str | None
-    finished_at_lte: str | None
-    finished_at_not: str | None
-    finished_at_not_in: Texts | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    ip_address: str | None
-    ip_address_contains: str | None
-    ip_address_ends_with: str | None
-    ip_address_gt: str | None
-    ip_address_gte: str | None
-    ip_address_in: Texts | None
-    ip_address_lt: str | None
-    ip_address_lte: str | None
-    ip_address_not: str | None
-    ip_address_not_contains: str | None
-    ip_address_not_ends_with: str | None
-    ip_address_not_in: Texts | None
-    ip_address_not_starts_with: str | None
-    ip_address_starts_with: str | None
-    message: str | None
-    message_contains: str | None
-    message_ends_with: str | None
-    message_gt: str | None
-    message_gte: str | None
-    message_in: Texts | None
-    message_lt: str | None
-    message_lte: str | None
-    message_not: str | None
-    message_not_contains: str | None
-    message_not_ends_with: str | None
-    message_not_in: Texts | None
-    message_not_starts_with: str | None
-    message_starts_with: str | None
-    resource_id: str | None
-    resource_id_contains: str | None
-    resource_id_ends_with: str | None
-    resource_id_gt: str | None
-    resource_id_gte: str | None
-    resource_id_in: Texts | None
-    resource_id_lt: str | None
-    resource_id_lte: str | None
-    resource_id_not: str | None
-    resource_id_not_contains: str | None
-    resource_id_not_ends_with: str | None
-    resource_id_not_in: Texts | None
-    resource_id_not_starts_with: str | None
-    resource_id_starts_with: str | None
-    resource_type: str | None
-    resource_type_contains: str | None
-    resource_type_ends_with: str | None
-    resource_type_gt: str | None
-    resource_type_gte: str | None
-    resource_type_in: Texts | None
-    resource_type_lt: str | None
-    resource_type_lte: str | None
-    resource_type_not: str | None
-    resource_type_not_contains: str | None
-    resource_type_not_ends_with: str | None
-    resource_type_not_in: Texts | None
-    resource_type_not_starts_with: str | None
-    resource_type_starts_with: str | None
-    started_at: str | None
-    started_at_gt: str | None
-    started_at_gte: str | None
-    started_at_in: Texts | None
-    started_at_lt: str | None
-    started_at_lte: str | None
-    started_at_not: str | None
-    started_at_not_in: Texts | None
+    action: MaybeStr
+    action_contains: MaybeStr
+    action_ends_with: MaybeStr
+    action_gt: MaybeStr
+    action_gte: MaybeStr
+    action_in: MaybeTexts
+    action_lt: MaybeStr
+    action_lte: MaybeStr
+    action_not: MaybeStr
+    action_not_contains: MaybeStr
+    action_not_ends_with: MaybeStr
+    action_not_in: MaybeTexts
+    action_not_starts_with: MaybeStr
+    action_starts_with: MaybeStr
+    auth_type: MaybeStr  # since 3.4.4
+    auth_type_contains: MaybeStr  # since 3.4.4
+    auth_type_ends_with: MaybeStr  # since 3.4.4
+    auth_type_gt: MaybeStr  # since 3.4.4
+    auth_type_gte: MaybeStr  # since 3.4.4
+    auth_type_in: MaybeTexts  # since 3.4.4
+    auth_type_lt: MaybeStr  # since 3.4.4
+    auth_type_lte: MaybeStr  # since 3.4.4
+    auth_type_not: MaybeStr  # since 3.4.4
+    auth_type_not_contains: MaybeStr  # since 3.4.4
+    auth_type_not_ends_with: MaybeStr  # since 3.4.4
+    auth_type_not_in: MaybeTexts  # since 3.4.4
+    auth_type_not_starts_with: MaybeStr  # since 3.4.4
+    auth_type_starts_with: MaybeStr  # since 3.4.4
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    finished_at: MaybeStr
+    finished_at_gt: MaybeStr
+    finished_at_gte: MaybeStr
+    finished_at_in: MaybeTexts
+    finished_at_lt: MaybeStr
+    finished_at_lte: MaybeStr
+    finished_at_not: MaybeStr
+    finished_at_not_in: MaybeTexts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    ip_address: MaybeStr
+    ip_address_contains: MaybeStr
+    ip_address_ends_with: MaybeStr
+    ip_address_gt: MaybeStr
+    ip_address_gte: MaybeStr
+    ip_address_in: MaybeTexts
+    ip_address_lt: MaybeStr
+    ip_address_lte: MaybeStr
+    ip_address_not: MaybeStr
+    ip_address_not_contains: MaybeStr
+    ip_address_not_ends_with: MaybeStr
+    ip_address_not_in: MaybeTexts
+    ip_address_not_starts_with: MaybeStr
+    ip_address_starts_with: MaybeStr
+    message: MaybeStr
+    message_contains: MaybeStr
+    message_ends_with: MaybeStr
+    message_gt: MaybeStr
+    message_gte: MaybeStr
+    message_in: MaybeTexts
+    message_lt: MaybeStr
+    message_lte: MaybeStr
+    message_not: MaybeStr
+    message_not_contains: MaybeStr
+    message_not_ends_with: MaybeStr
+    message_not_in: MaybeTexts
+    message_not_starts_with: MaybeStr
+    message_starts_with: MaybeStr
+    resource_id: MaybeStr
+    resource_id_contains: MaybeStr
+    resource_id_ends_with: MaybeStr
+    resource_id_gt: MaybeStr
+    resource_id_gte: MaybeStr
+    resource_id_in: MaybeTexts
+    resource_id_lt: MaybeStr
+    resource_id_lte: MaybeStr
+    resource_id_not: MaybeStr
+    resource_id_not_contains: MaybeStr
+    resource_id_not_ends_with: MaybeStr
+    resource_id_not_in: MaybeTexts
+    resource_id_not_starts_with: MaybeStr
+    resource_id_starts_with: MaybeStr
+    resource_type: MaybeStr
+    resource_type_contains: MaybeStr
+    resource_type_ends_with: MaybeStr
+    resource_type_gt: MaybeStr
+    resource_type_gte: MaybeStr
+    resource_type_in: MaybeTexts
+    resource_type_lt: MaybeStr
+    resource_type_lte: MaybeStr
+    resource_type_not: MaybeStr
+    resource_type_not_contains: MaybeStr
+    resource_type_not_ends_with: MaybeStr
+    resource_type_not_in: MaybeTexts
+    resource_type_not_starts_with: MaybeStr
+    resource_type_starts_with: MaybeStr
+    started_at: MaybeStr
+    started_at_gt: MaybeStr
+    started_at_gte: MaybeStr
+    started_at_in: MaybeTexts
+    started_at_lt: MaybeStr
+    started_at_lte: MaybeStr
+    started_at_not: MaybeStr
+    started_at_not_in: MaybeTexts
     status: "UserAuditLogStatus | None"
     status_in: "Sequence[UserAuditLogStatus] | None"
     status_not: "UserAuditLogStatus | None"
     status_not_in: "Sequence[UserAuditLogStatus] | None"
-    username: str | None  # since 3.4.4
-    username_contains: str | None  # since 3.4.4
-    username_ends_with: str | None  # since 3.4.4
-    username_gt: str | None  # since 3.4.4
-    username_gte: str | None  # since 3.4.4
-    username_in: Texts | None  # since 3.4.4
-    username_lt: str | None  # since 3.4.4
-    username_lte: str | None  # since 3.4.4
-    username_not: str | None  # since 3.4.4
-    username_not_contains: str | None  # since 3.4.4
-    username_not_ends_with: str | None  # since 3.4.4
-    username_not_in: Texts | None  # since 3.4.4
-    username_not_starts_with: str | None  # since 3.4.4
-    username_starts_with: str | None  # since 3.4.4
+    username: MaybeStr  # since 3.4.4
+    username_contains: MaybeStr  # since 3.4.4
+    username_ends_with: MaybeStr  # since 3.4.4
+    username_gt: MaybeStr  # since 3.4.4
+    username_gte: MaybeStr  # since 3.4.4
+    username_in: MaybeTexts  # since 3.4.4
+    username_lt: MaybeStr  # since 3.4.4
+    username_lte: MaybeStr  # since 3.4.4
+    username_not: MaybeStr  # since 3.4.4
+    username_not_contains: MaybeStr  # since 3.4.4
+    username_not_ends_with: MaybeStr  # since 3.4.4
+    username_not_in: MaybeTexts  # since 3.4.4
+    username_not_starts_with: MaybeStr  # since 3.4.4
+    username_starts_with: MaybeStr  # since 3.4.4
 
 
 class UserAuditLogWhereInput(UserAuditLogWhereInputValues, total=False):
@@ -247,15 +235,29 @@ class UserAuditLogWhereInput(UserAuditLogWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UserAuditLogWhereInput2(UserAuditLogWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         user: "ReadOnly[UserWhereInput3 | None]"
 
     class UserAuditLogWhereInput3(UserAuditLogWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        user: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        user: "ReadOnly[MaybeMapping]"
+
+    GetUserAuditLogsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetUserAuditLogsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UserAuditLogOrderByInput | None"
+        skip: MaybeInt
+        where: "UserAuditLogWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -206,48 +206,11 @@ UserRoleNextOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetUserRoleNextsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UserRoleNextOrderByInput | None"
-    skip: int | None
-    where: "UserRoleNextWhereInput2 | None"
-
-
-class GetUserRoleNextsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "UserRoleNextOrderByInput | None"
-    skip: int | None
-    where: "UserRoleNextWhereInput2 | None"
-
-
 class RoleCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     actions: Required["Sequence[ROLE_ACTION]"]
     name: Required[str]  # not empty
-
-
-class RoleDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["UserRoleNextWhereInput2"]
-
-
-class RoleUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["RoleUpdationParamsData"]
-    where: Required["UserRoleNextWhereInput2"]
 
 
 class RoleUpdationParamsData(TypedDict, total=False):
@@ -260,34 +223,34 @@ class RoleUpdationParamsData(TypedDict, total=False):
 class UserRoleNextWhereInputValues(TypedDict, total=False):
     """Keys of `UserRoleNextWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     platform: "UserRolePlatform | None"
     platform_in: "Sequence[UserRolePlatform] | None"
     platform_not: "UserRolePlatform | None"
@@ -312,17 +275,56 @@ class UserRoleNextWhereInput(UserRoleNextWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class UserRoleNextWhereInput2(UserRoleNextWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        users_every: "ReadOnly[Mapping[str, object] | None]"
-        users_none: "ReadOnly[Mapping[str, object] | None]"
-        users_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        users_every: "ReadOnly[MaybeMapping]"
+        users_none: "ReadOnly[MaybeMapping]"
+        users_some: "ReadOnly[MaybeMapping]"
 
     class UserRoleNextWhereInput3(UserRoleNextWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        users_every: "ReadOnly[Mapping[str, object] | None]"
-        users_none: "ReadOnly[Mapping[str, object] | None]"
-        users_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        users_every: "ReadOnly[MaybeMapping]"
+        users_none: "ReadOnly[MaybeMapping]"
+        users_some: "ReadOnly[MaybeMapping]"
+
+    GetUserRoleNextsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetUserRoleNextsRequestBody: TypeAlias = "Mapping[str, object]"
+    RoleDeletionParams: TypeAlias = "Mapping[str, object]"
+    RoleUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetUserRoleNextsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UserRoleNextOrderByInput | None"
+        skip: MaybeInt
+        where: "UserRoleNextWhereInput2 | None"
+
+    class GetUserRoleNextsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "UserRoleNextOrderByInput | None"
+        skip: MaybeInt
+        where: "UserRoleNextWhereInput2 | None"
+
+    class RoleDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["UserRoleNextWhereInput2"]
+
+    class RoleUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["RoleUpdationParamsData"]
+        where: Required["UserRoleNextWhereInput2"]

@@ -4,18 +4,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import EverouteFeatureType as EverouteFeatureTypeMember
+    from ..models import EverouteLicensePricingType as EverouteLicensePricingTypeMember
     from .common import SoftwareEdition
     from .license import LicenseType
 
-EverouteFeatureType: TypeAlias = Union[Literal["DFW", "LB", "VPC"], "models.EverouteFeatureType"]
+EverouteFeatureType: TypeAlias = Union[Literal["DFW", "LB", "VPC"], "EverouteFeatureTypeMember"]
 EverouteLicensePricingType: TypeAlias = Union[
-    Literal["CPU_SLOT_NUM", "VCPU_NUM", "VM_NUM"], "models.EverouteLicensePricingType"
+    Literal["CPU_SLOT_NUM", "VCPU_NUM", "VM_NUM"], "EverouteLicensePricingTypeMember"
 ]
 V2EverouteLicenseOrderByInput: TypeAlias = Literal[
     "code_ASC",
@@ -51,131 +52,107 @@ V2EverouteLicenseOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetV2EverouteLicensesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "V2EverouteLicenseOrderByInput | None"
-    skip: int | None
-    where: "V2EverouteLicenseWhereInput2 | None"
-
-
-class GetV2EverouteLicensesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "V2EverouteLicenseOrderByInput | None"
-    skip: int | None
-    where: "V2EverouteLicenseWhereInput2 | None"
-
-
 class V2EverouteLicenseWhereInputValues(TypedDict, total=False):
     """Keys of `V2EverouteLicenseWhereInput` that look at the resource itself."""
 
-    code: str | None
-    code_contains: str | None
-    code_ends_with: str | None
-    code_gt: str | None
-    code_gte: str | None
-    code_in: Texts | None
-    code_lt: str | None
-    code_lte: str | None
-    code_not: str | None
-    code_not_contains: str | None
-    code_not_ends_with: str | None
-    code_not_in: Texts | None
-    code_not_starts_with: str | None
-    code_starts_with: str | None
-    expire_date: str | None
-    expire_date_gt: str | None
-    expire_date_gte: str | None
-    expire_date_in: Texts | None
-    expire_date_lt: str | None
-    expire_date_lte: str | None
-    expire_date_not: str | None
-    expire_date_not_in: Texts | None
+    code: MaybeStr
+    code_contains: MaybeStr
+    code_ends_with: MaybeStr
+    code_gt: MaybeStr
+    code_gte: MaybeStr
+    code_in: MaybeTexts
+    code_lt: MaybeStr
+    code_lte: MaybeStr
+    code_not: MaybeStr
+    code_not_contains: MaybeStr
+    code_not_ends_with: MaybeStr
+    code_not_in: MaybeTexts
+    code_not_starts_with: MaybeStr
+    code_starts_with: MaybeStr
+    expire_date: MaybeStr
+    expire_date_gt: MaybeStr
+    expire_date_gte: MaybeStr
+    expire_date_in: MaybeTexts
+    expire_date_lt: MaybeStr
+    expire_date_lte: MaybeStr
+    expire_date_not: MaybeStr
+    expire_date_not_in: MaybeTexts
     feature_type: "EverouteFeatureType | None"
     feature_type_in: "Sequence[EverouteFeatureType] | None"
     feature_type_not: "EverouteFeatureType | None"
     feature_type_not_in: "Sequence[EverouteFeatureType] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    max_socket_num: int | None
-    max_socket_num_gt: int | None
-    max_socket_num_gte: int | None
-    max_socket_num_in: Sequence[int] | None
-    max_socket_num_lt: int | None
-    max_socket_num_lte: int | None
-    max_socket_num_not: int | None
-    max_socket_num_not_in: Sequence[int] | None
-    max_vcpu_num: int | None
-    max_vcpu_num_gt: int | None
-    max_vcpu_num_gte: int | None
-    max_vcpu_num_in: Sequence[int] | None
-    max_vcpu_num_lt: int | None
-    max_vcpu_num_lte: int | None
-    max_vcpu_num_not: int | None
-    max_vcpu_num_not_in: Sequence[int] | None
-    max_vm_num: int | None
-    max_vm_num_gt: int | None
-    max_vm_num_gte: int | None
-    max_vm_num_in: Sequence[int] | None
-    max_vm_num_lt: int | None
-    max_vm_num_lte: int | None
-    max_vm_num_not: int | None
-    max_vm_num_not_in: Sequence[int] | None
-    max_vpc_socket_num: int | None
-    max_vpc_socket_num_gt: int | None
-    max_vpc_socket_num_gte: int | None
-    max_vpc_socket_num_in: Sequence[int] | None
-    max_vpc_socket_num_lt: int | None
-    max_vpc_socket_num_lte: int | None
-    max_vpc_socket_num_not: int | None
-    max_vpc_socket_num_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    max_socket_num: MaybeInt
+    max_socket_num_gt: MaybeInt
+    max_socket_num_gte: MaybeInt
+    max_socket_num_in: MaybeInts
+    max_socket_num_lt: MaybeInt
+    max_socket_num_lte: MaybeInt
+    max_socket_num_not: MaybeInt
+    max_socket_num_not_in: MaybeInts
+    max_vcpu_num: MaybeInt
+    max_vcpu_num_gt: MaybeInt
+    max_vcpu_num_gte: MaybeInt
+    max_vcpu_num_in: MaybeInts
+    max_vcpu_num_lt: MaybeInt
+    max_vcpu_num_lte: MaybeInt
+    max_vcpu_num_not: MaybeInt
+    max_vcpu_num_not_in: MaybeInts
+    max_vm_num: MaybeInt
+    max_vm_num_gt: MaybeInt
+    max_vm_num_gte: MaybeInt
+    max_vm_num_in: MaybeInts
+    max_vm_num_lt: MaybeInt
+    max_vm_num_lte: MaybeInt
+    max_vm_num_not: MaybeInt
+    max_vm_num_not_in: MaybeInts
+    max_vpc_socket_num: MaybeInt
+    max_vpc_socket_num_gt: MaybeInt
+    max_vpc_socket_num_gte: MaybeInt
+    max_vpc_socket_num_in: MaybeInts
+    max_vpc_socket_num_lt: MaybeInt
+    max_vpc_socket_num_lte: MaybeInt
+    max_vpc_socket_num_not: MaybeInt
+    max_vpc_socket_num_not_in: MaybeInts
     pricing_type: "EverouteLicensePricingType | None"
     pricing_type_in: "Sequence[EverouteLicensePricingType] | None"
     pricing_type_not: "EverouteLicensePricingType | None"
     pricing_type_not_in: "Sequence[EverouteLicensePricingType] | None"
-    serial: str | None
-    serial_contains: str | None
-    serial_ends_with: str | None
-    serial_gt: str | None
-    serial_gte: str | None
-    serial_in: Texts | None
-    serial_lt: str | None
-    serial_lte: str | None
-    serial_not: str | None
-    serial_not_contains: str | None
-    serial_not_ends_with: str | None
-    serial_not_in: Texts | None
-    serial_not_starts_with: str | None
-    serial_starts_with: str | None
-    sign_date: str | None
-    sign_date_gt: str | None
-    sign_date_gte: str | None
-    sign_date_in: Texts | None
-    sign_date_lt: str | None
-    sign_date_lte: str | None
-    sign_date_not: str | None
-    sign_date_not_in: Texts | None
+    serial: MaybeStr
+    serial_contains: MaybeStr
+    serial_ends_with: MaybeStr
+    serial_gt: MaybeStr
+    serial_gte: MaybeStr
+    serial_in: MaybeTexts
+    serial_lt: MaybeStr
+    serial_lte: MaybeStr
+    serial_not: MaybeStr
+    serial_not_contains: MaybeStr
+    serial_not_ends_with: MaybeStr
+    serial_not_in: MaybeTexts
+    serial_not_starts_with: MaybeStr
+    serial_starts_with: MaybeStr
+    sign_date: MaybeStr
+    sign_date_gt: MaybeStr
+    sign_date_gte: MaybeStr
+    sign_date_in: MaybeTexts
+    sign_date_lt: MaybeStr
+    sign_date_lte: MaybeStr
+    sign_date_not: MaybeStr
+    sign_date_not_in: MaybeTexts
     software_edition: "SoftwareEdition | None"
     software_edition_in: "Sequence[SoftwareEdition] | None"
     software_edition_not: "SoftwareEdition | None"
@@ -184,28 +161,28 @@ class V2EverouteLicenseWhereInputValues(TypedDict, total=False):
     type_in: "Sequence[LicenseType] | None"
     type_not: "LicenseType | None"
     type_not_in: "Sequence[LicenseType] | None"
-    uid: str | None
-    uid_contains: str | None
-    uid_ends_with: str | None
-    uid_gt: str | None
-    uid_gte: str | None
-    uid_in: Texts | None
-    uid_lt: str | None
-    uid_lte: str | None
-    uid_not: str | None
-    uid_not_contains: str | None
-    uid_not_ends_with: str | None
-    uid_not_in: Texts | None
-    uid_not_starts_with: str | None
-    uid_starts_with: str | None
-    version: int | None
-    version_gt: int | None
-    version_gte: int | None
-    version_in: Sequence[int] | None
-    version_lt: int | None
-    version_lte: int | None
-    version_not: int | None
-    version_not_in: Sequence[int] | None
+    uid: MaybeStr
+    uid_contains: MaybeStr
+    uid_ends_with: MaybeStr
+    uid_gt: MaybeStr
+    uid_gte: MaybeStr
+    uid_in: MaybeTexts
+    uid_lt: MaybeStr
+    uid_lte: MaybeStr
+    uid_not: MaybeStr
+    uid_not_contains: MaybeStr
+    uid_not_ends_with: MaybeStr
+    uid_not_in: MaybeTexts
+    uid_not_starts_with: MaybeStr
+    uid_starts_with: MaybeStr
+    version: MaybeInt
+    version_gt: MaybeInt
+    version_gte: MaybeInt
+    version_in: MaybeInts
+    version_lt: MaybeInt
+    version_lte: MaybeInt
+    version_not: MaybeInt
+    version_not_in: MaybeInts
 
 
 class V2EverouteLicenseWhereInput(V2EverouteLicenseWhereInputValues, total=False):
@@ -219,11 +196,37 @@ class V2EverouteLicenseWhereInput(V2EverouteLicenseWhereInputValues, total=False
 if TYPE_CHECKING:
 
     class V2EverouteLicenseWhereInput2(V2EverouteLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
 
     class V2EverouteLicenseWhereInput3(V2EverouteLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+
+    GetV2EverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetV2EverouteLicensesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetV2EverouteLicensesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "V2EverouteLicenseOrderByInput | None"
+        skip: MaybeInt
+        where: "V2EverouteLicenseWhereInput2 | None"
+
+    class GetV2EverouteLicensesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "V2EverouteLicenseOrderByInput | None"
+        skip: MaybeInt
+        where: "V2EverouteLicenseWhereInput2 | None"

@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -27,12 +35,6 @@ VcenterAccountOrderByInput: TypeAlias = Literal[
 ]
 
 
-class CreateVcenterAccountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["CreateVcenterAccountParamsData"]
-
-
 class CreateVcenterAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -41,37 +43,6 @@ class CreateVcenterAccountParamsData(TypedDict, total=False):
     password: Required[str]
     port: Required[int]
     username: Required[str]
-
-
-class GetVcenterAccountsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VcenterAccountOrderByInput | None"
-    skip: int | None
-    where: "VcenterAccountWhereInput2 | None"
-
-
-class GetVcenterAccountsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VcenterAccountOrderByInput | None"
-    skip: int | None
-    where: "VcenterAccountWhereInput2 | None"
-
-
-class UpdateVcenterAccountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["UpdateVcenterAccountParamsData"]
-    where: Required["VcenterAccountWhereUniqueInput"]
 
 
 class UpdateVcenterAccountParamsData(TypedDict, total=False):
@@ -86,72 +57,72 @@ class UpdateVcenterAccountParamsData(TypedDict, total=False):
 class VcenterAccountWhereInputValues(TypedDict, total=False):
     """Keys of `VcenterAccountWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    ip: str | None
-    ip_contains: str | None
-    ip_ends_with: str | None
-    ip_gt: str | None
-    ip_gte: str | None
-    ip_in: Texts | None
-    ip_lt: str | None
-    ip_lte: str | None
-    ip_not: str | None
-    ip_not_contains: str | None
-    ip_not_ends_with: str | None
-    ip_not_in: Texts | None
-    ip_not_starts_with: str | None
-    ip_starts_with: str | None
-    is_valid: bool | None
-    is_valid_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    port: int | None
-    port_gt: int | None
-    port_gte: int | None
-    port_in: Sequence[int] | None
-    port_lt: int | None
-    port_lte: int | None
-    port_not: int | None
-    port_not_in: Sequence[int] | None
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    ip: MaybeStr
+    ip_contains: MaybeStr
+    ip_ends_with: MaybeStr
+    ip_gt: MaybeStr
+    ip_gte: MaybeStr
+    ip_in: MaybeTexts
+    ip_lt: MaybeStr
+    ip_lte: MaybeStr
+    ip_not: MaybeStr
+    ip_not_contains: MaybeStr
+    ip_not_ends_with: MaybeStr
+    ip_not_in: MaybeTexts
+    ip_not_starts_with: MaybeStr
+    ip_starts_with: MaybeStr
+    is_valid: MaybeBool
+    is_valid_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    port: MaybeInt
+    port_gt: MaybeInt
+    port_gte: MaybeInt
+    port_in: MaybeInts
+    port_lt: MaybeInt
+    port_lte: MaybeInt
+    port_not: MaybeInt
+    port_not_in: MaybeInts
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
 
 
 class VcenterAccountWhereInput(VcenterAccountWhereInputValues, total=False):
@@ -166,20 +137,59 @@ class VcenterAccountWhereInput(VcenterAccountWhereInputValues, total=False):
 class VcenterAccountWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    id: str | None
-    local_id: str | None
+    id: MaybeStr
+    local_id: MaybeStr
 
 
 if TYPE_CHECKING:
 
     class VcenterAccountWhereInput2(VcenterAccountWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
 
     class VcenterAccountWhereInput3(VcenterAccountWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+
+    CreateVcenterAccountParams: TypeAlias = "Mapping[str, object]"
+    GetVcenterAccountsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVcenterAccountsRequestBody: TypeAlias = "Mapping[str, object]"
+    UpdateVcenterAccountParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class CreateVcenterAccountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["CreateVcenterAccountParamsData"]
+
+    class GetVcenterAccountsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VcenterAccountOrderByInput | None"
+        skip: MaybeInt
+        where: "VcenterAccountWhereInput2 | None"
+
+    class GetVcenterAccountsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VcenterAccountOrderByInput | None"
+        skip: MaybeInt
+        where: "VcenterAccountWhereInput2 | None"
+
+    class UpdateVcenterAccountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["UpdateVcenterAccountParamsData"]
+        where: Required["VcenterAccountWhereUniqueInput"]

@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -40,27 +49,15 @@ VdsOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVdsesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VdsOrderByInput | None"
-    skip: int | None
-    where: "VdsWhereInput2 | None"
-
-
 class GetVdsesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "VdsOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "VdsWhereInput2 | None"
 
 
@@ -130,19 +127,6 @@ class VdsCreationWithMigrateVlanParamsVlanExtraIp(TypedDict, total=False):
     management_ip: Required[str]
 
 
-class VdsDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["VdsWhereInput2"]
-
-
-class VdsUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VdsUpdationParamsData"]
-    where: Required["VdsWhereInput2"]
-
-
 class VdsUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -155,108 +139,108 @@ class VdsUpdationParamsData(TypedDict, total=False):
 class VdsWhereInputValues(TypedDict, total=False):
     """Keys of `VdsWhereInput` that look at the resource itself."""
 
-    bond_mode: str | None
-    bond_mode_contains: str | None
-    bond_mode_ends_with: str | None
-    bond_mode_gt: str | None
-    bond_mode_gte: str | None
-    bond_mode_in: Texts | None
-    bond_mode_lt: str | None
-    bond_mode_lte: str | None
-    bond_mode_not: str | None
-    bond_mode_not_contains: str | None
-    bond_mode_not_ends_with: str | None
-    bond_mode_not_in: Texts | None
-    bond_mode_not_starts_with: str | None
-    bond_mode_starts_with: str | None
+    bond_mode: MaybeStr
+    bond_mode_contains: MaybeStr
+    bond_mode_ends_with: MaybeStr
+    bond_mode_gt: MaybeStr
+    bond_mode_gte: MaybeStr
+    bond_mode_in: MaybeTexts
+    bond_mode_lt: MaybeStr
+    bond_mode_lte: MaybeStr
+    bond_mode_not: MaybeStr
+    bond_mode_not_contains: MaybeStr
+    bond_mode_not_ends_with: MaybeStr
+    bond_mode_not_in: MaybeTexts
+    bond_mode_not_starts_with: MaybeStr
+    bond_mode_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal: bool | None
-    internal_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    ovsbr_name: str | None
-    ovsbr_name_contains: str | None
-    ovsbr_name_ends_with: str | None
-    ovsbr_name_gt: str | None
-    ovsbr_name_gte: str | None
-    ovsbr_name_in: Texts | None
-    ovsbr_name_lt: str | None
-    ovsbr_name_lte: str | None
-    ovsbr_name_not: str | None
-    ovsbr_name_not_contains: str | None
-    ovsbr_name_not_ends_with: str | None
-    ovsbr_name_not_in: Texts | None
-    ovsbr_name_not_starts_with: str | None
-    ovsbr_name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal: MaybeBool
+    internal_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    ovsbr_name: MaybeStr
+    ovsbr_name_contains: MaybeStr
+    ovsbr_name_ends_with: MaybeStr
+    ovsbr_name_gt: MaybeStr
+    ovsbr_name_gte: MaybeStr
+    ovsbr_name_in: MaybeTexts
+    ovsbr_name_lt: MaybeStr
+    ovsbr_name_lte: MaybeStr
+    ovsbr_name_not: MaybeStr
+    ovsbr_name_not_contains: MaybeStr
+    ovsbr_name_not_ends_with: MaybeStr
+    ovsbr_name_not_in: MaybeTexts
+    ovsbr_name_not_starts_with: MaybeStr
+    ovsbr_name_starts_with: MaybeStr
     type: "NetworkType | None"
     type_in: "Sequence[NetworkType] | None"
     type_not: "NetworkType | None"
     type_not_in: "Sequence[NetworkType] | None"
-    vlans_num: int | None
-    vlans_num_gt: int | None
-    vlans_num_gte: int | None
-    vlans_num_in: Sequence[int] | None
-    vlans_num_lt: int | None
-    vlans_num_lte: int | None
-    vlans_num_not: int | None
-    vlans_num_not_in: Sequence[int] | None
-    work_mode: str | None
-    work_mode_contains: str | None
-    work_mode_ends_with: str | None
-    work_mode_gt: str | None
-    work_mode_gte: str | None
-    work_mode_in: Texts | None
-    work_mode_lt: str | None
-    work_mode_lte: str | None
-    work_mode_not: str | None
-    work_mode_not_contains: str | None
-    work_mode_not_ends_with: str | None
-    work_mode_not_in: Texts | None
-    work_mode_not_starts_with: str | None
-    work_mode_starts_with: str | None
+    vlans_num: MaybeInt
+    vlans_num_gt: MaybeInt
+    vlans_num_gte: MaybeInt
+    vlans_num_in: MaybeInts
+    vlans_num_lt: MaybeInt
+    vlans_num_lte: MaybeInt
+    vlans_num_not: MaybeInt
+    vlans_num_not_in: MaybeInts
+    work_mode: MaybeStr
+    work_mode_contains: MaybeStr
+    work_mode_ends_with: MaybeStr
+    work_mode_gt: MaybeStr
+    work_mode_gte: MaybeStr
+    work_mode_in: MaybeTexts
+    work_mode_lt: MaybeStr
+    work_mode_lte: MaybeStr
+    work_mode_not: MaybeStr
+    work_mode_not_contains: MaybeStr
+    work_mode_not_ends_with: MaybeStr
+    work_mode_not_in: MaybeTexts
+    work_mode_not_starts_with: MaybeStr
+    work_mode_starts_with: MaybeStr
 
 
 class VdsWhereInput(VdsWhereInputValues, total=False):
@@ -281,33 +265,60 @@ class VdsWhereInput(VdsWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VdsWhereInput2(VdsWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        vlans_every: "ReadOnly[Mapping[str, object] | None]"
-        vlans_none: "ReadOnly[Mapping[str, object] | None]"
-        vlans_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        vlans_every: "ReadOnly[MaybeMapping]"
+        vlans_none: "ReadOnly[MaybeMapping]"
+        vlans_some: "ReadOnly[MaybeMapping]"
 
     class VdsWhereInput3(VdsWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        nics_every: "ReadOnly[Mapping[str, object] | None]"
-        nics_none: "ReadOnly[Mapping[str, object] | None]"
-        nics_some: "ReadOnly[Mapping[str, object] | None]"
-        vlans_every: "ReadOnly[Mapping[str, object] | None]"
-        vlans_none: "ReadOnly[Mapping[str, object] | None]"
-        vlans_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        everoute_cluster: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        nics_every: "ReadOnly[MaybeMapping]"
+        nics_none: "ReadOnly[MaybeMapping]"
+        nics_some: "ReadOnly[MaybeMapping]"
+        vlans_every: "ReadOnly[MaybeMapping]"
+        vlans_none: "ReadOnly[MaybeMapping]"
+        vlans_some: "ReadOnly[MaybeMapping]"
+
+    GetVdsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    VdsDeletionParams: TypeAlias = "Mapping[str, object]"
+    VdsUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVdsesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VdsOrderByInput | None"
+        skip: MaybeInt
+        where: "VdsWhereInput2 | None"
+
+    class VdsDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["VdsWhereInput2"]
+
+    class VdsUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VdsUpdationParamsData"]
+        where: Required["VdsWhereInput2"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -29,30 +29,6 @@ ViewOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetViewsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ViewOrderByInput | None"
-    skip: int | None
-    where: "ViewWhereInput2 | None"
-
-
-class GetViewsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ViewOrderByInput | None"
-    skip: int | None
-    where: "ViewWhereInput2 | None"
-
-
 class ViewCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -60,19 +36,6 @@ class ViewCreationParams(TypedDict, total=False):
     name: Required[str]
     time_span: Required[int]
     time_unit: Required["TimeUnit"]
-
-
-class ViewDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["ViewWhereInput2"]
-
-
-class ViewUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "ViewUpdationParamsData"
-    where: Required["ViewWhereInput2"]
 
 
 class ViewUpdationParamsData(TypedDict, total=False):
@@ -90,56 +53,56 @@ class ViewWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    time_span: int | None
-    time_span_gt: int | None
-    time_span_gte: int | None
-    time_span_in: Sequence[int] | None
-    time_span_lt: int | None
-    time_span_lte: int | None
-    time_span_not: int | None
-    time_span_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    time_span: MaybeInt
+    time_span_gt: MaybeInt
+    time_span_gte: MaybeInt
+    time_span_in: MaybeInts
+    time_span_lt: MaybeInt
+    time_span_lte: MaybeInt
+    time_span_not: MaybeInt
+    time_span_not_in: MaybeInts
     time_unit: "TimeUnit | None"
     time_unit_in: "Sequence[TimeUnit] | None"
     time_unit_not: "TimeUnit | None"
@@ -161,19 +124,58 @@ class ViewWhereInput(ViewWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ViewWhereInput2(ViewWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        graphs_every: "ReadOnly[Mapping[str, object] | None]"
-        graphs_none: "ReadOnly[Mapping[str, object] | None]"
-        graphs_some: "ReadOnly[Mapping[str, object] | None]"
+        graphs_every: "ReadOnly[MaybeMapping]"
+        graphs_none: "ReadOnly[MaybeMapping]"
+        graphs_some: "ReadOnly[MaybeMapping]"
 
     class ViewWhereInput3(ViewWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        graphs_every: "ReadOnly[Mapping[str, object] | None]"
-        graphs_none: "ReadOnly[Mapping[str, object] | None]"
-        graphs_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        graphs_every: "ReadOnly[MaybeMapping]"
+        graphs_none: "ReadOnly[MaybeMapping]"
+        graphs_some: "ReadOnly[MaybeMapping]"
+
+    GetViewsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetViewsRequestBody: TypeAlias = "Mapping[str, object]"
+    ViewDeletionParams: TypeAlias = "Mapping[str, object]"
+    ViewUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetViewsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ViewOrderByInput | None"
+        skip: MaybeInt
+        where: "ViewWhereInput2 | None"
+
+    class GetViewsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ViewOrderByInput | None"
+        skip: MaybeInt
+        where: "ViewWhereInput2 | None"
+
+    class ViewDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["ViewWhereInput2"]
+
+    class ViewUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "ViewUpdationParamsData"
+        where: Required["ViewWhereInput2"]

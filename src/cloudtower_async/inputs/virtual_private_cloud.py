@@ -4,12 +4,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import (
+        VirtualPrivateCloudRouteNextHopType as VirtualPrivateCloudRouteNextHopTypeMember,
+    )
     from .common import EntityAsyncStatus
     from .everoute_cluster import (
         EverouteClusterPhase,
@@ -67,32 +69,8 @@ VirtualPrivateCloudOrderByInput: TypeAlias = Literal[
 ]
 VirtualPrivateCloudRouteNextHopType: TypeAlias = Union[
     Literal["NAT_GATEWAY", "ROUTER_GATEWAY", "UNKNOWN", "VPC_PEERING"],
-    "models.VirtualPrivateCloudRouteNextHopType",
+    "VirtualPrivateCloudRouteNextHopTypeMember",
 ]
-
-
-class GetVirtualPrivateCloudsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudWhereInput2 | None"
 
 
 class VirtualPrivateCloudCreationParams(TypedDict, total=False):
@@ -102,12 +80,6 @@ class VirtualPrivateCloudCreationParams(TypedDict, total=False):
     mtu: int
     name: Required[str]
     vpc_service_id: Required[str]
-
-
-class VirtualPrivateCloudDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudWhereInput2"]
 
 
 class VirtualPrivateCloudExternalIpsParams(TypedDict, total=False):
@@ -124,34 +96,34 @@ class VirtualPrivateCloudIsolationPolicyWhereInputValues(TypedDict, total=False)
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
     mode: "VirtualPrivateCloudIsolationPolicyMode | None"
     mode_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
     mode_not: "VirtualPrivateCloudIsolationPolicyMode | None"
@@ -179,48 +151,48 @@ class VirtualPrivateCloudIsolationPolicyWhereInput(
 class VirtualPrivateCloudNicSnapshotWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudNicSnapshotWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    mac_address: str | None
-    mac_address_contains: str | None
-    mac_address_ends_with: str | None
-    mac_address_gt: str | None
-    mac_address_gte: str | None
-    mac_address_in: Texts | None
-    mac_address_lt: str | None
-    mac_address_lte: str | None
-    mac_address_not: str | None
-    mac_address_not_contains: str | None
-    mac_address_not_ends_with: str | None
-    mac_address_not_in: Texts | None
-    mac_address_not_starts_with: str | None
-    mac_address_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    mac_address: MaybeStr
+    mac_address_contains: MaybeStr
+    mac_address_ends_with: MaybeStr
+    mac_address_gt: MaybeStr
+    mac_address_gte: MaybeStr
+    mac_address_in: MaybeTexts
+    mac_address_lt: MaybeStr
+    mac_address_lte: MaybeStr
+    mac_address_not: MaybeStr
+    mac_address_not_contains: MaybeStr
+    mac_address_not_ends_with: MaybeStr
+    mac_address_not_in: MaybeTexts
+    mac_address_not_starts_with: MaybeStr
+    mac_address_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudNicSnapshotWhereInput(
@@ -244,34 +216,34 @@ class VirtualPrivateCloudNicWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"  # since 4.6.0
     entityAsyncStatus_not: "EntityAsyncStatus | None"  # since 4.6.0
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"  # since 4.6.0
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudNicWhereInput(VirtualPrivateCloudNicWhereInputValues, total=False):
@@ -296,48 +268,48 @@ class VirtualPrivateCloudPeeringWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudPeeringWhereInput(VirtualPrivateCloudPeeringWhereInputValues, total=False):
@@ -353,80 +325,80 @@ class VirtualPrivateCloudPeeringWhereInput(VirtualPrivateCloudPeeringWhereInputV
 class VirtualPrivateCloudRouteWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudRouteWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    destination: str | None
-    destination_contains: str | None
-    destination_ends_with: str | None
-    destination_gt: str | None
-    destination_gte: str | None
-    destination_in: Texts | None
-    destination_lt: str | None
-    destination_lte: str | None
-    destination_not: str | None
-    destination_not_contains: str | None
-    destination_not_ends_with: str | None
-    destination_not_in: Texts | None
-    destination_not_starts_with: str | None
-    destination_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    destination: MaybeStr
+    destination_contains: MaybeStr
+    destination_ends_with: MaybeStr
+    destination_gt: MaybeStr
+    destination_gte: MaybeStr
+    destination_in: MaybeTexts
+    destination_lt: MaybeStr
+    destination_lte: MaybeStr
+    destination_not: MaybeStr
+    destination_not_contains: MaybeStr
+    destination_not_ends_with: MaybeStr
+    destination_not_in: MaybeTexts
+    destination_not_starts_with: MaybeStr
+    destination_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    next_hop_local_id: str | None
-    next_hop_local_id_contains: str | None
-    next_hop_local_id_ends_with: str | None
-    next_hop_local_id_gt: str | None
-    next_hop_local_id_gte: str | None
-    next_hop_local_id_in: Texts | None
-    next_hop_local_id_lt: str | None
-    next_hop_local_id_lte: str | None
-    next_hop_local_id_not: str | None
-    next_hop_local_id_not_contains: str | None
-    next_hop_local_id_not_ends_with: str | None
-    next_hop_local_id_not_in: Texts | None
-    next_hop_local_id_not_starts_with: str | None
-    next_hop_local_id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    next_hop_local_id: MaybeStr
+    next_hop_local_id_contains: MaybeStr
+    next_hop_local_id_ends_with: MaybeStr
+    next_hop_local_id_gt: MaybeStr
+    next_hop_local_id_gte: MaybeStr
+    next_hop_local_id_in: MaybeTexts
+    next_hop_local_id_lt: MaybeStr
+    next_hop_local_id_lte: MaybeStr
+    next_hop_local_id_not: MaybeStr
+    next_hop_local_id_not_contains: MaybeStr
+    next_hop_local_id_not_ends_with: MaybeStr
+    next_hop_local_id_not_in: MaybeTexts
+    next_hop_local_id_not_starts_with: MaybeStr
+    next_hop_local_id_starts_with: MaybeStr
     next_hop_type: "VirtualPrivateCloudRouteNextHopType | None"
     next_hop_type_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
     next_hop_type_not: "VirtualPrivateCloudRouteNextHopType | None"
@@ -452,34 +424,34 @@ class VirtualPrivateCloudServiceWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    internal_cidr: str | None
-    internal_cidr_contains: str | None
-    internal_cidr_ends_with: str | None
-    internal_cidr_gt: str | None
-    internal_cidr_gte: str | None
-    internal_cidr_in: Texts | None
-    internal_cidr_lt: str | None
-    internal_cidr_lte: str | None
-    internal_cidr_not: str | None
-    internal_cidr_not_contains: str | None
-    internal_cidr_not_ends_with: str | None
-    internal_cidr_not_in: Texts | None
-    internal_cidr_not_starts_with: str | None
-    internal_cidr_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    internal_cidr: MaybeStr
+    internal_cidr_contains: MaybeStr
+    internal_cidr_ends_with: MaybeStr
+    internal_cidr_gt: MaybeStr
+    internal_cidr_gte: MaybeStr
+    internal_cidr_in: MaybeTexts
+    internal_cidr_lt: MaybeStr
+    internal_cidr_lte: MaybeStr
+    internal_cidr_not: MaybeStr
+    internal_cidr_not_contains: MaybeStr
+    internal_cidr_not_ends_with: MaybeStr
+    internal_cidr_not_in: MaybeTexts
+    internal_cidr_not_starts_with: MaybeStr
+    internal_cidr_starts_with: MaybeStr
     phase: "EverouteClusterPhase | None"
     phase_in: "Sequence[EverouteClusterPhase] | None"
     phase_not: "EverouteClusterPhase | None"
@@ -520,92 +492,85 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
     name: str
 
 
-class VirtualPrivateCloudUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    data: Required["VirtualPrivateCloudUpdateDataParams"]
-    where: Required["VirtualPrivateCloudWhereInput2"]
-
-
 class VirtualPrivateCloudWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudWhereInput` that look at the resource itself."""
 
-    associate_external_subnet_num: int | None
-    associate_external_subnet_num_gt: int | None
-    associate_external_subnet_num_gte: int | None
-    associate_external_subnet_num_in: Sequence[int] | None
-    associate_external_subnet_num_lt: int | None
-    associate_external_subnet_num_lte: int | None
-    associate_external_subnet_num_not: int | None
-    associate_external_subnet_num_not_in: Sequence[int] | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    associate_external_subnet_num: MaybeInt
+    associate_external_subnet_num_gt: MaybeInt
+    associate_external_subnet_num_gte: MaybeInt
+    associate_external_subnet_num_in: MaybeInts
+    associate_external_subnet_num_lt: MaybeInt
+    associate_external_subnet_num_lte: MaybeInt
+    associate_external_subnet_num_not: MaybeInt
+    associate_external_subnet_num_not_in: MaybeInts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    mtu: int | None
-    mtu_gt: int | None
-    mtu_gte: int | None
-    mtu_in: Sequence[int] | None
-    mtu_lt: int | None
-    mtu_lte: int | None
-    mtu_not: int | None
-    mtu_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    mtu: MaybeInt
+    mtu_gt: MaybeInt
+    mtu_gte: MaybeInt
+    mtu_in: MaybeInts
+    mtu_lt: MaybeInt
+    mtu_lte: MaybeInt
+    mtu_not: MaybeInt
+    mtu_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudWhereInput(VirtualPrivateCloudWhereInputValues, total=False):
@@ -637,39 +602,39 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudIsolationPolicyWhereInput2(
         VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        security_groups_every: "ReadOnly[MaybeMapping]"
+        security_groups_none: "ReadOnly[MaybeMapping]"
+        security_groups_some: "ReadOnly[MaybeMapping]"
         vm: "ReadOnly[VmWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudIsolationPolicyWhereInput3(
         VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        security_groups_every: "ReadOnly[MaybeMapping]"
+        security_groups_none: "ReadOnly[MaybeMapping]"
+        security_groups_some: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudNicSnapshotWhereInput2(
         VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         floating_ip: "ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
         vpc_nic: "ReadOnly[VirtualPrivateCloudNicWhereInput3 | None]"
@@ -678,62 +643,62 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudNicSnapshotWhereInput3(
         VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        floating_ip: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
-        vpc_nic: "ReadOnly[Mapping[str, object] | None]"
-        vpc_subnet: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        floating_ip: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+        vpc_nic: "ReadOnly[MaybeMapping]"
+        vpc_subnet: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudNicWhereInput2(VirtualPrivateCloudNicWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         floating_ip: "ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3 | None]"
-        snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_some: "ReadOnly[Mapping[str, object] | None]"
+        snapshots_every: "ReadOnly[MaybeMapping]"
+        snapshots_none: "ReadOnly[MaybeMapping]"
+        snapshots_some: "ReadOnly[MaybeMapping]"
         vm_nic: "ReadOnly[VmNicWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
         vpc_subnet: "ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]"
 
     class VirtualPrivateCloudNicWhereInput3(VirtualPrivateCloudNicWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        floating_ip: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_nic: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
-        vpc_subnet: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        floating_ip: "ReadOnly[MaybeMapping]"
+        snapshots_every: "ReadOnly[MaybeMapping]"
+        snapshots_none: "ReadOnly[MaybeMapping]"
+        snapshots_some: "ReadOnly[MaybeMapping]"
+        vm_nic: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+        vpc_subnet: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudPeeringWhereInput2(
         VirtualPrivateCloudPeeringWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         dst_vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
         src_vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudPeeringWhereInput3(
         VirtualPrivateCloudPeeringWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        dst_vpc: "ReadOnly[Mapping[str, object] | None]"
-        src_vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        dst_vpc: "ReadOnly[MaybeMapping]"
+        src_vpc: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudRouteWhereInput2(
         VirtualPrivateCloudRouteWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         nat_gateway: "ReadOnly[VirtualPrivateCloudNatGatewayWhereInput3 | None]"
         route_table: "ReadOnly[VirtualPrivateCloudRouteTableWhereInput3 | None]"
         router_gateway: "ReadOnly[VirtualPrivateCloudRouterGatewayWhereInput3 | None]"
@@ -742,98 +707,137 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudRouteWhereInput3(
         VirtualPrivateCloudRouteWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        nat_gateway: "ReadOnly[Mapping[str, object] | None]"
-        route_table: "ReadOnly[Mapping[str, object] | None]"
-        router_gateway: "ReadOnly[Mapping[str, object] | None]"
-        vpc_peering: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        nat_gateway: "ReadOnly[MaybeMapping]"
+        route_table: "ReadOnly[MaybeMapping]"
+        router_gateway: "ReadOnly[MaybeMapping]"
+        vpc_peering: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudServiceWhereInput2(
         VirtualPrivateCloudServiceWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster_bindings_every: "ReadOnly[Mapping[str, object] | None]"
-        cluster_bindings_none: "ReadOnly[Mapping[str, object] | None]"
-        cluster_bindings_some: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateway_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateway_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateway_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster_bindings_every: "ReadOnly[MaybeMapping]"
+        cluster_bindings_none: "ReadOnly[MaybeMapping]"
+        cluster_bindings_some: "ReadOnly[MaybeMapping]"
+        edge_gateway_groups_every: "ReadOnly[MaybeMapping]"
+        edge_gateway_groups_none: "ReadOnly[MaybeMapping]"
+        edge_gateway_groups_some: "ReadOnly[MaybeMapping]"
+        edge_gateways_every: "ReadOnly[MaybeMapping]"
+        edge_gateways_none: "ReadOnly[MaybeMapping]"
+        edge_gateways_some: "ReadOnly[MaybeMapping]"
         everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        external_subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        external_subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        external_subnets_some: "ReadOnly[Mapping[str, object] | None]"
-        vpcs_every: "ReadOnly[Mapping[str, object] | None]"
-        vpcs_none: "ReadOnly[Mapping[str, object] | None]"
-        vpcs_some: "ReadOnly[Mapping[str, object] | None]"
+        external_subnets_every: "ReadOnly[MaybeMapping]"
+        external_subnets_none: "ReadOnly[MaybeMapping]"
+        external_subnets_some: "ReadOnly[MaybeMapping]"
+        vpcs_every: "ReadOnly[MaybeMapping]"
+        vpcs_none: "ReadOnly[MaybeMapping]"
+        vpcs_some: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudServiceWhereInput3(
         VirtualPrivateCloudServiceWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster_bindings_every: "ReadOnly[Mapping[str, object] | None]"
-        cluster_bindings_none: "ReadOnly[Mapping[str, object] | None]"
-        cluster_bindings_some: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateway_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateway_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateway_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_some: "ReadOnly[Mapping[str, object] | None]"
-        everoute_cluster: "ReadOnly[Mapping[str, object] | None]"
-        external_subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        external_subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        external_subnets_some: "ReadOnly[Mapping[str, object] | None]"
-        vpcs_every: "ReadOnly[Mapping[str, object] | None]"
-        vpcs_none: "ReadOnly[Mapping[str, object] | None]"
-        vpcs_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster_bindings_every: "ReadOnly[MaybeMapping]"
+        cluster_bindings_none: "ReadOnly[MaybeMapping]"
+        cluster_bindings_some: "ReadOnly[MaybeMapping]"
+        edge_gateway_groups_every: "ReadOnly[MaybeMapping]"
+        edge_gateway_groups_none: "ReadOnly[MaybeMapping]"
+        edge_gateway_groups_some: "ReadOnly[MaybeMapping]"
+        edge_gateways_every: "ReadOnly[MaybeMapping]"
+        edge_gateways_none: "ReadOnly[MaybeMapping]"
+        edge_gateways_some: "ReadOnly[MaybeMapping]"
+        everoute_cluster: "ReadOnly[MaybeMapping]"
+        external_subnets_every: "ReadOnly[MaybeMapping]"
+        external_subnets_none: "ReadOnly[MaybeMapping]"
+        external_subnets_some: "ReadOnly[MaybeMapping]"
+        vpcs_every: "ReadOnly[MaybeMapping]"
+        vpcs_none: "ReadOnly[MaybeMapping]"
+        vpcs_some: "ReadOnly[MaybeMapping]"
 
     class VirtualPrivateCloudWhereInput2(VirtualPrivateCloudWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        route_tables_every: "ReadOnly[Mapping[str, object] | None]"
-        route_tables_none: "ReadOnly[Mapping[str, object] | None]"
-        route_tables_some: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        isolation_policies_every: "ReadOnly[MaybeMapping]"
+        isolation_policies_none: "ReadOnly[MaybeMapping]"
+        isolation_policies_some: "ReadOnly[MaybeMapping]"
+        route_tables_every: "ReadOnly[MaybeMapping]"
+        route_tables_none: "ReadOnly[MaybeMapping]"
+        route_tables_some: "ReadOnly[MaybeMapping]"
+        security_groups_every: "ReadOnly[MaybeMapping]"
+        security_groups_none: "ReadOnly[MaybeMapping]"
+        security_groups_some: "ReadOnly[MaybeMapping]"
+        security_policies_every: "ReadOnly[MaybeMapping]"
+        security_policies_none: "ReadOnly[MaybeMapping]"
+        security_policies_some: "ReadOnly[MaybeMapping]"
+        subnets_every: "ReadOnly[MaybeMapping]"
+        subnets_none: "ReadOnly[MaybeMapping]"
+        subnets_some: "ReadOnly[MaybeMapping]"
         vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class VirtualPrivateCloudWhereInput3(VirtualPrivateCloudWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        isolation_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        route_tables_every: "ReadOnly[Mapping[str, object] | None]"
-        route_tables_none: "ReadOnly[Mapping[str, object] | None]"
-        route_tables_some: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_every: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_none: "ReadOnly[Mapping[str, object] | None]"
-        security_groups_some: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_every: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_none: "ReadOnly[Mapping[str, object] | None]"
-        security_policies_some: "ReadOnly[Mapping[str, object] | None]"
-        subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        subnets_some: "ReadOnly[Mapping[str, object] | None]"
-        vpc_service: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        isolation_policies_every: "ReadOnly[MaybeMapping]"
+        isolation_policies_none: "ReadOnly[MaybeMapping]"
+        isolation_policies_some: "ReadOnly[MaybeMapping]"
+        route_tables_every: "ReadOnly[MaybeMapping]"
+        route_tables_none: "ReadOnly[MaybeMapping]"
+        route_tables_some: "ReadOnly[MaybeMapping]"
+        security_groups_every: "ReadOnly[MaybeMapping]"
+        security_groups_none: "ReadOnly[MaybeMapping]"
+        security_groups_some: "ReadOnly[MaybeMapping]"
+        security_policies_every: "ReadOnly[MaybeMapping]"
+        security_policies_none: "ReadOnly[MaybeMapping]"
+        security_policies_some: "ReadOnly[MaybeMapping]"
+        subnets_every: "ReadOnly[MaybeMapping]"
+        subnets_none: "ReadOnly[MaybeMapping]"
+        subnets_some: "ReadOnly[MaybeMapping]"
+        vpc_service: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudsRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudDeletionParams: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudWhereInput2 | None"
+
+    class GetVirtualPrivateCloudsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudWhereInput2 | None"
+
+    class VirtualPrivateCloudDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudWhereInput2"]
+
+    class VirtualPrivateCloudUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        data: Required["VirtualPrivateCloudUpdateDataParams"]
+        where: Required["VirtualPrivateCloudWhereInput2"]

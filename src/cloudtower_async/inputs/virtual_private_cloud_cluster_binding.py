@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -29,30 +29,6 @@ VirtualPrivateCloudClusterBindingOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudClusterBindingsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudClusterBindingOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudClusterBindingsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudClusterBindingOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-
-
 class VirtualPrivateCloudClusterBindingWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudClusterBindingWhereInput` that look at the resource itself."""
 
@@ -60,36 +36,36 @@ class VirtualPrivateCloudClusterBindingWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    mtu: int | None  # since 4.2.0
-    mtu_gt: int | None  # since 4.2.0
-    mtu_gte: int | None  # since 4.2.0
-    mtu_in: Sequence[int] | None  # since 4.2.0
-    mtu_lt: int | None  # since 4.2.0
-    mtu_lte: int | None  # since 4.2.0
-    mtu_not: int | None  # since 4.2.0
-    mtu_not_in: Sequence[int] | None  # since 4.2.0
-    vlan_id: int | None
-    vlan_id_gt: int | None
-    vlan_id_gte: int | None
-    vlan_id_in: Sequence[int] | None
-    vlan_id_lt: int | None
-    vlan_id_lte: int | None
-    vlan_id_not: int | None
-    vlan_id_not_in: Sequence[int] | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    mtu: MaybeInt  # since 4.2.0
+    mtu_gt: MaybeInt  # since 4.2.0
+    mtu_gte: MaybeInt  # since 4.2.0
+    mtu_in: MaybeInts  # since 4.2.0
+    mtu_lt: MaybeInt  # since 4.2.0
+    mtu_lte: MaybeInt  # since 4.2.0
+    mtu_not: MaybeInt  # since 4.2.0
+    mtu_not_in: MaybeInts  # since 4.2.0
+    vlan_id: MaybeInt
+    vlan_id_gt: MaybeInt
+    vlan_id_gte: MaybeInt
+    vlan_id_in: MaybeInts
+    vlan_id_lt: MaybeInt
+    vlan_id_lte: MaybeInt
+    vlan_id_not: MaybeInt
+    vlan_id_not_in: MaybeInts
 
 
 class VirtualPrivateCloudClusterBindingWhereInput(
@@ -110,9 +86,9 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudClusterBindingWhereInput2(
         VirtualPrivateCloudClusterBindingWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         vds: "ReadOnly[VdsWhereInput3 | None]"
         vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
@@ -120,9 +96,35 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudClusterBindingWhereInput3(
         VirtualPrivateCloudClusterBindingWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        vds: "ReadOnly[Mapping[str, object] | None]"
-        vpc_service: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        vds: "ReadOnly[MaybeMapping]"
+        vpc_service: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudClusterBindingsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudClusterBindingsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudClusterBindingsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudClusterBindingOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
+
+    class GetVirtualPrivateCloudClusterBindingsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudClusterBindingOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -34,79 +34,55 @@ VirtualPrivateCloudEdgeGatewayOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudEdgeGatewayOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudEdgeGatewaysRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudEdgeGatewayOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-
-
 class VirtualPrivateCloudEdgeGatewayWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudEdgeGatewayWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudEdgeGatewayWhereInput(
@@ -129,23 +105,49 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudEdgeGatewayWhereInput2(
         VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         edge_gateway_group: "ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]"
-        vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        vdses_some: "ReadOnly[Mapping[str, object] | None]"
+        vdses_every: "ReadOnly[MaybeMapping]"
+        vdses_none: "ReadOnly[MaybeMapping]"
+        vdses_some: "ReadOnly[MaybeMapping]"
         vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class VirtualPrivateCloudEdgeGatewayWhereInput3(
         VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        edge_gateway_group: "ReadOnly[Mapping[str, object] | None]"
-        vdses_every: "ReadOnly[Mapping[str, object] | None]"
-        vdses_none: "ReadOnly[Mapping[str, object] | None]"
-        vdses_some: "ReadOnly[Mapping[str, object] | None]"
-        vpc_service: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        edge_gateway_group: "ReadOnly[MaybeMapping]"
+        vdses_every: "ReadOnly[MaybeMapping]"
+        vdses_none: "ReadOnly[MaybeMapping]"
+        vdses_some: "ReadOnly[MaybeMapping]"
+        vpc_service: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudEdgeGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudEdgeGatewayOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
+
+    class GetVirtualPrivateCloudEdgeGatewaysRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudEdgeGatewayOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -30,93 +30,69 @@ VirtualPrivateCloudEdgeGatewayGroupOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
-
-
 class VirtualPrivateCloudEdgeGatewayGroupWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudEdgeGatewayGroupWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    primary_edge_gateway_id: str | None
-    primary_edge_gateway_id_contains: str | None
-    primary_edge_gateway_id_ends_with: str | None
-    primary_edge_gateway_id_gt: str | None
-    primary_edge_gateway_id_gte: str | None
-    primary_edge_gateway_id_in: Texts | None
-    primary_edge_gateway_id_lt: str | None
-    primary_edge_gateway_id_lte: str | None
-    primary_edge_gateway_id_not: str | None
-    primary_edge_gateway_id_not_contains: str | None
-    primary_edge_gateway_id_not_ends_with: str | None
-    primary_edge_gateway_id_not_in: Texts | None
-    primary_edge_gateway_id_not_starts_with: str | None
-    primary_edge_gateway_id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    primary_edge_gateway_id: MaybeStr
+    primary_edge_gateway_id_contains: MaybeStr
+    primary_edge_gateway_id_ends_with: MaybeStr
+    primary_edge_gateway_id_gt: MaybeStr
+    primary_edge_gateway_id_gte: MaybeStr
+    primary_edge_gateway_id_in: MaybeTexts
+    primary_edge_gateway_id_lt: MaybeStr
+    primary_edge_gateway_id_lte: MaybeStr
+    primary_edge_gateway_id_not: MaybeStr
+    primary_edge_gateway_id_not_contains: MaybeStr
+    primary_edge_gateway_id_not_ends_with: MaybeStr
+    primary_edge_gateway_id_not_in: MaybeTexts
+    primary_edge_gateway_id_not_starts_with: MaybeStr
+    primary_edge_gateway_id_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudEdgeGatewayGroupWhereInput(
@@ -138,21 +114,47 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudEdgeGatewayGroupWhereInput2(
         VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        edge_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        edge_gateways_every: "ReadOnly[MaybeMapping]"
+        edge_gateways_none: "ReadOnly[MaybeMapping]"
+        edge_gateways_some: "ReadOnly[MaybeMapping]"
         vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
 
     class VirtualPrivateCloudEdgeGatewayGroupWhereInput3(
         VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        edge_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        edge_gateways_some: "ReadOnly[Mapping[str, object] | None]"
-        vpc_service: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        edge_gateways_every: "ReadOnly[MaybeMapping]"
+        edge_gateways_none: "ReadOnly[MaybeMapping]"
+        edge_gateways_some: "ReadOnly[MaybeMapping]"
+        vpc_service: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
+
+    class GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"

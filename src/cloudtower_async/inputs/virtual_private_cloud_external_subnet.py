@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -49,165 +49,141 @@ VirtualPrivateCloudExternalSubnetOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudExternalSubnetsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudExternalSubnetOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudExternalSubnetsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudExternalSubnetOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-
-
 class VirtualPrivateCloudExternalSubnetWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudExternalSubnetWhereInput` that look at the resource itself."""
 
-    cidr: str | None
-    cidr_contains: str | None
-    cidr_ends_with: str | None
-    cidr_gt: str | None
-    cidr_gte: str | None
-    cidr_in: Texts | None
-    cidr_lt: str | None
-    cidr_lte: str | None
-    cidr_not: str | None
-    cidr_not_contains: str | None
-    cidr_not_ends_with: str | None
-    cidr_not_in: Texts | None
-    cidr_not_starts_with: str | None
-    cidr_starts_with: str | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    cidr: MaybeStr
+    cidr_contains: MaybeStr
+    cidr_ends_with: MaybeStr
+    cidr_gt: MaybeStr
+    cidr_gte: MaybeStr
+    cidr_in: MaybeTexts
+    cidr_lt: MaybeStr
+    cidr_lte: MaybeStr
+    cidr_not: MaybeStr
+    cidr_not_contains: MaybeStr
+    cidr_not_ends_with: MaybeStr
+    cidr_not_in: MaybeTexts
+    cidr_not_starts_with: MaybeStr
+    cidr_starts_with: MaybeStr
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    exclusive: bool | None
-    exclusive_not: bool | None
-    floating_ip_cidr: str | None
-    floating_ip_cidr_contains: str | None
-    floating_ip_cidr_ends_with: str | None
-    floating_ip_cidr_gt: str | None
-    floating_ip_cidr_gte: str | None
-    floating_ip_cidr_in: Texts | None
-    floating_ip_cidr_lt: str | None
-    floating_ip_cidr_lte: str | None
-    floating_ip_cidr_not: str | None
-    floating_ip_cidr_not_contains: str | None
-    floating_ip_cidr_not_ends_with: str | None
-    floating_ip_cidr_not_in: Texts | None
-    floating_ip_cidr_not_starts_with: str | None
-    floating_ip_cidr_starts_with: str | None
-    gateway: str | None
-    gateway_contains: str | None
-    gateway_ends_with: str | None
-    gateway_gt: str | None
-    gateway_gte: str | None
-    gateway_in: Texts | None
-    gateway_lt: str | None
-    gateway_lte: str | None
-    gateway_not: str | None
-    gateway_not_contains: str | None
-    gateway_not_ends_with: str | None
-    gateway_not_in: Texts | None
-    gateway_not_starts_with: str | None
-    gateway_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    nat_gateway_cidr: str | None
-    nat_gateway_cidr_contains: str | None
-    nat_gateway_cidr_ends_with: str | None
-    nat_gateway_cidr_gt: str | None
-    nat_gateway_cidr_gte: str | None
-    nat_gateway_cidr_in: Texts | None
-    nat_gateway_cidr_lt: str | None
-    nat_gateway_cidr_lte: str | None
-    nat_gateway_cidr_not: str | None
-    nat_gateway_cidr_not_contains: str | None
-    nat_gateway_cidr_not_ends_with: str | None
-    nat_gateway_cidr_not_in: Texts | None
-    nat_gateway_cidr_not_starts_with: str | None
-    nat_gateway_cidr_starts_with: str | None
-    router_gateway_cidr: str | None
-    router_gateway_cidr_contains: str | None
-    router_gateway_cidr_ends_with: str | None
-    router_gateway_cidr_gt: str | None
-    router_gateway_cidr_gte: str | None
-    router_gateway_cidr_in: Texts | None
-    router_gateway_cidr_lt: str | None
-    router_gateway_cidr_lte: str | None
-    router_gateway_cidr_not: str | None
-    router_gateway_cidr_not_contains: str | None
-    router_gateway_cidr_not_ends_with: str | None
-    router_gateway_cidr_not_in: Texts | None
-    router_gateway_cidr_not_starts_with: str | None
-    router_gateway_cidr_starts_with: str | None
+    exclusive: MaybeBool
+    exclusive_not: MaybeBool
+    floating_ip_cidr: MaybeStr
+    floating_ip_cidr_contains: MaybeStr
+    floating_ip_cidr_ends_with: MaybeStr
+    floating_ip_cidr_gt: MaybeStr
+    floating_ip_cidr_gte: MaybeStr
+    floating_ip_cidr_in: MaybeTexts
+    floating_ip_cidr_lt: MaybeStr
+    floating_ip_cidr_lte: MaybeStr
+    floating_ip_cidr_not: MaybeStr
+    floating_ip_cidr_not_contains: MaybeStr
+    floating_ip_cidr_not_ends_with: MaybeStr
+    floating_ip_cidr_not_in: MaybeTexts
+    floating_ip_cidr_not_starts_with: MaybeStr
+    floating_ip_cidr_starts_with: MaybeStr
+    gateway: MaybeStr
+    gateway_contains: MaybeStr
+    gateway_ends_with: MaybeStr
+    gateway_gt: MaybeStr
+    gateway_gte: MaybeStr
+    gateway_in: MaybeTexts
+    gateway_lt: MaybeStr
+    gateway_lte: MaybeStr
+    gateway_not: MaybeStr
+    gateway_not_contains: MaybeStr
+    gateway_not_ends_with: MaybeStr
+    gateway_not_in: MaybeTexts
+    gateway_not_starts_with: MaybeStr
+    gateway_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    nat_gateway_cidr: MaybeStr
+    nat_gateway_cidr_contains: MaybeStr
+    nat_gateway_cidr_ends_with: MaybeStr
+    nat_gateway_cidr_gt: MaybeStr
+    nat_gateway_cidr_gte: MaybeStr
+    nat_gateway_cidr_in: MaybeTexts
+    nat_gateway_cidr_lt: MaybeStr
+    nat_gateway_cidr_lte: MaybeStr
+    nat_gateway_cidr_not: MaybeStr
+    nat_gateway_cidr_not_contains: MaybeStr
+    nat_gateway_cidr_not_ends_with: MaybeStr
+    nat_gateway_cidr_not_in: MaybeTexts
+    nat_gateway_cidr_not_starts_with: MaybeStr
+    nat_gateway_cidr_starts_with: MaybeStr
+    router_gateway_cidr: MaybeStr
+    router_gateway_cidr_contains: MaybeStr
+    router_gateway_cidr_ends_with: MaybeStr
+    router_gateway_cidr_gt: MaybeStr
+    router_gateway_cidr_gte: MaybeStr
+    router_gateway_cidr_in: MaybeTexts
+    router_gateway_cidr_lt: MaybeStr
+    router_gateway_cidr_lte: MaybeStr
+    router_gateway_cidr_not: MaybeStr
+    router_gateway_cidr_not_contains: MaybeStr
+    router_gateway_cidr_not_ends_with: MaybeStr
+    router_gateway_cidr_not_in: MaybeTexts
+    router_gateway_cidr_not_starts_with: MaybeStr
+    router_gateway_cidr_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudExternalSubnetWhereInput(
@@ -237,37 +213,63 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudExternalSubnetWhereInput2(
         VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         edge_gateway: "ReadOnly[VirtualPrivateCloudEdgeGatewayWhereInput3 | None]"
-        floating_ips_every: "ReadOnly[Mapping[str, object] | None]"
-        floating_ips_none: "ReadOnly[Mapping[str, object] | None]"
-        floating_ips_some: "ReadOnly[Mapping[str, object] | None]"
-        nat_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        nat_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        nat_gateways_some: "ReadOnly[Mapping[str, object] | None]"
-        router_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        router_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        router_gateways_some: "ReadOnly[Mapping[str, object] | None]"
+        floating_ips_every: "ReadOnly[MaybeMapping]"
+        floating_ips_none: "ReadOnly[MaybeMapping]"
+        floating_ips_some: "ReadOnly[MaybeMapping]"
+        nat_gateways_every: "ReadOnly[MaybeMapping]"
+        nat_gateways_none: "ReadOnly[MaybeMapping]"
+        nat_gateways_some: "ReadOnly[MaybeMapping]"
+        router_gateways_every: "ReadOnly[MaybeMapping]"
+        router_gateways_none: "ReadOnly[MaybeMapping]"
+        router_gateways_some: "ReadOnly[MaybeMapping]"
         vlan: "ReadOnly[VlanWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudExternalSubnetWhereInput3(
         VirtualPrivateCloudExternalSubnetWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        edge_gateway: "ReadOnly[Mapping[str, object] | None]"
-        floating_ips_every: "ReadOnly[Mapping[str, object] | None]"
-        floating_ips_none: "ReadOnly[Mapping[str, object] | None]"
-        floating_ips_some: "ReadOnly[Mapping[str, object] | None]"
-        nat_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        nat_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        nat_gateways_some: "ReadOnly[Mapping[str, object] | None]"
-        router_gateways_every: "ReadOnly[Mapping[str, object] | None]"
-        router_gateways_none: "ReadOnly[Mapping[str, object] | None]"
-        router_gateways_some: "ReadOnly[Mapping[str, object] | None]"
-        vlan: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        edge_gateway: "ReadOnly[MaybeMapping]"
+        floating_ips_every: "ReadOnly[MaybeMapping]"
+        floating_ips_none: "ReadOnly[MaybeMapping]"
+        floating_ips_some: "ReadOnly[MaybeMapping]"
+        nat_gateways_every: "ReadOnly[MaybeMapping]"
+        nat_gateways_none: "ReadOnly[MaybeMapping]"
+        nat_gateways_some: "ReadOnly[MaybeMapping]"
+        router_gateways_every: "ReadOnly[MaybeMapping]"
+        router_gateways_none: "ReadOnly[MaybeMapping]"
+        router_gateways_some: "ReadOnly[MaybeMapping]"
+        vlan: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudExternalSubnetsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudExternalSubnetsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudExternalSubnetsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudExternalSubnetOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
+
+    class GetVirtualPrivateCloudExternalSubnetsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudExternalSubnetOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -38,53 +38,12 @@ VirtualPrivateCloudFloatingIpOrderByInput: TypeAlias = Literal[
 ]
 
 
-class BatchCreateVirtualPrivateCloudFloatingIpsParams(TypedDict, total=False):
-    """Since CloudTower 4.6.0."""
-
-    auto_allocate_number: float
-    external_subnet_group_id: str
-    external_subnet_id: str
-    ip_addresses: Texts
-    ip_addresses_under_group: "Sequence[Sequence[VirtualPrivateCloudExternalIpsParams]]"
-    vpc_id: Required[str]
-
-
-class GetVirtualPrivateCloudFloatingIpsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudFloatingIpOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudFloatingIpsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudFloatingIpOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-
-
 class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     external_ip: str
     external_subnet_id: Required[str]
     vpc_id: Required[str]
-
-
-class VirtualPrivateCloudFloatingIpDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudFloatingIpWhereInput2"]
 
 
 class VirtualPrivateCloudFloatingIpWhereInputValues(TypedDict, total=False):
@@ -94,48 +53,48 @@ class VirtualPrivateCloudFloatingIpWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_ip: str | None
-    external_ip_contains: str | None
-    external_ip_ends_with: str | None
-    external_ip_gt: str | None
-    external_ip_gte: str | None
-    external_ip_in: Texts | None
-    external_ip_lt: str | None
-    external_ip_lte: str | None
-    external_ip_not: str | None
-    external_ip_not_contains: str | None
-    external_ip_not_ends_with: str | None
-    external_ip_not_in: Texts | None
-    external_ip_not_starts_with: str | None
-    external_ip_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    external_ip: MaybeStr
+    external_ip_contains: MaybeStr
+    external_ip_ends_with: MaybeStr
+    external_ip_gt: MaybeStr
+    external_ip_gte: MaybeStr
+    external_ip_in: MaybeTexts
+    external_ip_lt: MaybeStr
+    external_ip_lte: MaybeStr
+    external_ip_not: MaybeStr
+    external_ip_not_contains: MaybeStr
+    external_ip_not_ends_with: MaybeStr
+    external_ip_not_in: MaybeTexts
+    external_ip_not_starts_with: MaybeStr
+    external_ip_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudFloatingIpWhereInput(
@@ -156,9 +115,9 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudFloatingIpWhereInput2(
         VirtualPrivateCloudFloatingIpWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
         external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
@@ -166,9 +125,52 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudFloatingIpWhereInput3(
         VirtualPrivateCloudFloatingIpWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        external_subnet: "ReadOnly[Mapping[str, object] | None]"
-        external_subnet_group: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        external_subnet: "ReadOnly[MaybeMapping]"
+        external_subnet_group: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    BatchCreateVirtualPrivateCloudFloatingIpsParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudFloatingIpsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudFloatingIpsRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudFloatingIpDeletionParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class BatchCreateVirtualPrivateCloudFloatingIpsParams(TypedDict, total=False):
+        """Since CloudTower 4.6.0."""
+
+        auto_allocate_number: float
+        external_subnet_group_id: str
+        external_subnet_id: str
+        ip_addresses: Texts
+        ip_addresses_under_group: "Sequence[Sequence[VirtualPrivateCloudExternalIpsParams]]"
+        vpc_id: Required[str]
+
+    class GetVirtualPrivateCloudFloatingIpsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudFloatingIpOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+
+    class GetVirtualPrivateCloudFloatingIpsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudFloatingIpOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+
+    class VirtualPrivateCloudFloatingIpDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudFloatingIpWhereInput2"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -46,30 +46,6 @@ VirtualPrivateCloudNatGatewayOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudNatGatewaysConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudNatGatewayOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudNatGatewaysRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudNatGatewayOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-
-
 class VirtualPrivateCloudDnatRuleParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -92,19 +68,6 @@ class VirtualPrivateCloudNatGatewayCreationParams(TypedDict, total=False):
     vpc_id: Required[str]
 
 
-class VirtualPrivateCloudNatGatewayDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudNatGatewayWhereInput2"]
-
-
-class VirtualPrivateCloudNatGatewayUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    data: Required["VirtualPrivateCloudNatGatewayUpdationParamsData"]
-    where: Required["VirtualPrivateCloudNatGatewayWhereInput2"]
-
-
 class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -119,70 +82,70 @@ class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
 class VirtualPrivateCloudNatGatewayWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudNatGatewayWhereInput` that look at the resource itself."""
 
-    enable_dnat: bool | None
-    enable_dnat_not: bool | None
-    enable_snat: bool | None
-    enable_snat_not: bool | None
+    enable_dnat: MaybeBool
+    enable_dnat_not: MaybeBool
+    enable_snat: MaybeBool
+    enable_snat_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_ip: str | None
-    external_ip_contains: str | None
-    external_ip_ends_with: str | None
-    external_ip_gt: str | None
-    external_ip_gte: str | None
-    external_ip_in: Texts | None
-    external_ip_lt: str | None
-    external_ip_lte: str | None
-    external_ip_not: str | None
-    external_ip_not_contains: str | None
-    external_ip_not_ends_with: str | None
-    external_ip_not_in: Texts | None
-    external_ip_not_starts_with: str | None
-    external_ip_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    external_ip: MaybeStr
+    external_ip_contains: MaybeStr
+    external_ip_ends_with: MaybeStr
+    external_ip_gt: MaybeStr
+    external_ip_gte: MaybeStr
+    external_ip_in: MaybeTexts
+    external_ip_lt: MaybeStr
+    external_ip_lte: MaybeStr
+    external_ip_not: MaybeStr
+    external_ip_not_contains: MaybeStr
+    external_ip_not_ends_with: MaybeStr
+    external_ip_not_in: MaybeTexts
+    external_ip_not_starts_with: MaybeStr
+    external_ip_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudNatGatewayWhereInput(
@@ -203,9 +166,9 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudNatGatewayWhereInput2(
         VirtualPrivateCloudNatGatewayWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
         external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
@@ -213,9 +176,48 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudNatGatewayWhereInput3(
         VirtualPrivateCloudNatGatewayWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        external_subnet: "ReadOnly[Mapping[str, object] | None]"
-        external_subnet_group: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        external_subnet: "ReadOnly[MaybeMapping]"
+        external_subnet_group: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudNatGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudNatGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudNatGatewayDeletionParams: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudNatGatewayUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudNatGatewaysConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudNatGatewayOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
+
+    class GetVirtualPrivateCloudNatGatewaysRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudNatGatewayOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
+
+    class VirtualPrivateCloudNatGatewayDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudNatGatewayWhereInput2"]
+
+    class VirtualPrivateCloudNatGatewayUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        data: Required["VirtualPrivateCloudNatGatewayUpdationParamsData"]
+        where: Required["VirtualPrivateCloudNatGatewayWhereInput2"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -34,30 +34,6 @@ VirtualPrivateCloudRouteTableOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudRouteTablesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudRouteTableOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudRouteTableWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudRouteTablesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudRouteTableOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudRouteTableWhereInput2 | None"
-
-
 class VirtualPrivateCloudRouteParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -75,19 +51,6 @@ class VirtualPrivateCloudRouteTableCreationParams(TypedDict, total=False):
     vpc_id: Required[str]
 
 
-class VirtualPrivateCloudRouteTableDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudRouteTableWhereInput2"]
-
-
-class VirtualPrivateCloudRouteTableUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    data: Required["VirtualPrivateCloudRouteTableUpdationParamsData"]
-    where: Required["VirtualPrivateCloudRouteTableWhereInput2"]
-
-
 class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -99,68 +62,68 @@ class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
 class VirtualPrivateCloudRouteTableWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudRouteTableWhereInput` that look at the resource itself."""
 
-    default_for_vpc: bool | None
-    default_for_vpc_not: bool | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    default_for_vpc: MaybeBool
+    default_for_vpc_not: MaybeBool
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudRouteTableWhereInput(
@@ -185,27 +148,66 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudRouteTableWhereInput2(
         VirtualPrivateCloudRouteTableWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        routes_every: "ReadOnly[Mapping[str, object] | None]"
-        routes_none: "ReadOnly[Mapping[str, object] | None]"
-        routes_some: "ReadOnly[Mapping[str, object] | None]"
-        subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        routes_every: "ReadOnly[MaybeMapping]"
+        routes_none: "ReadOnly[MaybeMapping]"
+        routes_some: "ReadOnly[MaybeMapping]"
+        subnets_every: "ReadOnly[MaybeMapping]"
+        subnets_none: "ReadOnly[MaybeMapping]"
+        subnets_some: "ReadOnly[MaybeMapping]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudRouteTableWhereInput3(
         VirtualPrivateCloudRouteTableWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        routes_every: "ReadOnly[Mapping[str, object] | None]"
-        routes_none: "ReadOnly[Mapping[str, object] | None]"
-        routes_some: "ReadOnly[Mapping[str, object] | None]"
-        subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        subnets_some: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        routes_every: "ReadOnly[MaybeMapping]"
+        routes_none: "ReadOnly[MaybeMapping]"
+        routes_some: "ReadOnly[MaybeMapping]"
+        subnets_every: "ReadOnly[MaybeMapping]"
+        subnets_none: "ReadOnly[MaybeMapping]"
+        subnets_some: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudRouteTablesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudRouteTablesRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudRouteTableDeletionParams: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudRouteTableUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudRouteTablesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudRouteTableOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudRouteTableWhereInput2 | None"
+
+    class GetVirtualPrivateCloudRouteTablesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudRouteTableOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudRouteTableWhereInput2 | None"
+
+    class VirtualPrivateCloudRouteTableDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudRouteTableWhereInput2"]
+
+    class VirtualPrivateCloudRouteTableUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        data: Required["VirtualPrivateCloudRouteTableUpdationParamsData"]
+        where: Required["VirtualPrivateCloudRouteTableWhereInput2"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -45,30 +45,6 @@ VirtualPrivateCloudRouterGatewayOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudRouterGatewayOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudRouterGatewaysRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudRouterGatewayOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-
-
 class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -80,12 +56,6 @@ class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     name: Required[str]
     rules: Required["Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"]
     vpc_id: Required[str]
-
-
-class VirtualPrivateCloudRouterGatewayDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]
 
 
 class VirtualPrivateCloudRouterGatewayNexthopInputType(TypedDict, total=False):
@@ -113,13 +83,6 @@ class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     rules: "Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"
 
 
-class VirtualPrivateCloudRouterGatewayUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    data: Required["VirtualPrivateCloudRouterGatewayUpdateDataParams"]
-    where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]
-
-
 class VirtualPrivateCloudRouterGatewayWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudRouterGatewayWhereInput` that look at the resource itself."""
 
@@ -127,76 +90,76 @@ class VirtualPrivateCloudRouterGatewayWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_ip: str | None
-    external_ip_contains: str | None
-    external_ip_ends_with: str | None
-    external_ip_gt: str | None
-    external_ip_gte: str | None
-    external_ip_in: Texts | None
-    external_ip_lt: str | None
-    external_ip_lte: str | None
-    external_ip_not: str | None
-    external_ip_not_contains: str | None
-    external_ip_not_ends_with: str | None
-    external_ip_not_in: Texts | None
-    external_ip_not_starts_with: str | None
-    external_ip_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    nexthop_ip: str | None
-    nexthop_ip_contains: str | None
-    nexthop_ip_ends_with: str | None
-    nexthop_ip_gt: str | None
-    nexthop_ip_gte: str | None
-    nexthop_ip_in: Texts | None
-    nexthop_ip_lt: str | None
-    nexthop_ip_lte: str | None
-    nexthop_ip_not: str | None
-    nexthop_ip_not_contains: str | None
-    nexthop_ip_not_ends_with: str | None
-    nexthop_ip_not_in: Texts | None
-    nexthop_ip_not_starts_with: str | None
-    nexthop_ip_starts_with: str | None
+    external_ip: MaybeStr
+    external_ip_contains: MaybeStr
+    external_ip_ends_with: MaybeStr
+    external_ip_gt: MaybeStr
+    external_ip_gte: MaybeStr
+    external_ip_in: MaybeTexts
+    external_ip_lt: MaybeStr
+    external_ip_lte: MaybeStr
+    external_ip_not: MaybeStr
+    external_ip_not_contains: MaybeStr
+    external_ip_not_ends_with: MaybeStr
+    external_ip_not_in: MaybeTexts
+    external_ip_not_starts_with: MaybeStr
+    external_ip_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    nexthop_ip: MaybeStr
+    nexthop_ip_contains: MaybeStr
+    nexthop_ip_ends_with: MaybeStr
+    nexthop_ip_gt: MaybeStr
+    nexthop_ip_gte: MaybeStr
+    nexthop_ip_in: MaybeTexts
+    nexthop_ip_lt: MaybeStr
+    nexthop_ip_lte: MaybeStr
+    nexthop_ip_not: MaybeStr
+    nexthop_ip_not_contains: MaybeStr
+    nexthop_ip_not_ends_with: MaybeStr
+    nexthop_ip_not_in: MaybeTexts
+    nexthop_ip_not_starts_with: MaybeStr
+    nexthop_ip_starts_with: MaybeStr
 
 
 class VirtualPrivateCloudRouterGatewayWhereInput(
@@ -220,12 +183,12 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudRouterGatewayWhereInput2(
         VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        associated_subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        associated_subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        associated_subnets_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        associated_subnets_every: "ReadOnly[MaybeMapping]"
+        associated_subnets_none: "ReadOnly[MaybeMapping]"
+        associated_subnets_some: "ReadOnly[MaybeMapping]"
         external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
         external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
@@ -233,12 +196,51 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudRouterGatewayWhereInput3(
         VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        associated_subnets_every: "ReadOnly[Mapping[str, object] | None]"
-        associated_subnets_none: "ReadOnly[Mapping[str, object] | None]"
-        associated_subnets_some: "ReadOnly[Mapping[str, object] | None]"
-        external_subnet: "ReadOnly[Mapping[str, object] | None]"
-        external_subnet_group: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        associated_subnets_every: "ReadOnly[MaybeMapping]"
+        associated_subnets_none: "ReadOnly[MaybeMapping]"
+        associated_subnets_some: "ReadOnly[MaybeMapping]"
+        external_subnet: "ReadOnly[MaybeMapping]"
+        external_subnet_group: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudRouterGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudRouterGatewayDeletionParams: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudRouterGatewayUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudRouterGatewayOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
+
+    class GetVirtualPrivateCloudRouterGatewaysRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudRouterGatewayOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
+
+    class VirtualPrivateCloudRouterGatewayDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]
+
+    class VirtualPrivateCloudRouterGatewayUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        data: Required["VirtualPrivateCloudRouterGatewayUpdateDataParams"]
+        where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]

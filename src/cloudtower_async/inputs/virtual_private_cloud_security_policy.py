@@ -4,12 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import (
+        VirtualPrivateCloudNetworkPolicyRulePortProtocol as VirtualPrivateCloudNetworkPolicyRulePortProtocolMember,
+    )
+    from ..models import (
+        VirtualPrivateCloudNetworkPolicyRuleType as VirtualPrivateCloudNetworkPolicyRuleTypeMember,
+    )
+    from ..models import (
+        VirtualPrivateCloudSecurityPolicyMode as VirtualPrivateCloudSecurityPolicyModeMember,
+    )
     from .common import EntityAsyncStatus
     from .virtual_private_cloud import (
         VirtualPrivateCloudWhereInput2,
@@ -17,14 +25,14 @@ if TYPE_CHECKING:
     )
 
 VirtualPrivateCloudNetworkPolicyRulePortProtocol: TypeAlias = Union[
-    Literal["ICMP", "TCP", "UDP"], "models.VirtualPrivateCloudNetworkPolicyRulePortProtocol"
+    Literal["ICMP", "TCP", "UDP"], "VirtualPrivateCloudNetworkPolicyRulePortProtocolMember"
 ]
 VirtualPrivateCloudNetworkPolicyRuleType: TypeAlias = Union[
     Literal["ALL", "IP_BLOCK", "SECURITY_GROUP", "SELECTOR"],
-    "models.VirtualPrivateCloudNetworkPolicyRuleType",
+    "VirtualPrivateCloudNetworkPolicyRuleTypeMember",
 ]
 VirtualPrivateCloudSecurityPolicyMode: TypeAlias = Union[
-    Literal["MONITOR", "WORK"], "models.VirtualPrivateCloudSecurityPolicyMode"
+    Literal["MONITOR", "WORK"], "VirtualPrivateCloudSecurityPolicyModeMember"
 ]
 VirtualPrivateCloudSecurityPolicyOrderByInput: TypeAlias = Literal[
     "apply_to_ASC",
@@ -48,45 +56,21 @@ VirtualPrivateCloudSecurityPolicyOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudSecurityPolicyOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudSecurityPoliciesRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudSecurityPolicyOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
-
-
 class VirtualPrivateCloudNetworkPolicyRuleInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
-    except_ip_block: Texts | None
-    ip_block: str | None
+    except_ip_block: MaybeTexts
+    ip_block: MaybeStr
     ports: "Sequence[VirtualPrivateCloudNetworkPolicyRulePortInput] | None"
-    security_group_id: str | None
-    selector_ids: Texts | None
+    security_group_id: MaybeStr
+    selector_ids: MaybeTexts
     type: Required["VirtualPrivateCloudNetworkPolicyRuleType"]
 
 
 class VirtualPrivateCloudNetworkPolicyRulePortInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
-    port: str | None
+    port: MaybeStr
     protocol: Required["VirtualPrivateCloudNetworkPolicyRulePortProtocol"]
 
 
@@ -109,19 +93,6 @@ class VirtualPrivateCloudSecurityPolicyCreateParams(TypedDict, total=False):
     vpc_id: Required[str]
 
 
-class VirtualPrivateCloudSecurityPolicyDeleteParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudSecurityPolicyWhereInput2"]
-
-
-class VirtualPrivateCloudSecurityPolicyUpdateBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    data: Required["VirtualPrivateCloudSecurityPolicyUpdateParams"]
-    where: Required["VirtualPrivateCloudSecurityPolicyWhereInput2"]
-
-
 class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -136,66 +107,66 @@ class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
 class VirtualPrivateCloudSecurityPolicyWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudSecurityPolicyWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode | None"
     policy_mode_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
     policy_mode_not: "VirtualPrivateCloudSecurityPolicyMode | None"
@@ -218,15 +189,54 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudSecurityPolicyWhereInput2(
         VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudSecurityPolicyWhereInput3(
         VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudSecurityPolicyDeleteParams: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudSecurityPolicyUpdateBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudSecurityPolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
+
+    class GetVirtualPrivateCloudSecurityPoliciesRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudSecurityPolicyOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
+
+    class VirtualPrivateCloudSecurityPolicyDeleteParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudSecurityPolicyWhereInput2"]
+
+    class VirtualPrivateCloudSecurityPolicyUpdateBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        data: Required["VirtualPrivateCloudSecurityPolicyUpdateParams"]
+        where: Required["VirtualPrivateCloudSecurityPolicyWhereInput2"]

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -43,30 +43,6 @@ VirtualPrivateCloudSubnetOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVirtualPrivateCloudSubnetsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudSubnetOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudSubnetWhereInput2 | None"
-
-
-class GetVirtualPrivateCloudSubnetsRequestBody(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VirtualPrivateCloudSubnetOrderByInput | None"
-    skip: int | None
-    where: "VirtualPrivateCloudSubnetWhereInput2 | None"
-
-
 class VirtualPrivateCloudSubnetCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
@@ -77,12 +53,6 @@ class VirtualPrivateCloudSubnetCreationParams(TypedDict, total=False):
     name: Required[str]
     route_table_id: Required[str]
     vpc_id: Required[str]
-
-
-class VirtualPrivateCloudSubnetDeletionParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    where: Required["VirtualPrivateCloudSubnetWhereInput2"]
 
 
 class VirtualPrivateCloudSubnetIpPoolParams(TypedDict, total=False):
@@ -103,120 +73,113 @@ class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
     route_table_id: str
 
 
-class VirtualPrivateCloudSubnetUpdationParams(TypedDict, total=False):
-    """Since CloudTower 4.2.0."""
-
-    data: Required["VirtualPrivateCloudSubnetUpdateDataParams"]
-    where: Required["VirtualPrivateCloudSubnetWhereInput2"]
-
-
 class VirtualPrivateCloudSubnetWhereInputValues(TypedDict, total=False):
     """Keys of `VirtualPrivateCloudSubnetWhereInput` that look at the resource itself."""
 
-    cidr: str | None
-    cidr_contains: str | None
-    cidr_ends_with: str | None
-    cidr_gt: str | None
-    cidr_gte: str | None
-    cidr_in: Texts | None
-    cidr_lt: str | None
-    cidr_lte: str | None
-    cidr_not: str | None
-    cidr_not_contains: str | None
-    cidr_not_ends_with: str | None
-    cidr_not_in: Texts | None
-    cidr_not_starts_with: str | None
-    cidr_starts_with: str | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    cidr: MaybeStr
+    cidr_contains: MaybeStr
+    cidr_ends_with: MaybeStr
+    cidr_gt: MaybeStr
+    cidr_gte: MaybeStr
+    cidr_in: MaybeTexts
+    cidr_lt: MaybeStr
+    cidr_lte: MaybeStr
+    cidr_not: MaybeStr
+    cidr_not_contains: MaybeStr
+    cidr_not_ends_with: MaybeStr
+    cidr_not_in: MaybeTexts
+    cidr_not_starts_with: MaybeStr
+    cidr_starts_with: MaybeStr
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    gateway: str | None
-    gateway_contains: str | None
-    gateway_ends_with: str | None
-    gateway_gt: str | None
-    gateway_gte: str | None
-    gateway_in: Texts | None
-    gateway_lt: str | None
-    gateway_lte: str | None
-    gateway_not: str | None
-    gateway_not_contains: str | None
-    gateway_not_ends_with: str | None
-    gateway_not_in: Texts | None
-    gateway_not_starts_with: str | None
-    gateway_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    total_ip_count: int | None
-    total_ip_count_gt: int | None
-    total_ip_count_gte: int | None
-    total_ip_count_in: Sequence[int] | None
-    total_ip_count_lt: int | None
-    total_ip_count_lte: int | None
-    total_ip_count_not: int | None
-    total_ip_count_not_in: Sequence[int] | None
-    unused_ip_count: int | None
-    unused_ip_count_gt: int | None
-    unused_ip_count_gte: int | None
-    unused_ip_count_in: Sequence[int] | None
-    unused_ip_count_lt: int | None
-    unused_ip_count_lte: int | None
-    unused_ip_count_not: int | None
-    unused_ip_count_not_in: Sequence[int] | None
+    gateway: MaybeStr
+    gateway_contains: MaybeStr
+    gateway_ends_with: MaybeStr
+    gateway_gt: MaybeStr
+    gateway_gte: MaybeStr
+    gateway_in: MaybeTexts
+    gateway_lt: MaybeStr
+    gateway_lte: MaybeStr
+    gateway_not: MaybeStr
+    gateway_not_contains: MaybeStr
+    gateway_not_ends_with: MaybeStr
+    gateway_not_in: MaybeTexts
+    gateway_not_starts_with: MaybeStr
+    gateway_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    total_ip_count: MaybeInt
+    total_ip_count_gt: MaybeInt
+    total_ip_count_gte: MaybeInt
+    total_ip_count_in: MaybeInts
+    total_ip_count_lt: MaybeInt
+    total_ip_count_lte: MaybeInt
+    total_ip_count_not: MaybeInt
+    total_ip_count_not_in: MaybeInts
+    unused_ip_count: MaybeInt
+    unused_ip_count_gt: MaybeInt
+    unused_ip_count_gte: MaybeInt
+    unused_ip_count_in: MaybeInts
+    unused_ip_count_lt: MaybeInt
+    unused_ip_count_lte: MaybeInt
+    unused_ip_count_not: MaybeInt
+    unused_ip_count_not_in: MaybeInts
 
 
 class VirtualPrivateCloudSubnetWhereInput(VirtualPrivateCloudSubnetWhereInputValues, total=False):
@@ -234,17 +197,56 @@ if TYPE_CHECKING:
     class VirtualPrivateCloudSubnetWhereInput2(
         VirtualPrivateCloudSubnetWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         route_table: "ReadOnly[VirtualPrivateCloudRouteTableWhereInput3 | None]"
         vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
 
     class VirtualPrivateCloudSubnetWhereInput3(
         VirtualPrivateCloudSubnetWhereInputValues, total=False
     ):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        route_table: "ReadOnly[Mapping[str, object] | None]"
-        vpc: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        route_table: "ReadOnly[MaybeMapping]"
+        vpc: "ReadOnly[MaybeMapping]"
+
+    GetVirtualPrivateCloudSubnetsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudSubnetsRequestBody: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudSubnetDeletionParams: TypeAlias = "Mapping[str, object]"
+    VirtualPrivateCloudSubnetUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVirtualPrivateCloudSubnetsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudSubnetOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudSubnetWhereInput2 | None"
+
+    class GetVirtualPrivateCloudSubnetsRequestBody(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VirtualPrivateCloudSubnetOrderByInput | None"
+        skip: MaybeInt
+        where: "VirtualPrivateCloudSubnetWhereInput2 | None"
+
+    class VirtualPrivateCloudSubnetDeletionParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        where: Required["VirtualPrivateCloudSubnetWhereInput2"]
+
+    class VirtualPrivateCloudSubnetUpdationParams(TypedDict, total=False):
+        """Since CloudTower 4.2.0."""
+
+        data: Required["VirtualPrivateCloudSubnetUpdateDataParams"]
+        where: Required["VirtualPrivateCloudSubnetWhereInput2"]

@@ -4,19 +4,29 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import VlanModeType as VlanModeTypeMember
     from .common import BPSUnit, ByteUnit, EntityAsyncStatus, NetworkType
     from .label import LabelWhereInput2
     from .vds import VdsWhereInput2, VdsWhereInput3
     from .vm_nic import VmNicWhereInput2
 
 VlanModeType: TypeAlias = Union[
-    Literal["GENEVE", "VLAN_ACCESS", "VLAN_TRUNK", "VXLAN"], "models.VlanModeType"
+    Literal["GENEVE", "VLAN_ACCESS", "VLAN_TRUNK", "VXLAN"], "VlanModeTypeMember"
 ]
 VlanOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -57,35 +67,16 @@ class ExtraIp(TypedDict, total=False):
     management_ip: Required[str]
 
 
-class GetVlansConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VlanOrderByInput | None"
-    skip: int | None
-    where: "VlanWhereInput2 | None"
-
-
 class GetVlansRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "VlanOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "VlanWhereInput2 | None"
-
-
-class ManagementVlanUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["ManagementVlanUpdationParamsData"]
-    where: Required["VlanWhereInput2"]
 
 
 class ManagementVlanUpdationParamsData(TypedDict, total=False):
@@ -97,13 +88,6 @@ class ManagementVlanUpdationParamsData(TypedDict, total=False):
     vlan_id: int  # 0 to 4095
 
 
-class MigrationVlanUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "MigrationVlanUpdationParamsData"
-    where: Required["VlanWhereInput2"]
-
-
 class MigrationVlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -113,12 +97,6 @@ class MigrationVlanUpdationParamsData(TypedDict, total=False):
     vlan_id: int  # 0 to 4095
 
 
-class VlanDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["VlanWhereInput2"]
-
-
 class VlanWhereInputValues(TypedDict, total=False):
     """Keys of `VlanWhereInput` that look at the resource itself."""
 
@@ -126,138 +104,138 @@ class VlanWhereInputValues(TypedDict, total=False):
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    gateway_ip: str | None
-    gateway_ip_contains: str | None
-    gateway_ip_ends_with: str | None
-    gateway_ip_gt: str | None
-    gateway_ip_gte: str | None
-    gateway_ip_in: Texts | None
-    gateway_ip_lt: str | None
-    gateway_ip_lte: str | None
-    gateway_ip_not: str | None
-    gateway_ip_not_contains: str | None
-    gateway_ip_not_ends_with: str | None
-    gateway_ip_not_in: Texts | None
-    gateway_ip_not_starts_with: str | None
-    gateway_ip_starts_with: str | None
-    gateway_subnetmask: str | None
-    gateway_subnetmask_contains: str | None
-    gateway_subnetmask_ends_with: str | None
-    gateway_subnetmask_gt: str | None
-    gateway_subnetmask_gte: str | None
-    gateway_subnetmask_in: Texts | None
-    gateway_subnetmask_lt: str | None
-    gateway_subnetmask_lte: str | None
-    gateway_subnetmask_not: str | None
-    gateway_subnetmask_not_contains: str | None
-    gateway_subnetmask_not_ends_with: str | None
-    gateway_subnetmask_not_in: Texts | None
-    gateway_subnetmask_not_starts_with: str | None
-    gateway_subnetmask_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    gateway_ip: MaybeStr
+    gateway_ip_contains: MaybeStr
+    gateway_ip_ends_with: MaybeStr
+    gateway_ip_gt: MaybeStr
+    gateway_ip_gte: MaybeStr
+    gateway_ip_in: MaybeTexts
+    gateway_ip_lt: MaybeStr
+    gateway_ip_lte: MaybeStr
+    gateway_ip_not: MaybeStr
+    gateway_ip_not_contains: MaybeStr
+    gateway_ip_not_ends_with: MaybeStr
+    gateway_ip_not_in: MaybeTexts
+    gateway_ip_not_starts_with: MaybeStr
+    gateway_ip_starts_with: MaybeStr
+    gateway_subnetmask: MaybeStr
+    gateway_subnetmask_contains: MaybeStr
+    gateway_subnetmask_ends_with: MaybeStr
+    gateway_subnetmask_gt: MaybeStr
+    gateway_subnetmask_gte: MaybeStr
+    gateway_subnetmask_in: MaybeTexts
+    gateway_subnetmask_lt: MaybeStr
+    gateway_subnetmask_lte: MaybeStr
+    gateway_subnetmask_not: MaybeStr
+    gateway_subnetmask_not_contains: MaybeStr
+    gateway_subnetmask_not_ends_with: MaybeStr
+    gateway_subnetmask_not_in: MaybeTexts
+    gateway_subnetmask_not_starts_with: MaybeStr
+    gateway_subnetmask_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
     mode_type: "VlanModeType | None"
     mode_type_in: "Sequence[VlanModeType] | None"
     mode_type_not: "VlanModeType | None"
     mode_type_not_in: "Sequence[VlanModeType] | None"
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    qos_burst: float | None  # since 4.4.0
-    qos_burst_gt: float | None  # since 4.4.0
-    qos_burst_gte: float | None  # since 4.4.0
-    qos_burst_in: Sequence[float] | None  # since 4.4.0
-    qos_burst_lt: float | None  # since 4.4.0
-    qos_burst_lte: float | None  # since 4.4.0
-    qos_burst_not: float | None  # since 4.4.0
-    qos_burst_not_in: Sequence[float] | None  # since 4.4.0
-    qos_max_bandwidth: float | None
-    qos_max_bandwidth_gt: float | None
-    qos_max_bandwidth_gte: float | None
-    qos_max_bandwidth_in: Sequence[float] | None
-    qos_max_bandwidth_lt: float | None
-    qos_max_bandwidth_lte: float | None
-    qos_max_bandwidth_not: float | None
-    qos_max_bandwidth_not_in: Sequence[float] | None
-    qos_min_bandwidth: float | None
-    qos_min_bandwidth_gt: float | None
-    qos_min_bandwidth_gte: float | None
-    qos_min_bandwidth_in: Sequence[float] | None
-    qos_min_bandwidth_lt: float | None
-    qos_min_bandwidth_lte: float | None
-    qos_min_bandwidth_not: float | None
-    qos_min_bandwidth_not_in: Sequence[float] | None
-    qos_priority: int | None
-    qos_priority_gt: int | None
-    qos_priority_gte: int | None
-    qos_priority_in: Sequence[int] | None
-    qos_priority_lt: int | None
-    qos_priority_lte: int | None
-    qos_priority_not: int | None
-    qos_priority_not_in: Sequence[int] | None
-    subnetmask: str | None
-    subnetmask_contains: str | None
-    subnetmask_ends_with: str | None
-    subnetmask_gt: str | None
-    subnetmask_gte: str | None
-    subnetmask_in: Texts | None
-    subnetmask_lt: str | None
-    subnetmask_lte: str | None
-    subnetmask_not: str | None
-    subnetmask_not_contains: str | None
-    subnetmask_not_ends_with: str | None
-    subnetmask_not_in: Texts | None
-    subnetmask_not_starts_with: str | None
-    subnetmask_starts_with: str | None
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    qos_burst: MaybeFloat  # since 4.4.0
+    qos_burst_gt: MaybeFloat  # since 4.4.0
+    qos_burst_gte: MaybeFloat  # since 4.4.0
+    qos_burst_in: MaybeFloats  # since 4.4.0
+    qos_burst_lt: MaybeFloat  # since 4.4.0
+    qos_burst_lte: MaybeFloat  # since 4.4.0
+    qos_burst_not: MaybeFloat  # since 4.4.0
+    qos_burst_not_in: MaybeFloats  # since 4.4.0
+    qos_max_bandwidth: MaybeFloat
+    qos_max_bandwidth_gt: MaybeFloat
+    qos_max_bandwidth_gte: MaybeFloat
+    qos_max_bandwidth_in: MaybeFloats
+    qos_max_bandwidth_lt: MaybeFloat
+    qos_max_bandwidth_lte: MaybeFloat
+    qos_max_bandwidth_not: MaybeFloat
+    qos_max_bandwidth_not_in: MaybeFloats
+    qos_min_bandwidth: MaybeFloat
+    qos_min_bandwidth_gt: MaybeFloat
+    qos_min_bandwidth_gte: MaybeFloat
+    qos_min_bandwidth_in: MaybeFloats
+    qos_min_bandwidth_lt: MaybeFloat
+    qos_min_bandwidth_lte: MaybeFloat
+    qos_min_bandwidth_not: MaybeFloat
+    qos_min_bandwidth_not_in: MaybeFloats
+    qos_priority: MaybeInt
+    qos_priority_gt: MaybeInt
+    qos_priority_gte: MaybeInt
+    qos_priority_in: MaybeInts
+    qos_priority_lt: MaybeInt
+    qos_priority_lte: MaybeInt
+    qos_priority_not: MaybeInt
+    qos_priority_not_in: MaybeInts
+    subnetmask: MaybeStr
+    subnetmask_contains: MaybeStr
+    subnetmask_ends_with: MaybeStr
+    subnetmask_gt: MaybeStr
+    subnetmask_gte: MaybeStr
+    subnetmask_in: MaybeTexts
+    subnetmask_lt: MaybeStr
+    subnetmask_lte: MaybeStr
+    subnetmask_not: MaybeStr
+    subnetmask_not_contains: MaybeStr
+    subnetmask_not_ends_with: MaybeStr
+    subnetmask_not_in: MaybeTexts
+    subnetmask_not_starts_with: MaybeStr
+    subnetmask_starts_with: MaybeStr
     type: "NetworkType | None"
     type_in: "Sequence[NetworkType] | None"
     type_not: "NetworkType | None"
     type_not_in: "Sequence[NetworkType] | None"
-    vlan_id: int | None
-    vlan_id_gt: int | None
-    vlan_id_gte: int | None
-    vlan_id_in: Sequence[int] | None
-    vlan_id_lt: int | None
-    vlan_id_lte: int | None
-    vlan_id_not: int | None
-    vlan_id_not_in: Sequence[int] | None
+    vlan_id: MaybeInt
+    vlan_id_gt: MaybeInt
+    vlan_id_gte: MaybeInt
+    vlan_id_in: MaybeInts
+    vlan_id_lt: MaybeInt
+    vlan_id_lte: MaybeInt
+    vlan_id_not: MaybeInt
+    vlan_id_not_in: MaybeInts
 
 
 class VlanWhereInput(VlanWhereInputValues, total=False):
@@ -281,22 +259,15 @@ class VmVlanCreationParams(TypedDict, total=False):
     mode_type: "VlanModeType"
     name: Required[str]
     network_ids: Texts
-    qos_burst: int | None
+    qos_burst: MaybeInt
     qos_burst_unit: "ByteUnit"
-    qos_max_bandwidth: int | None
+    qos_max_bandwidth: MaybeInt
     qos_max_bandwidth_unit: "BPSUnit"
-    qos_min_bandwidth: int | None
+    qos_min_bandwidth: MaybeInt
     qos_min_bandwidth_unit: "BPSUnit"
     qos_priority: float  # at least 0
     vds_id: Required[str]
     vlan_id: int  # 0 to 4095
-
-
-class VmVlanUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmVlanUpdationParamsData"]
-    where: Required["VlanWhereInput2"]
 
 
 class VmVlanUpdationParamsData(TypedDict, total=False):
@@ -305,11 +276,11 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
     mode_type: "VlanModeType"
     name: str
     network_ids: Texts
-    qos_burst: int | None
+    qos_burst: MaybeInt
     qos_burst_unit: "ByteUnit"
-    qos_max_bandwidth: int | None
+    qos_max_bandwidth: MaybeInt
     qos_max_bandwidth_unit: "BPSUnit"
-    qos_min_bandwidth: int | None
+    qos_min_bandwidth: MaybeInt
     qos_min_bandwidth_unit: "BPSUnit"
     qos_priority: float  # at least 0
     vlan_id: int  # 0 to 4095
@@ -318,25 +289,66 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class VlanWhereInput2(VlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         vds: "ReadOnly[VdsWhereInput3 | None]"
-        vm_nics_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_nics_every: "ReadOnly[MaybeMapping]"
+        vm_nics_none: "ReadOnly[MaybeMapping]"
+        vm_nics_some: "ReadOnly[MaybeMapping]"
 
     class VlanWhereInput3(VlanWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        vds: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        vds: "ReadOnly[MaybeMapping]"
+        vm_nics_every: "ReadOnly[MaybeMapping]"
+        vm_nics_none: "ReadOnly[MaybeMapping]"
+        vm_nics_some: "ReadOnly[MaybeMapping]"
+
+    GetVlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    ManagementVlanUpdationParams: TypeAlias = "Mapping[str, object]"
+    MigrationVlanUpdationParams: TypeAlias = "Mapping[str, object]"
+    VlanDeletionParams: TypeAlias = "Mapping[str, object]"
+    VmVlanUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVlansConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VlanOrderByInput | None"
+        skip: MaybeInt
+        where: "VlanWhereInput2 | None"
+
+    class ManagementVlanUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["ManagementVlanUpdationParamsData"]
+        where: Required["VlanWhereInput2"]
+
+    class MigrationVlanUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "MigrationVlanUpdationParamsData"
+        where: Required["VlanWhereInput2"]
+
+    class VlanDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["VlanWhereInput2"]
+
+    class VmVlanUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmVlanUpdationParamsData"]
+        where: Required["VlanWhereInput2"]

@@ -4,12 +4,31 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import VmClockOffset as VmClockOffsetMember
+    from ..models import VmFirmware as VmFirmwareMember
+    from ..models import VmGuestsOperationSystem as VmGuestsOperationSystemMember
+    from ..models import VmHaPriority as VmHaPriorityMember
+    from ..models import VmStatus as VmStatusMember
+    from ..models import VmToolsStatus as VmToolsStatusMember
+    from ..models import VmUsage as VmUsageMember
+    from ..models import VmVideoType as VmVideoTypeMember
+    from ..models import VmVmPolicy as VmVmPolicyMember
     from .backup_plan import BackupPlanWhereInput2
     from .cluster import ClusterWhereInput2, ClusterWhereInput3, ClusterWhereUniqueInput
     from .common import BPSUnit, Bus, ByteUnit, EntityAsyncStatus, ParsedOVF
@@ -34,13 +53,13 @@ BitPSUnit: TypeAlias = Literal["bps", "Kbps", "Mbps", "Gbps", "Tbps"]
 BitUnit: TypeAlias = Literal["bit", "Kb", "Mb", "Gb", "Tb", "Pb"]
 CloudInitNetworkTypeEnum: TypeAlias = Literal["IPV4", "IPV4_DHCP"]
 MigrateType: TypeAlias = Literal["COLD_MIGRATE", "CUTOVER_MIGRATE", "LIVE_MIGRATE"]
-VmClockOffset: TypeAlias = Union[Literal["LOCALTIME", "UTC"], "models.VmClockOffset"]
-VmFirmware: TypeAlias = Union[Literal["BIOS", "UEFI"], "models.VmFirmware"]
+VmClockOffset: TypeAlias = Union[Literal["LOCALTIME", "UTC"], "VmClockOffsetMember"]
+VmFirmware: TypeAlias = Union[Literal["BIOS", "UEFI"], "VmFirmwareMember"]
 VmGuestsOperationSystem: TypeAlias = Union[
-    Literal["LINUX", "UNKNOWN", "WINDOWS"], "models.VmGuestsOperationSystem"
+    Literal["LINUX", "UNKNOWN", "WINDOWS"], "VmGuestsOperationSystemMember"
 ]
 VmHaPriority: TypeAlias = Union[
-    Literal["LEVEL_1_LOW", "LEVEL_2_MEDIUM", "LEVEL_3_HIGH"], "models.VmHaPriority"
+    Literal["LEVEL_1_LOW", "LEVEL_2_MEDIUM", "LEVEL_3_HIGH"], "VmHaPriorityMember"
 ]
 VmOrderByInput: TypeAlias = Literal[
     "anti_malware_enabled_ASC",
@@ -159,10 +178,10 @@ VmOrderByInput: TypeAlias = Literal[
     "win_opt_DESC",
 ]
 VmStatus: TypeAlias = Union[
-    Literal["DELETED", "RUNNING", "STOPPED", "SUSPENDED", "UNKNOWN"], "models.VmStatus"
+    Literal["DELETED", "RUNNING", "STOPPED", "SUSPENDED", "UNKNOWN"], "VmStatusMember"
 ]
 VmToolsStatus: TypeAlias = Union[
-    Literal["NOT_INSTALLED", "NOT_RUNNING", "RESTRICTION", "RUNNING"], "models.VmToolsStatus"
+    Literal["NOT_INSTALLED", "NOT_RUNNING", "RESTRICTION", "RUNNING"], "VmToolsStatusMember"
 ]
 VmUsage: TypeAlias = Union[
     Literal[
@@ -180,18 +199,12 @@ VmUsage: TypeAlias = Union[
         "SHARE_REGISTRY",
         "SKS_MANAGEMENT",
     ],
-    "models.VmUsage",
+    "VmUsageMember",
 ]
-VmVideoType: TypeAlias = Union[Literal["CIRRUS", "QXL", "VGA", "VIRTIO"], "models.VmVideoType"]
+VmVideoType: TypeAlias = Union[Literal["CIRRUS", "QXL", "VGA", "VIRTIO"], "VmVideoTypeMember"]
 VmVmPolicy: TypeAlias = Union[
-    Literal["MUST_DIFFERENT", "MUST_SAME", "PREFER_DIFFERENT", "PREFER_SAME"], "models.VmVmPolicy"
+    Literal["MUST_DIFFERENT", "MUST_SAME", "PREFER_DIFFERENT", "PREFER_SAME"], "VmVmPolicyMember"
 ]
-
-
-class AbortMigrateVmAcrossClusterParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    tasks: Required["TaskWhereInput2"]
 
 
 class CloudInitNetWork(TypedDict, total=False):
@@ -227,41 +240,16 @@ class DiskOperateModifyDisk(TypedDict, total=False):
     vm_volume_id: str
 
 
-class GetVmVncInfoParams(TypedDict, total=False):
-    """Since CloudTower 4.0.0."""
-
-    vm: Required["VmWhereUniqueInput"]
-
-
-class GetVmsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmOrderByInput | None"
-    skip: int | None
-    where: "VmWhereInput2 | None"
-
-
 class GetVmsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "VmOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "VmWhereInput2 | None"
-
-
-class InstallVmtoolsParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "InstallVmtoolsParamsData"  # deprecated
-    where: Required["VmWhereInput2"]
 
 
 class InstallVmtoolsParamsData(TypedDict, total=False):
@@ -343,27 +331,12 @@ class MountNewCreateDisksParamsVmVolumeElfEcStoragePolicy(TypedDict, total=False
     thin_provision: bool
 
 
-class NvramParams(TypedDict, total=False):
-    """Since CloudTower 4.9.0."""
-
-    cluster: Required["ClusterWhereUniqueInput"]
-    data: str
-    vm: Required["VmWhereUniqueInput"]
-
-
 class OvfDiskOperate(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     modify_cd_roms: "Sequence[VmdkCdromModify]"
     modify_vmdk_disks: "Sequence[VmdkDiskModify]"
     new_disks: "VmDiskParams"
-
-
-class StopVmInCutoverMigrationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    force: bool
-    tasks: Required["TaskWhereInput2"]
 
 
 class TemplateCloudInit(TypedDict, total=False):
@@ -380,7 +353,7 @@ class TemplateCloudInit(TypedDict, total=False):
 class UpdateVpcNicPayloads(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
-    floating_ip_id: str | None
+    floating_ip_id: MaybeStr
     ip_addresses: Texts
     vpc_subnet_id: str
 
@@ -392,24 +365,10 @@ class VlanMapping(TypedDict, total=False):
     src_vlan_local_id: Required[str]
 
 
-class VmAddCdRomParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmAddCdRomParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmAddCdRomParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vm_cd_roms: Required["Sequence[VmCdRomParams]"]
-
-
-class VmAddDiskParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmAddDiskParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmAddDiskParamsData(TypedDict, total=False):
@@ -431,31 +390,10 @@ class VmAddDiskParamsDataVmDisks(TypedDict, total=False):
     mount_new_create_disks: "Sequence[MountNewCreateDisksParams]"
 
 
-class VmAddFolderParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmAddFolderParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmAddFolderParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     folder_id: Required[str]
-
-
-class VmAddGpuDeviceParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    data: Required["Sequence[VmGpuOperationParams]"]  # not empty
-    where: Required["VmWhereInput2"]
-
-
-class VmAddNicParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmAddNicParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmAddNicParamsData(TypedDict, total=False):
@@ -506,13 +444,6 @@ class VmCloneParams(TypedDict, total=False):
     vm_disks: "VmDiskParams"
     vm_nics: "Sequence[VmNicParams]"
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
-
-
-class VmCreateVmFromContentLibraryTemplateBatchParams(TypedDict, total=False):
-    """Since CloudTower 3.4.4."""
-
-    template_id: Required[str]
-    vms: Required["Sequence[VmCreateVmFromContentLibraryTemplateBatchVmParams]"]
 
 
 class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
@@ -650,13 +581,6 @@ class VmCreationParams(TypedDict, total=False):
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
 
 
-class VmDeleteParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    effect: "VmDeleteParamsEffect"
-    where: Required["VmWhereInput2"]
-
-
 class VmDeleteParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -683,27 +607,6 @@ class VmDiskParams(TypedDict, total=False):
     mount_cd_roms: "Sequence[VmCdRomParams]"
     mount_disks: "Sequence[MountDisksParams]"
     mount_new_create_disks: "Sequence[MountNewCreateDisksParams]"
-
-
-class VmEjectCdRomParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["VmDiskWhereInput2"]
-
-
-class VmExpandVmDiskParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    size: Required[int]
-    size_unit: "ByteUnit"
-    where: Required["VmDiskWhereInput2"]
-
-
-class VmExportParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmExportParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmExportParamsData(TypedDict, total=False):
@@ -764,26 +667,12 @@ class VmImportParams(TypedDict, total=False):
     vm_nics: "Sequence[VmImportNicParams]"
 
 
-class VmMigrateAcrossClusterParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmMigrateAcrossClusterParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmMigrateAcrossClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
     host_id: str
     vm_config: Required["MigrateVmConfig"]
-
-
-class VmMigrateParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "VmMigrateParamsData"
-    where: Required["VmWhereInput2"]
 
 
 class VmMigrateParamsData(TypedDict, total=False):
@@ -820,24 +709,11 @@ class VmNicQosOption(TypedDict, total=False):
 class VmNicQosTraffic(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
-    burst: int | None
+    burst: MaybeInt
     burst_unit: "BitUnit"
     enabled: Required[bool]
-    rate_limit: int | None
+    rate_limit: MaybeInt
     rate_limit_unit: "BitPSUnit"
-
-
-class VmOperateParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["VmWhereInput2"]
-
-
-class VmOperatePciNicParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    data: Required["VmOperatePciNicParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmOperatePciNicParamsData(TypedDict, total=False):
@@ -887,24 +763,10 @@ class VmRebuildParams(TypedDict, total=False):
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
 
 
-class VmRemoveCdRomParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmRemoveCdRomParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmRemoveCdRomParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cd_rom_ids: Required[Texts]
-
-
-class VmRemoveDiskParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmRemoveDiskParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmRemoveDiskParamsData(TypedDict, total=False):
@@ -913,44 +775,16 @@ class VmRemoveDiskParamsData(TypedDict, total=False):
     disk_ids: Required[Texts]
 
 
-class VmRemoveGpuDeviceParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    data: Required["Sequence[VmGpuOperationParams]"]  # not empty
-    where: Required["VmWhereInput2"]
-
-
-class VmRemoveNicByWhereParams(TypedDict, total=False):
-    """Since CloudTower 3.3.0."""
-
-    effect: Required["VmRemoveNicByWhereParamsEffect"]
-    where: Required["VmNicWhereInput2"]
-
-
 class VmRemoveNicByWhereParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     vm_ids: Texts  # not empty
 
 
-class VmRemoveNicParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmRemoveNicParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmRemoveNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     nic_index: Required[Sequence[int]]
-
-
-class VmResetGuestOsPasswordParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmResetGuestOsPasswordParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmResetGuestOsPasswordParamsData(TypedDict, total=False):
@@ -970,51 +804,16 @@ class VmRestrictIoParamsData(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
 
 
-class VmRollbackParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmRollbackParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmRollbackParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     snapshot_id: Required[str]
 
 
-class VmSetVmDiskResidentInCacheParams(TypedDict, total=False):
-    """Since CloudTower 4.7.0."""
-
-    resident_in_cache: Required[bool]
-    where: Required["VmDiskWhereInput2"]
-
-
-class VmStartParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "VmStartParamsData"
-    where: Required["VmWhereInput2"]
-
-
 class VmStartParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-
-
-class VmToggleCdRomDisableParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    disabled: Required[bool]
-    where: Required["VmDiskWhereInput2"]
-
-
-class VmUpdateAdvancedOptionsParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateAdvancedOptionsParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmUpdateAdvancedOptionsParamsData(TypedDict, total=False):
@@ -1026,19 +825,12 @@ class VmUpdateAdvancedOptionsParamsData(TypedDict, total=False):
     windows_optimize: bool
 
 
-class VmUpdateDiskParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateDiskParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmUpdateDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bus: "Bus"
-    content_library_image_id: str | None
-    elf_image_id: str | None
+    content_library_image_id: MaybeStr
+    elf_image_id: MaybeStr
     vm_disk_id: Required[str]
     vm_volume_id: str
 
@@ -1050,13 +842,6 @@ class VmUpdateEachDiskIoPolicyParams(TypedDict, total=False):
     data: Required["VmRestrictIoParamsData"]
 
 
-class VmUpdateHostOptionsParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateHostOptionsParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmUpdateHostOptionsParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -1065,26 +850,12 @@ class VmUpdateHostOptionsParamsData(TypedDict, total=False):
     ntp_servers: Texts
 
 
-class VmUpdateIoPolicyParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateIoPolicyParamsData"]
-    where: Required["VmWhereInput2"]
-
-
 class VmUpdateIoPolicyParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
     io_policy: "VmDiskIoPolicy | None"
     whole_vm: "VmRestrictIoParamsData"
-
-
-class VmUpdateNicAdvanceInfoParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateNicAdvanceInfoParamsData"]
-    where: Required["VmNicWhereInput2"]
 
 
 class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
@@ -1097,26 +868,12 @@ class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
     nic_id: str
 
 
-class VmUpdateNicBasicInfoParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateNicBasicInfoParamsData"]
-    where: Required["VmNicWhereInput2"]
-
-
 class VmUpdateNicBasicInfoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     gateway: str
     ip_address: str
     subnet_mask: str
-
-
-class VmUpdateNicParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateNicParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmUpdateNicParamsData(TypedDict, total=False):
@@ -1135,24 +892,10 @@ class VmUpdateNicParamsData(TypedDict, total=False):
     vpc_nic: "UpdateVpcNicPayloads"  # since 4.3.0
 
 
-class VmUpdateNicQosOptionsParams(TypedDict, total=False):
-    """Since CloudTower 3.2.0."""
-
-    data: Required["VmUpdateNicQosOptionsParamsData"]
-    where: Required["VmNicWhereInput2"]
-
-
 class VmUpdateNicQosOptionsParamsData(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     qos: "VmNicQosOption"
-
-
-class VmUpdateOwnerParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateOwnerParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmUpdateOwnerParamsData(TypedDict, total=False):
@@ -1160,13 +903,6 @@ class VmUpdateOwnerParamsData(TypedDict, total=False):
 
     search_for: Required[Literal["username", "id"]]
     value: Required[str]
-
-
-class VmUpdateParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmUpdateParamsData"]
-    where: Required["VmWhereInput2"]
 
 
 class VmUpdateParamsData(TypedDict, total=False):
@@ -1183,13 +919,6 @@ class VmUpdateParamsData(TypedDict, total=False):
     vcpu: int
 
 
-class VmUpdateVpcNicParams(TypedDict, total=False):
-    """Since CloudTower 4.3.0."""
-
-    data: Required["VmUpdateVpcNicParamsData"]
-    where: Required["VmNicWhereInput2"]
-
-
 class VmUpdateVpcNicParamsData(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
@@ -1199,88 +928,88 @@ class VmUpdateVpcNicParamsData(TypedDict, total=False):
 class VmWhereInputValues(TypedDict, total=False):
     """Keys of `VmWhereInput` that look at the resource itself."""
 
-    anti_malware_enabled: bool | None  # since 4.8.0
-    anti_malware_enabled_not: bool | None  # since 4.8.0
-    bios_uuid: str | None  # since 4.2.0
-    bios_uuid_contains: str | None  # since 4.2.0
-    bios_uuid_ends_with: str | None  # since 4.2.0
-    bios_uuid_gt: str | None  # since 4.2.0
-    bios_uuid_gte: str | None  # since 4.2.0
-    bios_uuid_in: Texts | None  # since 4.2.0
-    bios_uuid_lt: str | None  # since 4.2.0
-    bios_uuid_lte: str | None  # since 4.2.0
-    bios_uuid_not: str | None  # since 4.2.0
-    bios_uuid_not_contains: str | None  # since 4.2.0
-    bios_uuid_not_ends_with: str | None  # since 4.2.0
-    bios_uuid_not_in: Texts | None  # since 4.2.0
-    bios_uuid_not_starts_with: str | None  # since 4.2.0
-    bios_uuid_starts_with: str | None  # since 4.2.0
+    anti_malware_enabled: MaybeBool  # since 4.8.0
+    anti_malware_enabled_not: MaybeBool  # since 4.8.0
+    bios_uuid: MaybeStr  # since 4.2.0
+    bios_uuid_contains: MaybeStr  # since 4.2.0
+    bios_uuid_ends_with: MaybeStr  # since 4.2.0
+    bios_uuid_gt: MaybeStr  # since 4.2.0
+    bios_uuid_gte: MaybeStr  # since 4.2.0
+    bios_uuid_in: MaybeTexts  # since 4.2.0
+    bios_uuid_lt: MaybeStr  # since 4.2.0
+    bios_uuid_lte: MaybeStr  # since 4.2.0
+    bios_uuid_not: MaybeStr  # since 4.2.0
+    bios_uuid_not_contains: MaybeStr  # since 4.2.0
+    bios_uuid_not_ends_with: MaybeStr  # since 4.2.0
+    bios_uuid_not_in: MaybeTexts  # since 4.2.0
+    bios_uuid_not_starts_with: MaybeStr  # since 4.2.0
+    bios_uuid_starts_with: MaybeStr  # since 4.2.0
     clock_offset: "VmClockOffset | None"
     clock_offset_in: "Sequence[VmClockOffset] | None"
     clock_offset_not: "VmClockOffset | None"
     clock_offset_not_in: "Sequence[VmClockOffset] | None"
-    cloud_init_supported: bool | None
-    cloud_init_supported_not: bool | None
-    cpu_model: str | None
-    cpu_model_contains: str | None
-    cpu_model_ends_with: str | None
-    cpu_model_gt: str | None
-    cpu_model_gte: str | None
-    cpu_model_in: Texts | None
-    cpu_model_lt: str | None
-    cpu_model_lte: str | None
-    cpu_model_not: str | None
-    cpu_model_not_contains: str | None
-    cpu_model_not_ends_with: str | None
-    cpu_model_not_in: Texts | None
-    cpu_model_not_starts_with: str | None
-    cpu_model_starts_with: str | None
-    cpu_usage: float | None
-    cpu_usage_gt: float | None
-    cpu_usage_gte: float | None
-    cpu_usage_in: Sequence[float] | None
-    cpu_usage_lt: float | None
-    cpu_usage_lte: float | None
-    cpu_usage_not: float | None
-    cpu_usage_not_in: Sequence[float] | None
-    deleted_at: str | None
-    deleted_at_gt: str | None
-    deleted_at_gte: str | None
-    deleted_at_in: Texts | None
-    deleted_at_lt: str | None
-    deleted_at_lte: str | None
-    deleted_at_not: str | None
-    deleted_at_not_in: Texts | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    dns_servers: str | None
-    dns_servers_contains: str | None
-    dns_servers_ends_with: str | None
-    dns_servers_gt: str | None
-    dns_servers_gte: str | None
-    dns_servers_in: Texts | None
-    dns_servers_lt: str | None
-    dns_servers_lte: str | None
-    dns_servers_not: str | None
-    dns_servers_not_contains: str | None
-    dns_servers_not_ends_with: str | None
-    dns_servers_not_in: Texts | None
-    dns_servers_not_starts_with: str | None
-    dns_servers_starts_with: str | None
-    dpi_enabled: bool | None  # since 4.8.0
-    dpi_enabled_not: bool | None  # since 4.8.0
+    cloud_init_supported: MaybeBool
+    cloud_init_supported_not: MaybeBool
+    cpu_model: MaybeStr
+    cpu_model_contains: MaybeStr
+    cpu_model_ends_with: MaybeStr
+    cpu_model_gt: MaybeStr
+    cpu_model_gte: MaybeStr
+    cpu_model_in: MaybeTexts
+    cpu_model_lt: MaybeStr
+    cpu_model_lte: MaybeStr
+    cpu_model_not: MaybeStr
+    cpu_model_not_contains: MaybeStr
+    cpu_model_not_ends_with: MaybeStr
+    cpu_model_not_in: MaybeTexts
+    cpu_model_not_starts_with: MaybeStr
+    cpu_model_starts_with: MaybeStr
+    cpu_usage: MaybeFloat
+    cpu_usage_gt: MaybeFloat
+    cpu_usage_gte: MaybeFloat
+    cpu_usage_in: MaybeFloats
+    cpu_usage_lt: MaybeFloat
+    cpu_usage_lte: MaybeFloat
+    cpu_usage_not: MaybeFloat
+    cpu_usage_not_in: MaybeFloats
+    deleted_at: MaybeStr
+    deleted_at_gt: MaybeStr
+    deleted_at_gte: MaybeStr
+    deleted_at_in: MaybeTexts
+    deleted_at_lt: MaybeStr
+    deleted_at_lte: MaybeStr
+    deleted_at_not: MaybeStr
+    deleted_at_not_in: MaybeTexts
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    dns_servers: MaybeStr
+    dns_servers_contains: MaybeStr
+    dns_servers_ends_with: MaybeStr
+    dns_servers_gt: MaybeStr
+    dns_servers_gte: MaybeStr
+    dns_servers_in: MaybeTexts
+    dns_servers_lt: MaybeStr
+    dns_servers_lte: MaybeStr
+    dns_servers_not: MaybeStr
+    dns_servers_not_contains: MaybeStr
+    dns_servers_not_ends_with: MaybeStr
+    dns_servers_not_in: MaybeTexts
+    dns_servers_not_starts_with: MaybeStr
+    dns_servers_starts_with: MaybeStr
+    dpi_enabled: MaybeBool  # since 4.8.0
+    dpi_enabled_not: MaybeBool  # since 4.8.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -1289,336 +1018,336 @@ class VmWhereInputValues(TypedDict, total=False):
     firmware_in: "Sequence[VmFirmware] | None"
     firmware_not: "VmFirmware | None"
     firmware_not_in: "Sequence[VmFirmware] | None"
-    guest_cpu_model: str | None
-    guest_cpu_model_contains: str | None
-    guest_cpu_model_ends_with: str | None
-    guest_cpu_model_gt: str | None
-    guest_cpu_model_gte: str | None
-    guest_cpu_model_in: Texts | None
-    guest_cpu_model_lt: str | None
-    guest_cpu_model_lte: str | None
-    guest_cpu_model_not: str | None
-    guest_cpu_model_not_contains: str | None
-    guest_cpu_model_not_ends_with: str | None
-    guest_cpu_model_not_in: Texts | None
-    guest_cpu_model_not_starts_with: str | None
-    guest_cpu_model_starts_with: str | None
+    guest_cpu_model: MaybeStr
+    guest_cpu_model_contains: MaybeStr
+    guest_cpu_model_ends_with: MaybeStr
+    guest_cpu_model_gt: MaybeStr
+    guest_cpu_model_gte: MaybeStr
+    guest_cpu_model_in: MaybeTexts
+    guest_cpu_model_lt: MaybeStr
+    guest_cpu_model_lte: MaybeStr
+    guest_cpu_model_not: MaybeStr
+    guest_cpu_model_not_contains: MaybeStr
+    guest_cpu_model_not_ends_with: MaybeStr
+    guest_cpu_model_not_in: MaybeTexts
+    guest_cpu_model_not_starts_with: MaybeStr
+    guest_cpu_model_starts_with: MaybeStr
     guest_os_type: "VmGuestsOperationSystem | None"
     guest_os_type_in: "Sequence[VmGuestsOperationSystem] | None"
     guest_os_type_not: "VmGuestsOperationSystem | None"
     guest_os_type_not_in: "Sequence[VmGuestsOperationSystem] | None"
-    guest_size_usage: float | None
-    guest_size_usage_gt: float | None
-    guest_size_usage_gte: float | None
-    guest_size_usage_in: Sequence[float] | None
-    guest_size_usage_lt: float | None
-    guest_size_usage_lte: float | None
-    guest_size_usage_not: float | None
-    guest_size_usage_not_in: Sequence[float] | None
-    guest_used_size: int | None
-    guest_used_size_gt: int | None
-    guest_used_size_gte: int | None
-    guest_used_size_in: Sequence[int] | None
-    guest_used_size_lt: int | None
-    guest_used_size_lte: int | None
-    guest_used_size_not: int | None
-    guest_used_size_not_in: Sequence[int] | None
-    ha: bool | None
-    ha_not: bool | None
+    guest_size_usage: MaybeFloat
+    guest_size_usage_gt: MaybeFloat
+    guest_size_usage_gte: MaybeFloat
+    guest_size_usage_in: MaybeFloats
+    guest_size_usage_lt: MaybeFloat
+    guest_size_usage_lte: MaybeFloat
+    guest_size_usage_not: MaybeFloat
+    guest_size_usage_not_in: MaybeFloats
+    guest_used_size: MaybeInt
+    guest_used_size_gt: MaybeInt
+    guest_used_size_gte: MaybeInt
+    guest_used_size_in: MaybeInts
+    guest_used_size_lt: MaybeInt
+    guest_used_size_lte: MaybeInt
+    guest_used_size_not: MaybeInt
+    guest_used_size_not_in: MaybeInts
+    ha: MaybeBool
+    ha_not: MaybeBool
     ha_priority: "VmHaPriority | None"  # since 4.7.0
     ha_priority_in: "Sequence[VmHaPriority] | None"  # since 4.7.0
     ha_priority_not: "VmHaPriority | None"  # since 4.7.0
     ha_priority_not_in: "Sequence[VmHaPriority] | None"  # since 4.7.0
-    hostname: str | None
-    hostname_contains: str | None
-    hostname_ends_with: str | None
-    hostname_gt: str | None
-    hostname_gte: str | None
-    hostname_in: Texts | None
-    hostname_lt: str | None
-    hostname_lte: str | None
-    hostname_not: str | None
-    hostname_not_contains: str | None
-    hostname_not_ends_with: str | None
-    hostname_not_in: Texts | None
-    hostname_not_starts_with: str | None
-    hostname_starts_with: str | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    in_recycle_bin: bool | None
-    in_recycle_bin_not: bool | None
-    internal: bool | None
-    internal_not: bool | None
-    internal_product: str | None  # since 4.8.0
-    internal_product_contains: str | None  # since 4.8.0
-    internal_product_ends_with: str | None  # since 4.8.0
-    internal_product_gt: str | None  # since 4.8.0
-    internal_product_gte: str | None  # since 4.8.0
-    internal_product_in: Texts | None  # since 4.8.0
-    internal_product_lt: str | None  # since 4.8.0
-    internal_product_lte: str | None  # since 4.8.0
-    internal_product_name: str | None  # since 4.8.0
-    internal_product_name_contains: str | None  # since 4.8.0
-    internal_product_name_ends_with: str | None  # since 4.8.0
-    internal_product_name_gt: str | None  # since 4.8.0
-    internal_product_name_gte: str | None  # since 4.8.0
-    internal_product_name_in: Texts | None  # since 4.8.0
-    internal_product_name_lt: str | None  # since 4.8.0
-    internal_product_name_lte: str | None  # since 4.8.0
-    internal_product_name_not: str | None  # since 4.8.0
-    internal_product_name_not_contains: str | None  # since 4.8.0
-    internal_product_name_not_ends_with: str | None  # since 4.8.0
-    internal_product_name_not_in: Texts | None  # since 4.8.0
-    internal_product_name_not_starts_with: str | None  # since 4.8.0
-    internal_product_name_starts_with: str | None  # since 4.8.0
-    internal_product_not: str | None  # since 4.8.0
-    internal_product_not_contains: str | None  # since 4.8.0
-    internal_product_not_ends_with: str | None  # since 4.8.0
-    internal_product_not_in: Texts | None  # since 4.8.0
-    internal_product_not_starts_with: str | None  # since 4.8.0
-    internal_product_starts_with: str | None  # since 4.8.0
+    hostname: MaybeStr
+    hostname_contains: MaybeStr
+    hostname_ends_with: MaybeStr
+    hostname_gt: MaybeStr
+    hostname_gte: MaybeStr
+    hostname_in: MaybeTexts
+    hostname_lt: MaybeStr
+    hostname_lte: MaybeStr
+    hostname_not: MaybeStr
+    hostname_not_contains: MaybeStr
+    hostname_not_ends_with: MaybeStr
+    hostname_not_in: MaybeTexts
+    hostname_not_starts_with: MaybeStr
+    hostname_starts_with: MaybeStr
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    in_recycle_bin: MaybeBool
+    in_recycle_bin_not: MaybeBool
+    internal: MaybeBool
+    internal_not: MaybeBool
+    internal_product: MaybeStr  # since 4.8.0
+    internal_product_contains: MaybeStr  # since 4.8.0
+    internal_product_ends_with: MaybeStr  # since 4.8.0
+    internal_product_gt: MaybeStr  # since 4.8.0
+    internal_product_gte: MaybeStr  # since 4.8.0
+    internal_product_in: MaybeTexts  # since 4.8.0
+    internal_product_lt: MaybeStr  # since 4.8.0
+    internal_product_lte: MaybeStr  # since 4.8.0
+    internal_product_name: MaybeStr  # since 4.8.0
+    internal_product_name_contains: MaybeStr  # since 4.8.0
+    internal_product_name_ends_with: MaybeStr  # since 4.8.0
+    internal_product_name_gt: MaybeStr  # since 4.8.0
+    internal_product_name_gte: MaybeStr  # since 4.8.0
+    internal_product_name_in: MaybeTexts  # since 4.8.0
+    internal_product_name_lt: MaybeStr  # since 4.8.0
+    internal_product_name_lte: MaybeStr  # since 4.8.0
+    internal_product_name_not: MaybeStr  # since 4.8.0
+    internal_product_name_not_contains: MaybeStr  # since 4.8.0
+    internal_product_name_not_ends_with: MaybeStr  # since 4.8.0
+    internal_product_name_not_in: MaybeTexts  # since 4.8.0
+    internal_product_name_not_starts_with: MaybeStr  # since 4.8.0
+    internal_product_name_starts_with: MaybeStr  # since 4.8.0
+    internal_product_not: MaybeStr  # since 4.8.0
+    internal_product_not_contains: MaybeStr  # since 4.8.0
+    internal_product_not_ends_with: MaybeStr  # since 4.8.0
+    internal_product_not_in: MaybeTexts  # since 4.8.0
+    internal_product_not_starts_with: MaybeStr  # since 4.8.0
+    internal_product_starts_with: MaybeStr  # since 4.8.0
     io_policy: "VmDiskIoPolicy | None"
     io_policy_in: "Sequence[VmDiskIoPolicy] | None"
     io_policy_not: "VmDiskIoPolicy | None"
     io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
-    ips: str | None
-    ips_contains: str | None
-    ips_ends_with: str | None
-    ips_gt: str | None
-    ips_gte: str | None
-    ips_in: Texts | None
-    ips_lt: str | None
-    ips_lte: str | None
-    ips_not: str | None
-    ips_not_contains: str | None
-    ips_not_ends_with: str | None
-    ips_not_in: Texts | None
-    ips_not_starts_with: str | None
-    ips_starts_with: str | None
-    kernel_info: str | None
-    kernel_info_contains: str | None
-    kernel_info_ends_with: str | None
-    kernel_info_gt: str | None
-    kernel_info_gte: str | None
-    kernel_info_in: Texts | None
-    kernel_info_lt: str | None
-    kernel_info_lte: str | None
-    kernel_info_not: str | None
-    kernel_info_not_contains: str | None
-    kernel_info_not_ends_with: str | None
-    kernel_info_not_in: Texts | None
-    kernel_info_not_starts_with: str | None
-    kernel_info_starts_with: str | None
-    last_shutdown_time: str | None
-    last_shutdown_time_gt: str | None
-    last_shutdown_time_gte: str | None
-    last_shutdown_time_in: Texts | None
-    last_shutdown_time_lt: str | None
-    last_shutdown_time_lte: str | None
-    last_shutdown_time_not: str | None
-    last_shutdown_time_not_in: Texts | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    logical_size_bytes: int | None
-    logical_size_bytes_gt: int | None
-    logical_size_bytes_gte: int | None
-    logical_size_bytes_in: Sequence[int] | None
-    logical_size_bytes_lt: int | None
-    logical_size_bytes_lte: int | None
-    logical_size_bytes_not: int | None
-    logical_size_bytes_not_in: Sequence[int] | None
-    max_bandwidth: int | None
-    max_bandwidth_gt: int | None
-    max_bandwidth_gte: int | None
-    max_bandwidth_in: Sequence[int] | None
-    max_bandwidth_lt: int | None
-    max_bandwidth_lte: int | None
-    max_bandwidth_not: int | None
-    max_bandwidth_not_in: Sequence[int] | None
+    ips: MaybeStr
+    ips_contains: MaybeStr
+    ips_ends_with: MaybeStr
+    ips_gt: MaybeStr
+    ips_gte: MaybeStr
+    ips_in: MaybeTexts
+    ips_lt: MaybeStr
+    ips_lte: MaybeStr
+    ips_not: MaybeStr
+    ips_not_contains: MaybeStr
+    ips_not_ends_with: MaybeStr
+    ips_not_in: MaybeTexts
+    ips_not_starts_with: MaybeStr
+    ips_starts_with: MaybeStr
+    kernel_info: MaybeStr
+    kernel_info_contains: MaybeStr
+    kernel_info_ends_with: MaybeStr
+    kernel_info_gt: MaybeStr
+    kernel_info_gte: MaybeStr
+    kernel_info_in: MaybeTexts
+    kernel_info_lt: MaybeStr
+    kernel_info_lte: MaybeStr
+    kernel_info_not: MaybeStr
+    kernel_info_not_contains: MaybeStr
+    kernel_info_not_ends_with: MaybeStr
+    kernel_info_not_in: MaybeTexts
+    kernel_info_not_starts_with: MaybeStr
+    kernel_info_starts_with: MaybeStr
+    last_shutdown_time: MaybeStr
+    last_shutdown_time_gt: MaybeStr
+    last_shutdown_time_gte: MaybeStr
+    last_shutdown_time_in: MaybeTexts
+    last_shutdown_time_lt: MaybeStr
+    last_shutdown_time_lte: MaybeStr
+    last_shutdown_time_not: MaybeStr
+    last_shutdown_time_not_in: MaybeTexts
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    logical_size_bytes: MaybeInt
+    logical_size_bytes_gt: MaybeInt
+    logical_size_bytes_gte: MaybeInt
+    logical_size_bytes_in: MaybeInts
+    logical_size_bytes_lt: MaybeInt
+    logical_size_bytes_lte: MaybeInt
+    logical_size_bytes_not: MaybeInt
+    logical_size_bytes_not_in: MaybeInts
+    max_bandwidth: MaybeInt
+    max_bandwidth_gt: MaybeInt
+    max_bandwidth_gte: MaybeInt
+    max_bandwidth_in: MaybeInts
+    max_bandwidth_lt: MaybeInt
+    max_bandwidth_lte: MaybeInt
+    max_bandwidth_not: MaybeInt
+    max_bandwidth_not_in: MaybeInts
     max_bandwidth_policy: "VmDiskIoRestrictType | None"
     max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
     max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
     max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    max_iops: int | None
-    max_iops_gt: int | None
-    max_iops_gte: int | None
-    max_iops_in: Sequence[int] | None
-    max_iops_lt: int | None
-    max_iops_lte: int | None
-    max_iops_not: int | None
-    max_iops_not_in: Sequence[int] | None
+    max_iops: MaybeInt
+    max_iops_gt: MaybeInt
+    max_iops_gte: MaybeInt
+    max_iops_in: MaybeInts
+    max_iops_lt: MaybeInt
+    max_iops_lte: MaybeInt
+    max_iops_not: MaybeInt
+    max_iops_not_in: MaybeInts
     max_iops_policy: "VmDiskIoRestrictType | None"
     max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
     max_iops_policy_not: "VmDiskIoRestrictType | None"
     max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    memory: int | None
-    memory_gt: int | None
-    memory_gte: int | None
-    memory_in: Sequence[int] | None
-    memory_lt: int | None
-    memory_lte: int | None
-    memory_not: int | None
-    memory_not_in: Sequence[int] | None
-    memory_usage: float | None
-    memory_usage_gt: float | None
-    memory_usage_gte: float | None
-    memory_usage_in: Sequence[float] | None
-    memory_usage_lt: float | None
-    memory_usage_lte: float | None
-    memory_usage_not: float | None
-    memory_usage_not_in: Sequence[float] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    nested_virtualization: bool | None
-    nested_virtualization_not: bool | None
-    node_ip: str | None
-    node_ip_contains: str | None
-    node_ip_ends_with: str | None
-    node_ip_gt: str | None
-    node_ip_gte: str | None
-    node_ip_in: Texts | None
-    node_ip_lt: str | None
-    node_ip_lte: str | None
-    node_ip_not: str | None
-    node_ip_not_contains: str | None
-    node_ip_not_ends_with: str | None
-    node_ip_not_in: Texts | None
-    node_ip_not_starts_with: str | None
-    node_ip_starts_with: str | None
-    original_name: str | None
-    original_name_contains: str | None
-    original_name_ends_with: str | None
-    original_name_gt: str | None
-    original_name_gte: str | None
-    original_name_in: Texts | None
-    original_name_lt: str | None
-    original_name_lte: str | None
-    original_name_not: str | None
-    original_name_not_contains: str | None
-    original_name_not_ends_with: str | None
-    original_name_not_in: Texts | None
-    original_name_not_starts_with: str | None
-    original_name_starts_with: str | None
-    os: str | None
-    os_contains: str | None
-    os_ends_with: str | None
-    os_gt: str | None
-    os_gte: str | None
-    os_in: Texts | None
-    os_lt: str | None
-    os_lte: str | None
-    os_not: str | None
-    os_not_contains: str | None
-    os_not_ends_with: str | None
-    os_not_in: Texts | None
-    os_not_starts_with: str | None
-    os_starts_with: str | None
-    protected: bool | None
-    protected_not: bool | None
-    provisioned_size: int | None
-    provisioned_size_gt: int | None
-    provisioned_size_gte: int | None
-    provisioned_size_in: Sequence[int] | None
-    provisioned_size_lt: int | None
-    provisioned_size_lte: int | None
-    provisioned_size_not: int | None
-    provisioned_size_not_in: Sequence[int] | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
+    memory: MaybeInt
+    memory_gt: MaybeInt
+    memory_gte: MaybeInt
+    memory_in: MaybeInts
+    memory_lt: MaybeInt
+    memory_lte: MaybeInt
+    memory_not: MaybeInt
+    memory_not_in: MaybeInts
+    memory_usage: MaybeFloat
+    memory_usage_gt: MaybeFloat
+    memory_usage_gte: MaybeFloat
+    memory_usage_in: MaybeFloats
+    memory_usage_lt: MaybeFloat
+    memory_usage_lte: MaybeFloat
+    memory_usage_not: MaybeFloat
+    memory_usage_not_in: MaybeFloats
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    nested_virtualization: MaybeBool
+    nested_virtualization_not: MaybeBool
+    node_ip: MaybeStr
+    node_ip_contains: MaybeStr
+    node_ip_ends_with: MaybeStr
+    node_ip_gt: MaybeStr
+    node_ip_gte: MaybeStr
+    node_ip_in: MaybeTexts
+    node_ip_lt: MaybeStr
+    node_ip_lte: MaybeStr
+    node_ip_not: MaybeStr
+    node_ip_not_contains: MaybeStr
+    node_ip_not_ends_with: MaybeStr
+    node_ip_not_in: MaybeTexts
+    node_ip_not_starts_with: MaybeStr
+    node_ip_starts_with: MaybeStr
+    original_name: MaybeStr
+    original_name_contains: MaybeStr
+    original_name_ends_with: MaybeStr
+    original_name_gt: MaybeStr
+    original_name_gte: MaybeStr
+    original_name_in: MaybeTexts
+    original_name_lt: MaybeStr
+    original_name_lte: MaybeStr
+    original_name_not: MaybeStr
+    original_name_not_contains: MaybeStr
+    original_name_not_ends_with: MaybeStr
+    original_name_not_in: MaybeTexts
+    original_name_not_starts_with: MaybeStr
+    original_name_starts_with: MaybeStr
+    os: MaybeStr
+    os_contains: MaybeStr
+    os_ends_with: MaybeStr
+    os_gt: MaybeStr
+    os_gte: MaybeStr
+    os_in: MaybeTexts
+    os_lt: MaybeStr
+    os_lte: MaybeStr
+    os_not: MaybeStr
+    os_not_contains: MaybeStr
+    os_not_ends_with: MaybeStr
+    os_not_in: MaybeTexts
+    os_not_starts_with: MaybeStr
+    os_starts_with: MaybeStr
+    protected: MaybeBool
+    protected_not: MaybeBool
+    provisioned_size: MaybeInt
+    provisioned_size_gt: MaybeInt
+    provisioned_size_gte: MaybeInt
+    provisioned_size_in: MaybeInts
+    provisioned_size_lt: MaybeInt
+    provisioned_size_lte: MaybeInt
+    provisioned_size_not: MaybeInt
+    provisioned_size_not_in: MaybeInts
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
     status: "VmStatus | None"
     status_in: "Sequence[VmStatus] | None"
     status_not: "VmStatus | None"
     status_not_in: "Sequence[VmStatus] | None"
-    unique_logical_size: float | None  # since 4.1.0
-    unique_logical_size_gt: float | None  # since 4.1.0
-    unique_logical_size_gte: float | None  # since 4.1.0
-    unique_logical_size_in: Sequence[float] | None  # since 4.1.0
-    unique_logical_size_lt: float | None  # since 4.1.0
-    unique_logical_size_lte: float | None  # since 4.1.0
-    unique_logical_size_not: float | None  # since 4.1.0
-    unique_logical_size_not_in: Sequence[float] | None  # since 4.1.0
-    unique_size: int | None
-    unique_size_gt: int | None
-    unique_size_gte: int | None
-    unique_size_in: Sequence[int] | None
-    unique_size_lt: int | None
-    unique_size_lte: int | None
-    unique_size_not: int | None
-    unique_size_not_in: Sequence[int] | None
-    used_size: int | None  # since 4.6.0
-    used_size_gt: int | None  # since 4.6.0
-    used_size_gte: int | None  # since 4.6.0
-    used_size_in: Sequence[int] | None  # since 4.6.0
-    used_size_lt: int | None  # since 4.6.0
-    used_size_lte: int | None  # since 4.6.0
-    used_size_not: int | None  # since 4.6.0
-    used_size_not_in: Sequence[int] | None  # since 4.6.0
-    used_size_usage: float | None  # since 4.6.0
-    used_size_usage_gt: float | None  # since 4.6.0
-    used_size_usage_gte: float | None  # since 4.6.0
-    used_size_usage_in: Sequence[float] | None  # since 4.6.0
-    used_size_usage_lt: float | None  # since 4.6.0
-    used_size_usage_lte: float | None  # since 4.6.0
-    used_size_usage_not: float | None  # since 4.6.0
-    used_size_usage_not_in: Sequence[float] | None  # since 4.6.0
-    vcpu: int | None
-    vcpu_gt: int | None
-    vcpu_gte: int | None
-    vcpu_in: Sequence[int] | None
-    vcpu_lt: int | None
-    vcpu_lte: int | None
-    vcpu_not: int | None
-    vcpu_not_in: Sequence[int] | None
+    unique_logical_size: MaybeFloat  # since 4.1.0
+    unique_logical_size_gt: MaybeFloat  # since 4.1.0
+    unique_logical_size_gte: MaybeFloat  # since 4.1.0
+    unique_logical_size_in: MaybeFloats  # since 4.1.0
+    unique_logical_size_lt: MaybeFloat  # since 4.1.0
+    unique_logical_size_lte: MaybeFloat  # since 4.1.0
+    unique_logical_size_not: MaybeFloat  # since 4.1.0
+    unique_logical_size_not_in: MaybeFloats  # since 4.1.0
+    unique_size: MaybeInt
+    unique_size_gt: MaybeInt
+    unique_size_gte: MaybeInt
+    unique_size_in: MaybeInts
+    unique_size_lt: MaybeInt
+    unique_size_lte: MaybeInt
+    unique_size_not: MaybeInt
+    unique_size_not_in: MaybeInts
+    used_size: MaybeInt  # since 4.6.0
+    used_size_gt: MaybeInt  # since 4.6.0
+    used_size_gte: MaybeInt  # since 4.6.0
+    used_size_in: MaybeInts  # since 4.6.0
+    used_size_lt: MaybeInt  # since 4.6.0
+    used_size_lte: MaybeInt  # since 4.6.0
+    used_size_not: MaybeInt  # since 4.6.0
+    used_size_not_in: MaybeInts  # since 4.6.0
+    used_size_usage: MaybeFloat  # since 4.6.0
+    used_size_usage_gt: MaybeFloat  # since 4.6.0
+    used_size_usage_gte: MaybeFloat  # since 4.6.0
+    used_size_usage_in: MaybeFloats  # since 4.6.0
+    used_size_usage_lt: MaybeFloat  # since 4.6.0
+    used_size_usage_lte: MaybeFloat  # since 4.6.0
+    used_size_usage_not: MaybeFloat  # since 4.6.0
+    used_size_usage_not_in: MaybeFloats  # since 4.6.0
+    vcpu: MaybeInt
+    vcpu_gt: MaybeInt
+    vcpu_gte: MaybeInt
+    vcpu_in: MaybeInts
+    vcpu_lt: MaybeInt
+    vcpu_lte: MaybeInt
+    vcpu_not: MaybeInt
+    vcpu_not_in: MaybeInts
     video_type: "VmVideoType | None"
     video_type_in: "Sequence[VmVideoType] | None"
     video_type_not: "VmVideoType | None"
@@ -1627,26 +1356,26 @@ class VmWhereInputValues(TypedDict, total=False):
     vm_tools_status_in: "Sequence[VmToolsStatus] | None"
     vm_tools_status_not: "VmToolsStatus | None"
     vm_tools_status_not_in: "Sequence[VmToolsStatus] | None"
-    vm_tools_version: str | None
-    vm_tools_version_contains: str | None
-    vm_tools_version_ends_with: str | None
-    vm_tools_version_gt: str | None
-    vm_tools_version_gte: str | None
-    vm_tools_version_in: Texts | None
-    vm_tools_version_lt: str | None
-    vm_tools_version_lte: str | None
-    vm_tools_version_not: str | None
-    vm_tools_version_not_contains: str | None
-    vm_tools_version_not_ends_with: str | None
-    vm_tools_version_not_in: Texts | None
-    vm_tools_version_not_starts_with: str | None
-    vm_tools_version_starts_with: str | None
+    vm_tools_version: MaybeStr
+    vm_tools_version_contains: MaybeStr
+    vm_tools_version_ends_with: MaybeStr
+    vm_tools_version_gt: MaybeStr
+    vm_tools_version_gte: MaybeStr
+    vm_tools_version_in: MaybeTexts
+    vm_tools_version_lt: MaybeStr
+    vm_tools_version_lte: MaybeStr
+    vm_tools_version_not: MaybeStr
+    vm_tools_version_not_contains: MaybeStr
+    vm_tools_version_not_ends_with: MaybeStr
+    vm_tools_version_not_in: MaybeTexts
+    vm_tools_version_not_starts_with: MaybeStr
+    vm_tools_version_starts_with: MaybeStr
     vm_usage: "VmUsage | None"
     vm_usage_in: "Sequence[VmUsage] | None"
     vm_usage_not: "VmUsage | None"
     vm_usage_not_in: "Sequence[VmUsage] | None"
-    win_opt: bool | None
-    win_opt_not: bool | None
+    win_opt: MaybeBool
+    win_opt_not: MaybeBool
 
 
 class VmWhereInput(VmWhereInputValues, total=False):
@@ -1695,8 +1424,8 @@ class VmWhereInput(VmWhereInputValues, total=False):
 class VmWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    id: str | None
-    local_id: str | None
+    id: MaybeStr
+    local_id: MaybeStr
 
 
 class VmdkCdromModify(TypedDict, total=False):
@@ -1741,81 +1470,373 @@ class VpcNicParams(TypedDict, total=False):
 if TYPE_CHECKING:
 
     class VmWhereInput2(VmWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plans_every: "ReadOnly[MaybeMapping]"
+        backup_plans_none: "ReadOnly[MaybeMapping]"
+        backup_plans_some: "ReadOnly[MaybeMapping]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        entity_filter_results_every: "ReadOnly[Mapping[str, object] | None]"
-        entity_filter_results_none: "ReadOnly[Mapping[str, object] | None]"
-        entity_filter_results_some: "ReadOnly[Mapping[str, object] | None]"
+        entity_filter_results_every: "ReadOnly[MaybeMapping]"
+        entity_filter_results_none: "ReadOnly[MaybeMapping]"
+        entity_filter_results_some: "ReadOnly[MaybeMapping]"
         folder: "ReadOnly[VmFolderWhereInput3 | None]"
-        gpu_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_some: "ReadOnly[Mapping[str, object] | None]"
+        gpu_devices_every: "ReadOnly[MaybeMapping]"
+        gpu_devices_none: "ReadOnly[MaybeMapping]"
+        gpu_devices_some: "ReadOnly[MaybeMapping]"
         host: "ReadOnly[HostWhereInput3 | None]"
         isolation_policy: "ReadOnly[IsolationPolicyWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        pci_nics_every: "ReadOnly[Mapping[str, object] | None]"
-        pci_nics_none: "ReadOnly[Mapping[str, object] | None]"
-        pci_nics_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        pci_nics_every: "ReadOnly[MaybeMapping]"
+        pci_nics_none: "ReadOnly[MaybeMapping]"
+        pci_nics_some: "ReadOnly[MaybeMapping]"
         snapshot_plan: "ReadOnly[SnapshotPlanWhereInput3 | None]"
-        snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_placement_group_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_placement_group_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_placement_group_some: "ReadOnly[Mapping[str, object] | None]"
+        snapshots_every: "ReadOnly[MaybeMapping]"
+        snapshots_none: "ReadOnly[MaybeMapping]"
+        snapshots_some: "ReadOnly[MaybeMapping]"
+        usb_devices_every: "ReadOnly[MaybeMapping]"
+        usb_devices_none: "ReadOnly[MaybeMapping]"
+        usb_devices_some: "ReadOnly[MaybeMapping]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
+        vm_nics_every: "ReadOnly[MaybeMapping]"
+        vm_nics_none: "ReadOnly[MaybeMapping]"
+        vm_nics_some: "ReadOnly[MaybeMapping]"
+        vm_placement_group_every: "ReadOnly[MaybeMapping]"
+        vm_placement_group_none: "ReadOnly[MaybeMapping]"
+        vm_placement_group_some: "ReadOnly[MaybeMapping]"
 
     class VmWhereInput3(VmWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        backup_plans_every: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_none: "ReadOnly[Mapping[str, object] | None]"
-        backup_plans_some: "ReadOnly[Mapping[str, object] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        entity_filter_results_every: "ReadOnly[Mapping[str, object] | None]"
-        entity_filter_results_none: "ReadOnly[Mapping[str, object] | None]"
-        entity_filter_results_some: "ReadOnly[Mapping[str, object] | None]"
-        folder: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        gpu_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
-        isolation_policy: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        pci_nics_every: "ReadOnly[Mapping[str, object] | None]"
-        pci_nics_none: "ReadOnly[Mapping[str, object] | None]"
-        pci_nics_some: "ReadOnly[Mapping[str, object] | None]"
-        snapshot_plan: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_every: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_none: "ReadOnly[Mapping[str, object] | None]"
-        snapshots_some: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_every: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_none: "ReadOnly[Mapping[str, object] | None]"
-        usb_devices_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_nics_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_placement_group_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_placement_group_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_placement_group_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        backup_plans_every: "ReadOnly[MaybeMapping]"
+        backup_plans_none: "ReadOnly[MaybeMapping]"
+        backup_plans_some: "ReadOnly[MaybeMapping]"
+        cluster: "ReadOnly[MaybeMapping]"
+        entity_filter_results_every: "ReadOnly[MaybeMapping]"
+        entity_filter_results_none: "ReadOnly[MaybeMapping]"
+        entity_filter_results_some: "ReadOnly[MaybeMapping]"
+        folder: "ReadOnly[MaybeMapping]"
+        gpu_devices_every: "ReadOnly[MaybeMapping]"
+        gpu_devices_none: "ReadOnly[MaybeMapping]"
+        gpu_devices_some: "ReadOnly[MaybeMapping]"
+        host: "ReadOnly[MaybeMapping]"
+        isolation_policy: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        pci_nics_every: "ReadOnly[MaybeMapping]"
+        pci_nics_none: "ReadOnly[MaybeMapping]"
+        pci_nics_some: "ReadOnly[MaybeMapping]"
+        snapshot_plan: "ReadOnly[MaybeMapping]"
+        snapshots_every: "ReadOnly[MaybeMapping]"
+        snapshots_none: "ReadOnly[MaybeMapping]"
+        snapshots_some: "ReadOnly[MaybeMapping]"
+        usb_devices_every: "ReadOnly[MaybeMapping]"
+        usb_devices_none: "ReadOnly[MaybeMapping]"
+        usb_devices_some: "ReadOnly[MaybeMapping]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
+        vm_nics_every: "ReadOnly[MaybeMapping]"
+        vm_nics_none: "ReadOnly[MaybeMapping]"
+        vm_nics_some: "ReadOnly[MaybeMapping]"
+        vm_placement_group_every: "ReadOnly[MaybeMapping]"
+        vm_placement_group_none: "ReadOnly[MaybeMapping]"
+        vm_placement_group_some: "ReadOnly[MaybeMapping]"
+
+    AbortMigrateVmAcrossClusterParams: TypeAlias = "Mapping[str, object]"
+    GetVmVncInfoParams: TypeAlias = "Mapping[str, object]"
+    GetVmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    InstallVmtoolsParams: TypeAlias = "Mapping[str, object]"
+    NvramParams: TypeAlias = "Mapping[str, object]"
+    StopVmInCutoverMigrationParams: TypeAlias = "Mapping[str, object]"
+    VmAddCdRomParams: TypeAlias = "Mapping[str, object]"
+    VmAddDiskParams: TypeAlias = "Mapping[str, object]"
+    VmAddFolderParams: TypeAlias = "Mapping[str, object]"
+    VmAddGpuDeviceParams: TypeAlias = "Mapping[str, object]"
+    VmAddNicParams: TypeAlias = "Mapping[str, object]"
+    VmCreateVmFromContentLibraryTemplateBatchParams: TypeAlias = "Mapping[str, object]"
+    VmDeleteParams: TypeAlias = "Mapping[str, object]"
+    VmEjectCdRomParams: TypeAlias = "Mapping[str, object]"
+    VmExpandVmDiskParams: TypeAlias = "Mapping[str, object]"
+    VmExportParams: TypeAlias = "Mapping[str, object]"
+    VmMigrateAcrossClusterParams: TypeAlias = "Mapping[str, object]"
+    VmMigrateParams: TypeAlias = "Mapping[str, object]"
+    VmOperateParams: TypeAlias = "Mapping[str, object]"
+    VmOperatePciNicParams: TypeAlias = "Mapping[str, object]"
+    VmRemoveCdRomParams: TypeAlias = "Mapping[str, object]"
+    VmRemoveDiskParams: TypeAlias = "Mapping[str, object]"
+    VmRemoveGpuDeviceParams: TypeAlias = "Mapping[str, object]"
+    VmRemoveNicByWhereParams: TypeAlias = "Mapping[str, object]"
+    VmRemoveNicParams: TypeAlias = "Mapping[str, object]"
+    VmResetGuestOsPasswordParams: TypeAlias = "Mapping[str, object]"
+    VmRollbackParams: TypeAlias = "Mapping[str, object]"
+    VmSetVmDiskResidentInCacheParams: TypeAlias = "Mapping[str, object]"
+    VmStartParams: TypeAlias = "Mapping[str, object]"
+    VmToggleCdRomDisableParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateAdvancedOptionsParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateDiskParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateHostOptionsParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateIoPolicyParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateNicAdvanceInfoParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateNicBasicInfoParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateNicParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateNicQosOptionsParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateOwnerParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateParams: TypeAlias = "Mapping[str, object]"
+    VmUpdateVpcNicParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class AbortMigrateVmAcrossClusterParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        tasks: Required["TaskWhereInput2"]
+
+    class GetVmVncInfoParams(TypedDict, total=False):
+        """Since CloudTower 4.0.0."""
+
+        vm: Required["VmWhereUniqueInput"]
+
+    class GetVmsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmOrderByInput | None"
+        skip: MaybeInt
+        where: "VmWhereInput2 | None"
+
+    class InstallVmtoolsParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "InstallVmtoolsParamsData"  # deprecated
+        where: Required["VmWhereInput2"]
+
+    class NvramParams(TypedDict, total=False):
+        """Since CloudTower 4.9.0."""
+
+        cluster: Required["ClusterWhereUniqueInput"]
+        data: str
+        vm: Required["VmWhereUniqueInput"]
+
+    class StopVmInCutoverMigrationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        force: bool
+        tasks: Required["TaskWhereInput2"]
+
+    class VmAddCdRomParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmAddCdRomParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmAddDiskParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmAddDiskParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmAddFolderParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmAddFolderParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmAddGpuDeviceParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        data: Required["Sequence[VmGpuOperationParams]"]  # not empty
+        where: Required["VmWhereInput2"]
+
+    class VmAddNicParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmAddNicParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmCreateVmFromContentLibraryTemplateBatchParams(TypedDict, total=False):
+        """Since CloudTower 3.4.4."""
+
+        template_id: Required[str]
+        vms: Required["Sequence[VmCreateVmFromContentLibraryTemplateBatchVmParams]"]
+
+    class VmDeleteParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        effect: "VmDeleteParamsEffect"
+        where: Required["VmWhereInput2"]
+
+    class VmEjectCdRomParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["VmDiskWhereInput2"]
+
+    class VmExpandVmDiskParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        size: Required[int]
+        size_unit: "ByteUnit"
+        where: Required["VmDiskWhereInput2"]
+
+    class VmExportParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmExportParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmMigrateAcrossClusterParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmMigrateAcrossClusterParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmMigrateParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "VmMigrateParamsData"
+        where: Required["VmWhereInput2"]
+
+    class VmOperateParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["VmWhereInput2"]
+
+    class VmOperatePciNicParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        data: Required["VmOperatePciNicParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmRemoveCdRomParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmRemoveCdRomParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmRemoveDiskParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmRemoveDiskParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmRemoveGpuDeviceParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        data: Required["Sequence[VmGpuOperationParams]"]  # not empty
+        where: Required["VmWhereInput2"]
+
+    class VmRemoveNicByWhereParams(TypedDict, total=False):
+        """Since CloudTower 3.3.0."""
+
+        effect: Required["VmRemoveNicByWhereParamsEffect"]
+        where: Required["VmNicWhereInput2"]
+
+    class VmRemoveNicParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmRemoveNicParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmResetGuestOsPasswordParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmResetGuestOsPasswordParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmRollbackParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmRollbackParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmSetVmDiskResidentInCacheParams(TypedDict, total=False):
+        """Since CloudTower 4.7.0."""
+
+        resident_in_cache: Required[bool]
+        where: Required["VmDiskWhereInput2"]
+
+    class VmStartParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "VmStartParamsData"
+        where: Required["VmWhereInput2"]
+
+    class VmToggleCdRomDisableParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        disabled: Required[bool]
+        where: Required["VmDiskWhereInput2"]
+
+    class VmUpdateAdvancedOptionsParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateAdvancedOptionsParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateDiskParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateDiskParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateHostOptionsParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateHostOptionsParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateIoPolicyParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateIoPolicyParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateNicAdvanceInfoParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateNicAdvanceInfoParamsData"]
+        where: Required["VmNicWhereInput2"]
+
+    class VmUpdateNicBasicInfoParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateNicBasicInfoParamsData"]
+        where: Required["VmNicWhereInput2"]
+
+    class VmUpdateNicParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateNicParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateNicQosOptionsParams(TypedDict, total=False):
+        """Since CloudTower 3.2.0."""
+
+        data: Required["VmUpdateNicQosOptionsParamsData"]
+        where: Required["VmNicWhereInput2"]
+
+    class VmUpdateOwnerParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateOwnerParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmUpdateParamsData"]
+        where: Required["VmWhereInput2"]
+
+    class VmUpdateVpcNicParams(TypedDict, total=False):
+        """Since CloudTower 4.3.0."""
+
+        data: Required["VmUpdateVpcNicParamsData"]
+        where: Required["VmNicWhereInput2"]

@@ -4,12 +4,22 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import VmDiskIoPolicy as VmDiskIoPolicyMember
+    from ..models import VmDiskIoRestrictType as VmDiskIoRestrictTypeMember
+    from ..models import VmDiskType as VmDiskTypeMember
     from .common import Bus
     from .elf_image import ElfImageWhereInput2, ElfImageWhereInput3
     from .svt_image import SvtImageWhereInput2, SvtImageWhereInput3
@@ -17,9 +27,9 @@ if TYPE_CHECKING:
     from .vm_volume import VmVolumeWhereInput2, VmVolumeWhereInput3
 
 VmDiskIoPolicy: TypeAlias = Union[
-    Literal["RESTRICT_EACH_DISK", "RESTRICT_WHOLE_VM"], "models.VmDiskIoPolicy"
+    Literal["RESTRICT_EACH_DISK", "RESTRICT_WHOLE_VM"], "VmDiskIoPolicyMember"
 ]
-VmDiskIoRestrictType: TypeAlias = Union[Literal["DYNAMIC", "FORCED"], "models.VmDiskIoRestrictType"]
+VmDiskIoRestrictType: TypeAlias = Union[Literal["DYNAMIC", "FORCED"], "VmDiskIoRestrictTypeMember"]
 VmDiskOrderByInput: TypeAlias = Literal[
     "boot_ASC",
     "boot_DESC",
@@ -56,198 +66,174 @@ VmDiskOrderByInput: TypeAlias = Literal[
     "unsafe_provision_ASC",
     "unsafe_provision_DESC",
 ]
-VmDiskType: TypeAlias = Union[Literal["CD_ROM", "DISK"], "models.VmDiskType"]
-
-
-class GetVmDisksConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmDiskOrderByInput | None"
-    skip: int | None
-    where: "VmDiskWhereInput2 | None"
-
-
-class GetVmDisksRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmDiskOrderByInput | None"
-    skip: int | None
-    where: "VmDiskWhereInput2 | None"
+VmDiskType: TypeAlias = Union[Literal["CD_ROM", "DISK"], "VmDiskTypeMember"]
 
 
 class VmDiskWhereInputValues(TypedDict, total=False):
     """Keys of `VmDiskWhereInput` that look at the resource itself."""
 
-    boot: int | None
-    boot_gt: int | None
-    boot_gte: int | None
-    boot_in: Sequence[int] | None
-    boot_lt: int | None
-    boot_lte: int | None
-    boot_not: int | None
-    boot_not_in: Sequence[int] | None
+    boot: MaybeInt
+    boot_gt: MaybeInt
+    boot_gte: MaybeInt
+    boot_in: MaybeInts
+    boot_lt: MaybeInt
+    boot_lte: MaybeInt
+    boot_not: MaybeInt
+    boot_not_in: MaybeInts
     bus: "Bus | None"
     bus_in: "Sequence[Bus] | None"
     bus_not: "Bus | None"
     bus_not_in: "Sequence[Bus] | None"
-    cloud_init_image_name: str | None
-    cloud_init_image_name_contains: str | None
-    cloud_init_image_name_ends_with: str | None
-    cloud_init_image_name_gt: str | None
-    cloud_init_image_name_gte: str | None
-    cloud_init_image_name_in: Texts | None
-    cloud_init_image_name_lt: str | None
-    cloud_init_image_name_lte: str | None
-    cloud_init_image_name_not: str | None
-    cloud_init_image_name_not_contains: str | None
-    cloud_init_image_name_not_ends_with: str | None
-    cloud_init_image_name_not_in: Texts | None
-    cloud_init_image_name_not_starts_with: str | None
-    cloud_init_image_name_starts_with: str | None
-    cloud_init_image_path: str | None
-    cloud_init_image_path_contains: str | None
-    cloud_init_image_path_ends_with: str | None
-    cloud_init_image_path_gt: str | None
-    cloud_init_image_path_gte: str | None
-    cloud_init_image_path_in: Texts | None
-    cloud_init_image_path_lt: str | None
-    cloud_init_image_path_lte: str | None
-    cloud_init_image_path_not: str | None
-    cloud_init_image_path_not_contains: str | None
-    cloud_init_image_path_not_ends_with: str | None
-    cloud_init_image_path_not_in: Texts | None
-    cloud_init_image_path_not_starts_with: str | None
-    cloud_init_image_path_starts_with: str | None
-    device: str | None
-    device_contains: str | None
-    device_ends_with: str | None
-    device_gt: str | None
-    device_gte: str | None
-    device_in: Texts | None
-    device_lt: str | None
-    device_lte: str | None
-    device_not: str | None
-    device_not_contains: str | None
-    device_not_ends_with: str | None
-    device_not_in: Texts | None
-    device_not_starts_with: str | None
-    device_starts_with: str | None
-    disabled: bool | None
-    disabled_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    key: int | None
-    key_gt: int | None
-    key_gte: int | None
-    key_in: Sequence[int] | None
-    key_lt: int | None
-    key_lte: int | None
-    key_not: int | None
-    key_not_in: Sequence[int] | None
-    max_bandwidth: int | None
-    max_bandwidth_gt: int | None
-    max_bandwidth_gte: int | None
-    max_bandwidth_in: Sequence[int] | None
-    max_bandwidth_lt: int | None
-    max_bandwidth_lte: int | None
-    max_bandwidth_not: int | None
-    max_bandwidth_not_in: Sequence[int] | None
+    cloud_init_image_name: MaybeStr
+    cloud_init_image_name_contains: MaybeStr
+    cloud_init_image_name_ends_with: MaybeStr
+    cloud_init_image_name_gt: MaybeStr
+    cloud_init_image_name_gte: MaybeStr
+    cloud_init_image_name_in: MaybeTexts
+    cloud_init_image_name_lt: MaybeStr
+    cloud_init_image_name_lte: MaybeStr
+    cloud_init_image_name_not: MaybeStr
+    cloud_init_image_name_not_contains: MaybeStr
+    cloud_init_image_name_not_ends_with: MaybeStr
+    cloud_init_image_name_not_in: MaybeTexts
+    cloud_init_image_name_not_starts_with: MaybeStr
+    cloud_init_image_name_starts_with: MaybeStr
+    cloud_init_image_path: MaybeStr
+    cloud_init_image_path_contains: MaybeStr
+    cloud_init_image_path_ends_with: MaybeStr
+    cloud_init_image_path_gt: MaybeStr
+    cloud_init_image_path_gte: MaybeStr
+    cloud_init_image_path_in: MaybeTexts
+    cloud_init_image_path_lt: MaybeStr
+    cloud_init_image_path_lte: MaybeStr
+    cloud_init_image_path_not: MaybeStr
+    cloud_init_image_path_not_contains: MaybeStr
+    cloud_init_image_path_not_ends_with: MaybeStr
+    cloud_init_image_path_not_in: MaybeTexts
+    cloud_init_image_path_not_starts_with: MaybeStr
+    cloud_init_image_path_starts_with: MaybeStr
+    device: MaybeStr
+    device_contains: MaybeStr
+    device_ends_with: MaybeStr
+    device_gt: MaybeStr
+    device_gte: MaybeStr
+    device_in: MaybeTexts
+    device_lt: MaybeStr
+    device_lte: MaybeStr
+    device_not: MaybeStr
+    device_not_contains: MaybeStr
+    device_not_ends_with: MaybeStr
+    device_not_in: MaybeTexts
+    device_not_starts_with: MaybeStr
+    device_starts_with: MaybeStr
+    disabled: MaybeBool
+    disabled_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    key: MaybeInt
+    key_gt: MaybeInt
+    key_gte: MaybeInt
+    key_in: MaybeInts
+    key_lt: MaybeInt
+    key_lte: MaybeInt
+    key_not: MaybeInt
+    key_not_in: MaybeInts
+    max_bandwidth: MaybeInt
+    max_bandwidth_gt: MaybeInt
+    max_bandwidth_gte: MaybeInt
+    max_bandwidth_in: MaybeInts
+    max_bandwidth_lt: MaybeInt
+    max_bandwidth_lte: MaybeInt
+    max_bandwidth_not: MaybeInt
+    max_bandwidth_not_in: MaybeInts
     max_bandwidth_policy: "VmDiskIoRestrictType | None"
     max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
     max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
     max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    max_iops: int | None
-    max_iops_gt: int | None
-    max_iops_gte: int | None
-    max_iops_in: Sequence[int] | None
-    max_iops_lt: int | None
-    max_iops_lte: int | None
-    max_iops_not: int | None
-    max_iops_not_in: Sequence[int] | None
+    max_iops: MaybeInt
+    max_iops_gt: MaybeInt
+    max_iops_gte: MaybeInt
+    max_iops_in: MaybeInts
+    max_iops_lt: MaybeInt
+    max_iops_lte: MaybeInt
+    max_iops_not: MaybeInt
+    max_iops_not_in: MaybeInts
     max_iops_policy: "VmDiskIoRestrictType | None"
     max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
     max_iops_policy_not: "VmDiskIoRestrictType | None"
     max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    serial: str | None
-    serial_contains: str | None
-    serial_ends_with: str | None
-    serial_gt: str | None
-    serial_gte: str | None
-    serial_in: Texts | None
-    serial_lt: str | None
-    serial_lte: str | None
-    serial_not: str | None
-    serial_not_contains: str | None
-    serial_not_ends_with: str | None
-    serial_not_in: Texts | None
-    serial_not_starts_with: str | None
-    serial_starts_with: str | None
+    serial: MaybeStr
+    serial_contains: MaybeStr
+    serial_ends_with: MaybeStr
+    serial_gt: MaybeStr
+    serial_gte: MaybeStr
+    serial_in: MaybeTexts
+    serial_lt: MaybeStr
+    serial_lte: MaybeStr
+    serial_not: MaybeStr
+    serial_not_contains: MaybeStr
+    serial_not_ends_with: MaybeStr
+    serial_not_in: MaybeTexts
+    serial_not_starts_with: MaybeStr
+    serial_starts_with: MaybeStr
     type: "VmDiskType | None"
     type_in: "Sequence[VmDiskType] | None"
     type_not: "VmDiskType | None"
     type_not_in: "Sequence[VmDiskType] | None"
-    unsafe_image_path: str | None
-    unsafe_image_path_contains: str | None
-    unsafe_image_path_ends_with: str | None
-    unsafe_image_path_gt: str | None
-    unsafe_image_path_gte: str | None
-    unsafe_image_path_in: Texts | None
-    unsafe_image_path_lt: str | None
-    unsafe_image_path_lte: str | None
-    unsafe_image_path_not: str | None
-    unsafe_image_path_not_contains: str | None
-    unsafe_image_path_not_ends_with: str | None
-    unsafe_image_path_not_in: Texts | None
-    unsafe_image_path_not_starts_with: str | None
-    unsafe_image_path_starts_with: str | None
-    unsafe_image_uuid: str | None
-    unsafe_image_uuid_contains: str | None
-    unsafe_image_uuid_ends_with: str | None
-    unsafe_image_uuid_gt: str | None
-    unsafe_image_uuid_gte: str | None
-    unsafe_image_uuid_in: Texts | None
-    unsafe_image_uuid_lt: str | None
-    unsafe_image_uuid_lte: str | None
-    unsafe_image_uuid_not: str | None
-    unsafe_image_uuid_not_contains: str | None
-    unsafe_image_uuid_not_ends_with: str | None
-    unsafe_image_uuid_not_in: Texts | None
-    unsafe_image_uuid_not_starts_with: str | None
-    unsafe_image_uuid_starts_with: str | None
-    unsafe_provision: str | None
-    unsafe_provision_contains: str | None
-    unsafe_provision_ends_with: str | None
-    unsafe_provision_gt: str | None
-    unsafe_provision_gte: str | None
-    unsafe_provision_in: Texts | None
-    unsafe_provision_lt: str | None
-    unsafe_provision_lte: str | None
-    unsafe_provision_not: str | None
-    unsafe_provision_not_contains: str | None
-    unsafe_provision_not_ends_with: str | None
-    unsafe_provision_not_in: Texts | None
-    unsafe_provision_not_starts_with: str | None
-    unsafe_provision_starts_with: str | None
+    unsafe_image_path: MaybeStr
+    unsafe_image_path_contains: MaybeStr
+    unsafe_image_path_ends_with: MaybeStr
+    unsafe_image_path_gt: MaybeStr
+    unsafe_image_path_gte: MaybeStr
+    unsafe_image_path_in: MaybeTexts
+    unsafe_image_path_lt: MaybeStr
+    unsafe_image_path_lte: MaybeStr
+    unsafe_image_path_not: MaybeStr
+    unsafe_image_path_not_contains: MaybeStr
+    unsafe_image_path_not_ends_with: MaybeStr
+    unsafe_image_path_not_in: MaybeTexts
+    unsafe_image_path_not_starts_with: MaybeStr
+    unsafe_image_path_starts_with: MaybeStr
+    unsafe_image_uuid: MaybeStr
+    unsafe_image_uuid_contains: MaybeStr
+    unsafe_image_uuid_ends_with: MaybeStr
+    unsafe_image_uuid_gt: MaybeStr
+    unsafe_image_uuid_gte: MaybeStr
+    unsafe_image_uuid_in: MaybeTexts
+    unsafe_image_uuid_lt: MaybeStr
+    unsafe_image_uuid_lte: MaybeStr
+    unsafe_image_uuid_not: MaybeStr
+    unsafe_image_uuid_not_contains: MaybeStr
+    unsafe_image_uuid_not_ends_with: MaybeStr
+    unsafe_image_uuid_not_in: MaybeTexts
+    unsafe_image_uuid_not_starts_with: MaybeStr
+    unsafe_image_uuid_starts_with: MaybeStr
+    unsafe_provision: MaybeStr
+    unsafe_provision_contains: MaybeStr
+    unsafe_provision_ends_with: MaybeStr
+    unsafe_provision_gt: MaybeStr
+    unsafe_provision_gte: MaybeStr
+    unsafe_provision_in: MaybeTexts
+    unsafe_provision_lt: MaybeStr
+    unsafe_provision_lte: MaybeStr
+    unsafe_provision_not: MaybeStr
+    unsafe_provision_not_contains: MaybeStr
+    unsafe_provision_not_ends_with: MaybeStr
+    unsafe_provision_not_in: MaybeTexts
+    unsafe_provision_not_starts_with: MaybeStr
+    unsafe_provision_starts_with: MaybeStr
 
 
 class VmDiskWhereInput(VmDiskWhereInputValues, total=False):
@@ -265,19 +251,45 @@ class VmDiskWhereInput(VmDiskWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmDiskWhereInput2(VmDiskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         elf_image: "ReadOnly[ElfImageWhereInput3 | None]"
         svt_image: "ReadOnly[SvtImageWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
         vm_volume: "ReadOnly[VmVolumeWhereInput3 | None]"
 
     class VmDiskWhereInput3(VmDiskWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        elf_image: "ReadOnly[Mapping[str, object] | None]"
-        svt_image: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        elf_image: "ReadOnly[MaybeMapping]"
+        svt_image: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+        vm_volume: "ReadOnly[MaybeMapping]"
+
+    GetVmDisksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmDisksRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVmDisksConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmDiskOrderByInput | None"
+        skip: MaybeInt
+        where: "VmDiskWhereInput2 | None"
+
+    class GetVmDisksRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmDiskOrderByInput | None"
+        skip: MaybeInt
+        where: "VmDiskWhereInput2 | None"

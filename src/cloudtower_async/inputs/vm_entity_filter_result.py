@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -15,47 +15,23 @@ if TYPE_CHECKING:
 VmEntityFilterResultOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC"]
 
 
-class GetVmEntityFilterResultsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmEntityFilterResultOrderByInput | None"
-    skip: int | None
-    where: "VmEntityFilterResultWhereInput2 | None"
-
-
-class GetVmEntityFilterResultsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmEntityFilterResultOrderByInput | None"
-    skip: int | None
-    where: "VmEntityFilterResultWhereInput2 | None"
-
-
 class VmEntityFilterResultWhereInputValues(TypedDict, total=False):
     """Keys of `VmEntityFilterResultWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
 
 
 class VmEntityFilterResultWhereInput(VmEntityFilterResultWhereInputValues, total=False):
@@ -71,15 +47,41 @@ class VmEntityFilterResultWhereInput(VmEntityFilterResultWhereInputValues, total
 if TYPE_CHECKING:
 
     class VmEntityFilterResultWhereInput2(VmEntityFilterResultWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         entityFilter: "ReadOnly[EntityFilterWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
 
     class VmEntityFilterResultWhereInput3(VmEntityFilterResultWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        entityFilter: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        entityFilter: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+
+    GetVmEntityFilterResultsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmEntityFilterResultsRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVmEntityFilterResultsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmEntityFilterResultOrderByInput | None"
+        skip: MaybeInt
+        where: "VmEntityFilterResultWhereInput2 | None"
+
+    class GetVmEntityFilterResultsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmEntityFilterResultOrderByInput | None"
+        skip: MaybeInt
+        where: "VmEntityFilterResultWhereInput2 | None"

@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import VmExportFileType as VmExportFileTypeMember
     from .common import EntityAsyncStatus
     from .content_library_vm_template import (
         ContentLibraryVmTemplateWhereInput2,
@@ -37,93 +37,69 @@ VmExportFileOrderByInput: TypeAlias = Literal[
     "type_DESC",
 ]
 VmExportFileType: TypeAlias = Union[
-    Literal["OVF", "QCOW2", "RAW", "VMDK"], "models.VmExportFileType"
+    Literal["OVF", "QCOW2", "RAW", "VMDK"], "VmExportFileTypeMember"
 ]
-
-
-class GetVmExportFilesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmExportFileOrderByInput | None"
-    skip: int | None
-    where: "VmExportFileWhereInput2 | None"
-
-
-class GetVmExportFilesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmExportFileOrderByInput | None"
-    skip: int | None
-    where: "VmExportFileWhereInput2 | None"
 
 
 class VmExportFileWhereInputValues(TypedDict, total=False):
     """Keys of `VmExportFileWhereInput` that look at the resource itself."""
 
-    createdAt: str | None
-    createdAt_gt: str | None
-    createdAt_gte: str | None
-    createdAt_in: Texts | None
-    createdAt_lt: str | None
-    createdAt_lte: str | None
-    createdAt_not: str | None
-    createdAt_not_in: Texts | None
-    damaged: bool | None
-    damaged_not: bool | None
-    data_port_id: str | None
-    data_port_id_contains: str | None
-    data_port_id_ends_with: str | None
-    data_port_id_gt: str | None
-    data_port_id_gte: str | None
-    data_port_id_in: Texts | None
-    data_port_id_lt: str | None
-    data_port_id_lte: str | None
-    data_port_id_not: str | None
-    data_port_id_not_contains: str | None
-    data_port_id_not_ends_with: str | None
-    data_port_id_not_in: Texts | None
-    data_port_id_not_starts_with: str | None
-    data_port_id_starts_with: str | None
+    createdAt: MaybeStr
+    createdAt_gt: MaybeStr
+    createdAt_gte: MaybeStr
+    createdAt_in: MaybeTexts
+    createdAt_lt: MaybeStr
+    createdAt_lte: MaybeStr
+    createdAt_not: MaybeStr
+    createdAt_not_in: MaybeTexts
+    damaged: MaybeBool
+    damaged_not: MaybeBool
+    data_port_id: MaybeStr
+    data_port_id_contains: MaybeStr
+    data_port_id_ends_with: MaybeStr
+    data_port_id_gt: MaybeStr
+    data_port_id_gte: MaybeStr
+    data_port_id_in: MaybeTexts
+    data_port_id_lt: MaybeStr
+    data_port_id_lte: MaybeStr
+    data_port_id_not: MaybeStr
+    data_port_id_not_contains: MaybeStr
+    data_port_id_not_ends_with: MaybeStr
+    data_port_id_not_in: MaybeTexts
+    data_port_id_not_starts_with: MaybeStr
+    data_port_id_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    storage_cluster_id: str | None
-    storage_cluster_id_contains: str | None
-    storage_cluster_id_ends_with: str | None
-    storage_cluster_id_gt: str | None
-    storage_cluster_id_gte: str | None
-    storage_cluster_id_in: Texts | None
-    storage_cluster_id_lt: str | None
-    storage_cluster_id_lte: str | None
-    storage_cluster_id_not: str | None
-    storage_cluster_id_not_contains: str | None
-    storage_cluster_id_not_ends_with: str | None
-    storage_cluster_id_not_in: Texts | None
-    storage_cluster_id_not_starts_with: str | None
-    storage_cluster_id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    storage_cluster_id: MaybeStr
+    storage_cluster_id_contains: MaybeStr
+    storage_cluster_id_ends_with: MaybeStr
+    storage_cluster_id_gt: MaybeStr
+    storage_cluster_id_gte: MaybeStr
+    storage_cluster_id_in: MaybeTexts
+    storage_cluster_id_lt: MaybeStr
+    storage_cluster_id_lte: MaybeStr
+    storage_cluster_id_not: MaybeStr
+    storage_cluster_id_not_contains: MaybeStr
+    storage_cluster_id_not_ends_with: MaybeStr
+    storage_cluster_id_not_in: MaybeTexts
+    storage_cluster_id_not_starts_with: MaybeStr
+    storage_cluster_id_starts_with: MaybeStr
     type: "VmExportFileType | None"
     type_in: "Sequence[VmExportFileType] | None"
     type_not: "VmExportFileType | None"
@@ -144,17 +120,43 @@ class VmExportFileWhereInput(VmExportFileWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmExportFileWhereInput2(VmExportFileWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         content_library_vm_template: "ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]"
         vm: "ReadOnly[VmWhereInput3 | None]"
         vm_volume: "ReadOnly[VmVolumeWhereInput3 | None]"
 
     class VmExportFileWhereInput3(VmExportFileWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        content_library_vm_template: "ReadOnly[Mapping[str, object] | None]"
-        vm: "ReadOnly[Mapping[str, object] | None]"
-        vm_volume: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        content_library_vm_template: "ReadOnly[MaybeMapping]"
+        vm: "ReadOnly[MaybeMapping]"
+        vm_volume: "ReadOnly[MaybeMapping]"
+
+    GetVmExportFilesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmExportFilesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVmExportFilesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmExportFileOrderByInput | None"
+        skip: MaybeInt
+        where: "VmExportFileWhereInput2 | None"
+
+    class GetVmExportFilesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmExportFileOrderByInput | None"
+        skip: MaybeInt
+        where: "VmExportFileWhereInput2 | None"

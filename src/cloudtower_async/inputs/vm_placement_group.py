@@ -4,12 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import VmPlacementGroupUsage as VmPlacementGroupUsageMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
     from .host import HostWhereInput2
@@ -47,30 +47,18 @@ VmPlacementGroupOrderByInput: TypeAlias = Literal[
     "vm_vm_policy_enabled_ASC",
     "vm_vm_policy_enabled_DESC",
 ]
-VmPlacementGroupUsage: TypeAlias = Union[Literal["SVM"], "models.VmPlacementGroupUsage"]
-
-
-class GetVmPlacementGroupsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmPlacementGroupOrderByInput | None"
-    skip: int | None
-    where: "VmPlacementGroupWhereInput2 | None"
+VmPlacementGroupUsage: TypeAlias = Union[Literal["SVM"], "VmPlacementGroupUsageMember"]
 
 
 class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "VmPlacementGroupOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "VmPlacementGroupWhereInput2 | None"
 
 
@@ -90,19 +78,6 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     vm_vm_policy: "VmVmPolicy"
     vm_vm_policy_enabled: bool
     vms: "VmWhereInput2"
-
-
-class VmPlacementGroupDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["VmPlacementGroupWhereInput2"]
-
-
-class VmPlacementGroupUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["VmPlacementGroupUpdationParamsData"]
-    where: Required["VmPlacementGroupWhereInput2"]
 
 
 class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
@@ -125,99 +100,99 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
 class VmPlacementGroupWhereInputValues(TypedDict, total=False):
     """Keys of `VmPlacementGroupWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
-    enabled: bool | None
-    enabled_not: bool | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
+    enabled: MaybeBool
+    enabled_not: MaybeBool
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    local_updated_at: str | None
-    local_updated_at_gt: str | None
-    local_updated_at_gte: str | None
-    local_updated_at_in: Texts | None
-    local_updated_at_lt: str | None
-    local_updated_at_lte: str | None
-    local_updated_at_not: str | None
-    local_updated_at_not_in: Texts | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    local_updated_at: MaybeStr
+    local_updated_at_gt: MaybeStr
+    local_updated_at_gte: MaybeStr
+    local_updated_at_in: MaybeTexts
+    local_updated_at_lt: MaybeStr
+    local_updated_at_lte: MaybeStr
+    local_updated_at_not: MaybeStr
+    local_updated_at_not_in: MaybeTexts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
     usage: "VmPlacementGroupUsage | None"  # since 4.8.0
     usage_in: "Sequence[VmPlacementGroupUsage] | None"  # since 4.8.0
     usage_not: "VmPlacementGroupUsage | None"  # since 4.8.0
     usage_not_in: "Sequence[VmPlacementGroupUsage] | None"  # since 4.8.0
-    vm_host_must_enabled: bool | None
-    vm_host_must_enabled_not: bool | None
-    vm_host_must_policy: bool | None
-    vm_host_must_policy_not: bool | None
-    vm_host_prefer_enabled: bool | None
-    vm_host_prefer_enabled_not: bool | None
-    vm_host_prefer_policy: bool | None
-    vm_host_prefer_policy_not: bool | None
+    vm_host_must_enabled: MaybeBool
+    vm_host_must_enabled_not: MaybeBool
+    vm_host_must_policy: MaybeBool
+    vm_host_must_policy_not: MaybeBool
+    vm_host_prefer_enabled: MaybeBool
+    vm_host_prefer_enabled_not: MaybeBool
+    vm_host_prefer_policy: MaybeBool
+    vm_host_prefer_policy_not: MaybeBool
     vm_vm_policy: "VmVmPolicy | None"
-    vm_vm_policy_enabled: bool | None
-    vm_vm_policy_enabled_not: bool | None
+    vm_vm_policy_enabled: MaybeBool
+    vm_vm_policy_enabled_not: MaybeBool
     vm_vm_policy_in: "Sequence[VmVmPolicy] | None"
     vm_vm_policy_not: "VmVmPolicy | None"
     vm_vm_policy_not_in: "Sequence[VmVmPolicy] | None"
@@ -244,31 +219,58 @@ class VmPlacementGroupWhereInput(VmPlacementGroupWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmPlacementGroupWhereInput2(VmPlacementGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vm_host_must_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_must_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_must_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_prefer_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_prefer_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_prefer_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_host_must_host_uuids_every: "ReadOnly[MaybeMapping]"
+        vm_host_must_host_uuids_none: "ReadOnly[MaybeMapping]"
+        vm_host_must_host_uuids_some: "ReadOnly[MaybeMapping]"
+        vm_host_prefer_host_uuids_every: "ReadOnly[MaybeMapping]"
+        vm_host_prefer_host_uuids_none: "ReadOnly[MaybeMapping]"
+        vm_host_prefer_host_uuids_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
 
     class VmPlacementGroupWhereInput3(VmPlacementGroupWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_must_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_must_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_must_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_prefer_host_uuids_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_prefer_host_uuids_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_host_prefer_host_uuids_some: "ReadOnly[Mapping[str, object] | None]"
-        vms_every: "ReadOnly[Mapping[str, object] | None]"
-        vms_none: "ReadOnly[Mapping[str, object] | None]"
-        vms_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        vm_host_must_host_uuids_every: "ReadOnly[MaybeMapping]"
+        vm_host_must_host_uuids_none: "ReadOnly[MaybeMapping]"
+        vm_host_must_host_uuids_some: "ReadOnly[MaybeMapping]"
+        vm_host_prefer_host_uuids_every: "ReadOnly[MaybeMapping]"
+        vm_host_prefer_host_uuids_none: "ReadOnly[MaybeMapping]"
+        vm_host_prefer_host_uuids_some: "ReadOnly[MaybeMapping]"
+        vms_every: "ReadOnly[MaybeMapping]"
+        vms_none: "ReadOnly[MaybeMapping]"
+        vms_some: "ReadOnly[MaybeMapping]"
+
+    GetVmPlacementGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    VmPlacementGroupDeletionParams: TypeAlias = "Mapping[str, object]"
+    VmPlacementGroupUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVmPlacementGroupsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmPlacementGroupOrderByInput | None"
+        skip: MaybeInt
+        where: "VmPlacementGroupWhereInput2 | None"
+
+    class VmPlacementGroupDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["VmPlacementGroupWhereInput2"]
+
+    class VmPlacementGroupUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["VmPlacementGroupUpdationParamsData"]
+        where: Required["VmPlacementGroupWhereInput2"]

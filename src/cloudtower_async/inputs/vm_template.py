@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -71,27 +79,15 @@ VmTemplateOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVmTemplatesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmTemplateOrderByInput | None"
-    skip: int | None
-    where: "VmTemplateWhereInput2 | None"
-
-
 class GetVmTemplatesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "VmTemplateOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "VmTemplateWhereInput2 | None"
 
 
@@ -103,19 +99,6 @@ class VmTemplateCreationParams(TypedDict, total=False):
     description: str
     name: Required[str]
     vm_id: Required[str]
-
-
-class VmTemplateDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    where: Required["VmTemplateWhereInput2"]
-
-
-class VmTemplateUpdationParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: "VmTemplateUpdationParamsData"
-    where: Required["VmTemplateWhereInput2"]
 
 
 class VmTemplateUpdationParamsData(TypedDict, total=False):
@@ -133,36 +116,36 @@ class VmTemplateWhereInputValues(TypedDict, total=False):
     clock_offset_in: "Sequence[VmClockOffset] | None"
     clock_offset_not: "VmClockOffset | None"
     clock_offset_not_in: "Sequence[VmClockOffset] | None"
-    cloud_init_supported: bool | None
-    cloud_init_supported_not: bool | None
-    cpu_model: str | None
-    cpu_model_contains: str | None
-    cpu_model_ends_with: str | None
-    cpu_model_gt: str | None
-    cpu_model_gte: str | None
-    cpu_model_in: Texts | None
-    cpu_model_lt: str | None
-    cpu_model_lte: str | None
-    cpu_model_not: str | None
-    cpu_model_not_contains: str | None
-    cpu_model_not_ends_with: str | None
-    cpu_model_not_in: Texts | None
-    cpu_model_not_starts_with: str | None
-    cpu_model_starts_with: str | None
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    cloud_init_supported: MaybeBool
+    cloud_init_supported_not: MaybeBool
+    cpu_model: MaybeStr
+    cpu_model_contains: MaybeStr
+    cpu_model_ends_with: MaybeStr
+    cpu_model_gt: MaybeStr
+    cpu_model_gte: MaybeStr
+    cpu_model_in: MaybeTexts
+    cpu_model_lt: MaybeStr
+    cpu_model_lte: MaybeStr
+    cpu_model_not: MaybeStr
+    cpu_model_not_contains: MaybeStr
+    cpu_model_not_ends_with: MaybeStr
+    cpu_model_not_in: MaybeTexts
+    cpu_model_not_starts_with: MaybeStr
+    cpu_model_starts_with: MaybeStr
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
@@ -171,126 +154,126 @@ class VmTemplateWhereInputValues(TypedDict, total=False):
     firmware_in: "Sequence[VmFirmware] | None"
     firmware_not: "VmFirmware | None"
     firmware_not_in: "Sequence[VmFirmware] | None"
-    ha: bool | None
-    ha_not: bool | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
+    ha: MaybeBool
+    ha_not: MaybeBool
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
     io_policy: "VmDiskIoPolicy | None"
     io_policy_in: "Sequence[VmDiskIoPolicy] | None"
     io_policy_not: "VmDiskIoPolicy | None"
     io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    max_bandwidth: int | None
-    max_bandwidth_gt: int | None
-    max_bandwidth_gte: int | None
-    max_bandwidth_in: Sequence[int] | None
-    max_bandwidth_lt: int | None
-    max_bandwidth_lte: int | None
-    max_bandwidth_not: int | None
-    max_bandwidth_not_in: Sequence[int] | None
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    max_bandwidth: MaybeInt
+    max_bandwidth_gt: MaybeInt
+    max_bandwidth_gte: MaybeInt
+    max_bandwidth_in: MaybeInts
+    max_bandwidth_lt: MaybeInt
+    max_bandwidth_lte: MaybeInt
+    max_bandwidth_not: MaybeInt
+    max_bandwidth_not_in: MaybeInts
     max_bandwidth_policy: "VmDiskIoRestrictType | None"
     max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
     max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
     max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    max_iops: int | None
-    max_iops_gt: int | None
-    max_iops_gte: int | None
-    max_iops_in: Sequence[int] | None
-    max_iops_lt: int | None
-    max_iops_lte: int | None
-    max_iops_not: int | None
-    max_iops_not_in: Sequence[int] | None
+    max_iops: MaybeInt
+    max_iops_gt: MaybeInt
+    max_iops_gte: MaybeInt
+    max_iops_in: MaybeInts
+    max_iops_lt: MaybeInt
+    max_iops_lte: MaybeInt
+    max_iops_not: MaybeInt
+    max_iops_not_in: MaybeInts
     max_iops_policy: "VmDiskIoRestrictType | None"
     max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
     max_iops_policy_not: "VmDiskIoRestrictType | None"
     max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    memory: int | None
-    memory_gt: int | None
-    memory_gte: int | None
-    memory_in: Sequence[int] | None
-    memory_lt: int | None
-    memory_lte: int | None
-    memory_not: int | None
-    memory_not_in: Sequence[int] | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
-    vcpu: int | None
-    vcpu_gt: int | None
-    vcpu_gte: int | None
-    vcpu_in: Sequence[int] | None
-    vcpu_lt: int | None
-    vcpu_lte: int | None
-    vcpu_not: int | None
-    vcpu_not_in: Sequence[int] | None
-    video_type: str | None
-    video_type_contains: str | None
-    video_type_ends_with: str | None
-    video_type_gt: str | None
-    video_type_gte: str | None
-    video_type_in: Texts | None
-    video_type_lt: str | None
-    video_type_lte: str | None
-    video_type_not: str | None
-    video_type_not_contains: str | None
-    video_type_not_ends_with: str | None
-    video_type_not_in: Texts | None
-    video_type_not_starts_with: str | None
-    video_type_starts_with: str | None
-    win_opt: bool | None
-    win_opt_not: bool | None
+    memory: MaybeInt
+    memory_gt: MaybeInt
+    memory_gte: MaybeInt
+    memory_in: MaybeInts
+    memory_lt: MaybeInt
+    memory_lte: MaybeInt
+    memory_not: MaybeInt
+    memory_not_in: MaybeInts
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
+    vcpu: MaybeInt
+    vcpu_gt: MaybeInt
+    vcpu_gte: MaybeInt
+    vcpu_in: MaybeInts
+    vcpu_lt: MaybeInt
+    vcpu_lte: MaybeInt
+    vcpu_not: MaybeInt
+    vcpu_not_in: MaybeInts
+    video_type: MaybeStr
+    video_type_contains: MaybeStr
+    video_type_ends_with: MaybeStr
+    video_type_gt: MaybeStr
+    video_type_gte: MaybeStr
+    video_type_in: MaybeTexts
+    video_type_lt: MaybeStr
+    video_type_lte: MaybeStr
+    video_type_not: MaybeStr
+    video_type_not_contains: MaybeStr
+    video_type_not_ends_with: MaybeStr
+    video_type_not_in: MaybeTexts
+    video_type_not_starts_with: MaybeStr
+    video_type_starts_with: MaybeStr
+    win_opt: MaybeBool
+    win_opt_not: MaybeBool
 
 
 class VmTemplateWhereInput(VmTemplateWhereInputValues, total=False):
@@ -309,21 +292,48 @@ class VmTemplateWhereInput(VmTemplateWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class VmTemplateWhereInput2(VmTemplateWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         content_library_vm_template: "ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
 
     class VmTemplateWhereInput3(VmTemplateWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        content_library_vm_template: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        content_library_vm_template: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+
+    GetVmTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    VmTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
+    VmTemplateUpdationParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVmTemplatesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmTemplateOrderByInput | None"
+        skip: MaybeInt
+        where: "VmTemplateWhereInput2 | None"
+
+    class VmTemplateDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        where: Required["VmTemplateWhereInput2"]
+
+    class VmTemplateUpdationParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: "VmTemplateUpdationParamsData"
+        where: Required["VmTemplateWhereInput2"]

@@ -4,12 +4,23 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
 
-    from .. import models
+    from ..models import VmVolumeElfStoragePolicyType as VmVolumeElfStoragePolicyTypeMember
+    from ..models import VmVolumeType as VmVolumeTypeMember
     from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import ByteUnit, EntityAsyncStatus
     from .iscsi_lun import IscsiLunWhereInput2, IscsiLunWhereInput3
@@ -30,7 +41,7 @@ VmVolumeElfStoragePolicyType: TypeAlias = Union[
         "REPLICA_3_THICK_PROVISION",
         "REPLICA_3_THIN_PROVISION",
     ],
-    "models.VmVolumeElfStoragePolicyType",
+    "VmVolumeElfStoragePolicyTypeMember",
 ]
 VmVolumeExportFileType: TypeAlias = Literal["QCOW2", "RAW"]
 VmVolumeOrderByInput: TypeAlias = Literal[
@@ -83,7 +94,7 @@ VmVolumeOrderByInput: TypeAlias = Literal[
     "used_size_usage_ASC",
     "used_size_usage_DESC",
 ]
-VmVolumeType: TypeAlias = Union[Literal["KVM_VOLUME", "KVM_VOLUME_ISCSI"], "models.VmVolumeType"]
+VmVolumeType: TypeAlias = Union[Literal["KVM_VOLUME", "KVM_VOLUME_ISCSI"], "VmVolumeTypeMember"]
 
 
 class CloneVmVolumeParams(TypedDict, total=False):
@@ -100,40 +111,21 @@ class CloneVmVolumeParamsData(TypedDict, total=False):
     name: Required[str]
 
 
-class ExportVmVolumeParams(TypedDict, total=False):
-    """Since CloudTower 3.2.0."""
-
-    data: Required["ExportVmVolumeParamsData"]
-    where: Required["VmVolumeWhereInput2"]
-
-
 class ExportVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     type: Required["VmVolumeExportFileType"]
 
 
-class GetVmVolumesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VmVolumeOrderByInput | None"
-    skip: int | None
-    where: "VmVolumeWhereInput2 | None"
-
-
 class GetVmVolumesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
+    after: MaybeStr
+    before: MaybeStr
+    first: MaybeInt
+    last: MaybeInt
     orderBy: "VmVolumeOrderByInput | None"
-    skip: int | None
+    skip: MaybeInt
     where: "VmVolumeWhereInput2 | None"
 
 
@@ -154,13 +146,6 @@ class ImportVmVolumeParamsElfEcStoragePolicy(TypedDict, total=False):
     ec_k: int
     ec_m: int
     thin_provision: bool
-
-
-class UpdateVmVolumeParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["UpdateVmVolumeParamsData"]
-    where: Required["VmVolumeWhereInput2"]
 
 
 class UpdateVmVolumeParamsData(TypedDict, total=False):
@@ -194,13 +179,6 @@ class VmVolumeCreationParamsElfEcStoragePolicy(TypedDict, total=False):
     thin_provision: bool
 
 
-class VmVolumeDeletionParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    effect: "VmVolumeDeletionParamsEffect"  # since 3.3.0
-    where: Required["VmVolumeWhereInput2"]
-
-
 class VmVolumeDeletionParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
@@ -224,192 +202,192 @@ class VmVolumeRollbackParams(TypedDict, total=False):
 class VmVolumeWhereInputValues(TypedDict, total=False):
     """Keys of `VmVolumeWhereInput` that look at the resource itself."""
 
-    description: str | None
-    description_contains: str | None
-    description_ends_with: str | None
-    description_gt: str | None
-    description_gte: str | None
-    description_in: Texts | None
-    description_lt: str | None
-    description_lte: str | None
-    description_not: str | None
-    description_not_contains: str | None
-    description_not_ends_with: str | None
-    description_not_in: Texts | None
-    description_not_starts_with: str | None
-    description_starts_with: str | None
+    description: MaybeStr
+    description_contains: MaybeStr
+    description_ends_with: MaybeStr
+    description_gt: MaybeStr
+    description_gte: MaybeStr
+    description_in: MaybeTexts
+    description_lt: MaybeStr
+    description_lte: MaybeStr
+    description_not: MaybeStr
+    description_not_contains: MaybeStr
+    description_not_ends_with: MaybeStr
+    description_not_in: MaybeTexts
+    description_not_starts_with: MaybeStr
+    description_starts_with: MaybeStr
     elf_storage_policy: "VmVolumeElfStoragePolicyType | None"
-    elf_storage_policy_ec_k: int | None  # since 4.7.0
-    elf_storage_policy_ec_k_gt: int | None  # since 4.7.0
-    elf_storage_policy_ec_k_gte: int | None  # since 4.7.0
-    elf_storage_policy_ec_k_in: Sequence[int] | None  # since 4.7.0
-    elf_storage_policy_ec_k_lt: int | None  # since 4.7.0
-    elf_storage_policy_ec_k_lte: int | None  # since 4.7.0
-    elf_storage_policy_ec_k_not: int | None  # since 4.7.0
-    elf_storage_policy_ec_k_not_in: Sequence[int] | None  # since 4.7.0
-    elf_storage_policy_ec_m: int | None  # since 4.7.0
-    elf_storage_policy_ec_m_gt: int | None  # since 4.7.0
-    elf_storage_policy_ec_m_gte: int | None  # since 4.7.0
-    elf_storage_policy_ec_m_in: Sequence[int] | None  # since 4.7.0
-    elf_storage_policy_ec_m_lt: int | None  # since 4.7.0
-    elf_storage_policy_ec_m_lte: int | None  # since 4.7.0
-    elf_storage_policy_ec_m_not: int | None  # since 4.7.0
-    elf_storage_policy_ec_m_not_in: Sequence[int] | None  # since 4.7.0
+    elf_storage_policy_ec_k: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_k_gt: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_k_gte: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_k_in: MaybeInts  # since 4.7.0
+    elf_storage_policy_ec_k_lt: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_k_lte: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_k_not: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_k_not_in: MaybeInts  # since 4.7.0
+    elf_storage_policy_ec_m: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_m_gt: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_m_gte: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_m_in: MaybeInts  # since 4.7.0
+    elf_storage_policy_ec_m_lt: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_m_lte: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_m_not: MaybeInt  # since 4.7.0
+    elf_storage_policy_ec_m_not_in: MaybeInts  # since 4.7.0
     elf_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
     elf_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
     elf_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    elf_storage_policy_replica_num: int | None  # since 4.7.0
-    elf_storage_policy_replica_num_gt: int | None  # since 4.7.0
-    elf_storage_policy_replica_num_gte: int | None  # since 4.7.0
-    elf_storage_policy_replica_num_in: Sequence[int] | None  # since 4.7.0
-    elf_storage_policy_replica_num_lt: int | None  # since 4.7.0
-    elf_storage_policy_replica_num_lte: int | None  # since 4.7.0
-    elf_storage_policy_replica_num_not: int | None  # since 4.7.0
-    elf_storage_policy_replica_num_not_in: Sequence[int] | None  # since 4.7.0
-    elf_storage_policy_stripe_num: int | None  # since 4.8.0
-    elf_storage_policy_stripe_num_gt: int | None  # since 4.8.0
-    elf_storage_policy_stripe_num_gte: int | None  # since 4.8.0
-    elf_storage_policy_stripe_num_in: Sequence[int] | None  # since 4.8.0
-    elf_storage_policy_stripe_num_lt: int | None  # since 4.8.0
-    elf_storage_policy_stripe_num_lte: int | None  # since 4.8.0
-    elf_storage_policy_stripe_num_not: int | None  # since 4.8.0
-    elf_storage_policy_stripe_num_not_in: Sequence[int] | None  # since 4.8.0
-    elf_storage_policy_thin_provision: bool | None  # since 4.7.0
-    elf_storage_policy_thin_provision_not: bool | None  # since 4.7.0
+    elf_storage_policy_replica_num: MaybeInt  # since 4.7.0
+    elf_storage_policy_replica_num_gt: MaybeInt  # since 4.7.0
+    elf_storage_policy_replica_num_gte: MaybeInt  # since 4.7.0
+    elf_storage_policy_replica_num_in: MaybeInts  # since 4.7.0
+    elf_storage_policy_replica_num_lt: MaybeInt  # since 4.7.0
+    elf_storage_policy_replica_num_lte: MaybeInt  # since 4.7.0
+    elf_storage_policy_replica_num_not: MaybeInt  # since 4.7.0
+    elf_storage_policy_replica_num_not_in: MaybeInts  # since 4.7.0
+    elf_storage_policy_stripe_num: MaybeInt  # since 4.8.0
+    elf_storage_policy_stripe_num_gt: MaybeInt  # since 4.8.0
+    elf_storage_policy_stripe_num_gte: MaybeInt  # since 4.8.0
+    elf_storage_policy_stripe_num_in: MaybeInts  # since 4.8.0
+    elf_storage_policy_stripe_num_lt: MaybeInt  # since 4.8.0
+    elf_storage_policy_stripe_num_lte: MaybeInt  # since 4.8.0
+    elf_storage_policy_stripe_num_not: MaybeInt  # since 4.8.0
+    elf_storage_policy_stripe_num_not_in: MaybeInts  # since 4.8.0
+    elf_storage_policy_thin_provision: MaybeBool  # since 4.7.0
+    elf_storage_policy_thin_provision_not: MaybeBool  # since 4.7.0
     entityAsyncStatus: "EntityAsyncStatus | None"
     entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
     entityAsyncStatus_not: "EntityAsyncStatus | None"
     entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    guest_size_usage: float | None
-    guest_size_usage_gt: float | None
-    guest_size_usage_gte: float | None
-    guest_size_usage_in: Sequence[float] | None
-    guest_size_usage_lt: float | None
-    guest_size_usage_lte: float | None
-    guest_size_usage_not: float | None
-    guest_size_usage_not_in: Sequence[float] | None
-    guest_used_size: int | None
-    guest_used_size_gt: int | None
-    guest_used_size_gte: int | None
-    guest_used_size_in: Sequence[int] | None
-    guest_used_size_lt: int | None
-    guest_used_size_lte: int | None
-    guest_used_size_not: int | None
-    guest_used_size_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_created_at: str | None
-    local_created_at_gt: str | None
-    local_created_at_gte: str | None
-    local_created_at_in: Texts | None
-    local_created_at_lt: str | None
-    local_created_at_lte: str | None
-    local_created_at_not: str | None
-    local_created_at_not_in: Texts | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    mounting: bool | None
-    mounting_not: bool | None
-    name: str | None
-    name_contains: str | None
-    name_ends_with: str | None
-    name_gt: str | None
-    name_gte: str | None
-    name_in: Texts | None
-    name_lt: str | None
-    name_lte: str | None
-    name_not: str | None
-    name_not_contains: str | None
-    name_not_ends_with: str | None
-    name_not_in: Texts | None
-    name_not_starts_with: str | None
-    name_starts_with: str | None
-    path: str | None
-    path_contains: str | None
-    path_ends_with: str | None
-    path_gt: str | None
-    path_gte: str | None
-    path_in: Texts | None
-    path_lt: str | None
-    path_lte: str | None
-    path_not: str | None
-    path_not_contains: str | None
-    path_not_ends_with: str | None
-    path_not_in: Texts | None
-    path_not_starts_with: str | None
-    path_starts_with: str | None
-    resident_in_cache: bool | None  # since 4.7.0
-    resident_in_cache_not: bool | None  # since 4.7.0
-    sharing: bool | None
-    sharing_not: bool | None
-    size: int | None
-    size_gt: int | None
-    size_gte: int | None
-    size_in: Sequence[int] | None
-    size_lt: int | None
-    size_lte: int | None
-    size_not: int | None
-    size_not_in: Sequence[int] | None
+    guest_size_usage: MaybeFloat
+    guest_size_usage_gt: MaybeFloat
+    guest_size_usage_gte: MaybeFloat
+    guest_size_usage_in: MaybeFloats
+    guest_size_usage_lt: MaybeFloat
+    guest_size_usage_lte: MaybeFloat
+    guest_size_usage_not: MaybeFloat
+    guest_size_usage_not_in: MaybeFloats
+    guest_used_size: MaybeInt
+    guest_used_size_gt: MaybeInt
+    guest_used_size_gte: MaybeInt
+    guest_used_size_in: MaybeInts
+    guest_used_size_lt: MaybeInt
+    guest_used_size_lte: MaybeInt
+    guest_used_size_not: MaybeInt
+    guest_used_size_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_created_at: MaybeStr
+    local_created_at_gt: MaybeStr
+    local_created_at_gte: MaybeStr
+    local_created_at_in: MaybeTexts
+    local_created_at_lt: MaybeStr
+    local_created_at_lte: MaybeStr
+    local_created_at_not: MaybeStr
+    local_created_at_not_in: MaybeTexts
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    mounting: MaybeBool
+    mounting_not: MaybeBool
+    name: MaybeStr
+    name_contains: MaybeStr
+    name_ends_with: MaybeStr
+    name_gt: MaybeStr
+    name_gte: MaybeStr
+    name_in: MaybeTexts
+    name_lt: MaybeStr
+    name_lte: MaybeStr
+    name_not: MaybeStr
+    name_not_contains: MaybeStr
+    name_not_ends_with: MaybeStr
+    name_not_in: MaybeTexts
+    name_not_starts_with: MaybeStr
+    name_starts_with: MaybeStr
+    path: MaybeStr
+    path_contains: MaybeStr
+    path_ends_with: MaybeStr
+    path_gt: MaybeStr
+    path_gte: MaybeStr
+    path_in: MaybeTexts
+    path_lt: MaybeStr
+    path_lte: MaybeStr
+    path_not: MaybeStr
+    path_not_contains: MaybeStr
+    path_not_ends_with: MaybeStr
+    path_not_in: MaybeTexts
+    path_not_starts_with: MaybeStr
+    path_starts_with: MaybeStr
+    resident_in_cache: MaybeBool  # since 4.7.0
+    resident_in_cache_not: MaybeBool  # since 4.7.0
+    sharing: MaybeBool
+    sharing_not: MaybeBool
+    size: MaybeInt
+    size_gt: MaybeInt
+    size_gte: MaybeInt
+    size_in: MaybeInts
+    size_lt: MaybeInt
+    size_lte: MaybeInt
+    size_not: MaybeInt
+    size_not_in: MaybeInts
     type: "VmVolumeType | None"
     type_in: "Sequence[VmVolumeType] | None"
     type_not: "VmVolumeType | None"
     type_not_in: "Sequence[VmVolumeType] | None"
-    unique_logical_size: float | None  # since 4.1.0
-    unique_logical_size_gt: float | None  # since 4.1.0
-    unique_logical_size_gte: float | None  # since 4.1.0
-    unique_logical_size_in: Sequence[float] | None  # since 4.1.0
-    unique_logical_size_lt: float | None  # since 4.1.0
-    unique_logical_size_lte: float | None  # since 4.1.0
-    unique_logical_size_not: float | None  # since 4.1.0
-    unique_logical_size_not_in: Sequence[float] | None  # since 4.1.0
-    unique_size: int | None
-    unique_size_gt: int | None
-    unique_size_gte: int | None
-    unique_size_in: Sequence[int] | None
-    unique_size_lt: int | None
-    unique_size_lte: int | None
-    unique_size_not: int | None
-    unique_size_not_in: Sequence[int] | None
-    used_size: int | None  # since 4.6.0
-    used_size_gt: int | None  # since 4.6.0
-    used_size_gte: int | None  # since 4.6.0
-    used_size_in: Sequence[int] | None  # since 4.6.0
-    used_size_lt: int | None  # since 4.6.0
-    used_size_lte: int | None  # since 4.6.0
-    used_size_not: int | None  # since 4.6.0
-    used_size_not_in: Sequence[int] | None  # since 4.6.0
-    used_size_usage: float | None  # since 4.6.0
-    used_size_usage_gt: float | None  # since 4.6.0
-    used_size_usage_gte: float | None  # since 4.6.0
-    used_size_usage_in: Sequence[float] | None  # since 4.6.0
-    used_size_usage_lt: float | None  # since 4.6.0
-    used_size_usage_lte: float | None  # since 4.6.0
-    used_size_usage_not: float | None  # since 4.6.0
-    used_size_usage_not_in: Sequence[float] | None  # since 4.6.0
+    unique_logical_size: MaybeFloat  # since 4.1.0
+    unique_logical_size_gt: MaybeFloat  # since 4.1.0
+    unique_logical_size_gte: MaybeFloat  # since 4.1.0
+    unique_logical_size_in: MaybeFloats  # since 4.1.0
+    unique_logical_size_lt: MaybeFloat  # since 4.1.0
+    unique_logical_size_lte: MaybeFloat  # since 4.1.0
+    unique_logical_size_not: MaybeFloat  # since 4.1.0
+    unique_logical_size_not_in: MaybeFloats  # since 4.1.0
+    unique_size: MaybeInt
+    unique_size_gt: MaybeInt
+    unique_size_gte: MaybeInt
+    unique_size_in: MaybeInts
+    unique_size_lt: MaybeInt
+    unique_size_lte: MaybeInt
+    unique_size_not: MaybeInt
+    unique_size_not_in: MaybeInts
+    used_size: MaybeInt  # since 4.6.0
+    used_size_gt: MaybeInt  # since 4.6.0
+    used_size_gte: MaybeInt  # since 4.6.0
+    used_size_in: MaybeInts  # since 4.6.0
+    used_size_lt: MaybeInt  # since 4.6.0
+    used_size_lte: MaybeInt  # since 4.6.0
+    used_size_not: MaybeInt  # since 4.6.0
+    used_size_not_in: MaybeInts  # since 4.6.0
+    used_size_usage: MaybeFloat  # since 4.6.0
+    used_size_usage_gt: MaybeFloat  # since 4.6.0
+    used_size_usage_gte: MaybeFloat  # since 4.6.0
+    used_size_usage_in: MaybeFloats  # since 4.6.0
+    used_size_usage_lt: MaybeFloat  # since 4.6.0
+    used_size_usage_lte: MaybeFloat  # since 4.6.0
+    used_size_usage_not: MaybeFloat  # since 4.6.0
+    used_size_usage_not_in: MaybeFloats  # since 4.6.0
 
 
 class VmVolumeWhereInput(VmVolumeWhereInputValues, total=False):
@@ -431,34 +409,69 @@ class VmVolumeWhereInput(VmVolumeWhereInputValues, total=False):
 class VmVolumeWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    id: str | None
-    local_id: str | None
+    id: MaybeStr
+    local_id: MaybeStr
 
 
 if TYPE_CHECKING:
 
     class VmVolumeWhereInput2(VmVolumeWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
         lun: "ReadOnly[IscsiLunWhereInput3 | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
 
     class VmVolumeWhereInput3(VmVolumeWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        labels_every: "ReadOnly[Mapping[str, object] | None]"
-        labels_none: "ReadOnly[Mapping[str, object] | None]"
-        labels_some: "ReadOnly[Mapping[str, object] | None]"
-        lun: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_every: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_none: "ReadOnly[Mapping[str, object] | None]"
-        vm_disks_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        labels_every: "ReadOnly[MaybeMapping]"
+        labels_none: "ReadOnly[MaybeMapping]"
+        labels_some: "ReadOnly[MaybeMapping]"
+        lun: "ReadOnly[MaybeMapping]"
+        vm_disks_every: "ReadOnly[MaybeMapping]"
+        vm_disks_none: "ReadOnly[MaybeMapping]"
+        vm_disks_some: "ReadOnly[MaybeMapping]"
+
+    ExportVmVolumeParams: TypeAlias = "Mapping[str, object]"
+    GetVmVolumesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    UpdateVmVolumeParams: TypeAlias = "Mapping[str, object]"
+    VmVolumeDeletionParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class ExportVmVolumeParams(TypedDict, total=False):
+        """Since CloudTower 3.2.0."""
+
+        data: Required["ExportVmVolumeParamsData"]
+        where: Required["VmVolumeWhereInput2"]
+
+    class GetVmVolumesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VmVolumeOrderByInput | None"
+        skip: MaybeInt
+        where: "VmVolumeWhereInput2 | None"
+
+    class UpdateVmVolumeParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["UpdateVmVolumeParamsData"]
+        where: Required["VmVolumeWhereInput2"]
+
+    class VmVolumeDeletionParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        effect: "VmVolumeDeletionParamsEffect"  # since 3.3.0
+        where: Required["VmVolumeWhereInput2"]

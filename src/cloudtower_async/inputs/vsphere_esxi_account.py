@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -27,36 +35,6 @@ VsphereEsxiAccountOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetVsphereEsxiAccountsConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VsphereEsxiAccountOrderByInput | None"
-    skip: int | None
-    where: "VsphereEsxiAccountWhereInput2 | None"
-
-
-class GetVsphereEsxiAccountsRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "VsphereEsxiAccountOrderByInput | None"
-    skip: int | None
-    where: "VsphereEsxiAccountWhereInput2 | None"
-
-
-class UpdateVsphereEsxiAccountParams(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    data: Required["Sequence[UpdateVsphereEsxiAccountParamsData]"]
-
-
 class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
@@ -70,72 +48,72 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
 class VsphereEsxiAccountWhereInputValues(TypedDict, total=False):
     """Keys of `VsphereEsxiAccountWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    ip: str | None
-    ip_contains: str | None
-    ip_ends_with: str | None
-    ip_gt: str | None
-    ip_gte: str | None
-    ip_in: Texts | None
-    ip_lt: str | None
-    ip_lte: str | None
-    ip_not: str | None
-    ip_not_contains: str | None
-    ip_not_ends_with: str | None
-    ip_not_in: Texts | None
-    ip_not_starts_with: str | None
-    ip_starts_with: str | None
-    is_valid: bool | None
-    is_valid_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    port: int | None
-    port_gt: int | None
-    port_gte: int | None
-    port_in: Sequence[int] | None
-    port_lt: int | None
-    port_lte: int | None
-    port_not: int | None
-    port_not_in: Sequence[int] | None
-    username: str | None
-    username_contains: str | None
-    username_ends_with: str | None
-    username_gt: str | None
-    username_gte: str | None
-    username_in: Texts | None
-    username_lt: str | None
-    username_lte: str | None
-    username_not: str | None
-    username_not_contains: str | None
-    username_not_ends_with: str | None
-    username_not_in: Texts | None
-    username_not_starts_with: str | None
-    username_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    ip: MaybeStr
+    ip_contains: MaybeStr
+    ip_ends_with: MaybeStr
+    ip_gt: MaybeStr
+    ip_gte: MaybeStr
+    ip_in: MaybeTexts
+    ip_lt: MaybeStr
+    ip_lte: MaybeStr
+    ip_not: MaybeStr
+    ip_not_contains: MaybeStr
+    ip_not_ends_with: MaybeStr
+    ip_not_in: MaybeTexts
+    ip_not_starts_with: MaybeStr
+    ip_starts_with: MaybeStr
+    is_valid: MaybeBool
+    is_valid_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    port: MaybeInt
+    port_gt: MaybeInt
+    port_gte: MaybeInt
+    port_in: MaybeInts
+    port_lt: MaybeInt
+    port_lte: MaybeInt
+    port_not: MaybeInt
+    port_not_in: MaybeInts
+    username: MaybeStr
+    username_contains: MaybeStr
+    username_ends_with: MaybeStr
+    username_gt: MaybeStr
+    username_gte: MaybeStr
+    username_in: MaybeTexts
+    username_lt: MaybeStr
+    username_lte: MaybeStr
+    username_not: MaybeStr
+    username_not_contains: MaybeStr
+    username_not_ends_with: MaybeStr
+    username_not_in: MaybeTexts
+    username_not_starts_with: MaybeStr
+    username_starts_with: MaybeStr
 
 
 class VsphereEsxiAccountWhereInput(VsphereEsxiAccountWhereInputValues, total=False):
@@ -150,13 +128,45 @@ class VsphereEsxiAccountWhereInput(VsphereEsxiAccountWhereInputValues, total=Fal
 if TYPE_CHECKING:
 
     class VsphereEsxiAccountWhereInput2(VsphereEsxiAccountWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         host: "ReadOnly[HostWhereInput3 | None]"
 
     class VsphereEsxiAccountWhereInput3(VsphereEsxiAccountWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        host: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        host: "ReadOnly[MaybeMapping]"
+
+    GetVsphereEsxiAccountsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVsphereEsxiAccountsRequestBody: TypeAlias = "Mapping[str, object]"
+    UpdateVsphereEsxiAccountParams: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetVsphereEsxiAccountsConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VsphereEsxiAccountOrderByInput | None"
+        skip: MaybeInt
+        where: "VsphereEsxiAccountWhereInput2 | None"
+
+    class GetVsphereEsxiAccountsRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "VsphereEsxiAccountOrderByInput | None"
+        skip: MaybeInt
+        where: "VsphereEsxiAccountWhereInput2 | None"
+
+    class UpdateVsphereEsxiAccountParams(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        data: Required["Sequence[UpdateVsphereEsxiAccountParamsData]"]

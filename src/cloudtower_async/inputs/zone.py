@@ -4,7 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import (
+    MaybeBool,
+    MaybeInt,
+    MaybeInts,
+    MaybeMapping,
+    MaybeMappings,
+    MaybeStr,
+    MaybeTexts,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -57,199 +65,175 @@ ZoneOrderByInput: TypeAlias = Literal[
 ]
 
 
-class GetZonesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ZoneOrderByInput | None"
-    skip: int | None
-    where: "ZoneWhereInput2 | None"
-
-
-class GetZonesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ZoneOrderByInput | None"
-    skip: int | None
-    where: "ZoneWhereInput2 | None"
-
-
 class ZoneWhereInputValues(TypedDict, total=False):
     """Keys of `ZoneWhereInput` that look at the resource itself."""
 
-    failure_data_space: int | None
-    failure_data_space_gt: int | None
-    failure_data_space_gte: int | None
-    failure_data_space_in: Sequence[int] | None
-    failure_data_space_lt: int | None
-    failure_data_space_lte: int | None
-    failure_data_space_not: int | None
-    failure_data_space_not_in: Sequence[int] | None
-    host_num: int | None
-    host_num_gt: int | None
-    host_num_gte: int | None
-    host_num_in: Sequence[int] | None
-    host_num_lt: int | None
-    host_num_lte: int | None
-    host_num_not: int | None
-    host_num_not_in: Sequence[int] | None
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    is_preferred: bool | None
-    is_preferred_not: bool | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
-    provisioned_cpu_cores: int | None
-    provisioned_cpu_cores_for_active_vm: int | None
-    provisioned_cpu_cores_for_active_vm_gt: int | None
-    provisioned_cpu_cores_for_active_vm_gte: int | None
-    provisioned_cpu_cores_for_active_vm_in: Sequence[int] | None
-    provisioned_cpu_cores_for_active_vm_lt: int | None
-    provisioned_cpu_cores_for_active_vm_lte: int | None
-    provisioned_cpu_cores_for_active_vm_not: int | None
-    provisioned_cpu_cores_for_active_vm_not_in: Sequence[int] | None
-    provisioned_cpu_cores_gt: int | None
-    provisioned_cpu_cores_gte: int | None
-    provisioned_cpu_cores_in: Sequence[int] | None
-    provisioned_cpu_cores_lt: int | None
-    provisioned_cpu_cores_lte: int | None
-    provisioned_cpu_cores_not: int | None
-    provisioned_cpu_cores_not_in: Sequence[int] | None
-    provisioned_data_space: int | None
-    provisioned_data_space_gt: int | None
-    provisioned_data_space_gte: int | None
-    provisioned_data_space_in: Sequence[int] | None
-    provisioned_data_space_lt: int | None
-    provisioned_data_space_lte: int | None
-    provisioned_data_space_not: int | None
-    provisioned_data_space_not_in: Sequence[int] | None
-    provisioned_memory_bytes: int | None
-    provisioned_memory_bytes_gt: int | None
-    provisioned_memory_bytes_gte: int | None
-    provisioned_memory_bytes_in: Sequence[int] | None
-    provisioned_memory_bytes_lt: int | None
-    provisioned_memory_bytes_lte: int | None
-    provisioned_memory_bytes_not: int | None
-    provisioned_memory_bytes_not_in: Sequence[int] | None
-    running_vm_num: int | None
-    running_vm_num_gt: int | None
-    running_vm_num_gte: int | None
-    running_vm_num_in: Sequence[int] | None
-    running_vm_num_lt: int | None
-    running_vm_num_lte: int | None
-    running_vm_num_not: int | None
-    running_vm_num_not_in: Sequence[int] | None
-    stopped_vm_num: int | None
-    stopped_vm_num_gt: int | None
-    stopped_vm_num_gte: int | None
-    stopped_vm_num_in: Sequence[int] | None
-    stopped_vm_num_lt: int | None
-    stopped_vm_num_lte: int | None
-    stopped_vm_num_not: int | None
-    stopped_vm_num_not_in: Sequence[int] | None
-    suspended_vm_num: int | None
-    suspended_vm_num_gt: int | None
-    suspended_vm_num_gte: int | None
-    suspended_vm_num_in: Sequence[int] | None
-    suspended_vm_num_lt: int | None
-    suspended_vm_num_lte: int | None
-    suspended_vm_num_not: int | None
-    suspended_vm_num_not_in: Sequence[int] | None
-    total_cache_capacity: int | None
-    total_cache_capacity_gt: int | None
-    total_cache_capacity_gte: int | None
-    total_cache_capacity_in: Sequence[int] | None
-    total_cache_capacity_lt: int | None
-    total_cache_capacity_lte: int | None
-    total_cache_capacity_not: int | None
-    total_cache_capacity_not_in: Sequence[int] | None
-    total_cpu_cores: int | None
-    total_cpu_cores_gt: int | None
-    total_cpu_cores_gte: int | None
-    total_cpu_cores_in: Sequence[int] | None
-    total_cpu_cores_lt: int | None
-    total_cpu_cores_lte: int | None
-    total_cpu_cores_not: int | None
-    total_cpu_cores_not_in: Sequence[int] | None
-    total_cpu_hz: int | None
-    total_cpu_hz_gt: int | None
-    total_cpu_hz_gte: int | None
-    total_cpu_hz_in: Sequence[int] | None
-    total_cpu_hz_lt: int | None
-    total_cpu_hz_lte: int | None
-    total_cpu_hz_not: int | None
-    total_cpu_hz_not_in: Sequence[int] | None
-    total_data_capacity: int | None
-    total_data_capacity_gt: int | None
-    total_data_capacity_gte: int | None
-    total_data_capacity_in: Sequence[int] | None
-    total_data_capacity_lt: int | None
-    total_data_capacity_lte: int | None
-    total_data_capacity_not: int | None
-    total_data_capacity_not_in: Sequence[int] | None
-    total_memory_bytes: int | None
-    total_memory_bytes_gt: int | None
-    total_memory_bytes_gte: int | None
-    total_memory_bytes_in: Sequence[int] | None
-    total_memory_bytes_lt: int | None
-    total_memory_bytes_lte: int | None
-    total_memory_bytes_not: int | None
-    total_memory_bytes_not_in: Sequence[int] | None
-    used_data_space: int | None
-    used_data_space_gt: int | None
-    used_data_space_gte: int | None
-    used_data_space_in: Sequence[int] | None
-    used_data_space_lt: int | None
-    used_data_space_lte: int | None
-    used_data_space_not: int | None
-    used_data_space_not_in: Sequence[int] | None
-    valid_data_space: int | None
-    valid_data_space_gt: int | None
-    valid_data_space_gte: int | None
-    valid_data_space_in: Sequence[int] | None
-    valid_data_space_lt: int | None
-    valid_data_space_lte: int | None
-    valid_data_space_not: int | None
-    valid_data_space_not_in: Sequence[int] | None
-    vm_num: int | None
-    vm_num_gt: int | None
-    vm_num_gte: int | None
-    vm_num_in: Sequence[int] | None
-    vm_num_lt: int | None
-    vm_num_lte: int | None
-    vm_num_not: int | None
-    vm_num_not_in: Sequence[int] | None
+    failure_data_space: MaybeInt
+    failure_data_space_gt: MaybeInt
+    failure_data_space_gte: MaybeInt
+    failure_data_space_in: MaybeInts
+    failure_data_space_lt: MaybeInt
+    failure_data_space_lte: MaybeInt
+    failure_data_space_not: MaybeInt
+    failure_data_space_not_in: MaybeInts
+    host_num: MaybeInt
+    host_num_gt: MaybeInt
+    host_num_gte: MaybeInt
+    host_num_in: MaybeInts
+    host_num_lt: MaybeInt
+    host_num_lte: MaybeInt
+    host_num_not: MaybeInt
+    host_num_not_in: MaybeInts
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    is_preferred: MaybeBool
+    is_preferred_not: MaybeBool
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
+    provisioned_cpu_cores: MaybeInt
+    provisioned_cpu_cores_for_active_vm: MaybeInt
+    provisioned_cpu_cores_for_active_vm_gt: MaybeInt
+    provisioned_cpu_cores_for_active_vm_gte: MaybeInt
+    provisioned_cpu_cores_for_active_vm_in: MaybeInts
+    provisioned_cpu_cores_for_active_vm_lt: MaybeInt
+    provisioned_cpu_cores_for_active_vm_lte: MaybeInt
+    provisioned_cpu_cores_for_active_vm_not: MaybeInt
+    provisioned_cpu_cores_for_active_vm_not_in: MaybeInts
+    provisioned_cpu_cores_gt: MaybeInt
+    provisioned_cpu_cores_gte: MaybeInt
+    provisioned_cpu_cores_in: MaybeInts
+    provisioned_cpu_cores_lt: MaybeInt
+    provisioned_cpu_cores_lte: MaybeInt
+    provisioned_cpu_cores_not: MaybeInt
+    provisioned_cpu_cores_not_in: MaybeInts
+    provisioned_data_space: MaybeInt
+    provisioned_data_space_gt: MaybeInt
+    provisioned_data_space_gte: MaybeInt
+    provisioned_data_space_in: MaybeInts
+    provisioned_data_space_lt: MaybeInt
+    provisioned_data_space_lte: MaybeInt
+    provisioned_data_space_not: MaybeInt
+    provisioned_data_space_not_in: MaybeInts
+    provisioned_memory_bytes: MaybeInt
+    provisioned_memory_bytes_gt: MaybeInt
+    provisioned_memory_bytes_gte: MaybeInt
+    provisioned_memory_bytes_in: MaybeInts
+    provisioned_memory_bytes_lt: MaybeInt
+    provisioned_memory_bytes_lte: MaybeInt
+    provisioned_memory_bytes_not: MaybeInt
+    provisioned_memory_bytes_not_in: MaybeInts
+    running_vm_num: MaybeInt
+    running_vm_num_gt: MaybeInt
+    running_vm_num_gte: MaybeInt
+    running_vm_num_in: MaybeInts
+    running_vm_num_lt: MaybeInt
+    running_vm_num_lte: MaybeInt
+    running_vm_num_not: MaybeInt
+    running_vm_num_not_in: MaybeInts
+    stopped_vm_num: MaybeInt
+    stopped_vm_num_gt: MaybeInt
+    stopped_vm_num_gte: MaybeInt
+    stopped_vm_num_in: MaybeInts
+    stopped_vm_num_lt: MaybeInt
+    stopped_vm_num_lte: MaybeInt
+    stopped_vm_num_not: MaybeInt
+    stopped_vm_num_not_in: MaybeInts
+    suspended_vm_num: MaybeInt
+    suspended_vm_num_gt: MaybeInt
+    suspended_vm_num_gte: MaybeInt
+    suspended_vm_num_in: MaybeInts
+    suspended_vm_num_lt: MaybeInt
+    suspended_vm_num_lte: MaybeInt
+    suspended_vm_num_not: MaybeInt
+    suspended_vm_num_not_in: MaybeInts
+    total_cache_capacity: MaybeInt
+    total_cache_capacity_gt: MaybeInt
+    total_cache_capacity_gte: MaybeInt
+    total_cache_capacity_in: MaybeInts
+    total_cache_capacity_lt: MaybeInt
+    total_cache_capacity_lte: MaybeInt
+    total_cache_capacity_not: MaybeInt
+    total_cache_capacity_not_in: MaybeInts
+    total_cpu_cores: MaybeInt
+    total_cpu_cores_gt: MaybeInt
+    total_cpu_cores_gte: MaybeInt
+    total_cpu_cores_in: MaybeInts
+    total_cpu_cores_lt: MaybeInt
+    total_cpu_cores_lte: MaybeInt
+    total_cpu_cores_not: MaybeInt
+    total_cpu_cores_not_in: MaybeInts
+    total_cpu_hz: MaybeInt
+    total_cpu_hz_gt: MaybeInt
+    total_cpu_hz_gte: MaybeInt
+    total_cpu_hz_in: MaybeInts
+    total_cpu_hz_lt: MaybeInt
+    total_cpu_hz_lte: MaybeInt
+    total_cpu_hz_not: MaybeInt
+    total_cpu_hz_not_in: MaybeInts
+    total_data_capacity: MaybeInt
+    total_data_capacity_gt: MaybeInt
+    total_data_capacity_gte: MaybeInt
+    total_data_capacity_in: MaybeInts
+    total_data_capacity_lt: MaybeInt
+    total_data_capacity_lte: MaybeInt
+    total_data_capacity_not: MaybeInt
+    total_data_capacity_not_in: MaybeInts
+    total_memory_bytes: MaybeInt
+    total_memory_bytes_gt: MaybeInt
+    total_memory_bytes_gte: MaybeInt
+    total_memory_bytes_in: MaybeInts
+    total_memory_bytes_lt: MaybeInt
+    total_memory_bytes_lte: MaybeInt
+    total_memory_bytes_not: MaybeInt
+    total_memory_bytes_not_in: MaybeInts
+    used_data_space: MaybeInt
+    used_data_space_gt: MaybeInt
+    used_data_space_gte: MaybeInt
+    used_data_space_in: MaybeInts
+    used_data_space_lt: MaybeInt
+    used_data_space_lte: MaybeInt
+    used_data_space_not: MaybeInt
+    used_data_space_not_in: MaybeInts
+    valid_data_space: MaybeInt
+    valid_data_space_gt: MaybeInt
+    valid_data_space_gte: MaybeInt
+    valid_data_space_in: MaybeInts
+    valid_data_space_lt: MaybeInt
+    valid_data_space_lte: MaybeInt
+    valid_data_space_not: MaybeInt
+    valid_data_space_not_in: MaybeInts
+    vm_num: MaybeInt
+    vm_num_gt: MaybeInt
+    vm_num_gte: MaybeInt
+    vm_num_in: MaybeInts
+    vm_num_lt: MaybeInt
+    vm_num_lte: MaybeInt
+    vm_num_not: MaybeInt
+    vm_num_not_in: MaybeInts
 
 
 class ZoneWhereInput(ZoneWhereInputValues, total=False):
@@ -268,21 +252,47 @@ class ZoneWhereInput(ZoneWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ZoneWhereInput2(ZoneWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         datacenter: "ReadOnly[DatacenterWhereInput3 | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
 
     class ZoneWhereInput3(ZoneWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        datacenter: "ReadOnly[Mapping[str, object] | None]"
-        hosts_every: "ReadOnly[Mapping[str, object] | None]"
-        hosts_none: "ReadOnly[Mapping[str, object] | None]"
-        hosts_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        datacenter: "ReadOnly[MaybeMapping]"
+        hosts_every: "ReadOnly[MaybeMapping]"
+        hosts_none: "ReadOnly[MaybeMapping]"
+        hosts_some: "ReadOnly[MaybeMapping]"
+
+    GetZonesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetZonesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetZonesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ZoneOrderByInput | None"
+        skip: MaybeInt
+        where: "ZoneWhereInput2 | None"
+
+    class GetZonesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ZoneOrderByInput | None"
+        skip: MaybeInt
+        where: "ZoneWhereInput2 | None"

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import Texts
+from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
     from typing_extensions import ReadOnly
@@ -16,61 +16,37 @@ if TYPE_CHECKING:
 ZoneTopoOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "local_id_ASC", "local_id_DESC"]
 
 
-class GetZoneTopoesConnectionRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ZoneTopoOrderByInput | None"
-    skip: int | None
-    where: "ZoneTopoWhereInput2 | None"
-
-
-class GetZoneTopoesRequestBody(TypedDict, total=False):
-    """Since CloudTower 3.0.0."""
-
-    after: str | None
-    before: str | None
-    first: int | None
-    last: int | None
-    orderBy: "ZoneTopoOrderByInput | None"
-    skip: int | None
-    where: "ZoneTopoWhereInput2 | None"
-
-
 class ZoneTopoWhereInputValues(TypedDict, total=False):
     """Keys of `ZoneTopoWhereInput` that look at the resource itself."""
 
-    id: str | None
-    id_contains: str | None
-    id_ends_with: str | None
-    id_gt: str | None
-    id_gte: str | None
-    id_in: Texts | None
-    id_lt: str | None
-    id_lte: str | None
-    id_not: str | None
-    id_not_contains: str | None
-    id_not_ends_with: str | None
-    id_not_in: Texts | None
-    id_not_starts_with: str | None
-    id_starts_with: str | None
-    local_id: str | None
-    local_id_contains: str | None
-    local_id_ends_with: str | None
-    local_id_gt: str | None
-    local_id_gte: str | None
-    local_id_in: Texts | None
-    local_id_lt: str | None
-    local_id_lte: str | None
-    local_id_not: str | None
-    local_id_not_contains: str | None
-    local_id_not_ends_with: str | None
-    local_id_not_in: Texts | None
-    local_id_not_starts_with: str | None
-    local_id_starts_with: str | None
+    id: MaybeStr
+    id_contains: MaybeStr
+    id_ends_with: MaybeStr
+    id_gt: MaybeStr
+    id_gte: MaybeStr
+    id_in: MaybeTexts
+    id_lt: MaybeStr
+    id_lte: MaybeStr
+    id_not: MaybeStr
+    id_not_contains: MaybeStr
+    id_not_ends_with: MaybeStr
+    id_not_in: MaybeTexts
+    id_not_starts_with: MaybeStr
+    id_starts_with: MaybeStr
+    local_id: MaybeStr
+    local_id_contains: MaybeStr
+    local_id_ends_with: MaybeStr
+    local_id_gt: MaybeStr
+    local_id_gte: MaybeStr
+    local_id_in: MaybeTexts
+    local_id_lt: MaybeStr
+    local_id_lte: MaybeStr
+    local_id_not: MaybeStr
+    local_id_not_contains: MaybeStr
+    local_id_not_ends_with: MaybeStr
+    local_id_not_in: MaybeTexts
+    local_id_not_starts_with: MaybeStr
+    local_id_starts_with: MaybeStr
 
 
 class ZoneTopoWhereInput(ZoneTopoWhereInputValues, total=False):
@@ -89,21 +65,47 @@ class ZoneTopoWhereInput(ZoneTopoWhereInputValues, total=False):
 if TYPE_CHECKING:
 
     class ZoneTopoWhereInput2(ZoneTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
         cluster: "ReadOnly[ClusterWhereInput3 | None]"
         cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
-        rack_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        rack_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        rack_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        rack_topoes_every: "ReadOnly[MaybeMapping]"
+        rack_topoes_none: "ReadOnly[MaybeMapping]"
+        rack_topoes_some: "ReadOnly[MaybeMapping]"
 
     class ZoneTopoWhereInput3(ZoneTopoWhereInputValues, total=False):
-        AND: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        NOT: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        OR: "ReadOnly[Sequence[Mapping[str, object]] | None]"
-        cluster: "ReadOnly[Mapping[str, object] | None]"
-        cluster_topo: "ReadOnly[Mapping[str, object] | None]"
-        rack_topoes_every: "ReadOnly[Mapping[str, object] | None]"
-        rack_topoes_none: "ReadOnly[Mapping[str, object] | None]"
-        rack_topoes_some: "ReadOnly[Mapping[str, object] | None]"
+        AND: "ReadOnly[MaybeMappings]"
+        NOT: "ReadOnly[MaybeMappings]"
+        OR: "ReadOnly[MaybeMappings]"
+        cluster: "ReadOnly[MaybeMapping]"
+        cluster_topo: "ReadOnly[MaybeMapping]"
+        rack_topoes_every: "ReadOnly[MaybeMapping]"
+        rack_topoes_none: "ReadOnly[MaybeMapping]"
+        rack_topoes_some: "ReadOnly[MaybeMapping]"
+
+    GetZoneTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetZoneTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+else:
+
+    class GetZoneTopoesConnectionRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ZoneTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "ZoneTopoWhereInput2 | None"
+
+    class GetZoneTopoesRequestBody(TypedDict, total=False):
+        """Since CloudTower 3.0.0."""
+
+        after: MaybeStr
+        before: MaybeStr
+        first: MaybeInt
+        last: MaybeInt
+        orderBy: "ZoneTopoOrderByInput | None"
+        skip: MaybeInt
+        where: "ZoneTopoWhereInput2 | None"
