@@ -146,6 +146,7 @@ async def _tasks_in(what: str, waitable: Waitable | Awaitable[Waitable]) -> dict
 
 def _flat(what: str, waitable: object) -> Iterator[str | Task]:
     """Take nestings apart, in their order. They are only read, never changed."""
+    wrong, kind = waitable, type(waitable).__name__  # unless it is one of these
     if waitable is None:
         return
     if isinstance(waitable, str | Task):
@@ -156,11 +157,11 @@ def _flat(what: str, waitable: object) -> Iterator[str | Task]:
         for part in cast("Iterable[object]", waitable):
             yield from _flat(what, part)
     else:
-        close_calls(waitable)
-        remedy = "; await each call first" if isinstance(waitable, Awaitable) else ""
+        close_calls(wrong)
+        remedy = "; await each call first" if isinstance(wrong, Awaitable) else ""
         raise InvalidInput(
             f"{what}: expected ids of tasks, tasks, answers of mutations, or any nesting of these; "
-            f"got {type(waitable).__name__}{remedy}"
+            f"got {kind}{remedy}"
         )
 
 
