@@ -92,14 +92,11 @@ async def test_in_a_terminal_there_are_curves(sim: Simulator) -> None:
     assert f"{ESCAPE}[38;5;" in shown
 
 
-@pytest.mark.parametrize("name", ["vm-volume", "vm-network", "host", "disk", "cluster"])
+@pytest.mark.parametrize("name", ["vm-network", "disk"])
 async def test_other_kinds(sim: Simulator, name: str) -> None:
     tables: dict[str, Any] = {
-        "vm-volume": ("VmVolume", "elf_vm_disk_read_iops"),
         "vm-network": ("Vm", "elf_vm_network_receive_speed_bps"),
-        "host": ("Host", "host_memory_usage_percent"),
         "disk": ("Disk", "host_disk_read_iops"),
-        "cluster": ("Cluster", "zbs_cluster_read_iops"),
     }
     table, metric = tables[name]
     [one, *_] = sim.store.select(table, {"status": "RUNNING"} if table == "Vm" else None)

@@ -24,10 +24,10 @@ from cloudtower_async.flows.metrics import FAMILIES
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from cloudtower_async.testing.server.series import FAMILIES as SIMULATED
 from cloudtower_async.testing.store.schema import operation
-from tests.support import serve
+from tests.support import cancelled_at, serve, tasks_of_clients
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
 pytestmark = pytest.mark.anyio
 
@@ -252,6 +252,26 @@ async def test_the_first_error_ends_it(sim: Simulator, tower: Cloudtower) -> Non
             metrics=[CPU],
             range="1m",
         )
+
+
+async def test_cancelled_anywhere_it_leaves_nothing(sim: Simulator, tower: Cloudtower) -> None:
+    def ask() -> Coroutine[Any, Any, Measurements]:
+        return tower.measure(
+            tower.metrics.get_vm_metrics,
+            chunk_size=5,
+            concurrency=2,
+            vms={"id_in": [one.id for one in running(sim).values()][:12]},
+            metrics=[CPU],
+            range="1m",
+        )
+
+    tasks = tasks_of_clients()
+    number = 0
+    while await cancelled_at(number, ask()):
+        assert tasks_of_clients() == tasks
+        number += 1
+    assert number > 1
+    assert len((await ask()).series) == 12
 
 
 def odd(request: web.Request) -> web.StreamResponse:
