@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, cast
 
 import anyio.to_thread
 
@@ -369,6 +369,9 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             InvalidInput: There is no such namespace.
         """
         await anyio.to_thread.run_sync(_preload, namespaces)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a session cannot be pickled or copied: make one in each process")
 
     def __repr__(self) -> str:
         settings = self._transport.settings

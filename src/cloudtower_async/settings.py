@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast, get_args
 
 from .addresses import normalise_endpoints
 from .errors import InvalidSettings
@@ -123,6 +123,9 @@ class Settings:
             check_option("max_in_flight", _count_fault(self.max_in_flight))
         if self.rate_limit is not None:
             check_option("rate_limit", _rate_fault(self.rate_limit))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("settings cannot be pickled: they hold secrets")
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={self._shown(name)}" for name in self.__slots__)

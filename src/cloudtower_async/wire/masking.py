@@ -43,6 +43,12 @@ class Mask:
         self._secrets = sorted(known, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
+        if text.lstrip().startswith(("{", "[")):
+            try:
+                value = self.within(msgspec.json.decode(text))
+                return json.dumps(value, ensure_ascii=False)
+            except (ValueError, RecursionError):
+                pass
         for secret in self._secrets:
             text = text.replace(secret, _STARS)
         return without_secret_members(text)
@@ -50,7 +56,7 @@ class Mask:
     def within(self, value: object) -> object:
         """Mask every text in what was decoded from JSON."""
         if isinstance(value, str):
-            return self._in_text(value)
+            return self(value)
         if isinstance(value, list):
             return [self.within(item) for item in cast("list[object]", value)]
         if isinstance(value, dict):
@@ -67,19 +73,10 @@ class Mask:
         if len(content) > _LARGEST:
             return size
         try:
-            text = self._in_text(content.decode())
+            text = self(content.decode())
         except UnicodeDecodeError:
             return size
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-    def _in_text(self, text: str) -> str:
-        if text.lstrip().startswith(("{", "[")):
-            try:
-                value = self.within(msgspec.json.decode(text))
-                return json.dumps(value, ensure_ascii=False)
-            except (ValueError, RecursionError):
-                pass
-        return self(text)
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._secrets)} spellings>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 LOGIN = "user.login"
+_CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
 _LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
 
@@ -70,6 +72,9 @@ class Transport:
             )
         self.settings = settings
         self.mask: Mask = Mask(settings.password, settings.token)
+        for name, value in (settings.headers or {}).items():
+            if _CREDENTIAL.search(name):
+                self.mask.add(value)
         self.closed: bool = False
         self.owns_pool: bool = session is None and connector is None
         # The scopes of calls, for `close` to cancel: aiohttp leaves those alone that use what was
