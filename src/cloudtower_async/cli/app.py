@@ -37,7 +37,9 @@ app: App = App(
 
 # Each is imported when it is called for; a list of them imports all.
 for _command in (
+    "backup:backup",
     "call:call",
+    "completion:completion",
     "dashboard:dashboard",
     "get:get",
     "login:login",

@@ -1,0 +1,162 @@
+"""The command ``backup``: snapshots of VMs, of which the newest are kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+
+import anyio
+from cyclopts import Parameter, validators
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ..calls.breadth import matches_all
+from ..calls.shapes import Shape, arguments_of, member
+from ..errors import CloudtowerError
+from ..recipes import backup_vms
+from .conditions import where_of
+from .connect import ConnectOptions, connect
+from .endings import UsageError, one_line, printable
+from .resources import operation_for
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from io import TextIOWrapper
+
+    from rich.progress import TaskID
+
+    from ..models import Vm
+    from ..recipes import Backup
+    from ..recipes import Progress as News
+    from ..session import Cloudtower
+
+Whole = validators.Number(gte=1)
+Tell: TypeAlias = Callable[["News"], None]
+
+
+def backup(
+    *vms: str,
+    where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    keep: Annotated[int | None, Parameter(validator=Whole)] = None,
+    prefix: str = "backup",
+    limit: Annotated[int, Parameter(validator=Whole)] = 5,
+    quiesce: Annotated[bool, Parameter(negative="--no-quiesce")] = True,
+    timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Take a snapshot of each VM, and keep the newest of these backups.
+
+    At the end each VM is a line. The exit status is 1 when one could not be backed up; that does
+    not end the others.
+
+    Args:
+        vms: Names or ids of the VMs.
+        where: Which VMs instead, as for get: name_starts_with=web, cluster.name=prod; repeat it for
+            more, all of which must hold.
+        keep: How many of these backups a VM is to have afterwards: older ones, whose names are the
+            prefix and a time, are deleted. Without it: none.
+        prefix: What the names of these backups begin with.
+        limit: Most VMs at a time.
+        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+        timeout: Seconds to wait for each task; 0: without limit.
+        connection: How to reach the server.
+    """
+    if bool(vms) is bool(where):
+        raise UsageError("backup: pass the VMs by name or id, or with --where; one of the two")
+    filters = cast(Shape, member(arguments_of(operation_for("vm.get_vms")).record, "where"))
+    wanted: Any = where_of(where or (), filters)
+    if where and matches_all(wanted):
+        raise UsageError("backup: --where: this may match every VM; say which ones are meant")
+    how = {
+        "keep": keep,
+        "prefix": prefix,
+        "limit": limit,
+        "quiesce": quiesce,
+        "timeout": timeout or None,
+    }
+    tower = connect(connection or ConnectOptions(), all_languages=False)
+    anyio.run(_backup, tower, vms, wanted, how)
+
+
+async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[str, Any]) -> None:  # noqa: ANN401
+    async with tower:
+        if vms:
+            where = {"id_in": await _ids(tower, vms)}
+        with _outlet() as tell:
+            backups = await backup_vms(tower, where, on_progress=tell, **how)
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    for each in backups:
+        print(_line(each))
+    sys.stdout.flush()
+    if not backups:
+        raise CloudtowerError("no VM matches, so none was backed up")
+    failed = [each.vm.name for each in backups if each.error is not None]
+    if failed:
+        raise CloudtowerError(
+            f"{len(failed)} of {len(backups)} VMs could not be backed up; the first: {failed[0]}"
+        )
+
+
+async def _ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
+    """The ids of the VMs with these names or ids.
+
+    Raises:
+        UsageError: There is no such VM, or there are several.
+    """
+    one_of = {"OR": [{"id_in": list(names)}, {"name_in": list(names)}]}
+    found = await tower.vm.get_vms(where=cast("Any", one_of))
+    return [_only(name, found) for name in names]
+
+
+def _only(name: str, vms: Sequence[Vm]) -> str:
+    found = [vm.id for vm in vms if vm.id == name] or [vm.id for vm in vms if vm.name == name]
+    if not found:
+        raise UsageError(f"there is no VM {name!r}; nothing was backed up")
+    if len(found) > 1:
+        raise UsageError(f"several VMs are called {name!r}: pass an id, of {', '.join(found)}")
+    return found[0]
+
+
+def _line(backup: Backup) -> str:
+    parts = [backup.vm.name]
+    if backup.snapshot is not None:
+        parts += [backup.snapshot.name, str(backup.snapshot.consistent_type or "")]
+    if backup.removed:
+        parts.append(f"removed {', '.join(old.name for old in backup.removed)}")
+    line = printable("  ".join(parts))
+    return line if backup.error is None else f"{line}  FAILED: {one_line(backup.error)}"
+
+
+@contextmanager
+def _outlet() -> Generator[Tell | None]:
+    """Where news goes: on a terminal each VM that is worked on has a bar."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield None
+        return
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[step]}", markup=False),
+        console=console,
+        auto_refresh=False,
+        transient=True,
+    )
+    shown: dict[str, TaskID] = {}
+
+    def tell(news: News) -> None:
+        name = printable(news.subject)
+        if news.step in ("done", "failed"):
+            if name in shown:
+                bars.remove_task(shown.pop(name))
+        else:
+            if name not in shown:
+                shown[name] = bars.add_task(name, total=1.0, step="")
+            step = f"{news.step} ({news.done} of {news.total} VMs done)"
+            bars.update(shown[name], completed=news.fraction, step=step)
+        bars.refresh()
+
+    with bars:
+        yield tell

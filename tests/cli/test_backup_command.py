@@ -1,0 +1,130 @@
+"""``cloudtower-async backup``, as a process beside a simulator and within this one."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from cloudtower_async import Cloudtower
+from cloudtower_async.cli import main
+from cloudtower_async.testing import Clock, Failure, Simulator
+from tests.cli.terminal import Terminal, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cloudtower_async.inputs import VmSnapshotCreationParamsData
+
+pytestmark = pytest.mark.anyio
+
+STAMP = r"\d{8}T\d{6}Z"
+
+
+@pytest.fixture
+async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+    # Two requests and a task is done.
+    clock = Clock(running=False, per_request=1.0)
+    async with Simulator(clusters=1, vms=4, seed=3, clock=clock, task_duration=2.0) as simulator:
+        for name, text in variables(simulator).items():
+            monkeypatch.setenv(name, text)
+        yield simulator
+
+
+def variables(sim: Simulator) -> dict[str, str]:
+    return {
+        "CLOUDTOWER_ENDPOINT": sim.url,
+        "CLOUDTOWER_USERNAME": sim.username,
+        "CLOUDTOWER_PASSWORD": sim.password,
+    }
+
+
+def snapshots(sim: Simulator, vm_id: str) -> list[str]:
+    found = sim.store.table("VmSnapshot").values()
+    return sorted(one["name"] for one in found if one["vm"] == vm_id)
+
+
+async def test_in_a_pipe_each_vm_is_a_line(sim: Simulator) -> None:
+    one = sim.add_vm(name="web-1", vm_tools_status="RUNNING")
+    other = sim.add_vm(name="web-2", vm_tools_status="NOT_RUNNING")
+    command = partial(run, "backup", "web-2", one["id"], "--prefix", "nightly", **variables(sim))
+    ended = await anyio.to_thread.run_sync(command)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    first, second = ended.stdout.splitlines()
+    assert re.fullmatch(rf"web-1  nightly-{STAMP}  FILE_SYSTEM_CONSISTENT", first)
+    assert re.fullmatch(rf"web-2  nightly-{STAMP}  CRASH_CONSISTENT", second)
+    assert len(snapshots(sim, one["id"])) == len(snapshots(sim, other["id"])) == 1
+
+
+async def test_in_a_terminal_a_vm_that_is_worked_on_has_a_bar(sim: Simulator) -> None:
+    vm = sim.add_vm(name="web-1")
+
+    def watch() -> tuple[int, str]:
+        arguments = ("backup", "--where", "name=web-1")
+        with Terminal(*arguments, variables=variables(sim)) as terminal:
+            terminal.read_until("snapshot (0 of 1 VMs done)")
+            return terminal.wait(), terminal.shown
+
+    status, shown = await anyio.to_thread.run_sync(watch)
+    assert status == 0
+    assert "━━━━" in shown or "----" in shown
+    assert re.search(rf"web-1  backup-{STAMP}  ", shown)
+    assert len(snapshots(sim, vm["id"])) == 1
+
+
+async def test_the_newest_are_kept(sim: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    vm = sim.add_vm(name="web-1")
+    async with Cloudtower.from_env() as tower:
+        for name in ("backup-20250101T000000Z", "backup-20250102T000000Z", "by-hand"):
+            data: VmSnapshotCreationParamsData = {"vm_id": vm["id"], "name": name}
+            await tower.settle(tower.vm_snapshot.create_vm_snapshot(data=[data]))
+    assert await anyio.to_thread.run_sync(main, ["backup", "web-1", "--keep", "2"]) == 0
+    assert capsys.readouterr().out.endswith("removed backup-20250101T000000Z\n")
+    left = snapshots(sim, vm["id"])
+    assert left[0] == "backup-20250102T000000Z"
+    assert left[2] == "by-hand"
+    assert len(left) == 3
+
+
+async def test_one_that_fails_is_status_1_and_does_not_end_the_others(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("shop-1", "shop-2"):
+        sim.add_vm(name=name)
+    sim.tasks.fail_next(Failure("no \x1b[31mspace"))
+    options = ["--where", "name_starts_with=shop-", "--limit", "1"]
+    assert await anyio.to_thread.run_sync(main, ["backup", *options]) == 1
+    captured = capsys.readouterr()
+    first, second = captured.out.splitlines()
+    assert first.startswith("shop-1  FAILED: ")
+    assert "no  [31mspace" in first
+    assert second.startswith("shop-2  backup-")
+    assert captured.err == (
+        "cloudtower-async: 1 of 2 VMs could not be backed up; the first: shop-1\n"
+    )
+
+
+async def test_wrong_arguments_are_one_line_and_change_nothing(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [sim.add_vm(name="twin")["id"] for _ in range(2)]
+    for arguments, status, told in (
+        ([], 2, "pass the VMs by name or id, or with --where"),
+        (["a", "--where", "name=a"], 2, "one of the two"),
+        (["nobody"], 2, "there is no VM 'nobody'; nothing was backed up"),
+        (["twin"], 2, f"several VMs are called 'twin': pass an id, of {', '.join(twins)}"),
+        (["--where", "{}"], 2, "--where: this may match every VM"),
+        (["--where", "name=nobody"], 1, "no VM matches, so none was backed up"),
+        (["a", "--keep", "0"], 2, "--keep"),
+        (["a", "--limit", "0"], 2, "--limit"),
+        ([twins[0], "--prefix", ""], 2, "prefix: must not be empty"),
+    ):
+        assert await anyio.to_thread.run_sync(main, ["backup", *arguments]) == status, arguments
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert told in captured.err
+    assert sim.sent("create-vm-snapshot") == []
