@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -35,14 +35,17 @@ from cloudtower_async import (
     OutcomeUnknown,
 )
 
+Kind: TypeAlias = Literal["query", "create", "power"]
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    Kind = Literal["query", "create", "power"]
+    from cloudtower_async.inputs import VmCreationParams, VmWhereInput
 
 CALLS, CONCURRENCY, SEEDS, SWITCHES, FAULTS = 20_000, 200, 5, 10, 0.2
 READ_TIMEOUT = 2.0  # seconds until a request that hangs is given up
 VMS = 400
+KINDS: tuple[Kind, ...] = ("query", "create", "power")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -109,14 +112,14 @@ class Tally(msgspec.Struct, kw_only=True):
 def script(seed: int, calls: int, place: Place) -> list[Call]:
     """The calls of a run: 70 % queries, 30 % creations and power operations."""
     choose = random.Random(seed)
-    kinds: list[Kind] = ["query"] * 14 + ["create"] * 3 + ["power"] * 3
+    kinds = choose.choices(KINDS, (14, 3, 3), k=calls)
     return [
-        Call(f"marker-{seed}-{number}", choose.choice(kinds), choose.choice(place.vms))
-        for number in range(calls)
+        Call(f"marker-{seed}-{number}", kind, choose.choice(place.vms))
+        for number, kind in enumerate(kinds)
     ]
 
 
-def new_vm(call: Call, place: Place) -> dict[str, Any]:
+def new_vm(call: Call, place: Place) -> VmCreationParams:
     """The VM that a call creates."""
     return {
         "cluster_id": place.cluster,
@@ -132,7 +135,7 @@ def new_vm(call: Call, place: Place) -> dict[str, Any]:
     }
 
 
-def chosen(call: Call) -> dict[str, Any]:
+def chosen(call: Call) -> VmWhereInput:
     """A filter that finds the VM of a call, and bears its marker."""
     return {"id": call.vm, "name_not": call.marker}
 
@@ -266,9 +269,9 @@ async def _outcome(tower: Cloudtower, call: Call, place: Place) -> Outcome:
             [vm] = await tower.vm.get_vms(where={"id": call.vm})
             return Outcome("done" if vm.id == call.vm else "wrong")
         if call.kind == "create":
-            await tower.vm.create_vm([new_vm(call, place)])  # type: ignore[list-item]
+            await tower.vm.create_vm([new_vm(call, place)])
         else:
-            await tower.vm.restart_vm(where=chosen(call))  # type: ignore[arg-type]
+            await tower.vm.restart_vm(where=chosen(call))
     except OutcomeUnknown as exc:
         return Outcome("unknown", type(exc.__cause__).__name__)
     except CloudtowerError as exc:

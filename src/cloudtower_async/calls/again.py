@@ -14,6 +14,7 @@ from ..errors import (
     CallTimeout,
     CloudtowerError,
     MutationTimeout,
+    NoActive,
     NotFound,
     OutcomeUnknown,
     ResourceLocked,
@@ -130,7 +131,10 @@ class Again(Generic[R]):
         pause = policy.pause(self._retries + 1, random.random())  # noqa: S311 - no secret
         if isinstance(failure, StatusError) and failure.retry_after is not None:
             pause = max(pause, failure.retry_after)
-        if anyio.current_time() + pause >= self._deadline or not self._caller.budget.take():
+        if anyio.current_time() + pause >= self._deadline:
+            return None
+        # Looking for the active server is done once for all who wait: it swamps nobody.
+        if not isinstance(failure, NoActive) and not self._caller.budget.take():
             return None
         self._retries += 1
         return pause

@@ -1,0 +1,17 @@
+"""What must never happen, however much goes wrong: a small run of `benchmarks.chaos`."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.chaos import ours
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_no_mutation_is_done_twice_or_told_otherwise() -> None:
+    tally = await ours(seed=7, calls=600, faults=0.2)
+    assert tally.sound(), tally
+    assert tally.queries_right
+    assert tally.done
+    assert tally.unknown
