@@ -233,7 +233,7 @@ async def test_an_outage_shows_and_ends_by_itself(browser: Browser) -> None:
         banner = page.get_by_role("alert")
         await expect(banner).to_be_hidden()
         await sim.nodes[0].refuse()
-        await expect(banner).to_contain_text("CloudTower does not answer")
+        await expect(banner).to_contain_text("CloudTower gives no figures")
         await expect(banner).to_contain_text(sim.url)
         await expect(page.get_by_role("status")).to_contain_text("Outdated")
         await expect_tile(page, "vms", 24)  # the last that is known
@@ -248,7 +248,7 @@ async def test_a_tower_that_is_down_from_the_start(browser: Browser) -> None:
     async with dashboard(OFTEN) as (sim, address):
         await sim.nodes[0].refuse()
         async with opened(browser, address) as page:
-            await expect(page.get_by_role("alert")).to_contain_text("CloudTower does not answer")
+            await expect(page.get_by_role("alert")).to_contain_text("CloudTower gives no figures")
             await sim.nodes[0].accept()
             await expect_tile(page, "vms", 24)
             await expect(page.get_by_role("alert")).to_be_hidden()

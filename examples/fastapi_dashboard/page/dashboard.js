@@ -105,7 +105,7 @@ function showUse(name, part) {
     .filter((key) => part[key] && !(key === "failed" && part.failed.value === 0));
   top.replaceChildren(
     make("h2", {}, say[name]),
-    make("strong", { className: level(part.usage.value), title: missing(part.usage) }, about(part.usage)),
+    make("strong", { className: level(part.usage.value) || "none", title: missing(part.usage) }, about(part.usage)),
     meter(part.usage, say[name]),
     make("dl", {}, ...figures.map((key) => make("div", { title: missing(part[key]) },
       make("dt", {}, say[key]), make("dd", {}, amount(part[key]))))));
@@ -121,6 +121,7 @@ function showCurves() {
 
 function showClusters(clusters) {
   $("no-clusters").hidden = clusters.length > 0;
+  $("clusters").parentElement.hidden = clusters.length === 0;
   $("clusters").replaceChildren(...clusters.map((cluster) => {
     const lost = cluster.connect_state !== "CONNECTED";
     const tone = lost || cluster.alerts.critical ? "bad" : cluster.alerts.notice ? "warn" : "good";
@@ -141,6 +142,7 @@ function showClusters(clusters) {
 function showDisks(disks) {
   const kinds = Object.entries(disks);
   $("no-disks").hidden = kinds.length > 0;
+  $("disks").parentElement.hidden = kinds.length === 0;
   const tones = { healthy: "", warning: "warn", error: "bad", unknown: "warn" };
   $("disks").replaceChildren(...kinds.map(([kind, states]) => make("tr", {},
     make("th", { scope: "row" }, words(kind)),
@@ -207,16 +209,18 @@ function showSeverities(counts) {
 }
 
 function showHealth() {
-  const trouble = !connected ? [say.lost, say.lostHint]
-    : state?.trouble ? [say.down, `${state.trouble.message} ${say.downSince(clock(new Date(state.trouble.since)))}`]
+  const trouble = !connected ? [say.lost, say.lostHint, ""]
+    : state?.trouble ? [say.down, say.downSince(clock(new Date(state.trouble.since))), state.trouble.message]
     : null;
   $("live").dataset.state = trouble ? "down" : state ? "live" : "waiting";
-  $("live").firstChild.textContent = trouble ? say.stale : state ? say.live : say.connecting;
+  $("live").firstChild.textContent =
+    trouble ? (state?.board ? say.stale : say.nothing) : state ? say.live : say.connecting;
   $("built").textContent = state?.board ? clock(new Date(state.board.built_at)) : "";
   // Only what changes is written: screen readers say it again each time.
-  const [title, text] = $("banner").children;
-  if (title.textContent !== (trouble?.[0] ?? "")) title.textContent = trouble?.[0] ?? "";
-  if (text.textContent !== (trouble?.[1] ?? "")) text.textContent = trouble?.[1] ?? "";
+  [...$("banner").children].forEach((line, place) => {
+    const text = trouble?.[place] ?? "";
+    if (line.textContent !== text) line.textContent = text;
+  });
   $("banner").hidden = !trouble;
   document.body.classList.toggle("stale", Boolean(trouble));
 }

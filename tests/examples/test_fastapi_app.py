@@ -1,0 +1,64 @@
+"""The small FastAPI app: what its callers get, and are told when something is wrong."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from cloudtower_async.testing import Simulator
+from examples.fastapi_app import app
+from tests.examples.serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncGenerator[tuple[Simulator, aiohttp.ClientSession]]:
+    async with Simulator(vms=3) as sim:
+        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", sim.url)
+        monkeypatch.setenv("CLOUDTOWER_USERNAME", sim.username)
+        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        async with serving(app) as address, aiohttp.ClientSession(address) as session:
+            yield sim, session
+
+
+async def answer(call: Any) -> tuple[int, Any]:  # noqa: ANN401 - aiohttp's own kind of context
+    async with call as response:
+        return response.status, await response.json()
+
+
+async def test_one_session_serves_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client(monkeypatch) as (sim, session):
+        sim.add_vm(name="web", status="STOPPED")
+        stopped = {"name": "web", "status": "STOPPED"}
+        running = {"name": "web", "status": "RUNNING"}
+        assert await answer(session.get("/vms/web")) == (200, stopped)
+        assert await answer(session.post("/vms/web/start")) == (200, running)
+        assert await answer(session.get("/vms/web")) == (200, running)
+        assert len(sim.sent("login")) == 1
+
+
+async def test_errors_become_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client(monkeypatch) as (sim, session):
+        for name in ("web", "twin", "twin"):
+            sim.add_vm(name=name, status="STOPPED")
+        status, told = await answer(session.get("/vms/nobody"))
+        assert (status, list(told)) == (404, ["detail"])
+        assert (await answer(session.get("/vms/twin")))[0] == 409
+
+        sim.faults.fail("start-vm", status=500)
+        status, told = await answer(session.post("/vms/web/start"))
+        assert status == 504
+        assert "vm.start_vm" in told["detail"]
+        sim.faults.fail("get-vms", status=403)
+        assert (await answer(session.get("/vms/web")))[0] == 502
+        await sim.nodes[0].refuse()
+        assert (await answer(session.get("/vms/web")))[0] == 503
