@@ -31,6 +31,19 @@ async def run(example: str, *arguments: str, **environment: str) -> CompletedPro
     )
 
 
+OVF = """<?xml version="1.0"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1">
+  <DiskSection><Disk diskId="d1" capacity="1048576"/></DiskSection>
+  <VirtualSystem id="golden"><VirtualHardwareSection>
+    <Item><ResourceType>3</ResourceType><VirtualQuantity>2</VirtualQuantity></Item>
+    <Item><ResourceType>4</ResourceType><VirtualQuantity>2048</VirtualQuantity></Item>
+    <Item><ResourceType>17</ResourceType><ElementName>system</ElementName>
+      <HostResource>ovf:/disk/d1</HostResource></Item>
+  </VirtualHardwareSection></VirtualSystem>
+</Envelope>
+"""
+
+
 @asynccontextmanager
 async def simulated() -> AsyncGenerator[tuple[Simulator, Cloudtower, dict[str, str]]]:
     """A simulator, a session with it, and the environment that leads to it."""
@@ -123,6 +136,24 @@ async def test_create_vm() -> None:
         missing = await run("create_vm.py", "blog-2", "nothing", cluster.name, "x", **environment)
         assert missing.returncode == 1
         assert b"there is no template 'nothing' in cluster " in missing.stderr
+
+
+async def test_import_template(tmp_path: Path) -> None:
+    ovf, disk = tmp_path / "golden.ovf", tmp_path / "golden.vmdk"
+    ovf.write_text(OVF, encoding="utf-8")
+    disk.write_bytes(bytes(100_000))
+    async with simulated() as (_, tower, environment):
+        [cluster, *_] = await tower.cluster.get_clusters(where={"hypervisor": "ELF"})
+        arguments = ("golden", cluster.name, str(ovf), str(disk))
+        done = await run("import_template.py", *arguments, **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        [template] = await tower.content_library_vm_template.get_content_library_vm_templates(
+            where={"name": "golden"}
+        )
+        assert done.stdout.decode().splitlines()[-1] == f"golden {template.id}"
+        failed = await run("import_template.py", *arguments, str(disk), **environment)
+        assert failed.returncode == 1
+        assert b"the OVF has 1" in failed.stderr
 
 
 async def test_an_example_ends_with_one_line_when_the_server_is_not_there() -> None:

@@ -6,6 +6,7 @@ from .amounts import Amount
 from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
 from .devices import Disk, ExistingVolume, NewDisk, Nic
+from .imports import import_template
 from .maintenance import (
     MaintenanceCheck,
     MaintenanceEntered,
@@ -58,6 +59,7 @@ __all__ = [
     "create_blank_vm",
     "create_vm_from_template",
     "enter_maintenance",
+    "import_template",
     "leave_maintenance",
     "restart_vms",
     "shut_down_vms",

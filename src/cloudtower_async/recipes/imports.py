@@ -1,0 +1,130 @@
+"""Templates from files: what an OVF and its disks describe, uploaded into the content library."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import anyio
+import msgspec
+
+from ..errors import InvalidInput
+from .devices import Place
+from .progress import Telling, carry_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .. import inputs, models
+    from ..flows.uploads import UploadProgress
+    from ..session import Cloudtower
+    from ..settings import StrPath
+    from .progress import OnProgress
+
+
+async def import_template(
+    tower: Cloudtower,
+    name: str,
+    *,
+    ovf: StrPath,
+    disks: Sequence[StrPath],
+    cluster: str,
+    nic_model: inputs.VmNicModel = "VIRTIO",
+    timeout: float | None = 3600.0,
+    on_progress: OnProgress | None = None,
+) -> models.ContentLibraryVmTemplate:
+    """Make a template of the content library from an OVF and the images of its disks.
+
+    The server reads the OVF, the images are uploaded one after the other, and the template is made
+    of both. The steps that `on_progress` is told are ``"upload"`` and ``"import"``. Who cancels it
+    while it uploads leaves no half upload; once the import has begun, the template comes to be.
+
+    Args:
+        tower: The session to work with.
+        name: Of the template.
+        ovf: The OVF file.
+        disks: The image files of its disks, in the order in which the OVF has the disks.
+        cluster: Name or id of the cluster that has the template first.
+        nic_model: What the NICs of the OVF become. Which network each is in is said when a VM is
+            made.
+        timeout: Seconds to wait for each task; None: no limit.
+        on_progress: Told how far it is.
+
+    Returns:
+        The template, settled.
+
+    Raises:
+        InvalidInput: A file cannot be read, or there are not as many images as disks.
+        NotFound: There is no such cluster.
+        UploadError: An image was not brought to the server.
+        TaskError: The template was not made, or not in time.
+        CallError: One of the calls failed; `BadRequest` for a file that is no OVF.
+
+    Example:
+        ::
+
+            template = await import_template(
+                tower, "rocky-9", ovf="rocky.ovf", disks=["rocky-disk1.vmdk"], cluster="prod"
+            )
+    """
+    if not name:
+        raise InvalidInput("import_template: name: must not be empty")
+    described, sizes = await _read(ovf, disks)
+    place = await Place.find(tower, cluster)
+    parsed = await tower.ovf.parse_ovf(cluster_id=place.cluster.id, file=described)
+    wanted = [disk.name for disk in parsed.disks if disk.type == "DISK"]
+    if len(wanted) != len(disks):
+        raise InvalidInput(
+            f"import_template: disks: the OVF has {len(wanted)} ({', '.join(wanted)}), "
+            f"got {len(disks)} images"
+        )
+    tell = Telling(on_progress)
+    with tell.about(name):
+        tasks: list[str] = []
+        for number, disk in enumerate(disks):
+            told = partial(_tell_upload, tell, name, sum(sizes[:number]), sum(sizes))
+            uploaded = await tower.upload_image(
+                disk,
+                kind="elf_file",
+                cluster_id=place.cluster.id,
+                timeout=timeout,
+                on_progress=told,
+            )
+            tasks.append(uploaded.id)
+        tell.step(name, "import")
+        [created] = await tower.content_library_vm_template.import_content_library_vm_template(
+            [
+                {
+                    "name": name,
+                    "cluster_id": place.cluster.id,
+                    "upload_tasks": tasks,
+                    "parsed_ovf": _as_input(parsed),
+                    "vm_nics": [{"model": nic_model, "enabled": True} for _ in parsed.nics],
+                }
+            ]
+        )
+        return await carry_out(tower, created, partial(tell.step, name, "import"), timeout)
+
+
+async def _read(ovf: StrPath, disks: Sequence[StrPath]) -> tuple[bytes, list[int]]:
+    """The OVF, and the sizes of the images."""
+    path = anyio.Path(ovf)
+    try:
+        content = await path.read_bytes()
+        sizes: list[int] = []
+        for path in map(anyio.Path, disks):
+            sizes.append((await path.stat()).st_size)
+    except OSError as error:
+        raise InvalidInput(f"import_template: {path}: {error.strerror}") from error
+    return content, sizes
+
+
+def _tell_upload(tell: Telling, name: str, before: int, total: int, news: UploadProgress) -> None:
+    tell.step(name, "upload", (before + news.sent) / total)
+
+
+def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
+    """What the server said, to be said to it again, without what it left out."""
+    told: dict[str, object] = msgspec.to_builtins(parsed)
+    known = {key: value for key, value in told.items() if value is not None}
+    return cast("inputs.ParsedOVF", known)
