@@ -94,7 +94,7 @@ class Delivery:
             raise NotFound(
                 f"there is no upload task {upload_task_id}",
                 operation="upload_task.get_upload_tasks",
-                endpoint=self._caller.transport.settings.endpoint,
+                endpoint=self._caller.endpoints.latest,
                 hint="Upload anew, without upload_task_id=.",
             )
         if task.resource_type not in self._target.resource_types:
@@ -252,7 +252,7 @@ class Delivery:
             raise NotFound(
                 "no cluster matches clusters=",
                 operation=self._target.send.name,
-                endpoint=self._caller.transport.settings.endpoint,
+                endpoint=self._caller.endpoints.latest,
                 hint="Nothing was uploaded; check the filter.",
             )
         return answer[0]
