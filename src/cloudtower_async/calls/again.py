@@ -85,9 +85,11 @@ class Again(Generic[R]):
                 if isinstance(failure, NotFound | BadRequest):
                     call, left = self._call, self._deadline - anyio.current_time()
                     await explain(self._caller, call.operation, call.content, failure, left)
-                raise without_frames(self._final(failure))
-            # Its frames hold it, so that they and what was sent would stay for long.
-            without_frames(failure)
+                try:
+                    raise without_frames(self._final(failure))
+                finally:
+                    del failure  # it and this frame would keep each other, and what was sent
+            without_frames(failure)  # of which this is one: as above
             self._sendings += 1
             self._tell(pause)
             await self._sleep(pause)

@@ -200,9 +200,12 @@ class Caller:
         else:
             self.budget.earn()
             return result
-        if isinstance(failure, CallError):
-            return await Again(self, call, deadline).send(failure)
-        raise without_frames(failure)
+        try:
+            if isinstance(failure, CallError):
+                return await Again(self, call, deadline).send(failure)
+            raise without_frames(failure)
+        finally:
+            del failure  # it and this frame would keep each other, and what was sent
 
     async def once(self, call: Call[R], deadline: float) -> R:
         """Send a call one time and return the decoded answer.

@@ -67,13 +67,13 @@ def _parse(body: bytes, error: _Error) -> object:
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError) as exc:
-        reason = exc
+        reason = str(exc)  # not the exception: it and this frame would keep each other
     # Raised out here, as the exception above can hold the body, and that a secret.
     if not body.strip():
         raise error("the answer is empty", hint=OTHER_SERVICE)
     if looks_like_html(body):
         raise error(HTML_INSTEAD, body, hint=OTHER_SERVICE)
-    if "truncated" in str(reason):
+    if "truncated" in reason:
         raise error("the answer ends in the middle of the JSON", body, hint=_CUT)
     raise error("the answer is not JSON", body, hint=OTHER_SERVICE)
 

@@ -90,6 +90,7 @@ class Server:
             answer = await self._answer(request, recorded, content)
             if answer.status < 400:
                 journal.note(self.executed, recorded, self._keep_requests)
+        content = b""  # a request that hangs must not keep it
         if fault is not None and fault.kind == "answer":
             answer = _faulty(request, fault)
         headers = {"x-tower-request-id": self._ids.uuid(), **dict(answer.headers)}
