@@ -48,6 +48,7 @@ for _command in (
     "metrics:metrics",
     "simulate:simulate",
     "tasks:tasks",
+    "upload:upload",
 ):
     app.command(f"{__package__}.{_command}")
 

@@ -18,7 +18,7 @@ from rich.live import Live
 
 from ..errors import CallError
 from ..recipes import build_dashboard
-from ..spelling import did_you_mean
+from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
 from .endings import UsageError, one_line
 from .render import picture
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ..recipes import Dashboard
     from ..session import Cloudtower
     from ..types import ContentLanguage
-
-_MOST_NAMES = 20  # in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +111,7 @@ def _tower(wanted: Wanted, connection: ConnectOptions) -> Cloudtower | None:
 
 async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:
     async with _source(wanted, tower) as (tower, stir):
-        ids = await _ids(tower, wanted.clusters)
+        ids = await cluster_ids(tower, wanted.clusters) if wanted.clusters else None
         board = await build_dashboard(tower, ids)
         title = f"simulated fleet, seed {_seed(wanted)}" if wanted.demo else tower.endpoint
         with _outlet(wanted, title) as put:
@@ -148,32 +146,6 @@ async def _source(
 
 def _seed(wanted: Wanted) -> int:
     return 1 if wanted.seed is None else wanted.seed
-
-
-async def _ids(tower: Cloudtower, names: tuple[str, ...]) -> list[str] | None:
-    """The ids of the clusters with these names or ids; None: all clusters.
-
-    Raises:
-        UsageError: There is no such cluster.
-    """
-    if not names:
-        return None
-    clusters = await tower.cluster.get_clusters()
-    ids: list[str] = []
-    for name in names:
-        found = [cluster.id for cluster in clusters if name in (cluster.id, cluster.name)]
-        if not found:
-            known = sorted({cluster.name for cluster in clusters})
-            there = did_you_mean(name, known) or f"; there are: {_listed(known)}"
-            raise UsageError(f"--cluster: there is no cluster {name!r}{there}")
-        ids += found
-    return ids
-
-
-def _listed(names: list[str]) -> str:
-    hidden = len(names) - _MOST_NAMES
-    more = f" and {hidden} more" if hidden > 0 else ""
-    return (", ".join(names[:_MOST_NAMES]) or "none") + more
 
 
 Put: TypeAlias = Callable[["Dashboard", "CallError | None"], None]

@@ -1,0 +1,145 @@
+"""The command ``upload``: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+
+import anyio
+from cyclopts import Parameter, validators
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
+
+from .clusters import cluster_ids
+from .connect import ConnectOptions, connect
+from .endings import UsageError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from io import TextIOWrapper
+
+    from ..flows.uploads import UploadProgress
+    from ..session import Cloudtower
+
+Kind: TypeAlias = Literal[
+    "content-library-image", "elf-image", "svt-image", "elf-file", "application-package"
+]
+Put: TypeAlias = Callable[["UploadProgress"], None]
+
+_LINES = 10  # for a whole file, where each is a line
+
+
+def upload(
+    file: Path,
+    /,
+    *,
+    cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    kind: Kind = "content-library-image",
+    name: str | None = None,
+    resume: str | None = None,
+    timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Upload a file, and show how far it is.
+
+    On a terminal there is a bar; elsewhere each tenth of the file is a line. The last line says
+    what has come of it. Ctrl-C cancels the upload on the server, too.
+
+    Args:
+        file: What to upload.
+        cluster: Name or id of the cluster that it goes to; an image of the content library can go
+            to several: repeat it.
+        kind: What it becomes.
+        name: What it will be called. [default: as the file]
+        resume: Upload task of an upload of this file that was interrupted, to send the rest.
+        timeout: Seconds that the server may take after the last byte; 0: without limit.
+        connection: How to reach the server.
+    """
+    names = cluster or []
+    if kind == "application-package" and names:
+        raise UsageError("--cluster: an application package goes to none")
+    if kind != "application-package" and not names:
+        raise UsageError("--cluster: pass the name or the id of the cluster that it goes to")
+    if kind != "content-library-image" and len(names) > 1:
+        raise UsageError(f"--cluster: {kind} goes to one cluster")
+    # Outside the event loop, as this may ask for the password.
+    tower = connect(connection or ConnectOptions(), all_languages=False)
+    options = {"name": name, "upload_task_id": resume, "timeout": timeout or None}
+    anyio.run(_upload, tower, file, names, kind, options)
+
+
+async def _upload(
+    tower: Cloudtower, file: Path, names: list[str], kind: Kind, options: dict[str, Any]
+) -> None:
+    async with tower:
+        ids = await cluster_ids(tower, names) if names else []
+        if kind == "content-library-image":
+            options["clusters"] = {"id_in": ids}
+        elif ids:
+            if len(ids) > 1:
+                raise UsageError(f"--cluster: several are called {names[0]!r}: pass an id")
+            options["cluster_id"] = ids[0]
+        method: Any = tower.uploading
+        async with method(file, kind=kind.replace("-", "_"), **options) as upload:
+            with _outlet(options["name"] or file.name) as put:
+                async for progress in upload:
+                    put(progress)
+    what = "upload-task" if kind == "elf-file" else kind
+    print(f"{what} {upload.result.id}", flush=True)
+
+
+@contextmanager
+def _outlet(name: str) -> Generator[Put]:
+    """Where progress goes: called with the latest."""
+    # A character that the terminal can't show must not end the command.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    console = Console(highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _as_lines(printable(name))
+        return
+    bar = Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[pace]}", markup=False, table_column=Column(no_wrap=True)),
+        console=console,
+        auto_refresh=False,
+        expand=True,
+    )
+    shown = bar.add_task(printable(name), total=None, pace="")
+
+    def put(progress: UploadProgress) -> None:
+        bar.update(shown, completed=progress.sent, total=progress.total, pace=_pace(progress))
+        bar.refresh()
+
+    with bar:
+        bar.refresh()
+        yield put
+
+
+def _as_lines(name: str) -> Put:
+    told = -1
+
+    def put(progress: UploadProgress) -> None:
+        nonlocal told
+        tenth = _LINES * progress.sent // progress.total
+        if tenth > told:
+            told = tenth
+            share = progress.sent / progress.total
+            print(f"{progress.upload_task_id} {share:.0%} {_pace(progress)} {name}", flush=True)
+
+    return put
+
+
+def _pace(progress: UploadProgress) -> str:
+    """How much there is, how fast it goes, and how long the rest takes."""
+    amounts = f"{decimal(progress.sent)}/{decimal(progress.total)}"
+    minutes, seconds = divmod(round(progress.seconds_left), 60)
+    hours, minutes = divmod(minutes, 60)
+    left = f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{amounts} {decimal(int(progress.rate))}/s {left}"

@@ -1,0 +1,179 @@
+"""``cloudtower-async upload``, as a process beside a simulator."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+from cloudtower_async import EVERYTHING, Cloudtower
+from cloudtower_async.testing import Clock, Simulator
+from tests.cli.terminal import Terminal, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from subprocess import CompletedProcess
+    from typing import Any
+
+pytestmark = pytest.mark.anyio
+
+ESCAPE = "\x1b"
+CHUNK = 1_000_000
+CONTENT = random.Random(1).randbytes(8 * 1024 * 1024 + 2 * CHUNK)  # noqa: S311 - any bytes
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    # Two requests and an upload is done.
+    clock = Clock(running=False, per_request=1.0)
+    async with Simulator(clusters=2, vms=2, seed=3, clock=clock, task_duration=2.0) as simulator:
+        simulator.uploads.chunk_size = CHUNK
+        yield simulator
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "tools.iso"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def variables(sim: Simulator) -> dict[str, str]:
+    return {
+        "CLOUDTOWER_ENDPOINT": sim.url,
+        "CLOUDTOWER_USERNAME": sim.username,
+        "CLOUDTOWER_PASSWORD": sim.password,
+    }
+
+
+async def upload(sim: Simulator, *arguments: str) -> CompletedProcess[str]:
+    """Run the command in a pipe."""
+    return await anyio.to_thread.run_sync(partial(run, "upload", *arguments, **variables(sim)))
+
+
+def clusters(sim: Simulator) -> list[dict[str, Any]]:
+    return list(sim.store.table("Cluster").values())
+
+
+def tasks(sim: Simulator) -> list[dict[str, Any]]:
+    """The upload tasks that this test has begun."""
+    every = sim.store.table("UploadTask").values()
+    return [task for task in every if task["size"] == len(CONTENT)]
+
+
+async def test_in_a_pipe_it_says_how_far_it_is_line_by_line(sim: Simulator, file: Path) -> None:
+    first, second = clusters(sim)
+    ended = await upload(sim, str(file), "--cluster", first["name"], "--cluster", second["id"])
+    assert (ended.returncode, ended.stderr) == (0, "")
+    *lines, last = ended.stdout.splitlines()
+    [task] = tasks(sim)
+    for line, share in zip(lines, ("81%", "90%", "100%"), strict=True):
+        amounts = r"\d+\.\d MB/10\.4 MB \d+\.\d [kM]B/s \d:\d\d:\d\d"
+        assert re.fullmatch(rf"{task['id']} {share} {amounts} tools\.iso", line)
+    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+        [image] = await tower.content_library_image.get_content_library_images(
+            where={"name": "tools.iso"}
+        )
+    assert last == f"content-library-image {image.id}"
+    assert {one.id for one in image.clusters or []} == {first["id"], second["id"]}
+    assert sim.uploads[task["id"]].sha256 == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_each_kind_goes_its_way(sim: Simulator, file: Path) -> None:
+    cluster = clusters(sim)[0]["name"]
+    for kind, where, table in (
+        ("elf-image", ["--cluster", cluster], "ElfImage"),
+        ("elf-file", ["--cluster", cluster], "UploadTask"),
+        ("application-package", [], "CloudTowerApplicationPackage"),
+    ):
+        before = set(sim.store.table(table))
+        ended = await upload(sim, str(file), "--kind", kind, "--name", "x", *where)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        [new] = set(sim.store.table(table)) - before
+        what = "upload-task" if kind == "elf-file" else kind
+        assert ended.stdout.splitlines()[-1] == f"{what} {new}"
+
+
+async def test_what_goes_wrong_is_one_line_and_it_can_be_resumed(
+    sim: Simulator, file: Path
+) -> None:
+    where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
+    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+        [task] = await tower.elf_image.create_elf_image(
+            file=CONTENT[: 8 * 1024 * 1024],
+            cluster_id=clusters(sim)[0]["id"],
+            name="tools.iso",
+            size=str(len(CONTENT)),
+        )
+        sim.faults.fail("upload-elf-image", status=403)
+        ended = await upload(sim, str(file), "--resume", task.id, *where)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr.count("\n") == 1
+        assert "the upload was interrupted" in ended.stderr
+        assert f"upload task {task.id}, 8,388,608 of" in ended.stderr
+        ended = await upload(sim, str(file), "--resume", task.id, *where)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert sim.uploads[task.id].sha256 == hashlib.sha256(CONTENT).hexdigest()
+        await tower.upload_task.cancel_upload_task(where=EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
+async def test_a_signal_cancels_it_and_gives_the_terminal_back(
+    sim: Simulator, file: Path, number: signal.Signals, status: int
+) -> None:
+    cluster = clusters(sim)[0]["name"]
+    sim.clock.per_request = 0.0  # the server is never done
+
+    def interrupt() -> tuple[int, str]:
+        with Terminal(
+            "upload", str(file), "--cluster", cluster, variables=variables(sim)
+        ) as terminal:
+            terminal.read_until("100%")
+            terminal.process.send_signal(number)
+            return terminal.wait(), terminal.shown
+
+    ended, shown = await anyio.to_thread.run_sync(interrupt)
+    assert ended == status
+    assert [task["status"] for task in tasks(sim)] == ["FAILED"]
+    assert f"{ESCAPE}[?25h" in shown  # the cursor is back
+    assert "━━━━━" in shown
+    assert "tools.iso" in shown
+    assert "10.4 MB/10.4 MB" in shown
+    assert "Traceback" not in shown
+
+
+async def test_what_cannot_be_done_is_told_before_anything_is_sent(
+    sim: Simulator, file: Path
+) -> None:
+    first, second = (cluster["name"] for cluster in clusters(sim))
+    for arguments, told in (
+        ([str(file)], "--cluster: pass the name or the id"),
+        ([str(file), "--cluster", "none"], "there is no cluster 'none'"),
+        ([str(file.parent / "none"), "--cluster", first], "No such file"),
+        ([str(file), "--cluster", first, "--kind", "iso"], "--kind"),
+        (
+            [str(file), "--cluster", first, "--cluster", second, "--kind", "elf-image"],
+            "elf-image goes to one cluster",
+        ),
+        (
+            [str(file), "--cluster", first, "--kind", "application-package"],
+            "an application package goes to none",
+        ),
+    ):
+        ended = await upload(sim, *arguments)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert told in ended.stderr
+        assert ended.stderr.count("\n") == 1
+    clusters(sim)[1]["name"] = first
+    ended = await upload(sim, str(file), "--cluster", first, "--kind", "elf-image")
+    assert "several are called" in ended.stderr
+    assert tasks(sim) == []
