@@ -25,7 +25,7 @@ from cloudtower_async import (
 )
 from cloudtower_async.testing import Clock, Simulator
 from tests.support import serve
-from tests.test_secrets import shown
+from tests.test_secrets import shown, with_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -217,6 +217,24 @@ async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], 
         with pytest.raises(error, match=told) as info:
             await tower.vnc("vm")
     assert SECRET not in shown(info.value)
+
+
+@pytest.mark.parametrize("errors", [None, [{"message": "half of it"}]])
+async def test_what_an_odd_answer_holds_is_in_no_frame(errors: object) -> None:
+    answer = {"data": {"vnc": {"token": SECRET}, "createApiKey": {"key": SECRET}, "apiKeys": 5}}
+
+    async def say(_: web.Request) -> web.StreamResponse:
+        return web.json_response({**answer, "errors": errors})
+
+    async with serve(say) as url, Cloudtower(url, token="t0ken") as tower:
+        for call in (
+            partial(tower.vnc, "vm"),
+            partial(tower.api_keys.create, "bot"),
+            tower.api_keys.list,
+        ):
+            report = await with_variables(call)
+            assert "graphql" in report
+            assert SECRET not in report
 
 
 async def test_a_refused_document_says_what_the_server_said() -> None:

@@ -140,8 +140,8 @@ class GraphQL:
         """
         _check_text("vnc", "vm_id", vm_id)
         caller = self._caller
-        data = await _ask(caller, _VNC, {"input": {"vm": {"id": vm_id}}}, timeout)
-        made = _read(caller, data, "vnc", _Vnc)
+        wanted = {"input": {"vm": {"id": vm_id}}}
+        made = _read(caller, await _ask(caller, _VNC, wanted, timeout), "vnc", _Vnc)
         for secret in (made.raw_token, made.token):
             caller.transport.mask.add(secret)
         tower = caller.endpoints.latest.partition("://")[2]
@@ -181,8 +181,9 @@ class ApiKeys:
             InvalidInput: The name is empty, or no text.
         """
         _check_text("api_keys.create", "name", name)
-        data = await _ask(self._caller, _CREATE, {"name": name})
-        return self._masked(_read(self._caller, data, "createApiKey", ApiKey))
+        caller = self._caller
+        key = _read(caller, await _ask(caller, _CREATE, {"name": name}), "createApiKey", ApiKey)
+        return self._masked(key)
 
     async def delete(self, key: str | ApiKey) -> None:
         """Delete a key: who uses it is shut out at once.
@@ -208,8 +209,8 @@ class ApiKeys:
             GraphQLError: The server refused.
             CallError: See its subclasses.
         """
-        data = await _ask(self._caller, _LIST)
-        return [self._masked(key) for key in _read(self._caller, data, "apiKeys", Keys)]
+        keys = _read(self._caller, await _ask(self._caller, _LIST), "apiKeys", Keys)
+        return [self._masked(key) for key in keys]
 
     def _masked(self, key: ApiKey) -> ApiKey:
         self._caller.transport.mask.add(key.key)
@@ -249,10 +250,12 @@ async def _ask(
         if errors := _errors_in(exc.server_message):
             raise _error(caller, errors, None, exc) from exc
         raise
-    errors, data = answer.get("errors"), answer.get("data")
-    if errors or not isinstance(data, dict):
-        raise _error(caller, errors, data)
-    return cast("dict[str, Any]", data)
+    data: object = answer.get("data")
+    if isinstance(data, dict) and not answer.get("errors"):
+        return cast("dict[str, Any]", data)
+    error = _error(caller, answer.get("errors"), data)
+    del answer, data  # errors show the variables of this frame
+    raise error
 
 
 def _changes(query: str) -> bool:
@@ -309,7 +312,7 @@ def _read(caller: Caller, data: dict[str, Any], field: str, wanted: type[T]) -> 
         return msgspec.convert(data.get(field), wanted)
     except msgspec.ValidationError as exc:
         fault = str(exc)
-    # Raised out here: the exception above has the frames that hold secrets.
+    del data  # errors show the variables of this frame; and the one above holds it, too
     raise ResponseDecodeError(
         f"{field} is not what was asked for: {fault}",
         operation=_NAME,
