@@ -248,12 +248,12 @@ async def _ask(
         answer = await caller.send(operation, body, timeout=timeout)
     except BadRequest as exc:  # what is no GraphQL, or none of this server
         if errors := _errors_in(exc.server_message):
-            raise _error(caller, errors, None, exc) from exc
+            raise _error(caller, {"errors": errors}, exc) from exc
         raise
     data: object = answer.get("data")
     if isinstance(data, dict) and not answer.get("errors"):
         return cast("dict[str, Any]", data)
-    error = _error(caller, answer.get("errors"), data)
+    error = _error(caller, answer)
     del answer, data  # errors show the variables of this frame
     raise error
 
@@ -283,8 +283,9 @@ class _Refusal(msgspec.Struct):
 
 
 def _error(
-    caller: Caller, errors: object, data: object, refusal: BadRequest | None = None
+    caller: Caller, answer: dict[str, Any], refusal: BadRequest | None = None
 ) -> GraphQLError:
+    errors = answer.get("errors")
     given = cast("list[object]", errors) if isinstance(errors, list) else []
     told = [cast("object", one) for one in given if isinstance(one, dict)]
     masked = cast("list[dict[str, Any]]", caller.transport.mask.within(told))
@@ -302,7 +303,7 @@ def _error(
         code=code if isinstance(code, str) else None,
         server_message="; ".join(messages) or None,
         errors=masked,
-        data=caller.transport.mask.within(data),
+        data=caller.transport.mask.within(answer.get("data")),
     )
 
 
