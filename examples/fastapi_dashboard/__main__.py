@@ -6,14 +6,32 @@ import argparse
 import os
 import sys
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import anyio
 import uvicorn
 
 from cloudtower_async import Cloudtower, InvalidSettings
 
-from .app import create_app
+from .app import create_app, let_go
 from .demo import simulated
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from fastapi import FastAPI
+
+
+class Server(uvicorn.Server):
+    """Lets the browsers go when it ends. Those that do not even read lose their connection."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        super().__init__(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        let_go(self._app)
+        await super().shutdown(sockets)
 
 
 async def serve(host: str, port: int, interval: float) -> None:
@@ -23,14 +41,9 @@ async def serve(host: str, port: int, interval: float) -> None:
         else:
             sim = await stack.enter_async_context(simulated())
             tower = Cloudtower(sim.url, username=sim.username, password=sim.password)
-        config = uvicorn.Config(
-            create_app(tower, interval=interval),
-            host=host,
-            port=port,
-            timeout_graceful_shutdown=1,  # seconds: browsers would listen for ever
-        )
-        print(f"The dashboard of {tower.endpoint}: http://{host}:{port}/", file=sys.stderr)
-        await uvicorn.Server(config).serve()
+        app = create_app(tower, interval=interval)
+        print(f"The dashboard of {tower.endpoint}", file=sys.stderr)
+        await Server(app, host, port).serve()
 
 
 def main() -> None:

@@ -47,6 +47,12 @@ async def get_states(
         yield states
 
 
+def let_go(app: FastAPI) -> None:
+    """End what browsers listen to: a server that ends in order waits for their requests first."""
+    feed: Feed = app.state.feed
+    feed.close()
+
+
 def create_app(tower: Cloudtower | None = None, *, interval: float = 5.0) -> FastAPI:
     """Make the app.
 
@@ -67,6 +73,7 @@ def create_app(tower: Cloudtower | None = None, *, interval: float = 5.0) -> Fas
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(feed.run)
+                app.state.feed = feed
                 yield Held(tower=session, feed=feed)
                 group.cancel_scope.cancel()
         finally:

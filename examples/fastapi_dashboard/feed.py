@@ -51,6 +51,7 @@ class Feed:
         self._pause = interval
         self._wanted = anyio.Event()  # set when someone came who must not wait for the next poll
         self._news = anyio.Event()  # set, and replaced, when there are new states
+        self._closed = False
 
     async def run(self) -> NoReturn:
         """Poll while anybody listens; asks nothing when nobody does."""
@@ -78,6 +79,11 @@ class Feed:
                 self._boards.pop(language, None)
                 self._states.pop(language, None)
 
+    def close(self) -> None:
+        """Let everybody go who listens: nothing more will come."""
+        self._closed = True
+        self._news.set()
+
     def uses(self) -> str:
         """The curves so far, as JSON."""
         since = (datetime.now(UTC).timestamp() - _REMEMBERED) * 1000
@@ -85,7 +91,7 @@ class Feed:
         return msgspec.json.encode(recent).decode()
 
     async def _follow(self, language: Language) -> AsyncIterator[str]:
-        while True:
+        while not self._closed:
             news = self._news
             if language in self._states:
                 yield self._states[language]
