@@ -14,6 +14,7 @@ from msgspec import inspect
 from cloudtower_async import models
 
 ITEMS = 3  # of a list
+DEPTH = 6
 
 
 def full_vms(body: bytes) -> bytes:
@@ -28,7 +29,7 @@ def full_vms(body: bytes) -> bytes:
 @cache
 def full_vm(struct: type[msgspec.Struct] = models.Vm) -> dict[str, Any]:
     """A VM, or something else, with every field set."""
-    made: dict[str, Any] = _make(inspect.type_info(struct))
+    made: dict[str, Any] = make(inspect.type_info(struct))
     return made
 
 
@@ -37,14 +38,16 @@ def _filled(found: Any, made: Any) -> Any:  # noqa: ANN401
     return made if type(made) is list else found or made
 
 
-def _make(kind: inspect.Type) -> Any:  # noqa: ANN401 - anything that JSON has
+def make(kind: inspect.Type, depth: int = 0) -> Any:  # noqa: ANN401 - anything that JSON has
+    """A value of a type, with nothing left out of it."""
     match kind:
         case inspect.UnionType():
-            return _make(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
+            kinds = (one for one in kind.types if not isinstance(one, inspect.NoneType))
+            return make(next(kinds), depth)
         case inspect.StructType():
-            return {field.encode_name: _make(field.type) for field in kind.fields}
-        case inspect.ListType():
-            return [_make(kind.item_type)] * ITEMS
+            return {field.encode_name: make(field.type, depth + 1) for field in kind.fields}
+        case inspect.ListType():  # a few hold more of their own kind
+            return [make(kind.item_type, depth)] * ITEMS if depth < DEPTH else []
         case inspect.EnumType():
             return next(iter(kind.cls)).value
         case inspect.BoolType():

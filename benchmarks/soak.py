@@ -1,0 +1,147 @@
+"""`python -m benchmarks.soak`: whether memory stays where it is over many minutes.
+
+Reads, mutations, waits, views and faults against a simulator in a process of its own, without a
+pause. The slope is that of a line through the memory in use, without the first fifth of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy
+
+from .figures import Figure, print_as_lines
+from .replay import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+MINUTES = 10.0
+SAMPLES = 200
+SIZE = "2 clusters, 200 VMs"
+
+
+async def serve(minutes: float) -> None:
+    """Be the server, with a few faults, until the input ends."""
+    from cloudtower_async.testing import Simulator
+    from cloudtower_async.testing.faults import Fault
+
+    faults = (
+        Fault(kind="reset"),
+        Fault(kind="truncate", executed=True),
+        Fault(kind="answer", status=503),
+        Fault(kind="answer", status=401),
+    )
+    async with Simulator(SIZE, task_duration=0.05, keep_requests=100) as sim:
+        sim.faults.at_random(0.02, faults, seed=1)
+        address = Address(sim.url, sim.url, sim.username, sim.password)
+        print(msgspec.json.encode(address).decode(), flush=True)
+        with anyio.move_on_after(minutes * 60 + 120):
+            await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+
+
+@contextmanager
+def server(minutes: float) -> Generator[Address]:
+    """The server in a process of its own; it ends with the block."""
+    command = [sys.executable, "-m", "benchmarks.soak", "--serve", "--minutes", str(minutes)]
+    with subprocess.Popen(  # noqa: S603 - our own code
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - for type checkers
+        try:
+            yield msgspec.json.decode(process.stdout.readline(), type=Address)
+        finally:
+            process.terminate()
+
+
+async def round_of_work(tower: Cloudtower) -> int:
+    """A bit of everything; returns how many calls failed in spite of being sent again."""
+    failed = 0
+
+    async def read() -> None:
+        async for _ in tower.iterate(tower.vm.get_vms, page_size=50):
+            pass
+        await tower.alert.get_alerts(content_language="zh-CN")
+
+    async def change() -> None:
+        vms = await tower.vm.get_vms(where={"status": "RUNNING"}, first=3)
+        ids = [vm.id for vm in vms]
+        await tower.wait(await tower.vm.restart_vm(where={"id_in": ids}), interval=0.1)
+
+    async def give_up() -> None:
+        with anyio.move_on_after(0.002):
+            await tower.host.get_hosts()
+
+    async def attempt(number: int) -> None:
+        nonlocal failed
+        try:
+            await (read, read, change, give_up)[number % 4]()
+        except* CloudtowerError:
+            failed += 1
+
+    async with anyio.create_task_group() as group:
+        for number in range(16):
+            group.start_soon(attempt, number)
+    return failed
+
+
+def memory() -> float:
+    """Megabytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 1e6
+
+
+async def soak(minutes: float) -> Figure:
+    """Work, and look at the memory from time to time."""
+    samples: list[tuple[float, float]] = []
+    rounds = failed = 0
+    with server(minutes) as address:
+        async with Cloudtower(
+            address.url,
+            username=address.username,
+            password=address.password,
+            retry=RetryPolicy(backoff=0.01),
+        ) as tower:
+            start = time.monotonic()
+            while (passed := time.monotonic() - start) < minutes * 60:
+                failed += await round_of_work(tower)
+                rounds += 1
+                if passed >= len(samples) * minutes * 60 / SAMPLES:
+                    gc.collect()
+                    samples.append((passed / 3600, await anyio.to_thread.run_sync(memory)))
+    settled = samples[len(samples) // 5 :]
+    slope = statistics.linear_regression(*zip(*settled, strict=True)).slope
+    first, last = settled[0][1], settled[-1][1]
+    return Figure(
+        what=f"memory over {minutes:g} minutes, growth",
+        value=slope,
+        unit="MB/h",
+        note=f"{first:.1f} MB, at the end {last:.1f} MB; {rounds:,} rounds, {failed} failed calls",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        anyio.run(serve, options.minutes)
+    else:
+        print_as_lines([anyio.run(soak, options.minutes)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Whatever a server answers, only our errors come out: a small run of `benchmarks.fuzz`."""
+
+from __future__ import annotations
+
+from msgspec import json
+
+from benchmarks.fuzz import fuzz, operations, right_answer
+from cloudtower_async.calls.decoding import decode
+from cloudtower_async.wire.transport import Answer
+
+
+def test_right_answers_of_all_operations_decode_strictly() -> None:
+    for operation in operations():
+        answer = Answer(200, json.encode(right_answer(operation)), "r-1")
+        decode(operation, answer, "https://tower.example", strict=True)
+
+
+def test_broken_answers_are_repaired_or_refused() -> None:
+    counted = fuzz(3_000, seed=2)
+    assert counted["refused"] + counted["decoded"] == 3_000
+    assert not counted["of several lines"]
+    assert min(counted["refused"], counted["decoded"]) > 100
