@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .. import models  # noqa: TC001 - to be read from the annotations of structs
 from ..errors import CloudtowerError, InvalidInput
 from .many import check_number, chosen_vms, each
 from .progress import Telling, carry_out, follow
@@ -17,7 +18,7 @@ from .progress import Telling, carry_out, follow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .. import inputs, models
+    from .. import inputs
     from ..session import Cloudtower
     from .progress import OnProgress
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-import msgspec
-
 from ..errors import Ambiguous, NotFound
 
 if TYPE_CHECKING:
@@ -18,7 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class NewDisk(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDisk:
     """A disk with a volume of its own, which is made with the VM.
 
     Attributes:
@@ -34,7 +33,8 @@ class NewDisk(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     policy: inputs.VmVolumeElfStoragePolicyType = "REPLICA_2_THIN_PROVISION"
 
 
-class ExistingVolume(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingVolume:
     """A disk with a volume that is there already.
 
     Attributes:
@@ -46,7 +46,8 @@ class ExistingVolume(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     bus: inputs.Bus = "VIRTIO"
 
 
-class Nic(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
     """A NIC.
 
     Attributes:

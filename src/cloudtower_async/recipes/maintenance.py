@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
+from .. import models  # noqa: TC001 - to be read from the annotations of structs
 from ..errors import CloudtowerError, TaskTimeout
 from .progress import Telling, carry_out, follow
 
 if TYPE_CHECKING:
-    from .. import models
     from ..session import Cloudtower
     from .progress import OnProgress
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import anyio
 import msgspec
 
+from .. import models  # noqa: TC001 - to be read from the annotations of structs
 from ..errors import BadRequest, CloudtowerError, ResourceLocked, SettleTimeout, TaskError
 from ..types import WithTask
 from .many import check_number, chosen_vms, each
@@ -19,7 +20,7 @@ from .progress import Telling, follow
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from .. import inputs, models
+    from .. import inputs
     from ..session import Cloudtower
     from .progress import OnProgress
 
