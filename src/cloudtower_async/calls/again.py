@@ -13,6 +13,7 @@ from ..errors import (
     CallError,
     CallTimeout,
     CloudtowerError,
+    MultipleActive,
     MutationTimeout,
     NoActive,
     NotFound,
@@ -136,7 +137,7 @@ class Again(Generic[R]):
         if anyio.current_time() + pause >= self._deadline:
             return None
         # Looking for the active server is done once for all who wait: it swamps nobody.
-        if not isinstance(failure, NoActive) and not self._caller.budget.take():
+        if not isinstance(failure, NoActive | MultipleActive) and not self._caller.budget.take():
             return None
         self._retries += 1
         return pause

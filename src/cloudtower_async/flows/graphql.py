@@ -143,7 +143,7 @@ class GraphQL:
         wanted = {"input": {"vm": {"id": vm_id}}}
         made = _read(caller, await _ask(caller, _VNC, wanted, timeout), "vnc", _Vnc)
         for secret in (made.raw_token, made.token):
-            caller.transport.mask.add(secret)
+            caller.transport.mask.add(secret, passing=True)
         tower = caller.endpoints.latest.partition("://")[2]
         cluster = f"[{made.cluster_ip}]" if ":" in made.cluster_ip else made.cluster_ip
         place = f"uuid={made.vm_uuid}"

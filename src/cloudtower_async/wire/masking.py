@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from functools import cache
 from typing import cast
 
@@ -12,6 +13,7 @@ import msgspec
 from .secret_fields import PLAIN_FIELDS, SECRET_FIELDS, SUSPICIOUS
 
 _SHORTEST = 3  # characters; to mask a shorter secret would only make texts unreadable
+_MOST_PASSING = 100  # tickets of consoles: a portal that runs for weeks must not grow for them
 _LARGEST = 2**16  # bytes; what is larger is not read just to be shown in part
 _LONGEST = 2000  # characters
 _STARS = "***"
@@ -31,16 +33,27 @@ class Mask:
 
     def __init__(self, *secrets: str | None) -> None:
         self._secrets: list[str] = []
+        self._lasting: set[str] = set()
+        self._passing: deque[set[str]] = deque(maxlen=_MOST_PASSING)
         for secret in secrets:
             self.add(secret)
 
-    def add(self, secret: str | None) -> None:
-        """From now on mask this one as well."""
+    def add(self, secret: str | None, *, passing: bool = False) -> None:
+        """From now on mask this one as well.
+
+        Args:
+            secret: What to mask; None: nothing.
+            passing: It is good for a short time only: it is forgotten when many more have come.
+        """
         if secret is None or len(secret) < _SHORTEST:
             return
-        known = {*self._secrets, *_spellings(secret)}
+        spellings = _spellings(secret)
+        if passing:
+            self._passing.append(spellings)
+        else:
+            self._lasting |= spellings
         # Longest first, so that one secret that holds another goes as a whole.
-        self._secrets = sorted(known, key=len, reverse=True)
+        self._secrets = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         if text.lstrip().startswith(("{", "[")):
