@@ -656,7 +656,9 @@ async def test_cancelled_at_any_moment_it_leaves_nothing_open(
         await asyncio.wait([sending])
         countdown.stop()
         assert tasks_of_clients() == before
-        assert await anyio.to_thread.run_sync(open_files, path) == []
+        with anyio.fail_after(60):  # a thread that was just opening it closes it
+            while await anyio.to_thread.run_sync(open_files, path):
+                pass
         if not countdown.fired:
             assert (await sending).name == "x.iso"
             break

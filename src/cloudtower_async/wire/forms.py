@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import stat
@@ -14,6 +15,11 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aiohttp.abc import AbstractStreamWriter
+
+_ANY = "application/octet-stream"
+_PIECE = 2**18  # bytes
+
 
 def form(fields: Mapping[str, object]) -> aiohttp.FormData:
     """Build the form. Bytes and binary files become file parts, anything else a text."""
@@ -21,7 +27,7 @@ def form(fields: Mapping[str, object]) -> aiohttp.FormData:
     for name, value in fields.items():
         if isinstance(value, bytes | bytearray | memoryview):
             content = cast("bytes | bytearray | memoryview[int]", value)
-            _add_file(data, name, io.BytesIO(content), name)
+            _add_file(data, name, _Memory(content), name)
         elif hasattr(value, "read"):
             source = cast(BinaryIO, value)
             _add_file(data, name, _borrow(source), _file_name(source, name))
@@ -60,8 +66,10 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _add_file(data: aiohttp.FormData, field: str, content: io.IOBase, filename: str) -> None:
-    data.add_field(field, content, filename=filename, content_type="application/octet-stream")
+def _add_file(
+    data: aiohttp.FormData, field: str, content: io.IOBase | _Memory, filename: str
+) -> None:
+    data.add_field(field, content, filename=filename, content_type=_ANY)
 
 
 def _file_name(source: BinaryIO, default: str) -> str:
@@ -77,6 +85,25 @@ def _borrow(source: BinaryIO) -> io.IOBase:
     if isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         return _BorrowedFile(source)
     return _Borrowed(source)
+
+
+class _Memory(aiohttp.Payload):
+    """Bytes, sent piece by piece. What aiohttp makes of a BytesIO has a copy of all of it."""
+
+    def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:
+        super().__init__(content, content_type=_ANY)
+        self._view = memoryview(content).cast("B")
+        self._size = self._view.nbytes
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The content as text."""
+        return bytes(self._view).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it, and let others have their turn."""
+        for start in range(0, self._view.nbytes, _PIECE):
+            await writer.write(self._view[start : start + _PIECE])
+            await asyncio.sleep(0)
 
 
 class _Borrowed(io.BufferedIOBase):
