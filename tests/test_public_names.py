@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 import cloudtower_async
 import cloudtower_async.errors
+import cloudtower_async.recipes
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 SOURCE = Path(cloudtower_async.__file__)
 
@@ -67,3 +74,11 @@ def test_every_error_is_public() -> None:
         if isinstance(value, type) and issubclass(value, cloudtower_async.CloudtowerError)
     }
     assert errors <= set(cloudtower_async.__all__)
+
+
+@pytest.mark.parametrize("module", [cloudtower_async, cloudtower_async.recipes])
+def test_help_can_read_what_a_class_is_made_with(module: ModuleType) -> None:
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, type) and issubclass(value, msgspec.Struct):
+            assert inspect.signature(value).parameters
