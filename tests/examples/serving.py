@@ -32,10 +32,10 @@ def session(sim: Simulator, password: str | None = None) -> Cloudtower:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncGenerator[str]:
-    """Serve an app; yields its address."""
+async def serving(app: FastAPI, port: int = 0) -> AsyncGenerator[str]:
+    """Serve an app, at any port that is free unless one is given; yields its address."""
     # Listening from the start: who comes before the app is up waits for it.
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         ended = anyio.Event()

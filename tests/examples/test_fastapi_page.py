@@ -175,6 +175,10 @@ async def test_what_happens_shows_without_loading_again(browser: Browser) -> Non
         line = page.locator("[data-use=cpu] path.line")
         before = await line.get_attribute("d")
         await expect(line).not_to_have_attribute("d", before or "")
+        await page.locator("[data-use=cpu] svg").hover()
+        await expect(page.locator("[data-use=cpu] .at")).to_have_text(
+            re.compile(r"^\d\d:\d\d:\d\d · [\d.]+%$")
+        )
 
 
 async def test_alerts_are_filtered_by_severity(browser: Browser) -> None:
@@ -254,17 +258,21 @@ async def test_a_tower_that_is_down_from_the_start(browser: Browser) -> None:
             await expect(page.get_by_role("alert")).to_be_hidden()
 
 
-async def test_a_page_whose_app_is_gone_says_so(browser: Browser) -> None:
-    async with Simulator(vms=4) as sim:
-        app = create_app(session(sim), interval=OFTEN)
-        async with AsyncExitStack() as stack:
-            async with serving(app) as address:
-                # It complains that its stream is cut off.
-                window = opened(browser, address, complains=True)
-                page = await stack.enter_async_context(window)
-                await expect_tile(page, "vms", 4)
-            banner = page.get_by_role("alert")
-            await expect(banner).to_contain_text("connection to this dashboard")
+async def test_a_page_whose_app_is_gone_says_so_until_it_is_back(browser: Browser) -> None:
+    async with Simulator(vms=4) as sim, AsyncExitStack() as stack:
+        async with serving(create_app(session(sim), interval=OFTEN)) as address:
+            # It complains that its stream is cut off.
+            window = opened(browser, address, complains=True)
+            page = await stack.enter_async_context(window)
+            await expect_tile(page, "vms", 4)
+        banner = page.get_by_role("alert")
+        await expect(banner).to_contain_text("connection to this dashboard")
+        sim.add_vm()
+        again = create_app(session(sim), interval=OFTEN)
+        await stack.enter_async_context(serving(again, int(address.rpartition(":")[2])))
+        await expect_tile(page, "vms", 5)
+        await expect(banner).to_be_hidden()
+        await stack.aclose()
 
 
 async def test_two_browsers_share_one_poll(browser: Browser) -> None:
