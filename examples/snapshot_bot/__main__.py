@@ -1,0 +1,97 @@
+"""Back up the VMs of a CloudTower for tonight, or go on with it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sqlite3
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+
+from cloudtower_async import Cloudtower, CloudtowerError
+from cloudtower_async.testing import Simulator
+
+from .bot import Night, run_night
+from .state import open_state
+
+if TYPE_CHECKING:
+    from cloudtower_async.inputs import VmWhereInput
+
+_EVERY_VM: VmWhereInput = {"in_recycle_bin": False, "internal": False}
+
+
+async def run(options: argparse.Namespace) -> bool:
+    """Do the night; True: it is complete."""
+    night = Night(
+        date=options.night,
+        where=options.where,
+        prefix=options.prefix,
+        limit=options.limit,
+        per_cluster=options.per_cluster,
+        keep=options.keep,
+    )
+    path: Path = options.state
+    async with AsyncExitStack() as stack:
+        if os.environ.get("CLOUDTOWER_ENDPOINT"):
+            session = Cloudtower.from_env()
+        else:  # what is made up is gone at the end, and so is what was written down of it
+            sim = await stack.enter_async_context(Simulator("4 clusters, 80 VMs"))
+            session = Cloudtower(sim.url, username=sim.username, password=sim.password)
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
+        state = await stack.enter_async_context(open_state(path, night.name, options.grace))
+        tower = await stack.enter_async_context(session)
+        report = await run_night(tower, state, night)
+    print(report.text())
+    if options.report is not None:
+        await anyio.Path(options.report).write_bytes(msgspec.json.encode(report))
+    return report.complete
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m examples.snapshot_bot")
+    add = parser.add_argument
+    add("--state", type=Path, default="snapshot-bot.sqlite3", help="file of this Tower's nights")
+    add("--report", type=Path, help="file for the report as JSON")
+    add("--where", type=_where, default=_EVERY_VM, help="which VMs, as JSON")
+    add("--night", type=date.fromisoformat, default=datetime.now(UTC).date(), help="which date")
+    add("--prefix", default="nightly", help="what the names of the snapshots begin with")
+    add("--keep", type=_number, help="how many of them each VM is to have")
+    add("--limit", type=_number, default=20, help="most VMs at a time")
+    add("--per-cluster", type=_number, default=5, help="most VMs of a cluster at a time")
+    add("--grace", type=float, default=120.0, help="seconds that a lost request may be under way")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        sys.exit(0 if asyncio.run(run(options)) else 1)
+    except CloudtowerError as error:
+        sys.exit(str(error))
+    except sqlite3.OperationalError as error:
+        sys.exit(f"{options.state}: {error}; does another bot work with it?")
+    except KeyboardInterrupt:
+        sys.exit(130)  # the same command goes on
+
+
+def _where(text: str) -> VmWhereInput:
+    where: VmWhereInput = json.loads(text)  # its keys are checked by the session
+    return where
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    main()

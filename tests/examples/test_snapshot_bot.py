@@ -1,0 +1,303 @@
+"""The snapshot bot: whatever happens to it, each VM has its snapshot of a night once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import date
+from random import Random
+from subprocess import DEVNULL
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from cloudtower_async import Cloudtower
+from cloudtower_async.testing import Clock, Simulator
+from cloudtower_async.testing.faults import Fault
+from examples.snapshot_bot.bot import Night, run_night
+from examples.snapshot_bot.state import State, open_state
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+    from cloudtower_async.inputs import VmSnapshotCreationParamsData
+    from examples.snapshot_bot.report import Report
+
+pytestmark = pytest.mark.anyio
+
+NIGHT = Night(date=date(2026, 1, 31), where={})
+KILLS = 8
+LONG = 3600.0
+
+
+def session(sim: Simulator) -> Cloudtower:
+    return Cloudtower(sim.url, username=sim.username, password=sim.password)
+
+
+def command(state: Path, *options: str) -> list[str]:
+    bot = [sys.executable, "-m", "examples.snapshot_bot", f"--state={state}"]
+    return [*bot, f"--night={NIGHT.date}", *options]
+
+
+def environment(sim: Simulator) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CLOUDTOWER_ENDPOINT": sim.url,
+        "CLOUDTOWER_USERNAME": sim.username,
+        "CLOUDTOWER_PASSWORD": sim.password,
+    }
+
+
+async def run(sim: Simulator, state: Path, *options: str) -> CompletedProcess[bytes]:
+    return await anyio.run_process(command(state, *options), env=environment(sim), check=False)
+
+
+@asynccontextmanager
+async def night_of(
+    sim: Simulator, folder: Path, night: Night = NIGHT, *, grace: float = LONG
+) -> AsyncGenerator[tuple[Cloudtower, State]]:
+    async with (
+        open_state(folder / "state", night.name, grace) as state,
+        session(sim) as tower,
+    ):
+        yield tower, state
+
+
+async def one_night(sim: Simulator, folder: Path, night: Night = NIGHT) -> Report:
+    async with night_of(sim, folder, night) as (tower, state):
+        return await run_night(tower, state, night)
+
+
+def taken(sim: Simulator, name: str = NIGHT.name) -> Counter[str]:
+    """How many snapshots of a night each VM has."""
+    found = sim.store.select("VmSnapshot", {"name": name})
+    return Counter(snapshot["vm"] for snapshot in found)
+
+
+def each_once(sim: Simulator) -> bool:
+    return taken(sim) == Counter(list(sim.store.table("Vm")))
+
+
+async def make(tower: Cloudtower, vm_id: str, *names: str) -> None:
+    data: list[VmSnapshotCreationParamsData] = [{"vm_id": vm_id, "name": name} for name in names]
+    for one in data:
+        await tower.settle(tower.vm_snapshot.create_vm_snapshot(data=[one]))
+
+
+async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Path) -> None:
+    chance = Random(20260131)  # noqa: S311 - the same moments each time
+    options = ("--limit=4", "--grace=4", f"--report={tmp_path / 'report'}")
+    async with Simulator(clusters=2, vms=80, task_duration=0.05) as sim:
+        for _ in range(KILLS):
+            bot = await anyio.open_process(
+                command(tmp_path / "state", *options),
+                env=environment(sim),
+                stderr=DEVNULL,
+            )
+            async with bot:
+                moment = len(sim.requests) + chance.randint(4, 28)
+                while len(sim.requests) < moment and bot.returncode is None:  # noqa: ASYNC110
+                    await anyio.sleep(0.001)
+                await anyio.sleep(chance.uniform(0, 0.01))  # and anywhere between two requests
+                assert bot.returncode is None
+                bot.kill()
+        assert 0 < len(taken(sim)) < 80
+        done = await run(sim, tmp_path / "state", *options)
+        assert done.returncode == 0, done.stderr
+        assert each_once(sim)
+        report = json.loads((tmp_path / "report").read_bytes())
+        assert report["done"] == len(report["vms"]) == 80
+        ids = {one["id"] for one in sim.store.select("VmSnapshot", {"name": NIGHT.name})}
+        assert {vm["snapshot_id"] for vm in report["vms"]} == ids
+        assert done.stdout.decode() == (
+            f"{NIGHT.name}: 80 of 80 VMs backed up, 0 old snapshots deleted, 0 errors\n"
+        )
+
+
+async def test_answers_that_are_lost_miss_none_and_double_none(tmp_path: Path) -> None:
+    async with Simulator(vms=40, task_duration=0.05) as sim:
+        sim.faults.at_random(
+            0.15,
+            [
+                Fault(kind="reset"),
+                Fault(kind="reset", executed=True),
+                Fault(kind="truncate", executed=True),
+                Fault(kind="answer", status=502),
+                Fault(kind="answer", status=504, executed=True),
+            ],
+            seed=7,
+        )
+        async with night_of(sim, tmp_path, grace=2.0) as (tower, state):
+            report = await run_night(tower, state, NIGHT)
+        assert report.complete, report.text()
+        assert each_once(sim)
+
+
+@asynccontextmanager
+async def crashed(tmp_path: Path) -> AsyncGenerator[tuple[Simulator, str]]:
+    """One VM, and a bot that crashed when it had written down that it begins."""
+    async with Simulator(vms=1, task_duration=0.01) as sim:
+        [vm_id] = sim.store.table("Vm")
+        async with night_of(sim, tmp_path) as (tower, state):
+            await state.plan(await tower.vm.get_vms())
+            assert await state.begin(vm_id)
+        yield sim, vm_id
+
+
+async def test_a_request_that_arrives_late_is_waited_for(tmp_path: Path) -> None:
+    async with crashed(tmp_path) as (sim, vm_id), anyio.create_task_group() as group:
+        group.start_soon(one_night, sim, tmp_path)
+        while not sim.sent("get-vm-snapshots"):  # it has looked, and found nothing
+            await anyio.lowlevel.checkpoint()
+        async with session(sim) as tower:
+            await make(tower, vm_id, NIGHT.name)
+    assert len(sim.sent("create-vm-snapshot")) == 1
+    assert taken(sim) == {vm_id: 1}
+
+
+async def test_a_request_that_never_arrives_is_sent_again(tmp_path: Path) -> None:
+    async with crashed(tmp_path) as (sim, vm_id):
+        async with night_of(sim, tmp_path, grace=0.5) as (tower, state):
+            report = await run_night(tower, state, NIGHT)
+        assert report.complete
+        assert taken(sim) == {vm_id: 1}
+
+
+async def test_a_lost_file_doubles_none(tmp_path: Path) -> None:
+    async with Simulator(vms=8, task_duration=0.01) as sim:
+        await one_night(sim, tmp_path)
+        (tmp_path / "state").unlink()
+        assert (await one_night(sim, tmp_path)).done == 8
+        assert each_once(sim)
+
+
+async def test_a_night_that_is_done_asks_for_nothing(tmp_path: Path) -> None:
+    async with Simulator(vms=4, task_duration=0.01) as sim:
+        first = await one_night(sim, tmp_path)
+        asked = len(sim.requests)
+        assert await one_night(sim, tmp_path) == first
+        assert [request.path for request in sim.requests[asked:]] == ["login"]
+
+
+async def test_each_night_has_its_own_and_the_newest_are_kept(tmp_path: Path) -> None:
+    async with Simulator(vms=2, task_duration=0.01) as sim:
+        vm_id, other = sim.store.table("Vm")
+        others = [
+            "nightly-2026-01-01-before-the-upgrade",
+            "nightly-2026-02-01",
+            "weekly-2026-01-01",
+        ]
+        ours = ["nightly-2026-01-28", "nightly-2026-01-29", "nightly-2026-01-30"]
+        async with session(sim) as tower:
+            await make(tower, vm_id, *others, *ours)
+        night = Night(date=NIGHT.date, where={}, keep=2)
+        report = await one_night(sim, tmp_path, night)
+        assert report.removed == 2
+        made = [*others, *ours, NIGHT.name]  # the fleet has some of its own, too
+        kept = sim.store.select("VmSnapshot", {"vm": {"id": vm_id}, "name_in": made})
+        assert sorted(one["name"] for one in kept) == sorted([*others, ours[-1], NIGHT.name])
+        assert taken(sim) == {vm_id: 1, other: 1}
+        assert (await one_night(sim, tmp_path, night)).removed == 0
+
+
+async def test_a_vm_without_tonights_loses_none_of_the_others(tmp_path: Path) -> None:
+    async with Simulator(vms=1, task_duration=0.01) as sim:
+        [vm_id] = sim.store.table("Vm")
+        async with session(sim) as tower:
+            await make(tower, vm_id, "nightly-2026-01-29", "nightly-2026-01-30")
+        sim.tasks.fail_next(times=2)
+        report = await one_night(sim, tmp_path, Night(date=NIGHT.date, where={}, keep=1))
+        assert (report.done, report.removed) == (0, 0)
+        assert not report.complete
+        assert report.text().splitlines()[1].startswith(f"{report.vms[0].vm_name}: task ")
+
+
+async def test_old_ones_that_cannot_be_deleted_are_in_the_report(tmp_path: Path) -> None:
+    async with Simulator(vms=1, task_duration=0.01) as sim:
+        [vm_id] = sim.store.table("Vm")
+        async with session(sim) as tower:
+            await make(tower, vm_id, "nightly-2026-01-30")
+        sim.faults.fail("delete-vm-snapshot", status=403)
+        report = await one_night(sim, tmp_path, Night(date=NIGHT.date, where={}, keep=1))
+        assert report.done == 1
+        assert not report.complete
+        assert f"VM {vm_id}: vm_snapshot.delete_vm_snapshot: " in report.text()
+
+
+async def test_what_failed_is_tried_once_more(tmp_path: Path) -> None:
+    async with Simulator(vms=3, task_duration=0.01) as sim:
+        sim.tasks.fail_next()
+        assert (await one_night(sim, tmp_path)).complete
+        assert each_once(sim)
+
+
+async def test_a_vm_that_has_gone_since_is_told(tmp_path: Path) -> None:
+    async with Simulator(vms=2, task_duration=0.01) as sim:
+        vm_id, _ = sim.store.table("Vm")
+        async with night_of(sim, tmp_path) as (tower, state):
+            await state.plan(await tower.vm.get_vms())
+            sim.store.remove("Vm", vm_id)
+            report = await run_night(tower, state, NIGHT)
+        assert [vm.error for vm in report.vms if vm.vm_id == vm_id] == [
+            "the VM is not there any more"
+        ]
+        assert (report.done, report.complete) == (1, False)
+
+
+async def test_a_night_without_vms_is_not_complete(tmp_path: Path) -> None:
+    async with Simulator(vms=1) as sim:
+        nothing = Night(date=NIGHT.date, where={"name": "nothing"})
+        assert not (await one_night(sim, tmp_path, nothing)).complete
+
+
+@pytest.mark.parametrize(("limit", "per_cluster", "most"), [(3, 9, 3), (9, 2, 4)])
+async def test_no_more_at_a_time_than_the_limits_allow(
+    limit: int, per_cluster: int, most: int, tmp_path: Path
+) -> None:
+    night = Night(date=NIGHT.date, where={}, limit=limit, per_cluster=per_cluster)
+    reports: list[Report] = []
+    clock = Clock(running=False)
+    async with Simulator(clusters=2, vms=12, task_duration=1, clock=clock) as sim:
+
+        async def back_up() -> None:
+            reports.append(await one_night(sim, tmp_path, night))
+
+        async with session(sim) as tower, anyio.create_task_group() as group:
+            group.start_soon(back_up)
+            while not reports:
+                await tower.cluster.get_clusters(first=1)
+                under_way = sim.store.select("VmSnapshot", {"entityAsyncStatus": "CREATING"})
+                assert len(under_way) <= most
+                if len(under_way) == most or len(sim.sent("create-vm-snapshot")) == 12:
+                    for _ in range(20):  # one too many would come meanwhile
+                        await tower.cluster.get_clusters(first=1)
+                    under_way = sim.store.select("VmSnapshot", {"entityAsyncStatus": "CREATING"})
+                    assert len(under_way) <= most
+                    clock.advance(1)
+    assert reports[0].complete
+
+
+async def test_one_bot_at_a_time(tmp_path: Path) -> None:
+    async with Simulator(vms=1) as sim, night_of(sim, tmp_path):
+        refused = await run(sim, tmp_path / "state")
+        assert refused.returncode == 1
+        [line] = refused.stderr.decode().splitlines()
+        assert line.endswith("database is locked; does another bot work with it?")
+        assert sim.mutations() == []
+
+
+async def test_it_runs_by_one_command(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "CLOUDTOWER_ENDPOINT"}
+    done = await anyio.run_process(command(tmp_path / "state"), env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b" VMs backed up, 0 old snapshots deleted, 0 errors\n" in done.stdout
+    assert [
+        path async for path in anyio.Path(tmp_path).iterdir()
+    ] == []  # the night of a made-up CloudTower is gone with it
