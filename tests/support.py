@@ -52,10 +52,12 @@ async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]
     """Answer each connection with these bytes, then close it, or with ``hang`` keep it open."""
 
     async def answer(stream: anyio.abc.ByteStream) -> None:
+        # Who hangs up first, out of patience, misses nothing.
         async with stream:
-            await stream.receive()
-            for piece in pieces:
-                await stream.send(piece)
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await stream.receive()
+                for piece in pieces:
+                    await stream.send(piece)
             if hang:
                 await anyio.sleep_forever()
 

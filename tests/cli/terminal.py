@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -49,6 +50,8 @@ class Terminal:
 
     def __init__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
         self.shown = ""
+        # What is read may end within a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._end, theirs = pty.openpty()
         size = {"COLUMNS": "100", "LINES": "50"}
         self.process = subprocess.Popen(  # noqa: S603
@@ -87,7 +90,7 @@ class Terminal:
             data = os.read(self._end, 65536)
         except OSError:  # what Linux says when the other end is closed
             return False
-        self.shown += data.decode(errors="replace")
+        self.shown += self._decoder.decode(data)
         return bool(data)
 
     def __enter__(self) -> Self:

@@ -1,23 +1,23 @@
-"""``cloudtower-async metrics``, as a process beside a simulator."""
+"""``cloudtower-async metrics``, as a process beside a simulator and within this one."""
 
 from __future__ import annotations
 
 import csv
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.to_thread
 import msgspec
 import pytest
 
 from cloudtower_async import MetricRow
+from cloudtower_async.cli import main
 from cloudtower_async.testing import Clock, Simulator
 from tests.cli.terminal import Terminal, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from subprocess import CompletedProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -25,11 +25,21 @@ ESCAPE = "\x1b"
 CPU, MEMORY = "elf_vm_cpu_overall_usage_percent", "elf_vm_memory_usage_percent"
 
 
+class Ended(NamedTuple):
+    """How the command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
 @pytest.fixture
-async def sim() -> AsyncIterator[Simulator]:
+async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with Simulator(clusters=1, vms=12, seed=3, clock=Clock(running=False)) as simulator:
         for name in ("web", "d\x1b[31mb"):
             simulator.add_vm(name=name, cpu_usage=20.0)
+        for name, text in variables(simulator).items():
+            monkeypatch.setenv(name, text)
         yield simulator
 
 
@@ -42,10 +52,10 @@ def variables(sim: Simulator) -> dict[str, str]:
     }
 
 
-async def show(sim: Simulator, *arguments: str) -> CompletedProcess[str]:
-    """Run the command in a pipe."""
-    command = partial(run, "metrics", *arguments, **variables(sim))
-    return await anyio.to_thread.run_sync(command)
+async def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
+    """Run the command within this process."""
+    status = await anyio.to_thread.run_sync(main, ["metrics", *arguments])
+    return Ended(status, *capsys.readouterr())
 
 
 def plain(text: str) -> str:
@@ -54,7 +64,8 @@ def plain(text: str) -> str:
 
 
 async def test_in_a_pipe_there_is_a_line_for_each_value(sim: Simulator) -> None:
-    ended = await show(sim, "vm", "web", "--metric", CPU, "--metric", MEMORY, "--range", "5m")
+    arguments = ("metrics", "vm", "web", "--metric", CPU, "--metric", MEMORY, "--range", "5m")
+    ended = await anyio.to_thread.run_sync(partial(run, *arguments, **variables(sim)))
     assert (ended.returncode, ended.stderr) == (0, "")
     rows = list(csv.DictReader(ended.stdout.splitlines()))
     assert [(row["metric"], row["subject_name"]) for row in rows] == [
@@ -65,10 +76,12 @@ async def test_in_a_pipe_there_is_a_line_for_each_value(sim: Simulator) -> None:
     assert all(0 <= float(row["value"]) <= 100 for row in rows)
 
 
-async def test_json_is_what_a_program_reads_back(sim: Simulator) -> None:
+async def test_json_is_what_a_program_reads_back(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     [vm] = sim.store.select("Vm", {"name": "web"})
-    ended = await show(sim, "vm", vm["id"], "--metric", CPU, "--range", "1m", "-o", "json")
-    rows = msgspec.json.decode(ended.stdout, type=list[MetricRow])
+    ended = await show(capsys, "vm", vm["id"], "--metric", CPU, "--range", "1m", "-o", "json")
+    rows = msgspec.json.decode(ended.out, type=list[MetricRow])
     assert [row.subject_id for row in rows] == [vm["id"]] * 2
     assert rows[0].labels == {"_vm": vm["local_id"]}
 
@@ -86,57 +99,64 @@ async def test_in_a_terminal_there_are_curves(sim: Simulator) -> None:
     for title in (f"{CPU} (PERCENT)", f"{MEMORY} (PERCENT)"):
         assert text.count(title) == 1
     assert text.count(" web ") == text.count(" d [31mb ") == 2  # the legends
-    assert "00:06" in text  # a time of the day
+    assert f"{sim.clock.started_at:%H:%M}" in text  # the time of the last values
     lines = [line.rstrip() for line in text.splitlines()]
     assert max(map(len, lines)) <= 100
     assert f"{ESCAPE}[38;5;" in shown
 
 
 @pytest.mark.parametrize("name", ["vm-network", "disk"])
-async def test_other_kinds(sim: Simulator, name: str) -> None:
+async def test_other_kinds(sim: Simulator, capsys: pytest.CaptureFixture[str], name: str) -> None:
     tables: dict[str, Any] = {
         "vm-network": ("Vm", "elf_vm_network_receive_speed_bps"),
         "disk": ("Disk", "host_disk_read_iops"),
     }
     table, metric = tables[name]
     [one, *_] = sim.store.select(table, {"status": "RUNNING"} if table == "Vm" else None)
-    ended = await show(sim, name, one["id"], "--metric", metric, "--range", "7d", "-o", "plot")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ESCAPE not in ended.stdout
-    assert metric in ended.stdout
-    assert re.search(r"\d\d-\d\d \d\d:\d\d", ended.stdout)  # days, not only hours
+    ended = await show(capsys, name, one["id"], "--metric", metric, "--range", "7d", "-o", "plot")
+    assert (ended.status, ended.err) == (0, "")
+    assert ESCAPE not in ended.out
+    assert metric in ended.out
+    assert re.search(r"\d\d-\d\d \d\d:\d\d", ended.out)  # days, not only hours
 
 
-async def test_what_is_missing_is_told_beside_what_there_is(sim: Simulator) -> None:
-    ended = await show(sim, "vm", "web", "--metric", CPU, "--metric", "cpu", "--range", "30s")
-    assert ended.returncode == 0
-    assert ended.stderr.startswith("cloudtower-async: metrics.get_vm_metrics: there is nothing of ")
-    assert ended.stderr.count("\n") == 1
-    assert len(ended.stdout.splitlines()) == 2
-    ended = await show(sim, "vm", "web", "--metric", CPU, "--range", "30s", "-o", "plot")
-    assert (ended.returncode, ended.stderr) == (0, "")
+@pytest.mark.usefixtures("sim")
+async def test_what_is_missing_is_told_beside_what_there_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = await show(capsys, "vm", "web", "--metric", CPU, "--metric", "cpu", "--range", "30s")
+    assert ended.status == 0
+    assert ended.err.startswith("cloudtower-async: metrics.get_vm_metrics: there is nothing of ")
+    assert ended.err.count("\n") == 1
+    assert len(ended.out.splitlines()) == 2
+    ended = await show(capsys, "vm", "web", "--metric", CPU, "--range", "30s", "-o", "plot")
+    assert (ended.status, ended.err) == (0, "")
 
 
-async def test_nothing_at_all_is_status_1(sim: Simulator) -> None:
+@pytest.mark.usefixtures("sim")
+async def test_nothing_at_all_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, told in (
         (("web", "--metric", "cpu"), "there is nothing of cpu"),
         (("web", "--metric", CPU, "--range", "72h"), "24h and 7d are known to work"),
         (("none", "--metric", CPU), "nothing matches"),
     ):
-        ended = await show(sim, "vm", *arguments)
-        assert (ended.returncode, ended.stdout) == (1, "")
-        assert told in ended.stderr
-        assert ended.stderr.count("\n") == 1
+        ended = await show(capsys, "vm", *arguments)
+        assert (ended.status, ended.out) == (1, "")
+        assert told in ended.err
+        assert ended.err.count("\n") == 1
 
 
-async def test_wrong_arguments_are_one_line_and_status_2(sim: Simulator) -> None:
+@pytest.mark.usefixtures("sim")
+async def test_wrong_arguments_are_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for arguments, told in (
         (("vm", "--metric", CPU), "pass the name of what to measure"),
         (("vm", "web"), "--metric elf_vm_cpu_overall_usage_percent"),
         (("vm", "web", "--metric", CPU, "--range", "soon"), "range"),
         (("vms", "web", "--metric", CPU), "vm-volume"),
     ):
-        ended = await show(sim, *arguments)
-        assert (ended.returncode, ended.stdout) == (2, "")
-        assert told in ended.stderr
-        assert ended.stderr.count("\n") == 1
+        ended = await show(capsys, *arguments)
+        assert (ended.status, ended.out) == (2, "")
+        assert told in ended.err
+        assert ended.err.count("\n") == 1

@@ -95,6 +95,7 @@ async def test_each_value_is_a_row_that_knows_its_vm(sim: Simulator, tower: Clou
 
 async def test_many_are_asked_for_in_chunks(sim: Simulator, tower: Cloudtower) -> None:
     sim.metrics.most_streams = 7
+    sim.faults.slow(0.2, "get-vm-metrics")  # others overtake the first
     wanted = running(sim)
     assert len(wanted) > 14
     ids = [one.id for one in wanted.values()]

@@ -90,7 +90,7 @@ class Measurements:
     take it as it is; that needs the extra ``arrow``.
 
     Attributes:
-        series: The curves, in the order of the metrics.
+        series: The curves, in the order of the metrics; of one metric in that of the subjects' ids.
         warnings: What is not as it was asked for. Each has also been given to `warnings.warn`.
         missing: Things that match and have no curve at all, such as VMs that are off.
     """

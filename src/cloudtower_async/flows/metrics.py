@@ -258,6 +258,10 @@ class _Reading:
             argument: The filter.
             subjects: What matches it.
         """
+        # Answers come in any order.
+        places: dict[Subject | None, int] = {one: place for place, one in enumerate(subjects)}
+        for curves in self._series.values():
+            curves.sort(key=lambda one: places.get(one.subject, len(places)))
         series = list(chain(*self._series.values()))
         measured = {one.subject for one in series}
         missing = [one for one in subjects if one not in measured]
