@@ -1,0 +1,91 @@
+"""Watch many CloudTowers: none of them holds up the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+
+from cloudtower_async import Cloudtower, CloudtowerError, LoginFailed
+from cloudtower_async.recipes import build_dashboard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloudtower_async.recipes import Dashboard
+
+_REFUSED = 60.0  # seconds after a refused login: servers lock accounts that fail too often
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What is known of one Tower.
+
+    Attributes:
+        board: The last dashboard that came, ``built_at`` says when; None: none has come yet.
+        error: Why there is no newer one; None: it is the newest.
+        rounds: How often it has been asked.
+    """
+
+    board: Dashboard | None = None
+    error: str | None = None
+    rounds: int = 0
+
+
+class FleetWatch:
+    """Asks each Tower again and again, each at its own pace.
+
+    Args:
+        towers: The sessions by name. They need not be entered: the first call logs in.
+        interval: Seconds between an answer and the next question.
+        timeout: Seconds until a Tower that does not answer is given up, and asked anew.
+    """
+
+    def __init__(
+        self, towers: Mapping[str, Cloudtower], *, interval: float = 10.0, timeout: float = 30.0
+    ) -> None:
+        self._towers = towers
+        self._interval = interval
+        self._timeout = timeout
+        self._news = anyio.Event()
+        self.sights: dict[str, Sight] = dict.fromkeys(towers, Sight())
+
+    async def run(self) -> NoReturn:
+        """Watch until cancelled."""
+        async with anyio.create_task_group() as group:
+            for name, tower in self._towers.items():
+                group.start_soon(self._watch, name, tower)
+        raise AssertionError("the loops have no end")
+
+    async def next(self) -> None:
+        """Wait until something has been heard of one of them."""
+        await self._news.wait()
+
+    async def all_asked(self) -> None:
+        """Wait until each has answered, or was given up, once."""
+        while not all(sight.rounds for sight in self.sights.values()):
+            await self.next()
+
+    async def _watch(self, name: str, tower: Cloudtower) -> NoReturn:
+        while True:
+            pause = self._interval
+            board, error = self.sights[name].board, None
+            try:
+                # One time-out for all of it: logging in, and four calls.
+                with anyio.fail_after(self._timeout):
+                    board = await build_dashboard(tower)
+            except CloudtowerError as exc:
+                error = str(exc)
+                if isinstance(exc, LoginFailed):
+                    pause = max(pause, _REFUSED)
+            except TimeoutError:
+                error = f"no answer within {self._timeout:g} s"
+            self._tell(name, board, error)
+            await anyio.sleep(pause)
+
+    def _tell(self, name: str, board: Dashboard | None, error: str | None) -> None:
+        old = self.sights[name]
+        self.sights[name] = replace(old, board=board, error=error, rounds=old.rounds + 1)
+        news, self._news = self._news, anyio.Event()
+        news.set()

@@ -1,0 +1,170 @@
+"""The fleet's snapshots by workers, with a real Redis: one of them dies, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from subprocess import DEVNULL, STDOUT
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+import pytest
+
+from cloudtower_async import Cloudtower
+from cloudtower_async.testing import Clock, Simulator
+from tests.support import unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from anyio.abc import Process
+
+REDIS_SERVER = shutil.which("redis-server")
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(
+        REDIS_SERVER is None or os.name != "posix", reason="there is no redis-server here"
+    ),
+]
+
+NAME = "nightly-2026-01-31"
+PROFILES = ("north", "south")
+VMS = 8
+AT_ONCE = 3  # tasks of a worker
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Two simulated Towers, stopped clocks, a Redis, and the environment that leads to them."""
+
+    sims: list[Simulator]
+    environment: dict[str, str]
+
+    def asked(self) -> int:
+        """How many snapshots the Towers have been asked for."""
+        return sum(len(sim.sent("create-vm-snapshot")) for sim in self.sims)
+
+    @asynccontextmanager
+    async def process(self, module: str, *arguments: str) -> AsyncGenerator[Process]:
+        """A process, with all that it starts: they are gone at the end."""
+        process = await anyio.open_process(
+            [sys.executable, "-m", module, *arguments],
+            env=self.environment,
+            stderr=STDOUT if "snapshots" in module else DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.aclose()
+
+    def worker(self) -> AbstractAsyncContextManager[Process]:
+        return self.process(
+            "taskiq",
+            "worker",
+            "examples.fleet.jobs:broker",
+            "--workers=1",
+            f"--max-async-tasks={AT_ONCE}",
+        )
+
+    def dispatcher(self, *profiles: str) -> AbstractAsyncContextManager[Process]:
+        return self.process("examples.fleet.snapshots", NAME, *profiles)
+
+
+@asynccontextmanager
+async def redis(folder: Path) -> AsyncGenerator[str]:
+    port = unused_port()
+    command = f"{REDIS_SERVER} --bind 127.0.0.1 --port {port} --dir {folder} --save"
+    async with await anyio.open_process([*command.split(), "", "--daemonize", "no"]) as server:
+        try:
+            assert server.stdout is not None
+            told = b""
+            while b"Ready to accept connections" not in told:
+                told += await server.stdout.receive()
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+
+
+@asynccontextmanager
+async def fleet(folder: Path) -> AsyncGenerator[Fleet]:
+    async with AsyncExitStack() as stack:
+        profiles = anyio.Path(folder, "cloudtower-async", "profiles.toml")
+        sims: list[Simulator] = []
+        text = ""
+        for seed, profile in enumerate(PROFILES):
+            clock = Clock(running=False)
+            sim = Simulator(clusters=1, vms=VMS, seed=seed, task_duration=1, clock=clock)
+            sims.append(await stack.enter_async_context(sim))
+            async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+                token = await tower.get_token()
+            text += f'[{profile}]\nendpoint = "{sim.url}"\ntoken = "{token}"\n'
+        await profiles.parent.mkdir()
+        await profiles.write_text(text)
+        await profiles.chmod(0o600)
+        environment = {
+            name: value for name, value in os.environ.items() if "CLOUDTOWER_" not in name
+        }
+        environment["XDG_CONFIG_HOME"] = str(folder)
+        environment["FLEET_REDIS"] = await stack.enter_async_context(redis(folder))
+        environment["FLEET_LOST"] = "2"
+        environment["FLEET_GRACE"] = "8"
+        yield Fleet(sims, environment)
+
+
+def each_once(sim: Simulator) -> bool:
+    found = sim.store.select("VmSnapshot", {"name": NAME})
+    return Counter(one["vm"] for one in found) == Counter(list(sim.store.table("Vm")))
+
+
+async def output(process: Process) -> list[str]:
+    assert process.stdout is not None
+    return b"".join([part async for part in process.stdout]).decode().splitlines()
+
+
+async def let_time_pass(sims: list[Simulator]) -> NoReturn:
+    while True:
+        for sim in sims:
+            sim.clock.advance(1)
+        await anyio.sleep(0.05)
+
+
+async def test_a_worker_dies_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with (
+        fleet(tmp_path) as towers,
+        towers.worker() as first,
+        towers.worker(),
+        towers.dispatcher("nowhere", *PROFILES) as dispatcher,
+    ):
+        while towers.asked() < 2 * AT_ONCE:  # noqa: ASYNC110 - both are full: time stands still
+            await anyio.sleep(0.01)
+        os.killpg(first.pid, signal.SIGKILL)
+        await first.wait()
+        towers.sims[0].tasks.fail_next()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_time_pass, towers.sims)
+            failed, unknown, told = await output(dispatcher)
+            assert unknown.startswith(f"{NAME}/nowhere: there is no profile 'nowhere' in ")
+            assert failed.startswith(f"{NAME}/north/")
+            assert "the host did not answer" in failed
+            assert told == f"{2 * VMS - 1} snapshots, 2 errors"
+            assert await dispatcher.wait() == 1
+
+            # The same call again goes on with what is there: only what failed is to be done.
+            asked = towers.asked()
+            async with towers.dispatcher(*PROFILES) as again:
+                assert await output(again) == [f"{2 * VMS} snapshots, 0 errors"]
+            assert towers.asked() == asked + 1 == 2 * VMS + 1
+            group.cancel_scope.cancel()
+        assert all(map(each_once, towers.sims))
