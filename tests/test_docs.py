@@ -8,9 +8,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio.to_thread
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+VENDOR = DOCS / "vendor-sdk.md"
 PAGES = [
     README,
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+    *sorted(page for page in DOCS.rglob("*.md") if not {"_build", "operations"} & {*page.parts}),
 ]
 VARIABLES = re.compile(r"CLOUDTOWER_[A-Z_]+")
 
@@ -45,14 +47,14 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks(page: Path, language: str) -> list[Block]:
-    """The fenced blocks of a page in this language."""
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The fenced blocks of a page in these languages."""
     text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [
         Block(page, text.count("\n", 0, match.start(2)), match[1], match[2])
         for match in found
-        if match[1] == language
+        if match[1] in languages
     ]
 
 
@@ -81,6 +83,23 @@ async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, obje
             }
 
 
+@pytest.fixture
+async def vendors_names(tmp_path: Path) -> AsyncIterator[dict[str, object]]:
+    """What both sides of the page for users of the vendor's client find: a pair, and a file."""
+    iso = tmp_path / "tools.iso"
+    iso.write_bytes(bytes(9_000_000))
+    async with Simulator(standby=True, task_duration=0) as simulator:
+        first, second = (node.url for node in simulator.nodes)
+        yield {
+            "endpoint": first,
+            "first": first,
+            "second": second,
+            "username": simulator.username,
+            "password": simulator.password,
+            "iso": iso,
+        }
+
+
 async def run(block: Block, names: dict[str, object]) -> None:
     """Run a block as the body of a coroutine; what it defines stays in the names."""
     code = compile(
@@ -99,6 +118,12 @@ async def run(block: Block, names: dict[str, object]) -> None:
         function()
 
 
+def run_blocking(block: Block, names: dict[str, object]) -> None:
+    """Run a block of the vendor's client, which blocks."""
+    code = compile("\n" * block.line + block.text, block.page, "exec", dont_inherit=True)
+    FunctionType(code, names)()
+
+
 def run_tests(block: Block, folder: Path) -> None:
     """Run a block that is a test module."""
     file = folder / f"test_line_{block.line}.py"
@@ -108,8 +133,11 @@ def run_tests(block: Block, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+RUN = [page for page in PAGES if page != VENDOR and blocks(page, "python")]
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=page_id)
+@pytest.mark.parametrize("page", RUN, ids=page_id)
 async def test_the_code_of_a_page_runs_in_its_order(
     page: Path, names: dict[str, object], tmp_path: Path
 ) -> None:
@@ -118,6 +146,22 @@ async def test_the_code_of_a_page_runs_in_its_order(
             await anyio.to_thread.run_sync(partial(run_tests, block, tmp_path))
         else:
             await run(block, names)
+
+
+@pytest.mark.anyio
+async def test_both_sides_of_the_page_for_users_of_the_vendors_client_run(
+    vendors_names: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cloudtower")
+    # It sleeps 5 s after each look at tasks, also when all have ended.
+    impatient = SimpleNamespace(time=time.time, sleep=float)
+    monkeypatch.setattr("cloudtower.utils.time", impatient)
+    ours, theirs = dict(vendors_names), dict(vendors_names)
+    for block in blocks(VENDOR, "py", "python"):
+        if block.language == "py":
+            await anyio.to_thread.run_sync(run_blocking, block, theirs)
+        else:
+            await run(block, ours)
 
 
 @pytest.mark.parametrize("section", ["Run it", "Test it"])

@@ -77,12 +77,13 @@ class Namespaces(_Markdown):
         yield f"{len(OPERATIONS)} operations in {len(methods)} namespaces."
         for namespace in sorted(methods):
             module = import_module(f"cloudtower_async.api.{namespace}")
-            yield from ("", f"**`tower.{namespace}`**", "")
+            yield from ("", f"[**`tower.{namespace}`**](operations/{namespace}.md)", "")
             yield from ("| method | path | since |", "| --- | --- | --- |")
             for method, path in sorted(methods[namespace].items()):
                 operation = vars(module)[method.upper()]
                 assert isinstance(operation, Operation)  # noqa: S101 - for type checkers
-                yield f"| `{method}` | `{operation.method} {path}` | {operation.since} |"
+                link = f"{{py:meth}}`{method} <tower.{namespace}.{method}>`"
+                yield f"| {link} | `{operation.method} {path}` | {operation.since} |"
 
 
 class Unmodelled(_Markdown):
