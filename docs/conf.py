@@ -16,7 +16,7 @@ project_copyright = "the cloudtower-async maintainers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "operations", "side_by_side"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "figures.md"]
 
 html_theme = "furo"
 html_static_path = ["_static"]

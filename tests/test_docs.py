@@ -110,7 +110,9 @@ async def run(block: Block, names: dict[str, object]) -> None:
         dont_inherit=True,
     )
     function = FunctionType(code, names)
-    if "asyncio.run(" in block.text:  # a whole program, with an event loop of its own
+    if re.search(
+        r"asyncio\.(run|Runner)\(", block.text
+    ):  # a whole program, with an event loop of its own
         await anyio.to_thread.run_sync(function)
     elif code.co_flags & inspect.CO_COROUTINE:
         await function()
