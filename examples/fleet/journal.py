@@ -29,7 +29,7 @@ class RedisJournal:
         mark = f"{self._key}:{vm_id}:begun"
         return bool(await self._redis.set(mark, "", nx=True, px=round(self.grace * 1000)))
 
-    async def started(self, vm_id: str, task_id: str | None) -> None:
+    async def answered(self, vm_id: str, task_id: str | None) -> None:
         async with self._redis.pipeline() as both:
             both.hset(f"{self._key}:tasks", vm_id, task_id or "")
             both.delete(f"{self._key}:{vm_id}:begun")

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from cloudtower_async import OutcomeUnknown, WithTask
+from cloudtower_async import CallError, OutcomeUnknown, WithTask
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
     from cloudtower_async.models import Vm, VmSnapshot
 
+_MOST_SENT = 3  # times: if all answers are lost, the next run finds out what came of the last one
 _PAUSE = 0.5  # seconds between two looks for a snapshot that may be on its way
 
 
@@ -30,8 +31,8 @@ class Journal(Protocol):
         """
         ...
 
-    async def started(self, vm_id: str, task_id: str | None) -> None:
-        """Write down the task: the server has answered, so nothing is in doubt any more."""
+    async def answered(self, vm_id: str, task_id: str | None) -> None:
+        """Write down the task, if there is one: nothing is in doubt any more."""
         ...
 
 
@@ -58,6 +59,7 @@ async def snapshot_once(
     # Sent within half of the grace at the latest, with all waiting for locks.
     quick = tower.with_options(timeout=journal.grace / 4, lock_timeout=journal.grace / 4)
     quiesce = vm.vm_tools_status == "RUNNING"
+    sent = 0
     while True:
         begun = await journal.begin(vm.id)
         found = await tower.vm_snapshot.get_vm_snapshots(
@@ -82,6 +84,12 @@ async def snapshot_once(
                 ]
             )
         except OutcomeUnknown:
+            sent += 1
+            if sent == _MOST_SENT:
+                raise
             continue  # as after a crash: the server will tell
-        await journal.started(vm.id, created.task_id)
+        except CallError:  # any other: the server has certainly done nothing
+            await journal.answered(vm.id, None)
+            raise
+        await journal.answered(vm.id, created.task_id)
         return await tower.settle(created, timeout=timeout)

@@ -90,7 +90,7 @@ class State:
             (now, self._name, vm_id, now - self.grace, now),
         )
 
-    async def started(self, vm_id: str, task_id: str | None) -> None:
+    async def answered(self, vm_id: str, task_id: str | None) -> None:
         await self._set(vm_id, begun_at=None, task_id=task_id)
 
     async def done(self, vm_id: str, snapshot_id: str) -> None:

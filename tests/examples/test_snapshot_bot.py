@@ -170,6 +170,23 @@ async def test_a_request_that_never_arrives_is_sent_again(tmp_path: Path) -> Non
         assert taken(sim) == {vm_id: 1}
 
 
+async def test_what_was_refused_is_not_in_doubt(tmp_path: Path) -> None:
+    async with Simulator(vms=1, task_duration=0.01) as sim:
+        sim.faults.fail("create-vm-snapshot", status=403)
+        # The second round would wait for an hour.
+        assert (await one_night(sim, tmp_path)).complete
+        assert len(sim.sent("create-vm-snapshot")) == 2
+
+
+async def test_answers_that_are_always_lost_end_in_an_error(tmp_path: Path) -> None:
+    async with Simulator(vms=1, task_duration=0.01) as sim:
+        sim.faults.fail("create-vm-snapshot", status=500, times=100)
+        async with night_of(sim, tmp_path, grace=0.1) as (tower, state):
+            report = await run_night(tower, state, NIGHT)
+        assert "500" in str(report.vms[0].error)
+        assert not taken(sim)
+
+
 async def test_a_lost_file_doubles_none(tmp_path: Path) -> None:
     async with Simulator(vms=8, task_duration=0.01) as sim:
         await one_night(sim, tmp_path)
