@@ -35,21 +35,23 @@ async def each(
     """
     results: dict[int, R] = {}
     limiter = anyio.CapacityLimiter(math.inf if limit is None else limit)
-    failure: Exception | None = None
+    failures: list[Exception] = []
 
     async def call(place: int, item: T) -> None:
-        async with limiter:
-            results[place] = await function(item)
+        try:
+            async with limiter:
+                results[place] = await function(item)
+        except Exception as exc:
+            # Out of the task group it would come as a group of errors, and in place of the
+            # cancellation of whoever is cancelled at this moment.
+            failures.append(exc)
+            group.cancel_scope.cancel()
 
-    try:
-        async with anyio.create_task_group() as group:
-            for place, item in enumerate(items):
-                group.start_soon(call, place, item)
-    except ExceptionGroup as failures:
-        # The first one to fail has cancelled the rest: callers want that error, not a group.
-        failure = failures.exceptions[0]
-    if failure is not None:
-        raise failure
+    async with anyio.create_task_group() as group:
+        for place, item in enumerate(items):
+            group.start_soon(call, place, item)
+    if failures:
+        raise failures[0]
     return [results[place] for place in range(len(items))]
 
 
