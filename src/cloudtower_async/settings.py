@@ -10,6 +10,7 @@ import math
 import os
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast, get_args
 
@@ -19,7 +20,7 @@ from .profiles import from_profile
 from .types import ContentLanguage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import TypedDict
 
     import aiohttp
@@ -249,6 +250,17 @@ def _context_fault(context: object, *, alone: bool) -> str | None:
     return "ca_file=, client_cert= and verify_tls=False are for the context to bring along"
 
 
+def _mapping_fault(value: object) -> str | None:
+    if value is None or isinstance(value, Mapping):
+        return None
+    return f"expected a dict of names and values, got {type(value).__name__}"
+
+
+def _function_fault(value: object) -> str | None:
+    # Of what is given only the type: it may be the secret itself.
+    return None if callable(value) else f"expected an async function, got {type(value).__name__}"
+
+
 def _pair_fault(value: object) -> str | None:
     """Why this is no credential for HTTP Basic. It may hold a secret: nothing of it is told."""
     if value is None:
@@ -281,6 +293,7 @@ def _check_credentials(settings: Settings) -> None:
                 raise InvalidSettings(
                     f"{option}: credentials= is to give it; pass one of them", option=option
                 )
+        check_option("credentials", _function_fault(settings.credentials))
         return
     if settings.token is not None:
         check_option("token", token_fault(settings.token))
@@ -297,6 +310,7 @@ def _check_credentials(settings: Settings) -> None:
 
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked: dict[str, str] = {}
+    check_option("headers", _mapping_fault(headers))
     for name, value in (headers or {}).items():
         lower = name.lower()
         if instead := _MANAGED_HEADERS.get(lower):

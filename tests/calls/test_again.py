@@ -259,7 +259,7 @@ async def test_a_time_out_tells_what_had_gone_wrong_before(sim: Simulator) -> No
     sim.faults.fail("get-clusters", status=503)
     sim.faults.hang("get-clusters")
     async with session(sim) as tower:
-        with pytest.raises(CallTimeout, match=r"within 0\.3 s .* sent 2 times") as info:
+        with pytest.raises(CallTimeout, match=r"within 0\.3 s .* tried 2 times") as info:
             await tower.cluster.get_clusters(timeout=0.3)
     assert isinstance(info.value.__cause__, ServerError)
 

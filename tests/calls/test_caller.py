@@ -61,6 +61,14 @@ async def echo(request: web.Request) -> web.Response:
     )
 
 
+@pytest.mark.parametrize("retry", [3, 0, {"attempts": 3}])
+async def test_what_is_no_policy_is_refused(retry: object) -> None:
+    with pytest.raises(errors.InvalidSettings, match=r"^retry: expected a RetryPolicy, ") as info:
+        async with caller("http://tower.example", retry=retry):
+            pass
+    assert info.value.option == "retry"
+
+
 async def test_none_is_left_out_at_the_top_and_sent_as_null_below() -> None:
     async with serve(echo) as url, caller(url) as c:
         seen = await c.call(ECHO, {"where": {"id": None}, "first": None, "skip": 0})

@@ -366,6 +366,15 @@ async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noq
     assert info.value.__cause__ is None
 
 
+async def test_a_function_that_is_not_async_is_named_as_what_is_wrong() -> None:
+    def ask() -> Any:  # noqa: ANN401
+        return "a-token"
+
+    async with by_function(NOWHERE, ask) as auth:
+        with pytest.raises(errors.LoginFailed, match="credentials: it is no async function"):
+            await auth.log_in(NOWHERE)
+
+
 async def test_a_function_that_never_returns_is_given_up() -> None:
     async def ask() -> str:
         await anyio.sleep_forever()

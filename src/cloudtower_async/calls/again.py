@@ -61,7 +61,6 @@ class Again(Generic[R]):
         self._caller = caller
         self._call = call
         self._deadline = deadline
-        self._sendings = 1
         self._retries = 0
         self._locks = 0
         self._locked_at: float | None = None
@@ -91,7 +90,6 @@ class Again(Generic[R]):
                 finally:
                     del failure  # it and this frame would keep each other, and what was sent
             without_frames(failure)  # of which this is one: as above
-            self._sendings += 1
             self._tell(pause)
             await self._sleep(pause)
             earlier, stop = failure, None
@@ -186,12 +184,12 @@ class Again(Generic[R]):
             raise closed_during(self._call.operation.name)
 
     def _tell(self, pause: float) -> None:
-        name, number = self._call.operation.name, self._sendings
+        name, number = self._call.operation.name, self._call.attempts + 1
         told = {"operation": name, "attempt": number}
         _log.info("%s: sent again in %.2f s, as attempt %d", name, pause, number, extra=told)
 
     def _final(self, failure: CallError) -> CallError:
-        failure.attempts = self._sendings
+        failure.attempts = self._call.attempts
         if self._decide(failure) is Decision.UNKNOWN:
             return _unknown(failure)
         if isinstance(failure, ResourceLocked) and self._locked_at is not None:

@@ -17,14 +17,14 @@ from ..errors import (
     NotFound,
     Unauthorized,
 )
-from ..settings import choice_fault, header_fault, seconds_fault
+from ..settings import check_option, choice_fault, header_fault, seconds_fault
 from ..types import ContentLanguage
 from ..wire import spans
 from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames
 from ..wire.forms import Marks
 from ..wire.limits import Limits
-from ..wire.retry import Budget, RetryPolicy
+from ..wire.retry import Budget, RetryPolicy, policy_fault
 from ..wire.transport import closed_during
 from .again import Again
 from .checks import check
@@ -61,7 +61,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         timeout: Seconds for everything but waiting for locked resources.
         marks: Where the files among the fields were at first.
         login: Which login the token comes from that it was sent with last.
-        sendings: How often it was sent.
+        attempts: How often it was tried to send it.
     """
 
     operation: Operation[R]
@@ -70,7 +70,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     timeout: float
     marks: Marks | None = None
     login: int = 0
-    sendings: int = 0
+    attempts: int = 0
 
     def rewind(self) -> bool:
         """Make ready to be sent again; False when it cannot be."""
@@ -97,6 +97,7 @@ class Caller:
 
     def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
         settings = transport.settings
+        check_option("retry", policy_fault(settings.retry))
         self.transport = transport
         self.authenticator = authenticator
         self.endpoints: Endpoints = Endpoints(transport)
@@ -223,6 +224,7 @@ class Caller:
         transport, authenticator, limits = self.transport, self.authenticator, self._limits
         with_token = operation.auth is Auth.TOKEN
         endpoints, endpoint = self.endpoints, None
+        call.attempts += 1
         sent = False
         scope = anyio.CancelScope(deadline=deadline)
         transport.under_way.add(scope)
@@ -237,7 +239,6 @@ class Caller:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
-                    call.sendings += 1
                     sent = True
                     # No variable holds the token or the answer: errors show those of this frame.
                     return decode(
@@ -250,7 +251,7 @@ class Caller:
                             path=operation.root + operation.path,
                             token=self._credential(operation.auth),
                             not_modified=operation.not_modified,
-                            attempt=call.sendings,
+                            attempt=call.attempts,
                             **call.content,
                         ),
                         endpoint,

@@ -27,7 +27,7 @@ class CallError(CloudtowerError):
         sent: False when it is certain that the server did not get the request: no connection was
             made, or the session did not get as far as it was logging in first.
         hint: What to do next.
-        attempts: How often the call was sent.
+        attempts: How often it was tried to send the call.
     """
 
     default_hint: ClassVar[str] = ""
@@ -71,7 +71,7 @@ class CallError(CloudtowerError):
         if self.request_id:
             where.append(f"request id {self.request_id}")
         if self.attempts > 1:
-            where.append(f"sent {self.attempts} times")
+            where.append(f"tried {self.attempts} times")
         if where:
             line += f" [{', '.join(where)}]"
         return f"{line}. {self.hint}" if self.hint else line

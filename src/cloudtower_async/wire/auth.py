@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import msgspec
@@ -16,7 +17,7 @@ from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
 from .transport import LOGIN, Transport, closed_during
 
 if TYPE_CHECKING:
-    from ..settings import Credentials
+    from collections.abc import Callable
 
 _CHECK_BOTH = (
     "Check that the endpoint is a CloudTower's; "
@@ -152,13 +153,20 @@ class Authenticator:
             )
         return token
 
-    async def _ask_hook(self, credentials: Credentials, endpoint: str) -> str | tuple[str, str]:
+    async def _ask_hook(
+        self, credentials: Callable[[], object], endpoint: str
+    ) -> str | tuple[str, str]:
         cause: Exception | None = None
         fault: str | None = "it returned neither a token nor a pair of user name and password"
+        given: object = None
         try:
-            given: object = await credentials()
+            asking = credentials()
+            if isinstance(asking, Awaitable):
+                given = await cast("Awaitable[object]", asking)
+            else:
+                fault = "it is no async function"
         except Exception as exc:
-            cause, given = exc, None
+            cause = exc
             fault = f"it raised {type(exc).__name__}"
         match given:
             case str():

@@ -89,6 +89,13 @@ class RetryPolicy:
         return chance * min(self.cap, doubled)
 
 
+def policy_fault(value: object) -> str | None:
+    """Why this is no policy; None: it is, or none is given."""
+    if value is None or isinstance(value, RetryPolicy):
+        return None
+    return f"expected a RetryPolicy, such as RetryPolicy(attempts=3), got {value!r}"
+
+
 class Budget:
     """What a session has left to send again; see `RetryPolicy`."""
 
