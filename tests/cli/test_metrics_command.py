@@ -55,7 +55,8 @@ def variables(sim: Simulator) -> dict[str, str]:
 async def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
     """Run the command within this process."""
     status = await anyio.to_thread.run_sync(main, ["metrics", *arguments])
-    return Ended(status, *capsys.readouterr())
+    captured = capsys.readouterr()
+    return Ended(status, captured.out, captured.err)
 
 
 def plain(text: str) -> str:

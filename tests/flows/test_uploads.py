@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -357,7 +358,7 @@ async def test_a_file_that_changes_its_length_meanwhile_is_given_up(
     assert info.value.upload_task_id == steps.upload_task_id == begun(sim)[0]["id"]
     assert statuses(sim) == ["FAILED"]
     assert [one async for one in steps] == []
-    with pytest.raises(CloudtowerError, match="has not ended"):
+    with pytest.raises(CloudtowerError, match="nothing comes of"):
         _ = steps.result
 
 
@@ -510,7 +511,7 @@ async def test_only_the_same_upload_can_go_on(sim: Simulator, tower: Cloudtower)
     )
     with pytest.raises(InvalidInput, match="is of a file of 20,580 bytes; this one has 3"):
         await send(io.BytesIO(b"abc"), upload_task_id=task.id)
-    with pytest.raises(InvalidInput, match="is of a ELF_IMAGE, not of OVF or"):
+    with pytest.raises(InvalidInput, match="is of kind ELF_IMAGE, not OVF or"):
         await send(io.BytesIO(CONTENT), upload_task_id=task.id, kind="elf_file")
     await tower.upload_task.cancel_upload_task(where={"id": task.id})
     with pytest.raises(UploadFailed, match="given the upload up"):
@@ -589,6 +590,52 @@ async def test_leaving_before_the_end_cancels_it(sim: Simulator, tower: Cloudtow
     with pytest.raises(LookupError):
         await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim), on_progress=refuse)
     assert statuses(sim) == ["FAILED"] * 2
+
+
+async def test_a_step_that_is_cancelled_ends_it(sim: Simulator, tower: Cloudtower) -> None:
+    async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+        await anext(steps)
+        sim.faults.hang("upload-elf-image")
+        with anyio.move_on_after(0.01):
+            await anext(steps)
+        assert [step async for step in steps] == []
+        with pytest.raises(CloudtowerError, match="failed or was cancelled"):
+            _ = steps.result
+
+
+async def test_a_source_that_cannot_be_closed_does_not_leave_it_open(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    async def broken() -> AsyncGenerator[bytes]:
+        try:
+            yield CONTENT
+        finally:
+            raise OSError("cannot be closed")
+
+    with pytest.raises(OSError, match="cannot be closed"):
+        async with uploading(tower, broken(), size=len(CONTENT), cluster_id=cluster(sim)) as steps:
+            await anext(steps)
+    assert statuses(sim) == ["FAILED"]
+
+
+async def test_a_cancellation_is_one_also_when_the_server_cannot_be_asked_what_it_has(
+    sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
+) -> None:
+    sim.faults.delay(0.05, "upload-elf-image")
+    sim.faults.fail("upload-elf-image", status=403)
+
+    async def cancel() -> None:
+        while not sim.sent("upload-elf-image"):
+            await anyio.lowlevel.checkpoint()
+        sim.faults.fail("get-upload-tasks", status=403, times=9)
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(cancel)
+            await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    assert scope.cancelled_caught
+    assert "could not be found out" in caplog.text
 
 
 async def test_cancelling_is_tried_again_and_its_failure_told(

@@ -339,6 +339,17 @@ async def test_answers_can_be_delayed(client: Client) -> None:
     assert scope.cancelled_caught
 
 
+async def test_who_hangs_up_in_the_middle_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with connected(Simulator()) as client:
+        host, _, port = client.sim.url.removeprefix("http://").partition(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(
+                b"POST /v2/api/get-vms HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
+            )
+            await client.ask("get-vms", {})  # meanwhile that one is being read
+    assert [one for one in caplog.records if one.name == "aiohttp.server"] == []
+
+
 async def test_requests_may_make_time_pass() -> None:
     clock = Clock(running=False, per_request=1.5)
     async with connected(Simulator(clock=clock)) as client:

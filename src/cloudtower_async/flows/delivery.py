@@ -99,7 +99,7 @@ class Delivery:
             )
         if task.resource_type not in self._target.resource_types:
             raise InvalidInput(
-                f"upload: upload_task_id: {task.id} is of a {task.resource_type}, not of "
+                f"upload: upload_task_id: {task.id} is of kind {task.resource_type}, not "
                 + " or ".join(self._target.resource_types)
             )
         if task.size != size:
@@ -189,9 +189,16 @@ class Delivery:
                 await let_end(send, _CLEAN_UP_SECONDS)
             except anyio.get_cancelled_exc_class():
                 if self.task is None:
-                    with anyio.move_on_after(_CLEAN_UP_SECONDS, shield=True):
-                        self.task = await look()
+                    await self._find_out(look)
                 raise
+
+    async def _find_out(self, look: Callable[[], Awaitable[UploadTask | None]]) -> None:
+        """Learn which upload task has come of a first chunk that was broken off."""
+        with anyio.move_on_after(_CLEAN_UP_SECONDS, shield=True):
+            try:
+                self.task = await look()
+            except CloudtowerError as exc:
+                _log.warning("whether an upload has begun could not be found out: %s", exc)
 
     async def _continue(self, chunk: bytes, upload_task_id: str) -> None:
         """Send a later chunk."""

@@ -217,7 +217,8 @@ class Uploading:
     ) -> Upload[object]:
         """Upload a file step by step, and see how far it is.
 
-        Leaving the block before the end of the iteration cancels the upload on the server.
+        Leaving the block before the end of the iteration cancels the upload on the server. A step
+        that fails or is cancelled is the last one.
 
         Args:
             source: As of `upload_image`.

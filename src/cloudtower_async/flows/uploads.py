@@ -107,11 +107,14 @@ class Upload(Generic[T_co]):
         """What has come of the upload.
 
         Raises:
-            CloudtowerError: Nothing yet: iterate to the end first.
+            CloudtowerError: Nothing yet: iterate to the end first. Or a step failed or was
+                cancelled: then nothing will.
         """
-        if not self._results:
-            raise CloudtowerError("the upload has not ended: iterate to its end first")
-        return self._results[0]
+        if self._results:
+            return self._results[0]
+        if self._failure is not None:
+            raise CloudtowerError("nothing comes of the upload: a step failed or was cancelled")
+        raise CloudtowerError("the upload has not ended: iterate to its end first")
 
     async def __aenter__(self) -> Self:
         """Open the file; to go on with an upload, see how far it is.
@@ -140,13 +143,15 @@ class Upload(Generic[T_co]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._source.close()
         # What can go on another time is left open.
         can_go_on = isinstance(
             self._failure or exc, UploadInterrupted | UploadTimeout | SessionClosed
         )
-        if not (self._results or can_go_on):
-            await self._delivery.cancel()
+        try:
+            await self._source.close()
+        finally:
+            if not (self._results or can_go_on):
+                await self._delivery.cancel()
 
     def __aiter__(self) -> Self:
         return self

@@ -75,7 +75,10 @@ class Server:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, properly or as the faults want it."""
         most = max(self.services.uploads.chunk_size, LARGEST_CHUNK)
-        recorded, content = await take_in(request, most)
+        try:
+            recorded, content = await take_in(request, most)
+        except ConnectionError:  # whoever sent it has hung up meanwhile
+            return web.Response(status=400)
         journal.note(self.requests, recorded, self._keep_requests)
         operation = recorded.path
         await self._hold_up(self._faults.delay_of(operation))
