@@ -137,6 +137,7 @@ async def open_state(path: Path, name: str, grace: float) -> AsyncGenerator[Stat
         try:
             # The system lets go of the lock when the process ends, however it ends.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")  # a write waits for the disk once
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute(_TABLE)
             connection.commit()

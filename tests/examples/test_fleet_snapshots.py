@@ -7,16 +7,18 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from subprocess import DEVNULL, STDOUT
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 import pytest
+from redis.asyncio import Redis
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Clock, Simulator
+from examples.fleet.journal import RedisJournal
 from tests.support import unused_port
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ pytestmark = [
 ]
 
 NAME = "nightly-2026-01-31"
+NEXT_NAME = "nightly-2026-02-01"
 PROFILES = ("north", "south")
-VMS = 8
+VMS = 6
 AT_ONCE = 3  # tasks of a worker
 
 
@@ -65,7 +68,8 @@ class Fleet:
             yield process
         finally:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended this very moment
+                    os.killpg(process.pid, signal.SIGKILL)
             await process.aclose()
 
     def worker(self) -> AbstractAsyncContextManager[Process]:
@@ -77,8 +81,8 @@ class Fleet:
             f"--max-async-tasks={AT_ONCE}",
         )
 
-    def dispatcher(self, *profiles: str) -> AbstractAsyncContextManager[Process]:
-        return self.process("examples.fleet.snapshots", NAME, *profiles)
+    def dispatcher(self, name: str, *profiles: str) -> AbstractAsyncContextManager[Process]:
+        return self.process("examples.fleet.snapshots", name, *profiles)
 
 
 @asynccontextmanager
@@ -122,8 +126,8 @@ async def fleet(folder: Path) -> AsyncGenerator[Fleet]:
         yield Fleet(sims, environment)
 
 
-def each_once(sim: Simulator) -> bool:
-    found = sim.store.select("VmSnapshot", {"name": NAME})
+def each_once(sim: Simulator, name: str) -> bool:
+    found = sim.store.select("VmSnapshot", {"name": name})
     return Counter(one["vm"] for one in found) == Counter(list(sim.store.table("Vm")))
 
 
@@ -139,32 +143,53 @@ async def let_time_pass(sims: list[Simulator]) -> NoReturn:
         await anyio.sleep(0.05)
 
 
-async def test_a_worker_dies_and_nothing_is_lost(tmp_path: Path) -> None:
-    async with (
-        fleet(tmp_path) as towers,
-        towers.worker() as first,
-        towers.worker(),
-        towers.dispatcher("nowhere", *PROFILES) as dispatcher,
-    ):
-        while towers.asked() < 2 * AT_ONCE:  # noqa: ASYNC110 - both are full: time stands still
-            await anyio.sleep(0.01)
-        os.killpg(first.pid, signal.SIGKILL)
-        await first.wait()
-        towers.sims[0].tasks.fail_next()
-
+async def test_a_worker_and_the_caller_die_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as towers, towers.worker() as first, towers.worker():
+        async with towers.dispatcher(NAME, *PROFILES) as caller:
+            while towers.asked() < 2 * AT_ONCE:  # noqa: ASYNC110 - both are full: time stands still
+                await anyio.sleep(0.01)
+            os.killpg(first.pid, signal.SIGKILL)
+            os.killpg(caller.pid, signal.SIGKILL)
+            await first.wait()
         async with anyio.create_task_group() as group:
             group.start_soon(let_time_pass, towers.sims)
-            failed, unknown, told = await output(dispatcher)
-            assert unknown.startswith(f"{NAME}/nowhere: there is no profile 'nowhere' in ")
-            assert failed.startswith(f"{NAME}/north/")
-            assert "the host did not answer" in failed
-            assert told == f"{2 * VMS - 1} snapshots, 2 errors"
-            assert await dispatcher.wait() == 1
 
-            # The same call again goes on with what is there: only what failed is to be done.
-            asked = towers.asked()
-            async with towers.dispatcher(*PROFILES) as again:
-                assert await output(again) == [f"{2 * VMS} snapshots, 0 errors"]
-            assert towers.asked() == asked + 1 == 2 * VMS + 1
+            # The same call goes on with what is there.
+            async with towers.dispatcher(NAME, "nowhere", *PROFILES) as caller:
+                unknown, told = await output(caller)
+                assert unknown.startswith(f"{NAME}/nowhere: there is no profile 'nowhere' in ")
+                assert told == f"{2 * VMS} snapshots, 1 errors"
+                assert await caller.wait() == 1
+            assert towers.asked() == 2 * VMS
+            assert all(each_once(sim, NAME) for sim in towers.sims)
+
+            # Of another night one fails, and only that one is made by the next call.
+            towers.sims[0].tasks.fail_next()
+            async with towers.dispatcher(NEXT_NAME, PROFILES[0]) as caller:
+                failed, told = await output(caller)
+                assert failed.startswith(f"{NEXT_NAME}/north/")
+                assert "the host did not answer" in failed
+                assert told == f"{VMS - 1} snapshots, 1 errors"
+            async with towers.dispatcher(NEXT_NAME, PROFILES[0]) as caller:
+                assert await output(caller) == [f"{VMS} snapshots, 0 errors"]
+                assert await caller.wait() == 0
+            assert towers.asked() == 2 * VMS + VMS + 1
+            assert each_once(towers.sims[0], NEXT_NAME)
             group.cancel_scope.cancel()
-        assert all(map(each_once, towers.sims))
+
+
+async def test_one_begins_until_the_server_has_answered_or_the_grace_is_over(
+    tmp_path: Path,
+) -> None:
+    async with redis(tmp_path) as address, Redis.from_url(address) as client:  # pyright: ignore[reportUnknownMemberType] - its **kwargs
+        journal = RedisJournal(client, "night", grace=3600)
+        assert await journal.begin("a")
+        assert not await RedisJournal(client, "night", grace=3600).begin("a")
+        assert await journal.begin("b")
+        await journal.answered("a", "task")
+        assert await journal.begin("a")
+        assert await client.hgetall("night:tasks") == {b"a": b"task"}
+        brief = RedisJournal(client, "another", grace=0.05)
+        assert await brief.begin("a")
+        while not await brief.begin("a"):  # noqa: ASYNC110 - Redis lets it go
+            await anyio.sleep(0.01)
