@@ -36,6 +36,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def debug(session: nox.Session) -> None:
+    """Run the tests in Python's development mode: asyncio's debug mode, and what is left open."""
+    install(session, "test")
+    session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("sdk", ["2.14.2", "2.18.0"])
 def compat(session: nox.Session, sdk: str) -> None:
     """Run the tests that read from the simulator with older versions of the vendor's client."""

@@ -8,12 +8,12 @@ import re
 import weakref
 from collections import Counter
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import anyio
 import anyio.lowlevel
 import pytest
+from aiohttp import web
 
 from cloudtower_async import (
     CallError,
@@ -36,6 +36,7 @@ from cloudtower_async.testing import Simulator, faults
 from cloudtower_async.testing.faults import EVERY_FAULT, Trouble
 from cloudtower_async.testing.store.schema import operation
 from cloudtower_async.wire.retry import DECISIONS, Decision, Fault, fault_of
+from tests.support import PASSWORD, is_login, login_answer, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -360,17 +361,32 @@ async def test_when_the_time_for_locks_is_over_the_error_tells_of_it(
     assert info.value.attempts == count(sim, "poweroff-vm") > 1
 
 
-async def test_a_new_login_is_shared_by_all_who_need_it(sim: Simulator, tower: Cloudtower) -> None:
-    # All are on their way with the old token before the first of them learns that it is no good.
-    await tower.cluster.get_clusters()
-    sim.accounts.revoke_tokens()
-    busy = session(sim, max_connections=500)
-    async with busy, anyio.create_task_group() as group:
-        sim.accounts.revoke_tokens()
+async def test_a_new_login_is_shared_by_all_who_need_it() -> None:
+    logins: list[int] = []
+    refused: list[int] = []
+    together = anyio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if is_login(request):
+            logins.append(1)
+            return login_answer(f"token-{len(logins)}")
+        if request.headers["authorization"] == "token-2":
+            return web.json_response([])
+        # All are on their way with the old token before the first learns that it is no good.
+        refused.append(1)
+        if len(refused) == 500:
+            together.set()
+        await together.wait()
+        return web.Response(status=401)
+
+    async with (
+        serve(answer) as url,
+        Cloudtower(url, username="root", password=PASSWORD, max_connections=500) as tower,
+        anyio.create_task_group() as group,
+    ):
         for _ in range(500):
-            group.start_soon(partial(busy.cluster.get_clusters, first=1))
-    assert count(sim, "login") == 3
-    assert count(sim, "get-clusters") == 1 + 2 * 500
+            group.start_soon(tower.cluster.get_clusters)
+    assert (len(logins), len(refused)) == (2, 500)
 
 
 async def test_the_password_is_tried_once_when_it_has_changed(
