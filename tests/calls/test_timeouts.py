@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from cloudtower_async import CallTimeout, Cloudtower, RetryPolicy
@@ -130,3 +131,24 @@ async def test_the_time_of_a_call_holds_all_of_its_parts(sim: Simulator) -> None
     with pytest.raises(CallTimeout, match=r"no answer within 0\.3 s"):
         await tower.cluster.get_clusters(timeout=0.3)
     await tower.close()
+
+
+@pytest.mark.parametrize("first", ["close", "cancel"])
+async def test_a_cancellation_is_not_lost_when_the_session_ends_at_the_same_moment(
+    sim: Simulator, first: str
+) -> None:
+    sim.faults.hang("get-clusters")
+    tower = session(sim)
+    running = asyncio.create_task(tower.cluster.get_clusters())
+    while not sim.sent("get-clusters"):
+        await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
+    # Both are done in the next round of the event loop, one right after the other.
+    async with anyio.create_task_group() as group:
+        if first == "close":
+            group.start_soon(tower.close)
+        asyncio.get_running_loop().call_soon(running.cancel)
+        if first == "cancel":
+            group.start_soon(tower.close)
+    await asyncio.wait([running])
+    assert running.cancelled()
