@@ -6,7 +6,6 @@ import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-import anyio
 import msgspec
 
 from ..errors import (
@@ -226,10 +225,11 @@ class Caller:
         endpoints, endpoint = self.endpoints, None
         call.attempts += 1
         sent = False
-        scope = anyio.CancelScope(deadline=deadline)
-        transport.under_way.add(scope)
+        # Half the price of a cancel scope, of which there would be one for each call.
+        limit = asyncio.timeout_at(deadline)
         try:
-            with scope:
+            async with limit:
+                transport.calls.add(limit)
                 if not limits.enter_at_once():
                     await limits.enter()
                 try:
@@ -267,8 +267,10 @@ class Caller:
             elif isinstance(exc, NotFound) and exc.operation == operation.path:
                 exc.hint = _NO_SUCH_PATH
             raise
+        except TimeoutError:
+            pass
         finally:
-            transport.under_way.discard(scope)
+            transport.calls.discard(limit)
         raise self._cut_short(call, endpoint, sent)
 
     def _credential(self, auth: Auth) -> str | None:

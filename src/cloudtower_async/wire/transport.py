@@ -6,12 +6,15 @@ import asyncio
 import io
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anyio
 import anyio.to_thread
 import msgspec
+from aiohttp import BytesPayload
+from yarl import URL
 
 from .._version import __version__
 from ..addresses import API_PATH
@@ -77,8 +80,10 @@ class Transport:
                 self.mask.add(value)
         self.closed: bool = False
         self.owns_pool: bool = session is None and connector is None
-        # The scopes of calls, for `close` to cancel: aiohttp leaves those alone that use what was
-        # handed in, and cancels the tasks of those that wait for a connection.
+        # What `close` has to end: time limits of calls, and scopes of other waits. aiohttp leaves
+        # those alone that use what was handed in, and cancels the tasks of those that wait for a
+        # connection.
+        self.calls: set[asyncio.Timeout] = set()
         self.under_way: set[anyio.CancelScope] = set()
         self.server_version: str | None = None  # once it was asked for
         self.asking_version: anyio.Lock = anyio.Lock()
@@ -101,6 +106,8 @@ class Transport:
             "user-agent": f"cloudtower-async/{__version__}",
             **(settings.headers or {}),
         }
+        # Those of our own session go with it. One that was handed in has its own.
+        self._more_headers = {} if session is None else self._headers
 
     def exchange(
         self,
@@ -119,7 +126,7 @@ class Transport:
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
-        Callers set the time limit by a scope that they keep in `under_way`, and raise the errors
+        Callers set a time limit, kept in `calls` or `under_way`, and raise the errors
         `without_frames`, as the frames from here on hold the credentials.
 
         Args:
@@ -167,13 +174,13 @@ class Transport:
         if session is None or session.closed or self._loop is not asyncio.get_running_loop():
             session = await self.open()
         options, content_type = _content(operation, body, query, fields)
-        headers = {**self._headers, **content_type, **headers}
+        headers = {**self._more_headers, **content_type, **headers}
         if token is not None:
             headers["authorization"] = token
         try:
             async with session.request(
                 method,
-                endpoint + path,
+                _url(endpoint + path),
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -186,7 +193,7 @@ class Transport:
                     await response.read(),
                     response.headers.get("x-tower-request-id"),
                 )
-                later = response.headers.get("retry-after")
+                later = response.headers.get("retry-after") if answer.status >= 300 else None
         except (aiohttp.ClientError, OSError) as exc:
             raise self._explain(exc, operation, endpoint) from exc
         if answer.status >= 300 and not (answer.status == 304 and not_modified):
@@ -206,6 +213,9 @@ class Transport:
         self.closed = True
         for scope in tuple(self.under_way):
             scope.cancel()
+        for limit in tuple(self.calls):
+            if not limit.expired():
+                limit.reschedule(0.0)
         session, self._session = self._session, None
         if session is not None and session is not self._given:
             # Shielded, as a session is often closed because of a cancellation; and bounded.
@@ -248,6 +258,7 @@ class Transport:
         return aiohttp.ClientSession(
             connector=self._connector or aiohttp.TCPConnector(limit=connections),
             connector_owner=self._connector is None,
+            headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
         )
@@ -260,6 +271,15 @@ class Transport:
         error: CallError = connection_error(exc, endpoint, self.settings)
         error.operation = operation
         return error
+
+
+@lru_cache(maxsize=1024)
+def _url(address: str) -> URL | str:
+    """The address, parsed once instead of for each call."""
+    try:
+        return URL(address)
+    except ValueError:
+        return address  # aiohttp says what is wrong with it
 
 
 def closed_during(operation: str) -> SessionClosed:
@@ -283,7 +303,7 @@ def _content(
     fields: Mapping[str, object] | None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     if body is not None:
-        return {"data": body if len(body) <= _LARGE else io.BytesIO(body)}, _JSON
+        return {"data": BytesPayload(body) if len(body) <= _LARGE else io.BytesIO(body)}, _JSON
     try:
         if fields is not None:
             return {"data": form(fields)}, _NO_TYPE
