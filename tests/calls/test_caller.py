@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiohttp import web
 
@@ -239,6 +240,44 @@ async def test_after_a_time_out_and_a_cancellation_the_pool_still_serves() -> No
             await stuck.wait()
             group.cancel_scope.cancel()
         assert (await c.call(ECHO, timeout=5))["path"] == "/v2/api/echo"
+
+
+async def test_no_more_requests_are_in_flight_than_may() -> None:
+    at_work: list[int] = []
+    most: list[int] = []
+
+    async def handler(_: web.Request) -> web.Response:
+        at_work.append(1)
+        most.append(len(at_work))
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        at_work.pop()
+        return web.json_response({})
+
+    async with (
+        serve(handler) as url,
+        caller(url, max_connections=8, max_in_flight=2) as c,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(20):
+            group.start_soon(c.call, PUBLIC)
+    assert (len(most), max(most)) == (20, 2)
+
+
+async def test_what_the_rate_keeps_back_is_not_sent_and_says_why() -> None:
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return web.json_response([])
+
+    async with serve(handler) as url, caller(url, token=TOKEN, rate_limit=0.01) as c:
+        await c.call(LIST)  # the one that a bucket holds at first
+        with pytest.raises(errors.CallTimeout, match="It was not sent: it waited") as info:
+            await c.call(LIST, timeout=0.02)
+    assert not info.value.sent
+    assert not isinstance(info.value, errors.OutcomeUnknown)
+    assert len(seen) == 1
 
 
 async def test_a_broken_answer_is_refused_only_when_strict() -> None:

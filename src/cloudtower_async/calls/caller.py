@@ -44,6 +44,10 @@ _NO_SUCH_PATH = (
     "Check the path, then what the body names; "
     "the server may also be too old for it, or no CloudTower."
 )
+_STILL_HERE = (
+    "It was not sent: it waited for its turn (max_connections=, max_in_flight=, rate_limit=), "
+    "or for a login or an active server. Pass a longer timeout=, or call less at a time."
+)
 _OWN_CREDENTIAL = (
     "It wants HTTP Basic with a credential of its own, not the session's: "
     "check change_feed=(username, password)."
@@ -287,6 +291,7 @@ class Caller:
             operation=operation,
             endpoint=endpoint or self.endpoints.latest,
             sent=sent,
+            hint=None if sent else _STILL_HERE,
         )
 
 
