@@ -249,7 +249,7 @@ async def test_no_more_requests_are_in_flight_than_may() -> None:
     async def handler(_: web.Request) -> web.Response:
         at_work.append(1)
         most.append(len(at_work))
-        for _ in range(10):
+        for _turn in range(10):
             await anyio.lowlevel.checkpoint()
         at_work.pop()
         return web.json_response({})
