@@ -45,7 +45,7 @@ async def run(options: argparse.Namespace) -> bool:
         if os.environ.get("CLOUDTOWER_ENDPOINT"):
             session = Cloudtower.from_env()
         else:  # what is made up is gone at the end, and so is what was written down of it
-            sim = await stack.enter_async_context(Simulator("4 clusters, 80 VMs"))
+            sim = await stack.enter_async_context(Simulator("4 clusters, 60 VMs"))
             session = Cloudtower(sim.url, username=sim.username, password=sim.password)
             path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
         state = await stack.enter_async_context(open_state(path, night.name, options.grace))

@@ -73,7 +73,10 @@ async def run_night(tower: Cloudtower, state: State, night: Night) -> Report:
     removal = _Removal(0, [])
     if night.keep is not None:
         done = {row.vm_id for row in rows if row.state == "done"}
-        removal = await _remove_old(tower, night, night.keep, done)
+        try:
+            removal = await _remove_old(tower, night, night.keep, done)
+        except CloudtowerError as error:  # the report is to come all the same
+            removal = _Removal(0, [f"the old snapshots: {error}"])
     return make_report(night.name, rows, removal.removed, removal.errors)
 
 
@@ -139,7 +142,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
             try:
                 delete = tower.vm_snapshot.delete_vm_snapshot(where={"id_in": ids})
                 await tower.wait(delete, timeout=night.timeout)
-            except (CloudtowerError, ExceptionGroup) as error:
+            except CloudtowerError as error:
                 removal.errors.append(f"VM {vm_id}: {error}")
             else:
                 removal.removed += len(ids)

@@ -113,11 +113,11 @@ async def test_the_end_leaves_nothing_behind() -> None:
 
 async def test_it_runs_by_one_command() -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDTOWER_")}
-    command = [sys.executable, "-m", "examples.fleet", "--once", "--timeout=3"]
+    command = [sys.executable, "-m", "examples.fleet", "--once", "--timeout=2"]
     done = await anyio.run_process(command, env=env, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     lines = done.stdout.decode().splitlines()
-    assert lines[11].endswith("no answer within 3 s")
+    assert lines[11].endswith("no answer within 2 s")
     assert "site-12  -" in lines[12]
     assert " of 12 Towers answer; the last figures of " in lines[-1]
     unknown = await anyio.run_process([*command, "nowhere"], env=env, check=False)

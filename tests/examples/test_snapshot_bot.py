@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 NIGHT = Night(date=date(2026, 1, 31), where={})
-KILLS = 8
+KILLS = 7
 LONG = 3600.0
 
 
@@ -246,6 +246,16 @@ async def test_old_ones_that_cannot_be_deleted_are_in_the_report(tmp_path: Path)
         assert report.done == 1
         assert not report.complete
         assert f"VM {vm_id}: vm_snapshot.delete_vm_snapshot: " in report.text()
+
+
+async def test_a_report_comes_also_when_the_old_ones_cannot_be_read(tmp_path: Path) -> None:
+    async with Simulator(vms=1, task_duration=0.01) as sim:
+        await one_night(sim, tmp_path)
+        sim.faults.fail("get-vm-snapshots", status=403)
+        report = await one_night(sim, tmp_path, Night(date=NIGHT.date, where={}, keep=1))
+        assert report.done == 1
+        assert not report.complete
+        assert "\nthe old snapshots: vm_snapshot.get_vm_snapshots: " in report.text()
 
 
 async def test_what_failed_is_tried_once_more(tmp_path: Path) -> None:
