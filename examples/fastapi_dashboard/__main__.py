@@ -42,7 +42,8 @@ async def serve(host: str, port: int, interval: float) -> None:
             sim = await stack.enter_async_context(simulated())
             tower = Cloudtower(sim.url, username=sim.username, password=sim.password)
         app = create_app(tower, interval=interval)
-        print(f"The dashboard of {tower.endpoint}", file=sys.stderr)
+        page = f"http://{host}:{port}"
+        print(f"The dashboard of the CloudTower at {tower.endpoint} is on {page}", file=sys.stderr)
         await Server(app, host, port).serve()
 
 
