@@ -27,6 +27,7 @@ PARTS = (
     "reading",
     "metrics",
     "uploads",
+    "watch",
     "simulator_scale",
 )
 RESULTS = Path("build", "bench.json")

@@ -24,6 +24,8 @@ import anyio.to_thread
 import msgspec
 from aiohttp import web
 
+from .figures import Figure, print_as_lines
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -106,8 +108,8 @@ class Cost(msgspec.Struct):
         return f"{self.wall:.2f} s (CPU {self.cpu:.2f} s)"
 
 
-async def ours(tower: Cloudtower, ids: list[str]) -> tuple[Cost, list[Any]]:
-    """Read, join and make rows of it; print what each part takes."""
+async def ours(tower: Cloudtower, ids: list[str]) -> tuple[Cost, list[Any], str]:
+    """Read, join and make rows of it; returns the rows, and what each part takes."""
     read, rows, table = Cost(), Cost(), Cost()
     values: list[Any] = []
     for _ in range(ROUNDS):
@@ -126,11 +128,11 @@ async def ours(tower: Cloudtower, ids: list[str]) -> tuple[Cost, list[Any]]:
             with table.measured():
                 measured.to_arrow()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"this package: {len(ids):,} VMs, {len(values):,} values: read and joined in {read}, as "
-        f"rows in {rows}, as an Arrow table in {table}; peak {peak:,.0f} MB"
+    note = (
+        f"{len(ids):,} VMs, {len(values):,} values: read and joined in {read}, as rows in {rows}, "
+        f"as an Arrow table in {table}; peak {peak:,.0f} MB"
     )
-    return Cost(read.wall + rows.wall, read.cpu + rows.cpu), values
+    return Cost(read.wall + rows.wall, read.cpu + rows.cpu), values, note
 
 
 def vendors(url: str, password: str, ids: list[str]) -> tuple[Cost, list[Any]]:
@@ -179,19 +181,37 @@ async def run(vms: int, vendors_vms: int) -> None:
         async with Cloudtower(url, username="root", password=password) as tower:
             found = await tower.vm.get_vms(where={"name_starts_with": "vm-"}, order_by="id_ASC")
             ids = [vm.id for vm in found][:vms]
-            await ours(tower, ids)
+            cost, values, note = await ours(tower, ids)
+            what = f"metrics, {len(METRICS)} of {len(ids):,} VMs, {RANGE}"
+            print_as_lines(
+                [
+                    Figure(
+                        what=f"{what}: decoded, joined, as rows",
+                        value=cost.wall,
+                        unit="s",
+                        note=note,
+                    )
+                ]
+            )
+            del values
             if not importlib.util.find_spec("cloudtower"):
                 print("the vendor's client is not installed")
                 return
             few = ids[:vendors_vms]
-            mine, rows = await ours(tower, few)
+            mine, rows, _ = await ours(tower, few)
             theirs, others = await anyio.to_thread.run_sync(vendors, url, password, few)
             same = sorted((row.time, row.metric, row.subject_id, row.value) for row in rows)
             assert same == sorted((row[0], row[1], row[3], row[6]) for row in others)  # noqa: S101
-            print(
-                f"the vendor's client: {len(few):,} VMs, {len(others):,} values: {theirs}, "
-                f"{theirs.wall / mine.wall:.0f} times as long; by CPU time "
-                f"{theirs.cpu / mine.cpu:.0f} times"
+            print_as_lines(
+                [
+                    Figure(
+                        what="metrics: time of the vendor's client / ours, the same answers",
+                        value=theirs.cpu / mine.cpu,
+                        better="more",
+                        note=f"by processor time; {len(few):,} VMs, {len(others):,} values, the "
+                        f"same rows: {theirs} and {mine}",
+                    )
+                ]
             )
 
 
