@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,8 +12,10 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from cloudtower_async import MetricRow
+from cloudtower_async import MetricRow, MetricSeries, Subject
 from cloudtower_async.cli import main
+from cloudtower_async.cli.plots import plot
+from cloudtower_async.models import MetricUnit
 from cloudtower_async.testing import Clock, Simulator
 from tests.cli.terminal import Terminal, run
 
@@ -106,6 +109,24 @@ async def test_in_a_terminal_there_are_curves(sim: Simulator) -> None:
     assert f"{ESCAPE}[38;5;" in shown
 
 
+@pytest.mark.parametrize("gap", [(), (math.nan,) * 20])
+def test_where_nothing_was_measured_no_line_is_drawn(gap: tuple[float, ...]) -> None:
+    values = [*range(20), *(gap or range(20, 40)), *range(40, 60)]
+    series = MetricSeries(
+        metric=CPU,
+        unit=MetricUnit("PERCENT"),
+        subject=Subject("1", "web"),
+        labels={},
+        times=[60_000 * minute for minute in range(60)],
+        values=values,
+    )
+    lines = plot([series], 80, colour=False).splitlines()
+    curve = [line[5:79] for line in lines if "│" in line]
+    inked = {place for line in curve for place, character in enumerate(line) if character != " "}
+    assert {10, 60} <= inked
+    assert (37 in inked) == (not gap)
+
+
 @pytest.mark.parametrize("name", ["vm-network", "disk"])
 async def test_other_kinds(sim: Simulator, capsys: pytest.CaptureFixture[str], name: str) -> None:
     tables: dict[str, Any] = {
@@ -139,7 +160,7 @@ async def test_nothing_at_all_is_status_1(capsys: pytest.CaptureFixture[str]) ->
     for arguments, told in (
         (("web", "--metric", "cpu"), "there is nothing of cpu"),
         (("web", "--metric", CPU, "--range", "72h"), "24h and 7d are known to work"),
-        (("none", "--metric", CPU), "nothing matches"),
+        (("none", "--metric", CPU), "nothing has the name or the id 'none'"),
     ):
         ended = await show(capsys, "vm", *arguments)
         assert (ended.status, ended.out) == (1, "")

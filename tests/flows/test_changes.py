@@ -354,6 +354,7 @@ async def test_a_credential_that_is_withdrawn_ends_it(sim: Simulator, tower: Clo
         ({"types": []}, "types: expected names"),
         ({"since": "latest"}, "since: expected a revision"),
         ({"since": ""}, "since: expected a revision"),
+        ({"since": 7}, "since: expected a revision, a whole number as text; got 7"),
         ({"interval": 0}, "interval: expected a number of seconds above 0"),
     ],
 )
@@ -362,6 +363,18 @@ async def test_wrong_arguments_are_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=f"changes: {complaint}"):
         tower.changes(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("vm", "did you mean Vm?"), ("Hosts", "did you mean Host"), ("_LabelToVm", ""), ("Vm", "")],
+)
+async def test_a_type_that_is_not_known_is_told(
+    tower: Cloudtower, name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tower.changes([name])
+    assert told in caplog.text
+    assert bool(told) == bool(caplog.records)
 
 
 async def test_only_one_may_read_at_a_time(sim: Simulator, tower: Cloudtower) -> None:

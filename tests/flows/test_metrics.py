@@ -222,6 +222,7 @@ async def test_nothing_is_sent_that_cannot_be_right(sim: Simulator, tower: Cloud
         ({"vms": {}}, "may match everything"),
         ({"vms": {"nmae": "web"}}, "nmae"),
         ({"metrics": CPU}, "metrics: expected a list"),
+        ({"metrics": []}, "metrics: name at least one"),
         ({"range": "1 day"}, 'range: .* such as "24h"'),
         ({"range": "0h"}, "range"),
         ({"range": 24}, "range"),
@@ -240,6 +241,9 @@ async def test_nothing_is_sent_that_cannot_be_right(sim: Simulator, tower: Cloud
         method = wrong
         with pytest.raises(InvalidInput, match=r"tower\.metrics\.get_vm_metrics"):
             await tower.measure(method, **good)
+    method = tower.metrics.get_vm_metrics(**good)
+    with pytest.raises(InvalidInput, match="got its call: leave out the"):
+        await tower.measure(method, **good)
     assert len(sim.requests) == count
 
 
@@ -317,6 +321,7 @@ async def test_odd_answers_are_no_end() -> None:
     assert rows[0].time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     assert rows[0].labels == {"instance": "10.0.0.1"}
     assert repr(measured) == "<Measurements: 4 values in 3 series>"
+    assert repr(measured.series[1]) == "<MetricSeries: 1 values of b, Subject(id='c1', name='c1')>"
 
 
 @pytest.fixture

@@ -578,6 +578,12 @@ async def test_what_will_not_pass_ends_the_waiting(sim: Simulator, tower: Cloudt
     assert isinstance(info.value.__cause__, Forbidden)
 
 
+async def test_it_has_to_be_entered(sim: Simulator, tower: Cloudtower) -> None:
+    steps = uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    with pytest.raises(CloudtowerError, match="async with"):
+        await anext(steps)
+
+
 async def test_leaving_before_the_end_cancels_it(sim: Simulator, tower: Cloudtower) -> None:
     async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
         async for _ in steps:

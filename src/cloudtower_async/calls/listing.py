@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from functools import partial
 from types import NoneType, UnionType
 from typing import (
@@ -23,10 +22,10 @@ from ..errors import InvalidInput, SetChanged
 from ..types import Everything
 from .namespace import operation_of
 from .operation import Kind
-from .unawaited import close_calls
+from .unawaited import no_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from .operation import Operation
 
@@ -199,10 +198,9 @@ def query_of(asker: str, method: object) -> Operation[object]:
     """
     operation = operation_of(method)
     if operation is None:
-        close_calls(method)
-        got = "its call: leave out the (…)" if isinstance(method, Awaitable) else repr(method)
         raise InvalidInput(
-            f"{asker}: expected a method of the session, such as tower.vm.get_vms; got {got}"
+            f"{asker}: expected a method of the session, such as tower.vm.get_vms; got "
+            + no_method(method)
         )
     body = operation.body and operation.body()
     pages = "first" in getattr(body, "__annotations__", ())

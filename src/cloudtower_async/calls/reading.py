@@ -155,6 +155,12 @@ class Reading:
         for row in found:
             if row.id == name_or_id:
                 return row
+        if not found:
+            raise self._none(
+                operation,
+                f"nothing has the name or the id {name_or_id!r}",
+                "Check the spelling, and what the user may see.",
+            )
         return found[0] if len(found) == 1 else await self._not_one(method, operation, found, query)
 
     async def count(
@@ -190,6 +196,10 @@ class Reading:
         """
         return await server_version(self._caller)
 
+    def _none(self, operation: Operation[object], what: str, hint: str) -> NotFound:
+        endpoint = self._caller.endpoints.latest
+        return NotFound(what, operation=operation.name, endpoint=endpoint, hint=hint)
+
     async def _not_one(
         self,
         method: Callable[..., Awaitable[list[T]]],
@@ -197,13 +207,9 @@ class Reading:
         found: Sequence[T],
         query: dict[str, Any],
     ) -> T:
-        endpoint = self._caller.endpoints.latest
         if not found:
-            raise NotFound(
-                "nothing matches",
-                operation=operation.name,
-                endpoint=endpoint,
-                hint="Check the where, and what the user may see.",
+            raise self._none(
+                operation, "nothing matches", "Check the where, and what the user may see."
             )
         total = len(found)
         ask = _sister(method)
@@ -213,7 +219,7 @@ class Reading:
         raise Ambiguous(
             f"{total} match where one was wanted: {', '.join(ids)}{', …' if total > _FEW else ''}",
             operation=operation.name,
-            endpoint=endpoint,
+            endpoint=self._caller.endpoints.latest,
             count=total,
             ids=ids,
         )

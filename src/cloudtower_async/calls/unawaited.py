@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import cast
 
 
@@ -13,3 +13,9 @@ def close_calls(given: object) -> None:
     elif isinstance(given, list | tuple | set | frozenset):
         for one in cast("list[object]", given):
             close_calls(one)
+
+
+def no_method(given: object) -> str:
+    """How an error calls what was passed instead of a method; a call of one is closed."""
+    close_calls(given)
+    return "its call: leave out the (…)" if isinstance(given, Awaitable) else repr(given)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import math
+import statistics
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .endings import UsageError, printable
@@ -42,7 +44,6 @@ def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
     figure.plot_size(width, _HEIGHT)
     figure.title(f"{printable(series[0].metric)} ({printable(str(series[0].unit))})")
     for one in series:
-        # A gap stays one: NaN is no place to draw a line to.
         known = [
             (at, value)
             for at, value in zip(one.times, one.values, strict=True)
@@ -50,6 +51,8 @@ def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
         ]
         curve = figure.signal([at for at, _ in known], [value for _, value in known])
         curve.lines()
+        for place in _gaps([at for at, _ in known]):
+            curve.line(place, active=False)
         if len(series) > 1:
             curve.label(_name(one, series))
         figure.draw(curve)
@@ -58,6 +61,13 @@ def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
     figure.ruler("x").ticks(places, [_moment(at, max(times) - min(times)) for at in places])
     text = str(figure.build())
     return text if colour else str(plotext.uncolorize(text))
+
+
+def _gaps(times: Sequence[int]) -> list[int]:
+    """Which points come later after the one before than others do: no line leads to them."""
+    steps = [after - before for before, after in pairwise(times)]
+    usual = statistics.median(steps) if steps else 0
+    return [place for place, step in enumerate(steps, 1) if step > 2 * usual]
 
 
 def _ticks(first: int, last: int, number: int) -> list[int]:

@@ -7,15 +7,17 @@ for changes first, and another one may have come before it looked at the revisio
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import anyio
 import msgspec
 
 from .. import models
+from ..api.catalogue import READERS
 from ..api.resource_change import ResourceChangeNamespace
 from ..calls.repair import WRONG, repair
 from ..errors import (
@@ -29,6 +31,7 @@ from ..errors import (
     Unauthorized,
 )
 from ..settings import seconds_fault
+from ..spelling import did_you_mean
 from .outages import Outage, pause
 from .polling import may_pass
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
     from ..calls.caller import Caller
     from ..models import ResourceChangeEvent, ResourceChangeResponse
+
+_log = logging.getLogger("cloudtower_async")
 
 _MOST = 1000
 """Changes in one answer; the server allows no more."""
@@ -231,9 +236,13 @@ def _check(answer: ResourceChangeResponse) -> None:
 
 def _number(revision: object) -> int:
     """A revision as a number: texts do not compare as these do."""
-    if isinstance(revision, str) and revision.isascii() and revision.isdigit():
+    if _is_revision(revision):
         return int(revision)
     raise ResponseDecodeError(f"{revision!r} is no revision", operation=_OPERATION)
+
+
+def _is_revision(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.isascii() and value.isdigit()
 
 
 class Changes:
@@ -248,9 +257,14 @@ class Changes:
     ) -> None:
         if isinstance(types, str) or (types is not None and not types):
             raise InvalidInput("changes: types: expected names of types, such as ['Vm']")
-        if since is not None and not (since.isascii() and since.isdigit()):
+        for kind in types or ():
+            # Tables of relations are in no list, and a newer server may have other types.
+            if kind not in READERS and not kind.startswith("_"):
+                meant = did_you_mean(kind[:1].upper() + kind[1:], READERS)
+                _log.warning("changes: this version knows no type %.80r%s", kind, meant)
+        if since is not None and not _is_revision(since):
             raise InvalidInput(
-                f"changes: since: expected a revision, a whole number; got {since!r}"
+                f"changes: since: expected a revision, a whole number as text; got {since!r}"
             )
         check_interval("changes", interval)
         self._feed = Feed(caller, types, since, interval)

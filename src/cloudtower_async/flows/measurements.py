@@ -60,6 +60,9 @@ class MetricSeries(msgspec.Struct, kw_only=True, frozen=True):
     times: Sequence[int]
     values: Sequence[float]
 
+    def __repr__(self) -> str:
+        return f"<MetricSeries: {len(self.times)} values of {self.metric}, {self.subject}>"
+
 
 class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One value.

@@ -17,6 +17,7 @@ from ..calls.checks import check
 from ..calls.listing import Listing
 from ..calls.namespace import operation_of
 from ..calls.paging import concurrently, one_by_one
+from ..calls.unawaited import no_method
 from ..errors import InvalidInput
 from ..models import MetricLabel
 from ..types import Everything
@@ -111,7 +112,7 @@ async def measure(
     if operation is None or operation.name not in (*FAMILIES, _TOP):
         raise InvalidInput(
             "measure: expected a method of tower.metrics, such as tower.metrics.get_vm_metrics; "
-            f"got {method!r}"
+            f"got {no_method(method)}"
         )
     for name, number in (("chunk_size", chunk_size), ("concurrency", concurrency)):
         if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -121,6 +122,8 @@ async def measure(
     given = {_on_the_wire(name): value for name, value in query.items() if name not in options}
     check(operation, given, validate=caller.validate)
     _check_range(operation.name, query["range"])
+    if not query["metrics"]:
+        raise InvalidInput(f"{operation.name}: metrics: name at least one")
     query = {**query, "metrics": list(dict.fromkeys(query["metrics"]))}
     family = FAMILIES.get(operation.name)
     reading = _Reading(operation.name, query)

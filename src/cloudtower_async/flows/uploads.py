@@ -158,6 +158,10 @@ class Upload(Generic[T_co]):
 
     async def __anext__(self) -> UploadProgress:
         with self._guard:
+            if not self._marks:
+                raise CloudtowerError(
+                    "the upload has not begun: async with tower.uploading(…) as upload"
+                )
             if self._failure is not None or self._results:
                 raise StopAsyncIteration
             try:

@@ -73,7 +73,7 @@ class Watch(Generic[R]):
         self._feed: Feed | None = Feed(caller, self._reach.types, None, interval)
         self._outage = Outage(f"reading {self._name} for a view", caller.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
-        self._open = False
+        self._open: bool | None = None  # None: not yet
         self._due = -math.inf
         self._view: dict[str, R] = {}
         self._events: deque[WatchEvent[R]] = deque()
@@ -125,6 +125,10 @@ class Watch(Generic[R]):
         """Wait for the next event. Cancelling that loses none: go on whenever you like."""
         with self._guard:
             while not self._events:
+                if self._open is None:
+                    raise CloudtowerError(
+                        "nothing has been read for this view: async with tower.watch(…) as view"
+                    )
                 if not self._open:
                     raise StopAsyncIteration
                 await self._follow()
