@@ -174,8 +174,12 @@ async def test_the_table_is_what_happens(
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
     decision = DECISIONS[fault][changes]
-    options = {"token": token(sim)} if fault is Fault.NO_CONNECTION else {}
-    async with session(sim, read_timeout=0.15, lock_timeout=0.05, **options) as tower:
+    options: dict[str, Any] = {}
+    if fault is Fault.NO_CONNECTION:
+        options["token"] = token(sim)
+    if fault is Fault.NO_ANSWER:
+        options["read_timeout"] = 0.15
+    async with session(sim, lock_timeout=0.05, **options) as tower:
         if (striking := strike(sim, path)) is not None:
             await striking
         with pytest.raises(CallError) as info:
