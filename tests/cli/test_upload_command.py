@@ -118,6 +118,7 @@ async def test_what_goes_wrong_is_one_line_and_it_can_be_resumed(
         assert ended.stderr.count("\n") == 1
         assert "the upload was interrupted" in ended.stderr
         assert f"upload task {task.id}, 8,388,608 of" in ended.stderr
+        assert ended.stderr.endswith(f" bytes sent]. Go on with --resume {task.id}\n")
         ended = await upload(sim, str(file), "--resume", task.id, *where)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert sim.uploads[task.id].sha256 == hashlib.sha256(CONTENT).hexdigest()

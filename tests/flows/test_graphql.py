@@ -91,6 +91,7 @@ async def test_what_the_server_refuses_is_an_error(tower: Cloudtower) -> None:
     assert info.value.errors[0]["path"] == ["createApiKey"]
     assert info.value.data == {"createApiKey": None}
     assert (info.value.status, info.value.operation) == (200, "graphql")
+    assert f"request id {info.value.request_id}]" in str(info.value)
     with pytest.raises(GraphQLError, match="no such API key"):
         await tower.api_keys.delete("none")
 

@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
+from ..errors import CloudtowerError, UploadInterrupted, UploadTimeout
 from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
 from .endings import UsageError, printable
@@ -85,10 +86,14 @@ async def _upload(
                 raise UsageError(f"--cluster: several are called {names[0]!r}: pass an id")
             options["cluster_id"] = ids[0]
         method: Any = tower.uploading
-        async with method(file, kind=kind.replace("-", "_"), **options) as upload:
-            with _outlet(options["name"] or file.name) as put:
-                async for progress in upload:
-                    put(progress)
+        try:
+            async with method(file, kind=kind.replace("-", "_"), **options) as upload:
+                with _outlet(options["name"] or file.name) as put:
+                    async for progress in upload:
+                        put(progress)
+        except (UploadInterrupted, UploadTimeout) as exc:
+            told = str(exc).removesuffix(exc.hint)  # that is for programs
+            raise CloudtowerError(f"{told}Go on with --resume {exc.upload_task_id}") from exc
     what = "upload-task" if kind == "elf-file" else kind
     print(f"{what} {upload.result.id}", flush=True)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from ..calls.operation import Kind, Operation
 from ..errors import BadRequest, GraphQLError, InvalidInput, ResponseDecodeError
+from ..wire.telemetry import record_exchanges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -245,15 +246,16 @@ async def _ask(
     if variables is not None:
         body["variables"] = variables
     try:
-        answer = await caller.send(operation, body, timeout=timeout)
+        with record_exchanges() as log:
+            answer = await caller.send(operation, body, timeout=timeout)
     except BadRequest as exc:  # what is no GraphQL, or none of this server
         if errors := _errors_in(exc.server_message):
-            raise _error(caller, {"errors": errors}, exc) from exc
+            raise _error(caller, {"errors": errors}, exc.status, exc.request_id) from exc
         raise
     data: object = answer.get("data")
     if isinstance(data, dict) and not answer.get("errors"):
         return cast("dict[str, Any]", data)
-    error = _error(caller, answer)
+    error = _error(caller, answer, log[-1].status, log[-1].request_id)
     del answer, data  # errors show the variables of this frame
     raise error
 
@@ -283,7 +285,7 @@ class _Refusal(msgspec.Struct):
 
 
 def _error(
-    caller: Caller, answer: dict[str, Any], refusal: BadRequest | None = None
+    caller: Caller, answer: dict[str, Any], status: int | None, request_id: str | None
 ) -> GraphQLError:
     errors = answer.get("errors")
     given = cast("list[object]", errors) if isinstance(errors, list) else []
@@ -298,8 +300,8 @@ def _error(
         "the server answered with errors" if messages else "the server answered without data",
         operation=_NAME,
         endpoint=caller.endpoints.latest,
-        status=refusal.status if refusal else 200,
-        request_id=refusal.request_id if refusal else None,
+        status=status,
+        request_id=request_id,
         code=code if isinstance(code, str) else None,
         server_message="; ".join(messages) or None,
         errors=masked,
