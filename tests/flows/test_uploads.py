@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import io
 import logging
 import random
+import weakref
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -500,6 +502,29 @@ async def test_an_interrupted_upload_goes_on_where_it_was(
     assert told[0].sent == (number + 1) * CHUNK or number == CHUNKS - 1
     assert image.name == "x.iso"
     arrived_once(sim)
+
+
+@pytest.mark.parametrize("number", [1, CHUNKS - 1])
+async def test_an_error_and_its_chunks_are_let_go_without_a_collection(
+    sim: Simulator, tower: Cloudtower, number: int
+) -> None:
+    async def interrupted() -> weakref.ref[BaseException]:
+        try:
+            async with uploading(tower, stream(), size=len(CONTENT), cluster_id=cluster(sim)) as it:
+                for _ in range(number):
+                    await anext(it)
+                sim.faults.fail("upload-elf-image", status=403)
+                await anext(it)
+        except UploadInterrupted as error:
+            # Whatever keeps the error keeps its cause.
+            return weakref.ref(cast("BaseException", error.__cause__))
+        raise AssertionError
+
+    gc.disable()
+    try:
+        assert (await interrupted())() is None
+    finally:
+        gc.enable()
 
 
 async def test_only_the_same_upload_can_go_on(sim: Simulator, tower: Cloudtower) -> None:

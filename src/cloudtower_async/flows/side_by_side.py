@@ -41,7 +41,7 @@ async def side_by_side(
         group.start_soon(noting, other)
         await noting(keep)
     if failures:
-        raise failures[0]
+        raise failures.pop(0)  # else it and this frame would keep each other
     return results[0]
 
 
@@ -66,4 +66,4 @@ async def let_end(work: Callable[[], Awaitable[None]], seconds: float) -> None:
         finally:
             scope.deadline = anyio.current_time() + seconds
     if failures:
-        raise failures[0]
+        raise failures.pop(0)  # else it and this frame would keep each other

@@ -94,7 +94,8 @@ class Upload(Generic[T_co]):
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_OVER + 1)
         self._guard = anyio.ResourceGuard("this upload")
         self._results: list[T_co] = []
-        self._failure: BaseException | None = None
+        # Not the error itself: it and this would keep each other, and the chunks in its frames.
+        self._failure: type[BaseException] | None = None
 
     @property
     def upload_task_id(self) -> str | None:
@@ -143,10 +144,9 @@ class Upload(Generic[T_co]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        failure = self._failure or exc_type or Exception
         # What can go on another time is left open.
-        can_go_on = isinstance(
-            self._failure or exc, UploadInterrupted | UploadTimeout | SessionClosed
-        )
+        can_go_on = issubclass(failure, UploadInterrupted | UploadTimeout | SessionClosed)
         try:
             await self._source.close()
         finally:
@@ -170,12 +170,11 @@ class Upload(Generic[T_co]):
                     return self._progress()
                 await self._finish()
             except BaseException as exc:
-                self._failure = exc
+                self._failure = type(exc)
                 self._tell(exc)
                 if self._delivery.task is not None and isinstance(exc, CallError):
-                    self._failure = UploadInterrupted(f"the upload was interrupted: {exc}")
-                    self._tell(self._failure)
-                    raise self._failure from exc
+                    self._failure = UploadInterrupted
+                    raise self._interrupted(exc) from exc
                 raise
             raise StopAsyncIteration
 
@@ -225,6 +224,11 @@ class Upload(Generic[T_co]):
         done = task.status == "SUCCESSED"
         what = "what has come of it does not show" if done else "the server was not done with it"
         raise UploadTimeout(f"all was sent, but {what} after {self._timeout:g} s")
+
+    def _interrupted(self, why: CallError) -> UploadInterrupted:
+        error = UploadInterrupted(f"the upload was interrupted: {why}")
+        self._tell(error)
+        return error
 
     def _tell(self, error: BaseException) -> None:
         """Say in an error how far the upload was."""
