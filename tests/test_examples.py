@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from cloudtower_async import Cloudtower
+from cloudtower_async.recipes import build_dashboard
 from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
@@ -74,6 +75,26 @@ async def test_start_stopped_vms() -> None:
         assert not await tower.vm.get_vms(
             where={"status": "STOPPED", "cluster": {"id": cluster.id}}, first=1
         )
+
+
+async def test_dashboard() -> None:
+    async with simulated() as (simulator, tower, environment):
+        [cluster, *_] = await tower.cluster.get_clusters(order_by="name_ASC")
+        simulator.add_alert(cluster.id, severity="CRITICAL", message="the roof is on fire")
+        done = await run("dashboard.py", **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        board = await build_dashboard(tower)
+        shown = done.stdout.decode()
+        assert f"alerts   {board.alerts.counts.critical} critical, " in shown
+        assert "\n         the roof is on fire\n" in shown
+        assert f"\nCPU      {board.cpu.usage} of {board.cpu.total}, " in shown
+        assert shown.count("\ncluster  ") == len(board.clusters) > 1
+        one = await run("dashboard.py", cluster.name, **environment)
+        assert f"\ncluster  {cluster.name}: CONNECTED, " in one.stdout.decode()
+        assert one.stdout.count(b"\ncluster  ") == 1
+        wrong = await run("dashboard.py", "nowhere", **environment)
+        assert wrong.returncode == 1
+        assert b"nothing has the name or the id 'nowhere'" in wrong.stderr
 
 
 async def test_backup_vms() -> None:

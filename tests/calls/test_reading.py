@@ -572,12 +572,19 @@ async def test_get_one_is_the_one_that_matches(sim: Simulator, tower: Cloudtower
 
 async def test_get_one_of_none_is_not_found(sim: Simulator, tower: Cloudtower) -> None:
     with pytest.raises(
-        NotFound, match=r"^vm\.get_vms: nothing matches \[.*Check the where"
+        NotFound, match=r'^vm\.get_vms: nothing matches {"name": "none"} \[.*Check the where'
     ) as info:
         await tower.get_one(tower.vm.get_vms, where={"name": "none"})
     assert isinstance(info.value, LookupError)
     assert info.value.status is None
     assert info.value.endpoint == sim.url
+
+
+async def test_get_one_of_none_quotes_the_start_of_a_long_where(tower: Cloudtower) -> None:
+    where: Any = {"id_in": [f"none-{number}" for number in range(1000)]}
+    with pytest.raises(NotFound, match=r'nothing matches {"id_in": \["none-0", .*… \[') as info:
+        await tower.get_one(tower.vm.get_vms, where=where)
+    assert len(str(info.value)) < 500
 
 
 @pytest.mark.parametrize("number", [2, 5, 6, 23])

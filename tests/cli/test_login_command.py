@@ -117,6 +117,33 @@ async def test_a_token_that_is_given_is_tried_before_it_is_kept(
     assert (listed.returncode, listed.stdout) == (0, "")
 
 
+async def test_who_has_a_token_that_is_no_longer_good_is_told_to_log_in_again(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    variables = kept(tmp_path)
+    options = ("--endpoint", sim.url, "--username", sim.username)
+    await ended("login", *options, CLOUDTOWER_PASSWORD=sim.password, **variables)
+    sim.accounts.revoke_tokens()
+    refused = await ended("get", "cluster", **variables)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "renew that of a profile with `cloudtower-async login`" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+async def test_a_pair_is_given_with_commas_and_known_from_then_on(tmp_path: Path) -> None:
+    async with Simulator(clusters=1, vms=4, standby=True) as pair:
+        both = ",".join(node.url for node in pair.nodes)
+        variables = kept(tmp_path) | {"CLOUDTOWER_PASSWORD": pair.password}
+        options = ("--endpoint", both, "--username", pair.username)
+        for again in (options, ()):
+            done = await ended("login", *again, **variables)
+            assert (done.returncode, done.stderr) == (0, "")
+        pair.switch()
+        listed = await ended("get", "cluster", "-o", "csv", **variables)
+        assert (listed.returncode, listed.stderr) == (0, "")
+        assert "atlas-01" in listed.stdout
+
+
 async def test_without_a_terminal_what_is_missing_is_one_line(tmp_path: Path) -> None:
     missing = await ended("login", **kept(tmp_path))
     assert (missing.returncode, missing.stdout) == (2, "")

@@ -38,8 +38,8 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 
 _NO_LOGIN = (
-    "The token is not valid (any more): pass a new token=; "
-    "with username= and password= a session logs in again by itself."
+    "The token is not valid (any more): pass a new token=, or renew that of a profile with "
+    "`cloudtower-async login`; with username= and password= a session logs in again by itself."
 )
 _LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
 _FOLLOW_BY_HAND = (

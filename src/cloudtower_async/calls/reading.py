@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import msgspec
+
 from ..errors import Ambiguous, InvalidInput, NotFound
+from ..wire.masking import Mask
 from .listing import Listing, Resource, has_field, query_of
 from .paging import all_at_once, one_by_one
 from .versions import server_version
@@ -21,6 +24,9 @@ T = TypeVar("T", bound=Resource)
 
 _FEW = 5
 """Ids that an error names."""
+
+_LONGEST = 200
+"""Characters of a where that an error quotes."""
 
 
 class Reading:
@@ -209,7 +215,9 @@ class Reading:
     ) -> T:
         if not found:
             raise self._none(
-                operation, "nothing matches", "Check the where, and what the user may see."
+                operation,
+                f"nothing matches {_quoted(query.get('where'))}".rstrip(),
+                "Check the where, and what the user may see.",
             )
         total = len(found)
         ask = _sister(method)
@@ -233,6 +241,12 @@ def _sister(method: object) -> Callable[..., Awaitable[Connection]] | None:
 
 async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
     return (await ask(**query)).aggregate.count
+
+
+def _quoted(where: object) -> str:
+    """The start of a where, for an error, without what is in its fields for secrets."""
+    text = Mask().body(msgspec.json.encode(where)) if where else ""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _check(asker: str, **numbers: int) -> None:

@@ -43,7 +43,7 @@ class ConnectOptions:
     "What login stored under this name. [default: CLOUDTOWER_PROFILE, else the profile default]"
 
     endpoint: str | None = None
-    "Address of the server: https://tower.example."
+    "Address of the server: https://tower.example; commas between those of a pair."
 
     username: str | None = None
     "Name to log in with."
@@ -95,6 +95,8 @@ def gathered(
     For the rest see `connect`.
     """
     given = {**dataclasses.asdict(options), "content_language": language}
+    if options.endpoint is not None and "," in options.endpoint:
+        given["endpoint"] = options.endpoint.split(",")
     profile = given.pop("profile")
     if profile is None:
         profile = _default_profile(options)
