@@ -245,6 +245,11 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "--where", "nmae=a"], "where.nmae: no such field; did you mean name?"),
         (["vm", "--where", "name"], "--where: 'name' is neither JSON nor key=value"),
         (["vm", "--where", '{"name"'], "--where: this is no JSON"),
+        (
+            ["vm", "--where", "cluster=prod"],
+            "cluster is a resource: pass a field, as in cluster.name=",
+        ),
+        (["vm", "web-1"], "unexpected argument 'web-1'; which ones to show is said with --where"),
         (["vm", "--where", "vcpu=many"], "where.vcpu: expected a whole number, got a text"),
         (["vm", "--columns", "id,nmae"], "--columns: Vm has no 'nmae'; did you mean name"),
         (["vm", "--columns", "cluster.nmae"], "'nmae'; did you mean name?"),

@@ -90,6 +90,8 @@ def _unexpected(exc: UnusedCliTokensError) -> UsageError:
     hint = ""
     if exc.command_chain == ("dashboard",):
         hint = "; a cluster is given with --cluster"
+    elif exc.command_chain == ("get",):
+        hint = "; which ones to show is said with --where, as in --where name=web-1"
     unexpected = " ".join(exc.unused_tokens or ())
     return UsageError(f"unexpected argument {unexpected!r}{hint}")
 

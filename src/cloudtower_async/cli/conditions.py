@@ -23,7 +23,7 @@ def where_of(texts: Sequence[str], filters: Shape) -> dict[str, Any] | None:
         filters: What a filter may hold.
 
     Raises:
-        UsageError: One is neither.
+        UsageError: One is neither, or says of a resource what can be said of a field only.
     """
     parts = [_part(text, filters) for text in texts]
     joined: dict[str, Any] = {}
@@ -57,6 +57,8 @@ def _part(text: str, filters: Shape) -> dict[str, Any]:
     for name in path:
         shape = member(shape.record, name) if shape is not None and shape.record else None
     condition: Any = value if shape is None else _value(value, shape)
+    if shape is not None and shape.is_filter and isinstance(condition, str):
+        raise UsageError(f"--where: {text!r}: {key} is a resource: pass a field, as in {key}.name=")
     for name in reversed(path):
         condition = {name: condition}
     return cast("dict[str, Any]", condition)
