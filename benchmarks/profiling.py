@@ -1,0 +1,121 @@
+"""`python -m benchmarks.profiling`: where the time of a call goes, by py-spy, into profile.md.
+
+A process makes calls for some seconds, one after the other; py-spy looks at it a thousand times a
+second. What it finds on top is counted by package, and what is below ours by function.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from .calls import Sessions, ours
+from .replay import Address, replay
+
+SECONDS, RATE = 20.0, 1000
+RESULT = Path("benchmarks", "profile.md")
+OURS = "cloudtower_async"
+PLACES = {
+    OURS: "cloudtower_async",
+    "aiohttp": "aiohttp and what it uses",
+    "multidict": "aiohttp and what it uses",
+    "yarl": "aiohttp and what it uses",
+    "anyio": "anyio",
+    "asyncio": "asyncio",
+    "selectors": "waiting for the server and the system's calls",
+}
+
+
+async def work(address: Address, vms: int, seconds: float) -> None:
+    """Make calls until the time is over."""
+    async with Sessions(address) as (tower, _):
+        call = ours(tower, vms)
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            await call()
+
+
+def profile(address: Address, vms: int) -> list[tuple[list[str], int]]:
+    """Stacks, the outermost frame first, and how often each was seen."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "stacks")
+        program = [sys.executable, "-m", "benchmarks.profiling", "--work", str(vms)]
+        command = ["py-spy", "record", "-r", str(RATE), "-f", "raw", "-o", str(result), "--"]
+        scripts = str(Path(sys.executable).parent)
+        subprocess.run(  # noqa: S603 - our own code
+            [*command, *program],
+            check=True,
+            input=msgspec.json.encode(address),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"},
+        )
+        lines = result.read_text(encoding="utf-8").splitlines()
+    stacks = [line.rpartition(" ") for line in lines]
+    # What is loaded at first use is not what a call costs.
+    return [
+        (stack.split(";"), int(count))
+        for stack, _, count in stacks
+        if "_run_once" in stack and "importlib" not in stack
+    ]
+
+
+def table(stacks: list[tuple[list[str], int]], vms: int) -> list[str]:
+    """Where the time goes, as Markdown."""
+    places: Counter[str] = Counter()
+    functions: Counter[str] = Counter()
+    for stack, count in stacks:
+        places[_place(stack[-1])] += count
+        inner = next((frame for frame in reversed(stack) if OURS in frame), None)
+        if inner is not None:
+            functions[inner.partition(" (")[0] + " " + _module(inner)] += count
+    every = places.total()
+    lines = [f"## A call with an answer of {vms} VM{'s' if vms > 1 else ''}", ""]
+    lines += ["| where | share |", "| --- | ---: |"]
+    lines += [f"| {place} | {count / every:.0%} |" for place, count in places.most_common()]
+    lines += ["", "| function of ours, with what it calls outside of us | share |"]
+    lines += ["| --- | ---: |"]
+    lines += [f"| `{name}` | {count / every:.0%} |" for name, count in functions.most_common(12)]
+    return [*lines, ""]
+
+
+def _module(frame: str) -> str:
+    return frame.partition("(")[2].rpartition(":")[0]
+
+
+def _place(frame: str) -> str:
+    path = _module(frame)
+    if "selectors" in path or frame.startswith(("write (asyncio/sel", "_read_ready")):
+        return PLACES["selectors"]
+    parts = path.replace(".py", "").split("/")
+    return next((PLACES[part] for part in parts if part in PLACES), "other")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
+    vms: int | None = parser.parse_args().work
+    if vms is not None:
+        anyio.run(work, msgspec.json.decode(sys.stdin.buffer.read(), type=Address), vms, SECONDS)
+        return
+    lines = ["# Where the time of a call goes", ""]
+    lines += [f"By py-spy, `{' '.join(['python', '-m', 'benchmarks.profiling'])}`. msgspec is in"]
+    lines += ["the function that calls it: decoding in `decode`, encoding in `_content`.", ""]
+    with replay("2 clusters, 100 VMs") as address:
+        for number in (1, 50):
+            lines += table(profile(address, number), number)
+    RESULT.write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
