@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import importlib
 import inspect
@@ -118,7 +119,9 @@ def _static_names() -> dict[str, Any]:
     from collections.abc import Mapping, Sequence
 
     names = ("ContentLanguage", "FileContent", "Texts")
+    enums = (name for name in dir(models) if isinstance(getattr(models, name), enum.EnumMeta))
     return {
+        **{f"{name}Member": getattr(models, name) for name in enums},
         "Mapping": Mapping,
         "Sequence": Sequence,
         "Literal": typing.Literal,
