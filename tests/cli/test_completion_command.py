@@ -12,13 +12,16 @@ from tests.cli.terminal import PATIENCE, Terminal, environment, run
 COMMANDS = (
     "backup",
     "call",
+    "completion",
     "dashboard",
     "get",
     "login",
     "logout",
+    "metrics",
     "profiles",
     "simulate",
     "tasks",
+    "upload",
 )
 
 
@@ -67,3 +70,6 @@ def test_other_shells_have_a_script_with_all_commands(shell: str) -> None:
     ended = run("completion", shell)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert all(command in ended.stdout for command in COMMANDS)
+    with Terminal("completion", shell) as terminal:
+        assert terminal.wait() == 0
+    assert terminal.shown.splitlines() == ended.stdout.splitlines()

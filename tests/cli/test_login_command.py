@@ -64,6 +64,11 @@ async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
             terminal.enter(f"{sim.password}\n")
             return terminal.wait(), terminal.shown
 
+    def shown_by(command: str) -> str:
+        with Terminal(command, variables=variables) as terminal:
+            assert terminal.wait() == 0
+            return terminal.shown
+
     status, shown = await anyio.to_thread.run_sync(log_in)
     file = tmp_path / "cloudtower-async" / "profiles.toml"
     assert status == 0
@@ -78,6 +83,9 @@ async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
     # With a server of its own, a command has nothing of the profile.
     other = await ended("get", "cluster", "--endpoint", "other.example", **variables)
     assert other.stderr.startswith("cloudtower-async: no credentials")
+    listed_there = await anyio.to_thread.run_sync(shown_by, "profiles")
+    assert listed_there == f"default  {sim.url}  {sim.username}  file\r\n"
+    assert await anyio.to_thread.run_sync(shown_by, "logout") == "Forgot the profile 'default'\r\n"
 
 
 async def test_a_profile_is_listed_used_renewed_and_forgotten(

@@ -13,7 +13,7 @@ import anyio.to_thread
 import pytest
 
 from cloudtower_async import Cloudtower
-from tests.cli.terminal import COMMAND, PATIENCE, environment, run
+from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
 from tests.support import unused_port
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ async def test_it_serves_until_ctrl_c() -> None:
         assert out == ""
         assert "(clusters: 3, VMs: 12)" in err
         assert "Traceback" not in err
+
+
+def test_in_a_terminal_it_says_what_to_paste_and_ends_quietly() -> None:
+    with Terminal("simulate", "--size", "1 cluster, 2 VMs") as terminal:
+        shown = terminal.read_until("export CLOUDTOWER_PASSWORD=simulated")
+        assert "Paste these lines into another shell:" in shown
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 0
+    assert "Traceback" not in terminal.shown
 
 
 def test_the_other_commands_use_what_it_prints() -> None:

@@ -19,11 +19,11 @@ from ..recipes import backup_vms
 from .conditions import where_of
 from .connect import ConnectOptions, connect
 from .endings import UsageError, one_line, printable
+from .outputs import show_any_text
 from .resources import operation_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
-    from io import TextIOWrapper
 
     from rich.progress import TaskID
 
@@ -86,7 +86,7 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
             where = {"id_in": await _ids(tower, vms)}
         with _outlet() as tell:
             backups = await backup_vms(tower, where, on_progress=tell, **how)
-    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    show_any_text()
     for each in backups:
         print(_line(each))
     sys.stdout.flush()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -21,11 +21,11 @@ from ..recipes import build_dashboard
 from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
 from .endings import UsageError, one_line
+from .outputs import show_any_text
 from .render import picture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
-    from io import TextIOWrapper
 
     from rich.console import RenderableType
 
@@ -157,8 +157,7 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
     if wanted.json:
         yield partial(_write_json, indent=-1 if wanted.watch else 2)
         return
-    # A character that the terminal can't show must not end the command.
-    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    show_any_text()
     console = Console(highlight=False)
     if not wanted.watch or not console.is_terminal or console.is_dumb_terminal:
         yield partial(_print, console, title)

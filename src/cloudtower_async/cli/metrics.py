@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -17,12 +17,11 @@ from ..flows.measurements import MetricRow, MetricsWarning
 from .columns import Columns
 from .connect import ConnectOptions, connect
 from .endings import UsageError, one_line
-from .outputs import Format, pages_of, put
+from .outputs import Format, pages_of, put, show_any_text
 from .plots import plot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
-    from io import TextIOWrapper
 
     from ..flows.measurements import Measurements
     from ..session import Cloudtower
@@ -111,8 +110,7 @@ async def _metrics(
 
 
 def _draw(measured: Measurements, console: Console) -> None:
-    # A character that the terminal can't show must not end the command.
-    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    show_any_text()
     for name in dict.fromkeys(one.metric for one in measured.series):
         series = [one for one in measured.series if one.metric == name and one.times]
         if series:

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import anyio.to_thread
 import msgspec
@@ -42,6 +42,11 @@ def write(data: bytes) -> None:
     """Write to the standard output now."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def show_any_text() -> None:
+    """Let no character end the command that the standard output can't show; it gets another."""
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
 
 
 def json_text(value: object) -> bytes:

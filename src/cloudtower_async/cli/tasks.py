@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import anyio
 from cyclopts import App, Parameter, validators
@@ -18,10 +17,10 @@ from ..flows.failures import task_failed
 from ..flows.watching import has_ended
 from .connect import ConnectOptions, connect
 from .endings import UsageError, printable
+from .outputs import show_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
-    from io import TextIOWrapper
 
     from ..models import Task
     from ..session import Cloudtower
@@ -71,8 +70,7 @@ async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) ->
 @contextmanager
 def _outlet(ids: Sequence[str]) -> Generator[Put]:
     """Where tasks go: called with each that has changed."""
-    # A character that the terminal can't show must not end the command.
-    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    show_any_text()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda task: print(_line(task), flush=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import anyio
 from cyclopts import Parameter, validators
@@ -19,10 +18,10 @@ from ..errors import CloudtowerError, UploadInterrupted, UploadTimeout
 from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
 from .endings import UsageError, printable
+from .outputs import show_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from io import TextIOWrapper
 
     from ..flows.uploads import UploadProgress
     from ..session import Cloudtower
@@ -101,8 +100,7 @@ async def _upload(
 @contextmanager
 def _outlet(name: str) -> Generator[Put]:
     """Where progress goes: called with the latest."""
-    # A character that the terminal can't show must not end the command.
-    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    show_any_text()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
         yield _as_lines(printable(name))
