@@ -1,4 +1,4 @@
-"""Back up the VMs whose names begin with something, and keep the newest of these backups.
+r"""Back up the VMs whose names begin with something, and keep the newest of these backups.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/backup_vms.py blog- 7
@@ -31,7 +31,7 @@ async def main(beginning: str, keep: int) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 3 or not sys.argv[2].isdecimal():
         sys.exit(__doc__)
     try:
         sys.exit(1 if asyncio.run(main(sys.argv[1], int(sys.argv[2]))) else 0)

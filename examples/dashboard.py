@@ -1,4 +1,4 @@
-"""Show the dashboard of a CloudTower, or of clusters of it, as a few lines of text.
+r"""Show the dashboard of a CloudTower, or of clusters of it, as a few lines of text.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/dashboard.py [NAME-OF-A-CLUSTER …]

@@ -1,4 +1,4 @@
-"""Take a host into maintenance mode, or out of it.
+r"""Take a host into maintenance mode, or out of it.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/host_maintenance.py enter node-3           (moves its VMs away)

@@ -1,4 +1,4 @@
-"""Make a template of the content library from an OVF and the images of its disks.
+r"""Make a template of the content library from an OVF and the images of its disks.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/import_template.py rocky-9 NAME-OF-THE-CLUSTER rocky.ovf rocky-disk1.vmdk …

@@ -1,4 +1,4 @@
-"""Start, shut down or restart the VMs whose names begin with something.
+r"""Start, shut down or restart the VMs whose names begin with something.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/power_vms.py start web-

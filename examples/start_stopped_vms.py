@@ -1,4 +1,4 @@
-"""Start every stopped VM of a cluster, wait, and report.
+r"""Start every stopped VM of a cluster, wait, and report.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/start_stopped_vms.py NAME-OF-THE-CLUSTER

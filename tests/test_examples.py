@@ -182,3 +182,9 @@ async def test_an_example_ends_with_one_line_when_the_server_is_not_there() -> N
     assert done.returncode == 1
     assert done.stderr.decode().startswith("no endpoint: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+async def test_an_example_that_is_called_wrongly_says_how_to_call_it() -> None:
+    done = await run("backup_vms.py", "blog-", "all")
+    assert done.returncode == 1
+    assert "PASSWORD=… \\\n        python examples/backup_vms.py blog- 7\n" in done.stderr.decode()

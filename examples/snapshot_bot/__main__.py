@@ -82,15 +82,17 @@ def main() -> None:
 
 
 def _where(text: str) -> VmWhereInput:
-    where: VmWhereInput = json.loads(text)  # its keys are checked by the session
+    try:
+        where: VmWhereInput = json.loads(text)  # its keys are checked by the session
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"this is no JSON: {error}") from None
     return where
 
 
 def _number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -328,3 +328,18 @@ async def test_it_runs_by_one_command(tmp_path: Path) -> None:
     assert [
         path async for path in anyio.Path(tmp_path).iterdir()
     ] == []  # the night of a made-up CloudTower is gone with it
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--limit=0", "argument --limit: expected a whole number above 0, got '0'"),
+        ("--where={name: 1}", "argument --where: this is no JSON: "),
+    ],
+)
+async def test_an_option_that_cannot_be_used_is_named(
+    tmp_path: Path, option: str, told: str
+) -> None:
+    done = await anyio.run_process(command(tmp_path / "state", option), check=False)
+    assert done.returncode == 2
+    assert told in done.stderr.decode()
