@@ -267,6 +267,8 @@ async def test_a_name_that_several_have_is_named() -> None:
         ({"vcpu": 0}, "vcpu: "),
         ({"memory": 0.5}, "memory: "),
         ({"disks": [NewDisk(size=GIB), NewDisk(size=0)]}, r"disks\[1\]\.size: "),
+        ({"disks": [{"size": GIB}]}, r"disks\[0\]: expected NewDisk or ExistingVolume, got dict"),
+        ({"nics": ["production"]}, r"nics\[0\]: expected Nic, got str"),
     ],
 )
 async def test_bad_arguments_are_refused_before_anything_is_sent(

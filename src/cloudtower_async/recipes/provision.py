@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
-from .devices import NewDisk, Place
+from .devices import ExistingVolume, NewDisk, Nic, Place
 from .many import check_number
 from .progress import Telling, carry_out
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .. import inputs, models
     from ..session import Cloudtower
     from ..types import WithTask
-    from .devices import Disk, Nic
+    from .devices import Disk
     from .progress import OnProgress
 
 
@@ -83,7 +83,7 @@ async def create_blank_vm(
                 nics=[Nic(vlan="production")],
             )
     """
-    _check("create_blank_vm", name, vcpu, memory, disks)
+    _check("create_blank_vm", name, vcpu, memory, disks=disks, nics=nics)
     place = await Place.find(tower, cluster)
     last = len(disks) + 1
     vm_disks = await place.disks(name, disks, first=1)
@@ -173,7 +173,7 @@ async def create_vm_from_template(
                 start=True,
             )
     """
-    _check("create_vm_from_template", name, vcpu, memory, new_disks)
+    _check("create_vm_from_template", name, vcpu, memory, new_disks=new_disks, nics=nics or ())
     place = await Place.find(tower, cluster)
     found = await place.template(template)
     params: inputs.VmCreateVmFromContentLibraryTemplateParams = {
@@ -206,14 +206,25 @@ async def create_vm_from_template(
 
 
 def _check(
-    recipe: str, name: str, vcpu: int | None, memory: int | None, disks: Sequence[Disk]
+    recipe: str,
+    name: str,
+    vcpu: int | None,
+    memory: int | None,
+    **parts: Sequence[object],
 ) -> None:
     if not name:
         raise InvalidInput(f"{recipe}: name: must not be empty")
     check_number(recipe, vcpu=vcpu, memory=memory)
-    for place, disk in enumerate(disks):
-        if isinstance(disk, NewDisk):
-            check_number(recipe, **{f"disks[{place}].size": disk.size})
+    for argument, wanted in parts.items():
+        kinds = (Nic,) if argument == "nics" else (NewDisk, ExistingVolume)
+        for place, part in enumerate(wanted):
+            if not isinstance(part, kinds):
+                expected = " or ".join(kind.__name__ for kind in kinds)
+                raise InvalidInput(
+                    f"{recipe}: {argument}[{place}]: expected {expected}, got {type(part).__name__}"
+                )
+            if isinstance(part, NewDisk):
+                check_number(recipe, **{f"{argument}[{place}].size": part.size})
 
 
 async def _made(
