@@ -178,7 +178,7 @@ def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_same_seed_shows_the_same_fleet(capsys: pytest.CaptureFixture[str]) -> None:
     def shown(seed: str) -> str:
-        assert main(["dashboard", "--demo", "--format", "json", "--seed", seed]) == 0
+        assert main(["dashboard", "--demo", "-o", "json", "--seed", seed]) == 0
         return re.sub(r'"\d{4}-\d\d-\d\dT[^"]+"', '"a date"', capsys.readouterr().out)
 
     assert shown("7") == shown("7") != shown("8")

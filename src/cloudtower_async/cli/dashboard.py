@@ -53,7 +53,9 @@ def dashboard(
     demo: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     watch: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0,
-    output: Annotated[Literal["table", "json"], Parameter(name="--format")] = "table",
+    output: Annotated[
+        Literal["table", "json"], Parameter(name=("--format", "--output", "-o"))
+    ] = "table",
     cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     language: Literal["en-US", "zh-CN"] | None = None,
     size: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=50))] = None,
