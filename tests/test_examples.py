@@ -159,6 +159,39 @@ async def test_create_vm() -> None:
         assert b"there is no template 'nothing' in cluster " in missing.stderr
 
 
+async def test_create_blank_vm() -> None:
+    async with simulated() as (_, tower, environment):
+        [cluster, *_] = await tower.cluster.get_clusters(where={"hypervisor": "ELF"})
+        [vlan, *_] = await tower.vlan.get_vlans(
+            where={"type": "VM", "vds": {"cluster": {"id": cluster.id}}}
+        )
+        [image, *_] = await tower.content_library_image.get_content_library_images(
+            where={"clusters_some": {"id": cluster.id}}
+        )
+        await tower.settle(
+            tower.vm_volume.create_vm_volume(
+                [
+                    {
+                        "name": "web-data",
+                        "cluster_id": cluster.id,
+                        "size": 2**30,
+                        "size_unit": "B",
+                        "elf_storage_policy": "REPLICA_2_THIN_PROVISION",
+                        "sharing": False,
+                    }
+                ]
+            )
+        )
+        arguments = ("blog-1", cluster.name, image.name, vlan.name, "web-data")
+        done = await run("create_blank_vm.py", *arguments, **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        [vm] = await tower.vm.get_vms(where={"name": "blog-1"})
+        assert done.stdout.decode().splitlines()[-1] == f"blog-1 RUNNING {vm.id}"
+        disks = await tower.vm_disk.get_vm_disks(where={"vm": {"id": vm.id}}, order_by="boot_ASC")
+        assert [disk.type for disk in disks] == ["DISK", "DISK", "CD_ROM"]
+        assert [disk.vm_volume.name for disk in disks if disk.vm_volume] == ["blog-1-1", "web-data"]
+
+
 async def test_import_template(tmp_path: Path) -> None:
     ovf, disk = tmp_path / "golden.ovf", tmp_path / "golden.vmdk"
     ovf.write_text(OVF, encoding="utf-8")
