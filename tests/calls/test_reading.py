@@ -580,6 +580,11 @@ async def test_get_one_of_none_is_not_found(sim: Simulator, tower: Cloudtower) -
     assert info.value.endpoint == sim.url
 
 
+async def test_get_one_of_none_quotes_no_secret(sim: Simulator, tower: Cloudtower) -> None:
+    with pytest.raises(NotFound, match=r'nothing matches {"name": "\*\*\*"} \['):
+        await tower.get_one(tower.vm.get_vms, where={"name": sim.password})
+
+
 async def test_get_one_of_none_quotes_the_start_of_a_long_where(tower: Cloudtower) -> None:
     where: Any = {"id_in": [f"none-{number}" for number in range(1000)]}
     with pytest.raises(NotFound, match=r'nothing matches {"id_in": \["none-0", .*… \[') as info:

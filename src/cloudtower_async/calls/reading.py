@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import msgspec
 
 from ..errors import Ambiguous, InvalidInput, NotFound
-from ..wire.masking import Mask
 from .listing import Listing, Resource, has_field, query_of
 from .paging import all_at_once, one_by_one
 from .versions import server_version
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from ..types import Connection, Fetched
+    from ..wire.masking import Mask
     from .caller import Caller
     from .operation import Operation
 
@@ -214,9 +214,10 @@ class Reading:
         query: dict[str, Any],
     ) -> T:
         if not found:
+            where = _quoted(query.get("where"), self._caller.transport.mask)
             raise self._none(
                 operation,
-                f"nothing matches {_quoted(query.get('where'))}".rstrip(),
+                f"nothing matches {where}".rstrip(),
                 "Check the where, and what the user may see.",
             )
         total = len(found)
@@ -243,9 +244,9 @@ async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any
     return (await ask(**query)).aggregate.count
 
 
-def _quoted(where: object) -> str:
-    """The start of a where, for an error, without what is in its fields for secrets."""
-    text = Mask().body(msgspec.json.encode(where)) if where else ""
+def _quoted(where: object, mask: Mask) -> str:
+    """The start of a where, for an error."""
+    text = mask.body(msgspec.json.encode(where)) if where else ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
