@@ -31,8 +31,8 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. Without any, coverage is measured too."""
     install(session, "test")
-    coverage = [] if session.posargs else ["--cov", "--cov-report=term"]
-    session.run("python", "-m", "pytest", *coverage, *session.posargs)
+    everything = ["-n", "auto", "--dist", "loadgroup", "--cov", "--cov-report=term"]
+    session.run("python", "-m", "pytest", *(session.posargs or everything))
 
 
 @nox.session

@@ -11,7 +11,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -34,6 +34,36 @@ class Loop(asyncio.SelectorEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if context["message"] != "Error on transport creation for incoming connection":
             super().call_exception_handler(context)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let processes that share the tests take whole files, and one of them all of the simulator's.
+
+    Those of the simulator count together what was looked at.
+    """
+    for item in items:
+        group = "simulator" if item.path.parent.name == "testing" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Show a figure when all tests have run, in whichever process the test does."""
+
+    def note(text: str) -> None:
+        request.node.user_properties.append(("told", text))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have told."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in getattr(report, "user_properties", ()):
+                if name == "told":
+                    terminalreporter.write_line(text)
 
 
 @pytest.fixture

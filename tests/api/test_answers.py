@@ -17,7 +17,7 @@ from cloudtower_async.types import OpenEnum
 from .from_schema import ABSENT, SPECS, Maker, Raw, Shape, answer_schema, operations, spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cloudtower_async.calls.operation import Operation
 
@@ -122,9 +122,7 @@ def _samples(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_answer_decodes_and_reads_back(
-    version: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_answer_decodes_and_reads_back(version: str, tell: Callable[[str], None]) -> None:
     document = spec(version)
     maker = Maker(document)
     walk = Comparison()
@@ -146,12 +144,11 @@ def test_every_answer_decodes_and_reads_back(
         answers += len(samples)
         count += 1
     assert walk.differences == []
-    with capsys.disabled():
-        print(
-            f"\nCloudTower {version}: {count} operations, {answers} answers of"
-            f" {len(walked)} schemas, {walk.values} values read back, among them all"
-            f" {maker.enum_values} enum values"
-        )
+    tell(
+        f"CloudTower {version}: {count} operations, {answers} answers of"
+        f" {len(walked)} schemas, {walk.values} values read back, among them all"
+        f" {maker.enum_values} enum values"
+    )
     assert count == len(document["paths"])
     assert walk.values > 10_000
 

@@ -8,7 +8,7 @@ import json
 import keyword
 import re
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.to_thread
 import pytest
@@ -20,6 +20,9 @@ from cloudtower_async.api.catalogue import OPERATIONS
 
 from ..support import TOKEN, serve
 from .from_schema import ABSENT, SPECS, Maker, Raw, Shape, answer_schema, operations, spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the vendor's, at import
@@ -200,7 +203,7 @@ def test_names_are_the_vendors() -> None:
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
 async def test_every_operation_sends_what_the_vendors_client_sends(
-    capsys: pytest.CaptureFixture[str],
+    tell: Callable[[str], None],
 ) -> None:
     document = spec("latest")
     maker = Maker(document)
@@ -231,13 +234,12 @@ async def test_every_operation_sends_what_the_vendors_client_sends(
             client.close()
     assert differences == []
     methods = len(_ours())
-    with capsys.disabled():
-        print(
-            f"\noperations in the schema: {len(document['paths'])} = generated methods: {methods}"
-            f" = compared with the vendor's client: {compared}"
-            f"\n  beside: {sorted('.'.join(pair) for pair in DUPLICATES)} are duplicates of the"
-            " vendor's client, of operations that are compared"
-            f"\n  content-language not compared of {len(without_language)} operations that do not"
-            " declare it: ours sends the session's, the vendor's none"
-        )
+    tell(
+        f"operations in the schema: {len(document['paths'])} = generated methods: {methods}"
+        f" = compared with the vendor's client: {compared}"
+        f"\n  beside: {sorted('.'.join(pair) for pair in DUPLICATES)} are duplicates of the"
+        " vendor's client, of operations that are compared"
+        f"\n  content-language not compared of {len(without_language)} operations that do not"
+        " declare it: ours sends the session's, the vendor's none"
+    )
     assert len(document["paths"]) == methods == compared

@@ -17,7 +17,7 @@ from tests.testing import openapi
 from tests.testing.client import connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.testing.client import Client
 
@@ -38,14 +38,13 @@ async def client() -> AsyncIterator[Client]:
         yield client
 
 
-async def test_every_resource(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_resource(client: Client, tell: Callable[[str], None]) -> None:
     queries = {path.removeprefix("/"): asked for path in OPERATIONS if (asked := query(path))}
     documents = 0
     for path, asked in queries.items():
         for language in ("en-US",) if asked.counts else ("en-US", "zh-CN", "*"):
             documents += len(await client.ask(path, {}, content_language=language))
-    with capsys.disabled():
-        print(f"\n{len(queries)} queries: {documents} documents fit the API schema")
+    tell(f"{len(queries)} queries: {documents} documents fit the API schema")
 
 
 async def test_what_does_not_fit_is_seen(client: Client) -> None:
@@ -60,15 +59,14 @@ async def test_what_does_not_fit_is_seen(client: Client) -> None:
     assert missing == "get-vms $[0]: 'id' is a required property"
 
 
-def test_every_modelled_operation_was_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_modelled_operation_was_looked_at(tell: Callable[[str], None]) -> None:
     unmodelled = {*Simulator().unmodelled()}
     modelled = {
         path.removeprefix("/") for path, name in OPERATIONS.items() if name not in unmodelled
     }
-    with capsys.disabled():
-        print(
-            f"\n{openapi.VALIDATED.total()} answers of {len(modelled & openapi.VALIDATED.keys())}"
-            f" of {len(modelled)} modelled operations fit the API schema"
-        )
+    tell(
+        f"{openapi.VALIDATED.total()} answers of {len(modelled & openapi.VALIDATED.keys())}"
+        f" of {len(modelled)} modelled operations fit the API schema"
+    )
     missing = sorted(modelled - openapi.VALIDATED.keys() - ALWAYS_REFUSED)
     assert not missing, missing

@@ -18,7 +18,7 @@ from tests.testing.queries import COUNTS, LISTS
 from tests.testing.vendor import VERSION, Vendor, cloudtower, knows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,7 @@ async def run(function: Any, *arguments: Any) -> Any:
     return await anyio.to_thread.run_sync(function, *arguments)
 
 
-async def test_it_accepts_every_resource(
-    sim: Simulator, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_it_accepts_every_resource(sim: Simulator, tell: Callable[[str], None]) -> None:
     known = [resource for resource in asked_resources() if knows(LISTS[resource])]
 
     def ask() -> dict[str, int]:
@@ -52,11 +50,10 @@ async def test_it_accepts_every_resource(
         return found
 
     found = await run(ask)
-    with capsys.disabled():
-        print(
-            f"\ncloudtower-sdk {VERSION} accepts {sum(found.values())} documents of all"
-            f" {len(known)} resources that it knows"
-        )
+    tell(
+        f"cloudtower-sdk {VERSION} accepts {sum(found.values())} documents of all"
+        f" {len(known)} resources that it knows"
+    )
     assert found == {resource: len(sim.store.table(resource)) for resource in known}
 
 

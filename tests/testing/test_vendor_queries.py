@@ -21,7 +21,7 @@ from tests.testing.reference import Reference
 from tests.testing.vendor import VERSION, Vendor, knows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from cloudtower_async.testing.store.filters import Condition
 
@@ -134,13 +134,12 @@ async def test_all_three_find_the_same(
     TALLY["resources"] += 1
 
 
-def test_how_much_was_compared(capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_much_was_compared(tell: Callable[[str], None]) -> None:
     if not TALLY["filters"]:
         pytest.skip("nothing was compared")
-    with capsys.disabled():
-        print(
-            f"\ncloudtower-sdk {VERSION}: {TALLY['filters']} filters on {TALLY['resources']}"
-            f" resources found the same {TALLY['found']} documents as ours and the rules;"
-            f" {TALLY['some, not all']} of them some and not all"
-        )
+    tell(
+        f"cloudtower-sdk {VERSION}: {TALLY['filters']} filters on {TALLY['resources']}"
+        f" resources found the same {TALLY['found']} documents as ours and the rules;"
+        f" {TALLY['some, not all']} of them some and not all"
+    )
     assert TALLY["some, not all"] > TALLY["filters"] // 10
