@@ -31,7 +31,7 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. Without any, coverage is measured too."""
     install(session, "test")
-    everything = ["-n", "auto", "--dist", "loadgroup", "--cov", "--cov-report=term"]
+    everything = ["-n", "auto", "--cov", "--cov-report=term"]
     session.run("python", "-m", "pytest", *(session.posargs or everything))
 
 

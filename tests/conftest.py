@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+
+SIMULATOR = "tests/testing/"
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -36,15 +40,19 @@ class Loop(asyncio.SelectorEventLoop):
             super().call_exception_handler(context)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Let processes that share the tests take whole files, and one of them all of the simulator's.
 
     Those of the simulator count together what was looked at.
     """
-    for item in items:
-        group = "simulator" if item.path.parent.name == "testing" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SIMULATOR if nodeid.startswith(SIMULATOR) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -132,8 +132,8 @@ class Countdown:
         if self._left > 0:
             self._next()
         else:
-            self.fired = True
-            self._cancel()
+            # A task that has just ended cannot be cancelled any more.
+            self.fired = self._cancel() is not False
 
     def stop(self) -> None:
         """Cancel no more."""
