@@ -54,15 +54,23 @@ def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - anything t
 
 def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
     """The value with something wrong in one place, which may be the whole of it."""
-    if not value or not isinstance(value, list | dict) or chance.random() < 0.1:
+    if not value or type(value) not in (list, dict) or chance.random() < 0.1:
         return chance.choice(ODD)
-    if isinstance(value, list):
-        place = chance.randrange(len(value))
-        return [*value[:place], broken_value(value[place], chance), *value[place + 1 :]]
-    key = chance.choice(list(value))
+    if type(value) is list:
+        return _with_broken_item(value, chance)
+    return _with_broken_member(value, chance)
+
+
+def _with_broken_item(items: list[Any], chance: random.Random) -> list[Any]:
+    place = chance.randrange(len(items))
+    return [*items[:place], broken_value(items[place], chance), *items[place + 1 :]]
+
+
+def _with_broken_member(members: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    key = chance.choice([*members])
     if chance.random() < 0.2:
-        return {name: one for name, one in value.items() if name != key}
-    return value | {key: broken_value(value[key], chance)}
+        return {name: one for name, one in members.items() if name != key}
+    return members | {key: broken_value(members[key], chance)}
 
 
 def broken_bytes(body: bytes, chance: random.Random) -> bytes:

@@ -53,6 +53,10 @@ class Tracked(dict[str, Any]):
         self._resource = resource
         self._ledger = ledger
 
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Set fields of a document that is not in the store yet, so that nobody follows it."""
+        super().update(values)
+
     def touch(self) -> None:
         """Note how the document is now."""
         if self._ledger.listening:

@@ -155,7 +155,7 @@ class Store:
         relations, blank = self._relations[resource], self._blank[resource]
         tied = values.keys() & relations.keys()
         document = Tracked(blank, resource, self._ledger)
-        dict.update(document, values)  # nobody follows a document that is not in yet
+        document.fill(values)
         if len(document) > len(blank) + len(tied):
             unknown = values.keys() - blank.keys() - tied
             raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
