@@ -56,8 +56,9 @@ def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
     """The value with something wrong in one place, which may be the whole of it."""
     if not value or type(value) not in (list, dict) or chance.random() < 0.1:
         return chance.choice(ODD)
-    if type(value) is list:
-        return _with_broken_item(value, chance)
+    if isinstance(value, list):
+        items: list[Any] = value
+        return _with_broken_item(items, chance)
     return _with_broken_member(value, chance)
 
 
