@@ -54,11 +54,11 @@ def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - anything t
 
 def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
     """The value with something wrong in one place, which may be the whole of it."""
-    if not value or type(value) not in (list, dict) or chance.random() < 0.1:
+    kind = type(value)
+    if not value or kind not in (list, dict) or chance.random() < 0.1:
         return chance.choice(ODD)
-    if isinstance(value, list):
-        items: list[Any] = value
-        return _with_broken_item(items, chance)
+    if kind is list:
+        return _with_broken_item(value, chance)
     return _with_broken_member(value, chance)
 
 
