@@ -54,7 +54,7 @@ def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - anything t
 
 def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
     """The value with something wrong in one place, which may be the whole of it."""
-    kind = type(value)
+    kind: object = type(value)
     if not value or kind not in (list, dict) or chance.random() < 0.1:
         return chance.choice(ODD)
     if kind is list:
