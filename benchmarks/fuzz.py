@@ -54,12 +54,11 @@ def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - anything t
 
 def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
     """The value with something wrong in one place, which may be the whole of it."""
-    kind: object = type(value)
-    if not value or kind not in (list, dict) or chance.random() < 0.1:
+    if not value or not isinstance(value, list | dict) or chance.random() < 0.1:
         return chance.choice(ODD)
-    if kind is list:
-        return _with_broken_item(value, chance)
-    return _with_broken_member(value, chance)
+    if isinstance(value, list):
+        return _with_broken_item(value, chance)  # pyright: ignore[reportUnknownArgumentType]
+    return _with_broken_member(value, chance)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _with_broken_item(items: list[Any], chance: random.Random) -> list[Any]:

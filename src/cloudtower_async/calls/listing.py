@@ -73,7 +73,7 @@ class Listing(Generic[T]):
         method: Callable[..., Awaitable[list[T]]],
         arguments: Mapping[str, Any],
     ) -> None:
-        self.operation = query_of(asker, method)
+        self.operation: Operation[object] = query_of(asker, method)
         self._asker = asker
         given = {name: value for name, value in arguments.items() if value is not None}
         for name in ("after", "before", "last", "skip"):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..recipes import Progress as News
     from ..session import Cloudtower
 
-Whole = validators.Number(gte=1)
+Whole: validators.Number = validators.Number(gte=1)
 Tell: TypeAlias = Callable[["News"], None]
 
 

@@ -76,15 +76,15 @@ class Watch:
         self.news: list[Task] = []
         """What the caller has not taken yet."""
         self.not_found: list[str] = []
-        self.failed = False
+        self.failed: bool = False
         """Whether a task failed or was not found."""
         self.error: CloudtowerError | None = None
         """Of the last poll; a later one may do better."""
         self.lost: CloudtowerError | None = None
         """An error that later polls would meet, too."""
-        self.due = -math.inf
+        self.due: float = -math.inf
         """When to ask for the tasks; infinite as long as they are being asked for."""
-        self.step = 0.0
+        self.step: float = 0.0
         """Seconds from one poll to the next."""
         # What the caller sleeps on. Not an event: with thousands who wait these weigh.
         self._turn: asyncio.Future[None] | None = None
