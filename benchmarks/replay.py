@@ -99,7 +99,9 @@ class Replay(asyncio.Protocol):
                 self._group.create_task(self._learn(path, body, token))
 
     async def _learn(self, path: bytes, body: bytes, token: str) -> None:
-        self._transport.write(await self._memory.learn(path, body, token))
+        answer = await self._memory.learn(path, body, token)
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
 
 def _header(head: bytes, name: bytes) -> bytes:
