@@ -6,11 +6,9 @@ The server, in a process of its own, holds each request for the same time.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import anyio
@@ -18,10 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from .figures import Figure, print_as_lines, spread
-from .replay import LONGEST, Address
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from .replay import LONGEST, Address, serving
 
 HELD = 0.2  # seconds
 ROUNDS = 15
@@ -38,20 +33,6 @@ async def serve() -> None:
         print(msgspec.json.encode(address).decode(), flush=True)
         with anyio.move_on_after(LONGEST):
             await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
-
-
-@contextmanager
-def server() -> Generator[Address]:
-    """The server in a process of its own; it ends with the block."""
-    command = [sys.executable, "-m", "benchmarks.dashboard", "--serve"]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - for type checkers
-        try:
-            yield msgspec.json.decode(process.stdout.readline(), type=Address)
-        finally:
-            process.terminate()
 
 
 class Stopwatch:
@@ -108,7 +89,7 @@ def main() -> None:
     if parser.parse_args().serve:
         anyio.run(serve)
         return
-    with server() as address:
+    with serving("dashboard", "--serve") as address:
         print_as_lines([anyio.run(measure, address)])
 
 

@@ -22,6 +22,7 @@ from .full import full_vms
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
 LONGEST = 900.0  # seconds that a server lives at most
 
@@ -130,9 +131,9 @@ async def serve(size: str) -> None:
 
 
 @contextmanager
-def replay(size: str) -> Generator[Address]:
-    """The server in a process of its own; it ends with the block."""
-    command = [sys.executable, "-m", "benchmarks.replay", size]
+def serving(module: str, *arguments: str) -> Generator[Address]:
+    """A server in a process of its own, which tells where it is; it ends with the block."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     with subprocess.Popen(  # noqa: S603 - our own code
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -141,6 +142,11 @@ def replay(size: str) -> Generator[Address]:
             yield msgspec.json.decode(process.stdout.readline(), type=Address)
         finally:
             process.terminate()
+
+
+def replay(size: str) -> AbstractContextManager[Address]:
+    """The server in a process of its own; it ends with the block."""
+    return serving("replay", size)
 
 
 def main() -> None:

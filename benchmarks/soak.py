@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -23,10 +20,7 @@ import msgspec
 from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy
 
 from .figures import Figure, print_as_lines
-from .replay import Address
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from .replay import Address, serving
 
 MINUTES = 10.0
 SAMPLES = 200
@@ -50,20 +44,6 @@ async def serve(minutes: float) -> None:
         print(msgspec.json.encode(address).decode(), flush=True)
         with anyio.move_on_after(minutes * 60 + 120):
             await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
-
-
-@contextmanager
-def server(minutes: float) -> Generator[Address]:
-    """The server in a process of its own; it ends with the block."""
-    command = [sys.executable, "-m", "benchmarks.soak", "--serve", "--minutes", str(minutes)]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - for type checkers
-        try:
-            yield msgspec.json.decode(process.stdout.readline(), type=Address)
-        finally:
-            process.terminate()
 
 
 async def round_of_work(tower: Cloudtower) -> int:
@@ -107,7 +87,7 @@ async def soak(minutes: float) -> Figure:
     """Work, and look at the memory from time to time."""
     samples: list[tuple[float, float]] = []
     rounds = failed = 0
-    with server(minutes) as address:
+    with serving("soak", "--serve", "--minutes", str(minutes)) as address:
         async with Cloudtower(
             address.url,
             username=address.username,
