@@ -35,7 +35,7 @@ def full_vm(struct: type[msgspec.Struct] = models.Vm) -> dict[str, Any]:
 
 def _filled(found: Any, made: Any) -> Any:  # noqa: ANN401
     """What was found, unless that is little."""
-    return made if type(made) is list else found or made
+    return made if isinstance(found, list) else found or made
 
 
 def make(kind: inspect.Type, depth: int = 0) -> Any:  # noqa: ANN401 - anything that JSON has
