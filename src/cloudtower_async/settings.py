@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast, get_args
 
 from .addresses import normalise_endpoints
 from .errors import InvalidSettings
-from .profiles import from_profile
 from .types import ContentLanguage
 
 if TYPE_CHECKING:
@@ -190,6 +189,8 @@ def from_environment(
     if profile is None:
         profile = os.environ.get("CLOUDTOWER_PROFILE")
     if profile:
+        from .profiles import from_profile  # to read TOML takes 2 ms to load, and few need it
+
         found = {**from_profile(profile, {**found, **given}), **found}
     if "endpoint" not in given and "endpoint" not in found:
         raise InvalidSettings(
