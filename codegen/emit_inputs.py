@@ -50,7 +50,7 @@ def files(api: Api, history: History) -> dict[str, str]:
         f"{module}.py": _module(api, history, modules, answered, module, wanted)
         for module, wanted in members.items()
     }
-    made["__init__.py"] = writing.lazy_package(
+    made |= writing.lazy_package(
         "Every shape that an argument has, by its name in the API; loaded at first use.", modules
     )
     made["older.py"] = _older(history, modules)

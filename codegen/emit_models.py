@@ -21,7 +21,7 @@ def files(api: Api, history: History) -> dict[str, str]:
         for module, wanted in members.items()
     }
     made["shared/__init__.py"] = '"""Answers that several namespaces share, one to a module."""\n'
-    made["__init__.py"] = writing.lazy_package(
+    made |= writing.lazy_package(
         "Every struct and enum that an answer holds, by its name in the API; loaded at first use.",
         modules,
     )

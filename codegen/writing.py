@@ -20,40 +20,38 @@ def header(api: Api) -> str:
     )
 
 
-def lazy_package(docstring: str, modules: Mapping[str, str]) -> str:
-    """A package that offers each name of `modules` (name -> module below it) at first use."""
+def lazy_package(docstring: str, modules: Mapping[str, str]) -> dict[str, str]:
+    """A package that offers each name of `modules` (name -> module below it) at first use.
+
+    What type checkers read is a stub: the imports for them would be most of what is compiled.
+    """
     names = sorted(modules)
-    imports = "\n".join(f"    from .{modules[name]} import {name} as {name}" for name in names)
+    imports = "\n".join(f"from .{modules[name]} import {name} as {name}" for name in names)
     table = "\n".join(f'    "{name}": "{modules[name]}",' for name in names)
-    return f'''"""{docstring}"""
+    package = f'''"""{docstring}"""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-{imports}
 
 MODULES = {{
 {table}
 }}
 
 
-if not TYPE_CHECKING:  # else no name would be wrong
-
-    def __getattr__(name: str) -> object:
-        module = MODULES.get(name)
-        if module is None:
-            raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
-        value: object = getattr(import_module(f"{{__name__}}.{{module}}"), name)
-        globals()[name] = value
-        return value
+def __getattr__(name: str) -> object:
+    module = MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
+    value: object = getattr(import_module(f"{{__name__}}.{{module}}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
     return sorted(MODULES)
 '''
+    return {"__init__.py": package, "__init__.pyi": imports + "\n"}
 
 
 def import_lines(wanted: Iterable[tuple[str, str]]) -> list[str]:
@@ -70,7 +68,7 @@ def write(package: Path, files: Mapping[str, str], head: str) -> None:
         target = package / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(head + text, encoding="utf-8")
-    for found in package.rglob("*.py"):
+    for found in (*package.rglob("*.py"), *package.rglob("*.pyi")):
         if str(found.relative_to(package)) not in files:
             found.unlink()
     _format(package)

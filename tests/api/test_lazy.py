@@ -22,12 +22,10 @@ _PACKAGE = Path(cloudtower_async.__file__).parent
 
 
 def _for_checkers(module: str) -> dict[str, str]:
-    """Name -> module of each import under TYPE_CHECKING, each re-exported under its own name."""
-    tree = ast.parse((_PACKAGE / module / "__init__.py").read_text())
-    guarded = next(node for node in tree.body if isinstance(node, ast.If))
-    assert ast.unparse(guarded.test) == "TYPE_CHECKING"
+    """Name -> module of each import in the stub, each re-exported under its own name."""
+    tree = ast.parse((_PACKAGE / module / "__init__.pyi").read_text())
     found: dict[str, str] = {}
-    for node in guarded.body:
+    for node in tree.body:
         assert isinstance(node, ast.ImportFrom)
         assert node.level == 1
         for alias in node.names:

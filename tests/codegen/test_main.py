@@ -17,7 +17,8 @@ def _contents(package: Path) -> dict[str, bytes]:
     return {
         str(file.relative_to(package)): file.read_bytes()
         for folder in ("api", "inputs", "models")
-        for file in (package / folder).rglob("*.py")
+        for pattern in ("*.py", "*.pyi")
+        for file in (package / folder).rglob(pattern)
     }
 
 

@@ -20,7 +20,11 @@ def test_generating_from_the_schema_makes_no_difference(tmp_path: Path) -> None:
     generate(_SPECS / "latest.json", _SPECS / "history.json", tmp_path)
     for folder in ("api", "inputs", "models"):
         made, committed = (
-            {str(file.relative_to(package)) for file in (package / folder).rglob("*.py")}
+            {
+                str(file.relative_to(package))
+                for pattern in ("*.py", "*.pyi")
+                for file in (package / folder).rglob(pattern)
+            }
             for package in (tmp_path, PACKAGE)
         )
         assert made == committed

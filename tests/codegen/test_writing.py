@@ -34,9 +34,10 @@ def test_lines_are_as_long_as_the_project_allows_wherever_they_are_written(tmp_p
 
 
 def test_what_is_no_longer_generated_goes_away_and_other_files_stay(tmp_path: Path) -> None:
-    writing.write(tmp_path, {"old.py": "", "sub/old.py": "", "kept.py": "A = 1\n"}, "")
+    old = {"old.py": "", "sub/old.py": "", "sub/old.pyi": ""}
+    writing.write(tmp_path, {**old, "kept.py": "A = 1\n"}, "")
     (tmp_path / "notes.txt").write_text("mine")
     writing.write(tmp_path, {"kept.py": "A = 2\n"}, "")
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.py")] == ["kept.py"]
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.py*")] == ["kept.py"]
     assert (tmp_path / "kept.py").read_text() == "A = 2\n"
     assert (tmp_path / "notes.txt").exists()

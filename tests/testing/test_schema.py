@@ -20,8 +20,8 @@ from cloudtower_async.testing.store.schema import (
     where_shape,
 )
 
-WHERES = sorted(name for name in inputs.__dir__() if name.endswith("WhereInput"))
-ORDERS = sorted(name for name in inputs.__dir__() if name.endswith("OrderByInput"))
+WHERES = sorted(name for name in dir(inputs) if name.endswith("WhereInput"))
+ORDERS = sorted(name for name in dir(inputs) if name.endswith("OrderByInput"))
 
 
 @pytest.mark.parametrize("name", WHERES)
