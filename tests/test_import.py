@@ -69,6 +69,10 @@ def test_making_a_session_loads_no_namespace_and_no_generated_type() -> None:
     assert not below("inputs", modules)
 
 
+def test_making_a_session_loads_nothing_that_reads_profiles() -> None:
+    assert f"{PACKAGE}.profiles" not in loaded_by(SESSION)
+
+
 def test_an_error_is_loaded_without_the_session() -> None:
     modules = loaded_by("from cloudtower_async import TaskFailed")
     assert {name for name in modules if not name.startswith(f"{PACKAGE}.errors.")} == {
