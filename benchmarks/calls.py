@@ -1,7 +1,7 @@
 """`python -m benchmarks.calls`: what a call costs, and how many there can be in a second.
 
 Next to ours stand the limit, aiohttp and msgspec by themselves decoding into the same struct, and
-the vendor's client. All ask the same server, in a process of its own, in turn: A B A B.
+the vendor's client. All ask the same server, in turn: A B A B.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import aiohttp
 import anyio
 import msgspec
 
+from .apart import given_address, measure_apart
 from .figures import Figure, print_as_lines, spread
 from .replay import replay
 from .vendors import Vendor
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 CALLS = {1: 400, 50: 120}
 """Calls of one measurement, by VMs in an answer."""
-ROUNDS = 15
+ROUNDS, RATES = 15, 5
+PEERS = {"ours": "cloudtower_async", "bare": "aiohttp", "vendor": "cloudtower", "uvloop": "uvloop"}
+"""And the package that each needs."""
 CONCURRENCY = 32
 SECONDS = 2.0
 """Of one measurement of calls a second."""
@@ -81,6 +84,8 @@ async def cpu(call: Call, calls: int) -> float:
 
 async def rate(call: Call) -> float:
     """Calls a second, so many at a time."""
+    await call()  # what is loaded and built at first use
+    gc.collect()
     until = time.perf_counter() + SECONDS
     done = 0
 
@@ -99,6 +104,8 @@ async def rate(call: Call) -> float:
 
 def vendor_rate(vendor: Vendor, vms: int, threads: int) -> float:
     """The same of the vendor's client, with so many threads."""
+    vendor.vms.get_vms({"first": vms, "orderBy": "id_ASC"})
+    gc.collect()
     until = time.perf_counter() + SECONDS
 
     def work() -> int:
@@ -161,64 +168,66 @@ async def costs(address: Address) -> list[Figure]:
     return figures
 
 
-async def _rates(address: Address, vms: int) -> dict[str, float]:
+async def _rate_of(who: str, vms: int, address: Address) -> float:
     async with Sessions(address) as (tower, session):
-        own, bare = ours(tower, vms), Bare(session, vms)
-        await own()
-        await bare()
-        return {"ours": await rate(own), "bare": await rate(bare)}
+        return await rate(Bare(session, vms) if who == "bare" else ours(tower, vms))
+
+
+def rate_of(who: str, vms: int, address: Address) -> float:
+    """Calls a second of one of the peers; the vendor's at its best."""
+    if who == "vendor":
+        vendor = Vendor(address)
+        return max(vendor_rate(vendor, vms, threads) for threads in (1, 4, CONCURRENCY))
+    if who == "uvloop":
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_rate_of(who, vms, address))
+    return asyncio.run(_rate_of(who, vms, address))
 
 
 def rates(address: Address) -> list[Figure]:
     """Calls a second: ours, the bare ones, the vendor's, and ours on uvloop."""
     figures: list[Figure] = []
-    vendor = Vendor(address) if find_spec("cloudtower") else None
+    peers = [who for who, package in PEERS.items() if find_spec(package)]
     for vms, (_, goal) in GOALS.items():
-        measured: list[dict[str, float]] = []
-        for _ in range(3):
-            found = asyncio.run(_rates(address, vms))
-            if vendor:
-                found["vendor"] = max(
-                    vendor_rate(vendor, vms, threads) for threads in (1, 4, CONCURRENCY)
+        measured = [
+            {who: measure_apart("calls", "--rate", who, str(vms), address=address) for who in peers}
+            for _ in range(RATES)
+        ]
+        medians = {who: spread([one[who] for one in measured])[0] for who in peers}
+        note = ", ".join(f"{who} {value:,.0f}/s" for who, value in medians.items())
+        compared = [("ours", "vendor", goal), ("ours", "bare", None), ("uvloop", "ours", None)]
+        for who, peer, goal_here in compared:
+            if who in peers and peer in peers:
+                value, low, high = spread([one[who] / one[peer] for one in measured])
+                figures.append(
+                    Figure(
+                        what=f"calls per second, {vms}-VM answers, {who} / {peer}",
+                        value=value,
+                        low=low,
+                        high=high,
+                        goal=goal_here,
+                        better="more",
+                        note=note,
+                    )
                 )
-            if find_spec("uvloop"):
-                import uvloop
-
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    found["uvloop"] = runner.run(_rates(address, vms))["ours"]
-            measured.append(found)
-        medians = {name: spread([one[name] for one in measured])[0] for name in measured[0]}
-        note = ", ".join(f"{name} {value:,.0f}/s" for name, value in medians.items())
-        for peer, goal_of_peer in (("vendor", goal), ("bare", None)):
-            if peer not in medians:
-                continue
-            value, low, high = spread([one["ours"] / one[peer] for one in measured])
-            figures.append(
-                Figure(
-                    what=f"calls per second, {vms}-VM answers, ours / {peer}",
-                    value=value,
-                    low=low,
-                    high=high,
-                    goal=goal_of_peer,
-                    better="more",
-                    note=note,
-                )
-            )
-        if "uvloop" in medians:
-            value, low, high = spread([one["uvloop"] / one["ours"] for one in measured])
-            what = f"calls per second, {vms}-VM answers, uvloop / default loop"
-            figures.append(Figure(what=what, value=value, low=low, high=high, note=note))
     return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["cpu", "rates"], help="only this one")
-    part: str | None = parser.parse_args().part
+    parser.add_argument("--rate", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.rate:
+        who, vms = options.rate
+        print(rate_of(who, int(vms), given_address()))
+        return
     with replay("2 clusters, 100 VMs") as address:
-        if part != "rates":
+        if options.part != "rates":
             print_as_lines(anyio.run(costs, address))
-        if part != "cpu":
+        if options.part != "cpu":
             print_as_lines(rates(address))
 
 

@@ -1,7 +1,6 @@
 """`python -m benchmarks.decoding`: what decoding VMs costs, and holding many of them.
 
-The vendor's client decodes the same answers, in turn with ours. What many VMs need in memory is
-measured in a process of its own for each of the two.
+The vendor's client decodes the same answers, in turn with ours, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import argparse
 import gc
 import resource
-import subprocess
 import sys
 import time
 from importlib.util import find_spec
@@ -18,25 +16,19 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
+from .apart import given_address, measure_apart
 from .figures import Figure, print_as_lines, spread
-from .replay import Address, replay
+from .replay import replay
 from .vendors import Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .replay import Address
 
 VMS = 1_000
+TIMES = {"ours": 100, "vendor": 1}
+"""How often each decodes it in one measurement."""
 ROUNDS = 5
 HELD, PAGE = 20_000, 500
-
-
-def seconds(decode: Callable[[bytes], object], body: bytes, times: int) -> float:
-    """Seconds of CPU to decode once."""
-    gc.collect()
-    start = time.process_time()
-    for _ in range(times):
-        decode(body)
-    return (time.process_time() - start) / times
 
 
 async def answer(address: Address) -> bytes:
@@ -50,28 +42,38 @@ async def answer(address: Address) -> bytes:
     return msgspec.json.encode(vms)
 
 
-def decoding(address: Address) -> list[Figure]:
-    """Decode the same answer with both."""
+def decode(who: str, address: Address) -> float:
+    """Milliseconds of CPU to decode it once."""
     from cloudtower_async.api.vm import GET_VMS
 
     body = anyio.run(answer, address)
-    decode = GET_VMS.decoder.decode
-    vendor = Vendor(address)
-    assert len(decode(body)) == len(vendor.decode(body)) == VMS  # noqa: S101
-    pairs = [(seconds(decode, body, 20), seconds(vendor.decode, body, 1)) for _ in range(ROUNDS)]
+    decoder = GET_VMS.decoder.decode if who == "ours" else Vendor(address).decode
+    assert len(decoder(body)) == VMS  # noqa: S101
+    times = TIMES[who]
+    gc.collect()
+    start = time.process_time()
+    for _ in range(times):
+        decoder(body)
+    return (time.process_time() - start) / times * 1e3
+
+
+def decoding(address: Address) -> Figure:
+    """Decode the same answer with both."""
+    pairs = [
+        [measure_apart("decoding", "--decode", who, address=address) for who in TIMES]
+        for _ in range(ROUNDS)
+    ]
     value, low, high = spread([theirs / mine for mine, theirs in pairs])
     mine, theirs = (spread(each)[0] for each in zip(*pairs, strict=True))
-    return [
-        Figure(
-            what=f"decode {VMS:,} VMs, vendor / ours",
-            value=value,
-            low=low,
-            high=high,
-            goal=180,
-            better="more",
-            note=f"{theirs * 1e3:,.0f} ms / {mine * 1e3:.1f} ms; {len(body) // VMS:,} bytes a VM",
-        )
-    ]
+    return Figure(
+        what=f"decode {VMS:,} VMs, vendor / ours",
+        value=value,
+        low=low,
+        high=high,
+        goal=180,
+        better="more",
+        note=f"{theirs:,.0f} ms / {mine:.1f} ms",
+    )
 
 
 async def hold(address: Address) -> int:
@@ -96,44 +98,36 @@ def vendor_hold(address: Address) -> int:
 
 def peak(who: str, address: Address) -> float:
     """Most megabytes that a process has in use which holds the VMs."""
-    command = [sys.executable, "-m", "benchmarks.decoding", "--hold", who]
-    place = msgspec.json.encode(address)
-    done = subprocess.run(  # noqa: S603 - our own code
-        command, input=place, check=True, stdout=subprocess.PIPE
-    )
-    return float(done.stdout)
+    held = anyio.run(hold, address) if who == "ours" else vendor_hold(address)
+    assert held == HELD, held  # noqa: S101
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def holding(address: Address) -> list[Figure]:
+def holding(address: Address) -> Figure:
     """The memory of both."""
-    mine, theirs = peak("ours", address), peak("vendor", address)
-    return [
-        Figure(
-            what=f"peak RSS holding {HELD:,} VMs, vendor / ours",
-            value=theirs / mine,
-            goal=8,
-            better="more",
-            note=f"{theirs:,.0f} MB / {mine:,.0f} MB",
-        )
-    ]
+    mine, theirs = (measure_apart("decoding", "--hold", who, address=address) for who in TIMES)
+    return Figure(
+        what=f"peak RSS holding {HELD:,} VMs, vendor / ours",
+        value=theirs / mine,
+        goal=8,
+        better="more",
+        note=f"{theirs:,.0f} MB / {mine:,.0f} MB",
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hold", choices=["ours", "vendor"], help=argparse.SUPPRESS)
-    who: str | None = parser.parse_args().hold
-    if who:
-        address = msgspec.json.decode(sys.stdin.buffer.read(), type=Address)
-        held = anyio.run(hold, address) if who == "ours" else vendor_hold(address)
-        assert held == HELD, held  # noqa: S101
-        unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
-        return
-    if not find_spec("cloudtower"):
-        return  # there is nothing to compare with
-    with replay(f"4 clusters, {HELD} VMs") as address:
-        print_as_lines(decoding(address))
-        print_as_lines(holding(address))
+    parser.add_argument("--decode", choices=TIMES, help=argparse.SUPPRESS)
+    parser.add_argument("--hold", choices=TIMES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.decode:
+        print(decode(options.decode, given_address()))
+    elif options.hold:
+        print(peak(options.hold, given_address()))
+    elif find_spec("cloudtower"):  # else there is nothing to compare with
+        with replay(f"4 clusters, {HELD} VMs") as address:
+            print_as_lines([decoding(address), holding(address)])
 
 
 if __name__ == "__main__":
