@@ -23,18 +23,24 @@ _TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")  # what each text do
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
 
 
-def refuse_wide(operation: Operation[R], arguments: object) -> None:
-    """Refuse arguments with a filter that matches everything, in a call where that matters.
+def is_guarded(operation: Operation[R]) -> bool:
+    """Whether it matters that a filter of this call matches everything.
 
     That is where resources are changed, and where metrics are read: those of all resources keep a
     server busy for long.
+    """
+    return operation.kind is not Kind.QUERY or operation.name.startswith("metrics.")
+
+
+def refuse_wide(operation: Operation[R], arguments: object) -> None:
+    """Refuse arguments of such a call with a filter that matches everything.
 
     Raises:
         EmptyFilter: There is one.
     """
     if operation.kind is not Kind.QUERY:
         _walk(arguments_of(operation), arguments, operation.name, "")
-    elif operation.name.startswith("metrics.") and isinstance(arguments, dict):
+    elif isinstance(arguments, dict):
         fields = cast("dict[str, object]", arguments)
         _require(arguments_of(operation).record, fields, operation.name, "")
 

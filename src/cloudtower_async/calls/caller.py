@@ -229,11 +229,8 @@ class Caller:
         endpoints, endpoint = self.endpoints, None
         call.attempts += 1
         sent = False
-        # Half the price of a cancel scope, of which there would be one for each call.
-        limit = asyncio.timeout_at(deadline)
         try:
-            async with limit:
-                transport.calls.add(limit)
+            with transport.deadlines.limit(deadline):
                 if not limits.enter_at_once():
                     await limits.enter()
                 try:
@@ -273,8 +270,6 @@ class Caller:
             raise
         except TimeoutError:
             pass
-        finally:
-            transport.calls.discard(limit)
         raise self._cut_short(call, endpoint, sent)
 
     def _credential(self, auth: Auth) -> str | None:

@@ -16,7 +16,7 @@ import msgspec
 from ..errors import InvalidInput
 from ..spelling import did_you_mean
 from ..types import Everything
-from .breadth import refuse_wide
+from .breadth import is_guarded, refuse_wide
 from .shapes import Record, Shape, arguments_of, member, place
 
 if TYPE_CHECKING:
@@ -49,12 +49,9 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> None
         EmptyFilter: A filter may match everything.
         InvalidInput: A key or a value that the API does not have; the message names the place.
     """
-    if operation.body is None:
-        return
     try:
-        refuse_wide(operation, arguments)
-        if validate:
-            _checker(operation)(arguments)
+        for one in _checks_of(operation, validate):
+            one(arguments)
     except _Refused as refused:
         message = f"{place(''.join(reversed(refused.path)))}: {refused.why}"
     except RecursionError:
@@ -71,8 +68,15 @@ class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known
 
 
 @functools.cache
-def _checker(operation: Operation[Any]) -> Check:
-    return _compile(arguments_of(operation), operation.name)
+def _checks_of(operation: Operation[Any], validate: bool) -> tuple[Check, ...]:
+    """What the arguments have to pass. Most queries need no guard, so that none is called."""
+    checks: list[Check] = []
+    if operation.body is not None:
+        if is_guarded(operation):
+            checks.append(functools.partial(refuse_wide, operation))
+        if validate:
+            checks.append(_compile(arguments_of(operation), operation.name))
+    return tuple(checks)
 
 
 def _compile(shape: Shape, name: str) -> Check:

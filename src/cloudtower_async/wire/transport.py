@@ -20,6 +20,7 @@ from .._version import __version__
 from ..addresses import API_PATH
 from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
 from . import telemetry
+from .deadlines import Deadlines
 from .failures import connection_error
 from .forms import form, text
 from .masking import Mask
@@ -80,10 +81,9 @@ class Transport:
                 self.mask.add(value)
         self.closed: bool = False
         self.owns_pool: bool = session is None and connector is None
-        # What `close` has to end: time limits of calls, and scopes of other waits. aiohttp leaves
-        # those alone that use what was handed in, and cancels the tasks of those that wait for a
-        # connection.
-        self.calls: set[asyncio.Timeout] = set()
+        # What `close` has to end: calls, and scopes of other waits. aiohttp leaves those alone that
+        # use what was handed in, and cancels the tasks of those that wait for a connection.
+        self.deadlines: Deadlines = Deadlines()
         self.under_way: set[anyio.CancelScope] = set()
         self.server_version: str | None = None  # once it was asked for
         self.asking_version: anyio.Lock = anyio.Lock()
@@ -126,7 +126,7 @@ class Transport:
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
-        Callers set a time limit, kept in `calls` or `under_way`, and raise the errors
+        Callers set a time limit, kept in `deadlines` or `under_way`, and raise the errors
         `without_frames`, as the frames from here on hold the credentials.
 
         Args:
@@ -178,7 +178,9 @@ class Transport:
         if token is not None:
             headers["authorization"] = token
         try:
-            async with session.request(
+            # Without `async with`, which costs as much as our time limit: what is read to its end
+            # has given its connection back.
+            response = await session.request(
                 method,
                 _url(endpoint + path),
                 headers=headers,
@@ -187,35 +189,33 @@ class Transport:
                 timeout=self._timeout,
                 ssl=self._ssl,
                 **options,
-            ) as response:
-                answer = Answer(
-                    response.status,
-                    await response.read(),
-                    response.headers.get("x-tower-request-id"),
-                )
-                later = response.headers.get("retry-after") if answer.status >= 300 else None
+            )
+            try:
+                content = await response.read()
+            except BaseException:
+                response.close()
+                raise
         except (aiohttp.ClientError, OSError) as exc:
             raise self._explain(exc, operation, endpoint) from exc
-        if answer.status >= 300 and not (answer.status == 304 and not_modified):
+        status, request_id = response.status, response.headers.get("x-tower-request-id")
+        if status >= 300 and not (status == 304 and not_modified):
             raise status_error(
-                answer.status,
-                answer.body,
+                status,
+                content,
                 operation=operation,
                 endpoint=endpoint,
-                request_id=answer.request_id,
-                retry_after=retry_after(later, datetime.now(UTC)),
+                request_id=request_id,
+                retry_after=retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
                 mask=self.mask,
             )
-        return answer
+        return Answer(status, content, request_id)
 
     async def close(self) -> None:
         """Close the connections. Calls under way end with SessionClosed. Safe to repeat."""
         self.closed = True
         for scope in tuple(self.under_way):
             scope.cancel()
-        for limit in tuple(self.calls):
-            if not limit.expired():
-                limit.reschedule(0.0)
+        self.deadlines.end_all()
         session, self._session = self._session, None
         if session is not None and session is not self._given:
             # Shielded, as a session is often closed because of a cancellation; and bounded.

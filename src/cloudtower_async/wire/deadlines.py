@@ -1,0 +1,98 @@
+"""When calls have to be done, watched with one timer for all of them.
+
+`asyncio.timeout` does the same with a timer for each, which hardly any call needs: that would be a
+third of all that we add to the cost of a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+
+class Deadlines:
+    """Ends what is over time, or everything."""
+
+    def __init__(self) -> None:
+        self._limits: set[Limit] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, deadline: float) -> Limit:
+        """Make a block that ends with TimeoutError at a time, by the clock of the event loop."""
+        return Limit(self, deadline)
+
+    def watch(self, limit: Limit) -> None:
+        """Begin to watch a limit."""
+        self._limits.add(limit)
+        if self._timer is None or limit.deadline < self._timer.when():
+            self._set_timer(limit.deadline)
+
+    def forget(self, limit: Limit) -> None:
+        """Watch it no longer. The timer goes on: without it, the next limit would set one."""
+        self._limits.discard(limit)
+
+    def end_all(self) -> None:
+        """End all at once."""
+        self._end(tuple(self._limits))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._end_due, when)
+
+    def _end_due(self, when: float) -> None:
+        now = max(when, asyncio.get_running_loop().time())  # timers may go off a bit too early
+        self._timer = None
+        self._end([limit for limit in self._limits if limit.deadline <= now])
+        if self._limits:
+            self._set_timer(min(limit.deadline for limit in self._limits))
+
+    def _end(self, limits: Iterable[Limit]) -> None:
+        for limit in limits:
+            self._limits.discard(limit)
+            limit.end()
+
+
+class Limit:
+    """One block of code; see `Deadlines.limit`.
+
+    Args:
+        deadlines: Where it is watched.
+        deadline: When it ends, by the clock of the event loop.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_ended", "_task", "deadline")
+
+    def __init__(self, deadlines: Deadlines, deadline: float) -> None:
+        self.deadline = deadline
+        self._deadlines = deadlines
+        self._ended = False
+
+    def __enter__(self) -> None:
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()
+        self._deadlines.watch(self)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        self._deadlines.forget(self)
+        # Cancelled by us alone, and not by someone else besides.
+        alone = self._ended and self._task.uncancel() <= self._cancelling
+        if alone and exc_type is asyncio.CancelledError:
+            raise TimeoutError from exc
+
+    def end(self) -> None:
+        """End it, by cancelling its task."""
+        self._ended = True
+        self._task.cancel()
