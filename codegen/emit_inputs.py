@@ -2,8 +2,12 @@
 
 Filters refer to each other without end, which type checkers pay for dearly. So a filter that stands
 below another is a variant of bounded depth, and below the last one anything goes, statically: at
-run time each level is checked. The variants are there for checkers only. Their keys are read-only,
-so that a filter which was put in a variable fits in another one.
+run time each level is checked. The variants are there for checkers only, in a module of their own.
+Their keys are read-only, so that a filter which was put in a variable fits in another one.
+
+mypy looks through all that a type leads to before it takes it for known: in a class for each key
+that holds a filter, in a call of `TypedDict` only once. So filters are made by calls, which pyright
+reads quicker, too.
 
 What a method takes apart into arguments is there for run time only: nobody passes it as a whole.
 """
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from . import corrections, layout, names, writing
 from .history import History
@@ -53,6 +57,7 @@ def files(api: Api, history: History) -> dict[str, str]:
     made |= writing.lazy_package(
         "Every shape that an argument has, by its name in the API; loaded at first use.", modules
     )
+    made["nested.py"] = _nested(api, modules)
     made["older.py"] = _older(history, modules)
     made["newer.py"] = _newer(api, history, modules)
     return made
@@ -161,28 +166,17 @@ def _module(
         if record.name in whole
         for line in (*_record(history, record), "")
     ]
-    variants = [
-        line
-        for record in records
-        if is_filter(record.name)
-        for depth in (2, 3)
-        for line in _variant(record, depth)
-    ]
-    variants += [
+    opaque = [
         f'{record.name}: TypeAlias = "{_ANYTHING}"' for record in records if record.name in whole
     ]
     text = "\n".join(lines)
-    static = set(
-        _others(records, modules, module, set(_WORDS.findall("\n".join(lines + variants + hidden))))
-    )
+    static = set(_others(records, modules, module, set(_WORDS.findall("\n".join(lines + hidden)))))
     # Each by its name: what imports the package leads to the session, and so back to here.
     static |= {
         ("..models", f"{enum.name} as {enum.name}Member") for enum in enums if enum.name in answered
     }
-    if any("ReadOnly" in line for line in variants):
-        static.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
-    imports = set(scaffolding("\n".join([text, *variants, *hidden])))
-    if static or variants:
+    imports = set(scaffolding("\n".join([text, *opaque, *hidden])))
+    if static or opaque:
         imports.add(("typing", "TYPE_CHECKING"))
     return "\n".join(
         [
@@ -194,8 +188,8 @@ def _module(
             *(f"    {line}" for line in writing.import_lines(static)),
             "",
             text,
-            *(["if TYPE_CHECKING:"] if variants else []),
-            *(f"    {line}" for line in variants),
+            *(["if TYPE_CHECKING:"] if opaque else []),
+            *(f"    {line}" for line in opaque),
             *(["else:"] if hidden else []),
             *(f"    {line}" for line in hidden),
         ]
@@ -228,9 +222,10 @@ def _others(
     for record in records:
         for prop in record.properties:
             for ref in refs(prop.node):
-                for name in (ref, f"{ref}2", f"{ref}3"):
-                    if modules[ref] != module and name in mentioned:
-                        yield f".{modules[ref]}", name
+                if modules[ref] != module and ref in mentioned:
+                    yield f".{modules[ref]}", ref
+                if f"{ref}2" in mentioned:
+                    yield ".nested", f"{ref}2"
 
 
 def _enum(enum: Enum, answered: bool) -> str:
@@ -241,57 +236,73 @@ def _enum(enum: Enum, answered: bool) -> str:
 
 
 def _record(history: History, record: Record) -> Iterator[str]:
-    if not _has_class(record):
-        keys = {prop.wire: _key(prop, _at_depth(prop, 1)) for prop in record.properties}
-        yield _functional(record.name, keys)
-        return
-    base, properties = "TypedDict", list(record.properties)
-    if is_filter(record.name):
-        base, properties = f"{record.name}Values", [p for p in properties if _is_nested(p)]
-        yield f"class {base}(TypedDict, total=False):"
-        yield f'    """Keys of `{record.name}` that look at the resource itself."""'
+    keys = _keys(history, record)
+    docstring = f'"""Since CloudTower {history.schema_since(record.within)}."""'
+    if is_filter(record.name) or not _has_class(record):
+        yield f"{record.name} = TypedDict({record.name!r}, {{"
+        yield from (f"    {wire!r}: {kind},{note}" for wire, kind, note in keys)
+        yield "}, total=False)"
+        yield docstring
+    else:
+        yield f"class {record.name}(TypedDict, total=False):"
+        yield f"    {docstring}"
         yield ""
-        yield from _keys(history, record, [p for p in record.properties if not _is_nested(p)])
-        yield ""
-    yield f"class {record.name}({base}, total=False):"
-    yield f'    """Since CloudTower {history.schema_since(record.within)}."""'
-    yield ""
-    yield from _keys(history, record, properties)
+        yield from (f"    {wire}: {kind}{note}" for wire, kind, note in keys)
 
 
-def _keys(history: History, record: Record, properties: list[Property]) -> Iterator[str]:
+def _keys(history: History, record: Record) -> Iterator[tuple[str, str, str]]:
+    """Each key with its annotation and a comment."""
     oldest = history.schema_since(record.within)
-    for prop in properties:
+    for prop in record.properties:
         since = history.property_since(record, prop)
         notes = [prop.node.bounds] if isinstance(prop.node, Scalar | ListOf) else []
         notes += [f"since {since}"] if since != oldest else []
         notes += ["deprecated"] if prop.deprecated else []
         said = ", ".join(note for note in notes if note)
-        yield f"    {prop.wire}: {_key(prop, _at_depth(prop, 1))}{f'  # {said}' if said else ''}"
+        yield prop.wire, _key(prop, _at_depth(prop, 1)), f"  # {said}" if said else ""
+
+
+def _nested(api: Api, modules: dict[str, str]) -> str:
+    """The module of the variants: each after what it refers to, so that none has to wait."""
+    filters = [
+        kind for name in modules if is_filter(name) and isinstance(kind := api.types[name], Record)
+    ]
+    lines = [line for depth in (3, 2) for record in filters for line in _variant(record, depth)]
+    text = "\n".join(lines)
+    imports = set(scaffolding(text))
+    imports.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
+    words = set(_WORDS.findall(text))
+    imports |= {(f".{module}", name) for name, module in modules.items() if name in words}
+    return "\n".join(
+        [
+            '"""Filters as they stand in others: what type checkers take them for."""',
+            "",
+            "from typing import TYPE_CHECKING",
+            "",
+            "if TYPE_CHECKING:",
+            *(f"    {line}" for line in [*writing.import_lines(imports), "", *lines]),
+        ]
+    )
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
-    """A filter as it stands inside of another: the same values, but bounded filters in it."""
+    """A filter as it stands inside of another: the same values, but bounded filters in it.
+
+    What stands less deep is what stands deepest, with some keys said more narrowly.
+    """
     name = f"{record.name}{depth}"
-    if not _has_class(record):
-        keys = {prop.wire: _read_only_key(prop, depth) for prop in record.properties}
-        yield _functional(name, keys)
+    if depth == 3 or not _has_class(record):
+        keys = ", ".join(f"{p.wire!r}: {_variant_key(p, depth)}" for p in record.properties)
+        yield f"{name} = TypedDict({name!r}, {{{keys}}}, total=False)"
         return
-    yield f"class {name}({record.name}Values, total=False):"
-    nested = [prop for prop in record.properties if _is_nested(prop)]
-    for prop in nested:
-        yield f"    {prop.wire}: {_read_only_key(prop, depth)}"
-    yield "" if nested else "    pass"
+    narrower = [p for p in record.properties if _at_depth(p, depth) != _at_depth(p, 3)]
+    yield f"class {name}({record.name}3, total=False):"
+    yield from (f"    {prop.wire}: {_variant_key(prop, depth)}" for prop in narrower)
+    yield "" if narrower else "    pass"
 
 
 def _has_class(record: Record) -> bool:
     return all(names.is_key(prop.wire) for prop in record.properties)
-
-
-def _functional(name: str, keys: Mapping[str, str]) -> str:
-    """A TypedDict with a key that a class body cannot declare."""
-    body = ", ".join(f"{wire!r}: {kind}" for wire, kind in keys.items())
-    return f"{name} = TypedDict({name!r}, {{{body}}}, total=False)"
 
 
 def _key(prop: Property, kind: str) -> str:
@@ -303,7 +314,9 @@ def _key(prop: Property, kind: str) -> str:
     return f"Required[{kind}]" if prop.required else kind
 
 
-def _read_only_key(prop: Property, depth: int) -> str:
+def _variant_key(prop: Property, depth: int) -> str:
+    if not _is_nested(prop):
+        return _key(prop, _at_depth(prop, depth))
     kind = _at_depth(prop, depth)
     if prop.nullable:
         kind = _MAYBE.get(kind) or f"{kind} | None"

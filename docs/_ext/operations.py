@@ -73,33 +73,46 @@ class Module:
         self.nodes = [inner for outer in body for inner in _with_those_for_checkers(outer)]
 
     def shapes(self) -> dict[str, Shape]:
-        """The types that users see, by name. Those of filters have what they inherit."""
+        """The types that users see, by name."""
         found: dict[str, Shape] = {}
-        inherited: dict[str, list[Field]] = {}
-        for node in self.nodes:
-            if isinstance(node, ast.ClassDef):
-                bases = [ast.unparse(base) for base in node.bases]
-                fields = list(self._fields(node))
-                if node.name.endswith("WhereInputValues"):
-                    inherited[node.name] = fields
-                elif not re.search(r"WhereInput[23]$", node.name):
-                    every = [*fields, *(one for base in bases for one in inherited.get(base, []))]
-                    if node.name.endswith("WhereInput"):
-                        every = list(_conditions(every))
+        for node, below in zip(self.nodes, [*self.nodes[1:], None], strict=True):
+            match node:
+                case ast.ClassDef(name):
                     choices = [_text(one.value) for one in node.body if isinstance(one, ast.Assign)]
-                    found[node.name] = Shape(ast.get_docstring(node) or "", every, choices)
-            elif isinstance(node, ast.AnnAssign) and (choices := _choices(node)):
-                found[ast.unparse(node.target)] = Shape("", [], choices)
-        return found
+                    found[name] = Shape(ast.get_docstring(node) or "", self._fields(node), choices)
+                case ast.Assign(
+                    [ast.Name(name)], ast.Call(ast.Name("TypedDict"), [_, ast.Dict() as table])
+                ):
+                    since = _text(below.value) if isinstance(below, ast.Expr) else ""
+                    found[name] = Shape(since, self._keys(table), [])
+                case ast.AnnAssign(target) if choices := _choices(node):
+                    found[ast.unparse(target)] = Shape("", [], choices)
+                case _:
+                    pass
+        return {
+            name: shape._replace(fields=list(_conditions(shape.fields)))
+            if name.endswith("WhereInput")
+            else shape
+            for name, shape in found.items()
+        }
 
-    def _fields(self, node: ast.ClassDef) -> Iterator[Field]:
-        for line in node.body:
-            if isinstance(line, ast.AnnAssign):
-                kind = ast.unparse(line.annotation)
-                notes = ["required"] if "Required[" in kind else []
-                notes += re.findall(r"# (since [\d.]+)", self._lines[line.lineno - 1])
-                kind = shorter(kind) if self._taken else kind
-                yield Field(ast.unparse(line.target), kind, ", ".join(notes))
+    def _fields(self, node: ast.ClassDef) -> list[Field]:
+        return [
+            self._field(ast.unparse(line.target), line.annotation)
+            for line in node.body
+            if isinstance(line, ast.AnnAssign)
+        ]
+
+    def _keys(self, table: ast.Dict) -> list[Field]:
+        """The keys of a filter: what such a call of `TypedDict` is given."""
+        keys = zip(table.keys, table.values, strict=True)
+        return [self._field(_text(key), kind) for key, kind in keys if key]
+
+    def _field(self, name: str, annotation: ast.expr) -> Field:
+        kind = ast.unparse(annotation)
+        notes = ["required"] if "Required[" in kind else []
+        notes += re.findall(r"# (since [\d.]+)", self._lines[annotation.lineno - 1])
+        return Field(name, shorter(kind) if self._taken else kind, ", ".join(notes))
 
 
 def _with_those_for_checkers(node: ast.stmt) -> list[ast.stmt]:
@@ -152,7 +165,7 @@ def homes() -> dict[str, dict[str, Shape]]:
     pages: dict[str, dict[str, Shape]] = {name: {} for name in [*sorted(namespaces), COMMON]}
     for package in ("inputs", "models"):
         for path in sorted((PACKAGE / package).rglob("*.py")):
-            if path.stem in ("__init__", "older", "newer"):
+            if path.stem in ("__init__", "nested", "older", "newer"):
                 continue
             page = path.stem if path.stem in pages and path.parent.name == package else COMMON
             module = path.relative_to(PACKAGE / package).with_suffix("").as_posix()

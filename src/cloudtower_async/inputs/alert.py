@@ -4,25 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .alert_rule import AlertRuleWhereInput2, AlertRuleWhereInput3
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .disk import DiskWhereInput2, DiskWhereInput3
-    from .host import HostWhereInput2, HostWhereInput3
-    from .vm import VmWhereInput2
+    from .nested import (
+        AlertRuleWhereInput2,
+        AlertWhereInput2,
+        ClusterWhereInput2,
+        DiskWhereInput2,
+        HostWhereInput2,
+        VmWhereInput2,
+    )
 
 AlertOrderByInput: TypeAlias = Literal[
     "cause_ASC",
@@ -59,199 +51,197 @@ AlertOrderByInput: TypeAlias = Literal[
     "value_DESC",
 ]
 
-
-class AlertWhereInputValues(TypedDict, total=False):
-    """Keys of `AlertWhereInput` that look at the resource itself."""
-
-    cause: MaybeStr
-    cause_contains: MaybeStr
-    cause_ends_with: MaybeStr
-    cause_gt: MaybeStr
-    cause_gte: MaybeStr
-    cause_in: MaybeTexts
-    cause_lt: MaybeStr
-    cause_lte: MaybeStr
-    cause_not: MaybeStr
-    cause_not_contains: MaybeStr
-    cause_not_ends_with: MaybeStr
-    cause_not_in: MaybeTexts
-    cause_not_starts_with: MaybeStr
-    cause_starts_with: MaybeStr
-    create_time: MaybeStr
-    create_time_gt: MaybeStr
-    create_time_gte: MaybeStr
-    create_time_in: MaybeTexts
-    create_time_lt: MaybeStr
-    create_time_lte: MaybeStr
-    create_time_not: MaybeStr
-    create_time_not_in: MaybeTexts
-    ended: MaybeBool
-    ended_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    impact: MaybeStr
-    impact_contains: MaybeStr
-    impact_ends_with: MaybeStr
-    impact_gt: MaybeStr
-    impact_gte: MaybeStr
-    impact_in: MaybeTexts
-    impact_lt: MaybeStr
-    impact_lte: MaybeStr
-    impact_not: MaybeStr
-    impact_not_contains: MaybeStr
-    impact_not_ends_with: MaybeStr
-    impact_not_in: MaybeTexts
-    impact_not_starts_with: MaybeStr
-    impact_starts_with: MaybeStr
-    local_create_time: MaybeStr
-    local_create_time_gt: MaybeStr
-    local_create_time_gte: MaybeStr
-    local_create_time_in: MaybeTexts
-    local_create_time_lt: MaybeStr
-    local_create_time_lte: MaybeStr
-    local_create_time_not: MaybeStr
-    local_create_time_not_in: MaybeTexts
-    local_end_time: MaybeStr
-    local_end_time_contains: MaybeStr
-    local_end_time_ends_with: MaybeStr
-    local_end_time_gt: MaybeStr
-    local_end_time_gte: MaybeStr
-    local_end_time_in: MaybeTexts
-    local_end_time_lt: MaybeStr
-    local_end_time_lte: MaybeStr
-    local_end_time_not: MaybeStr
-    local_end_time_not_contains: MaybeStr
-    local_end_time_not_ends_with: MaybeStr
-    local_end_time_not_in: MaybeTexts
-    local_end_time_not_starts_with: MaybeStr
-    local_end_time_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    local_start_time: MaybeStr
-    local_start_time_contains: MaybeStr
-    local_start_time_ends_with: MaybeStr
-    local_start_time_gt: MaybeStr
-    local_start_time_gte: MaybeStr
-    local_start_time_in: MaybeTexts
-    local_start_time_lt: MaybeStr
-    local_start_time_lte: MaybeStr
-    local_start_time_not: MaybeStr
-    local_start_time_not_contains: MaybeStr
-    local_start_time_not_ends_with: MaybeStr
-    local_start_time_not_in: MaybeTexts
-    local_start_time_not_starts_with: MaybeStr
-    local_start_time_starts_with: MaybeStr
-    local_update_time: MaybeStr
-    local_update_time_contains: MaybeStr
-    local_update_time_ends_with: MaybeStr
-    local_update_time_gt: MaybeStr
-    local_update_time_gte: MaybeStr
-    local_update_time_in: MaybeTexts
-    local_update_time_lt: MaybeStr
-    local_update_time_lte: MaybeStr
-    local_update_time_not: MaybeStr
-    local_update_time_not_contains: MaybeStr
-    local_update_time_not_ends_with: MaybeStr
-    local_update_time_not_in: MaybeTexts
-    local_update_time_not_starts_with: MaybeStr
-    local_update_time_starts_with: MaybeStr
-    message: MaybeStr
-    message_contains: MaybeStr
-    message_ends_with: MaybeStr
-    message_gt: MaybeStr
-    message_gte: MaybeStr
-    message_in: MaybeTexts
-    message_lt: MaybeStr
-    message_lte: MaybeStr
-    message_not: MaybeStr
-    message_not_contains: MaybeStr
-    message_not_ends_with: MaybeStr
-    message_not_in: MaybeTexts
-    message_not_starts_with: MaybeStr
-    message_starts_with: MaybeStr
-    severity: MaybeStr
-    severity_contains: MaybeStr
-    severity_ends_with: MaybeStr
-    severity_gt: MaybeStr
-    severity_gte: MaybeStr
-    severity_in: MaybeTexts
-    severity_lt: MaybeStr
-    severity_lte: MaybeStr
-    severity_not: MaybeStr
-    severity_not_contains: MaybeStr
-    severity_not_ends_with: MaybeStr
-    severity_not_in: MaybeTexts
-    severity_not_starts_with: MaybeStr
-    severity_starts_with: MaybeStr
-    solution: MaybeStr
-    solution_contains: MaybeStr
-    solution_ends_with: MaybeStr
-    solution_gt: MaybeStr
-    solution_gte: MaybeStr
-    solution_in: MaybeTexts
-    solution_lt: MaybeStr
-    solution_lte: MaybeStr
-    solution_not: MaybeStr
-    solution_not_contains: MaybeStr
-    solution_not_ends_with: MaybeStr
-    solution_not_in: MaybeTexts
-    solution_not_starts_with: MaybeStr
-    solution_starts_with: MaybeStr
-    threshold: MaybeFloat
-    threshold_gt: MaybeFloat
-    threshold_gte: MaybeFloat
-    threshold_in: MaybeFloats
-    threshold_lt: MaybeFloat
-    threshold_lte: MaybeFloat
-    threshold_not: MaybeFloat
-    threshold_not_in: MaybeFloats
-    value: MaybeFloat
-    value_gt: MaybeFloat
-    value_gte: MaybeFloat
-    value_in: MaybeFloats
-    value_lt: MaybeFloat
-    value_lte: MaybeFloat
-    value_not: MaybeFloat
-    value_not_in: MaybeFloats
-
-
-class AlertWhereInput(AlertWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[AlertWhereInput] | None"
-    NOT: "Sequence[AlertWhereInput] | None"
-    OR: "Sequence[AlertWhereInput] | None"
-    alert_rule: "AlertRuleWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
-    disk: "DiskWhereInput2 | None"
-    host: "HostWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
+AlertWhereInput = TypedDict(
+    "AlertWhereInput",
+    {
+        "AND": "Sequence[AlertWhereInput] | None",
+        "NOT": "Sequence[AlertWhereInput] | None",
+        "OR": "Sequence[AlertWhereInput] | None",
+        "alert_rule": "AlertRuleWhereInput2 | None",
+        "cause": MaybeStr,
+        "cause_contains": MaybeStr,
+        "cause_ends_with": MaybeStr,
+        "cause_gt": MaybeStr,
+        "cause_gte": MaybeStr,
+        "cause_in": MaybeTexts,
+        "cause_lt": MaybeStr,
+        "cause_lte": MaybeStr,
+        "cause_not": MaybeStr,
+        "cause_not_contains": MaybeStr,
+        "cause_not_ends_with": MaybeStr,
+        "cause_not_in": MaybeTexts,
+        "cause_not_starts_with": MaybeStr,
+        "cause_starts_with": MaybeStr,
+        "cluster": "ClusterWhereInput2 | None",
+        "create_time": MaybeStr,
+        "create_time_gt": MaybeStr,
+        "create_time_gte": MaybeStr,
+        "create_time_in": MaybeTexts,
+        "create_time_lt": MaybeStr,
+        "create_time_lte": MaybeStr,
+        "create_time_not": MaybeStr,
+        "create_time_not_in": MaybeTexts,
+        "disk": "DiskWhereInput2 | None",
+        "ended": MaybeBool,
+        "ended_not": MaybeBool,
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "impact": MaybeStr,
+        "impact_contains": MaybeStr,
+        "impact_ends_with": MaybeStr,
+        "impact_gt": MaybeStr,
+        "impact_gte": MaybeStr,
+        "impact_in": MaybeTexts,
+        "impact_lt": MaybeStr,
+        "impact_lte": MaybeStr,
+        "impact_not": MaybeStr,
+        "impact_not_contains": MaybeStr,
+        "impact_not_ends_with": MaybeStr,
+        "impact_not_in": MaybeTexts,
+        "impact_not_starts_with": MaybeStr,
+        "impact_starts_with": MaybeStr,
+        "local_create_time": MaybeStr,
+        "local_create_time_gt": MaybeStr,
+        "local_create_time_gte": MaybeStr,
+        "local_create_time_in": MaybeTexts,
+        "local_create_time_lt": MaybeStr,
+        "local_create_time_lte": MaybeStr,
+        "local_create_time_not": MaybeStr,
+        "local_create_time_not_in": MaybeTexts,
+        "local_end_time": MaybeStr,
+        "local_end_time_contains": MaybeStr,
+        "local_end_time_ends_with": MaybeStr,
+        "local_end_time_gt": MaybeStr,
+        "local_end_time_gte": MaybeStr,
+        "local_end_time_in": MaybeTexts,
+        "local_end_time_lt": MaybeStr,
+        "local_end_time_lte": MaybeStr,
+        "local_end_time_not": MaybeStr,
+        "local_end_time_not_contains": MaybeStr,
+        "local_end_time_not_ends_with": MaybeStr,
+        "local_end_time_not_in": MaybeTexts,
+        "local_end_time_not_starts_with": MaybeStr,
+        "local_end_time_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "local_start_time": MaybeStr,
+        "local_start_time_contains": MaybeStr,
+        "local_start_time_ends_with": MaybeStr,
+        "local_start_time_gt": MaybeStr,
+        "local_start_time_gte": MaybeStr,
+        "local_start_time_in": MaybeTexts,
+        "local_start_time_lt": MaybeStr,
+        "local_start_time_lte": MaybeStr,
+        "local_start_time_not": MaybeStr,
+        "local_start_time_not_contains": MaybeStr,
+        "local_start_time_not_ends_with": MaybeStr,
+        "local_start_time_not_in": MaybeTexts,
+        "local_start_time_not_starts_with": MaybeStr,
+        "local_start_time_starts_with": MaybeStr,
+        "local_update_time": MaybeStr,
+        "local_update_time_contains": MaybeStr,
+        "local_update_time_ends_with": MaybeStr,
+        "local_update_time_gt": MaybeStr,
+        "local_update_time_gte": MaybeStr,
+        "local_update_time_in": MaybeTexts,
+        "local_update_time_lt": MaybeStr,
+        "local_update_time_lte": MaybeStr,
+        "local_update_time_not": MaybeStr,
+        "local_update_time_not_contains": MaybeStr,
+        "local_update_time_not_ends_with": MaybeStr,
+        "local_update_time_not_in": MaybeTexts,
+        "local_update_time_not_starts_with": MaybeStr,
+        "local_update_time_starts_with": MaybeStr,
+        "message": MaybeStr,
+        "message_contains": MaybeStr,
+        "message_ends_with": MaybeStr,
+        "message_gt": MaybeStr,
+        "message_gte": MaybeStr,
+        "message_in": MaybeTexts,
+        "message_lt": MaybeStr,
+        "message_lte": MaybeStr,
+        "message_not": MaybeStr,
+        "message_not_contains": MaybeStr,
+        "message_not_ends_with": MaybeStr,
+        "message_not_in": MaybeTexts,
+        "message_not_starts_with": MaybeStr,
+        "message_starts_with": MaybeStr,
+        "severity": MaybeStr,
+        "severity_contains": MaybeStr,
+        "severity_ends_with": MaybeStr,
+        "severity_gt": MaybeStr,
+        "severity_gte": MaybeStr,
+        "severity_in": MaybeTexts,
+        "severity_lt": MaybeStr,
+        "severity_lte": MaybeStr,
+        "severity_not": MaybeStr,
+        "severity_not_contains": MaybeStr,
+        "severity_not_ends_with": MaybeStr,
+        "severity_not_in": MaybeTexts,
+        "severity_not_starts_with": MaybeStr,
+        "severity_starts_with": MaybeStr,
+        "solution": MaybeStr,
+        "solution_contains": MaybeStr,
+        "solution_ends_with": MaybeStr,
+        "solution_gt": MaybeStr,
+        "solution_gte": MaybeStr,
+        "solution_in": MaybeTexts,
+        "solution_lt": MaybeStr,
+        "solution_lte": MaybeStr,
+        "solution_not": MaybeStr,
+        "solution_not_contains": MaybeStr,
+        "solution_not_ends_with": MaybeStr,
+        "solution_not_in": MaybeTexts,
+        "solution_not_starts_with": MaybeStr,
+        "solution_starts_with": MaybeStr,
+        "threshold": MaybeFloat,
+        "threshold_gt": MaybeFloat,
+        "threshold_gte": MaybeFloat,
+        "threshold_in": MaybeFloats,
+        "threshold_lt": MaybeFloat,
+        "threshold_lte": MaybeFloat,
+        "threshold_not": MaybeFloat,
+        "threshold_not_in": MaybeFloats,
+        "value": MaybeFloat,
+        "value_gt": MaybeFloat,
+        "value_gte": MaybeFloat,
+        "value_in": MaybeFloats,
+        "value_lt": MaybeFloat,
+        "value_lte": MaybeFloat,
+        "value_not": MaybeFloat,
+        "value_not_in": MaybeFloats,
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class GetAlertsRequestBody(TypedDict, total=False):
@@ -267,31 +257,6 @@ class GetAlertsRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class AlertWhereInput2(AlertWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        alert_rule: "ReadOnly[AlertRuleWhereInput3 | None]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        disk: "ReadOnly[DiskWhereInput3 | None]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class AlertWhereInput3(AlertWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        alert_rule: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        disk: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetAlertsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     ResolveAlertParams: TypeAlias = "Mapping[str, object]"
 else:

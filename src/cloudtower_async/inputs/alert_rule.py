@@ -4,15 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import AlertRuleObject as AlertRuleObjectMember
     from ..models import AlertRuleUnit as AlertRuleUnitMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .global_alert_rule import GlobalAlertRuleWhereInput2, GlobalAlertRuleWhereInput3
+    from .nested import AlertRuleWhereInput2, ClusterWhereInput2, GlobalAlertRuleWhereInput2
 
 AlertRuleObject: TypeAlias = Union[
     Literal[
@@ -75,70 +72,52 @@ AlertRuleUnit: TypeAlias = Union[
     "AlertRuleUnitMember",
 ]
 
-
-class AlertRuleWhereInputValues(TypedDict, total=False):
-    """Keys of `AlertRuleWhereInput` that look at the resource itself."""
-
-    customized: MaybeBool
-    customized_not: MaybeBool
-    disabled: MaybeBool
-    disabled_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-
-
-class AlertRuleWhereInput(AlertRuleWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[AlertRuleWhereInput] | None"
-    NOT: "Sequence[AlertRuleWhereInput] | None"
-    OR: "Sequence[AlertRuleWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    global_alert_rule: "GlobalAlertRuleWhereInput2 | None"
-
+AlertRuleWhereInput = TypedDict(
+    "AlertRuleWhereInput",
+    {
+        "AND": "Sequence[AlertRuleWhereInput] | None",
+        "NOT": "Sequence[AlertRuleWhereInput] | None",
+        "OR": "Sequence[AlertRuleWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "customized": MaybeBool,
+        "customized_not": MaybeBool,
+        "disabled": MaybeBool,
+        "disabled_not": MaybeBool,
+        "global_alert_rule": "GlobalAlertRuleWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class AlertRuleWhereInput2(AlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        global_alert_rule: "ReadOnly[GlobalAlertRuleWhereInput3 | None]"
-
-    class AlertRuleWhereInput3(AlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        global_alert_rule: "ReadOnly[MaybeMapping]"
-
     GetAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetAlertRulesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

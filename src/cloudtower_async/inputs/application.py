@@ -4,15 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import ApplicationState as ApplicationStateMember
     from ..models import ApplicationType as ApplicationTypeMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .vm import VmWhereInput2, VmWhereInput3
+    from .nested import ApplicationWhereInput2, ClusterWhereInput2, VmWhereInput2
 
 ApplicationOrderByInput: TypeAlias = Literal[
     "error_message_ASC",
@@ -56,162 +53,144 @@ ApplicationState: TypeAlias = Union[
 ]
 ApplicationType: TypeAlias = Union[Literal["MONITOR"], "ApplicationTypeMember"]
 
-
-class ApplicationWhereInputValues(TypedDict, total=False):
-    """Keys of `ApplicationWhereInput` that look at the resource itself."""
-
-    error_message: MaybeStr
-    error_message_contains: MaybeStr
-    error_message_ends_with: MaybeStr
-    error_message_gt: MaybeStr
-    error_message_gte: MaybeStr
-    error_message_in: MaybeTexts
-    error_message_lt: MaybeStr
-    error_message_lte: MaybeStr
-    error_message_not: MaybeStr
-    error_message_not_contains: MaybeStr
-    error_message_not_ends_with: MaybeStr
-    error_message_not_in: MaybeTexts
-    error_message_not_starts_with: MaybeStr
-    error_message_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    image_name: MaybeStr
-    image_name_contains: MaybeStr
-    image_name_ends_with: MaybeStr
-    image_name_gt: MaybeStr
-    image_name_gte: MaybeStr
-    image_name_in: MaybeTexts
-    image_name_lt: MaybeStr
-    image_name_lte: MaybeStr
-    image_name_not: MaybeStr
-    image_name_not_contains: MaybeStr
-    image_name_not_ends_with: MaybeStr
-    image_name_not_in: MaybeTexts
-    image_name_not_starts_with: MaybeStr
-    image_name_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    memory: MaybeInt
-    memory_gt: MaybeInt
-    memory_gte: MaybeInt
-    memory_in: MaybeInts
-    memory_lt: MaybeInt
-    memory_lte: MaybeInt
-    memory_not: MaybeInt
-    memory_not_in: MaybeInts
-    state: "ApplicationState | None"
-    state_in: "Sequence[ApplicationState] | None"
-    state_not: "ApplicationState | None"
-    state_not_in: "Sequence[ApplicationState] | None"
-    storage_ip: MaybeStr
-    storage_ip_contains: MaybeStr
-    storage_ip_ends_with: MaybeStr
-    storage_ip_gt: MaybeStr
-    storage_ip_gte: MaybeStr
-    storage_ip_in: MaybeTexts
-    storage_ip_lt: MaybeStr
-    storage_ip_lte: MaybeStr
-    storage_ip_not: MaybeStr
-    storage_ip_not_contains: MaybeStr
-    storage_ip_not_ends_with: MaybeStr
-    storage_ip_not_in: MaybeTexts
-    storage_ip_not_starts_with: MaybeStr
-    storage_ip_starts_with: MaybeStr
-    type: "ApplicationType | None"
-    type_in: "Sequence[ApplicationType] | None"
-    type_not: "ApplicationType | None"
-    type_not_in: "Sequence[ApplicationType] | None"
-    update_time: MaybeStr
-    update_time_gt: MaybeStr
-    update_time_gte: MaybeStr
-    update_time_in: MaybeTexts
-    update_time_lt: MaybeStr
-    update_time_lte: MaybeStr
-    update_time_not: MaybeStr
-    update_time_not_in: MaybeTexts
-    vcpu: MaybeInt
-    vcpu_gt: MaybeInt
-    vcpu_gte: MaybeInt
-    vcpu_in: MaybeInts
-    vcpu_lt: MaybeInt
-    vcpu_lte: MaybeInt
-    vcpu_not: MaybeInt
-    vcpu_not_in: MaybeInts
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-    volume_size: MaybeInt
-    volume_size_gt: MaybeInt
-    volume_size_gte: MaybeInt
-    volume_size_in: MaybeInts
-    volume_size_lt: MaybeInt
-    volume_size_lte: MaybeInt
-    volume_size_not: MaybeInt
-    volume_size_not_in: MaybeInts
-
-
-class ApplicationWhereInput(ApplicationWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ApplicationWhereInput] | None"
-    NOT: "Sequence[ApplicationWhereInput] | None"
-    OR: "Sequence[ApplicationWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    vm: "VmWhereInput2 | None"
-
+ApplicationWhereInput = TypedDict(
+    "ApplicationWhereInput",
+    {
+        "AND": "Sequence[ApplicationWhereInput] | None",
+        "NOT": "Sequence[ApplicationWhereInput] | None",
+        "OR": "Sequence[ApplicationWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "error_message": MaybeStr,
+        "error_message_contains": MaybeStr,
+        "error_message_ends_with": MaybeStr,
+        "error_message_gt": MaybeStr,
+        "error_message_gte": MaybeStr,
+        "error_message_in": MaybeTexts,
+        "error_message_lt": MaybeStr,
+        "error_message_lte": MaybeStr,
+        "error_message_not": MaybeStr,
+        "error_message_not_contains": MaybeStr,
+        "error_message_not_ends_with": MaybeStr,
+        "error_message_not_in": MaybeTexts,
+        "error_message_not_starts_with": MaybeStr,
+        "error_message_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "image_name": MaybeStr,
+        "image_name_contains": MaybeStr,
+        "image_name_ends_with": MaybeStr,
+        "image_name_gt": MaybeStr,
+        "image_name_gte": MaybeStr,
+        "image_name_in": MaybeTexts,
+        "image_name_lt": MaybeStr,
+        "image_name_lte": MaybeStr,
+        "image_name_not": MaybeStr,
+        "image_name_not_contains": MaybeStr,
+        "image_name_not_ends_with": MaybeStr,
+        "image_name_not_in": MaybeTexts,
+        "image_name_not_starts_with": MaybeStr,
+        "image_name_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "memory": MaybeInt,
+        "memory_gt": MaybeInt,
+        "memory_gte": MaybeInt,
+        "memory_in": MaybeInts,
+        "memory_lt": MaybeInt,
+        "memory_lte": MaybeInt,
+        "memory_not": MaybeInt,
+        "memory_not_in": MaybeInts,
+        "state": "ApplicationState | None",
+        "state_in": "Sequence[ApplicationState] | None",
+        "state_not": "ApplicationState | None",
+        "state_not_in": "Sequence[ApplicationState] | None",
+        "storage_ip": MaybeStr,
+        "storage_ip_contains": MaybeStr,
+        "storage_ip_ends_with": MaybeStr,
+        "storage_ip_gt": MaybeStr,
+        "storage_ip_gte": MaybeStr,
+        "storage_ip_in": MaybeTexts,
+        "storage_ip_lt": MaybeStr,
+        "storage_ip_lte": MaybeStr,
+        "storage_ip_not": MaybeStr,
+        "storage_ip_not_contains": MaybeStr,
+        "storage_ip_not_ends_with": MaybeStr,
+        "storage_ip_not_in": MaybeTexts,
+        "storage_ip_not_starts_with": MaybeStr,
+        "storage_ip_starts_with": MaybeStr,
+        "type": "ApplicationType | None",
+        "type_in": "Sequence[ApplicationType] | None",
+        "type_not": "ApplicationType | None",
+        "type_not_in": "Sequence[ApplicationType] | None",
+        "update_time": MaybeStr,
+        "update_time_gt": MaybeStr,
+        "update_time_gte": MaybeStr,
+        "update_time_in": MaybeTexts,
+        "update_time_lt": MaybeStr,
+        "update_time_lte": MaybeStr,
+        "update_time_not": MaybeStr,
+        "update_time_not_in": MaybeTexts,
+        "vcpu": MaybeInt,
+        "vcpu_gt": MaybeInt,
+        "vcpu_gte": MaybeInt,
+        "vcpu_in": MaybeInts,
+        "vcpu_lt": MaybeInt,
+        "vcpu_lte": MaybeInt,
+        "vcpu_not": MaybeInt,
+        "vcpu_not_in": MaybeInts,
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+        "vm": "VmWhereInput2 | None",
+        "volume_size": MaybeInt,
+        "volume_size_gt": MaybeInt,
+        "volume_size_gte": MaybeInt,
+        "volume_size_in": MaybeInts,
+        "volume_size_lt": MaybeInt,
+        "volume_size_lte": MaybeInt,
+        "volume_size_not": MaybeInt,
+        "volume_size_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ApplicationWhereInput2(ApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-
-    class ApplicationWhereInput3(ApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-
     GetApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetApplicationsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

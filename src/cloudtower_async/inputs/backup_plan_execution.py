@@ -4,23 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import BackupPlanExecutionState as BackupPlanExecutionStateMember
     from ..models import BackupPlanExecutionStatus as BackupPlanExecutionStatusMember
-    from .backup_plan import BackupPlanWhereInput2, BackupPlanWhereInput3
     from .common import BackupExecutionMethod, BackupExecutionType, EntityAsyncStatus
+    from .nested import BackupPlanExecutionWhereInput2, BackupPlanWhereInput2
 
 BackupPlanExecutionOrderByInput: TypeAlias = Literal[
     "deletable_flag_marked_ASC",
@@ -67,125 +57,109 @@ BackupPlanExecutionStatus: TypeAlias = Union[
     "BackupPlanExecutionStatusMember",
 ]
 
-
-class BackupPlanExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `BackupPlanExecutionWhereInput` that look at the resource itself."""
-
-    deletable_flag_marked: MaybeBool
-    deletable_flag_marked_not: MaybeBool
-    duration: MaybeInt
-    duration_gt: MaybeInt
-    duration_gte: MaybeInt
-    duration_in: MaybeInts
-    duration_lt: MaybeInt
-    duration_lte: MaybeInt
-    duration_not: MaybeInt
-    duration_not_in: MaybeInts
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    executed_at: MaybeStr
-    executed_at_gt: MaybeStr
-    executed_at_gte: MaybeStr
-    executed_at_in: MaybeTexts
-    executed_at_lt: MaybeStr
-    executed_at_lte: MaybeStr
-    executed_at_not: MaybeStr
-    executed_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    method: "BackupExecutionMethod | None"
-    method_in: "Sequence[BackupExecutionMethod] | None"
-    method_not: "BackupExecutionMethod | None"
-    method_not_in: "Sequence[BackupExecutionMethod] | None"
-    state: "BackupPlanExecutionState | None"
-    state_in: "Sequence[BackupPlanExecutionState] | None"
-    state_not: "BackupPlanExecutionState | None"
-    state_not_in: "Sequence[BackupPlanExecutionState] | None"
-    status: "BackupPlanExecutionStatus | None"
-    status_in: "Sequence[BackupPlanExecutionStatus] | None"
-    status_not: "BackupPlanExecutionStatus | None"
-    status_not_in: "Sequence[BackupPlanExecutionStatus] | None"
-    success_job_count: MaybeInt
-    success_job_count_gt: MaybeInt
-    success_job_count_gte: MaybeInt
-    success_job_count_in: MaybeInts
-    success_job_count_lt: MaybeInt
-    success_job_count_lte: MaybeInt
-    success_job_count_not: MaybeInt
-    success_job_count_not_in: MaybeInts
-    total_job_count: MaybeInt
-    total_job_count_gt: MaybeInt
-    total_job_count_gte: MaybeInt
-    total_job_count_in: MaybeInts
-    total_job_count_lt: MaybeInt
-    total_job_count_lte: MaybeInt
-    total_job_count_not: MaybeInt
-    total_job_count_not_in: MaybeInts
-    type: "BackupExecutionType | None"
-    type_in: "Sequence[BackupExecutionType] | None"
-    type_not: "BackupExecutionType | None"
-    type_not_in: "Sequence[BackupExecutionType] | None"
-
-
-class BackupPlanExecutionWhereInput(BackupPlanExecutionWhereInputValues, total=False):
-    """Since CloudTower 4.4.0."""
-
-    AND: "Sequence[BackupPlanExecutionWhereInput] | None"
-    NOT: "Sequence[BackupPlanExecutionWhereInput] | None"
-    OR: "Sequence[BackupPlanExecutionWhereInput] | None"
-    backup_plan: "BackupPlanWhereInput2 | None"
-
+BackupPlanExecutionWhereInput = TypedDict(
+    "BackupPlanExecutionWhereInput",
+    {
+        "AND": "Sequence[BackupPlanExecutionWhereInput] | None",
+        "NOT": "Sequence[BackupPlanExecutionWhereInput] | None",
+        "OR": "Sequence[BackupPlanExecutionWhereInput] | None",
+        "backup_plan": "BackupPlanWhereInput2 | None",
+        "deletable_flag_marked": MaybeBool,
+        "deletable_flag_marked_not": MaybeBool,
+        "duration": MaybeInt,
+        "duration_gt": MaybeInt,
+        "duration_gte": MaybeInt,
+        "duration_in": MaybeInts,
+        "duration_lt": MaybeInt,
+        "duration_lte": MaybeInt,
+        "duration_not": MaybeInt,
+        "duration_not_in": MaybeInts,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "executed_at": MaybeStr,
+        "executed_at_gt": MaybeStr,
+        "executed_at_gte": MaybeStr,
+        "executed_at_in": MaybeTexts,
+        "executed_at_lt": MaybeStr,
+        "executed_at_lte": MaybeStr,
+        "executed_at_not": MaybeStr,
+        "executed_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "method": "BackupExecutionMethod | None",
+        "method_in": "Sequence[BackupExecutionMethod] | None",
+        "method_not": "BackupExecutionMethod | None",
+        "method_not_in": "Sequence[BackupExecutionMethod] | None",
+        "state": "BackupPlanExecutionState | None",
+        "state_in": "Sequence[BackupPlanExecutionState] | None",
+        "state_not": "BackupPlanExecutionState | None",
+        "state_not_in": "Sequence[BackupPlanExecutionState] | None",
+        "status": "BackupPlanExecutionStatus | None",
+        "status_in": "Sequence[BackupPlanExecutionStatus] | None",
+        "status_not": "BackupPlanExecutionStatus | None",
+        "status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+        "success_job_count": MaybeInt,
+        "success_job_count_gt": MaybeInt,
+        "success_job_count_gte": MaybeInt,
+        "success_job_count_in": MaybeInts,
+        "success_job_count_lt": MaybeInt,
+        "success_job_count_lte": MaybeInt,
+        "success_job_count_not": MaybeInt,
+        "success_job_count_not_in": MaybeInts,
+        "total_job_count": MaybeInt,
+        "total_job_count_gt": MaybeInt,
+        "total_job_count_gte": MaybeInt,
+        "total_job_count_in": MaybeInts,
+        "total_job_count_lt": MaybeInt,
+        "total_job_count_lte": MaybeInt,
+        "total_job_count_not": MaybeInt,
+        "total_job_count_not_in": MaybeInts,
+        "type": "BackupExecutionType | None",
+        "type_in": "Sequence[BackupExecutionType] | None",
+        "type_not": "BackupExecutionType | None",
+        "type_not_in": "Sequence[BackupExecutionType] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-
-    class BackupPlanExecutionWhereInput2(BackupPlanExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plan: "ReadOnly[BackupPlanWhereInput3 | None]"
-
-    class BackupPlanExecutionWhereInput3(BackupPlanExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plan: "ReadOnly[MaybeMapping]"
-
     GetBackupPlanExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetBackupPlanExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

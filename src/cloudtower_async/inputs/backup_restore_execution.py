@@ -4,22 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import BackupRestoreExecutionMode as BackupRestoreExecutionModeMember
-    from .backup_restore_point import BackupRestorePointWhereInput2, BackupRestorePointWhereInput3
     from .common import BackupExecutionStatus, EntityAsyncStatus
+    from .nested import BackupRestoreExecutionWhereInput2, BackupRestorePointWhereInput2
 
 BackupRestoreExecutionMode: TypeAlias = Union[
     Literal["INPLACE", "REBUILD"], "BackupRestoreExecutionModeMember"
@@ -55,145 +45,129 @@ BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
     "total_bytes_DESC",
 ]
 
-
-class BackupRestoreExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `BackupRestoreExecutionWhereInput` that look at the resource itself."""
-
-    duration: MaybeInt
-    duration_gt: MaybeInt
-    duration_gte: MaybeInt
-    duration_in: MaybeInts
-    duration_lt: MaybeInt
-    duration_lte: MaybeInt
-    duration_not: MaybeInt
-    duration_not_in: MaybeInts
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    executed_at: MaybeStr
-    executed_at_gt: MaybeStr
-    executed_at_gte: MaybeStr
-    executed_at_in: MaybeTexts
-    executed_at_lt: MaybeStr
-    executed_at_lte: MaybeStr
-    executed_at_not: MaybeStr
-    executed_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    mode: "BackupRestoreExecutionMode | None"
-    mode_in: "Sequence[BackupRestoreExecutionMode] | None"
-    mode_not: "BackupRestoreExecutionMode | None"
-    mode_not_in: "Sequence[BackupRestoreExecutionMode] | None"
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    read_bytes: MaybeInt
-    read_bytes_gt: MaybeInt
-    read_bytes_gte: MaybeInt
-    read_bytes_in: MaybeInts
-    read_bytes_lt: MaybeInt
-    read_bytes_lte: MaybeInt
-    read_bytes_not: MaybeInt
-    read_bytes_not_in: MaybeInts
-    rebuild_name: MaybeStr
-    rebuild_name_contains: MaybeStr
-    rebuild_name_ends_with: MaybeStr
-    rebuild_name_gt: MaybeStr
-    rebuild_name_gte: MaybeStr
-    rebuild_name_in: MaybeTexts
-    rebuild_name_lt: MaybeStr
-    rebuild_name_lte: MaybeStr
-    rebuild_name_not: MaybeStr
-    rebuild_name_not_contains: MaybeStr
-    rebuild_name_not_ends_with: MaybeStr
-    rebuild_name_not_in: MaybeTexts
-    rebuild_name_not_starts_with: MaybeStr
-    rebuild_name_starts_with: MaybeStr
-    rebuild_target_cluster: MaybeStr
-    rebuild_target_cluster_contains: MaybeStr
-    rebuild_target_cluster_ends_with: MaybeStr
-    rebuild_target_cluster_gt: MaybeStr
-    rebuild_target_cluster_gte: MaybeStr
-    rebuild_target_cluster_in: MaybeTexts
-    rebuild_target_cluster_lt: MaybeStr
-    rebuild_target_cluster_lte: MaybeStr
-    rebuild_target_cluster_not: MaybeStr
-    rebuild_target_cluster_not_contains: MaybeStr
-    rebuild_target_cluster_not_ends_with: MaybeStr
-    rebuild_target_cluster_not_in: MaybeTexts
-    rebuild_target_cluster_not_starts_with: MaybeStr
-    rebuild_target_cluster_starts_with: MaybeStr
-    retry_times: MaybeInt
-    retry_times_gt: MaybeInt
-    retry_times_gte: MaybeInt
-    retry_times_in: MaybeInts
-    retry_times_lt: MaybeInt
-    retry_times_lte: MaybeInt
-    retry_times_not: MaybeInt
-    retry_times_not_in: MaybeInts
-    startup_after_restore: MaybeBool
-    startup_after_restore_not: MaybeBool
-    status: "BackupExecutionStatus | None"
-    status_in: "Sequence[BackupExecutionStatus] | None"
-    status_not: "BackupExecutionStatus | None"
-    status_not_in: "Sequence[BackupExecutionStatus] | None"
-    total_bytes: MaybeInt
-    total_bytes_gt: MaybeInt
-    total_bytes_gte: MaybeInt
-    total_bytes_in: MaybeInts
-    total_bytes_lt: MaybeInt
-    total_bytes_lte: MaybeInt
-    total_bytes_not: MaybeInt
-    total_bytes_not_in: MaybeInts
-
-
-class BackupRestoreExecutionWhereInput(BackupRestoreExecutionWhereInputValues, total=False):
-    """Since CloudTower 4.4.0."""
-
-    AND: "Sequence[BackupRestoreExecutionWhereInput] | None"
-    NOT: "Sequence[BackupRestoreExecutionWhereInput] | None"
-    OR: "Sequence[BackupRestoreExecutionWhereInput] | None"
-    backup_restore_point: "BackupRestorePointWhereInput2 | None"
-
+BackupRestoreExecutionWhereInput = TypedDict(
+    "BackupRestoreExecutionWhereInput",
+    {
+        "AND": "Sequence[BackupRestoreExecutionWhereInput] | None",
+        "NOT": "Sequence[BackupRestoreExecutionWhereInput] | None",
+        "OR": "Sequence[BackupRestoreExecutionWhereInput] | None",
+        "backup_restore_point": "BackupRestorePointWhereInput2 | None",
+        "duration": MaybeInt,
+        "duration_gt": MaybeInt,
+        "duration_gte": MaybeInt,
+        "duration_in": MaybeInts,
+        "duration_lt": MaybeInt,
+        "duration_lte": MaybeInt,
+        "duration_not": MaybeInt,
+        "duration_not_in": MaybeInts,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "executed_at": MaybeStr,
+        "executed_at_gt": MaybeStr,
+        "executed_at_gte": MaybeStr,
+        "executed_at_in": MaybeTexts,
+        "executed_at_lt": MaybeStr,
+        "executed_at_lte": MaybeStr,
+        "executed_at_not": MaybeStr,
+        "executed_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "mode": "BackupRestoreExecutionMode | None",
+        "mode_in": "Sequence[BackupRestoreExecutionMode] | None",
+        "mode_not": "BackupRestoreExecutionMode | None",
+        "mode_not_in": "Sequence[BackupRestoreExecutionMode] | None",
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "read_bytes": MaybeInt,
+        "read_bytes_gt": MaybeInt,
+        "read_bytes_gte": MaybeInt,
+        "read_bytes_in": MaybeInts,
+        "read_bytes_lt": MaybeInt,
+        "read_bytes_lte": MaybeInt,
+        "read_bytes_not": MaybeInt,
+        "read_bytes_not_in": MaybeInts,
+        "rebuild_name": MaybeStr,
+        "rebuild_name_contains": MaybeStr,
+        "rebuild_name_ends_with": MaybeStr,
+        "rebuild_name_gt": MaybeStr,
+        "rebuild_name_gte": MaybeStr,
+        "rebuild_name_in": MaybeTexts,
+        "rebuild_name_lt": MaybeStr,
+        "rebuild_name_lte": MaybeStr,
+        "rebuild_name_not": MaybeStr,
+        "rebuild_name_not_contains": MaybeStr,
+        "rebuild_name_not_ends_with": MaybeStr,
+        "rebuild_name_not_in": MaybeTexts,
+        "rebuild_name_not_starts_with": MaybeStr,
+        "rebuild_name_starts_with": MaybeStr,
+        "rebuild_target_cluster": MaybeStr,
+        "rebuild_target_cluster_contains": MaybeStr,
+        "rebuild_target_cluster_ends_with": MaybeStr,
+        "rebuild_target_cluster_gt": MaybeStr,
+        "rebuild_target_cluster_gte": MaybeStr,
+        "rebuild_target_cluster_in": MaybeTexts,
+        "rebuild_target_cluster_lt": MaybeStr,
+        "rebuild_target_cluster_lte": MaybeStr,
+        "rebuild_target_cluster_not": MaybeStr,
+        "rebuild_target_cluster_not_contains": MaybeStr,
+        "rebuild_target_cluster_not_ends_with": MaybeStr,
+        "rebuild_target_cluster_not_in": MaybeTexts,
+        "rebuild_target_cluster_not_starts_with": MaybeStr,
+        "rebuild_target_cluster_starts_with": MaybeStr,
+        "retry_times": MaybeInt,
+        "retry_times_gt": MaybeInt,
+        "retry_times_gte": MaybeInt,
+        "retry_times_in": MaybeInts,
+        "retry_times_lt": MaybeInt,
+        "retry_times_lte": MaybeInt,
+        "retry_times_not": MaybeInt,
+        "retry_times_not_in": MaybeInts,
+        "startup_after_restore": MaybeBool,
+        "startup_after_restore_not": MaybeBool,
+        "status": "BackupExecutionStatus | None",
+        "status_in": "Sequence[BackupExecutionStatus] | None",
+        "status_not": "BackupExecutionStatus | None",
+        "status_not_in": "Sequence[BackupExecutionStatus] | None",
+        "total_bytes": MaybeInt,
+        "total_bytes_gt": MaybeInt,
+        "total_bytes_gte": MaybeInt,
+        "total_bytes_in": MaybeInts,
+        "total_bytes_lt": MaybeInt,
+        "total_bytes_lte": MaybeInt,
+        "total_bytes_not": MaybeInt,
+        "total_bytes_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-
-    class BackupRestoreExecutionWhereInput2(BackupRestoreExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_restore_point: "ReadOnly[BackupRestorePointWhereInput3 | None]"
-
-    class BackupRestoreExecutionWhereInput3(BackupRestoreExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_restore_point: "ReadOnly[MaybeMapping]"
-
     GetBackupRestoreExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetBackupRestoreExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,31 +4,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import BackupRestorePointCreation as BackupRestorePointCreationMember
     from ..models import BackupRestorePointType as BackupRestorePointTypeMember
-    from .backup_plan import BackupPlanWhereInput2, BackupPlanWhereInput3
-    from .backup_restore_execution import BackupRestoreExecutionWhereInput2
-    from .backup_target_execution import (
-        BackupTargetExecutionWhereInput2,
-        BackupTargetExecutionWhereInput3,
-    )
     from .common import ConsistentType, EntityAsyncStatus
-    from .vm import VmWhereInput2, VmWhereInput3
+    from .nested import (
+        BackupPlanWhereInput2,
+        BackupRestoreExecutionWhereInput2,
+        BackupRestorePointWhereInput2,
+        BackupTargetExecutionWhereInput2,
+        VmWhereInput2,
+    )
 
 BackupRestorePointCreation: TypeAlias = Union[
     Literal[
@@ -88,222 +76,196 @@ BackupRestorePointType: TypeAlias = Union[
     Literal["FULL", "INCREMENTAL"], "BackupRestorePointTypeMember"
 ]
 
-
-class BackupRestorePointWhereInputValues(TypedDict, total=False):
-    """Keys of `BackupRestorePointWhereInput` that look at the resource itself."""
-
-    cluster_local_id: MaybeStr
-    cluster_local_id_contains: MaybeStr
-    cluster_local_id_ends_with: MaybeStr
-    cluster_local_id_gt: MaybeStr
-    cluster_local_id_gte: MaybeStr
-    cluster_local_id_in: MaybeTexts
-    cluster_local_id_lt: MaybeStr
-    cluster_local_id_lte: MaybeStr
-    cluster_local_id_not: MaybeStr
-    cluster_local_id_not_contains: MaybeStr
-    cluster_local_id_not_ends_with: MaybeStr
-    cluster_local_id_not_in: MaybeTexts
-    cluster_local_id_not_starts_with: MaybeStr
-    cluster_local_id_starts_with: MaybeStr
-    compressed: MaybeBool
-    compressed_not: MaybeBool
-    compression_ratio: MaybeFloat
-    compression_ratio_gt: MaybeFloat
-    compression_ratio_gte: MaybeFloat
-    compression_ratio_in: MaybeFloats
-    compression_ratio_lt: MaybeFloat
-    compression_ratio_lte: MaybeFloat
-    compression_ratio_not: MaybeFloat
-    compression_ratio_not_in: MaybeFloats
-    creation: "BackupRestorePointCreation | None"
-    creation_in: "Sequence[BackupRestorePointCreation] | None"
-    creation_not: "BackupRestorePointCreation | None"
-    creation_not_in: "Sequence[BackupRestorePointCreation] | None"
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    logical_size: MaybeInt
-    logical_size_gt: MaybeInt
-    logical_size_gte: MaybeInt
-    logical_size_in: MaybeInts
-    logical_size_lt: MaybeInt
-    logical_size_lte: MaybeInt
-    logical_size_not: MaybeInt
-    logical_size_not_in: MaybeInts
-    parent_restore_point: MaybeStr
-    parent_restore_point_contains: MaybeStr
-    parent_restore_point_ends_with: MaybeStr
-    parent_restore_point_gt: MaybeStr
-    parent_restore_point_gte: MaybeStr
-    parent_restore_point_in: MaybeTexts
-    parent_restore_point_lt: MaybeStr
-    parent_restore_point_lte: MaybeStr
-    parent_restore_point_not: MaybeStr
-    parent_restore_point_not_contains: MaybeStr
-    parent_restore_point_not_ends_with: MaybeStr
-    parent_restore_point_not_in: MaybeTexts
-    parent_restore_point_not_starts_with: MaybeStr
-    parent_restore_point_starts_with: MaybeStr
-    physical_size: MaybeInt
-    physical_size_gt: MaybeInt
-    physical_size_gte: MaybeInt
-    physical_size_in: MaybeInts
-    physical_size_lt: MaybeInt
-    physical_size_lte: MaybeInt
-    physical_size_not: MaybeInt
-    physical_size_not_in: MaybeInts
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    slice: MaybeStr
-    slice_contains: MaybeStr
-    slice_ends_with: MaybeStr
-    slice_gt: MaybeStr
-    slice_gte: MaybeStr
-    slice_in: MaybeTexts
-    slice_lt: MaybeStr
-    slice_lte: MaybeStr
-    slice_not: MaybeStr
-    slice_not_contains: MaybeStr
-    slice_not_ends_with: MaybeStr
-    slice_not_in: MaybeTexts
-    slice_not_starts_with: MaybeStr
-    slice_starts_with: MaybeStr
-    snapshot_consistent_type: "ConsistentType | None"
-    snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-    snapshot_consistent_type_not: "ConsistentType | None"
-    snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-    type: "BackupRestorePointType | None"
-    type_in: "Sequence[BackupRestorePointType] | None"
-    type_not: "BackupRestorePointType | None"
-    type_not_in: "Sequence[BackupRestorePointType] | None"
-    valid_capacity: MaybeInt
-    valid_capacity_gt: MaybeInt
-    valid_capacity_gte: MaybeInt
-    valid_capacity_in: MaybeInts
-    valid_capacity_lt: MaybeInt
-    valid_capacity_lte: MaybeInt
-    valid_capacity_not: MaybeInt
-    valid_capacity_not_in: MaybeInts
-    valid_size: MaybeInt
-    valid_size_gt: MaybeInt
-    valid_size_gte: MaybeInt
-    valid_size_in: MaybeInts
-    valid_size_lt: MaybeInt
-    valid_size_lte: MaybeInt
-    valid_size_not: MaybeInt
-    valid_size_not_in: MaybeInts
-    vm_local_id: MaybeStr
-    vm_local_id_contains: MaybeStr
-    vm_local_id_ends_with: MaybeStr
-    vm_local_id_gt: MaybeStr
-    vm_local_id_gte: MaybeStr
-    vm_local_id_in: MaybeTexts
-    vm_local_id_lt: MaybeStr
-    vm_local_id_lte: MaybeStr
-    vm_local_id_not: MaybeStr
-    vm_local_id_not_contains: MaybeStr
-    vm_local_id_not_ends_with: MaybeStr
-    vm_local_id_not_in: MaybeTexts
-    vm_local_id_not_starts_with: MaybeStr
-    vm_local_id_starts_with: MaybeStr
-    vm_name: MaybeStr
-    vm_name_contains: MaybeStr
-    vm_name_ends_with: MaybeStr
-    vm_name_gt: MaybeStr
-    vm_name_gte: MaybeStr
-    vm_name_in: MaybeTexts
-    vm_name_lt: MaybeStr
-    vm_name_lte: MaybeStr
-    vm_name_not: MaybeStr
-    vm_name_not_contains: MaybeStr
-    vm_name_not_ends_with: MaybeStr
-    vm_name_not_in: MaybeTexts
-    vm_name_not_starts_with: MaybeStr
-    vm_name_starts_with: MaybeStr
-
-
-class BackupRestorePointWhereInput(BackupRestorePointWhereInputValues, total=False):
-    """Since CloudTower 4.4.0."""
-
-    AND: "Sequence[BackupRestorePointWhereInput] | None"
-    NOT: "Sequence[BackupRestorePointWhereInput] | None"
-    OR: "Sequence[BackupRestorePointWhereInput] | None"
-    backup_plan: "BackupPlanWhereInput2 | None"
-    backup_restore_executions_every: "BackupRestoreExecutionWhereInput2 | None"
-    backup_restore_executions_none: "BackupRestoreExecutionWhereInput2 | None"
-    backup_restore_executions_some: "BackupRestoreExecutionWhereInput2 | None"
-    backup_target_execution: "BackupTargetExecutionWhereInput2 | None"
-    vm: "VmWhereInput2 | None"
-
+BackupRestorePointWhereInput = TypedDict(
+    "BackupRestorePointWhereInput",
+    {
+        "AND": "Sequence[BackupRestorePointWhereInput] | None",
+        "NOT": "Sequence[BackupRestorePointWhereInput] | None",
+        "OR": "Sequence[BackupRestorePointWhereInput] | None",
+        "backup_plan": "BackupPlanWhereInput2 | None",
+        "backup_restore_executions_every": "BackupRestoreExecutionWhereInput2 | None",
+        "backup_restore_executions_none": "BackupRestoreExecutionWhereInput2 | None",
+        "backup_restore_executions_some": "BackupRestoreExecutionWhereInput2 | None",
+        "backup_target_execution": "BackupTargetExecutionWhereInput2 | None",
+        "cluster_local_id": MaybeStr,
+        "cluster_local_id_contains": MaybeStr,
+        "cluster_local_id_ends_with": MaybeStr,
+        "cluster_local_id_gt": MaybeStr,
+        "cluster_local_id_gte": MaybeStr,
+        "cluster_local_id_in": MaybeTexts,
+        "cluster_local_id_lt": MaybeStr,
+        "cluster_local_id_lte": MaybeStr,
+        "cluster_local_id_not": MaybeStr,
+        "cluster_local_id_not_contains": MaybeStr,
+        "cluster_local_id_not_ends_with": MaybeStr,
+        "cluster_local_id_not_in": MaybeTexts,
+        "cluster_local_id_not_starts_with": MaybeStr,
+        "cluster_local_id_starts_with": MaybeStr,
+        "compressed": MaybeBool,
+        "compressed_not": MaybeBool,
+        "compression_ratio": MaybeFloat,
+        "compression_ratio_gt": MaybeFloat,
+        "compression_ratio_gte": MaybeFloat,
+        "compression_ratio_in": MaybeFloats,
+        "compression_ratio_lt": MaybeFloat,
+        "compression_ratio_lte": MaybeFloat,
+        "compression_ratio_not": MaybeFloat,
+        "compression_ratio_not_in": MaybeFloats,
+        "creation": "BackupRestorePointCreation | None",
+        "creation_in": "Sequence[BackupRestorePointCreation] | None",
+        "creation_not": "BackupRestorePointCreation | None",
+        "creation_not_in": "Sequence[BackupRestorePointCreation] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "logical_size": MaybeInt,
+        "logical_size_gt": MaybeInt,
+        "logical_size_gte": MaybeInt,
+        "logical_size_in": MaybeInts,
+        "logical_size_lt": MaybeInt,
+        "logical_size_lte": MaybeInt,
+        "logical_size_not": MaybeInt,
+        "logical_size_not_in": MaybeInts,
+        "parent_restore_point": MaybeStr,
+        "parent_restore_point_contains": MaybeStr,
+        "parent_restore_point_ends_with": MaybeStr,
+        "parent_restore_point_gt": MaybeStr,
+        "parent_restore_point_gte": MaybeStr,
+        "parent_restore_point_in": MaybeTexts,
+        "parent_restore_point_lt": MaybeStr,
+        "parent_restore_point_lte": MaybeStr,
+        "parent_restore_point_not": MaybeStr,
+        "parent_restore_point_not_contains": MaybeStr,
+        "parent_restore_point_not_ends_with": MaybeStr,
+        "parent_restore_point_not_in": MaybeTexts,
+        "parent_restore_point_not_starts_with": MaybeStr,
+        "parent_restore_point_starts_with": MaybeStr,
+        "physical_size": MaybeInt,
+        "physical_size_gt": MaybeInt,
+        "physical_size_gte": MaybeInt,
+        "physical_size_in": MaybeInts,
+        "physical_size_lt": MaybeInt,
+        "physical_size_lte": MaybeInt,
+        "physical_size_not": MaybeInt,
+        "physical_size_not_in": MaybeInts,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "slice": MaybeStr,
+        "slice_contains": MaybeStr,
+        "slice_ends_with": MaybeStr,
+        "slice_gt": MaybeStr,
+        "slice_gte": MaybeStr,
+        "slice_in": MaybeTexts,
+        "slice_lt": MaybeStr,
+        "slice_lte": MaybeStr,
+        "slice_not": MaybeStr,
+        "slice_not_contains": MaybeStr,
+        "slice_not_ends_with": MaybeStr,
+        "slice_not_in": MaybeTexts,
+        "slice_not_starts_with": MaybeStr,
+        "slice_starts_with": MaybeStr,
+        "snapshot_consistent_type": "ConsistentType | None",
+        "snapshot_consistent_type_in": "Sequence[ConsistentType] | None",
+        "snapshot_consistent_type_not": "ConsistentType | None",
+        "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
+        "type": "BackupRestorePointType | None",
+        "type_in": "Sequence[BackupRestorePointType] | None",
+        "type_not": "BackupRestorePointType | None",
+        "type_not_in": "Sequence[BackupRestorePointType] | None",
+        "valid_capacity": MaybeInt,
+        "valid_capacity_gt": MaybeInt,
+        "valid_capacity_gte": MaybeInt,
+        "valid_capacity_in": MaybeInts,
+        "valid_capacity_lt": MaybeInt,
+        "valid_capacity_lte": MaybeInt,
+        "valid_capacity_not": MaybeInt,
+        "valid_capacity_not_in": MaybeInts,
+        "valid_size": MaybeInt,
+        "valid_size_gt": MaybeInt,
+        "valid_size_gte": MaybeInt,
+        "valid_size_in": MaybeInts,
+        "valid_size_lt": MaybeInt,
+        "valid_size_lte": MaybeInt,
+        "valid_size_not": MaybeInt,
+        "valid_size_not_in": MaybeInts,
+        "vm": "VmWhereInput2 | None",
+        "vm_local_id": MaybeStr,
+        "vm_local_id_contains": MaybeStr,
+        "vm_local_id_ends_with": MaybeStr,
+        "vm_local_id_gt": MaybeStr,
+        "vm_local_id_gte": MaybeStr,
+        "vm_local_id_in": MaybeTexts,
+        "vm_local_id_lt": MaybeStr,
+        "vm_local_id_lte": MaybeStr,
+        "vm_local_id_not": MaybeStr,
+        "vm_local_id_not_contains": MaybeStr,
+        "vm_local_id_not_ends_with": MaybeStr,
+        "vm_local_id_not_in": MaybeTexts,
+        "vm_local_id_not_starts_with": MaybeStr,
+        "vm_local_id_starts_with": MaybeStr,
+        "vm_name": MaybeStr,
+        "vm_name_contains": MaybeStr,
+        "vm_name_ends_with": MaybeStr,
+        "vm_name_gt": MaybeStr,
+        "vm_name_gte": MaybeStr,
+        "vm_name_in": MaybeTexts,
+        "vm_name_lt": MaybeStr,
+        "vm_name_lte": MaybeStr,
+        "vm_name_not": MaybeStr,
+        "vm_name_not_contains": MaybeStr,
+        "vm_name_not_ends_with": MaybeStr,
+        "vm_name_not_in": MaybeTexts,
+        "vm_name_not_starts_with": MaybeStr,
+        "vm_name_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-
-    class BackupRestorePointWhereInput2(BackupRestorePointWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plan: "ReadOnly[BackupPlanWhereInput3 | None]"
-        backup_restore_executions_every: "ReadOnly[MaybeMapping]"
-        backup_restore_executions_none: "ReadOnly[MaybeMapping]"
-        backup_restore_executions_some: "ReadOnly[MaybeMapping]"
-        backup_target_execution: "ReadOnly[BackupTargetExecutionWhereInput3 | None]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-
-    class BackupRestorePointWhereInput3(BackupRestorePointWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plan: "ReadOnly[MaybeMapping]"
-        backup_restore_executions_every: "ReadOnly[MaybeMapping]"
-        backup_restore_executions_none: "ReadOnly[MaybeMapping]"
-        backup_restore_executions_some: "ReadOnly[MaybeMapping]"
-        backup_target_execution: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-
     GetBackupRestorePointsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetBackupRestorePointsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

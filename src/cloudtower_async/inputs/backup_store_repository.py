@@ -4,24 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .backup_plan import BackupPlanWhereInput2
-    from .backup_restore_point import BackupRestorePointWhereInput2
-    from .backup_service import BackupServiceWhereInput2, BackupServiceWhereInput3
     from .common import BackupStoreStatus, BackupStoreType, EntityAsyncStatus
+    from .nested import (
+        BackupPlanWhereInput2,
+        BackupRestorePointWhereInput2,
+        BackupServiceWhereInput2,
+        BackupStoreRepositoryWhereInput2,
+    )
 
 BackupStoreRepositoryOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -68,281 +60,253 @@ BackupStoreRepositoryOrderByInput: TypeAlias = Literal[
     "valid_data_space_DESC",
 ]
 
-
-class BackupStoreRepositoryWhereInputValues(TypedDict, total=False):
-    """Keys of `BackupStoreRepositoryWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    error_code: MaybeStr
-    error_code_contains: MaybeStr
-    error_code_ends_with: MaybeStr
-    error_code_gt: MaybeStr
-    error_code_gte: MaybeStr
-    error_code_in: MaybeTexts
-    error_code_lt: MaybeStr
-    error_code_lte: MaybeStr
-    error_code_not: MaybeStr
-    error_code_not_contains: MaybeStr
-    error_code_not_ends_with: MaybeStr
-    error_code_not_in: MaybeTexts
-    error_code_not_starts_with: MaybeStr
-    error_code_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    iscsi_chap_name: MaybeStr
-    iscsi_chap_name_contains: MaybeStr
-    iscsi_chap_name_ends_with: MaybeStr
-    iscsi_chap_name_gt: MaybeStr
-    iscsi_chap_name_gte: MaybeStr
-    iscsi_chap_name_in: MaybeTexts
-    iscsi_chap_name_lt: MaybeStr
-    iscsi_chap_name_lte: MaybeStr
-    iscsi_chap_name_not: MaybeStr
-    iscsi_chap_name_not_contains: MaybeStr
-    iscsi_chap_name_not_ends_with: MaybeStr
-    iscsi_chap_name_not_in: MaybeTexts
-    iscsi_chap_name_not_starts_with: MaybeStr
-    iscsi_chap_name_starts_with: MaybeStr
-    iscsi_chap_secret: MaybeStr
-    iscsi_chap_secret_contains: MaybeStr
-    iscsi_chap_secret_ends_with: MaybeStr
-    iscsi_chap_secret_gt: MaybeStr
-    iscsi_chap_secret_gte: MaybeStr
-    iscsi_chap_secret_in: MaybeTexts
-    iscsi_chap_secret_lt: MaybeStr
-    iscsi_chap_secret_lte: MaybeStr
-    iscsi_chap_secret_not: MaybeStr
-    iscsi_chap_secret_not_contains: MaybeStr
-    iscsi_chap_secret_not_ends_with: MaybeStr
-    iscsi_chap_secret_not_in: MaybeTexts
-    iscsi_chap_secret_not_starts_with: MaybeStr
-    iscsi_chap_secret_starts_with: MaybeStr
-    iscsi_ip: MaybeStr
-    iscsi_ip_contains: MaybeStr
-    iscsi_ip_ends_with: MaybeStr
-    iscsi_ip_gt: MaybeStr
-    iscsi_ip_gte: MaybeStr
-    iscsi_ip_in: MaybeTexts
-    iscsi_ip_lt: MaybeStr
-    iscsi_ip_lte: MaybeStr
-    iscsi_ip_not: MaybeStr
-    iscsi_ip_not_contains: MaybeStr
-    iscsi_ip_not_ends_with: MaybeStr
-    iscsi_ip_not_in: MaybeTexts
-    iscsi_ip_not_starts_with: MaybeStr
-    iscsi_ip_starts_with: MaybeStr
-    iscsi_lun_id: MaybeStr
-    iscsi_lun_id_contains: MaybeStr
-    iscsi_lun_id_ends_with: MaybeStr
-    iscsi_lun_id_gt: MaybeStr
-    iscsi_lun_id_gte: MaybeStr
-    iscsi_lun_id_in: MaybeTexts
-    iscsi_lun_id_lt: MaybeStr
-    iscsi_lun_id_lte: MaybeStr
-    iscsi_lun_id_not: MaybeStr
-    iscsi_lun_id_not_contains: MaybeStr
-    iscsi_lun_id_not_ends_with: MaybeStr
-    iscsi_lun_id_not_in: MaybeTexts
-    iscsi_lun_id_not_starts_with: MaybeStr
-    iscsi_lun_id_starts_with: MaybeStr
-    iscsi_port: MaybeInt
-    iscsi_port_gt: MaybeInt
-    iscsi_port_gte: MaybeInt
-    iscsi_port_in: MaybeInts
-    iscsi_port_lt: MaybeInt
-    iscsi_port_lte: MaybeInt
-    iscsi_port_not: MaybeInt
-    iscsi_port_not_in: MaybeInts
-    iscsi_target_iqn: MaybeStr
-    iscsi_target_iqn_contains: MaybeStr
-    iscsi_target_iqn_ends_with: MaybeStr
-    iscsi_target_iqn_gt: MaybeStr
-    iscsi_target_iqn_gte: MaybeStr
-    iscsi_target_iqn_in: MaybeTexts
-    iscsi_target_iqn_lt: MaybeStr
-    iscsi_target_iqn_lte: MaybeStr
-    iscsi_target_iqn_not: MaybeStr
-    iscsi_target_iqn_not_contains: MaybeStr
-    iscsi_target_iqn_not_ends_with: MaybeStr
-    iscsi_target_iqn_not_in: MaybeTexts
-    iscsi_target_iqn_not_starts_with: MaybeStr
-    iscsi_target_iqn_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    nfs_path: MaybeStr
-    nfs_path_contains: MaybeStr
-    nfs_path_ends_with: MaybeStr
-    nfs_path_gt: MaybeStr
-    nfs_path_gte: MaybeStr
-    nfs_path_in: MaybeTexts
-    nfs_path_lt: MaybeStr
-    nfs_path_lte: MaybeStr
-    nfs_path_not: MaybeStr
-    nfs_path_not_contains: MaybeStr
-    nfs_path_not_ends_with: MaybeStr
-    nfs_path_not_in: MaybeTexts
-    nfs_path_not_starts_with: MaybeStr
-    nfs_path_starts_with: MaybeStr
-    nfs_server: MaybeStr
-    nfs_server_contains: MaybeStr
-    nfs_server_ends_with: MaybeStr
-    nfs_server_gt: MaybeStr
-    nfs_server_gte: MaybeStr
-    nfs_server_in: MaybeTexts
-    nfs_server_lt: MaybeStr
-    nfs_server_lte: MaybeStr
-    nfs_server_not: MaybeStr
-    nfs_server_not_contains: MaybeStr
-    nfs_server_not_ends_with: MaybeStr
-    nfs_server_not_in: MaybeTexts
-    nfs_server_not_starts_with: MaybeStr
-    nfs_server_starts_with: MaybeStr
-    status: "BackupStoreStatus | None"
-    status_in: "Sequence[BackupStoreStatus] | None"
-    status_not: "BackupStoreStatus | None"
-    status_not_in: "Sequence[BackupStoreStatus] | None"
-    total_capacity: MaybeInt
-    total_capacity_gt: MaybeInt
-    total_capacity_gte: MaybeInt
-    total_capacity_in: MaybeInts
-    total_capacity_lt: MaybeInt
-    total_capacity_lte: MaybeInt
-    total_capacity_not: MaybeInt
-    total_capacity_not_in: MaybeInts
-    type: "BackupStoreType | None"
-    type_in: "Sequence[BackupStoreType] | None"
-    type_not: "BackupStoreType | None"
-    type_not_in: "Sequence[BackupStoreType] | None"
-    update_timestamp: MaybeStr
-    update_timestamp_contains: MaybeStr
-    update_timestamp_ends_with: MaybeStr
-    update_timestamp_gt: MaybeStr
-    update_timestamp_gte: MaybeStr
-    update_timestamp_in: MaybeTexts
-    update_timestamp_lt: MaybeStr
-    update_timestamp_lte: MaybeStr
-    update_timestamp_not: MaybeStr
-    update_timestamp_not_contains: MaybeStr
-    update_timestamp_not_ends_with: MaybeStr
-    update_timestamp_not_in: MaybeTexts
-    update_timestamp_not_starts_with: MaybeStr
-    update_timestamp_starts_with: MaybeStr
-    used_data_space: MaybeInt
-    used_data_space_gt: MaybeInt
-    used_data_space_gte: MaybeInt
-    used_data_space_in: MaybeInts
-    used_data_space_lt: MaybeInt
-    used_data_space_lte: MaybeInt
-    used_data_space_not: MaybeInt
-    used_data_space_not_in: MaybeInts
-    used_data_space_usage: MaybeFloat
-    used_data_space_usage_gt: MaybeFloat
-    used_data_space_usage_gte: MaybeFloat
-    used_data_space_usage_in: MaybeFloats
-    used_data_space_usage_lt: MaybeFloat
-    used_data_space_usage_lte: MaybeFloat
-    used_data_space_usage_not: MaybeFloat
-    used_data_space_usage_not_in: MaybeFloats
-    valid_data_space: MaybeInt
-    valid_data_space_gt: MaybeInt
-    valid_data_space_gte: MaybeInt
-    valid_data_space_in: MaybeInts
-    valid_data_space_lt: MaybeInt
-    valid_data_space_lte: MaybeInt
-    valid_data_space_not: MaybeInt
-    valid_data_space_not_in: MaybeInts
-
-
-class BackupStoreRepositoryWhereInput(BackupStoreRepositoryWhereInputValues, total=False):
-    """Since CloudTower 4.4.0."""
-
-    AND: "Sequence[BackupStoreRepositoryWhereInput] | None"
-    NOT: "Sequence[BackupStoreRepositoryWhereInput] | None"
-    OR: "Sequence[BackupStoreRepositoryWhereInput] | None"
-    backup_plans_every: "BackupPlanWhereInput2 | None"
-    backup_plans_none: "BackupPlanWhereInput2 | None"
-    backup_plans_some: "BackupPlanWhereInput2 | None"
-    backup_restore_points_every: "BackupRestorePointWhereInput2 | None"
-    backup_restore_points_none: "BackupRestorePointWhereInput2 | None"
-    backup_restore_points_some: "BackupRestorePointWhereInput2 | None"
-    backup_service: "BackupServiceWhereInput2 | None"
-
+BackupStoreRepositoryWhereInput = TypedDict(
+    "BackupStoreRepositoryWhereInput",
+    {
+        "AND": "Sequence[BackupStoreRepositoryWhereInput] | None",
+        "NOT": "Sequence[BackupStoreRepositoryWhereInput] | None",
+        "OR": "Sequence[BackupStoreRepositoryWhereInput] | None",
+        "backup_plans_every": "BackupPlanWhereInput2 | None",
+        "backup_plans_none": "BackupPlanWhereInput2 | None",
+        "backup_plans_some": "BackupPlanWhereInput2 | None",
+        "backup_restore_points_every": "BackupRestorePointWhereInput2 | None",
+        "backup_restore_points_none": "BackupRestorePointWhereInput2 | None",
+        "backup_restore_points_some": "BackupRestorePointWhereInput2 | None",
+        "backup_service": "BackupServiceWhereInput2 | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "error_code": MaybeStr,
+        "error_code_contains": MaybeStr,
+        "error_code_ends_with": MaybeStr,
+        "error_code_gt": MaybeStr,
+        "error_code_gte": MaybeStr,
+        "error_code_in": MaybeTexts,
+        "error_code_lt": MaybeStr,
+        "error_code_lte": MaybeStr,
+        "error_code_not": MaybeStr,
+        "error_code_not_contains": MaybeStr,
+        "error_code_not_ends_with": MaybeStr,
+        "error_code_not_in": MaybeTexts,
+        "error_code_not_starts_with": MaybeStr,
+        "error_code_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iscsi_chap_name": MaybeStr,
+        "iscsi_chap_name_contains": MaybeStr,
+        "iscsi_chap_name_ends_with": MaybeStr,
+        "iscsi_chap_name_gt": MaybeStr,
+        "iscsi_chap_name_gte": MaybeStr,
+        "iscsi_chap_name_in": MaybeTexts,
+        "iscsi_chap_name_lt": MaybeStr,
+        "iscsi_chap_name_lte": MaybeStr,
+        "iscsi_chap_name_not": MaybeStr,
+        "iscsi_chap_name_not_contains": MaybeStr,
+        "iscsi_chap_name_not_ends_with": MaybeStr,
+        "iscsi_chap_name_not_in": MaybeTexts,
+        "iscsi_chap_name_not_starts_with": MaybeStr,
+        "iscsi_chap_name_starts_with": MaybeStr,
+        "iscsi_chap_secret": MaybeStr,
+        "iscsi_chap_secret_contains": MaybeStr,
+        "iscsi_chap_secret_ends_with": MaybeStr,
+        "iscsi_chap_secret_gt": MaybeStr,
+        "iscsi_chap_secret_gte": MaybeStr,
+        "iscsi_chap_secret_in": MaybeTexts,
+        "iscsi_chap_secret_lt": MaybeStr,
+        "iscsi_chap_secret_lte": MaybeStr,
+        "iscsi_chap_secret_not": MaybeStr,
+        "iscsi_chap_secret_not_contains": MaybeStr,
+        "iscsi_chap_secret_not_ends_with": MaybeStr,
+        "iscsi_chap_secret_not_in": MaybeTexts,
+        "iscsi_chap_secret_not_starts_with": MaybeStr,
+        "iscsi_chap_secret_starts_with": MaybeStr,
+        "iscsi_ip": MaybeStr,
+        "iscsi_ip_contains": MaybeStr,
+        "iscsi_ip_ends_with": MaybeStr,
+        "iscsi_ip_gt": MaybeStr,
+        "iscsi_ip_gte": MaybeStr,
+        "iscsi_ip_in": MaybeTexts,
+        "iscsi_ip_lt": MaybeStr,
+        "iscsi_ip_lte": MaybeStr,
+        "iscsi_ip_not": MaybeStr,
+        "iscsi_ip_not_contains": MaybeStr,
+        "iscsi_ip_not_ends_with": MaybeStr,
+        "iscsi_ip_not_in": MaybeTexts,
+        "iscsi_ip_not_starts_with": MaybeStr,
+        "iscsi_ip_starts_with": MaybeStr,
+        "iscsi_lun_id": MaybeStr,
+        "iscsi_lun_id_contains": MaybeStr,
+        "iscsi_lun_id_ends_with": MaybeStr,
+        "iscsi_lun_id_gt": MaybeStr,
+        "iscsi_lun_id_gte": MaybeStr,
+        "iscsi_lun_id_in": MaybeTexts,
+        "iscsi_lun_id_lt": MaybeStr,
+        "iscsi_lun_id_lte": MaybeStr,
+        "iscsi_lun_id_not": MaybeStr,
+        "iscsi_lun_id_not_contains": MaybeStr,
+        "iscsi_lun_id_not_ends_with": MaybeStr,
+        "iscsi_lun_id_not_in": MaybeTexts,
+        "iscsi_lun_id_not_starts_with": MaybeStr,
+        "iscsi_lun_id_starts_with": MaybeStr,
+        "iscsi_port": MaybeInt,
+        "iscsi_port_gt": MaybeInt,
+        "iscsi_port_gte": MaybeInt,
+        "iscsi_port_in": MaybeInts,
+        "iscsi_port_lt": MaybeInt,
+        "iscsi_port_lte": MaybeInt,
+        "iscsi_port_not": MaybeInt,
+        "iscsi_port_not_in": MaybeInts,
+        "iscsi_target_iqn": MaybeStr,
+        "iscsi_target_iqn_contains": MaybeStr,
+        "iscsi_target_iqn_ends_with": MaybeStr,
+        "iscsi_target_iqn_gt": MaybeStr,
+        "iscsi_target_iqn_gte": MaybeStr,
+        "iscsi_target_iqn_in": MaybeTexts,
+        "iscsi_target_iqn_lt": MaybeStr,
+        "iscsi_target_iqn_lte": MaybeStr,
+        "iscsi_target_iqn_not": MaybeStr,
+        "iscsi_target_iqn_not_contains": MaybeStr,
+        "iscsi_target_iqn_not_ends_with": MaybeStr,
+        "iscsi_target_iqn_not_in": MaybeTexts,
+        "iscsi_target_iqn_not_starts_with": MaybeStr,
+        "iscsi_target_iqn_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nfs_path": MaybeStr,
+        "nfs_path_contains": MaybeStr,
+        "nfs_path_ends_with": MaybeStr,
+        "nfs_path_gt": MaybeStr,
+        "nfs_path_gte": MaybeStr,
+        "nfs_path_in": MaybeTexts,
+        "nfs_path_lt": MaybeStr,
+        "nfs_path_lte": MaybeStr,
+        "nfs_path_not": MaybeStr,
+        "nfs_path_not_contains": MaybeStr,
+        "nfs_path_not_ends_with": MaybeStr,
+        "nfs_path_not_in": MaybeTexts,
+        "nfs_path_not_starts_with": MaybeStr,
+        "nfs_path_starts_with": MaybeStr,
+        "nfs_server": MaybeStr,
+        "nfs_server_contains": MaybeStr,
+        "nfs_server_ends_with": MaybeStr,
+        "nfs_server_gt": MaybeStr,
+        "nfs_server_gte": MaybeStr,
+        "nfs_server_in": MaybeTexts,
+        "nfs_server_lt": MaybeStr,
+        "nfs_server_lte": MaybeStr,
+        "nfs_server_not": MaybeStr,
+        "nfs_server_not_contains": MaybeStr,
+        "nfs_server_not_ends_with": MaybeStr,
+        "nfs_server_not_in": MaybeTexts,
+        "nfs_server_not_starts_with": MaybeStr,
+        "nfs_server_starts_with": MaybeStr,
+        "status": "BackupStoreStatus | None",
+        "status_in": "Sequence[BackupStoreStatus] | None",
+        "status_not": "BackupStoreStatus | None",
+        "status_not_in": "Sequence[BackupStoreStatus] | None",
+        "total_capacity": MaybeInt,
+        "total_capacity_gt": MaybeInt,
+        "total_capacity_gte": MaybeInt,
+        "total_capacity_in": MaybeInts,
+        "total_capacity_lt": MaybeInt,
+        "total_capacity_lte": MaybeInt,
+        "total_capacity_not": MaybeInt,
+        "total_capacity_not_in": MaybeInts,
+        "type": "BackupStoreType | None",
+        "type_in": "Sequence[BackupStoreType] | None",
+        "type_not": "BackupStoreType | None",
+        "type_not_in": "Sequence[BackupStoreType] | None",
+        "update_timestamp": MaybeStr,
+        "update_timestamp_contains": MaybeStr,
+        "update_timestamp_ends_with": MaybeStr,
+        "update_timestamp_gt": MaybeStr,
+        "update_timestamp_gte": MaybeStr,
+        "update_timestamp_in": MaybeTexts,
+        "update_timestamp_lt": MaybeStr,
+        "update_timestamp_lte": MaybeStr,
+        "update_timestamp_not": MaybeStr,
+        "update_timestamp_not_contains": MaybeStr,
+        "update_timestamp_not_ends_with": MaybeStr,
+        "update_timestamp_not_in": MaybeTexts,
+        "update_timestamp_not_starts_with": MaybeStr,
+        "update_timestamp_starts_with": MaybeStr,
+        "used_data_space": MaybeInt,
+        "used_data_space_gt": MaybeInt,
+        "used_data_space_gte": MaybeInt,
+        "used_data_space_in": MaybeInts,
+        "used_data_space_lt": MaybeInt,
+        "used_data_space_lte": MaybeInt,
+        "used_data_space_not": MaybeInt,
+        "used_data_space_not_in": MaybeInts,
+        "used_data_space_usage": MaybeFloat,
+        "used_data_space_usage_gt": MaybeFloat,
+        "used_data_space_usage_gte": MaybeFloat,
+        "used_data_space_usage_in": MaybeFloats,
+        "used_data_space_usage_lt": MaybeFloat,
+        "used_data_space_usage_lte": MaybeFloat,
+        "used_data_space_usage_not": MaybeFloat,
+        "used_data_space_usage_not_in": MaybeFloats,
+        "valid_data_space": MaybeInt,
+        "valid_data_space_gt": MaybeInt,
+        "valid_data_space_gte": MaybeInt,
+        "valid_data_space_in": MaybeInts,
+        "valid_data_space_lt": MaybeInt,
+        "valid_data_space_lte": MaybeInt,
+        "valid_data_space_not": MaybeInt,
+        "valid_data_space_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-
-    class BackupStoreRepositoryWhereInput2(BackupStoreRepositoryWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plans_every: "ReadOnly[MaybeMapping]"
-        backup_plans_none: "ReadOnly[MaybeMapping]"
-        backup_plans_some: "ReadOnly[MaybeMapping]"
-        backup_restore_points_every: "ReadOnly[MaybeMapping]"
-        backup_restore_points_none: "ReadOnly[MaybeMapping]"
-        backup_restore_points_some: "ReadOnly[MaybeMapping]"
-        backup_service: "ReadOnly[BackupServiceWhereInput3 | None]"
-
-    class BackupStoreRepositoryWhereInput3(BackupStoreRepositoryWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plans_every: "ReadOnly[MaybeMapping]"
-        backup_plans_none: "ReadOnly[MaybeMapping]"
-        backup_plans_some: "ReadOnly[MaybeMapping]"
-        backup_restore_points_every: "ReadOnly[MaybeMapping]"
-        backup_restore_points_none: "ReadOnly[MaybeMapping]"
-        backup_restore_points_some: "ReadOnly[MaybeMapping]"
-        backup_service: "ReadOnly[MaybeMapping]"
-
     GetBackupStoreRepositoriesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetBackupStoreRepositoriesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,16 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .cluster_topo import ClusterTopoWhereInput2, ClusterTopoWhereInput3
     from .common import Direction, PowerPosition
-    from .node_topo import NodeTopoWhereInput2
-    from .rack_topo import RackTopoWhereInput2, RackTopoWhereInput3
+    from .nested import (
+        BrickTopoWhereInput2,
+        ClusterTopoWhereInput2,
+        ClusterWhereInput2,
+        NodeTopoWhereInput2,
+        RackTopoWhereInput2,
+    )
 
 BrickTopoOrderByInput: TypeAlias = Literal[
     "capacity_ASC",
@@ -74,103 +75,102 @@ class BrickTopoUpdationParamsData(TypedDict, total=False):
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
 
 
-class BrickTopoWhereInputValues(TypedDict, total=False):
-    """Keys of `BrickTopoWhereInput` that look at the resource itself."""
-
-    height: MaybeInt
-    height_gt: MaybeInt
-    height_gte: MaybeInt
-    height_in: MaybeInts
-    height_lt: MaybeInt
-    height_lte: MaybeInt
-    height_not: MaybeInt
-    height_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    model: MaybeStr
-    model_contains: MaybeStr
-    model_ends_with: MaybeStr
-    model_gt: MaybeStr
-    model_gte: MaybeStr
-    model_in: MaybeTexts
-    model_lt: MaybeStr
-    model_lte: MaybeStr
-    model_not: MaybeStr
-    model_not_contains: MaybeStr
-    model_not_ends_with: MaybeStr
-    model_not_in: MaybeTexts
-    model_not_starts_with: MaybeStr
-    model_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    position: MaybeInt
-    position_gt: MaybeInt
-    position_gte: MaybeInt
-    position_in: MaybeInts
-    position_lt: MaybeInt
-    position_lte: MaybeInt
-    position_not: MaybeInt
-    position_not_in: MaybeInts
-    power_layout: "Direction | None"
-    power_layout_in: "Sequence[Direction] | None"
-    power_layout_not: "Direction | None"
-    power_layout_not_in: "Sequence[Direction] | None"
-    power_position: "PowerPosition | None"
-    power_position_in: "Sequence[PowerPosition] | None"
-    power_position_not: "PowerPosition | None"
-    power_position_not_in: "Sequence[PowerPosition] | None"
-
-
-class BrickTopoWhereInput(BrickTopoWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[BrickTopoWhereInput] | None"
-    NOT: "Sequence[BrickTopoWhereInput] | None"
-    OR: "Sequence[BrickTopoWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    cluster_topo: "ClusterTopoWhereInput2 | None"
-    node_topoes_every: "NodeTopoWhereInput2 | None"
-    node_topoes_none: "NodeTopoWhereInput2 | None"
-    node_topoes_some: "NodeTopoWhereInput2 | None"
-    rack_topo: "RackTopoWhereInput2 | None"
+BrickTopoWhereInput = TypedDict(
+    "BrickTopoWhereInput",
+    {
+        "AND": "Sequence[BrickTopoWhereInput] | None",
+        "NOT": "Sequence[BrickTopoWhereInput] | None",
+        "OR": "Sequence[BrickTopoWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "cluster_topo": "ClusterTopoWhereInput2 | None",
+        "height": MaybeInt,
+        "height_gt": MaybeInt,
+        "height_gte": MaybeInt,
+        "height_in": MaybeInts,
+        "height_lt": MaybeInt,
+        "height_lte": MaybeInt,
+        "height_not": MaybeInt,
+        "height_not_in": MaybeInts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "model": MaybeStr,
+        "model_contains": MaybeStr,
+        "model_ends_with": MaybeStr,
+        "model_gt": MaybeStr,
+        "model_gte": MaybeStr,
+        "model_in": MaybeTexts,
+        "model_lt": MaybeStr,
+        "model_lte": MaybeStr,
+        "model_not": MaybeStr,
+        "model_not_contains": MaybeStr,
+        "model_not_ends_with": MaybeStr,
+        "model_not_in": MaybeTexts,
+        "model_not_starts_with": MaybeStr,
+        "model_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "node_topoes_every": "NodeTopoWhereInput2 | None",
+        "node_topoes_none": "NodeTopoWhereInput2 | None",
+        "node_topoes_some": "NodeTopoWhereInput2 | None",
+        "position": MaybeInt,
+        "position_gt": MaybeInt,
+        "position_gte": MaybeInt,
+        "position_in": MaybeInts,
+        "position_lt": MaybeInt,
+        "position_lte": MaybeInt,
+        "position_not": MaybeInt,
+        "position_not_in": MaybeInts,
+        "power_layout": "Direction | None",
+        "power_layout_in": "Sequence[Direction] | None",
+        "power_layout_not": "Direction | None",
+        "power_layout_not_in": "Sequence[Direction] | None",
+        "power_position": "PowerPosition | None",
+        "power_position_in": "Sequence[PowerPosition] | None",
+        "power_position_not": "PowerPosition | None",
+        "power_position_not_in": "Sequence[PowerPosition] | None",
+        "rack_topo": "RackTopoWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class NestedCapacity(TypedDict, total=False):
@@ -189,29 +189,6 @@ class NestedTagPosition(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class BrickTopoWhereInput2(BrickTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
-        node_topoes_every: "ReadOnly[MaybeMapping]"
-        node_topoes_none: "ReadOnly[MaybeMapping]"
-        node_topoes_some: "ReadOnly[MaybeMapping]"
-        rack_topo: "ReadOnly[RackTopoWhereInput3 | None]"
-
-    class BrickTopoWhereInput3(BrickTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        cluster_topo: "ReadOnly[MaybeMapping]"
-        node_topoes_every: "ReadOnly[MaybeMapping]"
-        node_topoes_none: "ReadOnly[MaybeMapping]"
-        node_topoes_some: "ReadOnly[MaybeMapping]"
-        rack_topo: "ReadOnly[MaybeMapping]"
-
     BrickTopoDeletionParams: TypeAlias = "Mapping[str, object]"
     BrickTopoMoveParams: TypeAlias = "Mapping[str, object]"
     BrickTopoUpdationParams: TypeAlias = "Mapping[str, object]"

@@ -4,19 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .business_host_group import BusinessHostGroupWhereInput2, BusinessHostGroupWhereInput3
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .iscsi_target import IscsiTargetWhereInput2
-    from .label import LabelWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2
-    from .nvmf_subsystem import NvmfSubsystemWhereInput2
+    from .nested import (
+        BusinessHostGroupWhereInput2,
+        BusinessHostWhereInput2,
+        ClusterWhereInput2,
+        IscsiLunWhereInput2,
+        IscsiTargetWhereInput2,
+        LabelWhereInput2,
+        NvmfNamespaceWhereInput2,
+        NvmfSubsystemWhereInput2,
+    )
 
 BusinessHostOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -33,143 +34,95 @@ BusinessHostOrderByInput: TypeAlias = Literal[
     "name_DESC",
 ]
 
-
-class BusinessHostWhereInputValues(TypedDict, total=False):
-    """Keys of `BusinessHostWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class BusinessHostWhereInput(BusinessHostWhereInputValues, total=False):
-    """Since CloudTower 4.7.0."""
-
-    AND: "Sequence[BusinessHostWhereInput] | None"
-    NOT: "Sequence[BusinessHostWhereInput] | None"
-    OR: "Sequence[BusinessHostWhereInput] | None"
-    business_host_group: "BusinessHostGroupWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
-    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    nvmf_namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    nvmf_namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    nvmf_namespaces_some: "NvmfNamespaceWhereInput2 | None"
-    nvmf_subsystems_every: "NvmfSubsystemWhereInput2 | None"
-    nvmf_subsystems_none: "NvmfSubsystemWhereInput2 | None"
-    nvmf_subsystems_some: "NvmfSubsystemWhereInput2 | None"
-
+BusinessHostWhereInput = TypedDict(
+    "BusinessHostWhereInput",
+    {
+        "AND": "Sequence[BusinessHostWhereInput] | None",
+        "NOT": "Sequence[BusinessHostWhereInput] | None",
+        "OR": "Sequence[BusinessHostWhereInput] | None",
+        "business_host_group": "BusinessHostGroupWhereInput2 | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iscsi_luns_every": "IscsiLunWhereInput2 | None",
+        "iscsi_luns_none": "IscsiLunWhereInput2 | None",
+        "iscsi_luns_some": "IscsiLunWhereInput2 | None",
+        "iscsi_targets_every": "IscsiTargetWhereInput2 | None",
+        "iscsi_targets_none": "IscsiTargetWhereInput2 | None",
+        "iscsi_targets_some": "IscsiTargetWhereInput2 | None",
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nvmf_namespaces_every": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_namespaces_none": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_namespaces_some": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_subsystems_every": "NvmfSubsystemWhereInput2 | None",
+        "nvmf_subsystems_none": "NvmfSubsystemWhereInput2 | None",
+        "nvmf_subsystems_some": "NvmfSubsystemWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-
-    class BusinessHostWhereInput2(BusinessHostWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        business_host_group: "ReadOnly[BusinessHostGroupWhereInput3 | None]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        iscsi_targets_every: "ReadOnly[MaybeMapping]"
-        iscsi_targets_none: "ReadOnly[MaybeMapping]"
-        iscsi_targets_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
-
-    class BusinessHostWhereInput3(BusinessHostWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        business_host_group: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        iscsi_targets_every: "ReadOnly[MaybeMapping]"
-        iscsi_targets_none: "ReadOnly[MaybeMapping]"
-        iscsi_targets_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
-
     GetBusinessHostsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetBusinessHostsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

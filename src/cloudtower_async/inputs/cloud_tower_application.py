@@ -4,27 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    FileContent,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import CloudTowerApplicationState as CloudTowerApplicationStateMember
-    from .cloud_tower_application_package import (
-        CloudTowerApplicationPackageWhereInput2,
-        CloudTowerApplicationPackageWhereInput3,
-    )
     from .common import ByteUnit, EntityAsyncStatus
-    from .user import UserWhereInput2, UserWhereInput3
+    from .nested import (
+        CloudTowerApplicationPackageWhereInput2,
+        CloudTowerApplicationWhereInput2,
+        UserWhereInput2,
+    )
     from .vm import VmStatus, VmUsage
 
 ApplicationVmSpecAffinityPolicy: TypeAlias = Literal["MUST", "PREFER"]
@@ -147,105 +136,104 @@ class ApplicationVmSpecStorage(TypedDict, total=False):
     size_unit: "ByteUnit"
 
 
-class CloudTowerApplicationWhereInputValues(TypedDict, total=False):
-    """Keys of `CloudTowerApplicationWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    placementSituation: MaybeStr
-    placementSituation_contains: MaybeStr
-    placementSituation_ends_with: MaybeStr
-    placementSituation_gt: MaybeStr
-    placementSituation_gte: MaybeStr
-    placementSituation_in: MaybeTexts
-    placementSituation_lt: MaybeStr
-    placementSituation_lte: MaybeStr
-    placementSituation_not: MaybeStr
-    placementSituation_not_contains: MaybeStr
-    placementSituation_not_ends_with: MaybeStr
-    placementSituation_not_in: MaybeTexts
-    placementSituation_not_starts_with: MaybeStr
-    placementSituation_starts_with: MaybeStr
-    placementVerb: MaybeStr
-    placementVerb_contains: MaybeStr
-    placementVerb_ends_with: MaybeStr
-    placementVerb_gt: MaybeStr
-    placementVerb_gte: MaybeStr
-    placementVerb_in: MaybeTexts
-    placementVerb_lt: MaybeStr
-    placementVerb_lte: MaybeStr
-    placementVerb_not: MaybeStr
-    placementVerb_not_contains: MaybeStr
-    placementVerb_not_ends_with: MaybeStr
-    placementVerb_not_in: MaybeTexts
-    placementVerb_not_starts_with: MaybeStr
-    placementVerb_starts_with: MaybeStr
-    resourceVersion: MaybeInt
-    resourceVersion_gt: MaybeInt
-    resourceVersion_gte: MaybeInt
-    resourceVersion_in: MaybeInts
-    resourceVersion_lt: MaybeInt
-    resourceVersion_lte: MaybeInt
-    resourceVersion_not: MaybeInt
-    resourceVersion_not_in: MaybeInts
-    state: "CloudTowerApplicationState | None"
-    state_in: "Sequence[CloudTowerApplicationState] | None"
-    state_not: "CloudTowerApplicationState | None"
-    state_not_in: "Sequence[CloudTowerApplicationState] | None"
-    targetPackage: MaybeStr
-    targetPackage_contains: MaybeStr
-    targetPackage_ends_with: MaybeStr
-    targetPackage_gt: MaybeStr
-    targetPackage_gte: MaybeStr
-    targetPackage_in: MaybeTexts
-    targetPackage_lt: MaybeStr
-    targetPackage_lte: MaybeStr
-    targetPackage_not: MaybeStr
-    targetPackage_not_contains: MaybeStr
-    targetPackage_not_ends_with: MaybeStr
-    targetPackage_not_in: MaybeTexts
-    targetPackage_not_starts_with: MaybeStr
-    targetPackage_starts_with: MaybeStr
-
-
-class CloudTowerApplicationWhereInput(CloudTowerApplicationWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[CloudTowerApplicationWhereInput] | None"
-    NOT: "Sequence[CloudTowerApplicationWhereInput] | None"
-    OR: "Sequence[CloudTowerApplicationWhereInput] | None"
-    package: "CloudTowerApplicationPackageWhereInput2 | None"
-    user: "UserWhereInput2 | None"
+CloudTowerApplicationWhereInput = TypedDict(
+    "CloudTowerApplicationWhereInput",
+    {
+        "AND": "Sequence[CloudTowerApplicationWhereInput] | None",
+        "NOT": "Sequence[CloudTowerApplicationWhereInput] | None",
+        "OR": "Sequence[CloudTowerApplicationWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "package": "CloudTowerApplicationPackageWhereInput2 | None",
+        "placementSituation": MaybeStr,
+        "placementSituation_contains": MaybeStr,
+        "placementSituation_ends_with": MaybeStr,
+        "placementSituation_gt": MaybeStr,
+        "placementSituation_gte": MaybeStr,
+        "placementSituation_in": MaybeTexts,
+        "placementSituation_lt": MaybeStr,
+        "placementSituation_lte": MaybeStr,
+        "placementSituation_not": MaybeStr,
+        "placementSituation_not_contains": MaybeStr,
+        "placementSituation_not_ends_with": MaybeStr,
+        "placementSituation_not_in": MaybeTexts,
+        "placementSituation_not_starts_with": MaybeStr,
+        "placementSituation_starts_with": MaybeStr,
+        "placementVerb": MaybeStr,
+        "placementVerb_contains": MaybeStr,
+        "placementVerb_ends_with": MaybeStr,
+        "placementVerb_gt": MaybeStr,
+        "placementVerb_gte": MaybeStr,
+        "placementVerb_in": MaybeTexts,
+        "placementVerb_lt": MaybeStr,
+        "placementVerb_lte": MaybeStr,
+        "placementVerb_not": MaybeStr,
+        "placementVerb_not_contains": MaybeStr,
+        "placementVerb_not_ends_with": MaybeStr,
+        "placementVerb_not_in": MaybeTexts,
+        "placementVerb_not_starts_with": MaybeStr,
+        "placementVerb_starts_with": MaybeStr,
+        "resourceVersion": MaybeInt,
+        "resourceVersion_gt": MaybeInt,
+        "resourceVersion_gte": MaybeInt,
+        "resourceVersion_in": MaybeInts,
+        "resourceVersion_lt": MaybeInt,
+        "resourceVersion_lte": MaybeInt,
+        "resourceVersion_not": MaybeInt,
+        "resourceVersion_not_in": MaybeInts,
+        "state": "CloudTowerApplicationState | None",
+        "state_in": "Sequence[CloudTowerApplicationState] | None",
+        "state_not": "CloudTowerApplicationState | None",
+        "state_not_in": "Sequence[CloudTowerApplicationState] | None",
+        "targetPackage": MaybeStr,
+        "targetPackage_contains": MaybeStr,
+        "targetPackage_ends_with": MaybeStr,
+        "targetPackage_gt": MaybeStr,
+        "targetPackage_gte": MaybeStr,
+        "targetPackage_in": MaybeTexts,
+        "targetPackage_lt": MaybeStr,
+        "targetPackage_lte": MaybeStr,
+        "targetPackage_not": MaybeStr,
+        "targetPackage_not_contains": MaybeStr,
+        "targetPackage_not_ends_with": MaybeStr,
+        "targetPackage_not_in": MaybeTexts,
+        "targetPackage_not_starts_with": MaybeStr,
+        "targetPackage_starts_with": MaybeStr,
+        "user": "UserWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class CloudTowerApplicationWhereUniqueInput(TypedDict, total=False):
@@ -261,21 +249,6 @@ class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class CloudTowerApplicationWhereInput2(CloudTowerApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        package: "ReadOnly[CloudTowerApplicationPackageWhereInput3 | None]"
-        user: "ReadOnly[UserWhereInput3 | None]"
-
-    class CloudTowerApplicationWhereInput3(CloudTowerApplicationWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        package: "ReadOnly[MaybeMapping]"
-        user: "ReadOnly[MaybeMapping]"
-
     DeleteCloudTowerApplicationPackageParams: TypeAlias = "Mapping[str, object]"
     DeployCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
     GetCloudTowerApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"

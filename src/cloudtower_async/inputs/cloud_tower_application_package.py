@@ -4,13 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cloud_tower_application import CloudTowerApplicationWhereInput2
     from .common import Architecture
+    from .nested import CloudTowerApplicationPackageWhereInput2, CloudTowerApplicationWhereInput2
 
 CloudTowerApplicationPackageOrderByInput: TypeAlias = Literal[
     "architecture_ASC",
@@ -29,107 +27,81 @@ CloudTowerApplicationPackageOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class CloudTowerApplicationPackageWhereInputValues(TypedDict, total=False):
-    """Keys of `CloudTowerApplicationPackageWhereInput` that look at the resource itself."""
-
-    architecture: "Architecture | None"
-    architecture_in: "Sequence[Architecture] | None"
-    architecture_not: "Architecture | None"
-    architecture_not_in: "Sequence[Architecture] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    scosVersion: MaybeStr
-    scosVersion_contains: MaybeStr
-    scosVersion_ends_with: MaybeStr
-    scosVersion_gt: MaybeStr
-    scosVersion_gte: MaybeStr
-    scosVersion_in: MaybeTexts
-    scosVersion_lt: MaybeStr
-    scosVersion_lte: MaybeStr
-    scosVersion_not: MaybeStr
-    scosVersion_not_contains: MaybeStr
-    scosVersion_not_ends_with: MaybeStr
-    scosVersion_not_in: MaybeTexts
-    scosVersion_not_starts_with: MaybeStr
-    scosVersion_starts_with: MaybeStr
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-
-
-class CloudTowerApplicationPackageWhereInput(
-    CloudTowerApplicationPackageWhereInputValues, total=False
-):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
-    NOT: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
-    OR: "Sequence[CloudTowerApplicationPackageWhereInput] | None"
-    applications_every: "CloudTowerApplicationWhereInput2 | None"
-    applications_none: "CloudTowerApplicationWhereInput2 | None"
-    applications_some: "CloudTowerApplicationWhereInput2 | None"
-
+CloudTowerApplicationPackageWhereInput = TypedDict(
+    "CloudTowerApplicationPackageWhereInput",
+    {
+        "AND": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
+        "NOT": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
+        "OR": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
+        "applications_every": "CloudTowerApplicationWhereInput2 | None",
+        "applications_none": "CloudTowerApplicationWhereInput2 | None",
+        "applications_some": "CloudTowerApplicationWhereInput2 | None",
+        "architecture": "Architecture | None",
+        "architecture_in": "Sequence[Architecture] | None",
+        "architecture_not": "Architecture | None",
+        "architecture_not_in": "Sequence[Architecture] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "scosVersion": MaybeStr,
+        "scosVersion_contains": MaybeStr,
+        "scosVersion_ends_with": MaybeStr,
+        "scosVersion_gt": MaybeStr,
+        "scosVersion_gte": MaybeStr,
+        "scosVersion_in": MaybeTexts,
+        "scosVersion_lt": MaybeStr,
+        "scosVersion_lte": MaybeStr,
+        "scosVersion_not": MaybeStr,
+        "scosVersion_not_contains": MaybeStr,
+        "scosVersion_not_ends_with": MaybeStr,
+        "scosVersion_not_in": MaybeTexts,
+        "scosVersion_not_starts_with": MaybeStr,
+        "scosVersion_starts_with": MaybeStr,
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class CloudTowerApplicationPackageWhereInput2(
-        CloudTowerApplicationPackageWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        applications_every: "ReadOnly[MaybeMapping]"
-        applications_none: "ReadOnly[MaybeMapping]"
-        applications_some: "ReadOnly[MaybeMapping]"
-
-    class CloudTowerApplicationPackageWhereInput3(
-        CloudTowerApplicationPackageWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        applications_every: "ReadOnly[MaybeMapping]"
-        applications_none: "ReadOnly[MaybeMapping]"
-        applications_some: "ReadOnly[MaybeMapping]"
-
     GetCloudTowerApplicationPackagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetCloudTowerApplicationPackagesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,13 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
+    from .nested import ClusterImageWhereInput2, ClusterWhereInput2
 
 ClusterImageOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -35,157 +33,141 @@ ClusterImageOrderByInput: TypeAlias = Literal[
     "zbs_version_DESC",
 ]
 
-
-class ClusterImageWhereInputValues(TypedDict, total=False):
-    """Keys of `ClusterImageWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    meta_name: MaybeStr
-    meta_name_contains: MaybeStr
-    meta_name_ends_with: MaybeStr
-    meta_name_gt: MaybeStr
-    meta_name_gte: MaybeStr
-    meta_name_in: MaybeTexts
-    meta_name_lt: MaybeStr
-    meta_name_lte: MaybeStr
-    meta_name_not: MaybeStr
-    meta_name_not_contains: MaybeStr
-    meta_name_not_ends_with: MaybeStr
-    meta_name_not_in: MaybeTexts
-    meta_name_not_starts_with: MaybeStr
-    meta_name_starts_with: MaybeStr
-    meta_size: MaybeInt
-    meta_size_gt: MaybeInt
-    meta_size_gte: MaybeInt
-    meta_size_in: MaybeInts
-    meta_size_lt: MaybeInt
-    meta_size_lte: MaybeInt
-    meta_size_not: MaybeInt
-    meta_size_not_in: MaybeInts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    upgrade_tool_version: MaybeStr
-    upgrade_tool_version_contains: MaybeStr
-    upgrade_tool_version_ends_with: MaybeStr
-    upgrade_tool_version_gt: MaybeStr
-    upgrade_tool_version_gte: MaybeStr
-    upgrade_tool_version_in: MaybeTexts
-    upgrade_tool_version_lt: MaybeStr
-    upgrade_tool_version_lte: MaybeStr
-    upgrade_tool_version_not: MaybeStr
-    upgrade_tool_version_not_contains: MaybeStr
-    upgrade_tool_version_not_ends_with: MaybeStr
-    upgrade_tool_version_not_in: MaybeTexts
-    upgrade_tool_version_not_starts_with: MaybeStr
-    upgrade_tool_version_starts_with: MaybeStr
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_semantic_gt: MaybeStr
-    version_semantic_gte: MaybeStr
-    version_semantic_lt: MaybeStr
-    version_semantic_lte: MaybeStr
-    version_starts_with: MaybeStr
-    zbs_version: MaybeStr
-    zbs_version_contains: MaybeStr
-    zbs_version_ends_with: MaybeStr
-    zbs_version_gt: MaybeStr
-    zbs_version_gte: MaybeStr
-    zbs_version_in: MaybeTexts
-    zbs_version_lt: MaybeStr
-    zbs_version_lte: MaybeStr
-    zbs_version_not: MaybeStr
-    zbs_version_not_contains: MaybeStr
-    zbs_version_not_ends_with: MaybeStr
-    zbs_version_not_in: MaybeTexts
-    zbs_version_not_starts_with: MaybeStr
-    zbs_version_starts_with: MaybeStr
-
-
-class ClusterImageWhereInput(ClusterImageWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ClusterImageWhereInput] | None"
-    NOT: "Sequence[ClusterImageWhereInput] | None"
-    OR: "Sequence[ClusterImageWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+ClusterImageWhereInput = TypedDict(
+    "ClusterImageWhereInput",
+    {
+        "AND": "Sequence[ClusterImageWhereInput] | None",
+        "NOT": "Sequence[ClusterImageWhereInput] | None",
+        "OR": "Sequence[ClusterImageWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "meta_name": MaybeStr,
+        "meta_name_contains": MaybeStr,
+        "meta_name_ends_with": MaybeStr,
+        "meta_name_gt": MaybeStr,
+        "meta_name_gte": MaybeStr,
+        "meta_name_in": MaybeTexts,
+        "meta_name_lt": MaybeStr,
+        "meta_name_lte": MaybeStr,
+        "meta_name_not": MaybeStr,
+        "meta_name_not_contains": MaybeStr,
+        "meta_name_not_ends_with": MaybeStr,
+        "meta_name_not_in": MaybeTexts,
+        "meta_name_not_starts_with": MaybeStr,
+        "meta_name_starts_with": MaybeStr,
+        "meta_size": MaybeInt,
+        "meta_size_gt": MaybeInt,
+        "meta_size_gte": MaybeInt,
+        "meta_size_in": MaybeInts,
+        "meta_size_lt": MaybeInt,
+        "meta_size_lte": MaybeInt,
+        "meta_size_not": MaybeInt,
+        "meta_size_not_in": MaybeInts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "upgrade_tool_version": MaybeStr,
+        "upgrade_tool_version_contains": MaybeStr,
+        "upgrade_tool_version_ends_with": MaybeStr,
+        "upgrade_tool_version_gt": MaybeStr,
+        "upgrade_tool_version_gte": MaybeStr,
+        "upgrade_tool_version_in": MaybeTexts,
+        "upgrade_tool_version_lt": MaybeStr,
+        "upgrade_tool_version_lte": MaybeStr,
+        "upgrade_tool_version_not": MaybeStr,
+        "upgrade_tool_version_not_contains": MaybeStr,
+        "upgrade_tool_version_not_ends_with": MaybeStr,
+        "upgrade_tool_version_not_in": MaybeTexts,
+        "upgrade_tool_version_not_starts_with": MaybeStr,
+        "upgrade_tool_version_starts_with": MaybeStr,
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_semantic_gt": MaybeStr,
+        "version_semantic_gte": MaybeStr,
+        "version_semantic_lt": MaybeStr,
+        "version_semantic_lte": MaybeStr,
+        "version_starts_with": MaybeStr,
+        "zbs_version": MaybeStr,
+        "zbs_version_contains": MaybeStr,
+        "zbs_version_ends_with": MaybeStr,
+        "zbs_version_gt": MaybeStr,
+        "zbs_version_gte": MaybeStr,
+        "zbs_version_in": MaybeTexts,
+        "zbs_version_lt": MaybeStr,
+        "zbs_version_lte": MaybeStr,
+        "zbs_version_not": MaybeStr,
+        "zbs_version_not_contains": MaybeStr,
+        "zbs_version_not_ends_with": MaybeStr,
+        "zbs_version_not_in": MaybeTexts,
+        "zbs_version_not_starts_with": MaybeStr,
+        "zbs_version_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ClusterImageWhereInput2(ClusterImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class ClusterImageWhereInput3(ClusterImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetClusterImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetClusterImagesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,20 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
+    from .nested import ClusterSettingsWhereInput2, ClusterWhereInput2
     from .vm_volume import VmVolumeElfStoragePolicyType
 
 ClusterSettingsOrderByInput: TypeAlias = Literal[
@@ -43,91 +33,75 @@ ClusterSettingsOrderByInput: TypeAlias = Literal[
     "vm_recycle_bin_DESC",
 ]
 
-
-class ClusterSettingsWhereInputValues(TypedDict, total=False):
-    """Keys of `ClusterSettingsWhereInput` that look at the resource itself."""
-
-    default_ha: MaybeBool
-    default_ha_not: MaybeBool
-    default_storage_policy: "VmVolumeElfStoragePolicyType | None"
-    default_storage_policy_ec_k: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_k_gt: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_k_gte: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_k_in: MaybeInts  # since 4.7.0
-    default_storage_policy_ec_k_lt: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_k_lte: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_k_not: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_k_not_in: MaybeInts  # since 4.7.0
-    default_storage_policy_ec_m: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_m_gt: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_m_gte: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_m_in: MaybeInts  # since 4.7.0
-    default_storage_policy_ec_m_lt: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_m_lte: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_m_not: MaybeInt  # since 4.7.0
-    default_storage_policy_ec_m_not_in: MaybeInts  # since 4.7.0
-    default_storage_policy_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    default_storage_policy_not: "VmVolumeElfStoragePolicyType | None"
-    default_storage_policy_not_in: "Sequence[VmVolumeElfStoragePolicyType] | None"
-    default_storage_policy_replica_num: MaybeInt  # since 4.7.0
-    default_storage_policy_replica_num_gt: MaybeInt  # since 4.7.0
-    default_storage_policy_replica_num_gte: MaybeInt  # since 4.7.0
-    default_storage_policy_replica_num_in: MaybeInts  # since 4.7.0
-    default_storage_policy_replica_num_lt: MaybeInt  # since 4.7.0
-    default_storage_policy_replica_num_lte: MaybeInt  # since 4.7.0
-    default_storage_policy_replica_num_not: MaybeInt  # since 4.7.0
-    default_storage_policy_replica_num_not_in: MaybeInts  # since 4.7.0
-    default_storage_policy_stripe_num: MaybeInt  # since 4.8.0
-    default_storage_policy_stripe_num_gt: MaybeInt  # since 4.8.0
-    default_storage_policy_stripe_num_gte: MaybeInt  # since 4.8.0
-    default_storage_policy_stripe_num_in: MaybeInts  # since 4.8.0
-    default_storage_policy_stripe_num_lt: MaybeInt  # since 4.8.0
-    default_storage_policy_stripe_num_lte: MaybeInt  # since 4.8.0
-    default_storage_policy_stripe_num_not: MaybeInt  # since 4.8.0
-    default_storage_policy_stripe_num_not_in: MaybeInts  # since 4.8.0
-    default_storage_policy_thin_provision: MaybeBool  # since 4.7.0
-    default_storage_policy_thin_provision_not: MaybeBool  # since 4.7.0
-    enabled_iscsi: MaybeBool
-    enabled_iscsi_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-
-
-class ClusterSettingsWhereInput(ClusterSettingsWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ClusterSettingsWhereInput] | None"
-    NOT: "Sequence[ClusterSettingsWhereInput] | None"
-    OR: "Sequence[ClusterSettingsWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+ClusterSettingsWhereInput = TypedDict(
+    "ClusterSettingsWhereInput",
+    {
+        "AND": "Sequence[ClusterSettingsWhereInput] | None",
+        "NOT": "Sequence[ClusterSettingsWhereInput] | None",
+        "OR": "Sequence[ClusterSettingsWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "default_ha": MaybeBool,
+        "default_ha_not": MaybeBool,
+        "default_storage_policy": "VmVolumeElfStoragePolicyType | None",
+        "default_storage_policy_ec_k": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_k_gt": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_k_gte": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_k_in": MaybeInts,  # since 4.7.0
+        "default_storage_policy_ec_k_lt": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_k_lte": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_k_not": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
+        "default_storage_policy_ec_m": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_m_gt": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_m_gte": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_m_in": MaybeInts,  # since 4.7.0
+        "default_storage_policy_ec_m_lt": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_m_lte": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_m_not": MaybeInt,  # since 4.7.0
+        "default_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
+        "default_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
+        "default_storage_policy_not": "VmVolumeElfStoragePolicyType | None",
+        "default_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
+        "default_storage_policy_replica_num": MaybeInt,  # since 4.7.0
+        "default_storage_policy_replica_num_gt": MaybeInt,  # since 4.7.0
+        "default_storage_policy_replica_num_gte": MaybeInt,  # since 4.7.0
+        "default_storage_policy_replica_num_in": MaybeInts,  # since 4.7.0
+        "default_storage_policy_replica_num_lt": MaybeInt,  # since 4.7.0
+        "default_storage_policy_replica_num_lte": MaybeInt,  # since 4.7.0
+        "default_storage_policy_replica_num_not": MaybeInt,  # since 4.7.0
+        "default_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
+        "default_storage_policy_stripe_num": MaybeInt,  # since 4.8.0
+        "default_storage_policy_stripe_num_gt": MaybeInt,  # since 4.8.0
+        "default_storage_policy_stripe_num_gte": MaybeInt,  # since 4.8.0
+        "default_storage_policy_stripe_num_in": MaybeInts,  # since 4.8.0
+        "default_storage_policy_stripe_num_lt": MaybeInt,  # since 4.8.0
+        "default_storage_policy_stripe_num_lte": MaybeInt,  # since 4.8.0
+        "default_storage_policy_stripe_num_not": MaybeInt,  # since 4.8.0
+        "default_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
+        "default_storage_policy_thin_provision": MaybeBool,  # since 4.7.0
+        "default_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
+        "enabled_iscsi": MaybeBool,
+        "enabled_iscsi_not": MaybeBool,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ClusterSettingsWhereInput2(ClusterSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class ClusterSettingsWhereInput3(ClusterSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetClusterSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetClusterSettingsesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

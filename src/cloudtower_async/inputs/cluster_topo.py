@@ -4,118 +4,85 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .brick_topo import BrickTopoWhereInput2
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .node_topo import NodeTopoWhereInput2
-    from .zone_topo import ZoneTopoWhereInput2
+    from .nested import (
+        BrickTopoWhereInput2,
+        ClusterTopoWhereInput2,
+        ClusterWhereInput2,
+        NodeTopoWhereInput2,
+        ZoneTopoWhereInput2,
+    )
 
 ClusterTopoOrderByInput: TypeAlias = Literal[
     "id_ASC", "id_DESC", "local_id_ASC", "local_id_DESC", "name_ASC", "name_DESC"
 ]
 
-
-class ClusterTopoWhereInputValues(TypedDict, total=False):
-    """Keys of `ClusterTopoWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class ClusterTopoWhereInput(ClusterTopoWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ClusterTopoWhereInput] | None"
-    NOT: "Sequence[ClusterTopoWhereInput] | None"
-    OR: "Sequence[ClusterTopoWhereInput] | None"
-    brick_topoes_every: "BrickTopoWhereInput2 | None"
-    brick_topoes_none: "BrickTopoWhereInput2 | None"
-    brick_topoes_some: "BrickTopoWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
-    node_topoes_every: "NodeTopoWhereInput2 | None"
-    node_topoes_none: "NodeTopoWhereInput2 | None"
-    node_topoes_some: "NodeTopoWhereInput2 | None"
-    zone_topoes_every: "ZoneTopoWhereInput2 | None"
-    zone_topoes_none: "ZoneTopoWhereInput2 | None"
-    zone_topoes_some: "ZoneTopoWhereInput2 | None"
-
+ClusterTopoWhereInput = TypedDict(
+    "ClusterTopoWhereInput",
+    {
+        "AND": "Sequence[ClusterTopoWhereInput] | None",
+        "NOT": "Sequence[ClusterTopoWhereInput] | None",
+        "OR": "Sequence[ClusterTopoWhereInput] | None",
+        "brick_topoes_every": "BrickTopoWhereInput2 | None",
+        "brick_topoes_none": "BrickTopoWhereInput2 | None",
+        "brick_topoes_some": "BrickTopoWhereInput2 | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "node_topoes_every": "NodeTopoWhereInput2 | None",
+        "node_topoes_none": "NodeTopoWhereInput2 | None",
+        "node_topoes_some": "NodeTopoWhereInput2 | None",
+        "zone_topoes_every": "ZoneTopoWhereInput2 | None",
+        "zone_topoes_none": "ZoneTopoWhereInput2 | None",
+        "zone_topoes_some": "ZoneTopoWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ClusterTopoWhereInput2(ClusterTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        brick_topoes_every: "ReadOnly[MaybeMapping]"
-        brick_topoes_none: "ReadOnly[MaybeMapping]"
-        brick_topoes_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        node_topoes_every: "ReadOnly[MaybeMapping]"
-        node_topoes_none: "ReadOnly[MaybeMapping]"
-        node_topoes_some: "ReadOnly[MaybeMapping]"
-        zone_topoes_every: "ReadOnly[MaybeMapping]"
-        zone_topoes_none: "ReadOnly[MaybeMapping]"
-        zone_topoes_some: "ReadOnly[MaybeMapping]"
-
-    class ClusterTopoWhereInput3(ClusterTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        brick_topoes_every: "ReadOnly[MaybeMapping]"
-        brick_topoes_none: "ReadOnly[MaybeMapping]"
-        brick_topoes_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        node_topoes_every: "ReadOnly[MaybeMapping]"
-        node_topoes_none: "ReadOnly[MaybeMapping]"
-        node_topoes_some: "ReadOnly[MaybeMapping]"
-        zone_topoes_every: "ReadOnly[MaybeMapping]"
-        zone_topoes_none: "ReadOnly[MaybeMapping]"
-        zone_topoes_some: "ReadOnly[MaybeMapping]"
-
     GetClusterTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetClusterTopoesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

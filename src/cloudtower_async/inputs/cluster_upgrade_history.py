@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
+    from .nested import ClusterUpgradeHistoryWhereInput2, ClusterWhereInput2
 
 ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
     "date_ASC",
@@ -28,113 +26,97 @@ ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class ClusterUpgradeHistoryWhereInputValues(TypedDict, total=False):
-    """Keys of `ClusterUpgradeHistoryWhereInput` that look at the resource itself."""
-
-    date: MaybeStr
-    date_gt: MaybeStr
-    date_gte: MaybeStr
-    date_in: MaybeTexts
-    date_lt: MaybeStr
-    date_lte: MaybeStr
-    date_not: MaybeStr
-    date_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    result: MaybeStr
-    result_contains: MaybeStr
-    result_ends_with: MaybeStr
-    result_gt: MaybeStr
-    result_gte: MaybeStr
-    result_in: MaybeTexts
-    result_lt: MaybeStr
-    result_lte: MaybeStr
-    result_not: MaybeStr
-    result_not_contains: MaybeStr
-    result_not_ends_with: MaybeStr
-    result_not_in: MaybeTexts
-    result_not_starts_with: MaybeStr
-    result_starts_with: MaybeStr
-    task_uuid: MaybeStr
-    task_uuid_contains: MaybeStr
-    task_uuid_ends_with: MaybeStr
-    task_uuid_gt: MaybeStr
-    task_uuid_gte: MaybeStr
-    task_uuid_in: MaybeTexts
-    task_uuid_lt: MaybeStr
-    task_uuid_lte: MaybeStr
-    task_uuid_not: MaybeStr
-    task_uuid_not_contains: MaybeStr
-    task_uuid_not_ends_with: MaybeStr
-    task_uuid_not_in: MaybeTexts
-    task_uuid_not_starts_with: MaybeStr
-    task_uuid_starts_with: MaybeStr
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-
-
-class ClusterUpgradeHistoryWhereInput(ClusterUpgradeHistoryWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
-    NOT: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
-    OR: "Sequence[ClusterUpgradeHistoryWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+ClusterUpgradeHistoryWhereInput = TypedDict(
+    "ClusterUpgradeHistoryWhereInput",
+    {
+        "AND": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
+        "NOT": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
+        "OR": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "date": MaybeStr,
+        "date_gt": MaybeStr,
+        "date_gte": MaybeStr,
+        "date_in": MaybeTexts,
+        "date_lt": MaybeStr,
+        "date_lte": MaybeStr,
+        "date_not": MaybeStr,
+        "date_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "result": MaybeStr,
+        "result_contains": MaybeStr,
+        "result_ends_with": MaybeStr,
+        "result_gt": MaybeStr,
+        "result_gte": MaybeStr,
+        "result_in": MaybeTexts,
+        "result_lt": MaybeStr,
+        "result_lte": MaybeStr,
+        "result_not": MaybeStr,
+        "result_not_contains": MaybeStr,
+        "result_not_ends_with": MaybeStr,
+        "result_not_in": MaybeTexts,
+        "result_not_starts_with": MaybeStr,
+        "result_starts_with": MaybeStr,
+        "task_uuid": MaybeStr,
+        "task_uuid_contains": MaybeStr,
+        "task_uuid_ends_with": MaybeStr,
+        "task_uuid_gt": MaybeStr,
+        "task_uuid_gte": MaybeStr,
+        "task_uuid_in": MaybeTexts,
+        "task_uuid_lt": MaybeStr,
+        "task_uuid_lte": MaybeStr,
+        "task_uuid_not": MaybeStr,
+        "task_uuid_not_contains": MaybeStr,
+        "task_uuid_not_ends_with": MaybeStr,
+        "task_uuid_not_in": MaybeTexts,
+        "task_uuid_not_starts_with": MaybeStr,
+        "task_uuid_starts_with": MaybeStr,
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ClusterUpgradeHistoryWhereInput2(ClusterUpgradeHistoryWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class ClusterUpgradeHistoryWhereInput3(ClusterUpgradeHistoryWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetClusterUpgradeHistoriesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetClusterUpgradeHistoriesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,20 +4,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import Architecture as ArchitectureMember
     from ..models import BackupExecutionMethod as BackupExecutionMethodMember
     from ..models import BackupExecutionStatus as BackupExecutionStatusMember
@@ -61,37 +50,38 @@ if TYPE_CHECKING:
     from ..models import SyncReplicationStatus as SyncReplicationStatusMember
     from ..models import TimeUnit as TimeUnitMember
     from .backup_restore_point import BackupRestorePointCreation, BackupRestorePointType
-    from .everoute_cluster import (
-        EverouteClusterPhase,
+    from .everoute_cluster import EverouteClusterPhase
+    from .nested import (
+        ApiKeyWhereInput2,
         EverouteClusterWhereInput2,
-        EverouteClusterWhereInput3,
-    )
-    from .iscsi_lun import IscsiLunWhereInput2, IscsiLunWhereInput3
-    from .ovf import OvfCpu, OvfDisk, OvfNic
-    from .replica_vm import ReplicaVmWhereInput2, ReplicaVmWhereInput3
-    from .replication_plan import (
+        ExternalCloudTowerWhereInput2,
+        FailbackExecutionWhereInput2,
+        FailoverExecutionWhereInput2,
+        IscsiLunWhereInput2,
+        LoadBalancerInstanceGroupWhereInput2,
+        LoadBalancerInstanceWhereInput2,
+        LoadBalancerServiceWhereInput2,
+        PermanentFailoverExecutionWhereInput2,
+        PermanentFailoverTargetExecutionWhereInput2,
+        ReplicationFailbackTargetExecutionWhereInput2,
+        ReplicationFailoverTargetExecutionWhereInput2,
         ReplicationPlanExecutionWhereInput2,
-        ReplicationPlanExecutionWhereInput3,
         ReplicationPlanWhereInput2,
-        ReplicationPlanWhereInput3,
-    )
-    from .replication_service import ReplicationServiceWhereInput2, ReplicationServiceWhereInput3
-    from .sync_replication_plan import (
+        ReplicationServiceWhereInput2,
+        ReplicationTargetExecutionWhereInput2,
+        ReplicaVmWhereInput2,
         SyncReplicationPlanWhereInput2,
-        SyncReplicationPlanWhereInput3,
-    )
-    from .user import UserWhereInput2, UserWhereInput3
-    from .user_role_next import UserRoleNextWhereInput2
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
-    )
-    from .virtual_private_cloud_subnet import (
+        UserRoleNextWhereInput2,
+        UserWhereInput2,
         VirtualPrivateCloudSubnetWhereInput2,
-        VirtualPrivateCloudSubnetWhereInput3,
+        VirtualPrivateCloudWhereInput2,
+        VlanWhereInput2,
+        VmWhereInput2,
+        VnetBondGroupWhereInput2,
+        VnetBondWhereInput2,
     )
-    from .vlan import VlanWhereInput2, VlanWhereInput3
-    from .vm import VmFirmware, VmWhereInput2, VmWhereInput3
+    from .ovf import OvfCpu, OvfDisk, OvfNic
+    from .vm import VmFirmware
 
 Architecture: TypeAlias = Union[Literal["AARCH64", "X86_64"], "ArchitectureMember"]
 BPSUnit: TypeAlias = Literal["Bps", "KBps", "MBps", "GBps", "TBps"]
@@ -207,435 +197,418 @@ SyncReplicationStatus: TypeAlias = Union[
 TimeUnit: TypeAlias = Union[Literal["DAY", "HOUR", "MINUTE", "MONTH"], "TimeUnitMember"]
 VnetBondNetworkType: TypeAlias = Literal["VLAN", "VPC"]
 
-
-class ApiKeyWhereInputValues(TypedDict, total=False):
-    """Keys of `ApiKeyWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    editable: MaybeBool
-    editable_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    key: MaybeStr
-    key_contains: MaybeStr
-    key_ends_with: MaybeStr
-    key_gt: MaybeStr
-    key_gte: MaybeStr
-    key_in: MaybeTexts
-    key_lt: MaybeStr
-    key_lte: MaybeStr
-    key_not: MaybeStr
-    key_not_contains: MaybeStr
-    key_not_ends_with: MaybeStr
-    key_not_in: MaybeTexts
-    key_not_starts_with: MaybeStr
-    key_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    username: MaybeStr
-    username_contains: MaybeStr
-    username_ends_with: MaybeStr
-    username_gt: MaybeStr
-    username_gte: MaybeStr
-    username_in: MaybeTexts
-    username_lt: MaybeStr
-    username_lte: MaybeStr
-    username_not: MaybeStr
-    username_not_contains: MaybeStr
-    username_not_ends_with: MaybeStr
-    username_not_in: MaybeTexts
-    username_not_starts_with: MaybeStr
-    username_starts_with: MaybeStr
-
-
-class ApiKeyWhereInput(ApiKeyWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[ApiKeyWhereInput] | None"
-    NOT: "Sequence[ApiKeyWhereInput] | None"
-    OR: "Sequence[ApiKeyWhereInput] | None"
-    external_cloudtowers_every: "ExternalCloudTowerWhereInput2 | None"
-    external_cloudtowers_none: "ExternalCloudTowerWhereInput2 | None"
-    external_cloudtowers_some: "ExternalCloudTowerWhereInput2 | None"
-    roles_every: "UserRoleNextWhereInput2 | None"
-    roles_none: "UserRoleNextWhereInput2 | None"
-    roles_some: "UserRoleNextWhereInput2 | None"
-    user: "UserWhereInput2 | None"
+ApiKeyWhereInput = TypedDict(
+    "ApiKeyWhereInput",
+    {
+        "AND": "Sequence[ApiKeyWhereInput] | None",
+        "NOT": "Sequence[ApiKeyWhereInput] | None",
+        "OR": "Sequence[ApiKeyWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "editable": MaybeBool,
+        "editable_not": MaybeBool,
+        "external_cloudtowers_every": "ExternalCloudTowerWhereInput2 | None",
+        "external_cloudtowers_none": "ExternalCloudTowerWhereInput2 | None",
+        "external_cloudtowers_some": "ExternalCloudTowerWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "key": MaybeStr,
+        "key_contains": MaybeStr,
+        "key_ends_with": MaybeStr,
+        "key_gt": MaybeStr,
+        "key_gte": MaybeStr,
+        "key_in": MaybeTexts,
+        "key_lt": MaybeStr,
+        "key_lte": MaybeStr,
+        "key_not": MaybeStr,
+        "key_not_contains": MaybeStr,
+        "key_not_ends_with": MaybeStr,
+        "key_not_in": MaybeTexts,
+        "key_not_starts_with": MaybeStr,
+        "key_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "roles_every": "UserRoleNextWhereInput2 | None",
+        "roles_none": "UserRoleNextWhereInput2 | None",
+        "roles_some": "UserRoleNextWhereInput2 | None",
+        "user": "UserWhereInput2 | None",
+        "username": MaybeStr,
+        "username_contains": MaybeStr,
+        "username_ends_with": MaybeStr,
+        "username_gt": MaybeStr,
+        "username_gte": MaybeStr,
+        "username_in": MaybeTexts,
+        "username_lt": MaybeStr,
+        "username_lte": MaybeStr,
+        "username_not": MaybeStr,
+        "username_not_contains": MaybeStr,
+        "username_not_ends_with": MaybeStr,
+        "username_not_in": MaybeTexts,
+        "username_not_starts_with": MaybeStr,
+        "username_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 
-class ExternalCloudTowerWhereInputValues(TypedDict, total=False):
-    """Keys of `ExternalCloudTowerWhereInput` that look at the resource itself."""
-
-    api_key: MaybeStr
-    api_key_contains: MaybeStr
-    api_key_ends_with: MaybeStr
-    api_key_gt: MaybeStr
-    api_key_gte: MaybeStr
-    api_key_in: MaybeTexts
-    api_key_lt: MaybeStr
-    api_key_lte: MaybeStr
-    api_key_not: MaybeStr
-    api_key_not_contains: MaybeStr
-    api_key_not_ends_with: MaybeStr
-    api_key_not_in: MaybeTexts
-    api_key_not_starts_with: MaybeStr
-    api_key_starts_with: MaybeStr
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    deploy_id: MaybeStr
-    deploy_id_contains: MaybeStr
-    deploy_id_ends_with: MaybeStr
-    deploy_id_gt: MaybeStr
-    deploy_id_gte: MaybeStr
-    deploy_id_in: MaybeTexts
-    deploy_id_lt: MaybeStr
-    deploy_id_lte: MaybeStr
-    deploy_id_not: MaybeStr
-    deploy_id_not_contains: MaybeStr
-    deploy_id_not_ends_with: MaybeStr
-    deploy_id_not_in: MaybeTexts
-    deploy_id_not_starts_with: MaybeStr
-    deploy_id_starts_with: MaybeStr
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    endpoint: MaybeStr
-    endpoint_contains: MaybeStr
-    endpoint_ends_with: MaybeStr
-    endpoint_gt: MaybeStr
-    endpoint_gte: MaybeStr
-    endpoint_in: MaybeTexts
-    endpoint_lt: MaybeStr
-    endpoint_lte: MaybeStr
-    endpoint_not: MaybeStr
-    endpoint_not_contains: MaybeStr
-    endpoint_not_ends_with: MaybeStr
-    endpoint_not_in: MaybeTexts
-    endpoint_not_starts_with: MaybeStr
-    endpoint_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    status: "ExternalCloudTowerStatus | None"
-    status_in: "Sequence[ExternalCloudTowerStatus] | None"
-    status_not: "ExternalCloudTowerStatus | None"
-    status_not_in: "Sequence[ExternalCloudTowerStatus] | None"
-    updatedAt: MaybeStr
-    updatedAt_gt: MaybeStr
-    updatedAt_gte: MaybeStr
-    updatedAt_in: MaybeTexts
-    updatedAt_lt: MaybeStr
-    updatedAt_lte: MaybeStr
-    updatedAt_not: MaybeStr
-    updatedAt_not_in: MaybeTexts
-
-
-class ExternalCloudTowerWhereInput(ExternalCloudTowerWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[ExternalCloudTowerWhereInput] | None"
-    NOT: "Sequence[ExternalCloudTowerWhereInput] | None"
-    OR: "Sequence[ExternalCloudTowerWhereInput] | None"
-    failback_executions_every: "FailbackExecutionWhereInput2 | None"
-    failback_executions_none: "FailbackExecutionWhereInput2 | None"
-    failback_executions_some: "FailbackExecutionWhereInput2 | None"
-    failover_executions_every: "FailoverExecutionWhereInput2 | None"
-    failover_executions_none: "FailoverExecutionWhereInput2 | None"
-    failover_executions_some: "FailoverExecutionWhereInput2 | None"
-    permanent_failover_executions_every: "PermanentFailoverExecutionWhereInput2 | None"
-    permanent_failover_executions_none: "PermanentFailoverExecutionWhereInput2 | None"
-    permanent_failover_executions_some: "PermanentFailoverExecutionWhereInput2 | None"
-    replica_vms_every: "ReplicaVmWhereInput2 | None"
-    replica_vms_none: "ReplicaVmWhereInput2 | None"
-    replica_vms_some: "ReplicaVmWhereInput2 | None"
-    replication_plans_every: "ReplicationPlanWhereInput2 | None"
-    replication_plans_none: "ReplicationPlanWhereInput2 | None"
-    replication_plans_some: "ReplicationPlanWhereInput2 | None"
-    sync_replication_plans_every: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
-    sync_replication_plans_none: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
-    sync_replication_plans_some: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
-    use_api_key: "ApiKeyWhereInput2 | None"
-
-
-class FailbackExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `FailbackExecutionWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    is_sync_replication: MaybeBool  # since 4.8.0
-    is_sync_replication_not: MaybeBool  # since 4.8.0
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    state: "BackupExecutionState | None"
-    state_in: "Sequence[BackupExecutionState] | None"
-    state_not: "BackupExecutionState | None"
-    state_not_in: "Sequence[BackupExecutionState] | None"
-    success_job_count: MaybeInt
-    success_job_count_gt: MaybeInt
-    success_job_count_gte: MaybeInt
-    success_job_count_in: MaybeInts
-    success_job_count_lt: MaybeInt
-    success_job_count_lte: MaybeInt
-    success_job_count_not: MaybeInt
-    success_job_count_not_in: MaybeInts
-    total_job_count: MaybeInt
-    total_job_count_gt: MaybeInt
-    total_job_count_gte: MaybeInt
-    total_job_count_in: MaybeInts
-    total_job_count_lt: MaybeInt
-    total_job_count_lte: MaybeInt
-    total_job_count_not: MaybeInt
-    total_job_count_not_in: MaybeInts
-    updatedAt: MaybeStr
-    updatedAt_gt: MaybeStr
-    updatedAt_gte: MaybeStr
-    updatedAt_in: MaybeTexts
-    updatedAt_lt: MaybeStr
-    updatedAt_lte: MaybeStr
-    updatedAt_not: MaybeStr
-    updatedAt_not_in: MaybeTexts
+ExternalCloudTowerWhereInput = TypedDict(
+    "ExternalCloudTowerWhereInput",
+    {
+        "AND": "Sequence[ExternalCloudTowerWhereInput] | None",
+        "NOT": "Sequence[ExternalCloudTowerWhereInput] | None",
+        "OR": "Sequence[ExternalCloudTowerWhereInput] | None",
+        "api_key": MaybeStr,
+        "api_key_contains": MaybeStr,
+        "api_key_ends_with": MaybeStr,
+        "api_key_gt": MaybeStr,
+        "api_key_gte": MaybeStr,
+        "api_key_in": MaybeTexts,
+        "api_key_lt": MaybeStr,
+        "api_key_lte": MaybeStr,
+        "api_key_not": MaybeStr,
+        "api_key_not_contains": MaybeStr,
+        "api_key_not_ends_with": MaybeStr,
+        "api_key_not_in": MaybeTexts,
+        "api_key_not_starts_with": MaybeStr,
+        "api_key_starts_with": MaybeStr,
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "deploy_id": MaybeStr,
+        "deploy_id_contains": MaybeStr,
+        "deploy_id_ends_with": MaybeStr,
+        "deploy_id_gt": MaybeStr,
+        "deploy_id_gte": MaybeStr,
+        "deploy_id_in": MaybeTexts,
+        "deploy_id_lt": MaybeStr,
+        "deploy_id_lte": MaybeStr,
+        "deploy_id_not": MaybeStr,
+        "deploy_id_not_contains": MaybeStr,
+        "deploy_id_not_ends_with": MaybeStr,
+        "deploy_id_not_in": MaybeTexts,
+        "deploy_id_not_starts_with": MaybeStr,
+        "deploy_id_starts_with": MaybeStr,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "endpoint": MaybeStr,
+        "endpoint_contains": MaybeStr,
+        "endpoint_ends_with": MaybeStr,
+        "endpoint_gt": MaybeStr,
+        "endpoint_gte": MaybeStr,
+        "endpoint_in": MaybeTexts,
+        "endpoint_lt": MaybeStr,
+        "endpoint_lte": MaybeStr,
+        "endpoint_not": MaybeStr,
+        "endpoint_not_contains": MaybeStr,
+        "endpoint_not_ends_with": MaybeStr,
+        "endpoint_not_in": MaybeTexts,
+        "endpoint_not_starts_with": MaybeStr,
+        "endpoint_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "failback_executions_every": "FailbackExecutionWhereInput2 | None",
+        "failback_executions_none": "FailbackExecutionWhereInput2 | None",
+        "failback_executions_some": "FailbackExecutionWhereInput2 | None",
+        "failover_executions_every": "FailoverExecutionWhereInput2 | None",
+        "failover_executions_none": "FailoverExecutionWhereInput2 | None",
+        "failover_executions_some": "FailoverExecutionWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "permanent_failover_executions_every": "PermanentFailoverExecutionWhereInput2 | None",
+        "permanent_failover_executions_none": "PermanentFailoverExecutionWhereInput2 | None",
+        "permanent_failover_executions_some": "PermanentFailoverExecutionWhereInput2 | None",
+        "replica_vms_every": "ReplicaVmWhereInput2 | None",
+        "replica_vms_none": "ReplicaVmWhereInput2 | None",
+        "replica_vms_some": "ReplicaVmWhereInput2 | None",
+        "replication_plans_every": "ReplicationPlanWhereInput2 | None",
+        "replication_plans_none": "ReplicationPlanWhereInput2 | None",
+        "replication_plans_some": "ReplicationPlanWhereInput2 | None",
+        "status": "ExternalCloudTowerStatus | None",
+        "status_in": "Sequence[ExternalCloudTowerStatus] | None",
+        "status_not": "ExternalCloudTowerStatus | None",
+        "status_not_in": "Sequence[ExternalCloudTowerStatus] | None",
+        "sync_replication_plans_every": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+        "sync_replication_plans_none": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+        "sync_replication_plans_some": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+        "updatedAt": MaybeStr,
+        "updatedAt_gt": MaybeStr,
+        "updatedAt_gte": MaybeStr,
+        "updatedAt_in": MaybeTexts,
+        "updatedAt_lt": MaybeStr,
+        "updatedAt_lte": MaybeStr,
+        "updatedAt_not": MaybeStr,
+        "updatedAt_not_in": MaybeTexts,
+        "use_api_key": "ApiKeyWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 
-class FailbackExecutionWhereInput(FailbackExecutionWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[FailbackExecutionWhereInput] | None"
-    NOT: "Sequence[FailbackExecutionWhereInput] | None"
-    OR: "Sequence[FailbackExecutionWhereInput] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
-    replication_failback_target_executions_every: (
-        "ReplicationFailbackTargetExecutionWhereInput2 | None"
-    )
-    replication_failback_target_executions_none: (
-        "ReplicationFailbackTargetExecutionWhereInput2 | None"
-    )
-    replication_failback_target_executions_some: (
-        "ReplicationFailbackTargetExecutionWhereInput2 | None"
-    )
-    replication_service: "ReplicationServiceWhereInput2 | None"
-
-
-class FailoverExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `FailoverExecutionWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    is_sync_replication: MaybeBool  # since 4.8.0
-    is_sync_replication_not: MaybeBool  # since 4.8.0
-    is_test_mode: MaybeBool
-    is_test_mode_not: MaybeBool
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    shutdown_mode: "FailoverShutdownMode | None"
-    shutdown_mode_in: "Sequence[FailoverShutdownMode] | None"
-    shutdown_mode_not: "FailoverShutdownMode | None"
-    shutdown_mode_not_in: "Sequence[FailoverShutdownMode] | None"
-    state: "BackupExecutionState | None"
-    state_in: "Sequence[BackupExecutionState] | None"
-    state_not: "BackupExecutionState | None"
-    state_not_in: "Sequence[BackupExecutionState] | None"
-    success_job_count: MaybeInt
-    success_job_count_gt: MaybeInt
-    success_job_count_gte: MaybeInt
-    success_job_count_in: MaybeInts
-    success_job_count_lt: MaybeInt
-    success_job_count_lte: MaybeInt
-    success_job_count_not: MaybeInt
-    success_job_count_not_in: MaybeInts
-    total_job_count: MaybeInt
-    total_job_count_gt: MaybeInt
-    total_job_count_gte: MaybeInt
-    total_job_count_in: MaybeInts
-    total_job_count_lt: MaybeInt
-    total_job_count_lte: MaybeInt
-    total_job_count_not: MaybeInt
-    total_job_count_not_in: MaybeInts
-    updatedAt: MaybeStr
-    updatedAt_gt: MaybeStr
-    updatedAt_gte: MaybeStr
-    updatedAt_in: MaybeTexts
-    updatedAt_lt: MaybeStr
-    updatedAt_lte: MaybeStr
-    updatedAt_not: MaybeStr
-    updatedAt_not_in: MaybeTexts
+FailbackExecutionWhereInput = TypedDict(
+    "FailbackExecutionWhereInput",
+    {
+        "AND": "Sequence[FailbackExecutionWhereInput] | None",
+        "NOT": "Sequence[FailbackExecutionWhereInput] | None",
+        "OR": "Sequence[FailbackExecutionWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "is_sync_replication": MaybeBool,  # since 4.8.0
+        "is_sync_replication_not": MaybeBool,  # since 4.8.0
+        "replication_failback_target_executions_every": "ReplicationFailbackTargetExecutionWhereInput2 | None",
+        "replication_failback_target_executions_none": "ReplicationFailbackTargetExecutionWhereInput2 | None",
+        "replication_failback_target_executions_some": "ReplicationFailbackTargetExecutionWhereInput2 | None",
+        "replication_service": "ReplicationServiceWhereInput2 | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "state": "BackupExecutionState | None",
+        "state_in": "Sequence[BackupExecutionState] | None",
+        "state_not": "BackupExecutionState | None",
+        "state_not_in": "Sequence[BackupExecutionState] | None",
+        "success_job_count": MaybeInt,
+        "success_job_count_gt": MaybeInt,
+        "success_job_count_gte": MaybeInt,
+        "success_job_count_in": MaybeInts,
+        "success_job_count_lt": MaybeInt,
+        "success_job_count_lte": MaybeInt,
+        "success_job_count_not": MaybeInt,
+        "success_job_count_not_in": MaybeInts,
+        "total_job_count": MaybeInt,
+        "total_job_count_gt": MaybeInt,
+        "total_job_count_gte": MaybeInt,
+        "total_job_count_in": MaybeInts,
+        "total_job_count_lt": MaybeInt,
+        "total_job_count_lte": MaybeInt,
+        "total_job_count_not": MaybeInt,
+        "total_job_count_not_in": MaybeInts,
+        "updatedAt": MaybeStr,
+        "updatedAt_gt": MaybeStr,
+        "updatedAt_gte": MaybeStr,
+        "updatedAt_in": MaybeTexts,
+        "updatedAt_lt": MaybeStr,
+        "updatedAt_lte": MaybeStr,
+        "updatedAt_not": MaybeStr,
+        "updatedAt_not_in": MaybeTexts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 
-class FailoverExecutionWhereInput(FailoverExecutionWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[FailoverExecutionWhereInput] | None"
-    NOT: "Sequence[FailoverExecutionWhereInput] | None"
-    OR: "Sequence[FailoverExecutionWhereInput] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
-    replication_failover_target_executions_every: (
-        "ReplicationFailoverTargetExecutionWhereInput2 | None"
-    )
-    replication_failover_target_executions_none: (
-        "ReplicationFailoverTargetExecutionWhereInput2 | None"
-    )
-    replication_failover_target_executions_some: (
-        "ReplicationFailoverTargetExecutionWhereInput2 | None"
-    )
-    replication_service: "ReplicationServiceWhereInput2 | None"
+FailoverExecutionWhereInput = TypedDict(
+    "FailoverExecutionWhereInput",
+    {
+        "AND": "Sequence[FailoverExecutionWhereInput] | None",
+        "NOT": "Sequence[FailoverExecutionWhereInput] | None",
+        "OR": "Sequence[FailoverExecutionWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "is_sync_replication": MaybeBool,  # since 4.8.0
+        "is_sync_replication_not": MaybeBool,  # since 4.8.0
+        "is_test_mode": MaybeBool,
+        "is_test_mode_not": MaybeBool,
+        "replication_failover_target_executions_every": "ReplicationFailoverTargetExecutionWhereInput2 | None",
+        "replication_failover_target_executions_none": "ReplicationFailoverTargetExecutionWhereInput2 | None",
+        "replication_failover_target_executions_some": "ReplicationFailoverTargetExecutionWhereInput2 | None",
+        "replication_service": "ReplicationServiceWhereInput2 | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "shutdown_mode": "FailoverShutdownMode | None",
+        "shutdown_mode_in": "Sequence[FailoverShutdownMode] | None",
+        "shutdown_mode_not": "FailoverShutdownMode | None",
+        "shutdown_mode_not_in": "Sequence[FailoverShutdownMode] | None",
+        "state": "BackupExecutionState | None",
+        "state_in": "Sequence[BackupExecutionState] | None",
+        "state_not": "BackupExecutionState | None",
+        "state_not_in": "Sequence[BackupExecutionState] | None",
+        "success_job_count": MaybeInt,
+        "success_job_count_gt": MaybeInt,
+        "success_job_count_gte": MaybeInt,
+        "success_job_count_in": MaybeInts,
+        "success_job_count_lt": MaybeInt,
+        "success_job_count_lte": MaybeInt,
+        "success_job_count_not": MaybeInt,
+        "success_job_count_not_in": MaybeInts,
+        "total_job_count": MaybeInt,
+        "total_job_count_gt": MaybeInt,
+        "total_job_count_gte": MaybeInt,
+        "total_job_count_in": MaybeInts,
+        "total_job_count_lt": MaybeInt,
+        "total_job_count_lte": MaybeInt,
+        "total_job_count_not": MaybeInt,
+        "total_job_count_not_in": MaybeInts,
+        "updatedAt": MaybeStr,
+        "updatedAt_gt": MaybeStr,
+        "updatedAt_gte": MaybeStr,
+        "updatedAt_in": MaybeTexts,
+        "updatedAt_lt": MaybeStr,
+        "updatedAt_lte": MaybeStr,
+        "updatedAt_not": MaybeStr,
+        "updatedAt_not_in": MaybeTexts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 
 class IPSecurityPolicy(TypedDict, total=False):
@@ -645,253 +618,248 @@ class IPSecurityPolicy(TypedDict, total=False):
     ip_block: Required[str]
 
 
-class LoadBalancerInstanceGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `LoadBalancerInstanceGroupWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    display_name: MaybeStr
-    display_name_contains: MaybeStr
-    display_name_ends_with: MaybeStr
-    display_name_gt: MaybeStr
-    display_name_gte: MaybeStr
-    display_name_in: MaybeTexts
-    display_name_lt: MaybeStr
-    display_name_lte: MaybeStr
-    display_name_not: MaybeStr
-    display_name_not_contains: MaybeStr
-    display_name_not_ends_with: MaybeStr
-    display_name_not_in: MaybeTexts
-    display_name_not_starts_with: MaybeStr
-    display_name_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class LoadBalancerInstanceGroupWhereInput(LoadBalancerInstanceGroupWhereInputValues, total=False):
-    """Since CloudTower 4.7.2."""
-
-    AND: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
-    NOT: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
-    OR: "Sequence[LoadBalancerInstanceGroupWhereInput] | None"
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
-    primary_load_balancer_instances_every: "LoadBalancerInstanceWhereInput2 | None"
-    primary_load_balancer_instances_none: "LoadBalancerInstanceWhereInput2 | None"
-    primary_load_balancer_instances_some: "LoadBalancerInstanceWhereInput2 | None"
-    secondary_load_balancer_instances_every: "LoadBalancerInstanceWhereInput2 | None"
-    secondary_load_balancer_instances_none: "LoadBalancerInstanceWhereInput2 | None"
-    secondary_load_balancer_instances_some: "LoadBalancerInstanceWhereInput2 | None"
-    vnet_bond_groups_every: "VnetBondGroupWhereInput2 | None"
-    vnet_bond_groups_none: "VnetBondGroupWhereInput2 | None"
-    vnet_bond_groups_some: "VnetBondGroupWhereInput2 | None"
-
-
-class LoadBalancerInstanceWhereInputValues(TypedDict, total=False):
-    """Keys of `LoadBalancerInstanceWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    phase: "EverouteClusterPhase | None"
-    phase_in: "Sequence[EverouteClusterPhase] | None"
-    phase_not: "EverouteClusterPhase | None"
-    phase_not_in: "Sequence[EverouteClusterPhase] | None"
+LoadBalancerInstanceGroupWhereInput = TypedDict(
+    "LoadBalancerInstanceGroupWhereInput",
+    {
+        "AND": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
+        "NOT": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
+        "OR": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "display_name": MaybeStr,
+        "display_name_contains": MaybeStr,
+        "display_name_ends_with": MaybeStr,
+        "display_name_gt": MaybeStr,
+        "display_name_gte": MaybeStr,
+        "display_name_in": MaybeTexts,
+        "display_name_lt": MaybeStr,
+        "display_name_lte": MaybeStr,
+        "display_name_not": MaybeStr,
+        "display_name_not_contains": MaybeStr,
+        "display_name_not_ends_with": MaybeStr,
+        "display_name_not_in": MaybeTexts,
+        "display_name_not_starts_with": MaybeStr,
+        "display_name_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "primary_load_balancer_instances_every": "LoadBalancerInstanceWhereInput2 | None",
+        "primary_load_balancer_instances_none": "LoadBalancerInstanceWhereInput2 | None",
+        "primary_load_balancer_instances_some": "LoadBalancerInstanceWhereInput2 | None",
+        "secondary_load_balancer_instances_every": "LoadBalancerInstanceWhereInput2 | None",
+        "secondary_load_balancer_instances_none": "LoadBalancerInstanceWhereInput2 | None",
+        "secondary_load_balancer_instances_some": "LoadBalancerInstanceWhereInput2 | None",
+        "vnet_bond_groups_every": "VnetBondGroupWhereInput2 | None",
+        "vnet_bond_groups_none": "VnetBondGroupWhereInput2 | None",
+        "vnet_bond_groups_some": "VnetBondGroupWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.7.2."""
 
 
-class LoadBalancerInstanceWhereInput(LoadBalancerInstanceWhereInputValues, total=False):
-    """Since CloudTower 4.7.2."""
+LoadBalancerInstanceWhereInput = TypedDict(
+    "LoadBalancerInstanceWhereInput",
+    {
+        "AND": "Sequence[LoadBalancerInstanceWhereInput] | None",
+        "NOT": "Sequence[LoadBalancerInstanceWhereInput] | None",
+        "OR": "Sequence[LoadBalancerInstanceWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "phase": "EverouteClusterPhase | None",
+        "phase_in": "Sequence[EverouteClusterPhase] | None",
+        "phase_not": "EverouteClusterPhase | None",
+        "phase_not_in": "Sequence[EverouteClusterPhase] | None",
+        "primary_in_load_balancer_group": "LoadBalancerInstanceGroupWhereInput2 | None",
+        "secondary_in_load_balancer_group": "LoadBalancerInstanceGroupWhereInput2 | None",
+        "vm_instances_every": "VmWhereInput2 | None",
+        "vm_instances_none": "VmWhereInput2 | None",
+        "vm_instances_some": "VmWhereInput2 | None",
+        "vnet_bonds_every": "VnetBondWhereInput2 | None",
+        "vnet_bonds_none": "VnetBondWhereInput2 | None",
+        "vnet_bonds_some": "VnetBondWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.7.2."""
 
-    AND: "Sequence[LoadBalancerInstanceWhereInput] | None"
-    NOT: "Sequence[LoadBalancerInstanceWhereInput] | None"
-    OR: "Sequence[LoadBalancerInstanceWhereInput] | None"
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
-    primary_in_load_balancer_group: "LoadBalancerInstanceGroupWhereInput2 | None"
-    secondary_in_load_balancer_group: "LoadBalancerInstanceGroupWhereInput2 | None"
-    vm_instances_every: "VmWhereInput2 | None"
-    vm_instances_none: "VmWhereInput2 | None"
-    vm_instances_some: "VmWhereInput2 | None"
-    vnet_bonds_every: "VnetBondWhereInput2 | None"
-    vnet_bonds_none: "VnetBondWhereInput2 | None"
-    vnet_bonds_some: "VnetBondWhereInput2 | None"
 
-
-class LoadBalancerServiceWhereInputValues(TypedDict, total=False):
-    """Keys of `LoadBalancerServiceWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    phase: "EverouteClusterPhase | None"
-    phase_in: "Sequence[EverouteClusterPhase] | None"
-    phase_not: "EverouteClusterPhase | None"
-    phase_not_in: "Sequence[EverouteClusterPhase] | None"
-
-
-class LoadBalancerServiceWhereInput(LoadBalancerServiceWhereInputValues, total=False):
-    """Since CloudTower 4.4.0."""
-
-    AND: "Sequence[LoadBalancerServiceWhereInput] | None"
-    NOT: "Sequence[LoadBalancerServiceWhereInput] | None"
-    OR: "Sequence[LoadBalancerServiceWhereInput] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
-    load_balancer_instance_groups_every: (
-        "LoadBalancerInstanceGroupWhereInput2 | None"  # since 4.8.0
-    )
-    load_balancer_instance_groups_none: "LoadBalancerInstanceGroupWhereInput2 | None"  # since 4.8.0
-    load_balancer_instance_groups_some: "LoadBalancerInstanceGroupWhereInput2 | None"  # since 4.8.0
-    load_balancer_instances_every: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
-    load_balancer_instances_none: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
-    load_balancer_instances_some: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
-    vm_instances_every: "VmWhereInput2 | None"
-    vm_instances_none: "VmWhereInput2 | None"
-    vm_instances_some: "VmWhereInput2 | None"
-    vnet_bonds_every: "VnetBondWhereInput2 | None"
-    vnet_bonds_none: "VnetBondWhereInput2 | None"
-    vnet_bonds_some: "VnetBondWhereInput2 | None"
+LoadBalancerServiceWhereInput = TypedDict(
+    "LoadBalancerServiceWhereInput",
+    {
+        "AND": "Sequence[LoadBalancerServiceWhereInput] | None",
+        "NOT": "Sequence[LoadBalancerServiceWhereInput] | None",
+        "OR": "Sequence[LoadBalancerServiceWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "everoute_cluster": "EverouteClusterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "load_balancer_instance_groups_every": "LoadBalancerInstanceGroupWhereInput2 | None",  # since 4.8.0
+        "load_balancer_instance_groups_none": "LoadBalancerInstanceGroupWhereInput2 | None",  # since 4.8.0
+        "load_balancer_instance_groups_some": "LoadBalancerInstanceGroupWhereInput2 | None",  # since 4.8.0
+        "load_balancer_instances_every": "LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+        "load_balancer_instances_none": "LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+        "load_balancer_instances_some": "LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+        "phase": "EverouteClusterPhase | None",
+        "phase_in": "Sequence[EverouteClusterPhase] | None",
+        "phase_not": "EverouteClusterPhase | None",
+        "phase_not_in": "Sequence[EverouteClusterPhase] | None",
+        "vm_instances_every": "VmWhereInput2 | None",
+        "vm_instances_none": "VmWhereInput2 | None",
+        "vm_instances_some": "VmWhereInput2 | None",
+        "vnet_bonds_every": "VnetBondWhereInput2 | None",
+        "vnet_bonds_none": "VnetBondWhereInput2 | None",
+        "vnet_bonds_some": "VnetBondWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.4.0."""
 
 
 class NetworkPolicyRulePortInput(TypedDict, total=False):
@@ -915,1134 +883,739 @@ class ParsedOVF(TypedDict, total=False):
     vcpu: Required[int]
 
 
-class PermanentFailoverExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `PermanentFailoverExecutionWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    is_sync_replication: MaybeBool  # since 4.8.0
-    is_sync_replication_not: MaybeBool  # since 4.8.0
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-    state: "BackupExecutionState | None"
-    state_in: "Sequence[BackupExecutionState] | None"
-    state_not: "BackupExecutionState | None"
-    state_not_in: "Sequence[BackupExecutionState] | None"
-    updatedAt: MaybeStr
-    updatedAt_gt: MaybeStr
-    updatedAt_gte: MaybeStr
-    updatedAt_in: MaybeTexts
-    updatedAt_lt: MaybeStr
-    updatedAt_lte: MaybeStr
-    updatedAt_not: MaybeStr
-    updatedAt_not_in: MaybeTexts
-
-
-class PermanentFailoverExecutionWhereInput(PermanentFailoverExecutionWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[PermanentFailoverExecutionWhereInput] | None"
-    NOT: "Sequence[PermanentFailoverExecutionWhereInput] | None"
-    OR: "Sequence[PermanentFailoverExecutionWhereInput] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
-    permanent_failover_target_executions_every: "PermanentFailoverTargetExecutionWhereInput2 | None"
-    permanent_failover_target_executions_none: "PermanentFailoverTargetExecutionWhereInput2 | None"
-    permanent_failover_target_executions_some: "PermanentFailoverTargetExecutionWhereInput2 | None"
-    replication_service: "ReplicationServiceWhereInput2 | None"
-
-
-class PermanentFailoverTargetExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `PermanentFailoverTargetExecutionWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    is_sync_replication: MaybeBool  # since 4.8.0
-    is_sync_replication_not: MaybeBool  # since 4.8.0
-    keep_snapshot: MaybeBool
-    keep_snapshot_not: MaybeBool
-    keep_test_vm: MaybeBool
-    keep_test_vm_not: MaybeBool
-    phase: "BackupJobPhase | None"
-    phase_in: "Sequence[BackupJobPhase] | None"
-    phase_not: "BackupJobPhase | None"
-    phase_not_in: "Sequence[BackupJobPhase] | None"
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-    updatedAt: MaybeStr
-    updatedAt_gt: MaybeStr
-    updatedAt_gte: MaybeStr
-    updatedAt_in: MaybeTexts
-    updatedAt_lt: MaybeStr
-    updatedAt_lte: MaybeStr
-    updatedAt_not: MaybeStr
-    updatedAt_not_in: MaybeTexts
-
-
-class PermanentFailoverTargetExecutionWhereInput(
-    PermanentFailoverTargetExecutionWhereInputValues, total=False
-):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
-    NOT: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
-    OR: "Sequence[PermanentFailoverTargetExecutionWhereInput] | None"
-    external_cloudtower: "ExternalCloudTowerWhereInput2 | None"
-    permanent_failover_execution: "PermanentFailoverExecutionWhereInput2 | None"
-    replica_vm: "ReplicaVmWhereInput2 | None"
-
-
-class ReplicationFailbackTargetExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `ReplicationFailbackTargetExecutionWhereInput` that look at the resource itself."""
-
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    phase: "BackupJobPhase | None"
-    phase_in: "Sequence[BackupJobPhase] | None"
-    phase_not: "BackupJobPhase | None"
-    phase_not_in: "Sequence[BackupJobPhase] | None"
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-
-
-class ReplicationFailbackTargetExecutionWhereInput(
-    ReplicationFailbackTargetExecutionWhereInputValues, total=False
-):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None"
-    NOT: "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None"
-    OR: "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None"
-    failback_execution: "FailbackExecutionWhereInput2 | None"
-
-
-class ReplicationFailoverTargetExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `ReplicationFailoverTargetExecutionWhereInput` that look at the resource itself."""
-
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    phase: "BackupJobPhase | None"
-    phase_in: "Sequence[BackupJobPhase] | None"
-    phase_not: "BackupJobPhase | None"
-    phase_not_in: "Sequence[BackupJobPhase] | None"
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-
-
-class ReplicationFailoverTargetExecutionWhereInput(
-    ReplicationFailoverTargetExecutionWhereInputValues, total=False
-):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None"
-    NOT: "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None"
-    OR: "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None"
-    failover_execution: "FailoverExecutionWhereInput2 | None"
-
-
-class ReplicationRestorePointWhereInputValues(TypedDict, total=False):
-    """Keys of `ReplicationRestorePointWhereInput` that look at the resource itself."""
-
-    cluster_local_id: MaybeStr
-    cluster_local_id_contains: MaybeStr
-    cluster_local_id_ends_with: MaybeStr
-    cluster_local_id_gt: MaybeStr
-    cluster_local_id_gte: MaybeStr
-    cluster_local_id_in: MaybeTexts
-    cluster_local_id_lt: MaybeStr
-    cluster_local_id_lte: MaybeStr
-    cluster_local_id_not: MaybeStr
-    cluster_local_id_not_contains: MaybeStr
-    cluster_local_id_not_ends_with: MaybeStr
-    cluster_local_id_not_in: MaybeTexts
-    cluster_local_id_not_starts_with: MaybeStr
-    cluster_local_id_starts_with: MaybeStr
-    creation: "BackupRestorePointCreation | None"
-    creation_in: "Sequence[BackupRestorePointCreation] | None"
-    creation_not: "BackupRestorePointCreation | None"
-    creation_not_in: "Sequence[BackupRestorePointCreation] | None"
-    dedup: "BackupDedupMode | None"
-    dedup_in: "Sequence[BackupDedupMode] | None"
-    dedup_not: "BackupDedupMode | None"
-    dedup_not_in: "Sequence[BackupDedupMode] | None"
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    parent_restore_point: MaybeStr
-    parent_restore_point_contains: MaybeStr
-    parent_restore_point_ends_with: MaybeStr
-    parent_restore_point_gt: MaybeStr
-    parent_restore_point_gte: MaybeStr
-    parent_restore_point_in: MaybeTexts
-    parent_restore_point_lt: MaybeStr
-    parent_restore_point_lte: MaybeStr
-    parent_restore_point_not: MaybeStr
-    parent_restore_point_not_contains: MaybeStr
-    parent_restore_point_not_ends_with: MaybeStr
-    parent_restore_point_not_in: MaybeTexts
-    parent_restore_point_not_starts_with: MaybeStr
-    parent_restore_point_starts_with: MaybeStr
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    slice: MaybeStr
-    slice_contains: MaybeStr
-    slice_ends_with: MaybeStr
-    slice_gt: MaybeStr
-    slice_gte: MaybeStr
-    slice_in: MaybeTexts
-    slice_lt: MaybeStr
-    slice_lte: MaybeStr
-    slice_not: MaybeStr
-    slice_not_contains: MaybeStr
-    slice_not_ends_with: MaybeStr
-    slice_not_in: MaybeTexts
-    slice_not_starts_with: MaybeStr
-    slice_starts_with: MaybeStr
-    snapshot_consistent_type: "ConsistentType | None"
-    snapshot_consistent_type_in: "Sequence[ConsistentType] | None"
-    snapshot_consistent_type_not: "ConsistentType | None"
-    snapshot_consistent_type_not_in: "Sequence[ConsistentType] | None"
-    tower_deploy_id: MaybeStr
-    tower_deploy_id_contains: MaybeStr
-    tower_deploy_id_ends_with: MaybeStr
-    tower_deploy_id_gt: MaybeStr
-    tower_deploy_id_gte: MaybeStr
-    tower_deploy_id_in: MaybeTexts
-    tower_deploy_id_lt: MaybeStr
-    tower_deploy_id_lte: MaybeStr
-    tower_deploy_id_not: MaybeStr
-    tower_deploy_id_not_contains: MaybeStr
-    tower_deploy_id_not_ends_with: MaybeStr
-    tower_deploy_id_not_in: MaybeTexts
-    tower_deploy_id_not_starts_with: MaybeStr
-    tower_deploy_id_starts_with: MaybeStr
-    type: "BackupRestorePointType | None"
-    type_in: "Sequence[BackupRestorePointType] | None"
-    type_not: "BackupRestorePointType | None"
-    type_not_in: "Sequence[BackupRestorePointType] | None"
-    vm_local_id: MaybeStr
-    vm_local_id_contains: MaybeStr
-    vm_local_id_ends_with: MaybeStr
-    vm_local_id_gt: MaybeStr
-    vm_local_id_gte: MaybeStr
-    vm_local_id_in: MaybeTexts
-    vm_local_id_lt: MaybeStr
-    vm_local_id_lte: MaybeStr
-    vm_local_id_not: MaybeStr
-    vm_local_id_not_contains: MaybeStr
-    vm_local_id_not_ends_with: MaybeStr
-    vm_local_id_not_in: MaybeTexts
-    vm_local_id_not_starts_with: MaybeStr
-    vm_local_id_starts_with: MaybeStr
-    vm_name: MaybeStr
-    vm_name_contains: MaybeStr
-    vm_name_ends_with: MaybeStr
-    vm_name_gt: MaybeStr
-    vm_name_gte: MaybeStr
-    vm_name_in: MaybeTexts
-    vm_name_lt: MaybeStr
-    vm_name_lte: MaybeStr
-    vm_name_not: MaybeStr
-    vm_name_not_contains: MaybeStr
-    vm_name_not_ends_with: MaybeStr
-    vm_name_not_in: MaybeTexts
-    vm_name_not_starts_with: MaybeStr
-    vm_name_starts_with: MaybeStr
-
-
-class ReplicationRestorePointWhereInput(ReplicationRestorePointWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[ReplicationRestorePointWhereInput] | None"
-    NOT: "Sequence[ReplicationRestorePointWhereInput] | None"
-    OR: "Sequence[ReplicationRestorePointWhereInput] | None"
-    failover_executions_every: "FailoverExecutionWhereInput2 | None"
-    failover_executions_none: "FailoverExecutionWhereInput2 | None"
-    failover_executions_some: "FailoverExecutionWhereInput2 | None"
-    iscsi_lun: "IscsiLunWhereInput2 | None"
-    replica_vm: "ReplicaVmWhereInput2 | None"
-    replication_plan: "ReplicationPlanWhereInput2 | None"
-    replication_service: "ReplicationServiceWhereInput2 | None"
-    replication_target_execution: "ReplicationTargetExecutionWhereInput2 | None"
-    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
-    vm: "VmWhereInput2 | None"
-
-
-class ReplicationTargetExecutionWhereInputValues(TypedDict, total=False):
-    """Keys of `ReplicationTargetExecutionWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr  # since 4.8.1
-    createdAt_gt: MaybeStr  # since 4.8.1
-    createdAt_gte: MaybeStr  # since 4.8.1
-    createdAt_in: MaybeTexts  # since 4.8.1
-    createdAt_lt: MaybeStr  # since 4.8.1
-    createdAt_lte: MaybeStr  # since 4.8.1
-    createdAt_not: MaybeStr  # since 4.8.1
-    createdAt_not_in: MaybeTexts  # since 4.8.1
-    creation: "ReplicationTargetExecutionCreation | None"
-    creation_in: "Sequence[ReplicationTargetExecutionCreation] | None"
-    creation_not: "ReplicationTargetExecutionCreation | None"
-    creation_not_in: "Sequence[ReplicationTargetExecutionCreation] | None"
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    phase: "BackupJobPhase | None"
-    phase_in: "Sequence[BackupJobPhase] | None"
-    phase_not: "BackupJobPhase | None"
-    phase_not_in: "Sequence[BackupJobPhase] | None"
-    resource_version: MaybeInt
-    resource_version_gt: MaybeInt
-    resource_version_gte: MaybeInt
-    resource_version_in: MaybeInts
-    resource_version_lt: MaybeInt
-    resource_version_lte: MaybeInt
-    resource_version_not: MaybeInt
-    resource_version_not_in: MaybeInts
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-    type: "BackupExecutionType | None"
-    type_in: "Sequence[BackupExecutionType] | None"
-    type_not: "BackupExecutionType | None"
-    type_not_in: "Sequence[BackupExecutionType] | None"
-    updatedAt: MaybeStr  # since 4.8.1
-    updatedAt_gt: MaybeStr  # since 4.8.1
-    updatedAt_gte: MaybeStr  # since 4.8.1
-    updatedAt_in: MaybeTexts  # since 4.8.1
-    updatedAt_lt: MaybeStr  # since 4.8.1
-    updatedAt_lte: MaybeStr  # since 4.8.1
-    updatedAt_not: MaybeStr  # since 4.8.1
-    updatedAt_not_in: MaybeTexts  # since 4.8.1
-
-
-class ReplicationTargetExecutionWhereInput(ReplicationTargetExecutionWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[ReplicationTargetExecutionWhereInput] | None"
-    NOT: "Sequence[ReplicationTargetExecutionWhereInput] | None"
-    OR: "Sequence[ReplicationTargetExecutionWhereInput] | None"
-    replica_vm: "ReplicaVmWhereInput2 | None"
-    replication_plan: "ReplicationPlanWhereInput2 | None"
-    replication_plan_execution: "ReplicationPlanExecutionWhereInput2 | None"
-    sync_replication_plan: "SyncReplicationPlanWhereInput2 | None"  # since 4.8.0
-
-
-class VnetBondGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `VnetBondGroupWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    display_name: MaybeStr
-    display_name_contains: MaybeStr
-    display_name_ends_with: MaybeStr
-    display_name_gt: MaybeStr
-    display_name_gte: MaybeStr
-    display_name_in: MaybeTexts
-    display_name_lt: MaybeStr
-    display_name_lte: MaybeStr
-    display_name_not: MaybeStr
-    display_name_not_contains: MaybeStr
-    display_name_not_ends_with: MaybeStr
-    display_name_not_in: MaybeTexts
-    display_name_not_starts_with: MaybeStr
-    display_name_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    network_type: "VnetBondNetworkType | None"
-    network_type_in: "Sequence[VnetBondNetworkType] | None"
-    network_type_not: "VnetBondNetworkType | None"
-    network_type_not_in: "Sequence[VnetBondNetworkType] | None"
-
-
-class VnetBondGroupWhereInput(VnetBondGroupWhereInputValues, total=False):
-    """Since CloudTower 4.7.2."""
-
-    AND: "Sequence[VnetBondGroupWhereInput] | None"
-    NOT: "Sequence[VnetBondGroupWhereInput] | None"
-    OR: "Sequence[VnetBondGroupWhereInput] | None"
-    load_balancer_instance_group: "LoadBalancerInstanceGroupWhereInput2 | None"
-    vnet_bonds_every: "VnetBondWhereInput2 | None"
-    vnet_bonds_none: "VnetBondWhereInput2 | None"
-    vnet_bonds_some: "VnetBondWhereInput2 | None"
-
-
-class VnetBondWhereInputValues(TypedDict, total=False):
-    """Keys of `VnetBondWhereInput` that look at the resource itself."""
-
-    bond_for_client: MaybeBool
-    bond_for_client_not: MaybeBool
-    bond_for_server: MaybeBool
-    bond_for_server_not: MaybeBool
-    createdAt: MaybeStr  # since 4.8.0
-    createdAt_gt: MaybeStr  # since 4.8.0
-    createdAt_gte: MaybeStr  # since 4.8.0
-    createdAt_in: MaybeTexts  # since 4.8.0
-    createdAt_lt: MaybeStr  # since 4.8.0
-    createdAt_lte: MaybeStr  # since 4.8.0
-    createdAt_not: MaybeStr  # since 4.8.0
-    createdAt_not_in: MaybeTexts  # since 4.8.0
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    namespace: MaybeStr
-    namespace_contains: MaybeStr
-    namespace_ends_with: MaybeStr
-    namespace_gt: MaybeStr
-    namespace_gte: MaybeStr
-    namespace_in: MaybeTexts
-    namespace_lt: MaybeStr
-    namespace_lte: MaybeStr
-    namespace_not: MaybeStr
-    namespace_not_contains: MaybeStr
-    namespace_not_ends_with: MaybeStr
-    namespace_not_in: MaybeTexts
-    namespace_not_starts_with: MaybeStr
-    namespace_starts_with: MaybeStr
-    network_type: "VnetBondNetworkType | None"  # since 4.8.0
-    network_type_in: "Sequence[VnetBondNetworkType] | None"  # since 4.8.0
-    network_type_not: "VnetBondNetworkType | None"  # since 4.8.0
-    network_type_not_in: "Sequence[VnetBondNetworkType] | None"  # since 4.8.0
-
-
-class VnetBondWhereInput(VnetBondWhereInputValues, total=False):
-    """Since CloudTower 4.4.0."""
-
-    AND: "Sequence[VnetBondWhereInput] | None"
-    NOT: "Sequence[VnetBondWhereInput] | None"
-    OR: "Sequence[VnetBondWhereInput] | None"
-    load_balancer_instance: "LoadBalancerInstanceWhereInput2 | None"  # since 4.8.0
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"
-    vlan: "VlanWhereInput2 | None"
-    vnet_bond_group: "VnetBondGroupWhereInput2 | None"  # since 4.8.0
-    vpc: "VirtualPrivateCloudWhereInput2 | None"  # since 4.8.0
-    vpc_subnet: "VirtualPrivateCloudSubnetWhereInput2 | None"  # since 4.8.0
-
-
-if TYPE_CHECKING:
-
-    class ApiKeyWhereInput2(ApiKeyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtowers_every: "ReadOnly[MaybeMapping]"
-        external_cloudtowers_none: "ReadOnly[MaybeMapping]"
-        external_cloudtowers_some: "ReadOnly[MaybeMapping]"
-        roles_every: "ReadOnly[MaybeMapping]"
-        roles_none: "ReadOnly[MaybeMapping]"
-        roles_some: "ReadOnly[MaybeMapping]"
-        user: "ReadOnly[UserWhereInput3 | None]"
-
-    class ApiKeyWhereInput3(ApiKeyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtowers_every: "ReadOnly[MaybeMapping]"
-        external_cloudtowers_none: "ReadOnly[MaybeMapping]"
-        external_cloudtowers_some: "ReadOnly[MaybeMapping]"
-        roles_every: "ReadOnly[MaybeMapping]"
-        roles_none: "ReadOnly[MaybeMapping]"
-        roles_some: "ReadOnly[MaybeMapping]"
-        user: "ReadOnly[MaybeMapping]"
-
-    class ExternalCloudTowerWhereInput2(ExternalCloudTowerWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failback_executions_every: "ReadOnly[MaybeMapping]"
-        failback_executions_none: "ReadOnly[MaybeMapping]"
-        failback_executions_some: "ReadOnly[MaybeMapping]"
-        failover_executions_every: "ReadOnly[MaybeMapping]"
-        failover_executions_none: "ReadOnly[MaybeMapping]"
-        failover_executions_some: "ReadOnly[MaybeMapping]"
-        permanent_failover_executions_every: "ReadOnly[MaybeMapping]"
-        permanent_failover_executions_none: "ReadOnly[MaybeMapping]"
-        permanent_failover_executions_some: "ReadOnly[MaybeMapping]"
-        replica_vms_every: "ReadOnly[MaybeMapping]"
-        replica_vms_none: "ReadOnly[MaybeMapping]"
-        replica_vms_some: "ReadOnly[MaybeMapping]"
-        replication_plans_every: "ReadOnly[MaybeMapping]"
-        replication_plans_none: "ReadOnly[MaybeMapping]"
-        replication_plans_some: "ReadOnly[MaybeMapping]"
-        sync_replication_plans_every: "ReadOnly[MaybeMapping]"
-        sync_replication_plans_none: "ReadOnly[MaybeMapping]"
-        sync_replication_plans_some: "ReadOnly[MaybeMapping]"
-        use_api_key: "ReadOnly[ApiKeyWhereInput3 | None]"
-
-    class ExternalCloudTowerWhereInput3(ExternalCloudTowerWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failback_executions_every: "ReadOnly[MaybeMapping]"
-        failback_executions_none: "ReadOnly[MaybeMapping]"
-        failback_executions_some: "ReadOnly[MaybeMapping]"
-        failover_executions_every: "ReadOnly[MaybeMapping]"
-        failover_executions_none: "ReadOnly[MaybeMapping]"
-        failover_executions_some: "ReadOnly[MaybeMapping]"
-        permanent_failover_executions_every: "ReadOnly[MaybeMapping]"
-        permanent_failover_executions_none: "ReadOnly[MaybeMapping]"
-        permanent_failover_executions_some: "ReadOnly[MaybeMapping]"
-        replica_vms_every: "ReadOnly[MaybeMapping]"
-        replica_vms_none: "ReadOnly[MaybeMapping]"
-        replica_vms_some: "ReadOnly[MaybeMapping]"
-        replication_plans_every: "ReadOnly[MaybeMapping]"
-        replication_plans_none: "ReadOnly[MaybeMapping]"
-        replication_plans_some: "ReadOnly[MaybeMapping]"
-        sync_replication_plans_every: "ReadOnly[MaybeMapping]"
-        sync_replication_plans_none: "ReadOnly[MaybeMapping]"
-        sync_replication_plans_some: "ReadOnly[MaybeMapping]"
-        use_api_key: "ReadOnly[MaybeMapping]"
-
-    class FailbackExecutionWhereInput2(FailbackExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
-        replication_failback_target_executions_every: "ReadOnly[MaybeMapping]"
-        replication_failback_target_executions_none: "ReadOnly[MaybeMapping]"
-        replication_failback_target_executions_some: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-
-    class FailbackExecutionWhereInput3(FailbackExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[MaybeMapping]"
-        replication_failback_target_executions_every: "ReadOnly[MaybeMapping]"
-        replication_failback_target_executions_none: "ReadOnly[MaybeMapping]"
-        replication_failback_target_executions_some: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[MaybeMapping]"
-
-    class FailoverExecutionWhereInput2(FailoverExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
-        replication_failover_target_executions_every: "ReadOnly[MaybeMapping]"
-        replication_failover_target_executions_none: "ReadOnly[MaybeMapping]"
-        replication_failover_target_executions_some: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-
-    class FailoverExecutionWhereInput3(FailoverExecutionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[MaybeMapping]"
-        replication_failover_target_executions_every: "ReadOnly[MaybeMapping]"
-        replication_failover_target_executions_none: "ReadOnly[MaybeMapping]"
-        replication_failover_target_executions_some: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[MaybeMapping]"
-
-    class LoadBalancerInstanceGroupWhereInput2(
-        LoadBalancerInstanceGroupWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_service: "ReadOnly[LoadBalancerServiceWhereInput3 | None]"
-        primary_load_balancer_instances_every: "ReadOnly[MaybeMapping]"
-        primary_load_balancer_instances_none: "ReadOnly[MaybeMapping]"
-        primary_load_balancer_instances_some: "ReadOnly[MaybeMapping]"
-        secondary_load_balancer_instances_every: "ReadOnly[MaybeMapping]"
-        secondary_load_balancer_instances_none: "ReadOnly[MaybeMapping]"
-        secondary_load_balancer_instances_some: "ReadOnly[MaybeMapping]"
-        vnet_bond_groups_every: "ReadOnly[MaybeMapping]"
-        vnet_bond_groups_none: "ReadOnly[MaybeMapping]"
-        vnet_bond_groups_some: "ReadOnly[MaybeMapping]"
-
-    class LoadBalancerInstanceGroupWhereInput3(
-        LoadBalancerInstanceGroupWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_service: "ReadOnly[MaybeMapping]"
-        primary_load_balancer_instances_every: "ReadOnly[MaybeMapping]"
-        primary_load_balancer_instances_none: "ReadOnly[MaybeMapping]"
-        primary_load_balancer_instances_some: "ReadOnly[MaybeMapping]"
-        secondary_load_balancer_instances_every: "ReadOnly[MaybeMapping]"
-        secondary_load_balancer_instances_none: "ReadOnly[MaybeMapping]"
-        secondary_load_balancer_instances_some: "ReadOnly[MaybeMapping]"
-        vnet_bond_groups_every: "ReadOnly[MaybeMapping]"
-        vnet_bond_groups_none: "ReadOnly[MaybeMapping]"
-        vnet_bond_groups_some: "ReadOnly[MaybeMapping]"
-
-    class LoadBalancerInstanceWhereInput2(LoadBalancerInstanceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_service: "ReadOnly[LoadBalancerServiceWhereInput3 | None]"
-        primary_in_load_balancer_group: "ReadOnly[LoadBalancerInstanceGroupWhereInput3 | None]"
-        secondary_in_load_balancer_group: "ReadOnly[LoadBalancerInstanceGroupWhereInput3 | None]"
-        vm_instances_every: "ReadOnly[MaybeMapping]"
-        vm_instances_none: "ReadOnly[MaybeMapping]"
-        vm_instances_some: "ReadOnly[MaybeMapping]"
-        vnet_bonds_every: "ReadOnly[MaybeMapping]"
-        vnet_bonds_none: "ReadOnly[MaybeMapping]"
-        vnet_bonds_some: "ReadOnly[MaybeMapping]"
-
-    class LoadBalancerInstanceWhereInput3(LoadBalancerInstanceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_service: "ReadOnly[MaybeMapping]"
-        primary_in_load_balancer_group: "ReadOnly[MaybeMapping]"
-        secondary_in_load_balancer_group: "ReadOnly[MaybeMapping]"
-        vm_instances_every: "ReadOnly[MaybeMapping]"
-        vm_instances_none: "ReadOnly[MaybeMapping]"
-        vm_instances_some: "ReadOnly[MaybeMapping]"
-        vnet_bonds_every: "ReadOnly[MaybeMapping]"
-        vnet_bonds_none: "ReadOnly[MaybeMapping]"
-        vnet_bonds_some: "ReadOnly[MaybeMapping]"
-
-    class LoadBalancerServiceWhereInput2(LoadBalancerServiceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        load_balancer_instance_groups_every: "ReadOnly[MaybeMapping]"
-        load_balancer_instance_groups_none: "ReadOnly[MaybeMapping]"
-        load_balancer_instance_groups_some: "ReadOnly[MaybeMapping]"
-        load_balancer_instances_every: "ReadOnly[MaybeMapping]"
-        load_balancer_instances_none: "ReadOnly[MaybeMapping]"
-        load_balancer_instances_some: "ReadOnly[MaybeMapping]"
-        vm_instances_every: "ReadOnly[MaybeMapping]"
-        vm_instances_none: "ReadOnly[MaybeMapping]"
-        vm_instances_some: "ReadOnly[MaybeMapping]"
-        vnet_bonds_every: "ReadOnly[MaybeMapping]"
-        vnet_bonds_none: "ReadOnly[MaybeMapping]"
-        vnet_bonds_some: "ReadOnly[MaybeMapping]"
-
-    class LoadBalancerServiceWhereInput3(LoadBalancerServiceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[MaybeMapping]"
-        load_balancer_instance_groups_every: "ReadOnly[MaybeMapping]"
-        load_balancer_instance_groups_none: "ReadOnly[MaybeMapping]"
-        load_balancer_instance_groups_some: "ReadOnly[MaybeMapping]"
-        load_balancer_instances_every: "ReadOnly[MaybeMapping]"
-        load_balancer_instances_none: "ReadOnly[MaybeMapping]"
-        load_balancer_instances_some: "ReadOnly[MaybeMapping]"
-        vm_instances_every: "ReadOnly[MaybeMapping]"
-        vm_instances_none: "ReadOnly[MaybeMapping]"
-        vm_instances_some: "ReadOnly[MaybeMapping]"
-        vnet_bonds_every: "ReadOnly[MaybeMapping]"
-        vnet_bonds_none: "ReadOnly[MaybeMapping]"
-        vnet_bonds_some: "ReadOnly[MaybeMapping]"
-
-    class PermanentFailoverExecutionWhereInput2(
-        PermanentFailoverExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
-        permanent_failover_target_executions_every: "ReadOnly[MaybeMapping]"
-        permanent_failover_target_executions_none: "ReadOnly[MaybeMapping]"
-        permanent_failover_target_executions_some: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-
-    class PermanentFailoverExecutionWhereInput3(
-        PermanentFailoverExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[MaybeMapping]"
-        permanent_failover_target_executions_every: "ReadOnly[MaybeMapping]"
-        permanent_failover_target_executions_none: "ReadOnly[MaybeMapping]"
-        permanent_failover_target_executions_some: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[MaybeMapping]"
-
-    class PermanentFailoverTargetExecutionWhereInput2(
-        PermanentFailoverTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[ExternalCloudTowerWhereInput3 | None]"
-        permanent_failover_execution: "ReadOnly[PermanentFailoverExecutionWhereInput3 | None]"
-        replica_vm: "ReadOnly[ReplicaVmWhereInput3 | None]"
-
-    class PermanentFailoverTargetExecutionWhereInput3(
-        PermanentFailoverTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_cloudtower: "ReadOnly[MaybeMapping]"
-        permanent_failover_execution: "ReadOnly[MaybeMapping]"
-        replica_vm: "ReadOnly[MaybeMapping]"
-
-    class ReplicationFailbackTargetExecutionWhereInput2(
-        ReplicationFailbackTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failback_execution: "ReadOnly[FailbackExecutionWhereInput3 | None]"
-
-    class ReplicationFailbackTargetExecutionWhereInput3(
-        ReplicationFailbackTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failback_execution: "ReadOnly[MaybeMapping]"
-
-    class ReplicationFailoverTargetExecutionWhereInput2(
-        ReplicationFailoverTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failover_execution: "ReadOnly[FailoverExecutionWhereInput3 | None]"
-
-    class ReplicationFailoverTargetExecutionWhereInput3(
-        ReplicationFailoverTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failover_execution: "ReadOnly[MaybeMapping]"
-
-    class ReplicationRestorePointWhereInput2(ReplicationRestorePointWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failover_executions_every: "ReadOnly[MaybeMapping]"
-        failover_executions_none: "ReadOnly[MaybeMapping]"
-        failover_executions_some: "ReadOnly[MaybeMapping]"
-        iscsi_lun: "ReadOnly[IscsiLunWhereInput3 | None]"
-        replica_vm: "ReadOnly[ReplicaVmWhereInput3 | None]"
-        replication_plan: "ReadOnly[ReplicationPlanWhereInput3 | None]"
-        replication_service: "ReadOnly[ReplicationServiceWhereInput3 | None]"
-        replication_target_execution: "ReadOnly[ReplicationTargetExecutionWhereInput3 | None]"
-        sync_replication_plan: "ReadOnly[SyncReplicationPlanWhereInput3 | None]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-
-    class ReplicationRestorePointWhereInput3(ReplicationRestorePointWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        failover_executions_every: "ReadOnly[MaybeMapping]"
-        failover_executions_none: "ReadOnly[MaybeMapping]"
-        failover_executions_some: "ReadOnly[MaybeMapping]"
-        iscsi_lun: "ReadOnly[MaybeMapping]"
-        replica_vm: "ReadOnly[MaybeMapping]"
-        replication_plan: "ReadOnly[MaybeMapping]"
-        replication_service: "ReadOnly[MaybeMapping]"
-        replication_target_execution: "ReadOnly[MaybeMapping]"
-        sync_replication_plan: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-
-    class ReplicationTargetExecutionWhereInput2(
-        ReplicationTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        replica_vm: "ReadOnly[ReplicaVmWhereInput3 | None]"
-        replication_plan: "ReadOnly[ReplicationPlanWhereInput3 | None]"
-        replication_plan_execution: "ReadOnly[ReplicationPlanExecutionWhereInput3 | None]"
-        sync_replication_plan: "ReadOnly[SyncReplicationPlanWhereInput3 | None]"
-
-    class ReplicationTargetExecutionWhereInput3(
-        ReplicationTargetExecutionWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        replica_vm: "ReadOnly[MaybeMapping]"
-        replication_plan: "ReadOnly[MaybeMapping]"
-        replication_plan_execution: "ReadOnly[MaybeMapping]"
-        sync_replication_plan: "ReadOnly[MaybeMapping]"
-
-    class VnetBondGroupWhereInput2(VnetBondGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_instance_group: "ReadOnly[LoadBalancerInstanceGroupWhereInput3 | None]"
-        vnet_bonds_every: "ReadOnly[MaybeMapping]"
-        vnet_bonds_none: "ReadOnly[MaybeMapping]"
-        vnet_bonds_some: "ReadOnly[MaybeMapping]"
-
-    class VnetBondGroupWhereInput3(VnetBondGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_instance_group: "ReadOnly[MaybeMapping]"
-        vnet_bonds_every: "ReadOnly[MaybeMapping]"
-        vnet_bonds_none: "ReadOnly[MaybeMapping]"
-        vnet_bonds_some: "ReadOnly[MaybeMapping]"
-
-    class VnetBondWhereInput2(VnetBondWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_instance: "ReadOnly[LoadBalancerInstanceWhereInput3 | None]"
-        load_balancer_service: "ReadOnly[LoadBalancerServiceWhereInput3 | None]"
-        vlan: "ReadOnly[VlanWhereInput3 | None]"
-        vnet_bond_group: "ReadOnly[VnetBondGroupWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-        vpc_subnet: "ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]"
-
-    class VnetBondWhereInput3(VnetBondWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        load_balancer_instance: "ReadOnly[MaybeMapping]"
-        load_balancer_service: "ReadOnly[MaybeMapping]"
-        vlan: "ReadOnly[MaybeMapping]"
-        vnet_bond_group: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-        vpc_subnet: "ReadOnly[MaybeMapping]"
+PermanentFailoverExecutionWhereInput = TypedDict(
+    "PermanentFailoverExecutionWhereInput",
+    {
+        "AND": "Sequence[PermanentFailoverExecutionWhereInput] | None",
+        "NOT": "Sequence[PermanentFailoverExecutionWhereInput] | None",
+        "OR": "Sequence[PermanentFailoverExecutionWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "is_sync_replication": MaybeBool,  # since 4.8.0
+        "is_sync_replication_not": MaybeBool,  # since 4.8.0
+        "permanent_failover_target_executions_every": "PermanentFailoverTargetExecutionWhereInput2 | None",
+        "permanent_failover_target_executions_none": "PermanentFailoverTargetExecutionWhereInput2 | None",
+        "permanent_failover_target_executions_some": "PermanentFailoverTargetExecutionWhereInput2 | None",
+        "replication_service": "ReplicationServiceWhereInput2 | None",
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+        "state": "BackupExecutionState | None",
+        "state_in": "Sequence[BackupExecutionState] | None",
+        "state_not": "BackupExecutionState | None",
+        "state_not_in": "Sequence[BackupExecutionState] | None",
+        "updatedAt": MaybeStr,
+        "updatedAt_gt": MaybeStr,
+        "updatedAt_gte": MaybeStr,
+        "updatedAt_in": MaybeTexts,
+        "updatedAt_lt": MaybeStr,
+        "updatedAt_lte": MaybeStr,
+        "updatedAt_not": MaybeStr,
+        "updatedAt_not_in": MaybeTexts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
+
+
+PermanentFailoverTargetExecutionWhereInput = TypedDict(
+    "PermanentFailoverTargetExecutionWhereInput",
+    {
+        "AND": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
+        "NOT": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
+        "OR": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "is_sync_replication": MaybeBool,  # since 4.8.0
+        "is_sync_replication_not": MaybeBool,  # since 4.8.0
+        "keep_snapshot": MaybeBool,
+        "keep_snapshot_not": MaybeBool,
+        "keep_test_vm": MaybeBool,
+        "keep_test_vm_not": MaybeBool,
+        "permanent_failover_execution": "PermanentFailoverExecutionWhereInput2 | None",
+        "phase": "BackupJobPhase | None",
+        "phase_in": "Sequence[BackupJobPhase] | None",
+        "phase_not": "BackupJobPhase | None",
+        "phase_not_in": "Sequence[BackupJobPhase] | None",
+        "replica_vm": "ReplicaVmWhereInput2 | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+        "updatedAt": MaybeStr,
+        "updatedAt_gt": MaybeStr,
+        "updatedAt_gte": MaybeStr,
+        "updatedAt_in": MaybeTexts,
+        "updatedAt_lt": MaybeStr,
+        "updatedAt_lte": MaybeStr,
+        "updatedAt_not": MaybeStr,
+        "updatedAt_not_in": MaybeTexts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
+
+
+ReplicationFailbackTargetExecutionWhereInput = TypedDict(
+    "ReplicationFailbackTargetExecutionWhereInput",
+    {
+        "AND": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
+        "NOT": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
+        "OR": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
+        "failback_execution": "FailbackExecutionWhereInput2 | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "phase": "BackupJobPhase | None",
+        "phase_in": "Sequence[BackupJobPhase] | None",
+        "phase_not": "BackupJobPhase | None",
+        "phase_not_in": "Sequence[BackupJobPhase] | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
+
+
+ReplicationFailoverTargetExecutionWhereInput = TypedDict(
+    "ReplicationFailoverTargetExecutionWhereInput",
+    {
+        "AND": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
+        "NOT": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
+        "OR": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
+        "failover_execution": "FailoverExecutionWhereInput2 | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "phase": "BackupJobPhase | None",
+        "phase_in": "Sequence[BackupJobPhase] | None",
+        "phase_not": "BackupJobPhase | None",
+        "phase_not_in": "Sequence[BackupJobPhase] | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
+
+
+ReplicationRestorePointWhereInput = TypedDict(
+    "ReplicationRestorePointWhereInput",
+    {
+        "AND": "Sequence[ReplicationRestorePointWhereInput] | None",
+        "NOT": "Sequence[ReplicationRestorePointWhereInput] | None",
+        "OR": "Sequence[ReplicationRestorePointWhereInput] | None",
+        "cluster_local_id": MaybeStr,
+        "cluster_local_id_contains": MaybeStr,
+        "cluster_local_id_ends_with": MaybeStr,
+        "cluster_local_id_gt": MaybeStr,
+        "cluster_local_id_gte": MaybeStr,
+        "cluster_local_id_in": MaybeTexts,
+        "cluster_local_id_lt": MaybeStr,
+        "cluster_local_id_lte": MaybeStr,
+        "cluster_local_id_not": MaybeStr,
+        "cluster_local_id_not_contains": MaybeStr,
+        "cluster_local_id_not_ends_with": MaybeStr,
+        "cluster_local_id_not_in": MaybeTexts,
+        "cluster_local_id_not_starts_with": MaybeStr,
+        "cluster_local_id_starts_with": MaybeStr,
+        "creation": "BackupRestorePointCreation | None",
+        "creation_in": "Sequence[BackupRestorePointCreation] | None",
+        "creation_not": "BackupRestorePointCreation | None",
+        "creation_not_in": "Sequence[BackupRestorePointCreation] | None",
+        "dedup": "BackupDedupMode | None",
+        "dedup_in": "Sequence[BackupDedupMode] | None",
+        "dedup_not": "BackupDedupMode | None",
+        "dedup_not_in": "Sequence[BackupDedupMode] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "failover_executions_every": "FailoverExecutionWhereInput2 | None",
+        "failover_executions_none": "FailoverExecutionWhereInput2 | None",
+        "failover_executions_some": "FailoverExecutionWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iscsi_lun": "IscsiLunWhereInput2 | None",
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "parent_restore_point": MaybeStr,
+        "parent_restore_point_contains": MaybeStr,
+        "parent_restore_point_ends_with": MaybeStr,
+        "parent_restore_point_gt": MaybeStr,
+        "parent_restore_point_gte": MaybeStr,
+        "parent_restore_point_in": MaybeTexts,
+        "parent_restore_point_lt": MaybeStr,
+        "parent_restore_point_lte": MaybeStr,
+        "parent_restore_point_not": MaybeStr,
+        "parent_restore_point_not_contains": MaybeStr,
+        "parent_restore_point_not_ends_with": MaybeStr,
+        "parent_restore_point_not_in": MaybeTexts,
+        "parent_restore_point_not_starts_with": MaybeStr,
+        "parent_restore_point_starts_with": MaybeStr,
+        "replica_vm": "ReplicaVmWhereInput2 | None",
+        "replication_plan": "ReplicationPlanWhereInput2 | None",
+        "replication_service": "ReplicationServiceWhereInput2 | None",
+        "replication_target_execution": "ReplicationTargetExecutionWhereInput2 | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "slice": MaybeStr,
+        "slice_contains": MaybeStr,
+        "slice_ends_with": MaybeStr,
+        "slice_gt": MaybeStr,
+        "slice_gte": MaybeStr,
+        "slice_in": MaybeTexts,
+        "slice_lt": MaybeStr,
+        "slice_lte": MaybeStr,
+        "slice_not": MaybeStr,
+        "slice_not_contains": MaybeStr,
+        "slice_not_ends_with": MaybeStr,
+        "slice_not_in": MaybeTexts,
+        "slice_not_starts_with": MaybeStr,
+        "slice_starts_with": MaybeStr,
+        "snapshot_consistent_type": "ConsistentType | None",
+        "snapshot_consistent_type_in": "Sequence[ConsistentType] | None",
+        "snapshot_consistent_type_not": "ConsistentType | None",
+        "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
+        "sync_replication_plan": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+        "tower_deploy_id": MaybeStr,
+        "tower_deploy_id_contains": MaybeStr,
+        "tower_deploy_id_ends_with": MaybeStr,
+        "tower_deploy_id_gt": MaybeStr,
+        "tower_deploy_id_gte": MaybeStr,
+        "tower_deploy_id_in": MaybeTexts,
+        "tower_deploy_id_lt": MaybeStr,
+        "tower_deploy_id_lte": MaybeStr,
+        "tower_deploy_id_not": MaybeStr,
+        "tower_deploy_id_not_contains": MaybeStr,
+        "tower_deploy_id_not_ends_with": MaybeStr,
+        "tower_deploy_id_not_in": MaybeTexts,
+        "tower_deploy_id_not_starts_with": MaybeStr,
+        "tower_deploy_id_starts_with": MaybeStr,
+        "type": "BackupRestorePointType | None",
+        "type_in": "Sequence[BackupRestorePointType] | None",
+        "type_not": "BackupRestorePointType | None",
+        "type_not_in": "Sequence[BackupRestorePointType] | None",
+        "vm": "VmWhereInput2 | None",
+        "vm_local_id": MaybeStr,
+        "vm_local_id_contains": MaybeStr,
+        "vm_local_id_ends_with": MaybeStr,
+        "vm_local_id_gt": MaybeStr,
+        "vm_local_id_gte": MaybeStr,
+        "vm_local_id_in": MaybeTexts,
+        "vm_local_id_lt": MaybeStr,
+        "vm_local_id_lte": MaybeStr,
+        "vm_local_id_not": MaybeStr,
+        "vm_local_id_not_contains": MaybeStr,
+        "vm_local_id_not_ends_with": MaybeStr,
+        "vm_local_id_not_in": MaybeTexts,
+        "vm_local_id_not_starts_with": MaybeStr,
+        "vm_local_id_starts_with": MaybeStr,
+        "vm_name": MaybeStr,
+        "vm_name_contains": MaybeStr,
+        "vm_name_ends_with": MaybeStr,
+        "vm_name_gt": MaybeStr,
+        "vm_name_gte": MaybeStr,
+        "vm_name_in": MaybeTexts,
+        "vm_name_lt": MaybeStr,
+        "vm_name_lte": MaybeStr,
+        "vm_name_not": MaybeStr,
+        "vm_name_not_contains": MaybeStr,
+        "vm_name_not_ends_with": MaybeStr,
+        "vm_name_not_in": MaybeTexts,
+        "vm_name_not_starts_with": MaybeStr,
+        "vm_name_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
+
+
+ReplicationTargetExecutionWhereInput = TypedDict(
+    "ReplicationTargetExecutionWhereInput",
+    {
+        "AND": "Sequence[ReplicationTargetExecutionWhereInput] | None",
+        "NOT": "Sequence[ReplicationTargetExecutionWhereInput] | None",
+        "OR": "Sequence[ReplicationTargetExecutionWhereInput] | None",
+        "createdAt": MaybeStr,  # since 4.8.1
+        "createdAt_gt": MaybeStr,  # since 4.8.1
+        "createdAt_gte": MaybeStr,  # since 4.8.1
+        "createdAt_in": MaybeTexts,  # since 4.8.1
+        "createdAt_lt": MaybeStr,  # since 4.8.1
+        "createdAt_lte": MaybeStr,  # since 4.8.1
+        "createdAt_not": MaybeStr,  # since 4.8.1
+        "createdAt_not_in": MaybeTexts,  # since 4.8.1
+        "creation": "ReplicationTargetExecutionCreation | None",
+        "creation_in": "Sequence[ReplicationTargetExecutionCreation] | None",
+        "creation_not": "ReplicationTargetExecutionCreation | None",
+        "creation_not_in": "Sequence[ReplicationTargetExecutionCreation] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "phase": "BackupJobPhase | None",
+        "phase_in": "Sequence[BackupJobPhase] | None",
+        "phase_not": "BackupJobPhase | None",
+        "phase_not_in": "Sequence[BackupJobPhase] | None",
+        "replica_vm": "ReplicaVmWhereInput2 | None",
+        "replication_plan": "ReplicationPlanWhereInput2 | None",
+        "replication_plan_execution": "ReplicationPlanExecutionWhereInput2 | None",
+        "resource_version": MaybeInt,
+        "resource_version_gt": MaybeInt,
+        "resource_version_gte": MaybeInt,
+        "resource_version_in": MaybeInts,
+        "resource_version_lt": MaybeInt,
+        "resource_version_lte": MaybeInt,
+        "resource_version_not": MaybeInt,
+        "resource_version_not_in": MaybeInts,
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+        "sync_replication_plan": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+        "type": "BackupExecutionType | None",
+        "type_in": "Sequence[BackupExecutionType] | None",
+        "type_not": "BackupExecutionType | None",
+        "type_not_in": "Sequence[BackupExecutionType] | None",
+        "updatedAt": MaybeStr,  # since 4.8.1
+        "updatedAt_gt": MaybeStr,  # since 4.8.1
+        "updatedAt_gte": MaybeStr,  # since 4.8.1
+        "updatedAt_in": MaybeTexts,  # since 4.8.1
+        "updatedAt_lt": MaybeStr,  # since 4.8.1
+        "updatedAt_lte": MaybeStr,  # since 4.8.1
+        "updatedAt_not": MaybeStr,  # since 4.8.1
+        "updatedAt_not_in": MaybeTexts,  # since 4.8.1
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
+
+
+VnetBondGroupWhereInput = TypedDict(
+    "VnetBondGroupWhereInput",
+    {
+        "AND": "Sequence[VnetBondGroupWhereInput] | None",
+        "NOT": "Sequence[VnetBondGroupWhereInput] | None",
+        "OR": "Sequence[VnetBondGroupWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "display_name": MaybeStr,
+        "display_name_contains": MaybeStr,
+        "display_name_ends_with": MaybeStr,
+        "display_name_gt": MaybeStr,
+        "display_name_gte": MaybeStr,
+        "display_name_in": MaybeTexts,
+        "display_name_lt": MaybeStr,
+        "display_name_lte": MaybeStr,
+        "display_name_not": MaybeStr,
+        "display_name_not_contains": MaybeStr,
+        "display_name_not_ends_with": MaybeStr,
+        "display_name_not_in": MaybeTexts,
+        "display_name_not_starts_with": MaybeStr,
+        "display_name_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "load_balancer_instance_group": "LoadBalancerInstanceGroupWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "network_type": "VnetBondNetworkType | None",
+        "network_type_in": "Sequence[VnetBondNetworkType] | None",
+        "network_type_not": "VnetBondNetworkType | None",
+        "network_type_not_in": "Sequence[VnetBondNetworkType] | None",
+        "vnet_bonds_every": "VnetBondWhereInput2 | None",
+        "vnet_bonds_none": "VnetBondWhereInput2 | None",
+        "vnet_bonds_some": "VnetBondWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.7.2."""
+
+
+VnetBondWhereInput = TypedDict(
+    "VnetBondWhereInput",
+    {
+        "AND": "Sequence[VnetBondWhereInput] | None",
+        "NOT": "Sequence[VnetBondWhereInput] | None",
+        "OR": "Sequence[VnetBondWhereInput] | None",
+        "bond_for_client": MaybeBool,
+        "bond_for_client_not": MaybeBool,
+        "bond_for_server": MaybeBool,
+        "bond_for_server_not": MaybeBool,
+        "createdAt": MaybeStr,  # since 4.8.0
+        "createdAt_gt": MaybeStr,  # since 4.8.0
+        "createdAt_gte": MaybeStr,  # since 4.8.0
+        "createdAt_in": MaybeTexts,  # since 4.8.0
+        "createdAt_lt": MaybeStr,  # since 4.8.0
+        "createdAt_lte": MaybeStr,  # since 4.8.0
+        "createdAt_not": MaybeStr,  # since 4.8.0
+        "createdAt_not_in": MaybeTexts,  # since 4.8.0
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "load_balancer_instance": "LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+        "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "namespace": MaybeStr,
+        "namespace_contains": MaybeStr,
+        "namespace_ends_with": MaybeStr,
+        "namespace_gt": MaybeStr,
+        "namespace_gte": MaybeStr,
+        "namespace_in": MaybeTexts,
+        "namespace_lt": MaybeStr,
+        "namespace_lte": MaybeStr,
+        "namespace_not": MaybeStr,
+        "namespace_not_contains": MaybeStr,
+        "namespace_not_ends_with": MaybeStr,
+        "namespace_not_in": MaybeTexts,
+        "namespace_not_starts_with": MaybeStr,
+        "namespace_starts_with": MaybeStr,
+        "network_type": "VnetBondNetworkType | None",  # since 4.8.0
+        "network_type_in": "Sequence[VnetBondNetworkType] | None",  # since 4.8.0
+        "network_type_not": "VnetBondNetworkType | None",  # since 4.8.0
+        "network_type_not_in": "Sequence[VnetBondNetworkType] | None",  # since 4.8.0
+        "vlan": "VlanWhereInput2 | None",
+        "vnet_bond_group": "VnetBondGroupWhereInput2 | None",  # since 4.8.0
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",  # since 4.8.0
+        "vpc_subnet": "VirtualPrivateCloudSubnetWhereInput2 | None",  # since 4.8.0
+    },
+    total=False,
+)
+"""Since CloudTower 4.4.0."""

@@ -4,17 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .consistency_group_snapshot import ConsistencyGroupSnapshotWhereInput2
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .label import LabelWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        ConsistencyGroupSnapshotWhereInput2,
+        ConsistencyGroupWhereInput2,
+        IscsiLunWhereInput2,
+        LabelWhereInput2,
+        NvmfNamespaceWhereInput2,
+    )
 
 ConsistencyGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -60,106 +61,105 @@ class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
     remain_volume_snapshot: bool
 
 
-class ConsistencyGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `ConsistencyGroupWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    unique_size: MaybeInt
-    unique_size_gt: MaybeInt
-    unique_size_gte: MaybeInt
-    unique_size_in: MaybeInts
-    unique_size_lt: MaybeInt
-    unique_size_lte: MaybeInt
-    unique_size_not: MaybeInt
-    unique_size_not_in: MaybeInts
-
-
-class ConsistencyGroupWhereInput(ConsistencyGroupWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ConsistencyGroupWhereInput] | None"
-    NOT: "Sequence[ConsistencyGroupWhereInput] | None"
-    OR: "Sequence[ConsistencyGroupWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    consistency_group_snapshots_every: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_none: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_some: "ConsistencyGroupSnapshotWhereInput2 | None"
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    namespaces_some: "NvmfNamespaceWhereInput2 | None"
+ConsistencyGroupWhereInput = TypedDict(
+    "ConsistencyGroupWhereInput",
+    {
+        "AND": "Sequence[ConsistencyGroupWhereInput] | None",
+        "NOT": "Sequence[ConsistencyGroupWhereInput] | None",
+        "OR": "Sequence[ConsistencyGroupWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "consistency_group_snapshots_every": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "consistency_group_snapshots_none": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "consistency_group_snapshots_some": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iscsi_luns_every": "IscsiLunWhereInput2 | None",
+        "iscsi_luns_none": "IscsiLunWhereInput2 | None",
+        "iscsi_luns_some": "IscsiLunWhereInput2 | None",
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "namespaces_every": "NvmfNamespaceWhereInput2 | None",
+        "namespaces_none": "NvmfNamespaceWhereInput2 | None",
+        "namespaces_some": "NvmfNamespaceWhereInput2 | None",
+        "unique_size": MaybeInt,
+        "unique_size_gt": MaybeInt,
+        "unique_size_gte": MaybeInt,
+        "unique_size_in": MaybeInts,
+        "unique_size_lt": MaybeInt,
+        "unique_size_lte": MaybeInt,
+        "unique_size_not": MaybeInt,
+        "unique_size_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class GetConsistencyGroupsRequestBody(TypedDict, total=False):
@@ -175,43 +175,6 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class ConsistencyGroupWhereInput2(ConsistencyGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        namespaces_every: "ReadOnly[MaybeMapping]"
-        namespaces_none: "ReadOnly[MaybeMapping]"
-        namespaces_some: "ReadOnly[MaybeMapping]"
-
-    class ConsistencyGroupWhereInput3(ConsistencyGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        namespaces_every: "ReadOnly[MaybeMapping]"
-        namespaces_none: "ReadOnly[MaybeMapping]"
-        namespaces_some: "ReadOnly[MaybeMapping]"
-
     ConsistencyGroupDeletionParams: TypeAlias = "Mapping[str, object]"
     ConsistencyGroupUpdationParams: TypeAlias = "Mapping[str, object]"
     GetConsistencyGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"

@@ -4,16 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .consistency_group import ConsistencyGroupWhereInput2, ConsistencyGroupWhereInput3
-    from .iscsi_lun_snapshot import IscsiLunSnapshotWhereInput2
-    from .label import LabelWhereInput2
-    from .nvmf_namespace_snapshot import NvmfNamespaceSnapshotWhereInput2
+    from .nested import (
+        ConsistencyGroupSnapshotWhereInput2,
+        ConsistencyGroupWhereInput2,
+        IscsiLunSnapshotWhereInput2,
+        LabelWhereInput2,
+        NvmfNamespaceSnapshotWhereInput2,
+    )
 
 ConsistencyGroupSnapshotOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -44,127 +45,90 @@ class ConsistencyGroupSnapshotDeletionParamsData(TypedDict, total=False):
     remain_volume_snapshot: Required[bool]
 
 
-class ConsistencyGroupSnapshotWhereInputValues(TypedDict, total=False):
-    """Keys of `ConsistencyGroupSnapshotWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    unique_size: MaybeInt
-    unique_size_gt: MaybeInt
-    unique_size_gte: MaybeInt
-    unique_size_in: MaybeInts
-    unique_size_lt: MaybeInt
-    unique_size_lte: MaybeInt
-    unique_size_not: MaybeInt
-    unique_size_not_in: MaybeInts
-
-
-class ConsistencyGroupSnapshotWhereInput(ConsistencyGroupSnapshotWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
-    Iscsi_lun_snapshots_every: "IscsiLunSnapshotWhereInput2 | None"
-    Iscsi_lun_snapshots_none: "IscsiLunSnapshotWhereInput2 | None"
-    Iscsi_lun_snapshots_some: "IscsiLunSnapshotWhereInput2 | None"
-    NOT: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
-    OR: "Sequence[ConsistencyGroupSnapshotWhereInput] | None"
-    consistency_group: "ConsistencyGroupWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    nvmf_namespace_snapshots_every: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_none: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
-
+ConsistencyGroupSnapshotWhereInput = TypedDict(
+    "ConsistencyGroupSnapshotWhereInput",
+    {
+        "AND": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
+        "Iscsi_lun_snapshots_every": "IscsiLunSnapshotWhereInput2 | None",
+        "Iscsi_lun_snapshots_none": "IscsiLunSnapshotWhereInput2 | None",
+        "Iscsi_lun_snapshots_some": "IscsiLunSnapshotWhereInput2 | None",
+        "NOT": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
+        "OR": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
+        "consistency_group": "ConsistencyGroupWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nvmf_namespace_snapshots_every": "NvmfNamespaceSnapshotWhereInput2 | None",
+        "nvmf_namespace_snapshots_none": "NvmfNamespaceSnapshotWhereInput2 | None",
+        "nvmf_namespace_snapshots_some": "NvmfNamespaceSnapshotWhereInput2 | None",
+        "unique_size": MaybeInt,
+        "unique_size_gt": MaybeInt,
+        "unique_size_gte": MaybeInt,
+        "unique_size_in": MaybeInts,
+        "unique_size_lt": MaybeInt,
+        "unique_size_lte": MaybeInt,
+        "unique_size_not": MaybeInt,
+        "unique_size_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ConsistencyGroupSnapshotWhereInput2(
-        ConsistencyGroupSnapshotWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        Iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
-        Iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
-        Iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        consistency_group: "ReadOnly[ConsistencyGroupWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
-
-    class ConsistencyGroupSnapshotWhereInput3(
-        ConsistencyGroupSnapshotWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        Iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
-        Iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
-        Iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        consistency_group: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
-
     ConsistencyGroupSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
     ConsistencyGroupSnapshotUpdationParams: TypeAlias = "Mapping[str, object]"
     GetConsistencyGroupSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"

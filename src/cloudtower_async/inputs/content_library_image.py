@@ -4,27 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    FileContent,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2
     from .common import EntityAsyncStatus
-    from .elf_image import ElfImageWhereInput2
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .label import LabelWhereInput2
-    from .vm_disk import VmDiskWhereInput2
-    from .vm_snapshot import VmSnapshotWhereInput2
-    from .vm_template import VmTemplateWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        ContentLibraryImageWhereInput2,
+        ElfImageWhereInput2,
+        IscsiLunWhereInput2,
+        LabelWhereInput2,
+        VmDiskWhereInput2,
+        VmSnapshotWhereInput2,
+        VmTemplateWhereInput2,
+    )
 
 ContentLibraryImageOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -67,114 +60,113 @@ class ContentLibraryImageUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class ContentLibraryImageWhereInputValues(TypedDict, total=False):
-    """Keys of `ContentLibraryImageWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    path: MaybeStr
-    path_contains: MaybeStr
-    path_ends_with: MaybeStr
-    path_gt: MaybeStr
-    path_gte: MaybeStr
-    path_in: MaybeTexts
-    path_lt: MaybeStr
-    path_lte: MaybeStr
-    path_not: MaybeStr
-    path_not_contains: MaybeStr
-    path_not_ends_with: MaybeStr
-    path_not_in: MaybeTexts
-    path_not_starts_with: MaybeStr
-    path_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-
-
-class ContentLibraryImageWhereInput(ContentLibraryImageWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ContentLibraryImageWhereInput] | None"
-    NOT: "Sequence[ContentLibraryImageWhereInput] | None"
-    OR: "Sequence[ContentLibraryImageWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
-    elf_images_every: "ElfImageWhereInput2 | None"
-    elf_images_none: "ElfImageWhereInput2 | None"
-    elf_images_some: "ElfImageWhereInput2 | None"
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"  # since 4.3.0
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"  # since 4.3.0
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"  # since 4.3.0
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    vm_disks_every: "VmDiskWhereInput2 | None"
-    vm_disks_none: "VmDiskWhereInput2 | None"
-    vm_disks_some: "VmDiskWhereInput2 | None"
-    vm_snapshots_every: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_none: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_some: "VmSnapshotWhereInput2 | None"
-    vm_templates_every: "VmTemplateWhereInput2 | None"
-    vm_templates_none: "VmTemplateWhereInput2 | None"
-    vm_templates_some: "VmTemplateWhereInput2 | None"
+ContentLibraryImageWhereInput = TypedDict(
+    "ContentLibraryImageWhereInput",
+    {
+        "AND": "Sequence[ContentLibraryImageWhereInput] | None",
+        "NOT": "Sequence[ContentLibraryImageWhereInput] | None",
+        "OR": "Sequence[ContentLibraryImageWhereInput] | None",
+        "clusters_every": "ClusterWhereInput2 | None",
+        "clusters_none": "ClusterWhereInput2 | None",
+        "clusters_some": "ClusterWhereInput2 | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "elf_images_every": "ElfImageWhereInput2 | None",
+        "elf_images_none": "ElfImageWhereInput2 | None",
+        "elf_images_some": "ElfImageWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iscsi_luns_every": "IscsiLunWhereInput2 | None",  # since 4.3.0
+        "iscsi_luns_none": "IscsiLunWhereInput2 | None",  # since 4.3.0
+        "iscsi_luns_some": "IscsiLunWhereInput2 | None",  # since 4.3.0
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "path": MaybeStr,
+        "path_contains": MaybeStr,
+        "path_ends_with": MaybeStr,
+        "path_gt": MaybeStr,
+        "path_gte": MaybeStr,
+        "path_in": MaybeTexts,
+        "path_lt": MaybeStr,
+        "path_lte": MaybeStr,
+        "path_not": MaybeStr,
+        "path_not_contains": MaybeStr,
+        "path_not_ends_with": MaybeStr,
+        "path_not_in": MaybeTexts,
+        "path_not_starts_with": MaybeStr,
+        "path_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "vm_disks_every": "VmDiskWhereInput2 | None",
+        "vm_disks_none": "VmDiskWhereInput2 | None",
+        "vm_disks_some": "VmDiskWhereInput2 | None",
+        "vm_snapshots_every": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_none": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
+        "vm_templates_every": "VmTemplateWhereInput2 | None",
+        "vm_templates_none": "VmTemplateWhereInput2 | None",
+        "vm_templates_some": "VmTemplateWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class GetContentLibraryImagesRequestBody(TypedDict, total=False):
@@ -190,59 +182,6 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class ContentLibraryImageWhereInput2(ContentLibraryImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        elf_images_every: "ReadOnly[MaybeMapping]"
-        elf_images_none: "ReadOnly[MaybeMapping]"
-        elf_images_some: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-
-    class ContentLibraryImageWhereInput3(ContentLibraryImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        elf_images_every: "ReadOnly[MaybeMapping]"
-        elf_images_none: "ReadOnly[MaybeMapping]"
-        elf_images_some: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-
     ContentLibraryImageDeletionParams: TypeAlias = "Mapping[str, object]"
     ContentLibraryImageImportParams: TypeAlias = "Mapping[str, object]"
     ContentLibraryImageUpdationClusterParams: TypeAlias = "Mapping[str, object]"

@@ -4,28 +4,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import ContentLibraryVmTemplateUsage as ContentLibraryVmTemplateUsageMember
-    from .cluster import ClusterWhereInput2
     from .common import Architecture, ByteUnit, EntityAsyncStatus, ParsedOVF
-    from .label import LabelWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        ContentLibraryVmTemplateWhereInput2,
+        LabelWhereInput2,
+        VmTemplateWhereInput2,
+    )
     from .vm import VmClockOffset, VmdkDiskModify, VmFirmware, VmWhereUniqueInput
     from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType
     from .vm_nic import VmNicModel
-    from .vm_template import VmTemplateWhereInput2
 
 ContentLibraryVmTemplateOrderByInput: TypeAlias = Literal[
     "architecture_ASC",
@@ -149,196 +141,195 @@ class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class ContentLibraryVmTemplateWhereInputValues(TypedDict, total=False):
-    """Keys of `ContentLibraryVmTemplateWhereInput` that look at the resource itself."""
-
-    architecture: "Architecture | None"
-    architecture_in: "Sequence[Architecture] | None"
-    architecture_not: "Architecture | None"
-    architecture_not_in: "Sequence[Architecture] | None"
-    clock_offset: "VmClockOffset | None"  # since 4.5.0
-    clock_offset_in: "Sequence[VmClockOffset] | None"  # since 4.5.0
-    clock_offset_not: "VmClockOffset | None"  # since 4.5.0
-    clock_offset_not_in: "Sequence[VmClockOffset] | None"  # since 4.5.0
-    cloud_init_supported: MaybeBool
-    cloud_init_supported_not: MaybeBool
-    cpu_model: MaybeStr  # since 4.5.0
-    cpu_model_contains: MaybeStr  # since 4.5.0
-    cpu_model_ends_with: MaybeStr  # since 4.5.0
-    cpu_model_gt: MaybeStr  # since 4.5.0
-    cpu_model_gte: MaybeStr  # since 4.5.0
-    cpu_model_in: MaybeTexts  # since 4.5.0
-    cpu_model_lt: MaybeStr  # since 4.5.0
-    cpu_model_lte: MaybeStr  # since 4.5.0
-    cpu_model_not: MaybeStr  # since 4.5.0
-    cpu_model_not_contains: MaybeStr  # since 4.5.0
-    cpu_model_not_ends_with: MaybeStr  # since 4.5.0
-    cpu_model_not_in: MaybeTexts  # since 4.5.0
-    cpu_model_not_starts_with: MaybeStr  # since 4.5.0
-    cpu_model_starts_with: MaybeStr  # since 4.5.0
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    firmware: "VmFirmware | None"  # since 4.5.0
-    firmware_in: "Sequence[VmFirmware] | None"  # since 4.5.0
-    firmware_not: "VmFirmware | None"  # since 4.5.0
-    firmware_not_in: "Sequence[VmFirmware] | None"  # since 4.5.0
-    ha: MaybeBool  # since 4.5.0
-    ha_not: MaybeBool  # since 4.5.0
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    io_policy: "VmDiskIoPolicy | None"  # since 4.5.0
-    io_policy_in: "Sequence[VmDiskIoPolicy] | None"  # since 4.5.0
-    io_policy_not: "VmDiskIoPolicy | None"  # since 4.5.0
-    io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"  # since 4.5.0
-    max_bandwidth: MaybeInt  # since 4.5.0
-    max_bandwidth_gt: MaybeInt  # since 4.5.0
-    max_bandwidth_gte: MaybeInt  # since 4.5.0
-    max_bandwidth_in: MaybeInts  # since 4.5.0
-    max_bandwidth_lt: MaybeInt  # since 4.5.0
-    max_bandwidth_lte: MaybeInt  # since 4.5.0
-    max_bandwidth_not: MaybeInt  # since 4.5.0
-    max_bandwidth_not_in: MaybeInts  # since 4.5.0
-    max_bandwidth_policy: "VmDiskIoRestrictType | None"  # since 4.5.0
-    max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
-    max_bandwidth_policy_not: "VmDiskIoRestrictType | None"  # since 4.5.0
-    max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
-    max_iops: MaybeInt  # since 4.5.0
-    max_iops_gt: MaybeInt  # since 4.5.0
-    max_iops_gte: MaybeInt  # since 4.5.0
-    max_iops_in: MaybeInts  # since 4.5.0
-    max_iops_lt: MaybeInt  # since 4.5.0
-    max_iops_lte: MaybeInt  # since 4.5.0
-    max_iops_not: MaybeInt  # since 4.5.0
-    max_iops_not_in: MaybeInts  # since 4.5.0
-    max_iops_policy: "VmDiskIoRestrictType | None"  # since 4.5.0
-    max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
-    max_iops_policy_not: "VmDiskIoRestrictType | None"  # since 4.5.0
-    max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"  # since 4.5.0
-    memory: MaybeInt
-    memory_gt: MaybeInt
-    memory_gte: MaybeInt
-    memory_in: MaybeInts
-    memory_lt: MaybeInt
-    memory_lte: MaybeInt
-    memory_not: MaybeInt
-    memory_not_in: MaybeInts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    os: MaybeStr
-    os_contains: MaybeStr
-    os_ends_with: MaybeStr
-    os_gt: MaybeStr
-    os_gte: MaybeStr
-    os_in: MaybeTexts
-    os_lt: MaybeStr
-    os_lte: MaybeStr
-    os_not: MaybeStr
-    os_not_contains: MaybeStr
-    os_not_ends_with: MaybeStr
-    os_not_in: MaybeTexts
-    os_not_starts_with: MaybeStr
-    os_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    usage: "ContentLibraryVmTemplateUsage | None"  # since 4.8.0
-    usage_in: "Sequence[ContentLibraryVmTemplateUsage] | None"  # since 4.8.0
-    usage_not: "ContentLibraryVmTemplateUsage | None"  # since 4.8.0
-    usage_not_in: "Sequence[ContentLibraryVmTemplateUsage] | None"  # since 4.8.0
-    vcpu: MaybeInt
-    vcpu_gt: MaybeInt
-    vcpu_gte: MaybeInt
-    vcpu_in: MaybeInts
-    vcpu_lt: MaybeInt
-    vcpu_lte: MaybeInt
-    vcpu_not: MaybeInt
-    vcpu_not_in: MaybeInts
-    video_type: MaybeStr  # since 4.5.0
-    video_type_contains: MaybeStr  # since 4.5.0
-    video_type_ends_with: MaybeStr  # since 4.5.0
-    video_type_gt: MaybeStr  # since 4.5.0
-    video_type_gte: MaybeStr  # since 4.5.0
-    video_type_in: MaybeTexts  # since 4.5.0
-    video_type_lt: MaybeStr  # since 4.5.0
-    video_type_lte: MaybeStr  # since 4.5.0
-    video_type_not: MaybeStr  # since 4.5.0
-    video_type_not_contains: MaybeStr  # since 4.5.0
-    video_type_not_ends_with: MaybeStr  # since 4.5.0
-    video_type_not_in: MaybeTexts  # since 4.5.0
-    video_type_not_starts_with: MaybeStr  # since 4.5.0
-    video_type_starts_with: MaybeStr  # since 4.5.0
-    win_opt: MaybeBool  # since 4.5.0
-    win_opt_not: MaybeBool  # since 4.5.0
-
-
-class ContentLibraryVmTemplateWhereInput(ContentLibraryVmTemplateWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
-    NOT: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
-    OR: "Sequence[ContentLibraryVmTemplateWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    vm_templates_every: "VmTemplateWhereInput2 | None"
-    vm_templates_none: "VmTemplateWhereInput2 | None"
-    vm_templates_some: "VmTemplateWhereInput2 | None"
+ContentLibraryVmTemplateWhereInput = TypedDict(
+    "ContentLibraryVmTemplateWhereInput",
+    {
+        "AND": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+        "NOT": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+        "OR": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+        "architecture": "Architecture | None",
+        "architecture_in": "Sequence[Architecture] | None",
+        "architecture_not": "Architecture | None",
+        "architecture_not_in": "Sequence[Architecture] | None",
+        "clock_offset": "VmClockOffset | None",  # since 4.5.0
+        "clock_offset_in": "Sequence[VmClockOffset] | None",  # since 4.5.0
+        "clock_offset_not": "VmClockOffset | None",  # since 4.5.0
+        "clock_offset_not_in": "Sequence[VmClockOffset] | None",  # since 4.5.0
+        "cloud_init_supported": MaybeBool,
+        "cloud_init_supported_not": MaybeBool,
+        "clusters_every": "ClusterWhereInput2 | None",
+        "clusters_none": "ClusterWhereInput2 | None",
+        "clusters_some": "ClusterWhereInput2 | None",
+        "cpu_model": MaybeStr,  # since 4.5.0
+        "cpu_model_contains": MaybeStr,  # since 4.5.0
+        "cpu_model_ends_with": MaybeStr,  # since 4.5.0
+        "cpu_model_gt": MaybeStr,  # since 4.5.0
+        "cpu_model_gte": MaybeStr,  # since 4.5.0
+        "cpu_model_in": MaybeTexts,  # since 4.5.0
+        "cpu_model_lt": MaybeStr,  # since 4.5.0
+        "cpu_model_lte": MaybeStr,  # since 4.5.0
+        "cpu_model_not": MaybeStr,  # since 4.5.0
+        "cpu_model_not_contains": MaybeStr,  # since 4.5.0
+        "cpu_model_not_ends_with": MaybeStr,  # since 4.5.0
+        "cpu_model_not_in": MaybeTexts,  # since 4.5.0
+        "cpu_model_not_starts_with": MaybeStr,  # since 4.5.0
+        "cpu_model_starts_with": MaybeStr,  # since 4.5.0
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "firmware": "VmFirmware | None",  # since 4.5.0
+        "firmware_in": "Sequence[VmFirmware] | None",  # since 4.5.0
+        "firmware_not": "VmFirmware | None",  # since 4.5.0
+        "firmware_not_in": "Sequence[VmFirmware] | None",  # since 4.5.0
+        "ha": MaybeBool,  # since 4.5.0
+        "ha_not": MaybeBool,  # since 4.5.0
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "io_policy": "VmDiskIoPolicy | None",  # since 4.5.0
+        "io_policy_in": "Sequence[VmDiskIoPolicy] | None",  # since 4.5.0
+        "io_policy_not": "VmDiskIoPolicy | None",  # since 4.5.0
+        "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",  # since 4.5.0
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "max_bandwidth": MaybeInt,  # since 4.5.0
+        "max_bandwidth_gt": MaybeInt,  # since 4.5.0
+        "max_bandwidth_gte": MaybeInt,  # since 4.5.0
+        "max_bandwidth_in": MaybeInts,  # since 4.5.0
+        "max_bandwidth_lt": MaybeInt,  # since 4.5.0
+        "max_bandwidth_lte": MaybeInt,  # since 4.5.0
+        "max_bandwidth_not": MaybeInt,  # since 4.5.0
+        "max_bandwidth_not_in": MaybeInts,  # since 4.5.0
+        "max_bandwidth_policy": "VmDiskIoRestrictType | None",  # since 4.5.0
+        "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+        "max_bandwidth_policy_not": "VmDiskIoRestrictType | None",  # since 4.5.0
+        "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+        "max_iops": MaybeInt,  # since 4.5.0
+        "max_iops_gt": MaybeInt,  # since 4.5.0
+        "max_iops_gte": MaybeInt,  # since 4.5.0
+        "max_iops_in": MaybeInts,  # since 4.5.0
+        "max_iops_lt": MaybeInt,  # since 4.5.0
+        "max_iops_lte": MaybeInt,  # since 4.5.0
+        "max_iops_not": MaybeInt,  # since 4.5.0
+        "max_iops_not_in": MaybeInts,  # since 4.5.0
+        "max_iops_policy": "VmDiskIoRestrictType | None",  # since 4.5.0
+        "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+        "max_iops_policy_not": "VmDiskIoRestrictType | None",  # since 4.5.0
+        "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+        "memory": MaybeInt,
+        "memory_gt": MaybeInt,
+        "memory_gte": MaybeInt,
+        "memory_in": MaybeInts,
+        "memory_lt": MaybeInt,
+        "memory_lte": MaybeInt,
+        "memory_not": MaybeInt,
+        "memory_not_in": MaybeInts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "os": MaybeStr,
+        "os_contains": MaybeStr,
+        "os_ends_with": MaybeStr,
+        "os_gt": MaybeStr,
+        "os_gte": MaybeStr,
+        "os_in": MaybeTexts,
+        "os_lt": MaybeStr,
+        "os_lte": MaybeStr,
+        "os_not": MaybeStr,
+        "os_not_contains": MaybeStr,
+        "os_not_ends_with": MaybeStr,
+        "os_not_in": MaybeTexts,
+        "os_not_starts_with": MaybeStr,
+        "os_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "usage": "ContentLibraryVmTemplateUsage | None",  # since 4.8.0
+        "usage_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
+        "usage_not": "ContentLibraryVmTemplateUsage | None",  # since 4.8.0
+        "usage_not_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
+        "vcpu": MaybeInt,
+        "vcpu_gt": MaybeInt,
+        "vcpu_gte": MaybeInt,
+        "vcpu_in": MaybeInts,
+        "vcpu_lt": MaybeInt,
+        "vcpu_lte": MaybeInt,
+        "vcpu_not": MaybeInt,
+        "vcpu_not_in": MaybeInts,
+        "video_type": MaybeStr,  # since 4.5.0
+        "video_type_contains": MaybeStr,  # since 4.5.0
+        "video_type_ends_with": MaybeStr,  # since 4.5.0
+        "video_type_gt": MaybeStr,  # since 4.5.0
+        "video_type_gte": MaybeStr,  # since 4.5.0
+        "video_type_in": MaybeTexts,  # since 4.5.0
+        "video_type_lt": MaybeStr,  # since 4.5.0
+        "video_type_lte": MaybeStr,  # since 4.5.0
+        "video_type_not": MaybeStr,  # since 4.5.0
+        "video_type_not_contains": MaybeStr,  # since 4.5.0
+        "video_type_not_ends_with": MaybeStr,  # since 4.5.0
+        "video_type_not_in": MaybeTexts,  # since 4.5.0
+        "video_type_not_starts_with": MaybeStr,  # since 4.5.0
+        "video_type_starts_with": MaybeStr,  # since 4.5.0
+        "vm_templates_every": "VmTemplateWhereInput2 | None",
+        "vm_templates_none": "VmTemplateWhereInput2 | None",
+        "vm_templates_some": "VmTemplateWhereInput2 | None",
+        "win_opt": MaybeBool,  # since 4.5.0
+        "win_opt_not": MaybeBool,  # since 4.5.0
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class ContentLibraryVmdkCdromModify(TypedDict, total=False):
@@ -370,39 +361,6 @@ class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class ContentLibraryVmTemplateWhereInput2(
-        ContentLibraryVmTemplateWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-
-    class ContentLibraryVmTemplateWhereInput3(
-        ContentLibraryVmTemplateWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-
     ContentLibraryVmTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
     ContentLibraryVmTemplateExportParams: TypeAlias = "Mapping[str, object]"
     ContentLibraryVmTemplateUpdationClusterParams: TypeAlias = "Mapping[str, object]"

@@ -4,23 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2
-    from .label import LabelWhereInput2
-    from .organization import OrganizationWhereInput2, OrganizationWhereInput3
+    from .nested import (
+        ClusterWhereInput2,
+        DatacenterWhereInput2,
+        LabelWhereInput2,
+        OrganizationWhereInput2,
+    )
 
 DatacenterOrderByInput: TypeAlias = Literal[
     "cluster_num_ASC",
@@ -78,132 +70,131 @@ class DatacenterUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class DatacenterWhereInputValues(TypedDict, total=False):
-    """Keys of `DatacenterWhereInput` that look at the resource itself."""
-
-    cluster_num: MaybeInt
-    cluster_num_gt: MaybeInt
-    cluster_num_gte: MaybeInt
-    cluster_num_in: MaybeInts
-    cluster_num_lt: MaybeInt
-    cluster_num_lte: MaybeInt
-    cluster_num_not: MaybeInt
-    cluster_num_not_in: MaybeInts
-    failure_data_space: MaybeInt
-    failure_data_space_gt: MaybeInt
-    failure_data_space_gte: MaybeInt
-    failure_data_space_in: MaybeInts
-    failure_data_space_lt: MaybeInt
-    failure_data_space_lte: MaybeInt
-    failure_data_space_not: MaybeInt
-    failure_data_space_not_in: MaybeInts
-    host_num: MaybeInt
-    host_num_gt: MaybeInt
-    host_num_gte: MaybeInt
-    host_num_in: MaybeInts
-    host_num_lt: MaybeInt
-    host_num_lte: MaybeInt
-    host_num_not: MaybeInt
-    host_num_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    total_cpu_hz: MaybeInt
-    total_cpu_hz_gt: MaybeInt
-    total_cpu_hz_gte: MaybeInt
-    total_cpu_hz_in: MaybeInts
-    total_cpu_hz_lt: MaybeInt
-    total_cpu_hz_lte: MaybeInt
-    total_cpu_hz_not: MaybeInt
-    total_cpu_hz_not_in: MaybeInts
-    total_data_capacity: MaybeInt
-    total_data_capacity_gt: MaybeInt
-    total_data_capacity_gte: MaybeInt
-    total_data_capacity_in: MaybeInts
-    total_data_capacity_lt: MaybeInt
-    total_data_capacity_lte: MaybeInt
-    total_data_capacity_not: MaybeInt
-    total_data_capacity_not_in: MaybeInts
-    total_memory_bytes: MaybeInt
-    total_memory_bytes_gt: MaybeInt
-    total_memory_bytes_gte: MaybeInt
-    total_memory_bytes_in: MaybeInts
-    total_memory_bytes_lt: MaybeInt
-    total_memory_bytes_lte: MaybeInt
-    total_memory_bytes_not: MaybeInt
-    total_memory_bytes_not_in: MaybeInts
-    used_cpu_hz: MaybeFloat
-    used_cpu_hz_gt: MaybeFloat
-    used_cpu_hz_gte: MaybeFloat
-    used_cpu_hz_in: MaybeFloats
-    used_cpu_hz_lt: MaybeFloat
-    used_cpu_hz_lte: MaybeFloat
-    used_cpu_hz_not: MaybeFloat
-    used_cpu_hz_not_in: MaybeFloats
-    used_data_space: MaybeInt
-    used_data_space_gt: MaybeInt
-    used_data_space_gte: MaybeInt
-    used_data_space_in: MaybeInts
-    used_data_space_lt: MaybeInt
-    used_data_space_lte: MaybeInt
-    used_data_space_not: MaybeInt
-    used_data_space_not_in: MaybeInts
-    used_memory_bytes: MaybeFloat
-    used_memory_bytes_gt: MaybeFloat
-    used_memory_bytes_gte: MaybeFloat
-    used_memory_bytes_in: MaybeFloats
-    used_memory_bytes_lt: MaybeFloat
-    used_memory_bytes_lte: MaybeFloat
-    used_memory_bytes_not: MaybeFloat
-    used_memory_bytes_not_in: MaybeFloats
-    vm_num: MaybeInt
-    vm_num_gt: MaybeInt
-    vm_num_gte: MaybeInt
-    vm_num_in: MaybeInts
-    vm_num_lt: MaybeInt
-    vm_num_lte: MaybeInt
-    vm_num_not: MaybeInt
-    vm_num_not_in: MaybeInts
-
-
-class DatacenterWhereInput(DatacenterWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[DatacenterWhereInput] | None"
-    NOT: "Sequence[DatacenterWhereInput] | None"
-    OR: "Sequence[DatacenterWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    organization: "OrganizationWhereInput2 | None"
+DatacenterWhereInput = TypedDict(
+    "DatacenterWhereInput",
+    {
+        "AND": "Sequence[DatacenterWhereInput] | None",
+        "NOT": "Sequence[DatacenterWhereInput] | None",
+        "OR": "Sequence[DatacenterWhereInput] | None",
+        "cluster_num": MaybeInt,
+        "cluster_num_gt": MaybeInt,
+        "cluster_num_gte": MaybeInt,
+        "cluster_num_in": MaybeInts,
+        "cluster_num_lt": MaybeInt,
+        "cluster_num_lte": MaybeInt,
+        "cluster_num_not": MaybeInt,
+        "cluster_num_not_in": MaybeInts,
+        "clusters_every": "ClusterWhereInput2 | None",
+        "clusters_none": "ClusterWhereInput2 | None",
+        "clusters_some": "ClusterWhereInput2 | None",
+        "failure_data_space": MaybeInt,
+        "failure_data_space_gt": MaybeInt,
+        "failure_data_space_gte": MaybeInt,
+        "failure_data_space_in": MaybeInts,
+        "failure_data_space_lt": MaybeInt,
+        "failure_data_space_lte": MaybeInt,
+        "failure_data_space_not": MaybeInt,
+        "failure_data_space_not_in": MaybeInts,
+        "host_num": MaybeInt,
+        "host_num_gt": MaybeInt,
+        "host_num_gte": MaybeInt,
+        "host_num_in": MaybeInts,
+        "host_num_lt": MaybeInt,
+        "host_num_lte": MaybeInt,
+        "host_num_not": MaybeInt,
+        "host_num_not_in": MaybeInts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "organization": "OrganizationWhereInput2 | None",
+        "total_cpu_hz": MaybeInt,
+        "total_cpu_hz_gt": MaybeInt,
+        "total_cpu_hz_gte": MaybeInt,
+        "total_cpu_hz_in": MaybeInts,
+        "total_cpu_hz_lt": MaybeInt,
+        "total_cpu_hz_lte": MaybeInt,
+        "total_cpu_hz_not": MaybeInt,
+        "total_cpu_hz_not_in": MaybeInts,
+        "total_data_capacity": MaybeInt,
+        "total_data_capacity_gt": MaybeInt,
+        "total_data_capacity_gte": MaybeInt,
+        "total_data_capacity_in": MaybeInts,
+        "total_data_capacity_lt": MaybeInt,
+        "total_data_capacity_lte": MaybeInt,
+        "total_data_capacity_not": MaybeInt,
+        "total_data_capacity_not_in": MaybeInts,
+        "total_memory_bytes": MaybeInt,
+        "total_memory_bytes_gt": MaybeInt,
+        "total_memory_bytes_gte": MaybeInt,
+        "total_memory_bytes_in": MaybeInts,
+        "total_memory_bytes_lt": MaybeInt,
+        "total_memory_bytes_lte": MaybeInt,
+        "total_memory_bytes_not": MaybeInt,
+        "total_memory_bytes_not_in": MaybeInts,
+        "used_cpu_hz": MaybeFloat,
+        "used_cpu_hz_gt": MaybeFloat,
+        "used_cpu_hz_gte": MaybeFloat,
+        "used_cpu_hz_in": MaybeFloats,
+        "used_cpu_hz_lt": MaybeFloat,
+        "used_cpu_hz_lte": MaybeFloat,
+        "used_cpu_hz_not": MaybeFloat,
+        "used_cpu_hz_not_in": MaybeFloats,
+        "used_data_space": MaybeInt,
+        "used_data_space_gt": MaybeInt,
+        "used_data_space_gte": MaybeInt,
+        "used_data_space_in": MaybeInts,
+        "used_data_space_lt": MaybeInt,
+        "used_data_space_lte": MaybeInt,
+        "used_data_space_not": MaybeInt,
+        "used_data_space_not_in": MaybeInts,
+        "used_memory_bytes": MaybeFloat,
+        "used_memory_bytes_gt": MaybeFloat,
+        "used_memory_bytes_gte": MaybeFloat,
+        "used_memory_bytes_in": MaybeFloats,
+        "used_memory_bytes_lt": MaybeFloat,
+        "used_memory_bytes_lte": MaybeFloat,
+        "used_memory_bytes_not": MaybeFloat,
+        "used_memory_bytes_not_in": MaybeFloats,
+        "vm_num": MaybeInt,
+        "vm_num_gt": MaybeInt,
+        "vm_num_gte": MaybeInt,
+        "vm_num_in": MaybeInts,
+        "vm_num_lt": MaybeInt,
+        "vm_num_lte": MaybeInt,
+        "vm_num_not": MaybeInt,
+        "vm_num_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class DatacenterWhereUniqueInput(TypedDict, total=False):
@@ -238,31 +229,6 @@ class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class DatacenterWhereInput2(DatacenterWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        organization: "ReadOnly[OrganizationWhereInput3 | None]"
-
-    class DatacenterWhereInput3(DatacenterWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        organization: "ReadOnly[MaybeMapping]"
-
     DatacenterDeletionParams: TypeAlias = "Mapping[str, object]"
     DatacenterUpdationParams: TypeAlias = "Mapping[str, object]"
     GetDatacentersConnectionRequestBody: TypeAlias = "Mapping[str, object]"

@@ -4,72 +4,54 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .license import LicenseWhereInput2, LicenseWhereInput3
+    from .nested import DeployWhereInput2, LicenseWhereInput2
 
 DeployOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "version_ASC", "version_DESC"]
 
-
-class DeployWhereInputValues(TypedDict, total=False):
-    """Keys of `DeployWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-
-
-class DeployWhereInput(DeployWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[DeployWhereInput] | None"
-    NOT: "Sequence[DeployWhereInput] | None"
-    OR: "Sequence[DeployWhereInput] | None"
-    license: "LicenseWhereInput2 | None"
-
+DeployWhereInput = TypedDict(
+    "DeployWhereInput",
+    {
+        "AND": "Sequence[DeployWhereInput] | None",
+        "NOT": "Sequence[DeployWhereInput] | None",
+        "OR": "Sequence[DeployWhereInput] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "license": "LicenseWhereInput2 | None",
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class DeployWhereInput2(DeployWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        license: "ReadOnly[LicenseWhereInput3 | None]"
-
-    class DeployWhereInput3(DeployWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        license: "ReadOnly[MaybeMapping]"
-
     GetDeploysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetDeploysRequestBody: TypeAlias = "Mapping[str, object]"
 else:

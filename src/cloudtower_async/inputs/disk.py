@@ -4,28 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import DiskFunction as DiskFunctionMember
     from ..models import DiskHealthStatus as DiskHealthStatusMember
     from ..models import DiskType as DiskTypeMember
     from ..models import DiskUsage as DiskUsageMember
     from ..models import DiskUsageStatus as DiskUsageStatusMember
     from .common import EntityAsyncStatus
-    from .host import HostWhereInput2, HostWhereInput3
-    from .label import LabelWhereInput2
-    from .pmem_dimm import PmemDimmWhereInput2
+    from .nested import DiskWhereInput2, HostWhereInput2, LabelWhereInput2, PmemDimmWhereInput2
 
 DiskFunction: TypeAlias = Union[
     Literal["BOOT", "CACHE", "DATA", "SMTX_SYSTEM", "UNMOUNT"], "DiskFunctionMember"
@@ -102,202 +90,201 @@ class DiskMountParamsData(TypedDict, total=False):
     function: Required["DiskFunction"]
 
 
-class DiskWhereInputValues(TypedDict, total=False):
-    """Keys of `DiskWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    firmware: MaybeStr
-    firmware_contains: MaybeStr
-    firmware_ends_with: MaybeStr
-    firmware_gt: MaybeStr
-    firmware_gte: MaybeStr
-    firmware_in: MaybeTexts
-    firmware_lt: MaybeStr
-    firmware_lte: MaybeStr
-    firmware_not: MaybeStr
-    firmware_not_contains: MaybeStr
-    firmware_not_ends_with: MaybeStr
-    firmware_not_in: MaybeTexts
-    firmware_not_starts_with: MaybeStr
-    firmware_starts_with: MaybeStr
-    function: "DiskFunction | None"
-    function_in: "Sequence[DiskFunction] | None"
-    function_not: "DiskFunction | None"
-    function_not_in: "Sequence[DiskFunction] | None"
-    health_status: "DiskHealthStatus | None"
-    health_status_in: "Sequence[DiskHealthStatus] | None"
-    health_status_not: "DiskHealthStatus | None"
-    health_status_not_in: "Sequence[DiskHealthStatus] | None"
-    healthy: MaybeBool
-    healthy_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    model: MaybeStr
-    model_contains: MaybeStr
-    model_ends_with: MaybeStr
-    model_gt: MaybeStr
-    model_gte: MaybeStr
-    model_in: MaybeTexts
-    model_lt: MaybeStr
-    model_lte: MaybeStr
-    model_not: MaybeStr
-    model_not_contains: MaybeStr
-    model_not_ends_with: MaybeStr
-    model_not_in: MaybeTexts
-    model_not_starts_with: MaybeStr
-    model_starts_with: MaybeStr
-    mounted: MaybeBool
-    mounted_not: MaybeBool
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    numa_node: MaybeInt
-    numa_node_gt: MaybeInt
-    numa_node_gte: MaybeInt
-    numa_node_in: MaybeInts
-    numa_node_lt: MaybeInt
-    numa_node_lte: MaybeInt
-    numa_node_not: MaybeInt
-    numa_node_not_in: MaybeInts
-    offline: MaybeBool
-    offline_not: MaybeBool
-    path: MaybeStr
-    path_contains: MaybeStr
-    path_ends_with: MaybeStr
-    path_gt: MaybeStr
-    path_gte: MaybeStr
-    path_in: MaybeTexts
-    path_lt: MaybeStr
-    path_lte: MaybeStr
-    path_not: MaybeStr
-    path_not_contains: MaybeStr
-    path_not_ends_with: MaybeStr
-    path_not_in: MaybeTexts
-    path_not_starts_with: MaybeStr
-    path_starts_with: MaybeStr
-    persistent_memory_type: MaybeStr
-    persistent_memory_type_contains: MaybeStr
-    persistent_memory_type_ends_with: MaybeStr
-    persistent_memory_type_gt: MaybeStr
-    persistent_memory_type_gte: MaybeStr
-    persistent_memory_type_in: MaybeTexts
-    persistent_memory_type_lt: MaybeStr
-    persistent_memory_type_lte: MaybeStr
-    persistent_memory_type_not: MaybeStr
-    persistent_memory_type_not_contains: MaybeStr
-    persistent_memory_type_not_ends_with: MaybeStr
-    persistent_memory_type_not_in: MaybeTexts
-    persistent_memory_type_not_starts_with: MaybeStr
-    persistent_memory_type_starts_with: MaybeStr
-    physical_slot_on_brick: MaybeInt
-    physical_slot_on_brick_gt: MaybeInt
-    physical_slot_on_brick_gte: MaybeInt
-    physical_slot_on_brick_in: MaybeInts
-    physical_slot_on_brick_lt: MaybeInt
-    physical_slot_on_brick_lte: MaybeInt
-    physical_slot_on_brick_not: MaybeInt
-    physical_slot_on_brick_not_in: MaybeInts
-    recommended_usage: "DiskUsage | None"
-    recommended_usage_in: "Sequence[DiskUsage] | None"
-    recommended_usage_not: "DiskUsage | None"
-    recommended_usage_not_in: "Sequence[DiskUsage] | None"
-    remaining_life_percent: MaybeInt
-    remaining_life_percent_gt: MaybeInt
-    remaining_life_percent_gte: MaybeInt
-    remaining_life_percent_in: MaybeInts
-    remaining_life_percent_lt: MaybeInt
-    remaining_life_percent_lte: MaybeInt
-    remaining_life_percent_not: MaybeInt
-    remaining_life_percent_not_in: MaybeInts
-    serial: MaybeStr
-    serial_contains: MaybeStr
-    serial_ends_with: MaybeStr
-    serial_gt: MaybeStr
-    serial_gte: MaybeStr
-    serial_in: MaybeTexts
-    serial_lt: MaybeStr
-    serial_lte: MaybeStr
-    serial_not: MaybeStr
-    serial_not_contains: MaybeStr
-    serial_not_ends_with: MaybeStr
-    serial_not_in: MaybeTexts
-    serial_not_starts_with: MaybeStr
-    serial_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    type: "DiskType | None"
-    type_in: "Sequence[DiskType] | None"
-    type_not: "DiskType | None"
-    type_not_in: "Sequence[DiskType] | None"
-    usage: "DiskUsage | None"
-    usage_in: "Sequence[DiskUsage] | None"
-    usage_not: "DiskUsage | None"
-    usage_not_in: "Sequence[DiskUsage] | None"
-    usage_status: "DiskUsageStatus | None"
-    usage_status_in: "Sequence[DiskUsageStatus] | None"
-    usage_status_not: "DiskUsageStatus | None"
-    usage_status_not_in: "Sequence[DiskUsageStatus] | None"
-
-
-class DiskWhereInput(DiskWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[DiskWhereInput] | None"
-    NOT: "Sequence[DiskWhereInput] | None"
-    OR: "Sequence[DiskWhereInput] | None"
-    host: "HostWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    pmem_dimms_every: "PmemDimmWhereInput2 | None"
-    pmem_dimms_none: "PmemDimmWhereInput2 | None"
-    pmem_dimms_some: "PmemDimmWhereInput2 | None"
+DiskWhereInput = TypedDict(
+    "DiskWhereInput",
+    {
+        "AND": "Sequence[DiskWhereInput] | None",
+        "NOT": "Sequence[DiskWhereInput] | None",
+        "OR": "Sequence[DiskWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "firmware": MaybeStr,
+        "firmware_contains": MaybeStr,
+        "firmware_ends_with": MaybeStr,
+        "firmware_gt": MaybeStr,
+        "firmware_gte": MaybeStr,
+        "firmware_in": MaybeTexts,
+        "firmware_lt": MaybeStr,
+        "firmware_lte": MaybeStr,
+        "firmware_not": MaybeStr,
+        "firmware_not_contains": MaybeStr,
+        "firmware_not_ends_with": MaybeStr,
+        "firmware_not_in": MaybeTexts,
+        "firmware_not_starts_with": MaybeStr,
+        "firmware_starts_with": MaybeStr,
+        "function": "DiskFunction | None",
+        "function_in": "Sequence[DiskFunction] | None",
+        "function_not": "DiskFunction | None",
+        "function_not_in": "Sequence[DiskFunction] | None",
+        "health_status": "DiskHealthStatus | None",
+        "health_status_in": "Sequence[DiskHealthStatus] | None",
+        "health_status_not": "DiskHealthStatus | None",
+        "health_status_not_in": "Sequence[DiskHealthStatus] | None",
+        "healthy": MaybeBool,
+        "healthy_not": MaybeBool,
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "model": MaybeStr,
+        "model_contains": MaybeStr,
+        "model_ends_with": MaybeStr,
+        "model_gt": MaybeStr,
+        "model_gte": MaybeStr,
+        "model_in": MaybeTexts,
+        "model_lt": MaybeStr,
+        "model_lte": MaybeStr,
+        "model_not": MaybeStr,
+        "model_not_contains": MaybeStr,
+        "model_not_ends_with": MaybeStr,
+        "model_not_in": MaybeTexts,
+        "model_not_starts_with": MaybeStr,
+        "model_starts_with": MaybeStr,
+        "mounted": MaybeBool,
+        "mounted_not": MaybeBool,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "numa_node": MaybeInt,
+        "numa_node_gt": MaybeInt,
+        "numa_node_gte": MaybeInt,
+        "numa_node_in": MaybeInts,
+        "numa_node_lt": MaybeInt,
+        "numa_node_lte": MaybeInt,
+        "numa_node_not": MaybeInt,
+        "numa_node_not_in": MaybeInts,
+        "offline": MaybeBool,
+        "offline_not": MaybeBool,
+        "path": MaybeStr,
+        "path_contains": MaybeStr,
+        "path_ends_with": MaybeStr,
+        "path_gt": MaybeStr,
+        "path_gte": MaybeStr,
+        "path_in": MaybeTexts,
+        "path_lt": MaybeStr,
+        "path_lte": MaybeStr,
+        "path_not": MaybeStr,
+        "path_not_contains": MaybeStr,
+        "path_not_ends_with": MaybeStr,
+        "path_not_in": MaybeTexts,
+        "path_not_starts_with": MaybeStr,
+        "path_starts_with": MaybeStr,
+        "persistent_memory_type": MaybeStr,
+        "persistent_memory_type_contains": MaybeStr,
+        "persistent_memory_type_ends_with": MaybeStr,
+        "persistent_memory_type_gt": MaybeStr,
+        "persistent_memory_type_gte": MaybeStr,
+        "persistent_memory_type_in": MaybeTexts,
+        "persistent_memory_type_lt": MaybeStr,
+        "persistent_memory_type_lte": MaybeStr,
+        "persistent_memory_type_not": MaybeStr,
+        "persistent_memory_type_not_contains": MaybeStr,
+        "persistent_memory_type_not_ends_with": MaybeStr,
+        "persistent_memory_type_not_in": MaybeTexts,
+        "persistent_memory_type_not_starts_with": MaybeStr,
+        "persistent_memory_type_starts_with": MaybeStr,
+        "physical_slot_on_brick": MaybeInt,
+        "physical_slot_on_brick_gt": MaybeInt,
+        "physical_slot_on_brick_gte": MaybeInt,
+        "physical_slot_on_brick_in": MaybeInts,
+        "physical_slot_on_brick_lt": MaybeInt,
+        "physical_slot_on_brick_lte": MaybeInt,
+        "physical_slot_on_brick_not": MaybeInt,
+        "physical_slot_on_brick_not_in": MaybeInts,
+        "pmem_dimms_every": "PmemDimmWhereInput2 | None",
+        "pmem_dimms_none": "PmemDimmWhereInput2 | None",
+        "pmem_dimms_some": "PmemDimmWhereInput2 | None",
+        "recommended_usage": "DiskUsage | None",
+        "recommended_usage_in": "Sequence[DiskUsage] | None",
+        "recommended_usage_not": "DiskUsage | None",
+        "recommended_usage_not_in": "Sequence[DiskUsage] | None",
+        "remaining_life_percent": MaybeInt,
+        "remaining_life_percent_gt": MaybeInt,
+        "remaining_life_percent_gte": MaybeInt,
+        "remaining_life_percent_in": MaybeInts,
+        "remaining_life_percent_lt": MaybeInt,
+        "remaining_life_percent_lte": MaybeInt,
+        "remaining_life_percent_not": MaybeInt,
+        "remaining_life_percent_not_in": MaybeInts,
+        "serial": MaybeStr,
+        "serial_contains": MaybeStr,
+        "serial_ends_with": MaybeStr,
+        "serial_gt": MaybeStr,
+        "serial_gte": MaybeStr,
+        "serial_in": MaybeTexts,
+        "serial_lt": MaybeStr,
+        "serial_lte": MaybeStr,
+        "serial_not": MaybeStr,
+        "serial_not_contains": MaybeStr,
+        "serial_not_ends_with": MaybeStr,
+        "serial_not_in": MaybeTexts,
+        "serial_not_starts_with": MaybeStr,
+        "serial_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "type": "DiskType | None",
+        "type_in": "Sequence[DiskType] | None",
+        "type_not": "DiskType | None",
+        "type_not_in": "Sequence[DiskType] | None",
+        "usage": "DiskUsage | None",
+        "usage_in": "Sequence[DiskUsage] | None",
+        "usage_not": "DiskUsage | None",
+        "usage_not_in": "Sequence[DiskUsage] | None",
+        "usage_status": "DiskUsageStatus | None",
+        "usage_status_in": "Sequence[DiskUsageStatus] | None",
+        "usage_status_not": "DiskUsageStatus | None",
+        "usage_status_not_in": "Sequence[DiskUsageStatus] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class GetDisksRequestBody(TypedDict, total=False):
@@ -313,31 +300,6 @@ class GetDisksRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class DiskWhereInput2(DiskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        pmem_dimms_every: "ReadOnly[MaybeMapping]"
-        pmem_dimms_none: "ReadOnly[MaybeMapping]"
-        pmem_dimms_some: "ReadOnly[MaybeMapping]"
-
-    class DiskWhereInput3(DiskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        pmem_dimms_every: "ReadOnly[MaybeMapping]"
-        pmem_dimms_none: "ReadOnly[MaybeMapping]"
-        pmem_dimms_some: "ReadOnly[MaybeMapping]"
-
     DiskMountParams: TypeAlias = "Mapping[str, object]"
     DiskUnmountParams: TypeAlias = "Mapping[str, object]"
     GetDisksConnectionRequestBody: TypeAlias = "Mapping[str, object]"

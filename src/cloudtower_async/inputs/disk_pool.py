@@ -4,25 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import DiskPoolStatus as DiskPoolStatusMember
     from ..models import DiskPoolUseState as DiskPoolUseStateMember
-    from .disk import DiskWhereInput2
-    from .host import HostWhereInput2, HostWhereInput3
-    from .label import LabelWhereInput2
+    from .nested import DiskPoolWhereInput2, DiskWhereInput2, HostWhereInput2, LabelWhereInput2
 
 DiskPoolOrderByInput: TypeAlias = Literal[
     "chunk_id_ASC",
@@ -87,287 +74,259 @@ DiskPoolStatus: TypeAlias = Union[
 ]
 DiskPoolUseState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "DiskPoolUseStateMember"]
 
-
-class DiskPoolWhereInputValues(TypedDict, total=False):
-    """Keys of `DiskPoolWhereInput` that look at the resource itself."""
-
-    chunk_id: MaybeInt
-    chunk_id_gt: MaybeInt
-    chunk_id_gte: MaybeInt
-    chunk_id_in: MaybeInts
-    chunk_id_lt: MaybeInt
-    chunk_id_lte: MaybeInt
-    chunk_id_not: MaybeInt
-    chunk_id_not_in: MaybeInts
-    chunk_ins_id: MaybeInt
-    chunk_ins_id_gt: MaybeInt
-    chunk_ins_id_gte: MaybeInt
-    chunk_ins_id_in: MaybeInts
-    chunk_ins_id_lt: MaybeInt
-    chunk_ins_id_lte: MaybeInt
-    chunk_ins_id_not: MaybeInt
-    chunk_ins_id_not_in: MaybeInts
-    data_space_usage: MaybeFloat
-    data_space_usage_gt: MaybeFloat
-    data_space_usage_gte: MaybeFloat
-    data_space_usage_in: MaybeFloats
-    data_space_usage_lt: MaybeFloat
-    data_space_usage_lte: MaybeFloat
-    data_space_usage_not: MaybeFloat
-    data_space_usage_not_in: MaybeFloats
-    dirty_cache_space: MaybeInt
-    dirty_cache_space_gt: MaybeInt
-    dirty_cache_space_gte: MaybeInt
-    dirty_cache_space_in: MaybeInts
-    dirty_cache_space_lt: MaybeInt
-    dirty_cache_space_lte: MaybeInt
-    dirty_cache_space_not: MaybeInt
-    dirty_cache_space_not_in: MaybeInts
-    dirty_cache_usage: MaybeFloat
-    dirty_cache_usage_gt: MaybeFloat
-    dirty_cache_usage_gte: MaybeFloat
-    dirty_cache_usage_in: MaybeFloats
-    dirty_cache_usage_lt: MaybeFloat
-    dirty_cache_usage_lte: MaybeFloat
-    dirty_cache_usage_not: MaybeFloat
-    dirty_cache_usage_not_in: MaybeFloats
-    failure_cache_space: MaybeInt
-    failure_cache_space_gt: MaybeInt
-    failure_cache_space_gte: MaybeInt
-    failure_cache_space_in: MaybeInts
-    failure_cache_space_lt: MaybeInt
-    failure_cache_space_lte: MaybeInt
-    failure_cache_space_not: MaybeInt
-    failure_cache_space_not_in: MaybeInts
-    failure_data_space: MaybeInt
-    failure_data_space_gt: MaybeInt
-    failure_data_space_gte: MaybeInt
-    failure_data_space_in: MaybeInts
-    failure_data_space_lt: MaybeInt
-    failure_data_space_lte: MaybeInt
-    failure_data_space_not: MaybeInt
-    failure_data_space_not_in: MaybeInts
-    hdd_disk_count: MaybeInt
-    hdd_disk_count_gt: MaybeInt
-    hdd_disk_count_gte: MaybeInt
-    hdd_disk_count_in: MaybeInts
-    hdd_disk_count_lt: MaybeInt
-    hdd_disk_count_lte: MaybeInt
-    hdd_disk_count_not: MaybeInt
-    hdd_disk_count_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    numa_node: MaybeStr
-    numa_node_contains: MaybeStr
-    numa_node_ends_with: MaybeStr
-    numa_node_gt: MaybeStr
-    numa_node_gte: MaybeStr
-    numa_node_in: MaybeTexts
-    numa_node_lt: MaybeStr
-    numa_node_lte: MaybeStr
-    numa_node_not: MaybeStr
-    numa_node_not_contains: MaybeStr
-    numa_node_not_ends_with: MaybeStr
-    numa_node_not_in: MaybeTexts
-    numa_node_not_starts_with: MaybeStr
-    numa_node_starts_with: MaybeStr
-    nvme_ssd_disk_count: MaybeInt
-    nvme_ssd_disk_count_gt: MaybeInt
-    nvme_ssd_disk_count_gte: MaybeInt
-    nvme_ssd_disk_count_in: MaybeInts
-    nvme_ssd_disk_count_lt: MaybeInt
-    nvme_ssd_disk_count_lte: MaybeInt
-    nvme_ssd_disk_count_not: MaybeInt
-    nvme_ssd_disk_count_not_in: MaybeInts
-    perf_allocated_data_space: MaybeInt
-    perf_allocated_data_space_gt: MaybeInt
-    perf_allocated_data_space_gte: MaybeInt
-    perf_allocated_data_space_in: MaybeInts
-    perf_allocated_data_space_lt: MaybeInt
-    perf_allocated_data_space_lte: MaybeInt
-    perf_allocated_data_space_not: MaybeInt
-    perf_allocated_data_space_not_in: MaybeInts
-    perf_failure_data_space: MaybeInt
-    perf_failure_data_space_gt: MaybeInt
-    perf_failure_data_space_gte: MaybeInt
-    perf_failure_data_space_in: MaybeInts
-    perf_failure_data_space_lt: MaybeInt
-    perf_failure_data_space_lte: MaybeInt
-    perf_failure_data_space_not: MaybeInt
-    perf_failure_data_space_not_in: MaybeInts
-    perf_total_data_capacity: MaybeInt
-    perf_total_data_capacity_gt: MaybeInt
-    perf_total_data_capacity_gte: MaybeInt
-    perf_total_data_capacity_in: MaybeInts
-    perf_total_data_capacity_lt: MaybeInt
-    perf_total_data_capacity_lte: MaybeInt
-    perf_total_data_capacity_not: MaybeInt
-    perf_total_data_capacity_not_in: MaybeInts
-    perf_used_data_space: MaybeInt
-    perf_used_data_space_gt: MaybeInt
-    perf_used_data_space_gte: MaybeInt
-    perf_used_data_space_in: MaybeInts
-    perf_used_data_space_lt: MaybeInt
-    perf_used_data_space_lte: MaybeInt
-    perf_used_data_space_not: MaybeInt
-    perf_used_data_space_not_in: MaybeInts
-    perf_valid_data_space: MaybeInt
-    perf_valid_data_space_gt: MaybeInt
-    perf_valid_data_space_gte: MaybeInt
-    perf_valid_data_space_in: MaybeInts
-    perf_valid_data_space_lt: MaybeInt
-    perf_valid_data_space_lte: MaybeInt
-    perf_valid_data_space_not: MaybeInt
-    perf_valid_data_space_not_in: MaybeInts
-    planned_prioritized_space: MaybeInt
-    planned_prioritized_space_gt: MaybeInt
-    planned_prioritized_space_gte: MaybeInt
-    planned_prioritized_space_in: MaybeInts
-    planned_prioritized_space_lt: MaybeInt
-    planned_prioritized_space_lte: MaybeInt
-    planned_prioritized_space_not: MaybeInt
-    planned_prioritized_space_not_in: MaybeInts
-    prio_space_percentage: MaybeFloat
-    prio_space_percentage_gt: MaybeFloat
-    prio_space_percentage_gte: MaybeFloat
-    prio_space_percentage_in: MaybeFloats
-    prio_space_percentage_lt: MaybeFloat
-    prio_space_percentage_lte: MaybeFloat
-    prio_space_percentage_not: MaybeFloat
-    prio_space_percentage_not_in: MaybeFloats
-    sata_or_sas_ssd_disk_count: MaybeInt
-    sata_or_sas_ssd_disk_count_gt: MaybeInt
-    sata_or_sas_ssd_disk_count_gte: MaybeInt
-    sata_or_sas_ssd_disk_count_in: MaybeInts
-    sata_or_sas_ssd_disk_count_lt: MaybeInt
-    sata_or_sas_ssd_disk_count_lte: MaybeInt
-    sata_or_sas_ssd_disk_count_not: MaybeInt
-    sata_or_sas_ssd_disk_count_not_in: MaybeInts
-    status: "DiskPoolStatus | None"
-    status_in: "Sequence[DiskPoolStatus] | None"
-    status_not: "DiskPoolStatus | None"
-    status_not_in: "Sequence[DiskPoolStatus] | None"
-    total_cache_capacity: MaybeInt
-    total_cache_capacity_gt: MaybeInt
-    total_cache_capacity_gte: MaybeInt
-    total_cache_capacity_in: MaybeInts
-    total_cache_capacity_lt: MaybeInt
-    total_cache_capacity_lte: MaybeInt
-    total_cache_capacity_not: MaybeInt
-    total_cache_capacity_not_in: MaybeInts
-    total_data_capacity: MaybeInt
-    total_data_capacity_gt: MaybeInt
-    total_data_capacity_gte: MaybeInt
-    total_data_capacity_in: MaybeInts
-    total_data_capacity_lt: MaybeInt
-    total_data_capacity_lte: MaybeInt
-    total_data_capacity_not: MaybeInt
-    total_data_capacity_not_in: MaybeInts
-    use_state: "DiskPoolUseState | None"
-    use_state_in: "Sequence[DiskPoolUseState] | None"
-    use_state_not: "DiskPoolUseState | None"
-    use_state_not_in: "Sequence[DiskPoolUseState] | None"
-    used_cache_space: MaybeInt
-    used_cache_space_gt: MaybeInt
-    used_cache_space_gte: MaybeInt
-    used_cache_space_in: MaybeInts
-    used_cache_space_lt: MaybeInt
-    used_cache_space_lte: MaybeInt
-    used_cache_space_not: MaybeInt
-    used_cache_space_not_in: MaybeInts
-    used_data_space: MaybeInt
-    used_data_space_gt: MaybeInt
-    used_data_space_gte: MaybeInt
-    used_data_space_in: MaybeInts
-    used_data_space_lt: MaybeInt
-    used_data_space_lte: MaybeInt
-    used_data_space_not: MaybeInt
-    used_data_space_not_in: MaybeInts
-    valid_cache_space: MaybeInt
-    valid_cache_space_gt: MaybeInt
-    valid_cache_space_gte: MaybeInt
-    valid_cache_space_in: MaybeInts
-    valid_cache_space_lt: MaybeInt
-    valid_cache_space_lte: MaybeInt
-    valid_cache_space_not: MaybeInt
-    valid_cache_space_not_in: MaybeInts
-    valid_free_cache_space: MaybeInt
-    valid_free_cache_space_gt: MaybeInt
-    valid_free_cache_space_gte: MaybeInt
-    valid_free_cache_space_in: MaybeInts
-    valid_free_cache_space_lt: MaybeInt
-    valid_free_cache_space_lte: MaybeInt
-    valid_free_cache_space_not: MaybeInt
-    valid_free_cache_space_not_in: MaybeInts
-
-
-class DiskPoolWhereInput(DiskPoolWhereInputValues, total=False):
-    """Since CloudTower 4.7.0."""
-
-    AND: "Sequence[DiskPoolWhereInput] | None"
-    NOT: "Sequence[DiskPoolWhereInput] | None"
-    OR: "Sequence[DiskPoolWhereInput] | None"
-    disks_every: "DiskWhereInput2 | None"
-    disks_none: "DiskWhereInput2 | None"
-    disks_some: "DiskWhereInput2 | None"
-    host: "HostWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-
+DiskPoolWhereInput = TypedDict(
+    "DiskPoolWhereInput",
+    {
+        "AND": "Sequence[DiskPoolWhereInput] | None",
+        "NOT": "Sequence[DiskPoolWhereInput] | None",
+        "OR": "Sequence[DiskPoolWhereInput] | None",
+        "chunk_id": MaybeInt,
+        "chunk_id_gt": MaybeInt,
+        "chunk_id_gte": MaybeInt,
+        "chunk_id_in": MaybeInts,
+        "chunk_id_lt": MaybeInt,
+        "chunk_id_lte": MaybeInt,
+        "chunk_id_not": MaybeInt,
+        "chunk_id_not_in": MaybeInts,
+        "chunk_ins_id": MaybeInt,
+        "chunk_ins_id_gt": MaybeInt,
+        "chunk_ins_id_gte": MaybeInt,
+        "chunk_ins_id_in": MaybeInts,
+        "chunk_ins_id_lt": MaybeInt,
+        "chunk_ins_id_lte": MaybeInt,
+        "chunk_ins_id_not": MaybeInt,
+        "chunk_ins_id_not_in": MaybeInts,
+        "data_space_usage": MaybeFloat,
+        "data_space_usage_gt": MaybeFloat,
+        "data_space_usage_gte": MaybeFloat,
+        "data_space_usage_in": MaybeFloats,
+        "data_space_usage_lt": MaybeFloat,
+        "data_space_usage_lte": MaybeFloat,
+        "data_space_usage_not": MaybeFloat,
+        "data_space_usage_not_in": MaybeFloats,
+        "dirty_cache_space": MaybeInt,
+        "dirty_cache_space_gt": MaybeInt,
+        "dirty_cache_space_gte": MaybeInt,
+        "dirty_cache_space_in": MaybeInts,
+        "dirty_cache_space_lt": MaybeInt,
+        "dirty_cache_space_lte": MaybeInt,
+        "dirty_cache_space_not": MaybeInt,
+        "dirty_cache_space_not_in": MaybeInts,
+        "dirty_cache_usage": MaybeFloat,
+        "dirty_cache_usage_gt": MaybeFloat,
+        "dirty_cache_usage_gte": MaybeFloat,
+        "dirty_cache_usage_in": MaybeFloats,
+        "dirty_cache_usage_lt": MaybeFloat,
+        "dirty_cache_usage_lte": MaybeFloat,
+        "dirty_cache_usage_not": MaybeFloat,
+        "dirty_cache_usage_not_in": MaybeFloats,
+        "disks_every": "DiskWhereInput2 | None",
+        "disks_none": "DiskWhereInput2 | None",
+        "disks_some": "DiskWhereInput2 | None",
+        "failure_cache_space": MaybeInt,
+        "failure_cache_space_gt": MaybeInt,
+        "failure_cache_space_gte": MaybeInt,
+        "failure_cache_space_in": MaybeInts,
+        "failure_cache_space_lt": MaybeInt,
+        "failure_cache_space_lte": MaybeInt,
+        "failure_cache_space_not": MaybeInt,
+        "failure_cache_space_not_in": MaybeInts,
+        "failure_data_space": MaybeInt,
+        "failure_data_space_gt": MaybeInt,
+        "failure_data_space_gte": MaybeInt,
+        "failure_data_space_in": MaybeInts,
+        "failure_data_space_lt": MaybeInt,
+        "failure_data_space_lte": MaybeInt,
+        "failure_data_space_not": MaybeInt,
+        "failure_data_space_not_in": MaybeInts,
+        "hdd_disk_count": MaybeInt,
+        "hdd_disk_count_gt": MaybeInt,
+        "hdd_disk_count_gte": MaybeInt,
+        "hdd_disk_count_in": MaybeInts,
+        "hdd_disk_count_lt": MaybeInt,
+        "hdd_disk_count_lte": MaybeInt,
+        "hdd_disk_count_not": MaybeInt,
+        "hdd_disk_count_not_in": MaybeInts,
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "numa_node": MaybeStr,
+        "numa_node_contains": MaybeStr,
+        "numa_node_ends_with": MaybeStr,
+        "numa_node_gt": MaybeStr,
+        "numa_node_gte": MaybeStr,
+        "numa_node_in": MaybeTexts,
+        "numa_node_lt": MaybeStr,
+        "numa_node_lte": MaybeStr,
+        "numa_node_not": MaybeStr,
+        "numa_node_not_contains": MaybeStr,
+        "numa_node_not_ends_with": MaybeStr,
+        "numa_node_not_in": MaybeTexts,
+        "numa_node_not_starts_with": MaybeStr,
+        "numa_node_starts_with": MaybeStr,
+        "nvme_ssd_disk_count": MaybeInt,
+        "nvme_ssd_disk_count_gt": MaybeInt,
+        "nvme_ssd_disk_count_gte": MaybeInt,
+        "nvme_ssd_disk_count_in": MaybeInts,
+        "nvme_ssd_disk_count_lt": MaybeInt,
+        "nvme_ssd_disk_count_lte": MaybeInt,
+        "nvme_ssd_disk_count_not": MaybeInt,
+        "nvme_ssd_disk_count_not_in": MaybeInts,
+        "perf_allocated_data_space": MaybeInt,
+        "perf_allocated_data_space_gt": MaybeInt,
+        "perf_allocated_data_space_gte": MaybeInt,
+        "perf_allocated_data_space_in": MaybeInts,
+        "perf_allocated_data_space_lt": MaybeInt,
+        "perf_allocated_data_space_lte": MaybeInt,
+        "perf_allocated_data_space_not": MaybeInt,
+        "perf_allocated_data_space_not_in": MaybeInts,
+        "perf_failure_data_space": MaybeInt,
+        "perf_failure_data_space_gt": MaybeInt,
+        "perf_failure_data_space_gte": MaybeInt,
+        "perf_failure_data_space_in": MaybeInts,
+        "perf_failure_data_space_lt": MaybeInt,
+        "perf_failure_data_space_lte": MaybeInt,
+        "perf_failure_data_space_not": MaybeInt,
+        "perf_failure_data_space_not_in": MaybeInts,
+        "perf_total_data_capacity": MaybeInt,
+        "perf_total_data_capacity_gt": MaybeInt,
+        "perf_total_data_capacity_gte": MaybeInt,
+        "perf_total_data_capacity_in": MaybeInts,
+        "perf_total_data_capacity_lt": MaybeInt,
+        "perf_total_data_capacity_lte": MaybeInt,
+        "perf_total_data_capacity_not": MaybeInt,
+        "perf_total_data_capacity_not_in": MaybeInts,
+        "perf_used_data_space": MaybeInt,
+        "perf_used_data_space_gt": MaybeInt,
+        "perf_used_data_space_gte": MaybeInt,
+        "perf_used_data_space_in": MaybeInts,
+        "perf_used_data_space_lt": MaybeInt,
+        "perf_used_data_space_lte": MaybeInt,
+        "perf_used_data_space_not": MaybeInt,
+        "perf_used_data_space_not_in": MaybeInts,
+        "perf_valid_data_space": MaybeInt,
+        "perf_valid_data_space_gt": MaybeInt,
+        "perf_valid_data_space_gte": MaybeInt,
+        "perf_valid_data_space_in": MaybeInts,
+        "perf_valid_data_space_lt": MaybeInt,
+        "perf_valid_data_space_lte": MaybeInt,
+        "perf_valid_data_space_not": MaybeInt,
+        "perf_valid_data_space_not_in": MaybeInts,
+        "planned_prioritized_space": MaybeInt,
+        "planned_prioritized_space_gt": MaybeInt,
+        "planned_prioritized_space_gte": MaybeInt,
+        "planned_prioritized_space_in": MaybeInts,
+        "planned_prioritized_space_lt": MaybeInt,
+        "planned_prioritized_space_lte": MaybeInt,
+        "planned_prioritized_space_not": MaybeInt,
+        "planned_prioritized_space_not_in": MaybeInts,
+        "prio_space_percentage": MaybeFloat,
+        "prio_space_percentage_gt": MaybeFloat,
+        "prio_space_percentage_gte": MaybeFloat,
+        "prio_space_percentage_in": MaybeFloats,
+        "prio_space_percentage_lt": MaybeFloat,
+        "prio_space_percentage_lte": MaybeFloat,
+        "prio_space_percentage_not": MaybeFloat,
+        "prio_space_percentage_not_in": MaybeFloats,
+        "sata_or_sas_ssd_disk_count": MaybeInt,
+        "sata_or_sas_ssd_disk_count_gt": MaybeInt,
+        "sata_or_sas_ssd_disk_count_gte": MaybeInt,
+        "sata_or_sas_ssd_disk_count_in": MaybeInts,
+        "sata_or_sas_ssd_disk_count_lt": MaybeInt,
+        "sata_or_sas_ssd_disk_count_lte": MaybeInt,
+        "sata_or_sas_ssd_disk_count_not": MaybeInt,
+        "sata_or_sas_ssd_disk_count_not_in": MaybeInts,
+        "status": "DiskPoolStatus | None",
+        "status_in": "Sequence[DiskPoolStatus] | None",
+        "status_not": "DiskPoolStatus | None",
+        "status_not_in": "Sequence[DiskPoolStatus] | None",
+        "total_cache_capacity": MaybeInt,
+        "total_cache_capacity_gt": MaybeInt,
+        "total_cache_capacity_gte": MaybeInt,
+        "total_cache_capacity_in": MaybeInts,
+        "total_cache_capacity_lt": MaybeInt,
+        "total_cache_capacity_lte": MaybeInt,
+        "total_cache_capacity_not": MaybeInt,
+        "total_cache_capacity_not_in": MaybeInts,
+        "total_data_capacity": MaybeInt,
+        "total_data_capacity_gt": MaybeInt,
+        "total_data_capacity_gte": MaybeInt,
+        "total_data_capacity_in": MaybeInts,
+        "total_data_capacity_lt": MaybeInt,
+        "total_data_capacity_lte": MaybeInt,
+        "total_data_capacity_not": MaybeInt,
+        "total_data_capacity_not_in": MaybeInts,
+        "use_state": "DiskPoolUseState | None",
+        "use_state_in": "Sequence[DiskPoolUseState] | None",
+        "use_state_not": "DiskPoolUseState | None",
+        "use_state_not_in": "Sequence[DiskPoolUseState] | None",
+        "used_cache_space": MaybeInt,
+        "used_cache_space_gt": MaybeInt,
+        "used_cache_space_gte": MaybeInt,
+        "used_cache_space_in": MaybeInts,
+        "used_cache_space_lt": MaybeInt,
+        "used_cache_space_lte": MaybeInt,
+        "used_cache_space_not": MaybeInt,
+        "used_cache_space_not_in": MaybeInts,
+        "used_data_space": MaybeInt,
+        "used_data_space_gt": MaybeInt,
+        "used_data_space_gte": MaybeInt,
+        "used_data_space_in": MaybeInts,
+        "used_data_space_lt": MaybeInt,
+        "used_data_space_lte": MaybeInt,
+        "used_data_space_not": MaybeInt,
+        "used_data_space_not_in": MaybeInts,
+        "valid_cache_space": MaybeInt,
+        "valid_cache_space_gt": MaybeInt,
+        "valid_cache_space_gte": MaybeInt,
+        "valid_cache_space_in": MaybeInts,
+        "valid_cache_space_lt": MaybeInt,
+        "valid_cache_space_lte": MaybeInt,
+        "valid_cache_space_not": MaybeInt,
+        "valid_cache_space_not_in": MaybeInts,
+        "valid_free_cache_space": MaybeInt,
+        "valid_free_cache_space_gt": MaybeInt,
+        "valid_free_cache_space_gte": MaybeInt,
+        "valid_free_cache_space_in": MaybeInts,
+        "valid_free_cache_space_lt": MaybeInt,
+        "valid_free_cache_space_lte": MaybeInt,
+        "valid_free_cache_space_not": MaybeInt,
+        "valid_free_cache_space_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-
-    class DiskPoolWhereInput2(DiskPoolWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        disks_every: "ReadOnly[MaybeMapping]"
-        disks_none: "ReadOnly[MaybeMapping]"
-        disks_some: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-
-    class DiskPoolWhereInput3(DiskPoolWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        disks_every: "ReadOnly[MaybeMapping]"
-        disks_none: "ReadOnly[MaybeMapping]"
-        disks_some: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-
     GetDiskPoolsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetDiskPoolsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,24 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EcpEdition
     from .license import LicenseType
+    from .nested import ClusterWhereInput2, EcpLicenseWhereInput2
 
 EcpLicenseOrderByInput: TypeAlias = Literal[
     "cluster_local_id_ASC",
@@ -60,187 +48,171 @@ EcpLicenseOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class EcpLicenseWhereInputValues(TypedDict, total=False):
-    """Keys of `EcpLicenseWhereInput` that look at the resource itself."""
-
-    cluster_local_id: MaybeStr
-    cluster_local_id_contains: MaybeStr
-    cluster_local_id_ends_with: MaybeStr
-    cluster_local_id_gt: MaybeStr
-    cluster_local_id_gte: MaybeStr
-    cluster_local_id_in: MaybeTexts
-    cluster_local_id_lt: MaybeStr
-    cluster_local_id_lte: MaybeStr
-    cluster_local_id_not: MaybeStr
-    cluster_local_id_not_contains: MaybeStr
-    cluster_local_id_not_ends_with: MaybeStr
-    cluster_local_id_not_in: MaybeTexts
-    cluster_local_id_not_starts_with: MaybeStr
-    cluster_local_id_starts_with: MaybeStr
-    ecp_edition: "EcpEdition | None"
-    ecp_edition_in: "Sequence[EcpEdition] | None"
-    ecp_edition_not: "EcpEdition | None"
-    ecp_edition_not_in: "Sequence[EcpEdition] | None"
-    expire_date: MaybeStr
-    expire_date_gt: MaybeStr
-    expire_date_gte: MaybeStr
-    expire_date_in: MaybeTexts
-    expire_date_lt: MaybeStr
-    expire_date_lte: MaybeStr
-    expire_date_not: MaybeStr
-    expire_date_not_in: MaybeTexts
-    has_metrox: MaybeBool
-    has_metrox_not: MaybeBool
-    has_remote_backup: MaybeBool
-    has_remote_backup_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    license_type: "LicenseType | None"
-    license_type_in: "Sequence[LicenseType] | None"
-    license_type_not: "LicenseType | None"
-    license_type_not_in: "Sequence[LicenseType] | None"
-    max_core_num: MaybeInt
-    max_core_num_gt: MaybeInt
-    max_core_num_gte: MaybeInt
-    max_core_num_in: MaybeInts
-    max_core_num_lt: MaybeInt
-    max_core_num_lte: MaybeInt
-    max_core_num_not: MaybeInt
-    max_core_num_not_in: MaybeInts
-    max_physical_data_capacity: MaybeFloat
-    max_physical_data_capacity_gt: MaybeFloat
-    max_physical_data_capacity_gte: MaybeFloat
-    max_physical_data_capacity_in: MaybeFloats
-    max_physical_data_capacity_lt: MaybeFloat
-    max_physical_data_capacity_lte: MaybeFloat
-    max_physical_data_capacity_not: MaybeFloat
-    max_physical_data_capacity_not_in: MaybeFloats
-    original_code: MaybeStr
-    original_code_contains: MaybeStr
-    original_code_ends_with: MaybeStr
-    original_code_gt: MaybeStr
-    original_code_gte: MaybeStr
-    original_code_in: MaybeTexts
-    original_code_lt: MaybeStr
-    original_code_lte: MaybeStr
-    original_code_not: MaybeStr
-    original_code_not_contains: MaybeStr
-    original_code_not_ends_with: MaybeStr
-    original_code_not_in: MaybeTexts
-    original_code_not_starts_with: MaybeStr
-    original_code_starts_with: MaybeStr
-    product_name: MaybeStr
-    product_name_contains: MaybeStr
-    product_name_ends_with: MaybeStr
-    product_name_gt: MaybeStr
-    product_name_gte: MaybeStr
-    product_name_in: MaybeTexts
-    product_name_lt: MaybeStr
-    product_name_lte: MaybeStr
-    product_name_not: MaybeStr
-    product_name_not_contains: MaybeStr
-    product_name_not_ends_with: MaybeStr
-    product_name_not_in: MaybeTexts
-    product_name_not_starts_with: MaybeStr
-    product_name_starts_with: MaybeStr
-    serial: MaybeStr
-    serial_contains: MaybeStr
-    serial_ends_with: MaybeStr
-    serial_gt: MaybeStr
-    serial_gte: MaybeStr
-    serial_in: MaybeTexts
-    serial_lt: MaybeStr
-    serial_lte: MaybeStr
-    serial_not: MaybeStr
-    serial_not_contains: MaybeStr
-    serial_not_ends_with: MaybeStr
-    serial_not_in: MaybeTexts
-    serial_not_starts_with: MaybeStr
-    serial_starts_with: MaybeStr
-    sign_date: MaybeStr
-    sign_date_gt: MaybeStr
-    sign_date_gte: MaybeStr
-    sign_date_in: MaybeTexts
-    sign_date_lt: MaybeStr
-    sign_date_lte: MaybeStr
-    sign_date_not: MaybeStr
-    sign_date_not_in: MaybeTexts
-    subscription_expire_date: MaybeStr
-    subscription_expire_date_gt: MaybeStr
-    subscription_expire_date_gte: MaybeStr
-    subscription_expire_date_in: MaybeTexts
-    subscription_expire_date_lt: MaybeStr
-    subscription_expire_date_lte: MaybeStr
-    subscription_expire_date_not: MaybeStr
-    subscription_expire_date_not_in: MaybeTexts
-    subscription_start_date: MaybeStr
-    subscription_start_date_gt: MaybeStr
-    subscription_start_date_gte: MaybeStr
-    subscription_start_date_in: MaybeTexts
-    subscription_start_date_lt: MaybeStr
-    subscription_start_date_lte: MaybeStr
-    subscription_start_date_not: MaybeStr
-    subscription_start_date_not_in: MaybeTexts
-    vendor: MaybeStr
-    vendor_contains: MaybeStr
-    vendor_ends_with: MaybeStr
-    vendor_gt: MaybeStr
-    vendor_gte: MaybeStr
-    vendor_in: MaybeTexts
-    vendor_lt: MaybeStr
-    vendor_lte: MaybeStr
-    vendor_not: MaybeStr
-    vendor_not_contains: MaybeStr
-    vendor_not_ends_with: MaybeStr
-    vendor_not_in: MaybeTexts
-    vendor_not_starts_with: MaybeStr
-    vendor_starts_with: MaybeStr
-    version: MaybeInt
-    version_gt: MaybeInt
-    version_gte: MaybeInt
-    version_in: MaybeInts
-    version_lt: MaybeInt
-    version_lte: MaybeInt
-    version_not: MaybeInt
-    version_not_in: MaybeInts
-
-
-class EcpLicenseWhereInput(EcpLicenseWhereInputValues, total=False):
-    """Since CloudTower 4.7.0."""
-
-    AND: "Sequence[EcpLicenseWhereInput] | None"
-    NOT: "Sequence[EcpLicenseWhereInput] | None"
-    OR: "Sequence[EcpLicenseWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+EcpLicenseWhereInput = TypedDict(
+    "EcpLicenseWhereInput",
+    {
+        "AND": "Sequence[EcpLicenseWhereInput] | None",
+        "NOT": "Sequence[EcpLicenseWhereInput] | None",
+        "OR": "Sequence[EcpLicenseWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "cluster_local_id": MaybeStr,
+        "cluster_local_id_contains": MaybeStr,
+        "cluster_local_id_ends_with": MaybeStr,
+        "cluster_local_id_gt": MaybeStr,
+        "cluster_local_id_gte": MaybeStr,
+        "cluster_local_id_in": MaybeTexts,
+        "cluster_local_id_lt": MaybeStr,
+        "cluster_local_id_lte": MaybeStr,
+        "cluster_local_id_not": MaybeStr,
+        "cluster_local_id_not_contains": MaybeStr,
+        "cluster_local_id_not_ends_with": MaybeStr,
+        "cluster_local_id_not_in": MaybeTexts,
+        "cluster_local_id_not_starts_with": MaybeStr,
+        "cluster_local_id_starts_with": MaybeStr,
+        "ecp_edition": "EcpEdition | None",
+        "ecp_edition_in": "Sequence[EcpEdition] | None",
+        "ecp_edition_not": "EcpEdition | None",
+        "ecp_edition_not_in": "Sequence[EcpEdition] | None",
+        "expire_date": MaybeStr,
+        "expire_date_gt": MaybeStr,
+        "expire_date_gte": MaybeStr,
+        "expire_date_in": MaybeTexts,
+        "expire_date_lt": MaybeStr,
+        "expire_date_lte": MaybeStr,
+        "expire_date_not": MaybeStr,
+        "expire_date_not_in": MaybeTexts,
+        "has_metrox": MaybeBool,
+        "has_metrox_not": MaybeBool,
+        "has_remote_backup": MaybeBool,
+        "has_remote_backup_not": MaybeBool,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "license_type": "LicenseType | None",
+        "license_type_in": "Sequence[LicenseType] | None",
+        "license_type_not": "LicenseType | None",
+        "license_type_not_in": "Sequence[LicenseType] | None",
+        "max_core_num": MaybeInt,
+        "max_core_num_gt": MaybeInt,
+        "max_core_num_gte": MaybeInt,
+        "max_core_num_in": MaybeInts,
+        "max_core_num_lt": MaybeInt,
+        "max_core_num_lte": MaybeInt,
+        "max_core_num_not": MaybeInt,
+        "max_core_num_not_in": MaybeInts,
+        "max_physical_data_capacity": MaybeFloat,
+        "max_physical_data_capacity_gt": MaybeFloat,
+        "max_physical_data_capacity_gte": MaybeFloat,
+        "max_physical_data_capacity_in": MaybeFloats,
+        "max_physical_data_capacity_lt": MaybeFloat,
+        "max_physical_data_capacity_lte": MaybeFloat,
+        "max_physical_data_capacity_not": MaybeFloat,
+        "max_physical_data_capacity_not_in": MaybeFloats,
+        "original_code": MaybeStr,
+        "original_code_contains": MaybeStr,
+        "original_code_ends_with": MaybeStr,
+        "original_code_gt": MaybeStr,
+        "original_code_gte": MaybeStr,
+        "original_code_in": MaybeTexts,
+        "original_code_lt": MaybeStr,
+        "original_code_lte": MaybeStr,
+        "original_code_not": MaybeStr,
+        "original_code_not_contains": MaybeStr,
+        "original_code_not_ends_with": MaybeStr,
+        "original_code_not_in": MaybeTexts,
+        "original_code_not_starts_with": MaybeStr,
+        "original_code_starts_with": MaybeStr,
+        "product_name": MaybeStr,
+        "product_name_contains": MaybeStr,
+        "product_name_ends_with": MaybeStr,
+        "product_name_gt": MaybeStr,
+        "product_name_gte": MaybeStr,
+        "product_name_in": MaybeTexts,
+        "product_name_lt": MaybeStr,
+        "product_name_lte": MaybeStr,
+        "product_name_not": MaybeStr,
+        "product_name_not_contains": MaybeStr,
+        "product_name_not_ends_with": MaybeStr,
+        "product_name_not_in": MaybeTexts,
+        "product_name_not_starts_with": MaybeStr,
+        "product_name_starts_with": MaybeStr,
+        "serial": MaybeStr,
+        "serial_contains": MaybeStr,
+        "serial_ends_with": MaybeStr,
+        "serial_gt": MaybeStr,
+        "serial_gte": MaybeStr,
+        "serial_in": MaybeTexts,
+        "serial_lt": MaybeStr,
+        "serial_lte": MaybeStr,
+        "serial_not": MaybeStr,
+        "serial_not_contains": MaybeStr,
+        "serial_not_ends_with": MaybeStr,
+        "serial_not_in": MaybeTexts,
+        "serial_not_starts_with": MaybeStr,
+        "serial_starts_with": MaybeStr,
+        "sign_date": MaybeStr,
+        "sign_date_gt": MaybeStr,
+        "sign_date_gte": MaybeStr,
+        "sign_date_in": MaybeTexts,
+        "sign_date_lt": MaybeStr,
+        "sign_date_lte": MaybeStr,
+        "sign_date_not": MaybeStr,
+        "sign_date_not_in": MaybeTexts,
+        "subscription_expire_date": MaybeStr,
+        "subscription_expire_date_gt": MaybeStr,
+        "subscription_expire_date_gte": MaybeStr,
+        "subscription_expire_date_in": MaybeTexts,
+        "subscription_expire_date_lt": MaybeStr,
+        "subscription_expire_date_lte": MaybeStr,
+        "subscription_expire_date_not": MaybeStr,
+        "subscription_expire_date_not_in": MaybeTexts,
+        "subscription_start_date": MaybeStr,
+        "subscription_start_date_gt": MaybeStr,
+        "subscription_start_date_gte": MaybeStr,
+        "subscription_start_date_in": MaybeTexts,
+        "subscription_start_date_lt": MaybeStr,
+        "subscription_start_date_lte": MaybeStr,
+        "subscription_start_date_not": MaybeStr,
+        "subscription_start_date_not_in": MaybeTexts,
+        "vendor": MaybeStr,
+        "vendor_contains": MaybeStr,
+        "vendor_ends_with": MaybeStr,
+        "vendor_gt": MaybeStr,
+        "vendor_gte": MaybeStr,
+        "vendor_in": MaybeTexts,
+        "vendor_lt": MaybeStr,
+        "vendor_lte": MaybeStr,
+        "vendor_not": MaybeStr,
+        "vendor_not_contains": MaybeStr,
+        "vendor_not_ends_with": MaybeStr,
+        "vendor_not_in": MaybeTexts,
+        "vendor_not_starts_with": MaybeStr,
+        "vendor_starts_with": MaybeStr,
+        "version": MaybeInt,
+        "version_gt": MaybeInt,
+        "version_gte": MaybeInt,
+        "version_in": MaybeInts,
+        "version_lt": MaybeInt,
+        "version_lte": MaybeInt,
+        "version_not": MaybeInt,
+        "version_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-
-    class EcpLicenseWhereInput2(EcpLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class EcpLicenseWhereInput3(EcpLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetEcpLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetEcpLicensesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

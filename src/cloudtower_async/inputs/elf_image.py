@@ -4,29 +4,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    FileContent,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .content_library_image import (
+    from .nested import (
+        ClusterWhereInput2,
         ContentLibraryImageWhereInput2,
-        ContentLibraryImageWhereInput3,
+        ElfImageWhereInput2,
+        LabelWhereInput2,
+        VmDiskWhereInput2,
+        VmSnapshotWhereInput2,
+        VmTemplateWhereInput2,
     )
-    from .label import LabelWhereInput2
-    from .vm_disk import VmDiskWhereInput2
-    from .vm_snapshot import VmSnapshotWhereInput2
-    from .vm_template import VmTemplateWhereInput2
 
 ElfImageOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -55,121 +45,120 @@ class ElfImageUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class ElfImageWhereInputValues(TypedDict, total=False):
-    """Keys of `ElfImageWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    path: MaybeStr
-    path_contains: MaybeStr
-    path_ends_with: MaybeStr
-    path_gt: MaybeStr
-    path_gte: MaybeStr
-    path_in: MaybeTexts
-    path_lt: MaybeStr
-    path_lte: MaybeStr
-    path_not: MaybeStr
-    path_not_contains: MaybeStr
-    path_not_ends_with: MaybeStr
-    path_not_in: MaybeTexts
-    path_not_starts_with: MaybeStr
-    path_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-
-
-class ElfImageWhereInput(ElfImageWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ElfImageWhereInput] | None"
-    NOT: "Sequence[ElfImageWhereInput] | None"
-    OR: "Sequence[ElfImageWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    content_library_image: "ContentLibraryImageWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    vm_disks_every: "VmDiskWhereInput2 | None"
-    vm_disks_none: "VmDiskWhereInput2 | None"
-    vm_disks_some: "VmDiskWhereInput2 | None"
-    vm_snapshots_every: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_none: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_some: "VmSnapshotWhereInput2 | None"
-    vm_templates_every: "VmTemplateWhereInput2 | None"
-    vm_templates_none: "VmTemplateWhereInput2 | None"
-    vm_templates_some: "VmTemplateWhereInput2 | None"
+ElfImageWhereInput = TypedDict(
+    "ElfImageWhereInput",
+    {
+        "AND": "Sequence[ElfImageWhereInput] | None",
+        "NOT": "Sequence[ElfImageWhereInput] | None",
+        "OR": "Sequence[ElfImageWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "content_library_image": "ContentLibraryImageWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "path": MaybeStr,
+        "path_contains": MaybeStr,
+        "path_ends_with": MaybeStr,
+        "path_gt": MaybeStr,
+        "path_gte": MaybeStr,
+        "path_in": MaybeTexts,
+        "path_lt": MaybeStr,
+        "path_lte": MaybeStr,
+        "path_not": MaybeStr,
+        "path_not_contains": MaybeStr,
+        "path_not_ends_with": MaybeStr,
+        "path_not_in": MaybeTexts,
+        "path_not_starts_with": MaybeStr,
+        "path_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "vm_disks_every": "VmDiskWhereInput2 | None",
+        "vm_disks_none": "VmDiskWhereInput2 | None",
+        "vm_disks_some": "VmDiskWhereInput2 | None",
+        "vm_snapshots_every": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_none": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
+        "vm_templates_every": "VmTemplateWhereInput2 | None",
+        "vm_templates_none": "VmTemplateWhereInput2 | None",
+        "vm_templates_some": "VmTemplateWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class GetElfImagesRequestBody(TypedDict, total=False):
@@ -185,45 +174,6 @@ class GetElfImagesRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class ElfImageWhereInput2(ElfImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        content_library_image: "ReadOnly[ContentLibraryImageWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-
-    class ElfImageWhereInput3(ElfImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        content_library_image: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-
     CreateElfImageForm: TypeAlias = "Mapping[str, object]"
     ElfImageDeletionParams: TypeAlias = "Mapping[str, object]"
     ElfImageUpdationParams: TypeAlias = "Mapping[str, object]"

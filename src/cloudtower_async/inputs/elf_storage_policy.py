@@ -4,21 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
+    from .nested import ClusterWhereInput2, ElfStoragePolicyWhereInput2
 
 ElfStoragePolicyOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -41,121 +31,105 @@ ElfStoragePolicyOrderByInput: TypeAlias = Literal[
     "thin_provision_DESC",
 ]
 
-
-class ElfStoragePolicyWhereInputValues(TypedDict, total=False):
-    """Keys of `ElfStoragePolicyWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    replica_num: MaybeInt
-    replica_num_gt: MaybeInt
-    replica_num_gte: MaybeInt
-    replica_num_in: MaybeInts
-    replica_num_lt: MaybeInt
-    replica_num_lte: MaybeInt
-    replica_num_not: MaybeInt
-    replica_num_not_in: MaybeInts
-    stripe_num: MaybeInt
-    stripe_num_gt: MaybeInt
-    stripe_num_gte: MaybeInt
-    stripe_num_in: MaybeInts
-    stripe_num_lt: MaybeInt
-    stripe_num_lte: MaybeInt
-    stripe_num_not: MaybeInt
-    stripe_num_not_in: MaybeInts
-    stripe_size: MaybeInt
-    stripe_size_gt: MaybeInt
-    stripe_size_gte: MaybeInt
-    stripe_size_in: MaybeInts
-    stripe_size_lt: MaybeInt
-    stripe_size_lte: MaybeInt
-    stripe_size_not: MaybeInt
-    stripe_size_not_in: MaybeInts
-    thin_provision: MaybeBool
-    thin_provision_not: MaybeBool
-
-
-class ElfStoragePolicyWhereInput(ElfStoragePolicyWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ElfStoragePolicyWhereInput] | None"
-    NOT: "Sequence[ElfStoragePolicyWhereInput] | None"
-    OR: "Sequence[ElfStoragePolicyWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+ElfStoragePolicyWhereInput = TypedDict(
+    "ElfStoragePolicyWhereInput",
+    {
+        "AND": "Sequence[ElfStoragePolicyWhereInput] | None",
+        "NOT": "Sequence[ElfStoragePolicyWhereInput] | None",
+        "OR": "Sequence[ElfStoragePolicyWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "replica_num": MaybeInt,
+        "replica_num_gt": MaybeInt,
+        "replica_num_gte": MaybeInt,
+        "replica_num_in": MaybeInts,
+        "replica_num_lt": MaybeInt,
+        "replica_num_lte": MaybeInt,
+        "replica_num_not": MaybeInt,
+        "replica_num_not_in": MaybeInts,
+        "stripe_num": MaybeInt,
+        "stripe_num_gt": MaybeInt,
+        "stripe_num_gte": MaybeInt,
+        "stripe_num_in": MaybeInts,
+        "stripe_num_lt": MaybeInt,
+        "stripe_num_lte": MaybeInt,
+        "stripe_num_not": MaybeInt,
+        "stripe_num_not_in": MaybeInts,
+        "stripe_size": MaybeInt,
+        "stripe_size_gt": MaybeInt,
+        "stripe_size_gte": MaybeInt,
+        "stripe_size_in": MaybeInts,
+        "stripe_size_lt": MaybeInt,
+        "stripe_size_lte": MaybeInt,
+        "stripe_size_not": MaybeInt,
+        "stripe_size_not_in": MaybeInts,
+        "thin_provision": MaybeBool,
+        "thin_provision_not": MaybeBool,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ElfStoragePolicyWhereInput2(ElfStoragePolicyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class ElfStoragePolicyWhereInput3(ElfStoragePolicyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetElfStoragePoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetElfStoragePoliciesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,17 +4,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import FilterRuleAggregationEnum as FilterRuleAggregationEnumMember
     from ..models import FilterRuleMetricEnum as FilterRuleMetricEnumMember
     from ..models import FilterRuleOpEnum as FilterRuleOpEnumMember
-    from .cluster import ClusterWhereInput2
     from .common import EntityType, FilterStatus
-    from .vm import VmWhereInput2
+    from .nested import ClusterWhereInput2, EntityFilterWhereInput2, VmWhereInput2
 
 EntityFilterOrderByInput: TypeAlias = Literal[
     "apply_to_all_clusters_ASC",
@@ -66,83 +63,82 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
     rules: "Sequence[FilterRuleInput]"
 
 
-class EntityFilterWhereInputValues(TypedDict, total=False):
-    """Keys of `EntityFilterWhereInput` that look at the resource itself."""
-
-    apply_to_all_clusters: MaybeBool
-    apply_to_all_clusters_not: MaybeBool
-    entity_type: "EntityType | None"
-    entity_type_in: "Sequence[EntityType] | None"
-    entity_type_not: "EntityType | None"
-    entity_type_not_in: "Sequence[EntityType] | None"
-    filter_status: "FilterStatus | None"
-    filter_status_in: "Sequence[FilterStatus] | None"
-    filter_status_not: "FilterStatus | None"
-    filter_status_not_in: "Sequence[FilterStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    last_executed_at: MaybeStr
-    last_executed_at_gt: MaybeStr
-    last_executed_at_gte: MaybeStr
-    last_executed_at_in: MaybeTexts
-    last_executed_at_lt: MaybeStr
-    last_executed_at_lte: MaybeStr
-    last_executed_at_not: MaybeStr
-    last_executed_at_not_in: MaybeTexts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    preset: MaybeStr
-    preset_contains: MaybeStr
-    preset_ends_with: MaybeStr
-    preset_gt: MaybeStr
-    preset_gte: MaybeStr
-    preset_in: MaybeTexts
-    preset_lt: MaybeStr
-    preset_lte: MaybeStr
-    preset_not: MaybeStr
-    preset_not_contains: MaybeStr
-    preset_not_ends_with: MaybeStr
-    preset_not_in: MaybeTexts
-    preset_not_starts_with: MaybeStr
-    preset_starts_with: MaybeStr
-
-
-class EntityFilterWhereInput(EntityFilterWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[EntityFilterWhereInput] | None"
-    NOT: "Sequence[EntityFilterWhereInput] | None"
-    OR: "Sequence[EntityFilterWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
-    exec_failed_cluster_every: "ClusterWhereInput2 | None"
-    exec_failed_cluster_none: "ClusterWhereInput2 | None"
-    exec_failed_cluster_some: "ClusterWhereInput2 | None"
+EntityFilterWhereInput = TypedDict(
+    "EntityFilterWhereInput",
+    {
+        "AND": "Sequence[EntityFilterWhereInput] | None",
+        "NOT": "Sequence[EntityFilterWhereInput] | None",
+        "OR": "Sequence[EntityFilterWhereInput] | None",
+        "apply_to_all_clusters": MaybeBool,
+        "apply_to_all_clusters_not": MaybeBool,
+        "clusters_every": "ClusterWhereInput2 | None",
+        "clusters_none": "ClusterWhereInput2 | None",
+        "clusters_some": "ClusterWhereInput2 | None",
+        "entity_type": "EntityType | None",
+        "entity_type_in": "Sequence[EntityType] | None",
+        "entity_type_not": "EntityType | None",
+        "entity_type_not_in": "Sequence[EntityType] | None",
+        "exec_failed_cluster_every": "ClusterWhereInput2 | None",
+        "exec_failed_cluster_none": "ClusterWhereInput2 | None",
+        "exec_failed_cluster_some": "ClusterWhereInput2 | None",
+        "filter_status": "FilterStatus | None",
+        "filter_status_in": "Sequence[FilterStatus] | None",
+        "filter_status_not": "FilterStatus | None",
+        "filter_status_not_in": "Sequence[FilterStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "last_executed_at": MaybeStr,
+        "last_executed_at_gt": MaybeStr,
+        "last_executed_at_gte": MaybeStr,
+        "last_executed_at_in": MaybeTexts,
+        "last_executed_at_lt": MaybeStr,
+        "last_executed_at_lte": MaybeStr,
+        "last_executed_at_not": MaybeStr,
+        "last_executed_at_not_in": MaybeTexts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "preset": MaybeStr,
+        "preset_contains": MaybeStr,
+        "preset_ends_with": MaybeStr,
+        "preset_gt": MaybeStr,
+        "preset_gte": MaybeStr,
+        "preset_in": MaybeTexts,
+        "preset_lt": MaybeStr,
+        "preset_lte": MaybeStr,
+        "preset_not": MaybeStr,
+        "preset_not_contains": MaybeStr,
+        "preset_not_ends_with": MaybeStr,
+        "preset_not_in": MaybeTexts,
+        "preset_not_starts_with": MaybeStr,
+        "preset_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class FilterRuleInput(TypedDict, total=False):
@@ -169,29 +165,6 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class EntityFilterWhereInput2(EntityFilterWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        exec_failed_cluster_every: "ReadOnly[MaybeMapping]"
-        exec_failed_cluster_none: "ReadOnly[MaybeMapping]"
-        exec_failed_cluster_some: "ReadOnly[MaybeMapping]"
-
-    class EntityFilterWhereInput3(EntityFilterWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        exec_failed_cluster_every: "ReadOnly[MaybeMapping]"
-        exec_failed_cluster_none: "ReadOnly[MaybeMapping]"
-        exec_failed_cluster_some: "ReadOnly[MaybeMapping]"
-
     EntityFilterDeletionParams: TypeAlias = "Mapping[str, object]"
     EntityFilterUpdationParams: TypeAlias = "Mapping[str, object]"
     GetEntityFiltersConnectionRequestBody: TypeAlias = "Mapping[str, object]"

@@ -4,23 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import EverouteClusterPhase as EverouteClusterPhaseMember
-    from .cluster import ClusterWhereInput2
-    from .common import (
-        EntityAsyncStatus,
-        GlobalPolicyAction,
+    from .common import EntityAsyncStatus, GlobalPolicyAction
+    from .nested import (
+        ClusterWhereInput2,
+        EverouteClusterWhereInput2,
         LoadBalancerServiceWhereInput2,
-        LoadBalancerServiceWhereInput3,
-    )
-    from .vds import VdsWhereInput2
-    from .virtual_private_cloud import (
+        VdsWhereInput2,
         VirtualPrivateCloudServiceWhereInput2,
-        VirtualPrivateCloudServiceWhereInput3,
     )
 
 EverouteClusterOrderByInput: TypeAlias = Literal[
@@ -52,112 +46,82 @@ EverouteClusterPhase: TypeAlias = Union[
     "EverouteClusterPhaseMember",
 ]
 
-
-class EverouteClusterWhereInputValues(TypedDict, total=False):
-    """Keys of `EverouteClusterWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    global_default_action: "GlobalPolicyAction | None"
-    global_default_action_in: "Sequence[GlobalPolicyAction] | None"
-    global_default_action_not: "GlobalPolicyAction | None"
-    global_default_action_not_in: "Sequence[GlobalPolicyAction] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    installed: MaybeBool
-    installed_not: MaybeBool
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    phase: "EverouteClusterPhase | None"
-    phase_in: "Sequence[EverouteClusterPhase] | None"
-    phase_not: "EverouteClusterPhase | None"
-    phase_not_in: "Sequence[EverouteClusterPhase] | None"
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-
-
-class EverouteClusterWhereInput(EverouteClusterWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[EverouteClusterWhereInput] | None"
-    NOT: "Sequence[EverouteClusterWhereInput] | None"
-    OR: "Sequence[EverouteClusterWhereInput] | None"
-    agent_elf_clusters_every: "ClusterWhereInput2 | None"
-    agent_elf_clusters_none: "ClusterWhereInput2 | None"
-    agent_elf_clusters_some: "ClusterWhereInput2 | None"
-    agent_elf_vdses_every: "VdsWhereInput2 | None"
-    agent_elf_vdses_none: "VdsWhereInput2 | None"
-    agent_elf_vdses_some: "VdsWhereInput2 | None"
-    load_balancer_service: "LoadBalancerServiceWhereInput2 | None"  # since 4.4.0
-    vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"  # since 4.4.0
-
+EverouteClusterWhereInput = TypedDict(
+    "EverouteClusterWhereInput",
+    {
+        "AND": "Sequence[EverouteClusterWhereInput] | None",
+        "NOT": "Sequence[EverouteClusterWhereInput] | None",
+        "OR": "Sequence[EverouteClusterWhereInput] | None",
+        "agent_elf_clusters_every": "ClusterWhereInput2 | None",
+        "agent_elf_clusters_none": "ClusterWhereInput2 | None",
+        "agent_elf_clusters_some": "ClusterWhereInput2 | None",
+        "agent_elf_vdses_every": "VdsWhereInput2 | None",
+        "agent_elf_vdses_none": "VdsWhereInput2 | None",
+        "agent_elf_vdses_some": "VdsWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "global_default_action": "GlobalPolicyAction | None",
+        "global_default_action_in": "Sequence[GlobalPolicyAction] | None",
+        "global_default_action_not": "GlobalPolicyAction | None",
+        "global_default_action_not_in": "Sequence[GlobalPolicyAction] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "installed": MaybeBool,
+        "installed_not": MaybeBool,
+        "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",  # since 4.4.0
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "phase": "EverouteClusterPhase | None",
+        "phase_in": "Sequence[EverouteClusterPhase] | None",
+        "phase_not": "EverouteClusterPhase | None",
+        "phase_not_in": "Sequence[EverouteClusterPhase] | None",
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+        "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",  # since 4.4.0
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class EverouteClusterWhereInput2(EverouteClusterWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        agent_elf_clusters_every: "ReadOnly[MaybeMapping]"
-        agent_elf_clusters_none: "ReadOnly[MaybeMapping]"
-        agent_elf_clusters_some: "ReadOnly[MaybeMapping]"
-        agent_elf_vdses_every: "ReadOnly[MaybeMapping]"
-        agent_elf_vdses_none: "ReadOnly[MaybeMapping]"
-        agent_elf_vdses_some: "ReadOnly[MaybeMapping]"
-        load_balancer_service: "ReadOnly[LoadBalancerServiceWhereInput3 | None]"
-        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
-
-    class EverouteClusterWhereInput3(EverouteClusterWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        agent_elf_clusters_every: "ReadOnly[MaybeMapping]"
-        agent_elf_clusters_none: "ReadOnly[MaybeMapping]"
-        agent_elf_clusters_some: "ReadOnly[MaybeMapping]"
-        agent_elf_vdses_every: "ReadOnly[MaybeMapping]"
-        agent_elf_vdses_none: "ReadOnly[MaybeMapping]"
-        agent_elf_vdses_some: "ReadOnly[MaybeMapping]"
-        load_balancer_service: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[MaybeMapping]"
-
     GetEverouteClustersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetEverouteClustersRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,12 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import Architecture, EntityAsyncStatus
+    from .nested import EveroutePackageWhereInput2
 
 EveroutePackageOrderByInput: TypeAlias = Literal[
     "arch_ASC",
@@ -32,112 +31,98 @@ EveroutePackageOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class EveroutePackageWhereInputValues(TypedDict, total=False):
-    """Keys of `EveroutePackageWhereInput` that look at the resource itself."""
-
-    arch: "Architecture | None"
-    arch_in: "Sequence[Architecture] | None"
-    arch_not: "Architecture | None"
-    arch_not_in: "Sequence[Architecture] | None"
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-
-
-class EveroutePackageWhereInput(EveroutePackageWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[EveroutePackageWhereInput] | None"
-    NOT: "Sequence[EveroutePackageWhereInput] | None"
-    OR: "Sequence[EveroutePackageWhereInput] | None"
-
+EveroutePackageWhereInput = TypedDict(
+    "EveroutePackageWhereInput",
+    {
+        "AND": "Sequence[EveroutePackageWhereInput] | None",
+        "NOT": "Sequence[EveroutePackageWhereInput] | None",
+        "OR": "Sequence[EveroutePackageWhereInput] | None",
+        "arch": "Architecture | None",
+        "arch_in": "Sequence[Architecture] | None",
+        "arch_not": "Architecture | None",
+        "arch_not_in": "Sequence[Architecture] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class EveroutePackageWhereInput2(EveroutePackageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class EveroutePackageWhereInput3(EveroutePackageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
     GetEveroutePackagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetEveroutePackagesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,14 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import SeverityEnum as SeverityEnumMember
-    from .alert_rule import AlertRuleObject, AlertRuleUnit, AlertRuleWhereInput2
-    from .cluster import ClusterWhereInput2
+    from .alert_rule import AlertRuleObject, AlertRuleUnit
+    from .nested import AlertRuleWhereInput2, ClusterWhereInput2, GlobalAlertRuleWhereInput2
 
 GlobalAlertRuleOrderByInput: TypeAlias = Literal[
     "boolean_ASC",
@@ -80,150 +78,131 @@ class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
     thresholds: "Sequence[AlertRuleThresholds]"
 
 
-class GlobalAlertRuleWhereInputValues(TypedDict, total=False):
-    """Keys of `GlobalAlertRuleWhereInput` that look at the resource itself."""
-
-    boolean: MaybeBool
-    boolean_not: MaybeBool
-    cause: MaybeStr
-    cause_contains: MaybeStr
-    cause_ends_with: MaybeStr
-    cause_gt: MaybeStr
-    cause_gte: MaybeStr
-    cause_in: MaybeTexts
-    cause_lt: MaybeStr
-    cause_lte: MaybeStr
-    cause_not: MaybeStr
-    cause_not_contains: MaybeStr
-    cause_not_ends_with: MaybeStr
-    cause_not_in: MaybeTexts
-    cause_not_starts_with: MaybeStr
-    cause_starts_with: MaybeStr
-    disabled: MaybeBool
-    disabled_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    impact: MaybeStr
-    impact_contains: MaybeStr
-    impact_ends_with: MaybeStr
-    impact_gt: MaybeStr
-    impact_gte: MaybeStr
-    impact_in: MaybeTexts
-    impact_lt: MaybeStr
-    impact_lte: MaybeStr
-    impact_not: MaybeStr
-    impact_not_contains: MaybeStr
-    impact_not_ends_with: MaybeStr
-    impact_not_in: MaybeTexts
-    impact_not_starts_with: MaybeStr
-    impact_starts_with: MaybeStr
-    message: MaybeStr
-    message_contains: MaybeStr
-    message_ends_with: MaybeStr
-    message_gt: MaybeStr
-    message_gte: MaybeStr
-    message_in: MaybeTexts
-    message_lt: MaybeStr
-    message_lte: MaybeStr
-    message_not: MaybeStr
-    message_not_contains: MaybeStr
-    message_not_ends_with: MaybeStr
-    message_not_in: MaybeTexts
-    message_not_starts_with: MaybeStr
-    message_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    object: "AlertRuleObject | None"
-    object_in: "Sequence[AlertRuleObject] | None"
-    object_not: "AlertRuleObject | None"
-    object_not_in: "Sequence[AlertRuleObject] | None"
-    operator: MaybeStr
-    operator_contains: MaybeStr
-    operator_ends_with: MaybeStr
-    operator_gt: MaybeStr
-    operator_gte: MaybeStr
-    operator_in: MaybeTexts
-    operator_lt: MaybeStr
-    operator_lte: MaybeStr
-    operator_not: MaybeStr
-    operator_not_contains: MaybeStr
-    operator_not_ends_with: MaybeStr
-    operator_not_in: MaybeTexts
-    operator_not_starts_with: MaybeStr
-    operator_starts_with: MaybeStr
-    solution: MaybeStr
-    solution_contains: MaybeStr
-    solution_ends_with: MaybeStr
-    solution_gt: MaybeStr
-    solution_gte: MaybeStr
-    solution_in: MaybeTexts
-    solution_lt: MaybeStr
-    solution_lte: MaybeStr
-    solution_not: MaybeStr
-    solution_not_contains: MaybeStr
-    solution_not_ends_with: MaybeStr
-    solution_not_in: MaybeTexts
-    solution_not_starts_with: MaybeStr
-    solution_starts_with: MaybeStr
-    unit: "AlertRuleUnit | None"
-    unit_in: "Sequence[AlertRuleUnit] | None"
-    unit_not: "AlertRuleUnit | None"
-    unit_not_in: "Sequence[AlertRuleUnit] | None"
-
-
-class GlobalAlertRuleWhereInput(GlobalAlertRuleWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[GlobalAlertRuleWhereInput] | None"
-    NOT: "Sequence[GlobalAlertRuleWhereInput] | None"
-    OR: "Sequence[GlobalAlertRuleWhereInput] | None"
-    alert_rules_every: "AlertRuleWhereInput2 | None"
-    alert_rules_none: "AlertRuleWhereInput2 | None"
-    alert_rules_some: "AlertRuleWhereInput2 | None"
-
+GlobalAlertRuleWhereInput = TypedDict(
+    "GlobalAlertRuleWhereInput",
+    {
+        "AND": "Sequence[GlobalAlertRuleWhereInput] | None",
+        "NOT": "Sequence[GlobalAlertRuleWhereInput] | None",
+        "OR": "Sequence[GlobalAlertRuleWhereInput] | None",
+        "alert_rules_every": "AlertRuleWhereInput2 | None",
+        "alert_rules_none": "AlertRuleWhereInput2 | None",
+        "alert_rules_some": "AlertRuleWhereInput2 | None",
+        "boolean": MaybeBool,
+        "boolean_not": MaybeBool,
+        "cause": MaybeStr,
+        "cause_contains": MaybeStr,
+        "cause_ends_with": MaybeStr,
+        "cause_gt": MaybeStr,
+        "cause_gte": MaybeStr,
+        "cause_in": MaybeTexts,
+        "cause_lt": MaybeStr,
+        "cause_lte": MaybeStr,
+        "cause_not": MaybeStr,
+        "cause_not_contains": MaybeStr,
+        "cause_not_ends_with": MaybeStr,
+        "cause_not_in": MaybeTexts,
+        "cause_not_starts_with": MaybeStr,
+        "cause_starts_with": MaybeStr,
+        "disabled": MaybeBool,
+        "disabled_not": MaybeBool,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "impact": MaybeStr,
+        "impact_contains": MaybeStr,
+        "impact_ends_with": MaybeStr,
+        "impact_gt": MaybeStr,
+        "impact_gte": MaybeStr,
+        "impact_in": MaybeTexts,
+        "impact_lt": MaybeStr,
+        "impact_lte": MaybeStr,
+        "impact_not": MaybeStr,
+        "impact_not_contains": MaybeStr,
+        "impact_not_ends_with": MaybeStr,
+        "impact_not_in": MaybeTexts,
+        "impact_not_starts_with": MaybeStr,
+        "impact_starts_with": MaybeStr,
+        "message": MaybeStr,
+        "message_contains": MaybeStr,
+        "message_ends_with": MaybeStr,
+        "message_gt": MaybeStr,
+        "message_gte": MaybeStr,
+        "message_in": MaybeTexts,
+        "message_lt": MaybeStr,
+        "message_lte": MaybeStr,
+        "message_not": MaybeStr,
+        "message_not_contains": MaybeStr,
+        "message_not_ends_with": MaybeStr,
+        "message_not_in": MaybeTexts,
+        "message_not_starts_with": MaybeStr,
+        "message_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "object": "AlertRuleObject | None",
+        "object_in": "Sequence[AlertRuleObject] | None",
+        "object_not": "AlertRuleObject | None",
+        "object_not_in": "Sequence[AlertRuleObject] | None",
+        "operator": MaybeStr,
+        "operator_contains": MaybeStr,
+        "operator_ends_with": MaybeStr,
+        "operator_gt": MaybeStr,
+        "operator_gte": MaybeStr,
+        "operator_in": MaybeTexts,
+        "operator_lt": MaybeStr,
+        "operator_lte": MaybeStr,
+        "operator_not": MaybeStr,
+        "operator_not_contains": MaybeStr,
+        "operator_not_ends_with": MaybeStr,
+        "operator_not_in": MaybeTexts,
+        "operator_not_starts_with": MaybeStr,
+        "operator_starts_with": MaybeStr,
+        "solution": MaybeStr,
+        "solution_contains": MaybeStr,
+        "solution_ends_with": MaybeStr,
+        "solution_gt": MaybeStr,
+        "solution_gte": MaybeStr,
+        "solution_in": MaybeTexts,
+        "solution_lt": MaybeStr,
+        "solution_lte": MaybeStr,
+        "solution_not": MaybeStr,
+        "solution_not_contains": MaybeStr,
+        "solution_not_ends_with": MaybeStr,
+        "solution_not_in": MaybeTexts,
+        "solution_not_starts_with": MaybeStr,
+        "solution_starts_with": MaybeStr,
+        "unit": "AlertRuleUnit | None",
+        "unit_in": "Sequence[AlertRuleUnit] | None",
+        "unit_not": "AlertRuleUnit | None",
+        "unit_not_in": "Sequence[AlertRuleUnit] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class GlobalAlertRuleWhereInput2(GlobalAlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        alert_rules_every: "ReadOnly[MaybeMapping]"
-        alert_rules_none: "ReadOnly[MaybeMapping]"
-        alert_rules_some: "ReadOnly[MaybeMapping]"
-
-    class GlobalAlertRuleWhereInput3(GlobalAlertRuleWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        alert_rules_every: "ReadOnly[MaybeMapping]"
-        alert_rules_none: "ReadOnly[MaybeMapping]"
-        alert_rules_some: "ReadOnly[MaybeMapping]"
-
     CustomizeAlertRuleUpdationParams: TypeAlias = "Mapping[str, object]"
     GetGlobalAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GlobalAlertRuleUpdationParams: TypeAlias = "Mapping[str, object]"

@@ -4,15 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeMappings, MaybeStr, MaybeTexts, Texts
+from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import AccessMode as AccessModeMember
     from ..models import PasswordComplexity as PasswordComplexityMember
-    from .cluster import ClusterWhereInput2
     from .common import EntityAsyncStatus
+    from .nested import ClusterWhereInput2, GlobalSettingsWhereInput2
 
 AccessMode: TypeAlias = Union[Literal["ALLOW", "DENY", "NONE"], "AccessModeMember"]
 GlobalSettingsOrderByInput: TypeAlias = Literal[
@@ -42,49 +40,36 @@ class ClusterRecycleBinUpdationParamsData(TypedDict, total=False):
     retain: Required[int]
 
 
-class GlobalSettingsWhereInputValues(TypedDict, total=False):
-    """Keys of `GlobalSettingsWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"  # since 4.9.0
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"  # since 4.9.0
-    entityAsyncStatus_not: "EntityAsyncStatus | None"  # since 4.9.0
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"  # since 4.9.0
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-
-
-class GlobalSettingsWhereInput(GlobalSettingsWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[GlobalSettingsWhereInput] | None"
-    NOT: "Sequence[GlobalSettingsWhereInput] | None"
-    OR: "Sequence[GlobalSettingsWhereInput] | None"
-
+GlobalSettingsWhereInput = TypedDict(
+    "GlobalSettingsWhereInput",
+    {
+        "AND": "Sequence[GlobalSettingsWhereInput] | None",
+        "NOT": "Sequence[GlobalSettingsWhereInput] | None",
+        "OR": "Sequence[GlobalSettingsWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",  # since 4.9.0
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",  # since 4.9.0
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",  # since 4.9.0
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",  # since 4.9.0
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class GlobalSettingsWhereInput2(GlobalSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class GlobalSettingsWhereInput3(GlobalSettingsWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
     ClusterRecycleBinCreationParams: TypeAlias = "Mapping[str, object]"
     ClusterRecycleBinDeletionParams: TypeAlias = "Mapping[str, object]"
     ClusterRecycleBinUpdationParams: TypeAlias = "Mapping[str, object]"

@@ -4,25 +4,26 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import GraphType as GraphTypeMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus, MetricType, NetworkType
-    from .disk import DiskWhereInput2
-    from .host import HostWhereInput2
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .nic import NicWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2
-    from .view import ViewWhereInput2, ViewWhereInput3
-    from .vm import VmWhereInput2
-    from .vm_nic import VmNicWhereInput2
-    from .vm_volume import VmVolumeWhereInput2
-    from .witness import WitnessWhereInput2
-    from .zone import ZoneWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        DiskWhereInput2,
+        GraphWhereInput2,
+        HostWhereInput2,
+        IscsiLunWhereInput2,
+        NicWhereInput2,
+        NvmfNamespaceWhereInput2,
+        ViewWhereInput2,
+        VmNicWhereInput2,
+        VmVolumeWhereInput2,
+        VmWhereInput2,
+        WitnessWhereInput2,
+        ZoneWhereInput2,
+    )
 
 GraphOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -93,235 +94,158 @@ class GraphUpdationParamsData(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class GraphWhereInputValues(TypedDict, total=False):
-    """Keys of `GraphWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    metric_count: MaybeInt
-    metric_count_gt: MaybeInt
-    metric_count_gte: MaybeInt
-    metric_count_in: MaybeInts
-    metric_count_lt: MaybeInt
-    metric_count_lte: MaybeInt
-    metric_count_not: MaybeInt
-    metric_count_not_in: MaybeInts
-    metric_name: MaybeStr
-    metric_name_contains: MaybeStr
-    metric_name_ends_with: MaybeStr
-    metric_name_gt: MaybeStr
-    metric_name_gte: MaybeStr
-    metric_name_in: MaybeTexts
-    metric_name_lt: MaybeStr
-    metric_name_lte: MaybeStr
-    metric_name_not: MaybeStr
-    metric_name_not_contains: MaybeStr
-    metric_name_not_ends_with: MaybeStr
-    metric_name_not_in: MaybeTexts
-    metric_name_not_starts_with: MaybeStr
-    metric_name_starts_with: MaybeStr
-    metric_type: "MetricType | None"
-    metric_type_in: "Sequence[MetricType] | None"
-    metric_type_not: "MetricType | None"
-    metric_type_not_in: "Sequence[MetricType] | None"
-    network: "NetworkType | None"
-    network_in: "Sequence[NetworkType] | None"
-    network_not: "NetworkType | None"
-    network_not_in: "Sequence[NetworkType] | None"
-    resource_type: MaybeStr
-    resource_type_contains: MaybeStr
-    resource_type_ends_with: MaybeStr
-    resource_type_gt: MaybeStr
-    resource_type_gte: MaybeStr
-    resource_type_in: MaybeTexts
-    resource_type_lt: MaybeStr
-    resource_type_lte: MaybeStr
-    resource_type_not: MaybeStr
-    resource_type_not_contains: MaybeStr
-    resource_type_not_ends_with: MaybeStr
-    resource_type_not_in: MaybeTexts
-    resource_type_not_starts_with: MaybeStr
-    resource_type_starts_with: MaybeStr
-    service: MaybeStr
-    service_contains: MaybeStr
-    service_ends_with: MaybeStr
-    service_gt: MaybeStr
-    service_gte: MaybeStr
-    service_in: MaybeTexts
-    service_lt: MaybeStr
-    service_lte: MaybeStr
-    service_not: MaybeStr
-    service_not_contains: MaybeStr
-    service_not_ends_with: MaybeStr
-    service_not_in: MaybeTexts
-    service_not_starts_with: MaybeStr
-    service_starts_with: MaybeStr
-    title: MaybeStr
-    title_contains: MaybeStr
-    title_ends_with: MaybeStr
-    title_gt: MaybeStr
-    title_gte: MaybeStr
-    title_in: MaybeTexts
-    title_lt: MaybeStr
-    title_lte: MaybeStr
-    title_not: MaybeStr
-    title_not_contains: MaybeStr
-    title_not_ends_with: MaybeStr
-    title_not_in: MaybeTexts
-    title_not_starts_with: MaybeStr
-    title_starts_with: MaybeStr
-    type: "GraphType | None"
-    type_in: "Sequence[GraphType] | None"
-    type_not: "GraphType | None"
-    type_not_in: "Sequence[GraphType] | None"
-
-
-class GraphWhereInput(GraphWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[GraphWhereInput] | None"
-    NOT: "Sequence[GraphWhereInput] | None"
-    OR: "Sequence[GraphWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    disks_every: "DiskWhereInput2 | None"
-    disks_none: "DiskWhereInput2 | None"
-    disks_some: "DiskWhereInput2 | None"
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
-    luns_every: "IscsiLunWhereInput2 | None"
-    luns_none: "IscsiLunWhereInput2 | None"
-    luns_some: "IscsiLunWhereInput2 | None"
-    namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    namespaces_some: "NvmfNamespaceWhereInput2 | None"
-    nics_every: "NicWhereInput2 | None"
-    nics_none: "NicWhereInput2 | None"
-    nics_some: "NicWhereInput2 | None"
-    view: "ViewWhereInput2 | None"
-    vmNics_every: "VmNicWhereInput2 | None"
-    vmNics_none: "VmNicWhereInput2 | None"
-    vmNics_some: "VmNicWhereInput2 | None"
-    vmVolumes_every: "VmVolumeWhereInput2 | None"
-    vmVolumes_none: "VmVolumeWhereInput2 | None"
-    vmVolumes_some: "VmVolumeWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
-    witnesses_every: "WitnessWhereInput2 | None"
-    witnesses_none: "WitnessWhereInput2 | None"
-    witnesses_some: "WitnessWhereInput2 | None"
-    zones_every: "ZoneWhereInput2 | None"
-    zones_none: "ZoneWhereInput2 | None"
-    zones_some: "ZoneWhereInput2 | None"
-
+GraphWhereInput = TypedDict(
+    "GraphWhereInput",
+    {
+        "AND": "Sequence[GraphWhereInput] | None",
+        "NOT": "Sequence[GraphWhereInput] | None",
+        "OR": "Sequence[GraphWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "disks_every": "DiskWhereInput2 | None",
+        "disks_none": "DiskWhereInput2 | None",
+        "disks_some": "DiskWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "hosts_every": "HostWhereInput2 | None",
+        "hosts_none": "HostWhereInput2 | None",
+        "hosts_some": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "luns_every": "IscsiLunWhereInput2 | None",
+        "luns_none": "IscsiLunWhereInput2 | None",
+        "luns_some": "IscsiLunWhereInput2 | None",
+        "metric_count": MaybeInt,
+        "metric_count_gt": MaybeInt,
+        "metric_count_gte": MaybeInt,
+        "metric_count_in": MaybeInts,
+        "metric_count_lt": MaybeInt,
+        "metric_count_lte": MaybeInt,
+        "metric_count_not": MaybeInt,
+        "metric_count_not_in": MaybeInts,
+        "metric_name": MaybeStr,
+        "metric_name_contains": MaybeStr,
+        "metric_name_ends_with": MaybeStr,
+        "metric_name_gt": MaybeStr,
+        "metric_name_gte": MaybeStr,
+        "metric_name_in": MaybeTexts,
+        "metric_name_lt": MaybeStr,
+        "metric_name_lte": MaybeStr,
+        "metric_name_not": MaybeStr,
+        "metric_name_not_contains": MaybeStr,
+        "metric_name_not_ends_with": MaybeStr,
+        "metric_name_not_in": MaybeTexts,
+        "metric_name_not_starts_with": MaybeStr,
+        "metric_name_starts_with": MaybeStr,
+        "metric_type": "MetricType | None",
+        "metric_type_in": "Sequence[MetricType] | None",
+        "metric_type_not": "MetricType | None",
+        "metric_type_not_in": "Sequence[MetricType] | None",
+        "namespaces_every": "NvmfNamespaceWhereInput2 | None",
+        "namespaces_none": "NvmfNamespaceWhereInput2 | None",
+        "namespaces_some": "NvmfNamespaceWhereInput2 | None",
+        "network": "NetworkType | None",
+        "network_in": "Sequence[NetworkType] | None",
+        "network_not": "NetworkType | None",
+        "network_not_in": "Sequence[NetworkType] | None",
+        "nics_every": "NicWhereInput2 | None",
+        "nics_none": "NicWhereInput2 | None",
+        "nics_some": "NicWhereInput2 | None",
+        "resource_type": MaybeStr,
+        "resource_type_contains": MaybeStr,
+        "resource_type_ends_with": MaybeStr,
+        "resource_type_gt": MaybeStr,
+        "resource_type_gte": MaybeStr,
+        "resource_type_in": MaybeTexts,
+        "resource_type_lt": MaybeStr,
+        "resource_type_lte": MaybeStr,
+        "resource_type_not": MaybeStr,
+        "resource_type_not_contains": MaybeStr,
+        "resource_type_not_ends_with": MaybeStr,
+        "resource_type_not_in": MaybeTexts,
+        "resource_type_not_starts_with": MaybeStr,
+        "resource_type_starts_with": MaybeStr,
+        "service": MaybeStr,
+        "service_contains": MaybeStr,
+        "service_ends_with": MaybeStr,
+        "service_gt": MaybeStr,
+        "service_gte": MaybeStr,
+        "service_in": MaybeTexts,
+        "service_lt": MaybeStr,
+        "service_lte": MaybeStr,
+        "service_not": MaybeStr,
+        "service_not_contains": MaybeStr,
+        "service_not_ends_with": MaybeStr,
+        "service_not_in": MaybeTexts,
+        "service_not_starts_with": MaybeStr,
+        "service_starts_with": MaybeStr,
+        "title": MaybeStr,
+        "title_contains": MaybeStr,
+        "title_ends_with": MaybeStr,
+        "title_gt": MaybeStr,
+        "title_gte": MaybeStr,
+        "title_in": MaybeTexts,
+        "title_lt": MaybeStr,
+        "title_lte": MaybeStr,
+        "title_not": MaybeStr,
+        "title_not_contains": MaybeStr,
+        "title_not_ends_with": MaybeStr,
+        "title_not_in": MaybeTexts,
+        "title_not_starts_with": MaybeStr,
+        "title_starts_with": MaybeStr,
+        "type": "GraphType | None",
+        "type_in": "Sequence[GraphType] | None",
+        "type_not": "GraphType | None",
+        "type_not_in": "Sequence[GraphType] | None",
+        "view": "ViewWhereInput2 | None",
+        "vmNics_every": "VmNicWhereInput2 | None",
+        "vmNics_none": "VmNicWhereInput2 | None",
+        "vmNics_some": "VmNicWhereInput2 | None",
+        "vmVolumes_every": "VmVolumeWhereInput2 | None",
+        "vmVolumes_none": "VmVolumeWhereInput2 | None",
+        "vmVolumes_some": "VmVolumeWhereInput2 | None",
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+        "witnesses_every": "WitnessWhereInput2 | None",
+        "witnesses_none": "WitnessWhereInput2 | None",
+        "witnesses_some": "WitnessWhereInput2 | None",
+        "zones_every": "ZoneWhereInput2 | None",
+        "zones_none": "ZoneWhereInput2 | None",
+        "zones_some": "ZoneWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class GraphWhereInput2(GraphWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        disks_every: "ReadOnly[MaybeMapping]"
-        disks_none: "ReadOnly[MaybeMapping]"
-        disks_some: "ReadOnly[MaybeMapping]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-        luns_every: "ReadOnly[MaybeMapping]"
-        luns_none: "ReadOnly[MaybeMapping]"
-        luns_some: "ReadOnly[MaybeMapping]"
-        namespaces_every: "ReadOnly[MaybeMapping]"
-        namespaces_none: "ReadOnly[MaybeMapping]"
-        namespaces_some: "ReadOnly[MaybeMapping]"
-        nics_every: "ReadOnly[MaybeMapping]"
-        nics_none: "ReadOnly[MaybeMapping]"
-        nics_some: "ReadOnly[MaybeMapping]"
-        view: "ReadOnly[ViewWhereInput3 | None]"
-        vmNics_every: "ReadOnly[MaybeMapping]"
-        vmNics_none: "ReadOnly[MaybeMapping]"
-        vmNics_some: "ReadOnly[MaybeMapping]"
-        vmVolumes_every: "ReadOnly[MaybeMapping]"
-        vmVolumes_none: "ReadOnly[MaybeMapping]"
-        vmVolumes_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-        witnesses_every: "ReadOnly[MaybeMapping]"
-        witnesses_none: "ReadOnly[MaybeMapping]"
-        witnesses_some: "ReadOnly[MaybeMapping]"
-        zones_every: "ReadOnly[MaybeMapping]"
-        zones_none: "ReadOnly[MaybeMapping]"
-        zones_some: "ReadOnly[MaybeMapping]"
-
-    class GraphWhereInput3(GraphWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        disks_every: "ReadOnly[MaybeMapping]"
-        disks_none: "ReadOnly[MaybeMapping]"
-        disks_some: "ReadOnly[MaybeMapping]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-        luns_every: "ReadOnly[MaybeMapping]"
-        luns_none: "ReadOnly[MaybeMapping]"
-        luns_some: "ReadOnly[MaybeMapping]"
-        namespaces_every: "ReadOnly[MaybeMapping]"
-        namespaces_none: "ReadOnly[MaybeMapping]"
-        namespaces_some: "ReadOnly[MaybeMapping]"
-        nics_every: "ReadOnly[MaybeMapping]"
-        nics_none: "ReadOnly[MaybeMapping]"
-        nics_some: "ReadOnly[MaybeMapping]"
-        view: "ReadOnly[MaybeMapping]"
-        vmNics_every: "ReadOnly[MaybeMapping]"
-        vmNics_none: "ReadOnly[MaybeMapping]"
-        vmNics_some: "ReadOnly[MaybeMapping]"
-        vmVolumes_every: "ReadOnly[MaybeMapping]"
-        vmVolumes_none: "ReadOnly[MaybeMapping]"
-        vmVolumes_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-        witnesses_every: "ReadOnly[MaybeMapping]"
-        witnesses_none: "ReadOnly[MaybeMapping]"
-        witnesses_some: "ReadOnly[MaybeMapping]"
-        zones_every: "ReadOnly[MaybeMapping]"
-        zones_none: "ReadOnly[MaybeMapping]"
-        zones_some: "ReadOnly[MaybeMapping]"
-
     GetGraphsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetGraphsRequestBody: TypeAlias = "Mapping[str, object]"
     GraphDeletionParams: TypeAlias = "Mapping[str, object]"

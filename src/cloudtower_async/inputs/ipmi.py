@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .host import HostWhereInput2, HostWhereInput3
+    from .nested import HostWhereInput2, IpmiWhereInput2
 
 IpmiOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -24,93 +22,77 @@ IpmiOrderByInput: TypeAlias = Literal[
     "valid_DESC",
 ]
 
-
-class IpmiWhereInputValues(TypedDict, total=False):
-    """Keys of `IpmiWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    ip: MaybeStr
-    ip_contains: MaybeStr
-    ip_ends_with: MaybeStr
-    ip_gt: MaybeStr
-    ip_gte: MaybeStr
-    ip_in: MaybeTexts
-    ip_lt: MaybeStr
-    ip_lte: MaybeStr
-    ip_not: MaybeStr
-    ip_not_contains: MaybeStr
-    ip_not_ends_with: MaybeStr
-    ip_not_in: MaybeTexts
-    ip_not_starts_with: MaybeStr
-    ip_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    username: MaybeStr
-    username_contains: MaybeStr
-    username_ends_with: MaybeStr
-    username_gt: MaybeStr
-    username_gte: MaybeStr
-    username_in: MaybeTexts
-    username_lt: MaybeStr
-    username_lte: MaybeStr
-    username_not: MaybeStr
-    username_not_contains: MaybeStr
-    username_not_ends_with: MaybeStr
-    username_not_in: MaybeTexts
-    username_not_starts_with: MaybeStr
-    username_starts_with: MaybeStr
-    valid: MaybeBool
-    valid_not: MaybeBool
-
-
-class IpmiWhereInput(IpmiWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[IpmiWhereInput] | None"
-    NOT: "Sequence[IpmiWhereInput] | None"
-    OR: "Sequence[IpmiWhereInput] | None"
-    host: "HostWhereInput2 | None"
-
+IpmiWhereInput = TypedDict(
+    "IpmiWhereInput",
+    {
+        "AND": "Sequence[IpmiWhereInput] | None",
+        "NOT": "Sequence[IpmiWhereInput] | None",
+        "OR": "Sequence[IpmiWhereInput] | None",
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "ip": MaybeStr,
+        "ip_contains": MaybeStr,
+        "ip_ends_with": MaybeStr,
+        "ip_gt": MaybeStr,
+        "ip_gte": MaybeStr,
+        "ip_in": MaybeTexts,
+        "ip_lt": MaybeStr,
+        "ip_lte": MaybeStr,
+        "ip_not": MaybeStr,
+        "ip_not_contains": MaybeStr,
+        "ip_not_ends_with": MaybeStr,
+        "ip_not_in": MaybeTexts,
+        "ip_not_starts_with": MaybeStr,
+        "ip_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "username": MaybeStr,
+        "username_contains": MaybeStr,
+        "username_ends_with": MaybeStr,
+        "username_gt": MaybeStr,
+        "username_gte": MaybeStr,
+        "username_in": MaybeTexts,
+        "username_lt": MaybeStr,
+        "username_lte": MaybeStr,
+        "username_not": MaybeStr,
+        "username_not_contains": MaybeStr,
+        "username_not_ends_with": MaybeStr,
+        "username_not_in": MaybeTexts,
+        "username_not_starts_with": MaybeStr,
+        "username_starts_with": MaybeStr,
+        "valid": MaybeBool,
+        "valid_not": MaybeBool,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class IpmiWhereInput2(IpmiWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-
-    class IpmiWhereInput3(IpmiWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[MaybeMapping]"
-
     GetIpmisRequestBody: TypeAlias = "Mapping[str, object]"
 else:
 

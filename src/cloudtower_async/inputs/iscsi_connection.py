@@ -4,16 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import StoreConnectionType, StoreTransportType
-    from .host import HostWhereInput2, HostWhereInput3
-    from .iscsi_target import IscsiTargetWhereInput2, IscsiTargetWhereInput3
-    from .nvmf_subsystem import NvmfSubsystemWhereInput2, NvmfSubsystemWhereInput3
+    from .nested import (
+        ClusterWhereInput2,
+        HostWhereInput2,
+        IscsiConnectionWhereInput2,
+        IscsiTargetWhereInput2,
+        NvmfSubsystemWhereInput2,
+    )
 
 IscsiConnectionOrderByInput: TypeAlias = Literal[
     "client_port_ASC",
@@ -41,87 +42,66 @@ class GetIscsiConnectionsRequestBody(TypedDict, total=False):
     where: "IscsiConnectionWhereInput2 | None"
 
 
-class IscsiConnectionWhereInputValues(TypedDict, total=False):
-    """Keys of `IscsiConnectionWhereInput` that look at the resource itself."""
-
-    client_port: MaybeInt
-    client_port_gt: MaybeInt
-    client_port_gte: MaybeInt
-    client_port_in: MaybeInts
-    client_port_lt: MaybeInt
-    client_port_lte: MaybeInt
-    client_port_not: MaybeInt
-    client_port_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    initiator_ip: MaybeStr
-    initiator_ip_contains: MaybeStr
-    initiator_ip_ends_with: MaybeStr
-    initiator_ip_gt: MaybeStr
-    initiator_ip_gte: MaybeStr
-    initiator_ip_in: MaybeTexts
-    initiator_ip_lt: MaybeStr
-    initiator_ip_lte: MaybeStr
-    initiator_ip_not: MaybeStr
-    initiator_ip_not_contains: MaybeStr
-    initiator_ip_not_ends_with: MaybeStr
-    initiator_ip_not_in: MaybeTexts
-    initiator_ip_not_starts_with: MaybeStr
-    initiator_ip_starts_with: MaybeStr
-    tr_type: "StoreTransportType | None"
-    tr_type_in: "Sequence[StoreTransportType] | None"
-    tr_type_not: "StoreTransportType | None"
-    tr_type_not_in: "Sequence[StoreTransportType] | None"
-    type: "StoreConnectionType | None"
-    type_in: "Sequence[StoreConnectionType] | None"
-    type_not: "StoreConnectionType | None"
-    type_not_in: "Sequence[StoreConnectionType] | None"
-
-
-class IscsiConnectionWhereInput(IscsiConnectionWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[IscsiConnectionWhereInput] | None"
-    NOT: "Sequence[IscsiConnectionWhereInput] | None"
-    OR: "Sequence[IscsiConnectionWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    host: "HostWhereInput2 | None"
-    iscsi_target: "IscsiTargetWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
-
+IscsiConnectionWhereInput = TypedDict(
+    "IscsiConnectionWhereInput",
+    {
+        "AND": "Sequence[IscsiConnectionWhereInput] | None",
+        "NOT": "Sequence[IscsiConnectionWhereInput] | None",
+        "OR": "Sequence[IscsiConnectionWhereInput] | None",
+        "client_port": MaybeInt,
+        "client_port_gt": MaybeInt,
+        "client_port_gte": MaybeInt,
+        "client_port_in": MaybeInts,
+        "client_port_lt": MaybeInt,
+        "client_port_lte": MaybeInt,
+        "client_port_not": MaybeInt,
+        "client_port_not_in": MaybeInts,
+        "cluster": "ClusterWhereInput2 | None",
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "initiator_ip": MaybeStr,
+        "initiator_ip_contains": MaybeStr,
+        "initiator_ip_ends_with": MaybeStr,
+        "initiator_ip_gt": MaybeStr,
+        "initiator_ip_gte": MaybeStr,
+        "initiator_ip_in": MaybeTexts,
+        "initiator_ip_lt": MaybeStr,
+        "initiator_ip_lte": MaybeStr,
+        "initiator_ip_not": MaybeStr,
+        "initiator_ip_not_contains": MaybeStr,
+        "initiator_ip_not_ends_with": MaybeStr,
+        "initiator_ip_not_in": MaybeTexts,
+        "initiator_ip_not_starts_with": MaybeStr,
+        "initiator_ip_starts_with": MaybeStr,
+        "iscsi_target": "IscsiTargetWhereInput2 | None",
+        "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+        "tr_type": "StoreTransportType | None",
+        "tr_type_in": "Sequence[StoreTransportType] | None",
+        "tr_type_not": "StoreTransportType | None",
+        "tr_type_not_in": "Sequence[StoreTransportType] | None",
+        "type": "StoreConnectionType | None",
+        "type_in": "Sequence[StoreConnectionType] | None",
+        "type_not": "StoreConnectionType | None",
+        "type_not_in": "Sequence[StoreConnectionType] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class IscsiConnectionWhereInput2(IscsiConnectionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        iscsi_target: "ReadOnly[IscsiTargetWhereInput3 | None]"
-        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
-
-    class IscsiConnectionWhereInput3(IscsiConnectionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[MaybeMapping]"
-        iscsi_target: "ReadOnly[MaybeMapping]"
-        nvmf_subsystem: "ReadOnly[MaybeMapping]"
-
     GetIscsiConnectionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
 else:
 

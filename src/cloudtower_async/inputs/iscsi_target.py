@@ -4,22 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .business_host import BusinessHostWhereInput2
-    from .business_host_group import BusinessHostGroupWhereInput2
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import (
         BPSUnit,
         ByteUnit,
@@ -28,9 +15,15 @@ if TYPE_CHECKING:
         EntityAsyncStatus,
         ResiliencyType,
     )
-    from .iscsi_connection import IscsiConnectionWhereInput2
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .label import LabelWhereInput2
+    from .nested import (
+        BusinessHostGroupWhereInput2,
+        BusinessHostWhereInput2,
+        ClusterWhereInput2,
+        IscsiConnectionWhereInput2,
+        IscsiLunWhereInput2,
+        IscsiTargetWhereInput2,
+        LabelWhereInput2,
+    )
 
 IscsiTargetOrderByInput: TypeAlias = Literal[
     "bps_ASC",
@@ -247,433 +240,388 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     resiliency_type: "ResiliencyType"
 
 
-class IscsiTargetWhereInputValues(TypedDict, total=False):
-    """Keys of `IscsiTargetWhereInput` that look at the resource itself."""
-
-    bps: MaybeInt
-    bps_gt: MaybeInt
-    bps_gte: MaybeInt
-    bps_in: MaybeInts
-    bps_lt: MaybeInt
-    bps_lte: MaybeInt
-    bps_max: MaybeInt
-    bps_max_gt: MaybeInt
-    bps_max_gte: MaybeInt
-    bps_max_in: MaybeInts
-    bps_max_length: MaybeInt
-    bps_max_length_gt: MaybeInt
-    bps_max_length_gte: MaybeInt
-    bps_max_length_in: MaybeInts
-    bps_max_length_lt: MaybeInt
-    bps_max_length_lte: MaybeInt
-    bps_max_length_not: MaybeInt
-    bps_max_length_not_in: MaybeInts
-    bps_max_lt: MaybeInt
-    bps_max_lte: MaybeInt
-    bps_max_not: MaybeInt
-    bps_max_not_in: MaybeInts
-    bps_not: MaybeInt
-    bps_not_in: MaybeInts
-    bps_rd: MaybeInt
-    bps_rd_gt: MaybeInt
-    bps_rd_gte: MaybeInt
-    bps_rd_in: MaybeInts
-    bps_rd_lt: MaybeInt
-    bps_rd_lte: MaybeInt
-    bps_rd_max: MaybeInt
-    bps_rd_max_gt: MaybeInt
-    bps_rd_max_gte: MaybeInt
-    bps_rd_max_in: MaybeInts
-    bps_rd_max_length: MaybeInt
-    bps_rd_max_length_gt: MaybeInt
-    bps_rd_max_length_gte: MaybeInt
-    bps_rd_max_length_in: MaybeInts
-    bps_rd_max_length_lt: MaybeInt
-    bps_rd_max_length_lte: MaybeInt
-    bps_rd_max_length_not: MaybeInt
-    bps_rd_max_length_not_in: MaybeInts
-    bps_rd_max_lt: MaybeInt
-    bps_rd_max_lte: MaybeInt
-    bps_rd_max_not: MaybeInt
-    bps_rd_max_not_in: MaybeInts
-    bps_rd_not: MaybeInt
-    bps_rd_not_in: MaybeInts
-    bps_wr: MaybeInt
-    bps_wr_gt: MaybeInt
-    bps_wr_gte: MaybeInt
-    bps_wr_in: MaybeInts
-    bps_wr_lt: MaybeInt
-    bps_wr_lte: MaybeInt
-    bps_wr_max: MaybeInt
-    bps_wr_max_gt: MaybeInt
-    bps_wr_max_gte: MaybeInt
-    bps_wr_max_in: MaybeInts
-    bps_wr_max_length: MaybeInt
-    bps_wr_max_length_gt: MaybeInt
-    bps_wr_max_length_gte: MaybeInt
-    bps_wr_max_length_in: MaybeInts
-    bps_wr_max_length_lt: MaybeInt
-    bps_wr_max_length_lte: MaybeInt
-    bps_wr_max_length_not: MaybeInt
-    bps_wr_max_length_not_in: MaybeInts
-    bps_wr_max_lt: MaybeInt
-    bps_wr_max_lte: MaybeInt
-    bps_wr_max_not: MaybeInt
-    bps_wr_max_not_in: MaybeInts
-    bps_wr_not: MaybeInt
-    bps_wr_not_in: MaybeInts
-    chap_enabled: MaybeBool
-    chap_enabled_not: MaybeBool
-    chap_name: MaybeStr
-    chap_name_contains: MaybeStr
-    chap_name_ends_with: MaybeStr
-    chap_name_gt: MaybeStr
-    chap_name_gte: MaybeStr
-    chap_name_in: MaybeTexts
-    chap_name_lt: MaybeStr
-    chap_name_lte: MaybeStr
-    chap_name_not: MaybeStr
-    chap_name_not_contains: MaybeStr
-    chap_name_not_ends_with: MaybeStr
-    chap_name_not_in: MaybeTexts
-    chap_name_not_starts_with: MaybeStr
-    chap_name_starts_with: MaybeStr
-    chap_secret: MaybeStr
-    chap_secret_contains: MaybeStr
-    chap_secret_ends_with: MaybeStr
-    chap_secret_gt: MaybeStr
-    chap_secret_gte: MaybeStr
-    chap_secret_in: MaybeTexts
-    chap_secret_lt: MaybeStr
-    chap_secret_lte: MaybeStr
-    chap_secret_not: MaybeStr
-    chap_secret_not_contains: MaybeStr
-    chap_secret_not_ends_with: MaybeStr
-    chap_secret_not_in: MaybeTexts
-    chap_secret_not_starts_with: MaybeStr
-    chap_secret_starts_with: MaybeStr
-    configuration_adaptive: MaybeBool  # since 4.7.0
-    configuration_adaptive_not: MaybeBool  # since 4.7.0
-    configuration_method: "ConfigurationMethod | None"  # since 4.7.0
-    configuration_method_in: "Sequence[ConfigurationMethod] | None"  # since 4.7.0
-    configuration_method_not: "ConfigurationMethod | None"  # since 4.7.0
-    configuration_method_not_in: "Sequence[ConfigurationMethod] | None"  # since 4.7.0
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    ec_k: MaybeInt  # since 4.7.0
-    ec_k_gt: MaybeInt  # since 4.7.0
-    ec_k_gte: MaybeInt  # since 4.7.0
-    ec_k_in: MaybeInts  # since 4.7.0
-    ec_k_lt: MaybeInt  # since 4.7.0
-    ec_k_lte: MaybeInt  # since 4.7.0
-    ec_k_not: MaybeInt  # since 4.7.0
-    ec_k_not_in: MaybeInts  # since 4.7.0
-    ec_m: MaybeInt  # since 4.7.0
-    ec_m_gt: MaybeInt  # since 4.7.0
-    ec_m_gte: MaybeInt  # since 4.7.0
-    ec_m_in: MaybeInts  # since 4.7.0
-    ec_m_lt: MaybeInt  # since 4.7.0
-    ec_m_lte: MaybeInt  # since 4.7.0
-    ec_m_not: MaybeInt  # since 4.7.0
-    ec_m_not_in: MaybeInts  # since 4.7.0
-    encrypt_method: "EncryptMethod | None"  # since 4.7.0
-    encrypt_method_in: "Sequence[EncryptMethod] | None"  # since 4.7.0
-    encrypt_method_not: "EncryptMethod | None"  # since 4.7.0
-    encrypt_method_not_in: "Sequence[EncryptMethod] | None"  # since 4.7.0
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_use: MaybeBool
-    external_use_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal: MaybeBool
-    internal_not: MaybeBool
-    io_size: MaybeInt
-    io_size_gt: MaybeInt
-    io_size_gte: MaybeInt
-    io_size_in: MaybeInts
-    io_size_lt: MaybeInt
-    io_size_lte: MaybeInt
-    io_size_not: MaybeInt
-    io_size_not_in: MaybeInts
-    iops: MaybeInt
-    iops_gt: MaybeInt
-    iops_gte: MaybeInt
-    iops_in: MaybeInts
-    iops_lt: MaybeInt
-    iops_lte: MaybeInt
-    iops_max: MaybeInt
-    iops_max_gt: MaybeInt
-    iops_max_gte: MaybeInt
-    iops_max_in: MaybeInts
-    iops_max_length: MaybeInt
-    iops_max_length_gt: MaybeInt
-    iops_max_length_gte: MaybeInt
-    iops_max_length_in: MaybeInts
-    iops_max_length_lt: MaybeInt
-    iops_max_length_lte: MaybeInt
-    iops_max_length_not: MaybeInt
-    iops_max_length_not_in: MaybeInts
-    iops_max_lt: MaybeInt
-    iops_max_lte: MaybeInt
-    iops_max_not: MaybeInt
-    iops_max_not_in: MaybeInts
-    iops_not: MaybeInt
-    iops_not_in: MaybeInts
-    iops_rd: MaybeInt
-    iops_rd_gt: MaybeInt
-    iops_rd_gte: MaybeInt
-    iops_rd_in: MaybeInts
-    iops_rd_lt: MaybeInt
-    iops_rd_lte: MaybeInt
-    iops_rd_max: MaybeInt
-    iops_rd_max_gt: MaybeInt
-    iops_rd_max_gte: MaybeInt
-    iops_rd_max_in: MaybeInts
-    iops_rd_max_length: MaybeInt
-    iops_rd_max_length_gt: MaybeInt
-    iops_rd_max_length_gte: MaybeInt
-    iops_rd_max_length_in: MaybeInts
-    iops_rd_max_length_lt: MaybeInt
-    iops_rd_max_length_lte: MaybeInt
-    iops_rd_max_length_not: MaybeInt
-    iops_rd_max_length_not_in: MaybeInts
-    iops_rd_max_lt: MaybeInt
-    iops_rd_max_lte: MaybeInt
-    iops_rd_max_not: MaybeInt
-    iops_rd_max_not_in: MaybeInts
-    iops_rd_not: MaybeInt
-    iops_rd_not_in: MaybeInts
-    iops_wr: MaybeInt
-    iops_wr_gt: MaybeInt
-    iops_wr_gte: MaybeInt
-    iops_wr_in: MaybeInts
-    iops_wr_lt: MaybeInt
-    iops_wr_lte: MaybeInt
-    iops_wr_max: MaybeInt
-    iops_wr_max_gt: MaybeInt
-    iops_wr_max_gte: MaybeInt
-    iops_wr_max_in: MaybeInts
-    iops_wr_max_length: MaybeInt
-    iops_wr_max_length_gt: MaybeInt
-    iops_wr_max_length_gte: MaybeInt
-    iops_wr_max_length_in: MaybeInts
-    iops_wr_max_length_lt: MaybeInt
-    iops_wr_max_length_lte: MaybeInt
-    iops_wr_max_length_not: MaybeInt
-    iops_wr_max_length_not_in: MaybeInts
-    iops_wr_max_lt: MaybeInt
-    iops_wr_max_lte: MaybeInt
-    iops_wr_max_not: MaybeInt
-    iops_wr_max_not_in: MaybeInts
-    iops_wr_not: MaybeInt
-    iops_wr_not_in: MaybeInts
-    ip_whitelist: MaybeStr
-    ip_whitelist_contains: MaybeStr
-    ip_whitelist_ends_with: MaybeStr
-    ip_whitelist_gt: MaybeStr
-    ip_whitelist_gte: MaybeStr
-    ip_whitelist_in: MaybeTexts
-    ip_whitelist_lt: MaybeStr
-    ip_whitelist_lte: MaybeStr
-    ip_whitelist_not: MaybeStr
-    ip_whitelist_not_contains: MaybeStr
-    ip_whitelist_not_ends_with: MaybeStr
-    ip_whitelist_not_in: MaybeTexts
-    ip_whitelist_not_starts_with: MaybeStr
-    ip_whitelist_starts_with: MaybeStr
-    iqn_name: MaybeStr
-    iqn_name_contains: MaybeStr
-    iqn_name_ends_with: MaybeStr
-    iqn_name_gt: MaybeStr
-    iqn_name_gte: MaybeStr
-    iqn_name_in: MaybeTexts
-    iqn_name_lt: MaybeStr
-    iqn_name_lte: MaybeStr
-    iqn_name_not: MaybeStr
-    iqn_name_not_contains: MaybeStr
-    iqn_name_not_ends_with: MaybeStr
-    iqn_name_not_in: MaybeTexts
-    iqn_name_not_starts_with: MaybeStr
-    iqn_name_starts_with: MaybeStr
-    iqn_whitelist: MaybeStr
-    iqn_whitelist_contains: MaybeStr
-    iqn_whitelist_ends_with: MaybeStr
-    iqn_whitelist_gt: MaybeStr
-    iqn_whitelist_gte: MaybeStr
-    iqn_whitelist_in: MaybeTexts
-    iqn_whitelist_lt: MaybeStr
-    iqn_whitelist_lte: MaybeStr
-    iqn_whitelist_not: MaybeStr
-    iqn_whitelist_not_contains: MaybeStr
-    iqn_whitelist_not_ends_with: MaybeStr
-    iqn_whitelist_not_in: MaybeTexts
-    iqn_whitelist_not_starts_with: MaybeStr
-    iqn_whitelist_starts_with: MaybeStr
-    iscsi_luns_num: MaybeInt  # since 4.7.0
-    iscsi_luns_num_gt: MaybeInt  # since 4.7.0
-    iscsi_luns_num_gte: MaybeInt  # since 4.7.0
-    iscsi_luns_num_in: MaybeInts  # since 4.7.0
-    iscsi_luns_num_lt: MaybeInt  # since 4.7.0
-    iscsi_luns_num_lte: MaybeInt  # since 4.7.0
-    iscsi_luns_num_not: MaybeInt  # since 4.7.0
-    iscsi_luns_num_not_in: MaybeInts  # since 4.7.0
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    prioritized: MaybeBool  # since 4.7.0
-    prioritized_not: MaybeBool  # since 4.7.0
-    replica_num: MaybeInt
-    replica_num_gt: MaybeInt
-    replica_num_gte: MaybeInt
-    replica_num_in: MaybeInts
-    replica_num_lt: MaybeInt
-    replica_num_lte: MaybeInt
-    replica_num_not: MaybeInt
-    replica_num_not_in: MaybeInts
-    resiliency_type: "ResiliencyType | None"  # since 4.7.0
-    resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
-    resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    stripe_num: MaybeInt
-    stripe_num_gt: MaybeInt
-    stripe_num_gte: MaybeInt
-    stripe_num_in: MaybeInts
-    stripe_num_lt: MaybeInt
-    stripe_num_lte: MaybeInt
-    stripe_num_not: MaybeInt
-    stripe_num_not_in: MaybeInts
-    stripe_size: MaybeInt
-    stripe_size_gt: MaybeInt
-    stripe_size_gte: MaybeInt
-    stripe_size_in: MaybeInts
-    stripe_size_lt: MaybeInt
-    stripe_size_lte: MaybeInt
-    stripe_size_not: MaybeInt
-    stripe_size_not_in: MaybeInts
-    thin_provision: MaybeBool
-    thin_provision_not: MaybeBool
-
-
-class IscsiTargetWhereInput(IscsiTargetWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[IscsiTargetWhereInput] | None"
-    NOT: "Sequence[IscsiTargetWhereInput] | None"
-    OR: "Sequence[IscsiTargetWhereInput] | None"
-    business_host_groups_every: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_none: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_some: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_hosts_every: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_none: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_some: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    cluster: "ClusterWhereInput2 | None"
-    iscsi_connections_every: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
-    iscsi_connections_none: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
-    iscsi_connections_some: "IscsiConnectionWhereInput2 | None"  # since 4.7.0
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    luns_every: "IscsiLunWhereInput2 | None"
-    luns_none: "IscsiLunWhereInput2 | None"
-    luns_some: "IscsiLunWhereInput2 | None"
-
+IscsiTargetWhereInput = TypedDict(
+    "IscsiTargetWhereInput",
+    {
+        "AND": "Sequence[IscsiTargetWhereInput] | None",
+        "NOT": "Sequence[IscsiTargetWhereInput] | None",
+        "OR": "Sequence[IscsiTargetWhereInput] | None",
+        "bps": MaybeInt,
+        "bps_gt": MaybeInt,
+        "bps_gte": MaybeInt,
+        "bps_in": MaybeInts,
+        "bps_lt": MaybeInt,
+        "bps_lte": MaybeInt,
+        "bps_max": MaybeInt,
+        "bps_max_gt": MaybeInt,
+        "bps_max_gte": MaybeInt,
+        "bps_max_in": MaybeInts,
+        "bps_max_length": MaybeInt,
+        "bps_max_length_gt": MaybeInt,
+        "bps_max_length_gte": MaybeInt,
+        "bps_max_length_in": MaybeInts,
+        "bps_max_length_lt": MaybeInt,
+        "bps_max_length_lte": MaybeInt,
+        "bps_max_length_not": MaybeInt,
+        "bps_max_length_not_in": MaybeInts,
+        "bps_max_lt": MaybeInt,
+        "bps_max_lte": MaybeInt,
+        "bps_max_not": MaybeInt,
+        "bps_max_not_in": MaybeInts,
+        "bps_not": MaybeInt,
+        "bps_not_in": MaybeInts,
+        "bps_rd": MaybeInt,
+        "bps_rd_gt": MaybeInt,
+        "bps_rd_gte": MaybeInt,
+        "bps_rd_in": MaybeInts,
+        "bps_rd_lt": MaybeInt,
+        "bps_rd_lte": MaybeInt,
+        "bps_rd_max": MaybeInt,
+        "bps_rd_max_gt": MaybeInt,
+        "bps_rd_max_gte": MaybeInt,
+        "bps_rd_max_in": MaybeInts,
+        "bps_rd_max_length": MaybeInt,
+        "bps_rd_max_length_gt": MaybeInt,
+        "bps_rd_max_length_gte": MaybeInt,
+        "bps_rd_max_length_in": MaybeInts,
+        "bps_rd_max_length_lt": MaybeInt,
+        "bps_rd_max_length_lte": MaybeInt,
+        "bps_rd_max_length_not": MaybeInt,
+        "bps_rd_max_length_not_in": MaybeInts,
+        "bps_rd_max_lt": MaybeInt,
+        "bps_rd_max_lte": MaybeInt,
+        "bps_rd_max_not": MaybeInt,
+        "bps_rd_max_not_in": MaybeInts,
+        "bps_rd_not": MaybeInt,
+        "bps_rd_not_in": MaybeInts,
+        "bps_wr": MaybeInt,
+        "bps_wr_gt": MaybeInt,
+        "bps_wr_gte": MaybeInt,
+        "bps_wr_in": MaybeInts,
+        "bps_wr_lt": MaybeInt,
+        "bps_wr_lte": MaybeInt,
+        "bps_wr_max": MaybeInt,
+        "bps_wr_max_gt": MaybeInt,
+        "bps_wr_max_gte": MaybeInt,
+        "bps_wr_max_in": MaybeInts,
+        "bps_wr_max_length": MaybeInt,
+        "bps_wr_max_length_gt": MaybeInt,
+        "bps_wr_max_length_gte": MaybeInt,
+        "bps_wr_max_length_in": MaybeInts,
+        "bps_wr_max_length_lt": MaybeInt,
+        "bps_wr_max_length_lte": MaybeInt,
+        "bps_wr_max_length_not": MaybeInt,
+        "bps_wr_max_length_not_in": MaybeInts,
+        "bps_wr_max_lt": MaybeInt,
+        "bps_wr_max_lte": MaybeInt,
+        "bps_wr_max_not": MaybeInt,
+        "bps_wr_max_not_in": MaybeInts,
+        "bps_wr_not": MaybeInt,
+        "bps_wr_not_in": MaybeInts,
+        "business_host_groups_every": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+        "business_host_groups_none": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+        "business_host_groups_some": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+        "business_hosts_every": "BusinessHostWhereInput2 | None",  # since 4.7.0
+        "business_hosts_none": "BusinessHostWhereInput2 | None",  # since 4.7.0
+        "business_hosts_some": "BusinessHostWhereInput2 | None",  # since 4.7.0
+        "chap_enabled": MaybeBool,
+        "chap_enabled_not": MaybeBool,
+        "chap_name": MaybeStr,
+        "chap_name_contains": MaybeStr,
+        "chap_name_ends_with": MaybeStr,
+        "chap_name_gt": MaybeStr,
+        "chap_name_gte": MaybeStr,
+        "chap_name_in": MaybeTexts,
+        "chap_name_lt": MaybeStr,
+        "chap_name_lte": MaybeStr,
+        "chap_name_not": MaybeStr,
+        "chap_name_not_contains": MaybeStr,
+        "chap_name_not_ends_with": MaybeStr,
+        "chap_name_not_in": MaybeTexts,
+        "chap_name_not_starts_with": MaybeStr,
+        "chap_name_starts_with": MaybeStr,
+        "chap_secret": MaybeStr,
+        "chap_secret_contains": MaybeStr,
+        "chap_secret_ends_with": MaybeStr,
+        "chap_secret_gt": MaybeStr,
+        "chap_secret_gte": MaybeStr,
+        "chap_secret_in": MaybeTexts,
+        "chap_secret_lt": MaybeStr,
+        "chap_secret_lte": MaybeStr,
+        "chap_secret_not": MaybeStr,
+        "chap_secret_not_contains": MaybeStr,
+        "chap_secret_not_ends_with": MaybeStr,
+        "chap_secret_not_in": MaybeTexts,
+        "chap_secret_not_starts_with": MaybeStr,
+        "chap_secret_starts_with": MaybeStr,
+        "cluster": "ClusterWhereInput2 | None",
+        "configuration_adaptive": MaybeBool,  # since 4.7.0
+        "configuration_adaptive_not": MaybeBool,  # since 4.7.0
+        "configuration_method": "ConfigurationMethod | None",  # since 4.7.0
+        "configuration_method_in": "Sequence[ConfigurationMethod] | None",  # since 4.7.0
+        "configuration_method_not": "ConfigurationMethod | None",  # since 4.7.0
+        "configuration_method_not_in": "Sequence[ConfigurationMethod] | None",  # since 4.7.0
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "ec_k": MaybeInt,  # since 4.7.0
+        "ec_k_gt": MaybeInt,  # since 4.7.0
+        "ec_k_gte": MaybeInt,  # since 4.7.0
+        "ec_k_in": MaybeInts,  # since 4.7.0
+        "ec_k_lt": MaybeInt,  # since 4.7.0
+        "ec_k_lte": MaybeInt,  # since 4.7.0
+        "ec_k_not": MaybeInt,  # since 4.7.0
+        "ec_k_not_in": MaybeInts,  # since 4.7.0
+        "ec_m": MaybeInt,  # since 4.7.0
+        "ec_m_gt": MaybeInt,  # since 4.7.0
+        "ec_m_gte": MaybeInt,  # since 4.7.0
+        "ec_m_in": MaybeInts,  # since 4.7.0
+        "ec_m_lt": MaybeInt,  # since 4.7.0
+        "ec_m_lte": MaybeInt,  # since 4.7.0
+        "ec_m_not": MaybeInt,  # since 4.7.0
+        "ec_m_not_in": MaybeInts,  # since 4.7.0
+        "encrypt_method": "EncryptMethod | None",  # since 4.7.0
+        "encrypt_method_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
+        "encrypt_method_not": "EncryptMethod | None",  # since 4.7.0
+        "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "external_use": MaybeBool,
+        "external_use_not": MaybeBool,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "io_size": MaybeInt,
+        "io_size_gt": MaybeInt,
+        "io_size_gte": MaybeInt,
+        "io_size_in": MaybeInts,
+        "io_size_lt": MaybeInt,
+        "io_size_lte": MaybeInt,
+        "io_size_not": MaybeInt,
+        "io_size_not_in": MaybeInts,
+        "iops": MaybeInt,
+        "iops_gt": MaybeInt,
+        "iops_gte": MaybeInt,
+        "iops_in": MaybeInts,
+        "iops_lt": MaybeInt,
+        "iops_lte": MaybeInt,
+        "iops_max": MaybeInt,
+        "iops_max_gt": MaybeInt,
+        "iops_max_gte": MaybeInt,
+        "iops_max_in": MaybeInts,
+        "iops_max_length": MaybeInt,
+        "iops_max_length_gt": MaybeInt,
+        "iops_max_length_gte": MaybeInt,
+        "iops_max_length_in": MaybeInts,
+        "iops_max_length_lt": MaybeInt,
+        "iops_max_length_lte": MaybeInt,
+        "iops_max_length_not": MaybeInt,
+        "iops_max_length_not_in": MaybeInts,
+        "iops_max_lt": MaybeInt,
+        "iops_max_lte": MaybeInt,
+        "iops_max_not": MaybeInt,
+        "iops_max_not_in": MaybeInts,
+        "iops_not": MaybeInt,
+        "iops_not_in": MaybeInts,
+        "iops_rd": MaybeInt,
+        "iops_rd_gt": MaybeInt,
+        "iops_rd_gte": MaybeInt,
+        "iops_rd_in": MaybeInts,
+        "iops_rd_lt": MaybeInt,
+        "iops_rd_lte": MaybeInt,
+        "iops_rd_max": MaybeInt,
+        "iops_rd_max_gt": MaybeInt,
+        "iops_rd_max_gte": MaybeInt,
+        "iops_rd_max_in": MaybeInts,
+        "iops_rd_max_length": MaybeInt,
+        "iops_rd_max_length_gt": MaybeInt,
+        "iops_rd_max_length_gte": MaybeInt,
+        "iops_rd_max_length_in": MaybeInts,
+        "iops_rd_max_length_lt": MaybeInt,
+        "iops_rd_max_length_lte": MaybeInt,
+        "iops_rd_max_length_not": MaybeInt,
+        "iops_rd_max_length_not_in": MaybeInts,
+        "iops_rd_max_lt": MaybeInt,
+        "iops_rd_max_lte": MaybeInt,
+        "iops_rd_max_not": MaybeInt,
+        "iops_rd_max_not_in": MaybeInts,
+        "iops_rd_not": MaybeInt,
+        "iops_rd_not_in": MaybeInts,
+        "iops_wr": MaybeInt,
+        "iops_wr_gt": MaybeInt,
+        "iops_wr_gte": MaybeInt,
+        "iops_wr_in": MaybeInts,
+        "iops_wr_lt": MaybeInt,
+        "iops_wr_lte": MaybeInt,
+        "iops_wr_max": MaybeInt,
+        "iops_wr_max_gt": MaybeInt,
+        "iops_wr_max_gte": MaybeInt,
+        "iops_wr_max_in": MaybeInts,
+        "iops_wr_max_length": MaybeInt,
+        "iops_wr_max_length_gt": MaybeInt,
+        "iops_wr_max_length_gte": MaybeInt,
+        "iops_wr_max_length_in": MaybeInts,
+        "iops_wr_max_length_lt": MaybeInt,
+        "iops_wr_max_length_lte": MaybeInt,
+        "iops_wr_max_length_not": MaybeInt,
+        "iops_wr_max_length_not_in": MaybeInts,
+        "iops_wr_max_lt": MaybeInt,
+        "iops_wr_max_lte": MaybeInt,
+        "iops_wr_max_not": MaybeInt,
+        "iops_wr_max_not_in": MaybeInts,
+        "iops_wr_not": MaybeInt,
+        "iops_wr_not_in": MaybeInts,
+        "ip_whitelist": MaybeStr,
+        "ip_whitelist_contains": MaybeStr,
+        "ip_whitelist_ends_with": MaybeStr,
+        "ip_whitelist_gt": MaybeStr,
+        "ip_whitelist_gte": MaybeStr,
+        "ip_whitelist_in": MaybeTexts,
+        "ip_whitelist_lt": MaybeStr,
+        "ip_whitelist_lte": MaybeStr,
+        "ip_whitelist_not": MaybeStr,
+        "ip_whitelist_not_contains": MaybeStr,
+        "ip_whitelist_not_ends_with": MaybeStr,
+        "ip_whitelist_not_in": MaybeTexts,
+        "ip_whitelist_not_starts_with": MaybeStr,
+        "ip_whitelist_starts_with": MaybeStr,
+        "iqn_name": MaybeStr,
+        "iqn_name_contains": MaybeStr,
+        "iqn_name_ends_with": MaybeStr,
+        "iqn_name_gt": MaybeStr,
+        "iqn_name_gte": MaybeStr,
+        "iqn_name_in": MaybeTexts,
+        "iqn_name_lt": MaybeStr,
+        "iqn_name_lte": MaybeStr,
+        "iqn_name_not": MaybeStr,
+        "iqn_name_not_contains": MaybeStr,
+        "iqn_name_not_ends_with": MaybeStr,
+        "iqn_name_not_in": MaybeTexts,
+        "iqn_name_not_starts_with": MaybeStr,
+        "iqn_name_starts_with": MaybeStr,
+        "iqn_whitelist": MaybeStr,
+        "iqn_whitelist_contains": MaybeStr,
+        "iqn_whitelist_ends_with": MaybeStr,
+        "iqn_whitelist_gt": MaybeStr,
+        "iqn_whitelist_gte": MaybeStr,
+        "iqn_whitelist_in": MaybeTexts,
+        "iqn_whitelist_lt": MaybeStr,
+        "iqn_whitelist_lte": MaybeStr,
+        "iqn_whitelist_not": MaybeStr,
+        "iqn_whitelist_not_contains": MaybeStr,
+        "iqn_whitelist_not_ends_with": MaybeStr,
+        "iqn_whitelist_not_in": MaybeTexts,
+        "iqn_whitelist_not_starts_with": MaybeStr,
+        "iqn_whitelist_starts_with": MaybeStr,
+        "iscsi_connections_every": "IscsiConnectionWhereInput2 | None",  # since 4.7.0
+        "iscsi_connections_none": "IscsiConnectionWhereInput2 | None",  # since 4.7.0
+        "iscsi_connections_some": "IscsiConnectionWhereInput2 | None",  # since 4.7.0
+        "iscsi_luns_num": MaybeInt,  # since 4.7.0
+        "iscsi_luns_num_gt": MaybeInt,  # since 4.7.0
+        "iscsi_luns_num_gte": MaybeInt,  # since 4.7.0
+        "iscsi_luns_num_in": MaybeInts,  # since 4.7.0
+        "iscsi_luns_num_lt": MaybeInt,  # since 4.7.0
+        "iscsi_luns_num_lte": MaybeInt,  # since 4.7.0
+        "iscsi_luns_num_not": MaybeInt,  # since 4.7.0
+        "iscsi_luns_num_not_in": MaybeInts,  # since 4.7.0
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "luns_every": "IscsiLunWhereInput2 | None",
+        "luns_none": "IscsiLunWhereInput2 | None",
+        "luns_some": "IscsiLunWhereInput2 | None",
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "prioritized": MaybeBool,  # since 4.7.0
+        "prioritized_not": MaybeBool,  # since 4.7.0
+        "replica_num": MaybeInt,
+        "replica_num_gt": MaybeInt,
+        "replica_num_gte": MaybeInt,
+        "replica_num_in": MaybeInts,
+        "replica_num_lt": MaybeInt,
+        "replica_num_lte": MaybeInt,
+        "replica_num_not": MaybeInt,
+        "replica_num_not_in": MaybeInts,
+        "resiliency_type": "ResiliencyType | None",  # since 4.7.0
+        "resiliency_type_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+        "resiliency_type_not": "ResiliencyType | None",  # since 4.7.0
+        "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+        "stripe_num": MaybeInt,
+        "stripe_num_gt": MaybeInt,
+        "stripe_num_gte": MaybeInt,
+        "stripe_num_in": MaybeInts,
+        "stripe_num_lt": MaybeInt,
+        "stripe_num_lte": MaybeInt,
+        "stripe_num_not": MaybeInt,
+        "stripe_num_not_in": MaybeInts,
+        "stripe_size": MaybeInt,
+        "stripe_size_gt": MaybeInt,
+        "stripe_size_gte": MaybeInt,
+        "stripe_size_in": MaybeInts,
+        "stripe_size_lt": MaybeInt,
+        "stripe_size_lte": MaybeInt,
+        "stripe_size_not": MaybeInt,
+        "stripe_size_not_in": MaybeInts,
+        "thin_provision": MaybeBool,
+        "thin_provision_not": MaybeBool,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class IscsiTargetWhereInput2(IscsiTargetWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        business_host_groups_every: "ReadOnly[MaybeMapping]"
-        business_host_groups_none: "ReadOnly[MaybeMapping]"
-        business_host_groups_some: "ReadOnly[MaybeMapping]"
-        business_hosts_every: "ReadOnly[MaybeMapping]"
-        business_hosts_none: "ReadOnly[MaybeMapping]"
-        business_hosts_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        iscsi_connections_every: "ReadOnly[MaybeMapping]"
-        iscsi_connections_none: "ReadOnly[MaybeMapping]"
-        iscsi_connections_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        luns_every: "ReadOnly[MaybeMapping]"
-        luns_none: "ReadOnly[MaybeMapping]"
-        luns_some: "ReadOnly[MaybeMapping]"
-
-    class IscsiTargetWhereInput3(IscsiTargetWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        business_host_groups_every: "ReadOnly[MaybeMapping]"
-        business_host_groups_none: "ReadOnly[MaybeMapping]"
-        business_host_groups_some: "ReadOnly[MaybeMapping]"
-        business_hosts_every: "ReadOnly[MaybeMapping]"
-        business_hosts_none: "ReadOnly[MaybeMapping]"
-        business_hosts_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        iscsi_connections_every: "ReadOnly[MaybeMapping]"
-        iscsi_connections_none: "ReadOnly[MaybeMapping]"
-        iscsi_connections_some: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        luns_every: "ReadOnly[MaybeMapping]"
-        luns_none: "ReadOnly[MaybeMapping]"
-        luns_some: "ReadOnly[MaybeMapping]"
-
     GetIscsiTargetsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     IscsiTargetDeletionParams: TypeAlias = "Mapping[str, object]"
     IscsiTargetUpdationParams: TypeAlias = "Mapping[str, object]"

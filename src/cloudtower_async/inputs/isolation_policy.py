@@ -4,20 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import IsolationMode
-    from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
-    from .label import LabelWhereInput2
-    from .security_policy import (
-        SecurityPolicyIngressEgressInput,
+    from .nested import (
+        EverouteClusterWhereInput2,
+        IsolationPolicyWhereInput2,
+        LabelWhereInput2,
         SecurityPolicyStatisticsWhereInput2,
-        SecurityPolicyStatisticsWhereInput3,
+        VmWhereInput2,
     )
-    from .vm import VmWhereInput2, VmWhereInput3
+    from .security_policy import SecurityPolicyIngressEgressInput
 
 IsolationPolicyOrderByInput: TypeAlias = Literal[
     "egress_ASC",
@@ -39,67 +37,42 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
     mode: "IsolationMode"
 
 
-class IsolationPolicyWhereInputValues(TypedDict, total=False):
-    """Keys of `IsolationPolicyWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    mode: "IsolationMode | None"
-    mode_in: "Sequence[IsolationMode] | None"
-    mode_not: "IsolationMode | None"
-    mode_not_in: "Sequence[IsolationMode] | None"
-
-
-class IsolationPolicyWhereInput(IsolationPolicyWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[IsolationPolicyWhereInput] | None"
-    NOT: "Sequence[IsolationPolicyWhereInput] | None"
-    OR: "Sequence[IsolationPolicyWhereInput] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    statistics: "SecurityPolicyStatisticsWhereInput2 | None"  # since 4.6.0
-    vm: "VmWhereInput2 | None"
-
+IsolationPolicyWhereInput = TypedDict(
+    "IsolationPolicyWhereInput",
+    {
+        "AND": "Sequence[IsolationPolicyWhereInput] | None",
+        "NOT": "Sequence[IsolationPolicyWhereInput] | None",
+        "OR": "Sequence[IsolationPolicyWhereInput] | None",
+        "everoute_cluster": "EverouteClusterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "mode": "IsolationMode | None",
+        "mode_in": "Sequence[IsolationMode] | None",
+        "mode_not": "IsolationMode | None",
+        "mode_not_in": "Sequence[IsolationMode] | None",
+        "statistics": "SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
+        "vm": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class IsolationPolicyWhereInput2(IsolationPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        statistics: "ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-
-    class IsolationPolicyWhereInput3(IsolationPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        statistics: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-
     GetIsolationPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetIsolationPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
     IsolationPolicyCreateParams: TypeAlias = "Mapping[str, object]"

@@ -4,40 +4,41 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2
-    from .consistency_group import ConsistencyGroupWhereInput2
-    from .consistency_group_snapshot import ConsistencyGroupSnapshotWhereInput2
-    from .content_library_image import ContentLibraryImageWhereInput2
-    from .content_library_vm_template import ContentLibraryVmTemplateWhereInput2
-    from .datacenter import DatacenterWhereInput2
-    from .disk import DiskWhereInput2
-    from .elf_image import ElfImageWhereInput2
-    from .gpu_device import GpuDeviceWhereInput2
-    from .host import HostWhereInput2
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .iscsi_lun_snapshot import IscsiLunSnapshotWhereInput2
-    from .iscsi_target import IscsiTargetWhereInput2
-    from .isolation_policy import IsolationPolicyWhereInput2
-    from .namespace_group import NamespaceGroupWhereInput2
-    from .nfs_export import NfsExportWhereInput2
-    from .nfs_inode import NfsInodeWhereInput2
-    from .nic import NicWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2
-    from .nvmf_namespace_snapshot import NvmfNamespaceSnapshotWhereInput2
-    from .nvmf_subsystem import NvmfSubsystemWhereInput2
-    from .security_policy import SecurityPolicyWhereInput2
-    from .vds import VdsWhereInput2
-    from .vlan import VlanWhereInput2
-    from .vm import VmWhereInput2
-    from .vm_snapshot import VmSnapshotWhereInput2
-    from .vm_template import VmTemplateWhereInput2
-    from .vm_volume import VmVolumeWhereInput2
-    from .vm_volume_snapshot import VmVolumeSnapshotWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        ConsistencyGroupSnapshotWhereInput2,
+        ConsistencyGroupWhereInput2,
+        ContentLibraryImageWhereInput2,
+        ContentLibraryVmTemplateWhereInput2,
+        DatacenterWhereInput2,
+        DiskWhereInput2,
+        ElfImageWhereInput2,
+        GpuDeviceWhereInput2,
+        HostWhereInput2,
+        IscsiLunSnapshotWhereInput2,
+        IscsiLunWhereInput2,
+        IscsiTargetWhereInput2,
+        IsolationPolicyWhereInput2,
+        LabelWhereInput2,
+        NamespaceGroupWhereInput2,
+        NfsExportWhereInput2,
+        NfsInodeWhereInput2,
+        NicWhereInput2,
+        NvmfNamespaceSnapshotWhereInput2,
+        NvmfNamespaceWhereInput2,
+        NvmfSubsystemWhereInput2,
+        SecurityPolicyWhereInput2,
+        VdsWhereInput2,
+        VlanWhereInput2,
+        VmSnapshotWhereInput2,
+        VmTemplateWhereInput2,
+        VmVolumeSnapshotWhereInput2,
+        VmVolumeWhereInput2,
+        VmWhereInput2,
+    )
 
 LabelOrderByInput: TypeAlias = Literal[
     "cluster_num_ASC",
@@ -161,402 +162,401 @@ class LabelUpdationParamsData(TypedDict, total=False):
     value: str
 
 
-class LabelWhereInputValues(TypedDict, total=False):
-    """Keys of `LabelWhereInput` that look at the resource itself."""
-
-    cluster_num: MaybeInt
-    cluster_num_gt: MaybeInt
-    cluster_num_gte: MaybeInt
-    cluster_num_in: MaybeInts
-    cluster_num_lt: MaybeInt
-    cluster_num_lte: MaybeInt
-    cluster_num_not: MaybeInt
-    cluster_num_not_in: MaybeInts
-    consistency_group_num: MaybeInt
-    consistency_group_num_gt: MaybeInt
-    consistency_group_num_gte: MaybeInt
-    consistency_group_num_in: MaybeInts
-    consistency_group_num_lt: MaybeInt
-    consistency_group_num_lte: MaybeInt
-    consistency_group_num_not: MaybeInt
-    consistency_group_num_not_in: MaybeInts
-    consistency_group_snapshot_num: MaybeInt
-    consistency_group_snapshot_num_gt: MaybeInt
-    consistency_group_snapshot_num_gte: MaybeInt
-    consistency_group_snapshot_num_in: MaybeInts
-    consistency_group_snapshot_num_lt: MaybeInt
-    consistency_group_snapshot_num_lte: MaybeInt
-    consistency_group_snapshot_num_not: MaybeInt
-    consistency_group_snapshot_num_not_in: MaybeInts
-    content_library_image_num: MaybeInt
-    content_library_image_num_gt: MaybeInt
-    content_library_image_num_gte: MaybeInt
-    content_library_image_num_in: MaybeInts
-    content_library_image_num_lt: MaybeInt
-    content_library_image_num_lte: MaybeInt
-    content_library_image_num_not: MaybeInt
-    content_library_image_num_not_in: MaybeInts
-    content_library_vm_template_num: MaybeInt
-    content_library_vm_template_num_gt: MaybeInt
-    content_library_vm_template_num_gte: MaybeInt
-    content_library_vm_template_num_in: MaybeInts
-    content_library_vm_template_num_lt: MaybeInt
-    content_library_vm_template_num_lte: MaybeInt
-    content_library_vm_template_num_not: MaybeInt
-    content_library_vm_template_num_not_in: MaybeInts
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    datacenter_num: MaybeInt
-    datacenter_num_gt: MaybeInt
-    datacenter_num_gte: MaybeInt
-    datacenter_num_in: MaybeInts
-    datacenter_num_lt: MaybeInt
-    datacenter_num_lte: MaybeInt
-    datacenter_num_not: MaybeInt
-    datacenter_num_not_in: MaybeInts
-    disk_num: MaybeInt
-    disk_num_gt: MaybeInt
-    disk_num_gte: MaybeInt
-    disk_num_in: MaybeInts
-    disk_num_lt: MaybeInt
-    disk_num_lte: MaybeInt
-    disk_num_not: MaybeInt
-    disk_num_not_in: MaybeInts
-    elf_image_num: MaybeInt
-    elf_image_num_gt: MaybeInt
-    elf_image_num_gte: MaybeInt
-    elf_image_num_in: MaybeInts
-    elf_image_num_lt: MaybeInt
-    elf_image_num_lte: MaybeInt
-    elf_image_num_not: MaybeInt
-    elf_image_num_not_in: MaybeInts
-    gpu_device_num: MaybeInt  # since 3.3.0
-    gpu_device_num_gt: MaybeInt  # since 3.3.0
-    gpu_device_num_gte: MaybeInt  # since 3.3.0
-    gpu_device_num_in: MaybeInts  # since 3.3.0
-    gpu_device_num_lt: MaybeInt  # since 3.3.0
-    gpu_device_num_lte: MaybeInt  # since 3.3.0
-    gpu_device_num_not: MaybeInt  # since 3.3.0
-    gpu_device_num_not_in: MaybeInts  # since 3.3.0
-    host_num: MaybeInt
-    host_num_gt: MaybeInt
-    host_num_gte: MaybeInt
-    host_num_in: MaybeInts
-    host_num_lt: MaybeInt
-    host_num_lte: MaybeInt
-    host_num_not: MaybeInt
-    host_num_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    iscsi_lun_num: MaybeInt
-    iscsi_lun_num_gt: MaybeInt
-    iscsi_lun_num_gte: MaybeInt
-    iscsi_lun_num_in: MaybeInts
-    iscsi_lun_num_lt: MaybeInt
-    iscsi_lun_num_lte: MaybeInt
-    iscsi_lun_num_not: MaybeInt
-    iscsi_lun_num_not_in: MaybeInts
-    iscsi_lun_snapshot_num: MaybeInt
-    iscsi_lun_snapshot_num_gt: MaybeInt
-    iscsi_lun_snapshot_num_gte: MaybeInt
-    iscsi_lun_snapshot_num_in: MaybeInts
-    iscsi_lun_snapshot_num_lt: MaybeInt
-    iscsi_lun_snapshot_num_lte: MaybeInt
-    iscsi_lun_snapshot_num_not: MaybeInt
-    iscsi_lun_snapshot_num_not_in: MaybeInts
-    iscsi_target_num: MaybeInt
-    iscsi_target_num_gt: MaybeInt
-    iscsi_target_num_gte: MaybeInt
-    iscsi_target_num_in: MaybeInts
-    iscsi_target_num_lt: MaybeInt
-    iscsi_target_num_lte: MaybeInt
-    iscsi_target_num_not: MaybeInt
-    iscsi_target_num_not_in: MaybeInts
-    isolation_policy_num: MaybeInt
-    isolation_policy_num_gt: MaybeInt
-    isolation_policy_num_gte: MaybeInt
-    isolation_policy_num_in: MaybeInts
-    isolation_policy_num_lt: MaybeInt
-    isolation_policy_num_lte: MaybeInt
-    isolation_policy_num_not: MaybeInt
-    isolation_policy_num_not_in: MaybeInts
-    key: MaybeStr
-    key_contains: MaybeStr
-    key_ends_with: MaybeStr
-    key_gt: MaybeStr
-    key_gte: MaybeStr
-    key_in: MaybeTexts
-    key_lt: MaybeStr
-    key_lte: MaybeStr
-    key_not: MaybeStr
-    key_not_contains: MaybeStr
-    key_not_ends_with: MaybeStr
-    key_not_in: MaybeTexts
-    key_not_starts_with: MaybeStr
-    key_starts_with: MaybeStr
-    namespace_group_num: MaybeInt
-    namespace_group_num_gt: MaybeInt
-    namespace_group_num_gte: MaybeInt
-    namespace_group_num_in: MaybeInts
-    namespace_group_num_lt: MaybeInt
-    namespace_group_num_lte: MaybeInt
-    namespace_group_num_not: MaybeInt
-    namespace_group_num_not_in: MaybeInts
-    nfs_export_num: MaybeInt
-    nfs_export_num_gt: MaybeInt
-    nfs_export_num_gte: MaybeInt
-    nfs_export_num_in: MaybeInts
-    nfs_export_num_lt: MaybeInt
-    nfs_export_num_lte: MaybeInt
-    nfs_export_num_not: MaybeInt
-    nfs_export_num_not_in: MaybeInts
-    nfs_inode_num: MaybeInt
-    nfs_inode_num_gt: MaybeInt
-    nfs_inode_num_gte: MaybeInt
-    nfs_inode_num_in: MaybeInts
-    nfs_inode_num_lt: MaybeInt
-    nfs_inode_num_lte: MaybeInt
-    nfs_inode_num_not: MaybeInt
-    nfs_inode_num_not_in: MaybeInts
-    nic_num: MaybeInt
-    nic_num_gt: MaybeInt
-    nic_num_gte: MaybeInt
-    nic_num_in: MaybeInts
-    nic_num_lt: MaybeInt
-    nic_num_lte: MaybeInt
-    nic_num_not: MaybeInt
-    nic_num_not_in: MaybeInts
-    nvmf_namespace_num: MaybeInt
-    nvmf_namespace_num_gt: MaybeInt
-    nvmf_namespace_num_gte: MaybeInt
-    nvmf_namespace_num_in: MaybeInts
-    nvmf_namespace_num_lt: MaybeInt
-    nvmf_namespace_num_lte: MaybeInt
-    nvmf_namespace_num_not: MaybeInt
-    nvmf_namespace_num_not_in: MaybeInts
-    nvmf_namespace_snapshot_num: MaybeInt
-    nvmf_namespace_snapshot_num_gt: MaybeInt
-    nvmf_namespace_snapshot_num_gte: MaybeInt
-    nvmf_namespace_snapshot_num_in: MaybeInts
-    nvmf_namespace_snapshot_num_lt: MaybeInt
-    nvmf_namespace_snapshot_num_lte: MaybeInt
-    nvmf_namespace_snapshot_num_not: MaybeInt
-    nvmf_namespace_snapshot_num_not_in: MaybeInts
-    nvmf_subsystem_num: MaybeInt
-    nvmf_subsystem_num_gt: MaybeInt
-    nvmf_subsystem_num_gte: MaybeInt
-    nvmf_subsystem_num_in: MaybeInts
-    nvmf_subsystem_num_lt: MaybeInt
-    nvmf_subsystem_num_lte: MaybeInt
-    nvmf_subsystem_num_not: MaybeInt
-    nvmf_subsystem_num_not_in: MaybeInts
-    security_policy_num: MaybeInt
-    security_policy_num_gt: MaybeInt
-    security_policy_num_gte: MaybeInt
-    security_policy_num_in: MaybeInts
-    security_policy_num_lt: MaybeInt
-    security_policy_num_lte: MaybeInt
-    security_policy_num_not: MaybeInt
-    security_policy_num_not_in: MaybeInts
-    system_vlan_num: MaybeInt
-    system_vlan_num_gt: MaybeInt
-    system_vlan_num_gte: MaybeInt
-    system_vlan_num_in: MaybeInts
-    system_vlan_num_lt: MaybeInt
-    system_vlan_num_lte: MaybeInt
-    system_vlan_num_not: MaybeInt
-    system_vlan_num_not_in: MaybeInts
-    total_num: MaybeInt
-    total_num_gt: MaybeInt
-    total_num_gte: MaybeInt
-    total_num_in: MaybeInts
-    total_num_lt: MaybeInt
-    total_num_lte: MaybeInt
-    total_num_not: MaybeInt
-    total_num_not_in: MaybeInts
-    value: MaybeStr
-    value_contains: MaybeStr
-    value_ends_with: MaybeStr
-    value_gt: MaybeStr
-    value_gte: MaybeStr
-    value_in: MaybeTexts
-    value_lt: MaybeStr
-    value_lte: MaybeStr
-    value_not: MaybeStr
-    value_not_contains: MaybeStr
-    value_not_ends_with: MaybeStr
-    value_not_in: MaybeTexts
-    value_not_starts_with: MaybeStr
-    value_starts_with: MaybeStr
-    vds_num: MaybeInt
-    vds_num_gt: MaybeInt
-    vds_num_gte: MaybeInt
-    vds_num_in: MaybeInts
-    vds_num_lt: MaybeInt
-    vds_num_lte: MaybeInt
-    vds_num_not: MaybeInt
-    vds_num_not_in: MaybeInts
-    vm_num: MaybeInt
-    vm_num_gt: MaybeInt
-    vm_num_gte: MaybeInt
-    vm_num_in: MaybeInts
-    vm_num_lt: MaybeInt
-    vm_num_lte: MaybeInt
-    vm_num_not: MaybeInt
-    vm_num_not_in: MaybeInts
-    vm_snapshot_num: MaybeInt
-    vm_snapshot_num_gt: MaybeInt
-    vm_snapshot_num_gte: MaybeInt
-    vm_snapshot_num_in: MaybeInts
-    vm_snapshot_num_lt: MaybeInt
-    vm_snapshot_num_lte: MaybeInt
-    vm_snapshot_num_not: MaybeInt
-    vm_snapshot_num_not_in: MaybeInts
-    vm_template_num: MaybeInt
-    vm_template_num_gt: MaybeInt
-    vm_template_num_gte: MaybeInt
-    vm_template_num_in: MaybeInts
-    vm_template_num_lt: MaybeInt
-    vm_template_num_lte: MaybeInt
-    vm_template_num_not: MaybeInt
-    vm_template_num_not_in: MaybeInts
-    vm_vlan_num: MaybeInt
-    vm_vlan_num_gt: MaybeInt
-    vm_vlan_num_gte: MaybeInt
-    vm_vlan_num_in: MaybeInts
-    vm_vlan_num_lt: MaybeInt
-    vm_vlan_num_lte: MaybeInt
-    vm_vlan_num_not: MaybeInt
-    vm_vlan_num_not_in: MaybeInts
-    vm_volume_num: MaybeInt
-    vm_volume_num_gt: MaybeInt
-    vm_volume_num_gte: MaybeInt
-    vm_volume_num_in: MaybeInts
-    vm_volume_num_lt: MaybeInt
-    vm_volume_num_lte: MaybeInt
-    vm_volume_num_not: MaybeInt
-    vm_volume_num_not_in: MaybeInts
-    vm_volume_snapshot_num: MaybeInt  # since 3.3.0
-    vm_volume_snapshot_num_gt: MaybeInt  # since 3.3.0
-    vm_volume_snapshot_num_gte: MaybeInt  # since 3.3.0
-    vm_volume_snapshot_num_in: MaybeInts  # since 3.3.0
-    vm_volume_snapshot_num_lt: MaybeInt  # since 3.3.0
-    vm_volume_snapshot_num_lte: MaybeInt  # since 3.3.0
-    vm_volume_snapshot_num_not: MaybeInt  # since 3.3.0
-    vm_volume_snapshot_num_not_in: MaybeInts  # since 3.3.0
-
-
-class LabelWhereInput(LabelWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[LabelWhereInput] | None"
-    NOT: "Sequence[LabelWhereInput] | None"
-    OR: "Sequence[LabelWhereInput] | None"
-    clusters_every: "ClusterWhereInput2 | None"
-    clusters_none: "ClusterWhereInput2 | None"
-    clusters_some: "ClusterWhereInput2 | None"
-    consistency_group_snapshots_every: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_none: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_group_snapshots_some: "ConsistencyGroupSnapshotWhereInput2 | None"
-    consistency_groups_every: "ConsistencyGroupWhereInput2 | None"
-    consistency_groups_none: "ConsistencyGroupWhereInput2 | None"
-    consistency_groups_some: "ConsistencyGroupWhereInput2 | None"
-    content_library_images_every: "ContentLibraryImageWhereInput2 | None"
-    content_library_images_none: "ContentLibraryImageWhereInput2 | None"
-    content_library_images_some: "ContentLibraryImageWhereInput2 | None"
-    content_library_vm_templates_every: "ContentLibraryVmTemplateWhereInput2 | None"
-    content_library_vm_templates_none: "ContentLibraryVmTemplateWhereInput2 | None"
-    content_library_vm_templates_some: "ContentLibraryVmTemplateWhereInput2 | None"
-    datacenters_every: "DatacenterWhereInput2 | None"
-    datacenters_none: "DatacenterWhereInput2 | None"
-    datacenters_some: "DatacenterWhereInput2 | None"
-    disks_every: "DiskWhereInput2 | None"
-    disks_none: "DiskWhereInput2 | None"
-    disks_some: "DiskWhereInput2 | None"
-    elf_images_every: "ElfImageWhereInput2 | None"
-    elf_images_none: "ElfImageWhereInput2 | None"
-    elf_images_some: "ElfImageWhereInput2 | None"
-    gpu_devices_every: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_none: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_some: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
-    iscsi_lun_snapshots_every: "IscsiLunSnapshotWhereInput2 | None"
-    iscsi_lun_snapshots_none: "IscsiLunSnapshotWhereInput2 | None"
-    iscsi_lun_snapshots_some: "IscsiLunSnapshotWhereInput2 | None"
-    iscsi_luns_every: "IscsiLunWhereInput2 | None"
-    iscsi_luns_none: "IscsiLunWhereInput2 | None"
-    iscsi_luns_some: "IscsiLunWhereInput2 | None"
-    iscsi_targets_every: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_none: "IscsiTargetWhereInput2 | None"
-    iscsi_targets_some: "IscsiTargetWhereInput2 | None"
-    isolation_policies_every: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_none: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_some: "IsolationPolicyWhereInput2 | None"
-    namespace_groups_every: "NamespaceGroupWhereInput2 | None"
-    namespace_groups_none: "NamespaceGroupWhereInput2 | None"
-    namespace_groups_some: "NamespaceGroupWhereInput2 | None"
-    nfs_exports_every: "NfsExportWhereInput2 | None"
-    nfs_exports_none: "NfsExportWhereInput2 | None"
-    nfs_exports_some: "NfsExportWhereInput2 | None"
-    nfs_inodes_every: "NfsInodeWhereInput2 | None"
-    nfs_inodes_none: "NfsInodeWhereInput2 | None"
-    nfs_inodes_some: "NfsInodeWhereInput2 | None"
-    nics_every: "NicWhereInput2 | None"
-    nics_none: "NicWhereInput2 | None"
-    nics_some: "NicWhereInput2 | None"
-    nvmf_namespace_snapshots_every: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_none: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespace_snapshots_some: "NvmfNamespaceSnapshotWhereInput2 | None"
-    nvmf_namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    nvmf_namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    nvmf_namespaces_some: "NvmfNamespaceWhereInput2 | None"
-    nvmf_subsystems_every: "NvmfSubsystemWhereInput2 | None"
-    nvmf_subsystems_none: "NvmfSubsystemWhereInput2 | None"
-    nvmf_subsystems_some: "NvmfSubsystemWhereInput2 | None"
-    security_policies_every: "SecurityPolicyWhereInput2 | None"
-    security_policies_none: "SecurityPolicyWhereInput2 | None"
-    security_policies_some: "SecurityPolicyWhereInput2 | None"
-    vdses_every: "VdsWhereInput2 | None"
-    vdses_none: "VdsWhereInput2 | None"
-    vdses_some: "VdsWhereInput2 | None"
-    vlans_every: "VlanWhereInput2 | None"
-    vlans_none: "VlanWhereInput2 | None"
-    vlans_some: "VlanWhereInput2 | None"
-    vm_snapshots_every: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_none: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_some: "VmSnapshotWhereInput2 | None"
-    vm_templates_every: "VmTemplateWhereInput2 | None"
-    vm_templates_none: "VmTemplateWhereInput2 | None"
-    vm_templates_some: "VmTemplateWhereInput2 | None"
-    vm_volume_snapshots_every: "VmVolumeSnapshotWhereInput2 | None"  # since 3.3.0
-    vm_volume_snapshots_none: "VmVolumeSnapshotWhereInput2 | None"  # since 3.3.0
-    vm_volume_snapshots_some: "VmVolumeSnapshotWhereInput2 | None"  # since 3.3.0
-    vm_volumes_every: "VmVolumeWhereInput2 | None"
-    vm_volumes_none: "VmVolumeWhereInput2 | None"
-    vm_volumes_some: "VmVolumeWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
+LabelWhereInput = TypedDict(
+    "LabelWhereInput",
+    {
+        "AND": "Sequence[LabelWhereInput] | None",
+        "NOT": "Sequence[LabelWhereInput] | None",
+        "OR": "Sequence[LabelWhereInput] | None",
+        "cluster_num": MaybeInt,
+        "cluster_num_gt": MaybeInt,
+        "cluster_num_gte": MaybeInt,
+        "cluster_num_in": MaybeInts,
+        "cluster_num_lt": MaybeInt,
+        "cluster_num_lte": MaybeInt,
+        "cluster_num_not": MaybeInt,
+        "cluster_num_not_in": MaybeInts,
+        "clusters_every": "ClusterWhereInput2 | None",
+        "clusters_none": "ClusterWhereInput2 | None",
+        "clusters_some": "ClusterWhereInput2 | None",
+        "consistency_group_num": MaybeInt,
+        "consistency_group_num_gt": MaybeInt,
+        "consistency_group_num_gte": MaybeInt,
+        "consistency_group_num_in": MaybeInts,
+        "consistency_group_num_lt": MaybeInt,
+        "consistency_group_num_lte": MaybeInt,
+        "consistency_group_num_not": MaybeInt,
+        "consistency_group_num_not_in": MaybeInts,
+        "consistency_group_snapshot_num": MaybeInt,
+        "consistency_group_snapshot_num_gt": MaybeInt,
+        "consistency_group_snapshot_num_gte": MaybeInt,
+        "consistency_group_snapshot_num_in": MaybeInts,
+        "consistency_group_snapshot_num_lt": MaybeInt,
+        "consistency_group_snapshot_num_lte": MaybeInt,
+        "consistency_group_snapshot_num_not": MaybeInt,
+        "consistency_group_snapshot_num_not_in": MaybeInts,
+        "consistency_group_snapshots_every": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "consistency_group_snapshots_none": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "consistency_group_snapshots_some": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "consistency_groups_every": "ConsistencyGroupWhereInput2 | None",
+        "consistency_groups_none": "ConsistencyGroupWhereInput2 | None",
+        "consistency_groups_some": "ConsistencyGroupWhereInput2 | None",
+        "content_library_image_num": MaybeInt,
+        "content_library_image_num_gt": MaybeInt,
+        "content_library_image_num_gte": MaybeInt,
+        "content_library_image_num_in": MaybeInts,
+        "content_library_image_num_lt": MaybeInt,
+        "content_library_image_num_lte": MaybeInt,
+        "content_library_image_num_not": MaybeInt,
+        "content_library_image_num_not_in": MaybeInts,
+        "content_library_images_every": "ContentLibraryImageWhereInput2 | None",
+        "content_library_images_none": "ContentLibraryImageWhereInput2 | None",
+        "content_library_images_some": "ContentLibraryImageWhereInput2 | None",
+        "content_library_vm_template_num": MaybeInt,
+        "content_library_vm_template_num_gt": MaybeInt,
+        "content_library_vm_template_num_gte": MaybeInt,
+        "content_library_vm_template_num_in": MaybeInts,
+        "content_library_vm_template_num_lt": MaybeInt,
+        "content_library_vm_template_num_lte": MaybeInt,
+        "content_library_vm_template_num_not": MaybeInt,
+        "content_library_vm_template_num_not_in": MaybeInts,
+        "content_library_vm_templates_every": "ContentLibraryVmTemplateWhereInput2 | None",
+        "content_library_vm_templates_none": "ContentLibraryVmTemplateWhereInput2 | None",
+        "content_library_vm_templates_some": "ContentLibraryVmTemplateWhereInput2 | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "datacenter_num": MaybeInt,
+        "datacenter_num_gt": MaybeInt,
+        "datacenter_num_gte": MaybeInt,
+        "datacenter_num_in": MaybeInts,
+        "datacenter_num_lt": MaybeInt,
+        "datacenter_num_lte": MaybeInt,
+        "datacenter_num_not": MaybeInt,
+        "datacenter_num_not_in": MaybeInts,
+        "datacenters_every": "DatacenterWhereInput2 | None",
+        "datacenters_none": "DatacenterWhereInput2 | None",
+        "datacenters_some": "DatacenterWhereInput2 | None",
+        "disk_num": MaybeInt,
+        "disk_num_gt": MaybeInt,
+        "disk_num_gte": MaybeInt,
+        "disk_num_in": MaybeInts,
+        "disk_num_lt": MaybeInt,
+        "disk_num_lte": MaybeInt,
+        "disk_num_not": MaybeInt,
+        "disk_num_not_in": MaybeInts,
+        "disks_every": "DiskWhereInput2 | None",
+        "disks_none": "DiskWhereInput2 | None",
+        "disks_some": "DiskWhereInput2 | None",
+        "elf_image_num": MaybeInt,
+        "elf_image_num_gt": MaybeInt,
+        "elf_image_num_gte": MaybeInt,
+        "elf_image_num_in": MaybeInts,
+        "elf_image_num_lt": MaybeInt,
+        "elf_image_num_lte": MaybeInt,
+        "elf_image_num_not": MaybeInt,
+        "elf_image_num_not_in": MaybeInts,
+        "elf_images_every": "ElfImageWhereInput2 | None",
+        "elf_images_none": "ElfImageWhereInput2 | None",
+        "elf_images_some": "ElfImageWhereInput2 | None",
+        "gpu_device_num": MaybeInt,  # since 3.3.0
+        "gpu_device_num_gt": MaybeInt,  # since 3.3.0
+        "gpu_device_num_gte": MaybeInt,  # since 3.3.0
+        "gpu_device_num_in": MaybeInts,  # since 3.3.0
+        "gpu_device_num_lt": MaybeInt,  # since 3.3.0
+        "gpu_device_num_lte": MaybeInt,  # since 3.3.0
+        "gpu_device_num_not": MaybeInt,  # since 3.3.0
+        "gpu_device_num_not_in": MaybeInts,  # since 3.3.0
+        "gpu_devices_every": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+        "gpu_devices_none": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+        "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+        "host_num": MaybeInt,
+        "host_num_gt": MaybeInt,
+        "host_num_gte": MaybeInt,
+        "host_num_in": MaybeInts,
+        "host_num_lt": MaybeInt,
+        "host_num_lte": MaybeInt,
+        "host_num_not": MaybeInt,
+        "host_num_not_in": MaybeInts,
+        "hosts_every": "HostWhereInput2 | None",
+        "hosts_none": "HostWhereInput2 | None",
+        "hosts_some": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iscsi_lun_num": MaybeInt,
+        "iscsi_lun_num_gt": MaybeInt,
+        "iscsi_lun_num_gte": MaybeInt,
+        "iscsi_lun_num_in": MaybeInts,
+        "iscsi_lun_num_lt": MaybeInt,
+        "iscsi_lun_num_lte": MaybeInt,
+        "iscsi_lun_num_not": MaybeInt,
+        "iscsi_lun_num_not_in": MaybeInts,
+        "iscsi_lun_snapshot_num": MaybeInt,
+        "iscsi_lun_snapshot_num_gt": MaybeInt,
+        "iscsi_lun_snapshot_num_gte": MaybeInt,
+        "iscsi_lun_snapshot_num_in": MaybeInts,
+        "iscsi_lun_snapshot_num_lt": MaybeInt,
+        "iscsi_lun_snapshot_num_lte": MaybeInt,
+        "iscsi_lun_snapshot_num_not": MaybeInt,
+        "iscsi_lun_snapshot_num_not_in": MaybeInts,
+        "iscsi_lun_snapshots_every": "IscsiLunSnapshotWhereInput2 | None",
+        "iscsi_lun_snapshots_none": "IscsiLunSnapshotWhereInput2 | None",
+        "iscsi_lun_snapshots_some": "IscsiLunSnapshotWhereInput2 | None",
+        "iscsi_luns_every": "IscsiLunWhereInput2 | None",
+        "iscsi_luns_none": "IscsiLunWhereInput2 | None",
+        "iscsi_luns_some": "IscsiLunWhereInput2 | None",
+        "iscsi_target_num": MaybeInt,
+        "iscsi_target_num_gt": MaybeInt,
+        "iscsi_target_num_gte": MaybeInt,
+        "iscsi_target_num_in": MaybeInts,
+        "iscsi_target_num_lt": MaybeInt,
+        "iscsi_target_num_lte": MaybeInt,
+        "iscsi_target_num_not": MaybeInt,
+        "iscsi_target_num_not_in": MaybeInts,
+        "iscsi_targets_every": "IscsiTargetWhereInput2 | None",
+        "iscsi_targets_none": "IscsiTargetWhereInput2 | None",
+        "iscsi_targets_some": "IscsiTargetWhereInput2 | None",
+        "isolation_policies_every": "IsolationPolicyWhereInput2 | None",
+        "isolation_policies_none": "IsolationPolicyWhereInput2 | None",
+        "isolation_policies_some": "IsolationPolicyWhereInput2 | None",
+        "isolation_policy_num": MaybeInt,
+        "isolation_policy_num_gt": MaybeInt,
+        "isolation_policy_num_gte": MaybeInt,
+        "isolation_policy_num_in": MaybeInts,
+        "isolation_policy_num_lt": MaybeInt,
+        "isolation_policy_num_lte": MaybeInt,
+        "isolation_policy_num_not": MaybeInt,
+        "isolation_policy_num_not_in": MaybeInts,
+        "key": MaybeStr,
+        "key_contains": MaybeStr,
+        "key_ends_with": MaybeStr,
+        "key_gt": MaybeStr,
+        "key_gte": MaybeStr,
+        "key_in": MaybeTexts,
+        "key_lt": MaybeStr,
+        "key_lte": MaybeStr,
+        "key_not": MaybeStr,
+        "key_not_contains": MaybeStr,
+        "key_not_ends_with": MaybeStr,
+        "key_not_in": MaybeTexts,
+        "key_not_starts_with": MaybeStr,
+        "key_starts_with": MaybeStr,
+        "namespace_group_num": MaybeInt,
+        "namespace_group_num_gt": MaybeInt,
+        "namespace_group_num_gte": MaybeInt,
+        "namespace_group_num_in": MaybeInts,
+        "namespace_group_num_lt": MaybeInt,
+        "namespace_group_num_lte": MaybeInt,
+        "namespace_group_num_not": MaybeInt,
+        "namespace_group_num_not_in": MaybeInts,
+        "namespace_groups_every": "NamespaceGroupWhereInput2 | None",
+        "namespace_groups_none": "NamespaceGroupWhereInput2 | None",
+        "namespace_groups_some": "NamespaceGroupWhereInput2 | None",
+        "nfs_export_num": MaybeInt,
+        "nfs_export_num_gt": MaybeInt,
+        "nfs_export_num_gte": MaybeInt,
+        "nfs_export_num_in": MaybeInts,
+        "nfs_export_num_lt": MaybeInt,
+        "nfs_export_num_lte": MaybeInt,
+        "nfs_export_num_not": MaybeInt,
+        "nfs_export_num_not_in": MaybeInts,
+        "nfs_exports_every": "NfsExportWhereInput2 | None",
+        "nfs_exports_none": "NfsExportWhereInput2 | None",
+        "nfs_exports_some": "NfsExportWhereInput2 | None",
+        "nfs_inode_num": MaybeInt,
+        "nfs_inode_num_gt": MaybeInt,
+        "nfs_inode_num_gte": MaybeInt,
+        "nfs_inode_num_in": MaybeInts,
+        "nfs_inode_num_lt": MaybeInt,
+        "nfs_inode_num_lte": MaybeInt,
+        "nfs_inode_num_not": MaybeInt,
+        "nfs_inode_num_not_in": MaybeInts,
+        "nfs_inodes_every": "NfsInodeWhereInput2 | None",
+        "nfs_inodes_none": "NfsInodeWhereInput2 | None",
+        "nfs_inodes_some": "NfsInodeWhereInput2 | None",
+        "nic_num": MaybeInt,
+        "nic_num_gt": MaybeInt,
+        "nic_num_gte": MaybeInt,
+        "nic_num_in": MaybeInts,
+        "nic_num_lt": MaybeInt,
+        "nic_num_lte": MaybeInt,
+        "nic_num_not": MaybeInt,
+        "nic_num_not_in": MaybeInts,
+        "nics_every": "NicWhereInput2 | None",
+        "nics_none": "NicWhereInput2 | None",
+        "nics_some": "NicWhereInput2 | None",
+        "nvmf_namespace_num": MaybeInt,
+        "nvmf_namespace_num_gt": MaybeInt,
+        "nvmf_namespace_num_gte": MaybeInt,
+        "nvmf_namespace_num_in": MaybeInts,
+        "nvmf_namespace_num_lt": MaybeInt,
+        "nvmf_namespace_num_lte": MaybeInt,
+        "nvmf_namespace_num_not": MaybeInt,
+        "nvmf_namespace_num_not_in": MaybeInts,
+        "nvmf_namespace_snapshot_num": MaybeInt,
+        "nvmf_namespace_snapshot_num_gt": MaybeInt,
+        "nvmf_namespace_snapshot_num_gte": MaybeInt,
+        "nvmf_namespace_snapshot_num_in": MaybeInts,
+        "nvmf_namespace_snapshot_num_lt": MaybeInt,
+        "nvmf_namespace_snapshot_num_lte": MaybeInt,
+        "nvmf_namespace_snapshot_num_not": MaybeInt,
+        "nvmf_namespace_snapshot_num_not_in": MaybeInts,
+        "nvmf_namespace_snapshots_every": "NvmfNamespaceSnapshotWhereInput2 | None",
+        "nvmf_namespace_snapshots_none": "NvmfNamespaceSnapshotWhereInput2 | None",
+        "nvmf_namespace_snapshots_some": "NvmfNamespaceSnapshotWhereInput2 | None",
+        "nvmf_namespaces_every": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_namespaces_none": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_namespaces_some": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_subsystem_num": MaybeInt,
+        "nvmf_subsystem_num_gt": MaybeInt,
+        "nvmf_subsystem_num_gte": MaybeInt,
+        "nvmf_subsystem_num_in": MaybeInts,
+        "nvmf_subsystem_num_lt": MaybeInt,
+        "nvmf_subsystem_num_lte": MaybeInt,
+        "nvmf_subsystem_num_not": MaybeInt,
+        "nvmf_subsystem_num_not_in": MaybeInts,
+        "nvmf_subsystems_every": "NvmfSubsystemWhereInput2 | None",
+        "nvmf_subsystems_none": "NvmfSubsystemWhereInput2 | None",
+        "nvmf_subsystems_some": "NvmfSubsystemWhereInput2 | None",
+        "security_policies_every": "SecurityPolicyWhereInput2 | None",
+        "security_policies_none": "SecurityPolicyWhereInput2 | None",
+        "security_policies_some": "SecurityPolicyWhereInput2 | None",
+        "security_policy_num": MaybeInt,
+        "security_policy_num_gt": MaybeInt,
+        "security_policy_num_gte": MaybeInt,
+        "security_policy_num_in": MaybeInts,
+        "security_policy_num_lt": MaybeInt,
+        "security_policy_num_lte": MaybeInt,
+        "security_policy_num_not": MaybeInt,
+        "security_policy_num_not_in": MaybeInts,
+        "system_vlan_num": MaybeInt,
+        "system_vlan_num_gt": MaybeInt,
+        "system_vlan_num_gte": MaybeInt,
+        "system_vlan_num_in": MaybeInts,
+        "system_vlan_num_lt": MaybeInt,
+        "system_vlan_num_lte": MaybeInt,
+        "system_vlan_num_not": MaybeInt,
+        "system_vlan_num_not_in": MaybeInts,
+        "total_num": MaybeInt,
+        "total_num_gt": MaybeInt,
+        "total_num_gte": MaybeInt,
+        "total_num_in": MaybeInts,
+        "total_num_lt": MaybeInt,
+        "total_num_lte": MaybeInt,
+        "total_num_not": MaybeInt,
+        "total_num_not_in": MaybeInts,
+        "value": MaybeStr,
+        "value_contains": MaybeStr,
+        "value_ends_with": MaybeStr,
+        "value_gt": MaybeStr,
+        "value_gte": MaybeStr,
+        "value_in": MaybeTexts,
+        "value_lt": MaybeStr,
+        "value_lte": MaybeStr,
+        "value_not": MaybeStr,
+        "value_not_contains": MaybeStr,
+        "value_not_ends_with": MaybeStr,
+        "value_not_in": MaybeTexts,
+        "value_not_starts_with": MaybeStr,
+        "value_starts_with": MaybeStr,
+        "vds_num": MaybeInt,
+        "vds_num_gt": MaybeInt,
+        "vds_num_gte": MaybeInt,
+        "vds_num_in": MaybeInts,
+        "vds_num_lt": MaybeInt,
+        "vds_num_lte": MaybeInt,
+        "vds_num_not": MaybeInt,
+        "vds_num_not_in": MaybeInts,
+        "vdses_every": "VdsWhereInput2 | None",
+        "vdses_none": "VdsWhereInput2 | None",
+        "vdses_some": "VdsWhereInput2 | None",
+        "vlans_every": "VlanWhereInput2 | None",
+        "vlans_none": "VlanWhereInput2 | None",
+        "vlans_some": "VlanWhereInput2 | None",
+        "vm_num": MaybeInt,
+        "vm_num_gt": MaybeInt,
+        "vm_num_gte": MaybeInt,
+        "vm_num_in": MaybeInts,
+        "vm_num_lt": MaybeInt,
+        "vm_num_lte": MaybeInt,
+        "vm_num_not": MaybeInt,
+        "vm_num_not_in": MaybeInts,
+        "vm_snapshot_num": MaybeInt,
+        "vm_snapshot_num_gt": MaybeInt,
+        "vm_snapshot_num_gte": MaybeInt,
+        "vm_snapshot_num_in": MaybeInts,
+        "vm_snapshot_num_lt": MaybeInt,
+        "vm_snapshot_num_lte": MaybeInt,
+        "vm_snapshot_num_not": MaybeInt,
+        "vm_snapshot_num_not_in": MaybeInts,
+        "vm_snapshots_every": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_none": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
+        "vm_template_num": MaybeInt,
+        "vm_template_num_gt": MaybeInt,
+        "vm_template_num_gte": MaybeInt,
+        "vm_template_num_in": MaybeInts,
+        "vm_template_num_lt": MaybeInt,
+        "vm_template_num_lte": MaybeInt,
+        "vm_template_num_not": MaybeInt,
+        "vm_template_num_not_in": MaybeInts,
+        "vm_templates_every": "VmTemplateWhereInput2 | None",
+        "vm_templates_none": "VmTemplateWhereInput2 | None",
+        "vm_templates_some": "VmTemplateWhereInput2 | None",
+        "vm_vlan_num": MaybeInt,
+        "vm_vlan_num_gt": MaybeInt,
+        "vm_vlan_num_gte": MaybeInt,
+        "vm_vlan_num_in": MaybeInts,
+        "vm_vlan_num_lt": MaybeInt,
+        "vm_vlan_num_lte": MaybeInt,
+        "vm_vlan_num_not": MaybeInt,
+        "vm_vlan_num_not_in": MaybeInts,
+        "vm_volume_num": MaybeInt,
+        "vm_volume_num_gt": MaybeInt,
+        "vm_volume_num_gte": MaybeInt,
+        "vm_volume_num_in": MaybeInts,
+        "vm_volume_num_lt": MaybeInt,
+        "vm_volume_num_lte": MaybeInt,
+        "vm_volume_num_not": MaybeInt,
+        "vm_volume_num_not_in": MaybeInts,
+        "vm_volume_snapshot_num": MaybeInt,  # since 3.3.0
+        "vm_volume_snapshot_num_gt": MaybeInt,  # since 3.3.0
+        "vm_volume_snapshot_num_gte": MaybeInt,  # since 3.3.0
+        "vm_volume_snapshot_num_in": MaybeInts,  # since 3.3.0
+        "vm_volume_snapshot_num_lt": MaybeInt,  # since 3.3.0
+        "vm_volume_snapshot_num_lte": MaybeInt,  # since 3.3.0
+        "vm_volume_snapshot_num_not": MaybeInt,  # since 3.3.0
+        "vm_volume_snapshot_num_not_in": MaybeInts,  # since 3.3.0
+        "vm_volume_snapshots_every": "VmVolumeSnapshotWhereInput2 | None",  # since 3.3.0
+        "vm_volume_snapshots_none": "VmVolumeSnapshotWhereInput2 | None",  # since 3.3.0
+        "vm_volume_snapshots_some": "VmVolumeSnapshotWhereInput2 | None",  # since 3.3.0
+        "vm_volumes_every": "VmVolumeWhereInput2 | None",
+        "vm_volumes_none": "VmVolumeWhereInput2 | None",
+        "vm_volumes_some": "VmVolumeWhereInput2 | None",
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
@@ -594,191 +594,6 @@ class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class LabelWhereInput2(LabelWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
-        consistency_groups_every: "ReadOnly[MaybeMapping]"
-        consistency_groups_none: "ReadOnly[MaybeMapping]"
-        consistency_groups_some: "ReadOnly[MaybeMapping]"
-        content_library_images_every: "ReadOnly[MaybeMapping]"
-        content_library_images_none: "ReadOnly[MaybeMapping]"
-        content_library_images_some: "ReadOnly[MaybeMapping]"
-        content_library_vm_templates_every: "ReadOnly[MaybeMapping]"
-        content_library_vm_templates_none: "ReadOnly[MaybeMapping]"
-        content_library_vm_templates_some: "ReadOnly[MaybeMapping]"
-        datacenters_every: "ReadOnly[MaybeMapping]"
-        datacenters_none: "ReadOnly[MaybeMapping]"
-        datacenters_some: "ReadOnly[MaybeMapping]"
-        disks_every: "ReadOnly[MaybeMapping]"
-        disks_none: "ReadOnly[MaybeMapping]"
-        disks_some: "ReadOnly[MaybeMapping]"
-        elf_images_every: "ReadOnly[MaybeMapping]"
-        elf_images_none: "ReadOnly[MaybeMapping]"
-        elf_images_some: "ReadOnly[MaybeMapping]"
-        gpu_devices_every: "ReadOnly[MaybeMapping]"
-        gpu_devices_none: "ReadOnly[MaybeMapping]"
-        gpu_devices_some: "ReadOnly[MaybeMapping]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-        iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
-        iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
-        iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        iscsi_targets_every: "ReadOnly[MaybeMapping]"
-        iscsi_targets_none: "ReadOnly[MaybeMapping]"
-        iscsi_targets_some: "ReadOnly[MaybeMapping]"
-        isolation_policies_every: "ReadOnly[MaybeMapping]"
-        isolation_policies_none: "ReadOnly[MaybeMapping]"
-        isolation_policies_some: "ReadOnly[MaybeMapping]"
-        namespace_groups_every: "ReadOnly[MaybeMapping]"
-        namespace_groups_none: "ReadOnly[MaybeMapping]"
-        namespace_groups_some: "ReadOnly[MaybeMapping]"
-        nfs_exports_every: "ReadOnly[MaybeMapping]"
-        nfs_exports_none: "ReadOnly[MaybeMapping]"
-        nfs_exports_some: "ReadOnly[MaybeMapping]"
-        nfs_inodes_every: "ReadOnly[MaybeMapping]"
-        nfs_inodes_none: "ReadOnly[MaybeMapping]"
-        nfs_inodes_some: "ReadOnly[MaybeMapping]"
-        nics_every: "ReadOnly[MaybeMapping]"
-        nics_none: "ReadOnly[MaybeMapping]"
-        nics_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
-        security_policies_every: "ReadOnly[MaybeMapping]"
-        security_policies_none: "ReadOnly[MaybeMapping]"
-        security_policies_some: "ReadOnly[MaybeMapping]"
-        vdses_every: "ReadOnly[MaybeMapping]"
-        vdses_none: "ReadOnly[MaybeMapping]"
-        vdses_some: "ReadOnly[MaybeMapping]"
-        vlans_every: "ReadOnly[MaybeMapping]"
-        vlans_none: "ReadOnly[MaybeMapping]"
-        vlans_some: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-        vm_volume_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_volume_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_volume_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_volumes_every: "ReadOnly[MaybeMapping]"
-        vm_volumes_none: "ReadOnly[MaybeMapping]"
-        vm_volumes_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class LabelWhereInput3(LabelWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        clusters_every: "ReadOnly[MaybeMapping]"
-        clusters_none: "ReadOnly[MaybeMapping]"
-        clusters_some: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_every: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_none: "ReadOnly[MaybeMapping]"
-        consistency_group_snapshots_some: "ReadOnly[MaybeMapping]"
-        consistency_groups_every: "ReadOnly[MaybeMapping]"
-        consistency_groups_none: "ReadOnly[MaybeMapping]"
-        consistency_groups_some: "ReadOnly[MaybeMapping]"
-        content_library_images_every: "ReadOnly[MaybeMapping]"
-        content_library_images_none: "ReadOnly[MaybeMapping]"
-        content_library_images_some: "ReadOnly[MaybeMapping]"
-        content_library_vm_templates_every: "ReadOnly[MaybeMapping]"
-        content_library_vm_templates_none: "ReadOnly[MaybeMapping]"
-        content_library_vm_templates_some: "ReadOnly[MaybeMapping]"
-        datacenters_every: "ReadOnly[MaybeMapping]"
-        datacenters_none: "ReadOnly[MaybeMapping]"
-        datacenters_some: "ReadOnly[MaybeMapping]"
-        disks_every: "ReadOnly[MaybeMapping]"
-        disks_none: "ReadOnly[MaybeMapping]"
-        disks_some: "ReadOnly[MaybeMapping]"
-        elf_images_every: "ReadOnly[MaybeMapping]"
-        elf_images_none: "ReadOnly[MaybeMapping]"
-        elf_images_some: "ReadOnly[MaybeMapping]"
-        gpu_devices_every: "ReadOnly[MaybeMapping]"
-        gpu_devices_none: "ReadOnly[MaybeMapping]"
-        gpu_devices_some: "ReadOnly[MaybeMapping]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-        iscsi_lun_snapshots_every: "ReadOnly[MaybeMapping]"
-        iscsi_lun_snapshots_none: "ReadOnly[MaybeMapping]"
-        iscsi_lun_snapshots_some: "ReadOnly[MaybeMapping]"
-        iscsi_luns_every: "ReadOnly[MaybeMapping]"
-        iscsi_luns_none: "ReadOnly[MaybeMapping]"
-        iscsi_luns_some: "ReadOnly[MaybeMapping]"
-        iscsi_targets_every: "ReadOnly[MaybeMapping]"
-        iscsi_targets_none: "ReadOnly[MaybeMapping]"
-        iscsi_targets_some: "ReadOnly[MaybeMapping]"
-        isolation_policies_every: "ReadOnly[MaybeMapping]"
-        isolation_policies_none: "ReadOnly[MaybeMapping]"
-        isolation_policies_some: "ReadOnly[MaybeMapping]"
-        namespace_groups_every: "ReadOnly[MaybeMapping]"
-        namespace_groups_none: "ReadOnly[MaybeMapping]"
-        namespace_groups_some: "ReadOnly[MaybeMapping]"
-        nfs_exports_every: "ReadOnly[MaybeMapping]"
-        nfs_exports_none: "ReadOnly[MaybeMapping]"
-        nfs_exports_some: "ReadOnly[MaybeMapping]"
-        nfs_inodes_every: "ReadOnly[MaybeMapping]"
-        nfs_inodes_none: "ReadOnly[MaybeMapping]"
-        nfs_inodes_some: "ReadOnly[MaybeMapping]"
-        nics_every: "ReadOnly[MaybeMapping]"
-        nics_none: "ReadOnly[MaybeMapping]"
-        nics_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespace_snapshots_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_every: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_none: "ReadOnly[MaybeMapping]"
-        nvmf_namespaces_some: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_every: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_none: "ReadOnly[MaybeMapping]"
-        nvmf_subsystems_some: "ReadOnly[MaybeMapping]"
-        security_policies_every: "ReadOnly[MaybeMapping]"
-        security_policies_none: "ReadOnly[MaybeMapping]"
-        security_policies_some: "ReadOnly[MaybeMapping]"
-        vdses_every: "ReadOnly[MaybeMapping]"
-        vdses_none: "ReadOnly[MaybeMapping]"
-        vdses_some: "ReadOnly[MaybeMapping]"
-        vlans_every: "ReadOnly[MaybeMapping]"
-        vlans_none: "ReadOnly[MaybeMapping]"
-        vlans_some: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_templates_every: "ReadOnly[MaybeMapping]"
-        vm_templates_none: "ReadOnly[MaybeMapping]"
-        vm_templates_some: "ReadOnly[MaybeMapping]"
-        vm_volume_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_volume_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_volume_snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_volumes_every: "ReadOnly[MaybeMapping]"
-        vm_volumes_none: "ReadOnly[MaybeMapping]"
-        vm_volumes_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     AddLabelsToResourcesParams: TypeAlias = "Mapping[str, object]"
     GetLabelsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetLabelsRequestBody: TypeAlias = "Mapping[str, object]"

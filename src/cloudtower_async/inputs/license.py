@@ -4,13 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import LicenseType as LicenseTypeMember
     from .common import SoftwareEdition
+    from .nested import LicenseWhereInput2
 
 LicenseOrderByInput: TypeAlias = Literal[
     "expire_date_ASC",
@@ -43,115 +42,102 @@ class LicenseUpdationParamsData(TypedDict, total=False):
     license: Required[str]
 
 
-class LicenseWhereInputValues(TypedDict, total=False):
-    """Keys of `LicenseWhereInput` that look at the resource itself."""
-
-    expire_date: MaybeStr
-    expire_date_gt: MaybeStr
-    expire_date_gte: MaybeStr
-    expire_date_in: MaybeTexts
-    expire_date_lt: MaybeStr
-    expire_date_lte: MaybeStr
-    expire_date_not: MaybeStr
-    expire_date_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    license_serial: MaybeStr
-    license_serial_contains: MaybeStr
-    license_serial_ends_with: MaybeStr
-    license_serial_gt: MaybeStr
-    license_serial_gte: MaybeStr
-    license_serial_in: MaybeTexts
-    license_serial_lt: MaybeStr
-    license_serial_lte: MaybeStr
-    license_serial_not: MaybeStr
-    license_serial_not_contains: MaybeStr
-    license_serial_not_ends_with: MaybeStr
-    license_serial_not_in: MaybeTexts
-    license_serial_not_starts_with: MaybeStr
-    license_serial_starts_with: MaybeStr
-    maintenance_end_date: MaybeStr
-    maintenance_end_date_gt: MaybeStr
-    maintenance_end_date_gte: MaybeStr
-    maintenance_end_date_in: MaybeTexts
-    maintenance_end_date_lt: MaybeStr
-    maintenance_end_date_lte: MaybeStr
-    maintenance_end_date_not: MaybeStr
-    maintenance_end_date_not_in: MaybeTexts
-    maintenance_start_date: MaybeStr
-    maintenance_start_date_gt: MaybeStr
-    maintenance_start_date_gte: MaybeStr
-    maintenance_start_date_in: MaybeTexts
-    maintenance_start_date_lt: MaybeStr
-    maintenance_start_date_lte: MaybeStr
-    maintenance_start_date_not: MaybeStr
-    maintenance_start_date_not_in: MaybeTexts
-    max_chunk_num: MaybeInt
-    max_chunk_num_gt: MaybeInt
-    max_chunk_num_gte: MaybeInt
-    max_chunk_num_in: MaybeInts
-    max_chunk_num_lt: MaybeInt
-    max_chunk_num_lte: MaybeInt
-    max_chunk_num_not: MaybeInt
-    max_chunk_num_not_in: MaybeInts
-    max_cluster_num: MaybeInt
-    max_cluster_num_gt: MaybeInt
-    max_cluster_num_gte: MaybeInt
-    max_cluster_num_in: MaybeInts
-    max_cluster_num_lt: MaybeInt
-    max_cluster_num_lte: MaybeInt
-    max_cluster_num_not: MaybeInt
-    max_cluster_num_not_in: MaybeInts
-    sign_date: MaybeStr
-    sign_date_gt: MaybeStr
-    sign_date_gte: MaybeStr
-    sign_date_in: MaybeTexts
-    sign_date_lt: MaybeStr
-    sign_date_lte: MaybeStr
-    sign_date_not: MaybeStr
-    sign_date_not_in: MaybeTexts
-    software_edition: "SoftwareEdition | None"
-    software_edition_in: "Sequence[SoftwareEdition] | None"
-    software_edition_not: "SoftwareEdition | None"
-    software_edition_not_in: "Sequence[SoftwareEdition] | None"
-    type: "LicenseType | None"
-    type_in: "Sequence[LicenseType] | None"
-    type_not: "LicenseType | None"
-    type_not_in: "Sequence[LicenseType] | None"
-
-
-class LicenseWhereInput(LicenseWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[LicenseWhereInput] | None"
-    NOT: "Sequence[LicenseWhereInput] | None"
-    OR: "Sequence[LicenseWhereInput] | None"
-
+LicenseWhereInput = TypedDict(
+    "LicenseWhereInput",
+    {
+        "AND": "Sequence[LicenseWhereInput] | None",
+        "NOT": "Sequence[LicenseWhereInput] | None",
+        "OR": "Sequence[LicenseWhereInput] | None",
+        "expire_date": MaybeStr,
+        "expire_date_gt": MaybeStr,
+        "expire_date_gte": MaybeStr,
+        "expire_date_in": MaybeTexts,
+        "expire_date_lt": MaybeStr,
+        "expire_date_lte": MaybeStr,
+        "expire_date_not": MaybeStr,
+        "expire_date_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "license_serial": MaybeStr,
+        "license_serial_contains": MaybeStr,
+        "license_serial_ends_with": MaybeStr,
+        "license_serial_gt": MaybeStr,
+        "license_serial_gte": MaybeStr,
+        "license_serial_in": MaybeTexts,
+        "license_serial_lt": MaybeStr,
+        "license_serial_lte": MaybeStr,
+        "license_serial_not": MaybeStr,
+        "license_serial_not_contains": MaybeStr,
+        "license_serial_not_ends_with": MaybeStr,
+        "license_serial_not_in": MaybeTexts,
+        "license_serial_not_starts_with": MaybeStr,
+        "license_serial_starts_with": MaybeStr,
+        "maintenance_end_date": MaybeStr,
+        "maintenance_end_date_gt": MaybeStr,
+        "maintenance_end_date_gte": MaybeStr,
+        "maintenance_end_date_in": MaybeTexts,
+        "maintenance_end_date_lt": MaybeStr,
+        "maintenance_end_date_lte": MaybeStr,
+        "maintenance_end_date_not": MaybeStr,
+        "maintenance_end_date_not_in": MaybeTexts,
+        "maintenance_start_date": MaybeStr,
+        "maintenance_start_date_gt": MaybeStr,
+        "maintenance_start_date_gte": MaybeStr,
+        "maintenance_start_date_in": MaybeTexts,
+        "maintenance_start_date_lt": MaybeStr,
+        "maintenance_start_date_lte": MaybeStr,
+        "maintenance_start_date_not": MaybeStr,
+        "maintenance_start_date_not_in": MaybeTexts,
+        "max_chunk_num": MaybeInt,
+        "max_chunk_num_gt": MaybeInt,
+        "max_chunk_num_gte": MaybeInt,
+        "max_chunk_num_in": MaybeInts,
+        "max_chunk_num_lt": MaybeInt,
+        "max_chunk_num_lte": MaybeInt,
+        "max_chunk_num_not": MaybeInt,
+        "max_chunk_num_not_in": MaybeInts,
+        "max_cluster_num": MaybeInt,
+        "max_cluster_num_gt": MaybeInt,
+        "max_cluster_num_gte": MaybeInt,
+        "max_cluster_num_in": MaybeInts,
+        "max_cluster_num_lt": MaybeInt,
+        "max_cluster_num_lte": MaybeInt,
+        "max_cluster_num_not": MaybeInt,
+        "max_cluster_num_not_in": MaybeInts,
+        "sign_date": MaybeStr,
+        "sign_date_gt": MaybeStr,
+        "sign_date_gte": MaybeStr,
+        "sign_date_in": MaybeTexts,
+        "sign_date_lt": MaybeStr,
+        "sign_date_lte": MaybeStr,
+        "sign_date_not": MaybeStr,
+        "sign_date_not_in": MaybeTexts,
+        "software_edition": "SoftwareEdition | None",
+        "software_edition_in": "Sequence[SoftwareEdition] | None",
+        "software_edition_not": "SoftwareEdition | None",
+        "software_edition_not_in": "Sequence[SoftwareEdition] | None",
+        "type": "LicenseType | None",
+        "type_in": "Sequence[LicenseType] | None",
+        "type_not": "LicenseType | None",
+        "type_not_in": "Sequence[LicenseType] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class LicenseWhereInput2(LicenseWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class LicenseWhereInput3(LicenseWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
     GetLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetLicensesRequestBody: TypeAlias = "Mapping[str, object]"
     LicenseUpdationParams: TypeAlias = "Mapping[str, object]"

@@ -4,25 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import LogCollectionStatus as LogCollectionStatusMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .host import HostWhereInput2
-    from .witness import WitnessWhereInput2, WitnessWhereInput3
+    from .nested import (
+        ClusterWhereInput2,
+        HostWhereInput2,
+        LogCollectionWhereInput2,
+        WitnessWhereInput2,
+    )
 
 LogCollectionOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -71,146 +62,123 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
     services: Texts
 
 
-class LogCollectionWhereInputValues(TypedDict, total=False):
-    """Keys of `LogCollectionWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    log_ended_at: MaybeStr
-    log_ended_at_gt: MaybeStr
-    log_ended_at_gte: MaybeStr
-    log_ended_at_in: MaybeTexts
-    log_ended_at_lt: MaybeStr
-    log_ended_at_lte: MaybeStr
-    log_ended_at_not: MaybeStr
-    log_ended_at_not_in: MaybeTexts
-    log_started_at: MaybeStr
-    log_started_at_gt: MaybeStr
-    log_started_at_gte: MaybeStr
-    log_started_at_in: MaybeTexts
-    log_started_at_lt: MaybeStr
-    log_started_at_lte: MaybeStr
-    log_started_at_not: MaybeStr
-    log_started_at_not_in: MaybeTexts
-    owner: MaybeStr
-    owner_contains: MaybeStr
-    owner_ends_with: MaybeStr
-    owner_gt: MaybeStr
-    owner_gte: MaybeStr
-    owner_in: MaybeTexts
-    owner_lt: MaybeStr
-    owner_lte: MaybeStr
-    owner_not: MaybeStr
-    owner_not_contains: MaybeStr
-    owner_not_ends_with: MaybeStr
-    owner_not_in: MaybeTexts
-    owner_not_starts_with: MaybeStr
-    owner_starts_with: MaybeStr
-    path: MaybeStr
-    path_contains: MaybeStr
-    path_ends_with: MaybeStr
-    path_gt: MaybeStr
-    path_gte: MaybeStr
-    path_in: MaybeTexts
-    path_lt: MaybeStr
-    path_lte: MaybeStr
-    path_not: MaybeStr
-    path_not_contains: MaybeStr
-    path_not_ends_with: MaybeStr
-    path_not_in: MaybeTexts
-    path_not_starts_with: MaybeStr
-    path_starts_with: MaybeStr
-    progress: MaybeFloat
-    progress_gt: MaybeFloat
-    progress_gte: MaybeFloat
-    progress_in: MaybeFloats
-    progress_lt: MaybeFloat
-    progress_lte: MaybeFloat
-    progress_not: MaybeFloat
-    progress_not_in: MaybeFloats
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-    status: "LogCollectionStatus | None"
-    status_in: "Sequence[LogCollectionStatus] | None"
-    status_not: "LogCollectionStatus | None"
-    status_not_in: "Sequence[LogCollectionStatus] | None"
-
-
-class LogCollectionWhereInput(LogCollectionWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[LogCollectionWhereInput] | None"
-    NOT: "Sequence[LogCollectionWhereInput] | None"
-    OR: "Sequence[LogCollectionWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
-    witness: "WitnessWhereInput2 | None"
-
+LogCollectionWhereInput = TypedDict(
+    "LogCollectionWhereInput",
+    {
+        "AND": "Sequence[LogCollectionWhereInput] | None",
+        "NOT": "Sequence[LogCollectionWhereInput] | None",
+        "OR": "Sequence[LogCollectionWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "hosts_every": "HostWhereInput2 | None",
+        "hosts_none": "HostWhereInput2 | None",
+        "hosts_some": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "log_ended_at": MaybeStr,
+        "log_ended_at_gt": MaybeStr,
+        "log_ended_at_gte": MaybeStr,
+        "log_ended_at_in": MaybeTexts,
+        "log_ended_at_lt": MaybeStr,
+        "log_ended_at_lte": MaybeStr,
+        "log_ended_at_not": MaybeStr,
+        "log_ended_at_not_in": MaybeTexts,
+        "log_started_at": MaybeStr,
+        "log_started_at_gt": MaybeStr,
+        "log_started_at_gte": MaybeStr,
+        "log_started_at_in": MaybeTexts,
+        "log_started_at_lt": MaybeStr,
+        "log_started_at_lte": MaybeStr,
+        "log_started_at_not": MaybeStr,
+        "log_started_at_not_in": MaybeTexts,
+        "owner": MaybeStr,
+        "owner_contains": MaybeStr,
+        "owner_ends_with": MaybeStr,
+        "owner_gt": MaybeStr,
+        "owner_gte": MaybeStr,
+        "owner_in": MaybeTexts,
+        "owner_lt": MaybeStr,
+        "owner_lte": MaybeStr,
+        "owner_not": MaybeStr,
+        "owner_not_contains": MaybeStr,
+        "owner_not_ends_with": MaybeStr,
+        "owner_not_in": MaybeTexts,
+        "owner_not_starts_with": MaybeStr,
+        "owner_starts_with": MaybeStr,
+        "path": MaybeStr,
+        "path_contains": MaybeStr,
+        "path_ends_with": MaybeStr,
+        "path_gt": MaybeStr,
+        "path_gte": MaybeStr,
+        "path_in": MaybeTexts,
+        "path_lt": MaybeStr,
+        "path_lte": MaybeStr,
+        "path_not": MaybeStr,
+        "path_not_contains": MaybeStr,
+        "path_not_ends_with": MaybeStr,
+        "path_not_in": MaybeTexts,
+        "path_not_starts_with": MaybeStr,
+        "path_starts_with": MaybeStr,
+        "progress": MaybeFloat,
+        "progress_gt": MaybeFloat,
+        "progress_gte": MaybeFloat,
+        "progress_in": MaybeFloats,
+        "progress_lt": MaybeFloat,
+        "progress_lte": MaybeFloat,
+        "progress_not": MaybeFloat,
+        "progress_not_in": MaybeFloats,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+        "status": "LogCollectionStatus | None",
+        "status_in": "Sequence[LogCollectionStatus] | None",
+        "status_not": "LogCollectionStatus | None",
+        "status_not_in": "Sequence[LogCollectionStatus] | None",
+        "witness": "WitnessWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class LogCollectionWhereInput2(LogCollectionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-        witness: "ReadOnly[WitnessWhereInput3 | None]"
-
-    class LogCollectionWhereInput3(LogCollectionWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-        witness: "ReadOnly[MaybeMapping]"
-
     ForceStopLogCollectionParams: TypeAlias = "Mapping[str, object]"
     GetLogCollectionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetLogCollectionsRequestBody: TypeAlias = "Mapping[str, object]"

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 from ..types import Texts
 
 if TYPE_CHECKING:
-    from .cluster import ClusterWhereInput2
-    from .disk import DiskWhereInput2
-    from .host import HostWhereInput2
-    from .iscsi_lun import IscsiLunWhereInput2
-    from .nic import NicWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2
-    from .vm import VmWhereInput2
-    from .vm_nic import VmNicWhereInput2
-    from .vm_volume import VmVolumeWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        DiskWhereInput2,
+        HostWhereInput2,
+        IscsiLunWhereInput2,
+        NicWhereInput2,
+        NvmfNamespaceWhereInput2,
+        VmNicWhereInput2,
+        VmVolumeWhereInput2,
+        VmWhereInput2,
+    )
 
 
 if TYPE_CHECKING:

@@ -4,15 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .label import LabelWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2
-    from .nvmf_subsystem import NvmfSubsystemWhereInput2, NvmfSubsystemWhereInput3
+    from .nested import (
+        LabelWhereInput2,
+        NamespaceGroupWhereInput2,
+        NvmfNamespaceWhereInput2,
+        NvmfSubsystemWhereInput2,
+    )
 
 NamespaceGroupOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -53,106 +54,79 @@ class NamespaceGroupUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class NamespaceGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `NamespaceGroupWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_create_time: MaybeStr
-    local_create_time_gt: MaybeStr
-    local_create_time_gte: MaybeStr
-    local_create_time_in: MaybeTexts
-    local_create_time_lt: MaybeStr
-    local_create_time_lte: MaybeStr
-    local_create_time_not: MaybeStr
-    local_create_time_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class NamespaceGroupWhereInput(NamespaceGroupWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[NamespaceGroupWhereInput] | None"
-    NOT: "Sequence[NamespaceGroupWhereInput] | None"
-    OR: "Sequence[NamespaceGroupWhereInput] | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    namespaces_every: "NvmfNamespaceWhereInput2 | None"
-    namespaces_none: "NvmfNamespaceWhereInput2 | None"
-    namespaces_some: "NvmfNamespaceWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
-
+NamespaceGroupWhereInput = TypedDict(
+    "NamespaceGroupWhereInput",
+    {
+        "AND": "Sequence[NamespaceGroupWhereInput] | None",
+        "NOT": "Sequence[NamespaceGroupWhereInput] | None",
+        "OR": "Sequence[NamespaceGroupWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_create_time": MaybeStr,
+        "local_create_time_gt": MaybeStr,
+        "local_create_time_gte": MaybeStr,
+        "local_create_time_in": MaybeTexts,
+        "local_create_time_lt": MaybeStr,
+        "local_create_time_lte": MaybeStr,
+        "local_create_time_not": MaybeStr,
+        "local_create_time_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "namespaces_every": "NvmfNamespaceWhereInput2 | None",
+        "namespaces_none": "NvmfNamespaceWhereInput2 | None",
+        "namespaces_some": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class NamespaceGroupWhereInput2(NamespaceGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        namespaces_every: "ReadOnly[MaybeMapping]"
-        namespaces_none: "ReadOnly[MaybeMapping]"
-        namespaces_some: "ReadOnly[MaybeMapping]"
-        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
-
-    class NamespaceGroupWhereInput3(NamespaceGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        namespaces_every: "ReadOnly[MaybeMapping]"
-        namespaces_none: "ReadOnly[MaybeMapping]"
-        namespaces_some: "ReadOnly[MaybeMapping]"
-        nvmf_subsystem: "ReadOnly[MaybeMapping]"
-
     GetNamespaceGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     NamespaceGroupDeletionParams: TypeAlias = "Mapping[str, object]"
     NamespaceGroupUpdationParams: TypeAlias = "Mapping[str, object]"

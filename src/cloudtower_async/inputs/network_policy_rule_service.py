@@ -4,12 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeInt, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import NetworkPolicyRuleAlgProtocol, NetworkPolicyRulePortProtocol
+    from .nested import NetworkPolicyRuleServiceWhereInput2
 
 NetworkPolicyRuleServiceOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -49,79 +48,62 @@ class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class NetworkPolicyRuleServiceWhereInputValues(TypedDict, total=False):
-    """Keys of `NetworkPolicyRuleServiceWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    preset: MaybeBool
-    preset_not: MaybeBool
-
-
-class NetworkPolicyRuleServiceWhereInput(NetworkPolicyRuleServiceWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
-    NOT: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
-    OR: "Sequence[NetworkPolicyRuleServiceWhereInput] | None"
-
+NetworkPolicyRuleServiceWhereInput = TypedDict(
+    "NetworkPolicyRuleServiceWhereInput",
+    {
+        "AND": "Sequence[NetworkPolicyRuleServiceWhereInput] | None",
+        "NOT": "Sequence[NetworkPolicyRuleServiceWhereInput] | None",
+        "OR": "Sequence[NetworkPolicyRuleServiceWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "preset": MaybeBool,
+        "preset_not": MaybeBool,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-
-    class NetworkPolicyRuleServiceWhereInput2(
-        NetworkPolicyRuleServiceWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class NetworkPolicyRuleServiceWhereInput3(
-        NetworkPolicyRuleServiceWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
     GetNetworkPolicyRuleServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetNetworkPolicyRuleServicesRequestBody: TypeAlias = "Mapping[str, object]"
     NetworkPolicyRuleServiceDeletionParams: TypeAlias = "Mapping[str, object]"

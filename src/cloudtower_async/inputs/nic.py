@@ -4,26 +4,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import NicDriverState as NicDriverStateMember
     from ..models import NicUserUsage as NicUserUsageMember
     from .common import EntityAsyncStatus, IommuStatus, NetworkType
-    from .host import HostWhereInput2, HostWhereInput3
-    from .label import LabelWhereInput2
-    from .vds import VdsWhereInput2, VdsWhereInput3
-    from .vm import VmWhereInput2
+    from .nested import (
+        HostWhereInput2,
+        LabelWhereInput2,
+        NicWhereInput2,
+        VdsWhereInput2,
+        VmWhereInput2,
+    )
 
 NicDriverState: TypeAlias = Union[
     Literal["NEED_REBOOT", "NOT_READY", "NO_DRIVER", "READY"], "NicDriverStateMember"
@@ -105,279 +98,250 @@ class NicUpdationParamsData(TypedDict, total=False):
     total_vf_num: int
 
 
-class NicWhereInputValues(TypedDict, total=False):
-    """Keys of `NicWhereInput` that look at the resource itself."""
-
-    driver: MaybeStr
-    driver_contains: MaybeStr
-    driver_ends_with: MaybeStr
-    driver_gt: MaybeStr
-    driver_gte: MaybeStr
-    driver_in: MaybeTexts
-    driver_lt: MaybeStr
-    driver_lte: MaybeStr
-    driver_not: MaybeStr
-    driver_not_contains: MaybeStr
-    driver_not_ends_with: MaybeStr
-    driver_not_in: MaybeTexts
-    driver_not_starts_with: MaybeStr
-    driver_starts_with: MaybeStr
-    driver_state: "NicDriverState | None"
-    driver_state_in: "Sequence[NicDriverState] | None"
-    driver_state_not: "NicDriverState | None"
-    driver_state_not_in: "Sequence[NicDriverState] | None"
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    gateway_ip: MaybeStr
-    gateway_ip_contains: MaybeStr
-    gateway_ip_ends_with: MaybeStr
-    gateway_ip_gt: MaybeStr
-    gateway_ip_gte: MaybeStr
-    gateway_ip_in: MaybeTexts
-    gateway_ip_lt: MaybeStr
-    gateway_ip_lte: MaybeStr
-    gateway_ip_not: MaybeStr
-    gateway_ip_not_contains: MaybeStr
-    gateway_ip_not_ends_with: MaybeStr
-    gateway_ip_not_in: MaybeTexts
-    gateway_ip_not_starts_with: MaybeStr
-    gateway_ip_starts_with: MaybeStr
-    ibdev: MaybeStr
-    ibdev_contains: MaybeStr
-    ibdev_ends_with: MaybeStr
-    ibdev_gt: MaybeStr
-    ibdev_gte: MaybeStr
-    ibdev_in: MaybeTexts
-    ibdev_lt: MaybeStr
-    ibdev_lte: MaybeStr
-    ibdev_not: MaybeStr
-    ibdev_not_contains: MaybeStr
-    ibdev_not_ends_with: MaybeStr
-    ibdev_not_in: MaybeTexts
-    ibdev_not_starts_with: MaybeStr
-    ibdev_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    iommu_status: "IommuStatus | None"  # since 3.4.4
-    iommu_status_in: "Sequence[IommuStatus] | None"  # since 3.4.4
-    iommu_status_not: "IommuStatus | None"  # since 3.4.4
-    iommu_status_not_in: "Sequence[IommuStatus] | None"  # since 3.4.4
-    ip_address: MaybeStr
-    ip_address_contains: MaybeStr
-    ip_address_ends_with: MaybeStr
-    ip_address_gt: MaybeStr
-    ip_address_gte: MaybeStr
-    ip_address_in: MaybeTexts
-    ip_address_lt: MaybeStr
-    ip_address_lte: MaybeStr
-    ip_address_not: MaybeStr
-    ip_address_not_contains: MaybeStr
-    ip_address_not_ends_with: MaybeStr
-    ip_address_not_in: MaybeTexts
-    ip_address_not_starts_with: MaybeStr
-    ip_address_starts_with: MaybeStr
-    is_sriov: MaybeBool
-    is_sriov_not: MaybeBool
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    mac_address: MaybeStr
-    mac_address_contains: MaybeStr
-    mac_address_ends_with: MaybeStr
-    mac_address_gt: MaybeStr
-    mac_address_gte: MaybeStr
-    mac_address_in: MaybeTexts
-    mac_address_lt: MaybeStr
-    mac_address_lte: MaybeStr
-    mac_address_not: MaybeStr
-    mac_address_not_contains: MaybeStr
-    mac_address_not_ends_with: MaybeStr
-    mac_address_not_in: MaybeTexts
-    mac_address_not_starts_with: MaybeStr
-    mac_address_starts_with: MaybeStr
-    max_vf_num: MaybeInt
-    max_vf_num_gt: MaybeInt
-    max_vf_num_gte: MaybeInt
-    max_vf_num_in: MaybeInts
-    max_vf_num_lt: MaybeInt
-    max_vf_num_lte: MaybeInt
-    max_vf_num_not: MaybeInt
-    max_vf_num_not_in: MaybeInts
-    model: MaybeStr
-    model_contains: MaybeStr
-    model_ends_with: MaybeStr
-    model_gt: MaybeStr
-    model_gte: MaybeStr
-    model_in: MaybeTexts
-    model_lt: MaybeStr
-    model_lte: MaybeStr
-    model_not: MaybeStr
-    model_not_contains: MaybeStr
-    model_not_ends_with: MaybeStr
-    model_not_in: MaybeTexts
-    model_not_starts_with: MaybeStr
-    model_starts_with: MaybeStr
-    mtu: MaybeInt
-    mtu_gt: MaybeInt
-    mtu_gte: MaybeInt
-    mtu_in: MaybeInts
-    mtu_lt: MaybeInt
-    mtu_lte: MaybeInt
-    mtu_not: MaybeInt
-    mtu_not_in: MaybeInts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    nic_uuid: MaybeStr
-    nic_uuid_contains: MaybeStr
-    nic_uuid_ends_with: MaybeStr
-    nic_uuid_gt: MaybeStr
-    nic_uuid_gte: MaybeStr
-    nic_uuid_in: MaybeTexts
-    nic_uuid_lt: MaybeStr
-    nic_uuid_lte: MaybeStr
-    nic_uuid_not: MaybeStr
-    nic_uuid_not_contains: MaybeStr
-    nic_uuid_not_ends_with: MaybeStr
-    nic_uuid_not_in: MaybeTexts
-    nic_uuid_not_starts_with: MaybeStr
-    nic_uuid_starts_with: MaybeStr
-    physical: MaybeBool
-    physical_not: MaybeBool
-    rdma_enabled: MaybeBool
-    rdma_enabled_not: MaybeBool
-    running: MaybeBool
-    running_not: MaybeBool
-    speed: MaybeInt
-    speed_gt: MaybeInt
-    speed_gte: MaybeInt
-    speed_in: MaybeInts
-    speed_lt: MaybeInt
-    speed_lte: MaybeInt
-    speed_not: MaybeInt
-    speed_not_in: MaybeInts
-    subnet_mask: MaybeStr
-    subnet_mask_contains: MaybeStr
-    subnet_mask_ends_with: MaybeStr
-    subnet_mask_gt: MaybeStr
-    subnet_mask_gte: MaybeStr
-    subnet_mask_in: MaybeTexts
-    subnet_mask_lt: MaybeStr
-    subnet_mask_lte: MaybeStr
-    subnet_mask_not: MaybeStr
-    subnet_mask_not_contains: MaybeStr
-    subnet_mask_not_ends_with: MaybeStr
-    subnet_mask_not_in: MaybeTexts
-    subnet_mask_not_starts_with: MaybeStr
-    subnet_mask_starts_with: MaybeStr
-    total_vf_num: MaybeInt
-    total_vf_num_gt: MaybeInt
-    total_vf_num_gte: MaybeInt
-    total_vf_num_in: MaybeInts
-    total_vf_num_lt: MaybeInt
-    total_vf_num_lte: MaybeInt
-    total_vf_num_not: MaybeInt
-    total_vf_num_not_in: MaybeInts
-    type: "NetworkType | None"
-    type_in: "Sequence[NetworkType] | None"
-    type_not: "NetworkType | None"
-    type_not_in: "Sequence[NetworkType] | None"
-    up: MaybeBool
-    up_not: MaybeBool
-    used_vf_num: MaybeInt
-    used_vf_num_gt: MaybeInt
-    used_vf_num_gte: MaybeInt
-    used_vf_num_in: MaybeInts
-    used_vf_num_lt: MaybeInt
-    used_vf_num_lte: MaybeInt
-    used_vf_num_not: MaybeInt
-    used_vf_num_not_in: MaybeInts
-    user_usage: "NicUserUsage | None"  # since 3.3.0
-    user_usage_in: "Sequence[NicUserUsage] | None"  # since 3.3.0
-    user_usage_not: "NicUserUsage | None"  # since 3.3.0
-    user_usage_not_in: "Sequence[NicUserUsage] | None"  # since 3.3.0
-
-
-class NicWhereInput(NicWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[NicWhereInput] | None"
-    NOT: "Sequence[NicWhereInput] | None"
-    OR: "Sequence[NicWhereInput] | None"
-    host: "HostWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    vds: "VdsWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"  # since 3.4.4
-    vms_none: "VmWhereInput2 | None"  # since 3.4.4
-    vms_some: "VmWhereInput2 | None"  # since 3.4.4
-
+NicWhereInput = TypedDict(
+    "NicWhereInput",
+    {
+        "AND": "Sequence[NicWhereInput] | None",
+        "NOT": "Sequence[NicWhereInput] | None",
+        "OR": "Sequence[NicWhereInput] | None",
+        "driver": MaybeStr,
+        "driver_contains": MaybeStr,
+        "driver_ends_with": MaybeStr,
+        "driver_gt": MaybeStr,
+        "driver_gte": MaybeStr,
+        "driver_in": MaybeTexts,
+        "driver_lt": MaybeStr,
+        "driver_lte": MaybeStr,
+        "driver_not": MaybeStr,
+        "driver_not_contains": MaybeStr,
+        "driver_not_ends_with": MaybeStr,
+        "driver_not_in": MaybeTexts,
+        "driver_not_starts_with": MaybeStr,
+        "driver_starts_with": MaybeStr,
+        "driver_state": "NicDriverState | None",
+        "driver_state_in": "Sequence[NicDriverState] | None",
+        "driver_state_not": "NicDriverState | None",
+        "driver_state_not_in": "Sequence[NicDriverState] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "gateway_ip": MaybeStr,
+        "gateway_ip_contains": MaybeStr,
+        "gateway_ip_ends_with": MaybeStr,
+        "gateway_ip_gt": MaybeStr,
+        "gateway_ip_gte": MaybeStr,
+        "gateway_ip_in": MaybeTexts,
+        "gateway_ip_lt": MaybeStr,
+        "gateway_ip_lte": MaybeStr,
+        "gateway_ip_not": MaybeStr,
+        "gateway_ip_not_contains": MaybeStr,
+        "gateway_ip_not_ends_with": MaybeStr,
+        "gateway_ip_not_in": MaybeTexts,
+        "gateway_ip_not_starts_with": MaybeStr,
+        "gateway_ip_starts_with": MaybeStr,
+        "host": "HostWhereInput2 | None",
+        "ibdev": MaybeStr,
+        "ibdev_contains": MaybeStr,
+        "ibdev_ends_with": MaybeStr,
+        "ibdev_gt": MaybeStr,
+        "ibdev_gte": MaybeStr,
+        "ibdev_in": MaybeTexts,
+        "ibdev_lt": MaybeStr,
+        "ibdev_lte": MaybeStr,
+        "ibdev_not": MaybeStr,
+        "ibdev_not_contains": MaybeStr,
+        "ibdev_not_ends_with": MaybeStr,
+        "ibdev_not_in": MaybeTexts,
+        "ibdev_not_starts_with": MaybeStr,
+        "ibdev_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iommu_status": "IommuStatus | None",  # since 3.4.4
+        "iommu_status_in": "Sequence[IommuStatus] | None",  # since 3.4.4
+        "iommu_status_not": "IommuStatus | None",  # since 3.4.4
+        "iommu_status_not_in": "Sequence[IommuStatus] | None",  # since 3.4.4
+        "ip_address": MaybeStr,
+        "ip_address_contains": MaybeStr,
+        "ip_address_ends_with": MaybeStr,
+        "ip_address_gt": MaybeStr,
+        "ip_address_gte": MaybeStr,
+        "ip_address_in": MaybeTexts,
+        "ip_address_lt": MaybeStr,
+        "ip_address_lte": MaybeStr,
+        "ip_address_not": MaybeStr,
+        "ip_address_not_contains": MaybeStr,
+        "ip_address_not_ends_with": MaybeStr,
+        "ip_address_not_in": MaybeTexts,
+        "ip_address_not_starts_with": MaybeStr,
+        "ip_address_starts_with": MaybeStr,
+        "is_sriov": MaybeBool,
+        "is_sriov_not": MaybeBool,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "mac_address": MaybeStr,
+        "mac_address_contains": MaybeStr,
+        "mac_address_ends_with": MaybeStr,
+        "mac_address_gt": MaybeStr,
+        "mac_address_gte": MaybeStr,
+        "mac_address_in": MaybeTexts,
+        "mac_address_lt": MaybeStr,
+        "mac_address_lte": MaybeStr,
+        "mac_address_not": MaybeStr,
+        "mac_address_not_contains": MaybeStr,
+        "mac_address_not_ends_with": MaybeStr,
+        "mac_address_not_in": MaybeTexts,
+        "mac_address_not_starts_with": MaybeStr,
+        "mac_address_starts_with": MaybeStr,
+        "max_vf_num": MaybeInt,
+        "max_vf_num_gt": MaybeInt,
+        "max_vf_num_gte": MaybeInt,
+        "max_vf_num_in": MaybeInts,
+        "max_vf_num_lt": MaybeInt,
+        "max_vf_num_lte": MaybeInt,
+        "max_vf_num_not": MaybeInt,
+        "max_vf_num_not_in": MaybeInts,
+        "model": MaybeStr,
+        "model_contains": MaybeStr,
+        "model_ends_with": MaybeStr,
+        "model_gt": MaybeStr,
+        "model_gte": MaybeStr,
+        "model_in": MaybeTexts,
+        "model_lt": MaybeStr,
+        "model_lte": MaybeStr,
+        "model_not": MaybeStr,
+        "model_not_contains": MaybeStr,
+        "model_not_ends_with": MaybeStr,
+        "model_not_in": MaybeTexts,
+        "model_not_starts_with": MaybeStr,
+        "model_starts_with": MaybeStr,
+        "mtu": MaybeInt,
+        "mtu_gt": MaybeInt,
+        "mtu_gte": MaybeInt,
+        "mtu_in": MaybeInts,
+        "mtu_lt": MaybeInt,
+        "mtu_lte": MaybeInt,
+        "mtu_not": MaybeInt,
+        "mtu_not_in": MaybeInts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nic_uuid": MaybeStr,
+        "nic_uuid_contains": MaybeStr,
+        "nic_uuid_ends_with": MaybeStr,
+        "nic_uuid_gt": MaybeStr,
+        "nic_uuid_gte": MaybeStr,
+        "nic_uuid_in": MaybeTexts,
+        "nic_uuid_lt": MaybeStr,
+        "nic_uuid_lte": MaybeStr,
+        "nic_uuid_not": MaybeStr,
+        "nic_uuid_not_contains": MaybeStr,
+        "nic_uuid_not_ends_with": MaybeStr,
+        "nic_uuid_not_in": MaybeTexts,
+        "nic_uuid_not_starts_with": MaybeStr,
+        "nic_uuid_starts_with": MaybeStr,
+        "physical": MaybeBool,
+        "physical_not": MaybeBool,
+        "rdma_enabled": MaybeBool,
+        "rdma_enabled_not": MaybeBool,
+        "running": MaybeBool,
+        "running_not": MaybeBool,
+        "speed": MaybeInt,
+        "speed_gt": MaybeInt,
+        "speed_gte": MaybeInt,
+        "speed_in": MaybeInts,
+        "speed_lt": MaybeInt,
+        "speed_lte": MaybeInt,
+        "speed_not": MaybeInt,
+        "speed_not_in": MaybeInts,
+        "subnet_mask": MaybeStr,
+        "subnet_mask_contains": MaybeStr,
+        "subnet_mask_ends_with": MaybeStr,
+        "subnet_mask_gt": MaybeStr,
+        "subnet_mask_gte": MaybeStr,
+        "subnet_mask_in": MaybeTexts,
+        "subnet_mask_lt": MaybeStr,
+        "subnet_mask_lte": MaybeStr,
+        "subnet_mask_not": MaybeStr,
+        "subnet_mask_not_contains": MaybeStr,
+        "subnet_mask_not_ends_with": MaybeStr,
+        "subnet_mask_not_in": MaybeTexts,
+        "subnet_mask_not_starts_with": MaybeStr,
+        "subnet_mask_starts_with": MaybeStr,
+        "total_vf_num": MaybeInt,
+        "total_vf_num_gt": MaybeInt,
+        "total_vf_num_gte": MaybeInt,
+        "total_vf_num_in": MaybeInts,
+        "total_vf_num_lt": MaybeInt,
+        "total_vf_num_lte": MaybeInt,
+        "total_vf_num_not": MaybeInt,
+        "total_vf_num_not_in": MaybeInts,
+        "type": "NetworkType | None",
+        "type_in": "Sequence[NetworkType] | None",
+        "type_not": "NetworkType | None",
+        "type_not_in": "Sequence[NetworkType] | None",
+        "up": MaybeBool,
+        "up_not": MaybeBool,
+        "used_vf_num": MaybeInt,
+        "used_vf_num_gt": MaybeInt,
+        "used_vf_num_gte": MaybeInt,
+        "used_vf_num_in": MaybeInts,
+        "used_vf_num_lt": MaybeInt,
+        "used_vf_num_lte": MaybeInt,
+        "used_vf_num_not": MaybeInt,
+        "used_vf_num_not_in": MaybeInts,
+        "user_usage": "NicUserUsage | None",  # since 3.3.0
+        "user_usage_in": "Sequence[NicUserUsage] | None",  # since 3.3.0
+        "user_usage_not": "NicUserUsage | None",  # since 3.3.0
+        "user_usage_not_in": "Sequence[NicUserUsage] | None",  # since 3.3.0
+        "vds": "VdsWhereInput2 | None",
+        "vms_every": "VmWhereInput2 | None",  # since 3.4.4
+        "vms_none": "VmWhereInput2 | None",  # since 3.4.4
+        "vms_some": "VmWhereInput2 | None",  # since 3.4.4
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class NicWhereInput2(NicWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vds: "ReadOnly[VdsWhereInput3 | None]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class NicWhereInput3(NicWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vds: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetNicsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     NicUpdationParams: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,15 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .brick_topo import BrickTopoWhereInput2, BrickTopoWhereInput3
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .cluster_topo import ClusterTopoWhereInput2, ClusterTopoWhereInput3
-    from .host import HostWhereInput2, HostWhereInput3
+    from .nested import (
+        BrickTopoWhereInput2,
+        ClusterTopoWhereInput2,
+        ClusterWhereInput2,
+        HostWhereInput2,
+        NodeTopoWhereInput2,
+    )
 
 NodeTopoOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -41,63 +42,62 @@ class NodeTopoUpdationParamsData(TypedDict, total=False):
     position: "Position"
 
 
-class NodeTopoWhereInputValues(TypedDict, total=False):
-    """Keys of `NodeTopoWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class NodeTopoWhereInput(NodeTopoWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[NodeTopoWhereInput] | None"
-    NOT: "Sequence[NodeTopoWhereInput] | None"
-    OR: "Sequence[NodeTopoWhereInput] | None"
-    brick_topo: "BrickTopoWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
-    cluster_topo: "ClusterTopoWhereInput2 | None"
-    host: "HostWhereInput2 | None"
+NodeTopoWhereInput = TypedDict(
+    "NodeTopoWhereInput",
+    {
+        "AND": "Sequence[NodeTopoWhereInput] | None",
+        "NOT": "Sequence[NodeTopoWhereInput] | None",
+        "OR": "Sequence[NodeTopoWhereInput] | None",
+        "brick_topo": "BrickTopoWhereInput2 | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "cluster_topo": "ClusterTopoWhereInput2 | None",
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class NodeTopoWhereUniqueInput(TypedDict, total=False):
@@ -109,30 +109,16 @@ class NodeTopoWhereUniqueInput(TypedDict, total=False):
 
 Position = TypedDict(
     "Position",
-    {"__typename": Literal["position"], "column": MaybeInt, "row": MaybeInt},
+    {
+        "__typename": Literal["position"],
+        "column": MaybeInt,
+        "row": MaybeInt,
+    },
     total=False,
 )
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class NodeTopoWhereInput2(NodeTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        brick_topo: "ReadOnly[BrickTopoWhereInput3 | None]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-
-    class NodeTopoWhereInput3(NodeTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        brick_topo: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        cluster_topo: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[MaybeMapping]"
-
     GetNodeTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetNodeTopoesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

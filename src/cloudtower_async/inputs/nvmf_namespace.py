@@ -4,23 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .business_host import BusinessHostWhereInput2
-    from .business_host_group import BusinessHostGroupWhereInput2
     from .common import (
         BPSUnit,
         ByteUnit,
@@ -29,11 +15,16 @@ if TYPE_CHECKING:
         EntityAsyncStatus,
         ResiliencyType,
     )
-    from .consistency_group import ConsistencyGroupWhereInput2, ConsistencyGroupWhereInput3
-    from .label import LabelWhereInput2
-    from .namespace_group import NamespaceGroupWhereInput2, NamespaceGroupWhereInput3
-    from .nvmf_subsystem import NvmfSubsystemWhereInput2, NvmfSubsystemWhereInput3
-    from .snapshot_plan import SnapshotPlanWhereInput2
+    from .nested import (
+        BusinessHostGroupWhereInput2,
+        BusinessHostWhereInput2,
+        ConsistencyGroupWhereInput2,
+        LabelWhereInput2,
+        NamespaceGroupWhereInput2,
+        NvmfNamespaceWhereInput2,
+        NvmfSubsystemWhereInput2,
+        SnapshotPlanWhereInput2,
+    )
 
 NvmfNamespaceOrderByInput: TypeAlias = Literal[
     "assigned_size_ASC",
@@ -252,426 +243,383 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     prioritized: bool  # since 4.7.0
 
 
-class NvmfNamespaceWhereInputValues(TypedDict, total=False):
-    """Keys of `NvmfNamespaceWhereInput` that look at the resource itself."""
-
-    assigned_size: MaybeInt
-    assigned_size_gt: MaybeInt
-    assigned_size_gte: MaybeInt
-    assigned_size_in: MaybeInts
-    assigned_size_lt: MaybeInt
-    assigned_size_lte: MaybeInt
-    assigned_size_not: MaybeInt
-    assigned_size_not_in: MaybeInts
-    bps: MaybeInt
-    bps_gt: MaybeInt
-    bps_gte: MaybeInt
-    bps_in: MaybeInts
-    bps_lt: MaybeInt
-    bps_lte: MaybeInt
-    bps_max: MaybeInt
-    bps_max_gt: MaybeInt
-    bps_max_gte: MaybeInt
-    bps_max_in: MaybeInts
-    bps_max_length: MaybeInt
-    bps_max_length_gt: MaybeInt
-    bps_max_length_gte: MaybeInt
-    bps_max_length_in: MaybeInts
-    bps_max_length_lt: MaybeInt
-    bps_max_length_lte: MaybeInt
-    bps_max_length_not: MaybeInt
-    bps_max_length_not_in: MaybeInts
-    bps_max_lt: MaybeInt
-    bps_max_lte: MaybeInt
-    bps_max_not: MaybeInt
-    bps_max_not_in: MaybeInts
-    bps_not: MaybeInt
-    bps_not_in: MaybeInts
-    bps_rd: MaybeInt
-    bps_rd_gt: MaybeInt
-    bps_rd_gte: MaybeInt
-    bps_rd_in: MaybeInts
-    bps_rd_lt: MaybeInt
-    bps_rd_lte: MaybeInt
-    bps_rd_max: MaybeInt
-    bps_rd_max_gt: MaybeInt
-    bps_rd_max_gte: MaybeInt
-    bps_rd_max_in: MaybeInts
-    bps_rd_max_length: MaybeInt
-    bps_rd_max_length_gt: MaybeInt
-    bps_rd_max_length_gte: MaybeInt
-    bps_rd_max_length_in: MaybeInts
-    bps_rd_max_length_lt: MaybeInt
-    bps_rd_max_length_lte: MaybeInt
-    bps_rd_max_length_not: MaybeInt
-    bps_rd_max_length_not_in: MaybeInts
-    bps_rd_max_lt: MaybeInt
-    bps_rd_max_lte: MaybeInt
-    bps_rd_max_not: MaybeInt
-    bps_rd_max_not_in: MaybeInts
-    bps_rd_not: MaybeInt
-    bps_rd_not_in: MaybeInts
-    bps_wr: MaybeInt
-    bps_wr_gt: MaybeInt
-    bps_wr_gte: MaybeInt
-    bps_wr_in: MaybeInts
-    bps_wr_lt: MaybeInt
-    bps_wr_lte: MaybeInt
-    bps_wr_max: MaybeInt
-    bps_wr_max_gt: MaybeInt
-    bps_wr_max_gte: MaybeInt
-    bps_wr_max_in: MaybeInts
-    bps_wr_max_length: MaybeInt
-    bps_wr_max_length_gt: MaybeInt
-    bps_wr_max_length_gte: MaybeInt
-    bps_wr_max_length_in: MaybeInts
-    bps_wr_max_length_lt: MaybeInt
-    bps_wr_max_length_lte: MaybeInt
-    bps_wr_max_length_not: MaybeInt
-    bps_wr_max_length_not_in: MaybeInts
-    bps_wr_max_lt: MaybeInt
-    bps_wr_max_lte: MaybeInt
-    bps_wr_max_not: MaybeInt
-    bps_wr_max_not_in: MaybeInts
-    bps_wr_not: MaybeInt
-    bps_wr_not_in: MaybeInts
-    business_host_is_same_with_parent: MaybeBool  # since 4.7.0
-    business_host_is_same_with_parent_not: MaybeBool  # since 4.7.0
-    configuration_method: "ConfigurationMethod | None"  # since 4.7.0
-    configuration_method_in: "Sequence[ConfigurationMethod] | None"  # since 4.7.0
-    configuration_method_not: "ConfigurationMethod | None"  # since 4.7.0
-    configuration_method_not_in: "Sequence[ConfigurationMethod] | None"  # since 4.7.0
-    downgraded_prioritized_space: MaybeInt  # since 4.7.0
-    downgraded_prioritized_space_gt: MaybeInt  # since 4.7.0
-    downgraded_prioritized_space_gte: MaybeInt  # since 4.7.0
-    downgraded_prioritized_space_in: MaybeInts  # since 4.7.0
-    downgraded_prioritized_space_lt: MaybeInt  # since 4.7.0
-    downgraded_prioritized_space_lte: MaybeInt  # since 4.7.0
-    downgraded_prioritized_space_not: MaybeInt  # since 4.7.0
-    downgraded_prioritized_space_not_in: MaybeInts  # since 4.7.0
-    ec_k: MaybeInt  # since 4.7.0
-    ec_k_gt: MaybeInt  # since 4.7.0
-    ec_k_gte: MaybeInt  # since 4.7.0
-    ec_k_in: MaybeInts  # since 4.7.0
-    ec_k_lt: MaybeInt  # since 4.7.0
-    ec_k_lte: MaybeInt  # since 4.7.0
-    ec_k_not: MaybeInt  # since 4.7.0
-    ec_k_not_in: MaybeInts  # since 4.7.0
-    ec_m: MaybeInt  # since 4.7.0
-    ec_m_gt: MaybeInt  # since 4.7.0
-    ec_m_gte: MaybeInt  # since 4.7.0
-    ec_m_in: MaybeInts  # since 4.7.0
-    ec_m_lt: MaybeInt  # since 4.7.0
-    ec_m_lte: MaybeInt  # since 4.7.0
-    ec_m_not: MaybeInt  # since 4.7.0
-    ec_m_not_in: MaybeInts  # since 4.7.0
-    encrypt_method: "EncryptMethod | None"  # since 4.7.0
-    encrypt_method_in: "Sequence[EncryptMethod] | None"  # since 4.7.0
-    encrypt_method_not: "EncryptMethod | None"  # since 4.7.0
-    encrypt_method_not_in: "Sequence[EncryptMethod] | None"  # since 4.7.0
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    io_size: MaybeInt
-    io_size_gt: MaybeInt
-    io_size_gte: MaybeInt
-    io_size_in: MaybeInts
-    io_size_lt: MaybeInt
-    io_size_lte: MaybeInt
-    io_size_not: MaybeInt
-    io_size_not_in: MaybeInts
-    iops: MaybeInt
-    iops_gt: MaybeInt
-    iops_gte: MaybeInt
-    iops_in: MaybeInts
-    iops_lt: MaybeInt
-    iops_lte: MaybeInt
-    iops_max: MaybeInt
-    iops_max_gt: MaybeInt
-    iops_max_gte: MaybeInt
-    iops_max_in: MaybeInts
-    iops_max_length: MaybeInt
-    iops_max_length_gt: MaybeInt
-    iops_max_length_gte: MaybeInt
-    iops_max_length_in: MaybeInts
-    iops_max_length_lt: MaybeInt
-    iops_max_length_lte: MaybeInt
-    iops_max_length_not: MaybeInt
-    iops_max_length_not_in: MaybeInts
-    iops_max_lt: MaybeInt
-    iops_max_lte: MaybeInt
-    iops_max_not: MaybeInt
-    iops_max_not_in: MaybeInts
-    iops_not: MaybeInt
-    iops_not_in: MaybeInts
-    iops_rd: MaybeInt
-    iops_rd_gt: MaybeInt
-    iops_rd_gte: MaybeInt
-    iops_rd_in: MaybeInts
-    iops_rd_lt: MaybeInt
-    iops_rd_lte: MaybeInt
-    iops_rd_max: MaybeInt
-    iops_rd_max_gt: MaybeInt
-    iops_rd_max_gte: MaybeInt
-    iops_rd_max_in: MaybeInts
-    iops_rd_max_length: MaybeInt
-    iops_rd_max_length_gt: MaybeInt
-    iops_rd_max_length_gte: MaybeInt
-    iops_rd_max_length_in: MaybeInts
-    iops_rd_max_length_lt: MaybeInt
-    iops_rd_max_length_lte: MaybeInt
-    iops_rd_max_length_not: MaybeInt
-    iops_rd_max_length_not_in: MaybeInts
-    iops_rd_max_lt: MaybeInt
-    iops_rd_max_lte: MaybeInt
-    iops_rd_max_not: MaybeInt
-    iops_rd_max_not_in: MaybeInts
-    iops_rd_not: MaybeInt
-    iops_rd_not_in: MaybeInts
-    iops_wr: MaybeInt
-    iops_wr_gt: MaybeInt
-    iops_wr_gte: MaybeInt
-    iops_wr_in: MaybeInts
-    iops_wr_lt: MaybeInt
-    iops_wr_lte: MaybeInt
-    iops_wr_max: MaybeInt
-    iops_wr_max_gt: MaybeInt
-    iops_wr_max_gte: MaybeInt
-    iops_wr_max_in: MaybeInts
-    iops_wr_max_length: MaybeInt
-    iops_wr_max_length_gt: MaybeInt
-    iops_wr_max_length_gte: MaybeInt
-    iops_wr_max_length_in: MaybeInts
-    iops_wr_max_length_lt: MaybeInt
-    iops_wr_max_length_lte: MaybeInt
-    iops_wr_max_length_not: MaybeInt
-    iops_wr_max_length_not_in: MaybeInts
-    iops_wr_max_lt: MaybeInt
-    iops_wr_max_lte: MaybeInt
-    iops_wr_max_not: MaybeInt
-    iops_wr_max_not_in: MaybeInts
-    iops_wr_not: MaybeInt
-    iops_wr_not_in: MaybeInts
-    is_shared: MaybeBool
-    is_shared_not: MaybeBool
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    namespace_id: MaybeInt
-    namespace_id_gt: MaybeInt
-    namespace_id_gte: MaybeInt
-    namespace_id_in: MaybeInts
-    namespace_id_lt: MaybeInt
-    namespace_id_lte: MaybeInt
-    namespace_id_not: MaybeInt
-    namespace_id_not_in: MaybeInts
-    nqn_whitelist: MaybeStr
-    nqn_whitelist_contains: MaybeStr
-    nqn_whitelist_ends_with: MaybeStr
-    nqn_whitelist_gt: MaybeStr
-    nqn_whitelist_gte: MaybeStr
-    nqn_whitelist_in: MaybeTexts
-    nqn_whitelist_lt: MaybeStr
-    nqn_whitelist_lte: MaybeStr
-    nqn_whitelist_not: MaybeStr
-    nqn_whitelist_not_contains: MaybeStr
-    nqn_whitelist_not_ends_with: MaybeStr
-    nqn_whitelist_not_in: MaybeTexts
-    nqn_whitelist_not_starts_with: MaybeStr
-    nqn_whitelist_starts_with: MaybeStr
-    prioritized: MaybeBool  # since 4.7.0
-    prioritized_not: MaybeBool  # since 4.7.0
-    replica_num: MaybeInt
-    replica_num_gt: MaybeInt
-    replica_num_gte: MaybeInt
-    replica_num_in: MaybeInts
-    replica_num_lt: MaybeInt
-    replica_num_lte: MaybeInt
-    replica_num_not: MaybeInt
-    replica_num_not_in: MaybeInts
-    resiliency_type: "ResiliencyType | None"  # since 4.7.0
-    resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
-    resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    shared_size: MaybeInt
-    shared_size_gt: MaybeInt
-    shared_size_gte: MaybeInt
-    shared_size_in: MaybeInts
-    shared_size_lt: MaybeInt
-    shared_size_lte: MaybeInt
-    shared_size_not: MaybeInt
-    shared_size_not_in: MaybeInts
-    snapshot_num: MaybeInt
-    snapshot_num_gt: MaybeInt
-    snapshot_num_gte: MaybeInt
-    snapshot_num_in: MaybeInts
-    snapshot_num_lt: MaybeInt
-    snapshot_num_lte: MaybeInt
-    snapshot_num_not: MaybeInt
-    snapshot_num_not_in: MaybeInts
-    stripe_num: MaybeInt
-    stripe_num_gt: MaybeInt
-    stripe_num_gte: MaybeInt
-    stripe_num_in: MaybeInts
-    stripe_num_lt: MaybeInt
-    stripe_num_lte: MaybeInt
-    stripe_num_not: MaybeInt
-    stripe_num_not_in: MaybeInts
-    stripe_size: MaybeInt
-    stripe_size_gt: MaybeInt
-    stripe_size_gte: MaybeInt
-    stripe_size_in: MaybeInts
-    stripe_size_lt: MaybeInt
-    stripe_size_lte: MaybeInt
-    stripe_size_not: MaybeInt
-    stripe_size_not_in: MaybeInts
-    thin_provision: MaybeBool
-    thin_provision_not: MaybeBool
-    unique_logical_size: MaybeFloat  # since 4.1.0
-    unique_logical_size_gt: MaybeFloat  # since 4.1.0
-    unique_logical_size_gte: MaybeFloat  # since 4.1.0
-    unique_logical_size_in: MaybeFloats  # since 4.1.0
-    unique_logical_size_lt: MaybeFloat  # since 4.1.0
-    unique_logical_size_lte: MaybeFloat  # since 4.1.0
-    unique_logical_size_not: MaybeFloat  # since 4.1.0
-    unique_logical_size_not_in: MaybeFloats  # since 4.1.0
-    unique_size: MaybeInt
-    unique_size_gt: MaybeInt
-    unique_size_gte: MaybeInt
-    unique_size_in: MaybeInts
-    unique_size_lt: MaybeInt
-    unique_size_lte: MaybeInt
-    unique_size_not: MaybeInt
-    unique_size_not_in: MaybeInts
-    zbs_volume_id: MaybeStr
-    zbs_volume_id_contains: MaybeStr
-    zbs_volume_id_ends_with: MaybeStr
-    zbs_volume_id_gt: MaybeStr
-    zbs_volume_id_gte: MaybeStr
-    zbs_volume_id_in: MaybeTexts
-    zbs_volume_id_lt: MaybeStr
-    zbs_volume_id_lte: MaybeStr
-    zbs_volume_id_not: MaybeStr
-    zbs_volume_id_not_contains: MaybeStr
-    zbs_volume_id_not_ends_with: MaybeStr
-    zbs_volume_id_not_in: MaybeTexts
-    zbs_volume_id_not_starts_with: MaybeStr
-    zbs_volume_id_starts_with: MaybeStr
-
-
-class NvmfNamespaceWhereInput(NvmfNamespaceWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[NvmfNamespaceWhereInput] | None"
-    NOT: "Sequence[NvmfNamespaceWhereInput] | None"
-    OR: "Sequence[NvmfNamespaceWhereInput] | None"
-    business_host_groups_every: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_none: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_host_groups_some: "BusinessHostGroupWhereInput2 | None"  # since 4.7.0
-    business_hosts_every: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_none: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    business_hosts_some: "BusinessHostWhereInput2 | None"  # since 4.7.0
-    consistency_group: "ConsistencyGroupWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    namespace_group: "NamespaceGroupWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
-    snapshot_plans_every: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
-    snapshot_plans_none: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
-    snapshot_plans_some: "SnapshotPlanWhereInput2 | None"  # since 4.7.0
-
+NvmfNamespaceWhereInput = TypedDict(
+    "NvmfNamespaceWhereInput",
+    {
+        "AND": "Sequence[NvmfNamespaceWhereInput] | None",
+        "NOT": "Sequence[NvmfNamespaceWhereInput] | None",
+        "OR": "Sequence[NvmfNamespaceWhereInput] | None",
+        "assigned_size": MaybeInt,
+        "assigned_size_gt": MaybeInt,
+        "assigned_size_gte": MaybeInt,
+        "assigned_size_in": MaybeInts,
+        "assigned_size_lt": MaybeInt,
+        "assigned_size_lte": MaybeInt,
+        "assigned_size_not": MaybeInt,
+        "assigned_size_not_in": MaybeInts,
+        "bps": MaybeInt,
+        "bps_gt": MaybeInt,
+        "bps_gte": MaybeInt,
+        "bps_in": MaybeInts,
+        "bps_lt": MaybeInt,
+        "bps_lte": MaybeInt,
+        "bps_max": MaybeInt,
+        "bps_max_gt": MaybeInt,
+        "bps_max_gte": MaybeInt,
+        "bps_max_in": MaybeInts,
+        "bps_max_length": MaybeInt,
+        "bps_max_length_gt": MaybeInt,
+        "bps_max_length_gte": MaybeInt,
+        "bps_max_length_in": MaybeInts,
+        "bps_max_length_lt": MaybeInt,
+        "bps_max_length_lte": MaybeInt,
+        "bps_max_length_not": MaybeInt,
+        "bps_max_length_not_in": MaybeInts,
+        "bps_max_lt": MaybeInt,
+        "bps_max_lte": MaybeInt,
+        "bps_max_not": MaybeInt,
+        "bps_max_not_in": MaybeInts,
+        "bps_not": MaybeInt,
+        "bps_not_in": MaybeInts,
+        "bps_rd": MaybeInt,
+        "bps_rd_gt": MaybeInt,
+        "bps_rd_gte": MaybeInt,
+        "bps_rd_in": MaybeInts,
+        "bps_rd_lt": MaybeInt,
+        "bps_rd_lte": MaybeInt,
+        "bps_rd_max": MaybeInt,
+        "bps_rd_max_gt": MaybeInt,
+        "bps_rd_max_gte": MaybeInt,
+        "bps_rd_max_in": MaybeInts,
+        "bps_rd_max_length": MaybeInt,
+        "bps_rd_max_length_gt": MaybeInt,
+        "bps_rd_max_length_gte": MaybeInt,
+        "bps_rd_max_length_in": MaybeInts,
+        "bps_rd_max_length_lt": MaybeInt,
+        "bps_rd_max_length_lte": MaybeInt,
+        "bps_rd_max_length_not": MaybeInt,
+        "bps_rd_max_length_not_in": MaybeInts,
+        "bps_rd_max_lt": MaybeInt,
+        "bps_rd_max_lte": MaybeInt,
+        "bps_rd_max_not": MaybeInt,
+        "bps_rd_max_not_in": MaybeInts,
+        "bps_rd_not": MaybeInt,
+        "bps_rd_not_in": MaybeInts,
+        "bps_wr": MaybeInt,
+        "bps_wr_gt": MaybeInt,
+        "bps_wr_gte": MaybeInt,
+        "bps_wr_in": MaybeInts,
+        "bps_wr_lt": MaybeInt,
+        "bps_wr_lte": MaybeInt,
+        "bps_wr_max": MaybeInt,
+        "bps_wr_max_gt": MaybeInt,
+        "bps_wr_max_gte": MaybeInt,
+        "bps_wr_max_in": MaybeInts,
+        "bps_wr_max_length": MaybeInt,
+        "bps_wr_max_length_gt": MaybeInt,
+        "bps_wr_max_length_gte": MaybeInt,
+        "bps_wr_max_length_in": MaybeInts,
+        "bps_wr_max_length_lt": MaybeInt,
+        "bps_wr_max_length_lte": MaybeInt,
+        "bps_wr_max_length_not": MaybeInt,
+        "bps_wr_max_length_not_in": MaybeInts,
+        "bps_wr_max_lt": MaybeInt,
+        "bps_wr_max_lte": MaybeInt,
+        "bps_wr_max_not": MaybeInt,
+        "bps_wr_max_not_in": MaybeInts,
+        "bps_wr_not": MaybeInt,
+        "bps_wr_not_in": MaybeInts,
+        "business_host_groups_every": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+        "business_host_groups_none": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+        "business_host_groups_some": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+        "business_host_is_same_with_parent": MaybeBool,  # since 4.7.0
+        "business_host_is_same_with_parent_not": MaybeBool,  # since 4.7.0
+        "business_hosts_every": "BusinessHostWhereInput2 | None",  # since 4.7.0
+        "business_hosts_none": "BusinessHostWhereInput2 | None",  # since 4.7.0
+        "business_hosts_some": "BusinessHostWhereInput2 | None",  # since 4.7.0
+        "configuration_method": "ConfigurationMethod | None",  # since 4.7.0
+        "configuration_method_in": "Sequence[ConfigurationMethod] | None",  # since 4.7.0
+        "configuration_method_not": "ConfigurationMethod | None",  # since 4.7.0
+        "configuration_method_not_in": "Sequence[ConfigurationMethod] | None",  # since 4.7.0
+        "consistency_group": "ConsistencyGroupWhereInput2 | None",
+        "downgraded_prioritized_space": MaybeInt,  # since 4.7.0
+        "downgraded_prioritized_space_gt": MaybeInt,  # since 4.7.0
+        "downgraded_prioritized_space_gte": MaybeInt,  # since 4.7.0
+        "downgraded_prioritized_space_in": MaybeInts,  # since 4.7.0
+        "downgraded_prioritized_space_lt": MaybeInt,  # since 4.7.0
+        "downgraded_prioritized_space_lte": MaybeInt,  # since 4.7.0
+        "downgraded_prioritized_space_not": MaybeInt,  # since 4.7.0
+        "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+        "ec_k": MaybeInt,  # since 4.7.0
+        "ec_k_gt": MaybeInt,  # since 4.7.0
+        "ec_k_gte": MaybeInt,  # since 4.7.0
+        "ec_k_in": MaybeInts,  # since 4.7.0
+        "ec_k_lt": MaybeInt,  # since 4.7.0
+        "ec_k_lte": MaybeInt,  # since 4.7.0
+        "ec_k_not": MaybeInt,  # since 4.7.0
+        "ec_k_not_in": MaybeInts,  # since 4.7.0
+        "ec_m": MaybeInt,  # since 4.7.0
+        "ec_m_gt": MaybeInt,  # since 4.7.0
+        "ec_m_gte": MaybeInt,  # since 4.7.0
+        "ec_m_in": MaybeInts,  # since 4.7.0
+        "ec_m_lt": MaybeInt,  # since 4.7.0
+        "ec_m_lte": MaybeInt,  # since 4.7.0
+        "ec_m_not": MaybeInt,  # since 4.7.0
+        "ec_m_not_in": MaybeInts,  # since 4.7.0
+        "encrypt_method": "EncryptMethod | None",  # since 4.7.0
+        "encrypt_method_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
+        "encrypt_method_not": "EncryptMethod | None",  # since 4.7.0
+        "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "io_size": MaybeInt,
+        "io_size_gt": MaybeInt,
+        "io_size_gte": MaybeInt,
+        "io_size_in": MaybeInts,
+        "io_size_lt": MaybeInt,
+        "io_size_lte": MaybeInt,
+        "io_size_not": MaybeInt,
+        "io_size_not_in": MaybeInts,
+        "iops": MaybeInt,
+        "iops_gt": MaybeInt,
+        "iops_gte": MaybeInt,
+        "iops_in": MaybeInts,
+        "iops_lt": MaybeInt,
+        "iops_lte": MaybeInt,
+        "iops_max": MaybeInt,
+        "iops_max_gt": MaybeInt,
+        "iops_max_gte": MaybeInt,
+        "iops_max_in": MaybeInts,
+        "iops_max_length": MaybeInt,
+        "iops_max_length_gt": MaybeInt,
+        "iops_max_length_gte": MaybeInt,
+        "iops_max_length_in": MaybeInts,
+        "iops_max_length_lt": MaybeInt,
+        "iops_max_length_lte": MaybeInt,
+        "iops_max_length_not": MaybeInt,
+        "iops_max_length_not_in": MaybeInts,
+        "iops_max_lt": MaybeInt,
+        "iops_max_lte": MaybeInt,
+        "iops_max_not": MaybeInt,
+        "iops_max_not_in": MaybeInts,
+        "iops_not": MaybeInt,
+        "iops_not_in": MaybeInts,
+        "iops_rd": MaybeInt,
+        "iops_rd_gt": MaybeInt,
+        "iops_rd_gte": MaybeInt,
+        "iops_rd_in": MaybeInts,
+        "iops_rd_lt": MaybeInt,
+        "iops_rd_lte": MaybeInt,
+        "iops_rd_max": MaybeInt,
+        "iops_rd_max_gt": MaybeInt,
+        "iops_rd_max_gte": MaybeInt,
+        "iops_rd_max_in": MaybeInts,
+        "iops_rd_max_length": MaybeInt,
+        "iops_rd_max_length_gt": MaybeInt,
+        "iops_rd_max_length_gte": MaybeInt,
+        "iops_rd_max_length_in": MaybeInts,
+        "iops_rd_max_length_lt": MaybeInt,
+        "iops_rd_max_length_lte": MaybeInt,
+        "iops_rd_max_length_not": MaybeInt,
+        "iops_rd_max_length_not_in": MaybeInts,
+        "iops_rd_max_lt": MaybeInt,
+        "iops_rd_max_lte": MaybeInt,
+        "iops_rd_max_not": MaybeInt,
+        "iops_rd_max_not_in": MaybeInts,
+        "iops_rd_not": MaybeInt,
+        "iops_rd_not_in": MaybeInts,
+        "iops_wr": MaybeInt,
+        "iops_wr_gt": MaybeInt,
+        "iops_wr_gte": MaybeInt,
+        "iops_wr_in": MaybeInts,
+        "iops_wr_lt": MaybeInt,
+        "iops_wr_lte": MaybeInt,
+        "iops_wr_max": MaybeInt,
+        "iops_wr_max_gt": MaybeInt,
+        "iops_wr_max_gte": MaybeInt,
+        "iops_wr_max_in": MaybeInts,
+        "iops_wr_max_length": MaybeInt,
+        "iops_wr_max_length_gt": MaybeInt,
+        "iops_wr_max_length_gte": MaybeInt,
+        "iops_wr_max_length_in": MaybeInts,
+        "iops_wr_max_length_lt": MaybeInt,
+        "iops_wr_max_length_lte": MaybeInt,
+        "iops_wr_max_length_not": MaybeInt,
+        "iops_wr_max_length_not_in": MaybeInts,
+        "iops_wr_max_lt": MaybeInt,
+        "iops_wr_max_lte": MaybeInt,
+        "iops_wr_max_not": MaybeInt,
+        "iops_wr_max_not_in": MaybeInts,
+        "iops_wr_not": MaybeInt,
+        "iops_wr_not_in": MaybeInts,
+        "is_shared": MaybeBool,
+        "is_shared_not": MaybeBool,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "namespace_group": "NamespaceGroupWhereInput2 | None",
+        "namespace_id": MaybeInt,
+        "namespace_id_gt": MaybeInt,
+        "namespace_id_gte": MaybeInt,
+        "namespace_id_in": MaybeInts,
+        "namespace_id_lt": MaybeInt,
+        "namespace_id_lte": MaybeInt,
+        "namespace_id_not": MaybeInt,
+        "namespace_id_not_in": MaybeInts,
+        "nqn_whitelist": MaybeStr,
+        "nqn_whitelist_contains": MaybeStr,
+        "nqn_whitelist_ends_with": MaybeStr,
+        "nqn_whitelist_gt": MaybeStr,
+        "nqn_whitelist_gte": MaybeStr,
+        "nqn_whitelist_in": MaybeTexts,
+        "nqn_whitelist_lt": MaybeStr,
+        "nqn_whitelist_lte": MaybeStr,
+        "nqn_whitelist_not": MaybeStr,
+        "nqn_whitelist_not_contains": MaybeStr,
+        "nqn_whitelist_not_ends_with": MaybeStr,
+        "nqn_whitelist_not_in": MaybeTexts,
+        "nqn_whitelist_not_starts_with": MaybeStr,
+        "nqn_whitelist_starts_with": MaybeStr,
+        "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+        "prioritized": MaybeBool,  # since 4.7.0
+        "prioritized_not": MaybeBool,  # since 4.7.0
+        "replica_num": MaybeInt,
+        "replica_num_gt": MaybeInt,
+        "replica_num_gte": MaybeInt,
+        "replica_num_in": MaybeInts,
+        "replica_num_lt": MaybeInt,
+        "replica_num_lte": MaybeInt,
+        "replica_num_not": MaybeInt,
+        "replica_num_not_in": MaybeInts,
+        "resiliency_type": "ResiliencyType | None",  # since 4.7.0
+        "resiliency_type_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+        "resiliency_type_not": "ResiliencyType | None",  # since 4.7.0
+        "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+        "shared_size": MaybeInt,
+        "shared_size_gt": MaybeInt,
+        "shared_size_gte": MaybeInt,
+        "shared_size_in": MaybeInts,
+        "shared_size_lt": MaybeInt,
+        "shared_size_lte": MaybeInt,
+        "shared_size_not": MaybeInt,
+        "shared_size_not_in": MaybeInts,
+        "snapshot_num": MaybeInt,
+        "snapshot_num_gt": MaybeInt,
+        "snapshot_num_gte": MaybeInt,
+        "snapshot_num_in": MaybeInts,
+        "snapshot_num_lt": MaybeInt,
+        "snapshot_num_lte": MaybeInt,
+        "snapshot_num_not": MaybeInt,
+        "snapshot_num_not_in": MaybeInts,
+        "snapshot_plans_every": "SnapshotPlanWhereInput2 | None",  # since 4.7.0
+        "snapshot_plans_none": "SnapshotPlanWhereInput2 | None",  # since 4.7.0
+        "snapshot_plans_some": "SnapshotPlanWhereInput2 | None",  # since 4.7.0
+        "stripe_num": MaybeInt,
+        "stripe_num_gt": MaybeInt,
+        "stripe_num_gte": MaybeInt,
+        "stripe_num_in": MaybeInts,
+        "stripe_num_lt": MaybeInt,
+        "stripe_num_lte": MaybeInt,
+        "stripe_num_not": MaybeInt,
+        "stripe_num_not_in": MaybeInts,
+        "stripe_size": MaybeInt,
+        "stripe_size_gt": MaybeInt,
+        "stripe_size_gte": MaybeInt,
+        "stripe_size_in": MaybeInts,
+        "stripe_size_lt": MaybeInt,
+        "stripe_size_lte": MaybeInt,
+        "stripe_size_not": MaybeInt,
+        "stripe_size_not_in": MaybeInts,
+        "thin_provision": MaybeBool,
+        "thin_provision_not": MaybeBool,
+        "unique_logical_size": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_gt": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_gte": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_in": MaybeFloats,  # since 4.1.0
+        "unique_logical_size_lt": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_lte": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_not": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
+        "unique_size": MaybeInt,
+        "unique_size_gt": MaybeInt,
+        "unique_size_gte": MaybeInt,
+        "unique_size_in": MaybeInts,
+        "unique_size_lt": MaybeInt,
+        "unique_size_lte": MaybeInt,
+        "unique_size_not": MaybeInt,
+        "unique_size_not_in": MaybeInts,
+        "zbs_volume_id": MaybeStr,
+        "zbs_volume_id_contains": MaybeStr,
+        "zbs_volume_id_ends_with": MaybeStr,
+        "zbs_volume_id_gt": MaybeStr,
+        "zbs_volume_id_gte": MaybeStr,
+        "zbs_volume_id_in": MaybeTexts,
+        "zbs_volume_id_lt": MaybeStr,
+        "zbs_volume_id_lte": MaybeStr,
+        "zbs_volume_id_not": MaybeStr,
+        "zbs_volume_id_not_contains": MaybeStr,
+        "zbs_volume_id_not_ends_with": MaybeStr,
+        "zbs_volume_id_not_in": MaybeTexts,
+        "zbs_volume_id_not_starts_with": MaybeStr,
+        "zbs_volume_id_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class NvmfNamespaceWhereInput2(NvmfNamespaceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        business_host_groups_every: "ReadOnly[MaybeMapping]"
-        business_host_groups_none: "ReadOnly[MaybeMapping]"
-        business_host_groups_some: "ReadOnly[MaybeMapping]"
-        business_hosts_every: "ReadOnly[MaybeMapping]"
-        business_hosts_none: "ReadOnly[MaybeMapping]"
-        business_hosts_some: "ReadOnly[MaybeMapping]"
-        consistency_group: "ReadOnly[ConsistencyGroupWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        namespace_group: "ReadOnly[NamespaceGroupWhereInput3 | None]"
-        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
-        snapshot_plans_every: "ReadOnly[MaybeMapping]"
-        snapshot_plans_none: "ReadOnly[MaybeMapping]"
-        snapshot_plans_some: "ReadOnly[MaybeMapping]"
-
-    class NvmfNamespaceWhereInput3(NvmfNamespaceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        business_host_groups_every: "ReadOnly[MaybeMapping]"
-        business_host_groups_none: "ReadOnly[MaybeMapping]"
-        business_host_groups_some: "ReadOnly[MaybeMapping]"
-        business_hosts_every: "ReadOnly[MaybeMapping]"
-        business_hosts_none: "ReadOnly[MaybeMapping]"
-        business_hosts_some: "ReadOnly[MaybeMapping]"
-        consistency_group: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        namespace_group: "ReadOnly[MaybeMapping]"
-        nvmf_subsystem: "ReadOnly[MaybeMapping]"
-        snapshot_plans_every: "ReadOnly[MaybeMapping]"
-        snapshot_plans_none: "ReadOnly[MaybeMapping]"
-        snapshot_plans_some: "ReadOnly[MaybeMapping]"
-
     GetNvmfNamespacesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     NvmfNamespaceDeletionParams: TypeAlias = "Mapping[str, object]"
     NvmfNamespaceUpdationParams: TypeAlias = "Mapping[str, object]"

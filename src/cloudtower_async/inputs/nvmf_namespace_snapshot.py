@@ -4,20 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus, ResiliencyType
-    from .consistency_group_snapshot import (
+    from .nested import (
         ConsistencyGroupSnapshotWhereInput2,
-        ConsistencyGroupSnapshotWhereInput3,
+        LabelWhereInput2,
+        NvmfNamespaceSnapshotWhereInput2,
+        NvmfNamespaceWhereInput2,
+        NvmfSubsystemWhereInput2,
+        SnapshotGroupWhereInput2,
     )
-    from .label import LabelWhereInput2
-    from .nvmf_namespace import NvmfNamespaceWhereInput2, NvmfNamespaceWhereInput3
-    from .nvmf_subsystem import NvmfSubsystemWhereInput2, NvmfSubsystemWhereInput3
-    from .snapshot_group import SnapshotGroupWhereInput2, SnapshotGroupWhereInput3
 
 NvmfNamespaceSnapshotOrderByInput: TypeAlias = Literal[
     "ec_k_ASC",
@@ -61,134 +59,107 @@ class NvmfNamespaceSnapshotCreationParams(TypedDict, total=False):
     nvmf_subsystem_id: Required[str]
 
 
-class NvmfNamespaceSnapshotWhereInputValues(TypedDict, total=False):
-    """Keys of `NvmfNamespaceSnapshotWhereInput` that look at the resource itself."""
-
-    ec_k: MaybeInt  # since 4.7.0
-    ec_k_gt: MaybeInt  # since 4.7.0
-    ec_k_gte: MaybeInt  # since 4.7.0
-    ec_k_in: MaybeInts  # since 4.7.0
-    ec_k_lt: MaybeInt  # since 4.7.0
-    ec_k_lte: MaybeInt  # since 4.7.0
-    ec_k_not: MaybeInt  # since 4.7.0
-    ec_k_not_in: MaybeInts  # since 4.7.0
-    ec_m: MaybeInt  # since 4.7.0
-    ec_m_gt: MaybeInt  # since 4.7.0
-    ec_m_gte: MaybeInt  # since 4.7.0
-    ec_m_in: MaybeInts  # since 4.7.0
-    ec_m_lt: MaybeInt  # since 4.7.0
-    ec_m_lte: MaybeInt  # since 4.7.0
-    ec_m_not: MaybeInt  # since 4.7.0
-    ec_m_not_in: MaybeInts  # since 4.7.0
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    resiliency_type: "ResiliencyType | None"  # since 4.7.0
-    resiliency_type_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    resiliency_type_not: "ResiliencyType | None"  # since 4.7.0
-    resiliency_type_not_in: "Sequence[ResiliencyType] | None"  # since 4.7.0
-    unique_size: MaybeInt
-    unique_size_gt: MaybeInt
-    unique_size_gte: MaybeInt
-    unique_size_in: MaybeInts
-    unique_size_lt: MaybeInt
-    unique_size_lte: MaybeInt
-    unique_size_not: MaybeInt
-    unique_size_not_in: MaybeInts
-
-
-class NvmfNamespaceSnapshotWhereInput(NvmfNamespaceSnapshotWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
-    NOT: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
-    OR: "Sequence[NvmfNamespaceSnapshotWhereInput] | None"
-    consistency_group_snapshot: "ConsistencyGroupSnapshotWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    nvmf_namespace: "NvmfNamespaceWhereInput2 | None"
-    nvmf_subsystem: "NvmfSubsystemWhereInput2 | None"
-    snapshot_group: "SnapshotGroupWhereInput2 | None"  # since 4.7.0
-
+NvmfNamespaceSnapshotWhereInput = TypedDict(
+    "NvmfNamespaceSnapshotWhereInput",
+    {
+        "AND": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
+        "NOT": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
+        "OR": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
+        "consistency_group_snapshot": "ConsistencyGroupSnapshotWhereInput2 | None",
+        "ec_k": MaybeInt,  # since 4.7.0
+        "ec_k_gt": MaybeInt,  # since 4.7.0
+        "ec_k_gte": MaybeInt,  # since 4.7.0
+        "ec_k_in": MaybeInts,  # since 4.7.0
+        "ec_k_lt": MaybeInt,  # since 4.7.0
+        "ec_k_lte": MaybeInt,  # since 4.7.0
+        "ec_k_not": MaybeInt,  # since 4.7.0
+        "ec_k_not_in": MaybeInts,  # since 4.7.0
+        "ec_m": MaybeInt,  # since 4.7.0
+        "ec_m_gt": MaybeInt,  # since 4.7.0
+        "ec_m_gte": MaybeInt,  # since 4.7.0
+        "ec_m_in": MaybeInts,  # since 4.7.0
+        "ec_m_lt": MaybeInt,  # since 4.7.0
+        "ec_m_lte": MaybeInt,  # since 4.7.0
+        "ec_m_not": MaybeInt,  # since 4.7.0
+        "ec_m_not_in": MaybeInts,  # since 4.7.0
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nvmf_namespace": "NvmfNamespaceWhereInput2 | None",
+        "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+        "resiliency_type": "ResiliencyType | None",  # since 4.7.0
+        "resiliency_type_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+        "resiliency_type_not": "ResiliencyType | None",  # since 4.7.0
+        "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+        "snapshot_group": "SnapshotGroupWhereInput2 | None",  # since 4.7.0
+        "unique_size": MaybeInt,
+        "unique_size_gt": MaybeInt,
+        "unique_size_gte": MaybeInt,
+        "unique_size_in": MaybeInts,
+        "unique_size_lt": MaybeInt,
+        "unique_size_lte": MaybeInt,
+        "unique_size_not": MaybeInt,
+        "unique_size_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class NvmfNamespaceSnapshotWhereInput2(NvmfNamespaceSnapshotWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        consistency_group_snapshot: "ReadOnly[ConsistencyGroupSnapshotWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespace: "ReadOnly[NvmfNamespaceWhereInput3 | None]"
-        nvmf_subsystem: "ReadOnly[NvmfSubsystemWhereInput3 | None]"
-        snapshot_group: "ReadOnly[SnapshotGroupWhereInput3 | None]"
-
-    class NvmfNamespaceSnapshotWhereInput3(NvmfNamespaceSnapshotWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        consistency_group_snapshot: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        nvmf_namespace: "ReadOnly[MaybeMapping]"
-        nvmf_subsystem: "ReadOnly[MaybeMapping]"
-        snapshot_group: "ReadOnly[MaybeMapping]"
-
     GetNvmfNamespaceSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     NvmfNamespaceSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .datacenter import DatacenterWhereInput2
+    from .nested import DatacenterWhereInput2, OrganizationWhereInput2
 
 OrganizationOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "name_ASC", "name_DESC"]
 
@@ -26,68 +24,49 @@ class OrganizationUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class OrganizationWhereInputValues(TypedDict, total=False):
-    """Keys of `OrganizationWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class OrganizationWhereInput(OrganizationWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[OrganizationWhereInput] | None"
-    NOT: "Sequence[OrganizationWhereInput] | None"
-    OR: "Sequence[OrganizationWhereInput] | None"
-    datacenters_every: "DatacenterWhereInput2 | None"
-    datacenters_none: "DatacenterWhereInput2 | None"
-    datacenters_some: "DatacenterWhereInput2 | None"
-
+OrganizationWhereInput = TypedDict(
+    "OrganizationWhereInput",
+    {
+        "AND": "Sequence[OrganizationWhereInput] | None",
+        "NOT": "Sequence[OrganizationWhereInput] | None",
+        "OR": "Sequence[OrganizationWhereInput] | None",
+        "datacenters_every": "DatacenterWhereInput2 | None",
+        "datacenters_none": "DatacenterWhereInput2 | None",
+        "datacenters_some": "DatacenterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class OrganizationWhereInput2(OrganizationWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        datacenters_every: "ReadOnly[MaybeMapping]"
-        datacenters_none: "ReadOnly[MaybeMapping]"
-        datacenters_some: "ReadOnly[MaybeMapping]"
-
-    class OrganizationWhereInput3(OrganizationWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        datacenters_every: "ReadOnly[MaybeMapping]"
-        datacenters_none: "ReadOnly[MaybeMapping]"
-        datacenters_some: "ReadOnly[MaybeMapping]"
-
     GetOrganizationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetOrganizationsRequestBody: TypeAlias = "Mapping[str, object]"
     OrganizationDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,18 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import PciDeviceMdevState as PciDeviceMdevStateMember
     from ..models import PciDevicePartitionState as PciDevicePartitionStateMember
     from ..models import PciDeviceSriovState as PciDeviceSriovStateMember
     from ..models import PciDeviceType as PciDeviceTypeMember
     from ..models import PciDeviceUsage as PciDeviceUsageMember
     from .common import EntityAsyncStatus, IommuStatus
-    from .host import HostWhereInput2, HostWhereInput3
+    from .nested import HostWhereInput2, PciDeviceWhereInput2
 
 PciDeviceMdevState: TypeAlias = Union[
     Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "PciDeviceMdevStateMember"
@@ -89,321 +87,305 @@ PciDeviceUsage: TypeAlias = Union[
     Literal["MDEV", "PASS_THROUGH", "SRIOV_VF", "UNKNOWN"], "PciDeviceUsageMember"
 ]
 
-
-class PciDeviceWhereInputValues(TypedDict, total=False):
-    """Keys of `PciDeviceWhereInput` that look at the resource itself."""
-
-    bus: MaybeStr
-    bus_contains: MaybeStr
-    bus_ends_with: MaybeStr
-    bus_gt: MaybeStr
-    bus_gte: MaybeStr
-    bus_in: MaybeTexts
-    bus_location: MaybeStr
-    bus_location_contains: MaybeStr
-    bus_location_ends_with: MaybeStr
-    bus_location_gt: MaybeStr
-    bus_location_gte: MaybeStr
-    bus_location_in: MaybeTexts
-    bus_location_lt: MaybeStr
-    bus_location_lte: MaybeStr
-    bus_location_not: MaybeStr
-    bus_location_not_contains: MaybeStr
-    bus_location_not_ends_with: MaybeStr
-    bus_location_not_in: MaybeTexts
-    bus_location_not_starts_with: MaybeStr
-    bus_location_starts_with: MaybeStr
-    bus_lt: MaybeStr
-    bus_lte: MaybeStr
-    bus_not: MaybeStr
-    bus_not_contains: MaybeStr
-    bus_not_ends_with: MaybeStr
-    bus_not_in: MaybeTexts
-    bus_not_starts_with: MaybeStr
-    bus_starts_with: MaybeStr
-    class_code: MaybeStr
-    class_code_contains: MaybeStr
-    class_code_ends_with: MaybeStr
-    class_code_gt: MaybeStr
-    class_code_gte: MaybeStr
-    class_code_in: MaybeTexts
-    class_code_lt: MaybeStr
-    class_code_lte: MaybeStr
-    class_code_not: MaybeStr
-    class_code_not_contains: MaybeStr
-    class_code_not_ends_with: MaybeStr
-    class_code_not_in: MaybeTexts
-    class_code_not_starts_with: MaybeStr
-    class_code_starts_with: MaybeStr
-    device_type: MaybeStr
-    device_type_contains: MaybeStr
-    device_type_ends_with: MaybeStr
-    device_type_gt: MaybeStr
-    device_type_gte: MaybeStr
-    device_type_in: MaybeTexts
-    device_type_lt: MaybeStr
-    device_type_lte: MaybeStr
-    device_type_not: MaybeStr
-    device_type_not_contains: MaybeStr
-    device_type_not_ends_with: MaybeStr
-    device_type_not_in: MaybeTexts
-    device_type_not_starts_with: MaybeStr
-    device_type_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    function_num: MaybeStr
-    function_num_contains: MaybeStr
-    function_num_ends_with: MaybeStr
-    function_num_gt: MaybeStr
-    function_num_gte: MaybeStr
-    function_num_in: MaybeTexts
-    function_num_lt: MaybeStr
-    function_num_lte: MaybeStr
-    function_num_not: MaybeStr
-    function_num_not_contains: MaybeStr
-    function_num_not_ends_with: MaybeStr
-    function_num_not_in: MaybeTexts
-    function_num_not_starts_with: MaybeStr
-    function_num_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    iommu_status: "IommuStatus | None"
-    iommu_status_in: "Sequence[IommuStatus] | None"
-    iommu_status_not: "IommuStatus | None"
-    iommu_status_not_in: "Sequence[IommuStatus] | None"
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    mdev_state: "PciDeviceMdevState | None"
-    mdev_state_in: "Sequence[PciDeviceMdevState] | None"
-    mdev_state_not: "PciDeviceMdevState | None"
-    mdev_state_not_in: "Sequence[PciDeviceMdevState] | None"
-    mdev_type_id: MaybeStr
-    mdev_type_id_contains: MaybeStr
-    mdev_type_id_ends_with: MaybeStr
-    mdev_type_id_gt: MaybeStr
-    mdev_type_id_gte: MaybeStr
-    mdev_type_id_in: MaybeTexts
-    mdev_type_id_lt: MaybeStr
-    mdev_type_id_lte: MaybeStr
-    mdev_type_id_not: MaybeStr
-    mdev_type_id_not_contains: MaybeStr
-    mdev_type_id_not_ends_with: MaybeStr
-    mdev_type_id_not_in: MaybeTexts
-    mdev_type_id_not_starts_with: MaybeStr
-    mdev_type_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    partitioning_state: "PciDevicePartitionState | None"
-    partitioning_state_in: "Sequence[PciDevicePartitionState] | None"
-    partitioning_state_not: "PciDevicePartitionState | None"
-    partitioning_state_not_in: "Sequence[PciDevicePartitionState] | None"
-    product_id: MaybeStr
-    product_id_contains: MaybeStr
-    product_id_ends_with: MaybeStr
-    product_id_gt: MaybeStr
-    product_id_gte: MaybeStr
-    product_id_in: MaybeTexts
-    product_id_lt: MaybeStr
-    product_id_lte: MaybeStr
-    product_id_not: MaybeStr
-    product_id_not_contains: MaybeStr
-    product_id_not_ends_with: MaybeStr
-    product_id_not_in: MaybeTexts
-    product_id_not_starts_with: MaybeStr
-    product_id_starts_with: MaybeStr
-    slot: MaybeStr
-    slot_contains: MaybeStr
-    slot_ends_with: MaybeStr
-    slot_gt: MaybeStr
-    slot_gte: MaybeStr
-    slot_in: MaybeTexts
-    slot_lt: MaybeStr
-    slot_lte: MaybeStr
-    slot_not: MaybeStr
-    slot_not_contains: MaybeStr
-    slot_not_ends_with: MaybeStr
-    slot_not_in: MaybeTexts
-    slot_not_starts_with: MaybeStr
-    slot_starts_with: MaybeStr
-    sriov_state: "PciDeviceSriovState | None"
-    sriov_state_in: "Sequence[PciDeviceSriovState] | None"
-    sriov_state_not: "PciDeviceSriovState | None"
-    sriov_state_not_in: "Sequence[PciDeviceSriovState] | None"
-    subsystem_product_id: MaybeStr
-    subsystem_product_id_contains: MaybeStr
-    subsystem_product_id_ends_with: MaybeStr
-    subsystem_product_id_gt: MaybeStr
-    subsystem_product_id_gte: MaybeStr
-    subsystem_product_id_in: MaybeTexts
-    subsystem_product_id_lt: MaybeStr
-    subsystem_product_id_lte: MaybeStr
-    subsystem_product_id_not: MaybeStr
-    subsystem_product_id_not_contains: MaybeStr
-    subsystem_product_id_not_ends_with: MaybeStr
-    subsystem_product_id_not_in: MaybeTexts
-    subsystem_product_id_not_starts_with: MaybeStr
-    subsystem_product_id_starts_with: MaybeStr
-    subsystem_vendor_id: MaybeStr
-    subsystem_vendor_id_contains: MaybeStr
-    subsystem_vendor_id_ends_with: MaybeStr
-    subsystem_vendor_id_gt: MaybeStr
-    subsystem_vendor_id_gte: MaybeStr
-    subsystem_vendor_id_in: MaybeTexts
-    subsystem_vendor_id_lt: MaybeStr
-    subsystem_vendor_id_lte: MaybeStr
-    subsystem_vendor_id_not: MaybeStr
-    subsystem_vendor_id_not_contains: MaybeStr
-    subsystem_vendor_id_not_ends_with: MaybeStr
-    subsystem_vendor_id_not_in: MaybeTexts
-    subsystem_vendor_id_not_starts_with: MaybeStr
-    subsystem_vendor_id_starts_with: MaybeStr
-    total_mdev_num: MaybeInt
-    total_mdev_num_gt: MaybeInt
-    total_mdev_num_gte: MaybeInt
-    total_mdev_num_in: MaybeInts
-    total_mdev_num_lt: MaybeInt
-    total_mdev_num_lte: MaybeInt
-    total_mdev_num_not: MaybeInt
-    total_mdev_num_not_in: MaybeInts
-    total_partitioning_num: MaybeInt
-    total_partitioning_num_gt: MaybeInt
-    total_partitioning_num_gte: MaybeInt
-    total_partitioning_num_in: MaybeInts
-    total_partitioning_num_lt: MaybeInt
-    total_partitioning_num_lte: MaybeInt
-    total_partitioning_num_not: MaybeInt
-    total_partitioning_num_not_in: MaybeInts
-    total_vf_num: MaybeInt
-    total_vf_num_gt: MaybeInt
-    total_vf_num_gte: MaybeInt
-    total_vf_num_in: MaybeInts
-    total_vf_num_lt: MaybeInt
-    total_vf_num_lte: MaybeInt
-    total_vf_num_not: MaybeInt
-    total_vf_num_not_in: MaybeInts
-    usage_type: "PciDeviceType | None"
-    usage_type_in: "Sequence[PciDeviceType] | None"
-    usage_type_not: "PciDeviceType | None"
-    usage_type_not_in: "Sequence[PciDeviceType] | None"
-    used_mdev_num: MaybeInt
-    used_mdev_num_gt: MaybeInt
-    used_mdev_num_gte: MaybeInt
-    used_mdev_num_in: MaybeInts
-    used_mdev_num_lt: MaybeInt
-    used_mdev_num_lte: MaybeInt
-    used_mdev_num_not: MaybeInt
-    used_mdev_num_not_in: MaybeInts
-    used_partitioning_num: MaybeInt
-    used_partitioning_num_gt: MaybeInt
-    used_partitioning_num_gte: MaybeInt
-    used_partitioning_num_in: MaybeInts
-    used_partitioning_num_lt: MaybeInt
-    used_partitioning_num_lte: MaybeInt
-    used_partitioning_num_not: MaybeInt
-    used_partitioning_num_not_in: MaybeInts
-    used_vf_num: MaybeInt
-    used_vf_num_gt: MaybeInt
-    used_vf_num_gte: MaybeInt
-    used_vf_num_in: MaybeInts
-    used_vf_num_lt: MaybeInt
-    used_vf_num_lte: MaybeInt
-    used_vf_num_not: MaybeInt
-    used_vf_num_not_in: MaybeInts
-    user_usage: "PciDeviceUsage | None"
-    user_usage_in: "Sequence[PciDeviceUsage] | None"
-    user_usage_not: "PciDeviceUsage | None"
-    user_usage_not_in: "Sequence[PciDeviceUsage] | None"
-    vendor_id: MaybeStr
-    vendor_id_contains: MaybeStr
-    vendor_id_ends_with: MaybeStr
-    vendor_id_gt: MaybeStr
-    vendor_id_gte: MaybeStr
-    vendor_id_in: MaybeTexts
-    vendor_id_lt: MaybeStr
-    vendor_id_lte: MaybeStr
-    vendor_id_not: MaybeStr
-    vendor_id_not_contains: MaybeStr
-    vendor_id_not_ends_with: MaybeStr
-    vendor_id_not_in: MaybeTexts
-    vendor_id_not_starts_with: MaybeStr
-    vendor_id_starts_with: MaybeStr
-    verdor_name: MaybeStr
-    verdor_name_contains: MaybeStr
-    verdor_name_ends_with: MaybeStr
-    verdor_name_gt: MaybeStr
-    verdor_name_gte: MaybeStr
-    verdor_name_in: MaybeTexts
-    verdor_name_lt: MaybeStr
-    verdor_name_lte: MaybeStr
-    verdor_name_not: MaybeStr
-    verdor_name_not_contains: MaybeStr
-    verdor_name_not_ends_with: MaybeStr
-    verdor_name_not_in: MaybeTexts
-    verdor_name_not_starts_with: MaybeStr
-    verdor_name_starts_with: MaybeStr
-
-
-class PciDeviceWhereInput(PciDeviceWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[PciDeviceWhereInput] | None"
-    NOT: "Sequence[PciDeviceWhereInput] | None"
-    OR: "Sequence[PciDeviceWhereInput] | None"
-    host: "HostWhereInput2 | None"
-
+PciDeviceWhereInput = TypedDict(
+    "PciDeviceWhereInput",
+    {
+        "AND": "Sequence[PciDeviceWhereInput] | None",
+        "NOT": "Sequence[PciDeviceWhereInput] | None",
+        "OR": "Sequence[PciDeviceWhereInput] | None",
+        "bus": MaybeStr,
+        "bus_contains": MaybeStr,
+        "bus_ends_with": MaybeStr,
+        "bus_gt": MaybeStr,
+        "bus_gte": MaybeStr,
+        "bus_in": MaybeTexts,
+        "bus_location": MaybeStr,
+        "bus_location_contains": MaybeStr,
+        "bus_location_ends_with": MaybeStr,
+        "bus_location_gt": MaybeStr,
+        "bus_location_gte": MaybeStr,
+        "bus_location_in": MaybeTexts,
+        "bus_location_lt": MaybeStr,
+        "bus_location_lte": MaybeStr,
+        "bus_location_not": MaybeStr,
+        "bus_location_not_contains": MaybeStr,
+        "bus_location_not_ends_with": MaybeStr,
+        "bus_location_not_in": MaybeTexts,
+        "bus_location_not_starts_with": MaybeStr,
+        "bus_location_starts_with": MaybeStr,
+        "bus_lt": MaybeStr,
+        "bus_lte": MaybeStr,
+        "bus_not": MaybeStr,
+        "bus_not_contains": MaybeStr,
+        "bus_not_ends_with": MaybeStr,
+        "bus_not_in": MaybeTexts,
+        "bus_not_starts_with": MaybeStr,
+        "bus_starts_with": MaybeStr,
+        "class_code": MaybeStr,
+        "class_code_contains": MaybeStr,
+        "class_code_ends_with": MaybeStr,
+        "class_code_gt": MaybeStr,
+        "class_code_gte": MaybeStr,
+        "class_code_in": MaybeTexts,
+        "class_code_lt": MaybeStr,
+        "class_code_lte": MaybeStr,
+        "class_code_not": MaybeStr,
+        "class_code_not_contains": MaybeStr,
+        "class_code_not_ends_with": MaybeStr,
+        "class_code_not_in": MaybeTexts,
+        "class_code_not_starts_with": MaybeStr,
+        "class_code_starts_with": MaybeStr,
+        "device_type": MaybeStr,
+        "device_type_contains": MaybeStr,
+        "device_type_ends_with": MaybeStr,
+        "device_type_gt": MaybeStr,
+        "device_type_gte": MaybeStr,
+        "device_type_in": MaybeTexts,
+        "device_type_lt": MaybeStr,
+        "device_type_lte": MaybeStr,
+        "device_type_not": MaybeStr,
+        "device_type_not_contains": MaybeStr,
+        "device_type_not_ends_with": MaybeStr,
+        "device_type_not_in": MaybeTexts,
+        "device_type_not_starts_with": MaybeStr,
+        "device_type_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "function_num": MaybeStr,
+        "function_num_contains": MaybeStr,
+        "function_num_ends_with": MaybeStr,
+        "function_num_gt": MaybeStr,
+        "function_num_gte": MaybeStr,
+        "function_num_in": MaybeTexts,
+        "function_num_lt": MaybeStr,
+        "function_num_lte": MaybeStr,
+        "function_num_not": MaybeStr,
+        "function_num_not_contains": MaybeStr,
+        "function_num_not_ends_with": MaybeStr,
+        "function_num_not_in": MaybeTexts,
+        "function_num_not_starts_with": MaybeStr,
+        "function_num_starts_with": MaybeStr,
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "iommu_status": "IommuStatus | None",
+        "iommu_status_in": "Sequence[IommuStatus] | None",
+        "iommu_status_not": "IommuStatus | None",
+        "iommu_status_not_in": "Sequence[IommuStatus] | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "mdev_state": "PciDeviceMdevState | None",
+        "mdev_state_in": "Sequence[PciDeviceMdevState] | None",
+        "mdev_state_not": "PciDeviceMdevState | None",
+        "mdev_state_not_in": "Sequence[PciDeviceMdevState] | None",
+        "mdev_type_id": MaybeStr,
+        "mdev_type_id_contains": MaybeStr,
+        "mdev_type_id_ends_with": MaybeStr,
+        "mdev_type_id_gt": MaybeStr,
+        "mdev_type_id_gte": MaybeStr,
+        "mdev_type_id_in": MaybeTexts,
+        "mdev_type_id_lt": MaybeStr,
+        "mdev_type_id_lte": MaybeStr,
+        "mdev_type_id_not": MaybeStr,
+        "mdev_type_id_not_contains": MaybeStr,
+        "mdev_type_id_not_ends_with": MaybeStr,
+        "mdev_type_id_not_in": MaybeTexts,
+        "mdev_type_id_not_starts_with": MaybeStr,
+        "mdev_type_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "partitioning_state": "PciDevicePartitionState | None",
+        "partitioning_state_in": "Sequence[PciDevicePartitionState] | None",
+        "partitioning_state_not": "PciDevicePartitionState | None",
+        "partitioning_state_not_in": "Sequence[PciDevicePartitionState] | None",
+        "product_id": MaybeStr,
+        "product_id_contains": MaybeStr,
+        "product_id_ends_with": MaybeStr,
+        "product_id_gt": MaybeStr,
+        "product_id_gte": MaybeStr,
+        "product_id_in": MaybeTexts,
+        "product_id_lt": MaybeStr,
+        "product_id_lte": MaybeStr,
+        "product_id_not": MaybeStr,
+        "product_id_not_contains": MaybeStr,
+        "product_id_not_ends_with": MaybeStr,
+        "product_id_not_in": MaybeTexts,
+        "product_id_not_starts_with": MaybeStr,
+        "product_id_starts_with": MaybeStr,
+        "slot": MaybeStr,
+        "slot_contains": MaybeStr,
+        "slot_ends_with": MaybeStr,
+        "slot_gt": MaybeStr,
+        "slot_gte": MaybeStr,
+        "slot_in": MaybeTexts,
+        "slot_lt": MaybeStr,
+        "slot_lte": MaybeStr,
+        "slot_not": MaybeStr,
+        "slot_not_contains": MaybeStr,
+        "slot_not_ends_with": MaybeStr,
+        "slot_not_in": MaybeTexts,
+        "slot_not_starts_with": MaybeStr,
+        "slot_starts_with": MaybeStr,
+        "sriov_state": "PciDeviceSriovState | None",
+        "sriov_state_in": "Sequence[PciDeviceSriovState] | None",
+        "sriov_state_not": "PciDeviceSriovState | None",
+        "sriov_state_not_in": "Sequence[PciDeviceSriovState] | None",
+        "subsystem_product_id": MaybeStr,
+        "subsystem_product_id_contains": MaybeStr,
+        "subsystem_product_id_ends_with": MaybeStr,
+        "subsystem_product_id_gt": MaybeStr,
+        "subsystem_product_id_gte": MaybeStr,
+        "subsystem_product_id_in": MaybeTexts,
+        "subsystem_product_id_lt": MaybeStr,
+        "subsystem_product_id_lte": MaybeStr,
+        "subsystem_product_id_not": MaybeStr,
+        "subsystem_product_id_not_contains": MaybeStr,
+        "subsystem_product_id_not_ends_with": MaybeStr,
+        "subsystem_product_id_not_in": MaybeTexts,
+        "subsystem_product_id_not_starts_with": MaybeStr,
+        "subsystem_product_id_starts_with": MaybeStr,
+        "subsystem_vendor_id": MaybeStr,
+        "subsystem_vendor_id_contains": MaybeStr,
+        "subsystem_vendor_id_ends_with": MaybeStr,
+        "subsystem_vendor_id_gt": MaybeStr,
+        "subsystem_vendor_id_gte": MaybeStr,
+        "subsystem_vendor_id_in": MaybeTexts,
+        "subsystem_vendor_id_lt": MaybeStr,
+        "subsystem_vendor_id_lte": MaybeStr,
+        "subsystem_vendor_id_not": MaybeStr,
+        "subsystem_vendor_id_not_contains": MaybeStr,
+        "subsystem_vendor_id_not_ends_with": MaybeStr,
+        "subsystem_vendor_id_not_in": MaybeTexts,
+        "subsystem_vendor_id_not_starts_with": MaybeStr,
+        "subsystem_vendor_id_starts_with": MaybeStr,
+        "total_mdev_num": MaybeInt,
+        "total_mdev_num_gt": MaybeInt,
+        "total_mdev_num_gte": MaybeInt,
+        "total_mdev_num_in": MaybeInts,
+        "total_mdev_num_lt": MaybeInt,
+        "total_mdev_num_lte": MaybeInt,
+        "total_mdev_num_not": MaybeInt,
+        "total_mdev_num_not_in": MaybeInts,
+        "total_partitioning_num": MaybeInt,
+        "total_partitioning_num_gt": MaybeInt,
+        "total_partitioning_num_gte": MaybeInt,
+        "total_partitioning_num_in": MaybeInts,
+        "total_partitioning_num_lt": MaybeInt,
+        "total_partitioning_num_lte": MaybeInt,
+        "total_partitioning_num_not": MaybeInt,
+        "total_partitioning_num_not_in": MaybeInts,
+        "total_vf_num": MaybeInt,
+        "total_vf_num_gt": MaybeInt,
+        "total_vf_num_gte": MaybeInt,
+        "total_vf_num_in": MaybeInts,
+        "total_vf_num_lt": MaybeInt,
+        "total_vf_num_lte": MaybeInt,
+        "total_vf_num_not": MaybeInt,
+        "total_vf_num_not_in": MaybeInts,
+        "usage_type": "PciDeviceType | None",
+        "usage_type_in": "Sequence[PciDeviceType] | None",
+        "usage_type_not": "PciDeviceType | None",
+        "usage_type_not_in": "Sequence[PciDeviceType] | None",
+        "used_mdev_num": MaybeInt,
+        "used_mdev_num_gt": MaybeInt,
+        "used_mdev_num_gte": MaybeInt,
+        "used_mdev_num_in": MaybeInts,
+        "used_mdev_num_lt": MaybeInt,
+        "used_mdev_num_lte": MaybeInt,
+        "used_mdev_num_not": MaybeInt,
+        "used_mdev_num_not_in": MaybeInts,
+        "used_partitioning_num": MaybeInt,
+        "used_partitioning_num_gt": MaybeInt,
+        "used_partitioning_num_gte": MaybeInt,
+        "used_partitioning_num_in": MaybeInts,
+        "used_partitioning_num_lt": MaybeInt,
+        "used_partitioning_num_lte": MaybeInt,
+        "used_partitioning_num_not": MaybeInt,
+        "used_partitioning_num_not_in": MaybeInts,
+        "used_vf_num": MaybeInt,
+        "used_vf_num_gt": MaybeInt,
+        "used_vf_num_gte": MaybeInt,
+        "used_vf_num_in": MaybeInts,
+        "used_vf_num_lt": MaybeInt,
+        "used_vf_num_lte": MaybeInt,
+        "used_vf_num_not": MaybeInt,
+        "used_vf_num_not_in": MaybeInts,
+        "user_usage": "PciDeviceUsage | None",
+        "user_usage_in": "Sequence[PciDeviceUsage] | None",
+        "user_usage_not": "PciDeviceUsage | None",
+        "user_usage_not_in": "Sequence[PciDeviceUsage] | None",
+        "vendor_id": MaybeStr,
+        "vendor_id_contains": MaybeStr,
+        "vendor_id_ends_with": MaybeStr,
+        "vendor_id_gt": MaybeStr,
+        "vendor_id_gte": MaybeStr,
+        "vendor_id_in": MaybeTexts,
+        "vendor_id_lt": MaybeStr,
+        "vendor_id_lte": MaybeStr,
+        "vendor_id_not": MaybeStr,
+        "vendor_id_not_contains": MaybeStr,
+        "vendor_id_not_ends_with": MaybeStr,
+        "vendor_id_not_in": MaybeTexts,
+        "vendor_id_not_starts_with": MaybeStr,
+        "vendor_id_starts_with": MaybeStr,
+        "verdor_name": MaybeStr,
+        "verdor_name_contains": MaybeStr,
+        "verdor_name_ends_with": MaybeStr,
+        "verdor_name_gt": MaybeStr,
+        "verdor_name_gte": MaybeStr,
+        "verdor_name_in": MaybeTexts,
+        "verdor_name_lt": MaybeStr,
+        "verdor_name_lte": MaybeStr,
+        "verdor_name_not": MaybeStr,
+        "verdor_name_not_contains": MaybeStr,
+        "verdor_name_not_ends_with": MaybeStr,
+        "verdor_name_not_in": MaybeTexts,
+        "verdor_name_not_starts_with": MaybeStr,
+        "verdor_name_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-
-    class PciDeviceWhereInput2(PciDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-
-    class PciDeviceWhereInput3(PciDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[MaybeMapping]"
-
     GetPciDevicesRequestBody: TypeAlias = "Mapping[str, object]"
 else:
 

@@ -4,13 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .disk import DiskHealthStatus, DiskWhereInput2, DiskWhereInput3
-    from .host import HostWhereInput2, HostWhereInput3
+    from .disk import DiskHealthStatus
+    from .nested import DiskWhereInput2, HostWhereInput2, PmemDimmWhereInput2
 
 PmemDimmOrderByInput: TypeAlias = Literal[
     "capacity_ASC",
@@ -35,150 +33,132 @@ PmemDimmOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class PmemDimmWhereInputValues(TypedDict, total=False):
-    """Keys of `PmemDimmWhereInput` that look at the resource itself."""
-
-    capacity: MaybeInt
-    capacity_gt: MaybeInt
-    capacity_gte: MaybeInt
-    capacity_in: MaybeInts
-    capacity_lt: MaybeInt
-    capacity_lte: MaybeInt
-    capacity_not: MaybeInt
-    capacity_not_in: MaybeInts
-    device_locator: MaybeStr
-    device_locator_contains: MaybeStr
-    device_locator_ends_with: MaybeStr
-    device_locator_gt: MaybeStr
-    device_locator_gte: MaybeStr
-    device_locator_in: MaybeTexts
-    device_locator_lt: MaybeStr
-    device_locator_lte: MaybeStr
-    device_locator_not: MaybeStr
-    device_locator_not_contains: MaybeStr
-    device_locator_not_ends_with: MaybeStr
-    device_locator_not_in: MaybeTexts
-    device_locator_not_starts_with: MaybeStr
-    device_locator_starts_with: MaybeStr
-    health_status: "DiskHealthStatus | None"
-    health_status_in: "Sequence[DiskHealthStatus] | None"
-    health_status_not: "DiskHealthStatus | None"
-    health_status_not_in: "Sequence[DiskHealthStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    numa_node: MaybeInt
-    numa_node_gt: MaybeInt
-    numa_node_gte: MaybeInt
-    numa_node_in: MaybeInts
-    numa_node_lt: MaybeInt
-    numa_node_lte: MaybeInt
-    numa_node_not: MaybeInt
-    numa_node_not_in: MaybeInts
-    part_number: MaybeStr
-    part_number_contains: MaybeStr
-    part_number_ends_with: MaybeStr
-    part_number_gt: MaybeStr
-    part_number_gte: MaybeStr
-    part_number_in: MaybeTexts
-    part_number_lt: MaybeStr
-    part_number_lte: MaybeStr
-    part_number_not: MaybeStr
-    part_number_not_contains: MaybeStr
-    part_number_not_ends_with: MaybeStr
-    part_number_not_in: MaybeTexts
-    part_number_not_starts_with: MaybeStr
-    part_number_starts_with: MaybeStr
-    remaining_life_percent: MaybeInt
-    remaining_life_percent_gt: MaybeInt
-    remaining_life_percent_gte: MaybeInt
-    remaining_life_percent_in: MaybeInts
-    remaining_life_percent_lt: MaybeInt
-    remaining_life_percent_lte: MaybeInt
-    remaining_life_percent_not: MaybeInt
-    remaining_life_percent_not_in: MaybeInts
-    version: MaybeStr
-    version_contains: MaybeStr
-    version_ends_with: MaybeStr
-    version_gt: MaybeStr
-    version_gte: MaybeStr
-    version_in: MaybeTexts
-    version_lt: MaybeStr
-    version_lte: MaybeStr
-    version_not: MaybeStr
-    version_not_contains: MaybeStr
-    version_not_ends_with: MaybeStr
-    version_not_in: MaybeTexts
-    version_not_starts_with: MaybeStr
-    version_starts_with: MaybeStr
-
-
-class PmemDimmWhereInput(PmemDimmWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[PmemDimmWhereInput] | None"
-    NOT: "Sequence[PmemDimmWhereInput] | None"
-    OR: "Sequence[PmemDimmWhereInput] | None"
-    disk: "DiskWhereInput2 | None"
-    host: "HostWhereInput2 | None"
-
+PmemDimmWhereInput = TypedDict(
+    "PmemDimmWhereInput",
+    {
+        "AND": "Sequence[PmemDimmWhereInput] | None",
+        "NOT": "Sequence[PmemDimmWhereInput] | None",
+        "OR": "Sequence[PmemDimmWhereInput] | None",
+        "capacity": MaybeInt,
+        "capacity_gt": MaybeInt,
+        "capacity_gte": MaybeInt,
+        "capacity_in": MaybeInts,
+        "capacity_lt": MaybeInt,
+        "capacity_lte": MaybeInt,
+        "capacity_not": MaybeInt,
+        "capacity_not_in": MaybeInts,
+        "device_locator": MaybeStr,
+        "device_locator_contains": MaybeStr,
+        "device_locator_ends_with": MaybeStr,
+        "device_locator_gt": MaybeStr,
+        "device_locator_gte": MaybeStr,
+        "device_locator_in": MaybeTexts,
+        "device_locator_lt": MaybeStr,
+        "device_locator_lte": MaybeStr,
+        "device_locator_not": MaybeStr,
+        "device_locator_not_contains": MaybeStr,
+        "device_locator_not_ends_with": MaybeStr,
+        "device_locator_not_in": MaybeTexts,
+        "device_locator_not_starts_with": MaybeStr,
+        "device_locator_starts_with": MaybeStr,
+        "disk": "DiskWhereInput2 | None",
+        "health_status": "DiskHealthStatus | None",
+        "health_status_in": "Sequence[DiskHealthStatus] | None",
+        "health_status_not": "DiskHealthStatus | None",
+        "health_status_not_in": "Sequence[DiskHealthStatus] | None",
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "numa_node": MaybeInt,
+        "numa_node_gt": MaybeInt,
+        "numa_node_gte": MaybeInt,
+        "numa_node_in": MaybeInts,
+        "numa_node_lt": MaybeInt,
+        "numa_node_lte": MaybeInt,
+        "numa_node_not": MaybeInt,
+        "numa_node_not_in": MaybeInts,
+        "part_number": MaybeStr,
+        "part_number_contains": MaybeStr,
+        "part_number_ends_with": MaybeStr,
+        "part_number_gt": MaybeStr,
+        "part_number_gte": MaybeStr,
+        "part_number_in": MaybeTexts,
+        "part_number_lt": MaybeStr,
+        "part_number_lte": MaybeStr,
+        "part_number_not": MaybeStr,
+        "part_number_not_contains": MaybeStr,
+        "part_number_not_ends_with": MaybeStr,
+        "part_number_not_in": MaybeTexts,
+        "part_number_not_starts_with": MaybeStr,
+        "part_number_starts_with": MaybeStr,
+        "remaining_life_percent": MaybeInt,
+        "remaining_life_percent_gt": MaybeInt,
+        "remaining_life_percent_gte": MaybeInt,
+        "remaining_life_percent_in": MaybeInts,
+        "remaining_life_percent_lt": MaybeInt,
+        "remaining_life_percent_lte": MaybeInt,
+        "remaining_life_percent_not": MaybeInt,
+        "remaining_life_percent_not_in": MaybeInts,
+        "version": MaybeStr,
+        "version_contains": MaybeStr,
+        "version_ends_with": MaybeStr,
+        "version_gt": MaybeStr,
+        "version_gte": MaybeStr,
+        "version_in": MaybeTexts,
+        "version_lt": MaybeStr,
+        "version_lte": MaybeStr,
+        "version_not": MaybeStr,
+        "version_not_contains": MaybeStr,
+        "version_not_ends_with": MaybeStr,
+        "version_not_in": MaybeTexts,
+        "version_not_starts_with": MaybeStr,
+        "version_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class PmemDimmWhereInput2(PmemDimmWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        disk: "ReadOnly[DiskWhereInput3 | None]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-
-    class PmemDimmWhereInput3(PmemDimmWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        disk: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[MaybeMapping]"
-
     GetPmemDimmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetPmemDimmsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,14 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .brick_topo import BrickTopoWhereInput2
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .zone_topo import ZoneTopoWhereInput2, ZoneTopoWhereInput3
+    from .nested import (
+        BrickTopoWhereInput2,
+        ClusterWhereInput2,
+        RackTopoWhereInput2,
+        ZoneTopoWhereInput2,
+    )
 
 RackTopoOrderByInput: TypeAlias = Literal[
     "height_ASC",
@@ -45,96 +46,73 @@ class RackTopoUpdationParamsData(TypedDict, total=False):
     zone_topo_id: str
 
 
-class RackTopoWhereInputValues(TypedDict, total=False):
-    """Keys of `RackTopoWhereInput` that look at the resource itself."""
-
-    height: MaybeInt
-    height_gt: MaybeInt
-    height_gte: MaybeInt
-    height_in: MaybeInts
-    height_lt: MaybeInt
-    height_lte: MaybeInt
-    height_not: MaybeInt
-    height_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class RackTopoWhereInput(RackTopoWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[RackTopoWhereInput] | None"
-    NOT: "Sequence[RackTopoWhereInput] | None"
-    OR: "Sequence[RackTopoWhereInput] | None"
-    brick_topoes_every: "BrickTopoWhereInput2 | None"
-    brick_topoes_none: "BrickTopoWhereInput2 | None"
-    brick_topoes_some: "BrickTopoWhereInput2 | None"
-    cluster: "ClusterWhereInput2 | None"
-    zone_topo: "ZoneTopoWhereInput2 | None"
-
+RackTopoWhereInput = TypedDict(
+    "RackTopoWhereInput",
+    {
+        "AND": "Sequence[RackTopoWhereInput] | None",
+        "NOT": "Sequence[RackTopoWhereInput] | None",
+        "OR": "Sequence[RackTopoWhereInput] | None",
+        "brick_topoes_every": "BrickTopoWhereInput2 | None",
+        "brick_topoes_none": "BrickTopoWhereInput2 | None",
+        "brick_topoes_some": "BrickTopoWhereInput2 | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "height": MaybeInt,
+        "height_gt": MaybeInt,
+        "height_gte": MaybeInt,
+        "height_in": MaybeInts,
+        "height_lt": MaybeInt,
+        "height_lte": MaybeInt,
+        "height_not": MaybeInt,
+        "height_not_in": MaybeInts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "zone_topo": "ZoneTopoWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class RackTopoWhereInput2(RackTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        brick_topoes_every: "ReadOnly[MaybeMapping]"
-        brick_topoes_none: "ReadOnly[MaybeMapping]"
-        brick_topoes_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        zone_topo: "ReadOnly[ZoneTopoWhereInput3 | None]"
-
-    class RackTopoWhereInput3(RackTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        brick_topoes_every: "ReadOnly[MaybeMapping]"
-        brick_topoes_none: "ReadOnly[MaybeMapping]"
-        brick_topoes_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        zone_topo: "ReadOnly[MaybeMapping]"
-
     GetRackTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetRackTopoesRequestBody: TypeAlias = "Mapping[str, object]"
     RackTopoDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .report_template import ReportTemplateWhereInput2, ReportTemplateWhereInput3
+    from .nested import ReportTaskWhereInput2, ReportTemplateWhereInput2
     from .task import TaskStatus
 
 ReportTaskOrderByInput: TypeAlias = Literal[
@@ -27,91 +25,75 @@ ReportTaskOrderByInput: TypeAlias = Literal[
     "status_DESC",
 ]
 
-
-class ReportTaskWhereInputValues(TypedDict, total=False):
-    """Keys of `ReportTaskWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal: MaybeBool
-    internal_not: MaybeBool
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    plan_id: MaybeStr
-    plan_id_contains: MaybeStr
-    plan_id_ends_with: MaybeStr
-    plan_id_gt: MaybeStr
-    plan_id_gte: MaybeStr
-    plan_id_in: MaybeTexts
-    plan_id_lt: MaybeStr
-    plan_id_lte: MaybeStr
-    plan_id_not: MaybeStr
-    plan_id_not_contains: MaybeStr
-    plan_id_not_ends_with: MaybeStr
-    plan_id_not_in: MaybeTexts
-    plan_id_not_starts_with: MaybeStr
-    plan_id_starts_with: MaybeStr
-    status: "TaskStatus | None"
-    status_in: "Sequence[TaskStatus] | None"
-    status_not: "TaskStatus | None"
-    status_not_in: "Sequence[TaskStatus] | None"
-
-
-class ReportTaskWhereInput(ReportTaskWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ReportTaskWhereInput] | None"
-    NOT: "Sequence[ReportTaskWhereInput] | None"
-    OR: "Sequence[ReportTaskWhereInput] | None"
-    template: "ReportTemplateWhereInput2 | None"
-
+ReportTaskWhereInput = TypedDict(
+    "ReportTaskWhereInput",
+    {
+        "AND": "Sequence[ReportTaskWhereInput] | None",
+        "NOT": "Sequence[ReportTaskWhereInput] | None",
+        "OR": "Sequence[ReportTaskWhereInput] | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "plan_id": MaybeStr,
+        "plan_id_contains": MaybeStr,
+        "plan_id_ends_with": MaybeStr,
+        "plan_id_gt": MaybeStr,
+        "plan_id_gte": MaybeStr,
+        "plan_id_in": MaybeTexts,
+        "plan_id_lt": MaybeStr,
+        "plan_id_lte": MaybeStr,
+        "plan_id_not": MaybeStr,
+        "plan_id_not_contains": MaybeStr,
+        "plan_id_not_ends_with": MaybeStr,
+        "plan_id_not_in": MaybeTexts,
+        "plan_id_not_starts_with": MaybeStr,
+        "plan_id_starts_with": MaybeStr,
+        "status": "TaskStatus | None",
+        "status_in": "Sequence[TaskStatus] | None",
+        "status_not": "TaskStatus | None",
+        "status_not_in": "Sequence[TaskStatus] | None",
+        "template": "ReportTemplateWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ReportTaskWhereInput2(ReportTaskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        template: "ReadOnly[ReportTemplateWhereInput3 | None]"
-
-    class ReportTaskWhereInput3(ReportTaskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        template: "ReadOnly[MaybeMapping]"
-
     GetReportTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetReportTasksRequestBody: TypeAlias = "Mapping[str, object]"
 else:

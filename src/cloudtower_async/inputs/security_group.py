@@ -4,16 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
-    from .isolation_policy import IsolationPolicyWhereInput2
-    from .label import LabelWhereInput2
-    from .security_policy import SecurityPolicyWhereInput2
-    from .vm import VmWhereInput2
+    from .nested import (
+        EverouteClusterWhereInput2,
+        IsolationPolicyWhereInput2,
+        LabelWhereInput2,
+        SecurityGroupWhereInput2,
+        SecurityPolicyWhereInput2,
+        VmWhereInput2,
+    )
 
 SecurityGroupMemberType: TypeAlias = Literal["IP", "POD", "VM"]
 SecurityGroupOrderByInput: TypeAlias = Literal[
@@ -37,135 +38,102 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class SecurityGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `SecurityGroupWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    exclude_ips: MaybeStr  # since 4.6.0
-    exclude_ips_contains: MaybeStr  # since 4.6.0
-    exclude_ips_ends_with: MaybeStr  # since 4.6.0
-    exclude_ips_gt: MaybeStr  # since 4.6.0
-    exclude_ips_gte: MaybeStr  # since 4.6.0
-    exclude_ips_in: MaybeTexts  # since 4.6.0
-    exclude_ips_lt: MaybeStr  # since 4.6.0
-    exclude_ips_lte: MaybeStr  # since 4.6.0
-    exclude_ips_not: MaybeStr  # since 4.6.0
-    exclude_ips_not_contains: MaybeStr  # since 4.6.0
-    exclude_ips_not_ends_with: MaybeStr  # since 4.6.0
-    exclude_ips_not_in: MaybeTexts  # since 4.6.0
-    exclude_ips_not_starts_with: MaybeStr  # since 4.6.0
-    exclude_ips_starts_with: MaybeStr  # since 4.6.0
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    ips: MaybeStr  # since 4.6.0
-    ips_contains: MaybeStr  # since 4.6.0
-    ips_ends_with: MaybeStr  # since 4.6.0
-    ips_gt: MaybeStr  # since 4.6.0
-    ips_gte: MaybeStr  # since 4.6.0
-    ips_in: MaybeTexts  # since 4.6.0
-    ips_lt: MaybeStr  # since 4.6.0
-    ips_lte: MaybeStr  # since 4.6.0
-    ips_not: MaybeStr  # since 4.6.0
-    ips_not_contains: MaybeStr  # since 4.6.0
-    ips_not_ends_with: MaybeStr  # since 4.6.0
-    ips_not_in: MaybeTexts  # since 4.6.0
-    ips_not_starts_with: MaybeStr  # since 4.6.0
-    ips_starts_with: MaybeStr  # since 4.6.0
-    member_type: "SecurityGroupMemberType | None"  # since 4.6.0
-    member_type_in: "Sequence[SecurityGroupMemberType] | None"  # since 4.6.0
-    member_type_not: "SecurityGroupMemberType | None"  # since 4.6.0
-    member_type_not_in: "Sequence[SecurityGroupMemberType] | None"  # since 4.6.0
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class SecurityGroupWhereInput(SecurityGroupWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SecurityGroupWhereInput] | None"
-    NOT: "Sequence[SecurityGroupWhereInput] | None"
-    OR: "Sequence[SecurityGroupWhereInput] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
-    isolation_policies_every: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_none: "IsolationPolicyWhereInput2 | None"
-    isolation_policies_some: "IsolationPolicyWhereInput2 | None"
-    security_policies_every: "SecurityPolicyWhereInput2 | None"
-    security_policies_none: "SecurityPolicyWhereInput2 | None"
-    security_policies_some: "SecurityPolicyWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
-
+SecurityGroupWhereInput = TypedDict(
+    "SecurityGroupWhereInput",
+    {
+        "AND": "Sequence[SecurityGroupWhereInput] | None",
+        "NOT": "Sequence[SecurityGroupWhereInput] | None",
+        "OR": "Sequence[SecurityGroupWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "everoute_cluster": "EverouteClusterWhereInput2 | None",
+        "exclude_ips": MaybeStr,  # since 4.6.0
+        "exclude_ips_contains": MaybeStr,  # since 4.6.0
+        "exclude_ips_ends_with": MaybeStr,  # since 4.6.0
+        "exclude_ips_gt": MaybeStr,  # since 4.6.0
+        "exclude_ips_gte": MaybeStr,  # since 4.6.0
+        "exclude_ips_in": MaybeTexts,  # since 4.6.0
+        "exclude_ips_lt": MaybeStr,  # since 4.6.0
+        "exclude_ips_lte": MaybeStr,  # since 4.6.0
+        "exclude_ips_not": MaybeStr,  # since 4.6.0
+        "exclude_ips_not_contains": MaybeStr,  # since 4.6.0
+        "exclude_ips_not_ends_with": MaybeStr,  # since 4.6.0
+        "exclude_ips_not_in": MaybeTexts,  # since 4.6.0
+        "exclude_ips_not_starts_with": MaybeStr,  # since 4.6.0
+        "exclude_ips_starts_with": MaybeStr,  # since 4.6.0
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "ips": MaybeStr,  # since 4.6.0
+        "ips_contains": MaybeStr,  # since 4.6.0
+        "ips_ends_with": MaybeStr,  # since 4.6.0
+        "ips_gt": MaybeStr,  # since 4.6.0
+        "ips_gte": MaybeStr,  # since 4.6.0
+        "ips_in": MaybeTexts,  # since 4.6.0
+        "ips_lt": MaybeStr,  # since 4.6.0
+        "ips_lte": MaybeStr,  # since 4.6.0
+        "ips_not": MaybeStr,  # since 4.6.0
+        "ips_not_contains": MaybeStr,  # since 4.6.0
+        "ips_not_ends_with": MaybeStr,  # since 4.6.0
+        "ips_not_in": MaybeTexts,  # since 4.6.0
+        "ips_not_starts_with": MaybeStr,  # since 4.6.0
+        "ips_starts_with": MaybeStr,  # since 4.6.0
+        "isolation_policies_every": "IsolationPolicyWhereInput2 | None",
+        "isolation_policies_none": "IsolationPolicyWhereInput2 | None",
+        "isolation_policies_some": "IsolationPolicyWhereInput2 | None",
+        "member_type": "SecurityGroupMemberType | None",  # since 4.6.0
+        "member_type_in": "Sequence[SecurityGroupMemberType] | None",  # since 4.6.0
+        "member_type_not": "SecurityGroupMemberType | None",  # since 4.6.0
+        "member_type_not_in": "Sequence[SecurityGroupMemberType] | None",  # since 4.6.0
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "security_policies_every": "SecurityPolicyWhereInput2 | None",
+        "security_policies_none": "SecurityPolicyWhereInput2 | None",
+        "security_policies_some": "SecurityPolicyWhereInput2 | None",
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SecurityGroupWhereInput2(SecurityGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        isolation_policies_every: "ReadOnly[MaybeMapping]"
-        isolation_policies_none: "ReadOnly[MaybeMapping]"
-        isolation_policies_some: "ReadOnly[MaybeMapping]"
-        security_policies_every: "ReadOnly[MaybeMapping]"
-        security_policies_none: "ReadOnly[MaybeMapping]"
-        security_policies_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class SecurityGroupWhereInput3(SecurityGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[MaybeMapping]"
-        isolation_policies_every: "ReadOnly[MaybeMapping]"
-        isolation_policies_none: "ReadOnly[MaybeMapping]"
-        isolation_policies_some: "ReadOnly[MaybeMapping]"
-        security_policies_every: "ReadOnly[MaybeMapping]"
-        security_policies_none: "ReadOnly[MaybeMapping]"
-        security_policies_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetSecurityGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSecurityGroupsRequestBody: TypeAlias = "Mapping[str, object]"
     SecurityGroupCreateParams: TypeAlias = "Mapping[str, object]"

@@ -4,24 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import IPSecurityPolicy, NetworkPolicyRulePortInput, PolicyMode
-    from .everoute_cluster import EverouteClusterWhereInput2, EverouteClusterWhereInput3
-    from .label import LabelWhereInput2
-    from .security_group import SecurityGroupWhereInput2
+    from .nested import (
+        EverouteClusterWhereInput2,
+        LabelWhereInput2,
+        SecurityGroupWhereInput2,
+        SecurityPolicyStatisticsWhereInput2,
+        SecurityPolicyWhereInput2,
+    )
 
 SecurityPolicyFlowControlType: TypeAlias = Literal["ALL"]
 SecurityPolicyOrderByInput: TypeAlias = Literal[
@@ -75,109 +68,108 @@ class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
     security_groups: "SecurityGroupWhereInput2"
 
 
-class SecurityPolicyStatisticsWhereInputValues(TypedDict, total=False):
-    """Keys of `SecurityPolicyStatisticsWhereInput` that look at the resource itself."""
-
-    count_reset_timestamp: MaybeStr
-    count_reset_timestamp_gt: MaybeStr
-    count_reset_timestamp_gte: MaybeStr
-    count_reset_timestamp_in: MaybeTexts
-    count_reset_timestamp_lt: MaybeStr
-    count_reset_timestamp_lte: MaybeStr
-    count_reset_timestamp_not: MaybeStr
-    count_reset_timestamp_not_in: MaybeTexts
-    count_update_timestamp: MaybeStr
-    count_update_timestamp_gt: MaybeStr
-    count_update_timestamp_gte: MaybeStr
-    count_update_timestamp_in: MaybeTexts
-    count_update_timestamp_lt: MaybeStr
-    count_update_timestamp_lte: MaybeStr
-    count_update_timestamp_not: MaybeStr
-    count_update_timestamp_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    match_allow_count: MaybeInt
-    match_allow_count_gt: MaybeInt
-    match_allow_count_gte: MaybeInt
-    match_allow_count_in: MaybeInts
-    match_allow_count_lt: MaybeInt
-    match_allow_count_lte: MaybeInt
-    match_allow_count_not: MaybeInt
-    match_allow_count_not_in: MaybeInts
-    match_default_allow_count: MaybeInt
-    match_default_allow_count_gt: MaybeInt
-    match_default_allow_count_gte: MaybeInt
-    match_default_allow_count_in: MaybeInts
-    match_default_allow_count_lt: MaybeInt
-    match_default_allow_count_lte: MaybeInt
-    match_default_allow_count_not: MaybeInt
-    match_default_allow_count_not_in: MaybeInts
-    match_default_drop_count: MaybeInt
-    match_default_drop_count_gt: MaybeInt
-    match_default_drop_count_gte: MaybeInt
-    match_default_drop_count_in: MaybeInts
-    match_default_drop_count_lt: MaybeInt
-    match_default_drop_count_lte: MaybeInt
-    match_default_drop_count_not: MaybeInt
-    match_default_drop_count_not_in: MaybeInts
-    match_drop_count: MaybeInt
-    match_drop_count_gt: MaybeInt
-    match_drop_count_gte: MaybeInt
-    match_drop_count_in: MaybeInts
-    match_drop_count_lt: MaybeInt
-    match_drop_count_lte: MaybeInt
-    match_drop_count_not: MaybeInt
-    match_drop_count_not_in: MaybeInts
-    match_whitelist_count: MaybeInt
-    match_whitelist_count_gt: MaybeInt
-    match_whitelist_count_gte: MaybeInt
-    match_whitelist_count_in: MaybeInts
-    match_whitelist_count_lt: MaybeInt
-    match_whitelist_count_lte: MaybeInt
-    match_whitelist_count_not: MaybeInt
-    match_whitelist_count_not_in: MaybeInts
-    total_count: MaybeInt
-    total_count_gt: MaybeInt
-    total_count_gte: MaybeInt
-    total_count_in: MaybeInts
-    total_count_lt: MaybeInt
-    total_count_lte: MaybeInt
-    total_count_not: MaybeInt
-    total_count_not_in: MaybeInts
-
-
-class SecurityPolicyStatisticsWhereInput(SecurityPolicyStatisticsWhereInputValues, total=False):
-    """Since CloudTower 4.6.0."""
-
-    AND: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
-    NOT: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
-    OR: "Sequence[SecurityPolicyStatisticsWhereInput] | None"
+SecurityPolicyStatisticsWhereInput = TypedDict(
+    "SecurityPolicyStatisticsWhereInput",
+    {
+        "AND": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
+        "NOT": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
+        "OR": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
+        "count_reset_timestamp": MaybeStr,
+        "count_reset_timestamp_gt": MaybeStr,
+        "count_reset_timestamp_gte": MaybeStr,
+        "count_reset_timestamp_in": MaybeTexts,
+        "count_reset_timestamp_lt": MaybeStr,
+        "count_reset_timestamp_lte": MaybeStr,
+        "count_reset_timestamp_not": MaybeStr,
+        "count_reset_timestamp_not_in": MaybeTexts,
+        "count_update_timestamp": MaybeStr,
+        "count_update_timestamp_gt": MaybeStr,
+        "count_update_timestamp_gte": MaybeStr,
+        "count_update_timestamp_in": MaybeTexts,
+        "count_update_timestamp_lt": MaybeStr,
+        "count_update_timestamp_lte": MaybeStr,
+        "count_update_timestamp_not": MaybeStr,
+        "count_update_timestamp_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "match_allow_count": MaybeInt,
+        "match_allow_count_gt": MaybeInt,
+        "match_allow_count_gte": MaybeInt,
+        "match_allow_count_in": MaybeInts,
+        "match_allow_count_lt": MaybeInt,
+        "match_allow_count_lte": MaybeInt,
+        "match_allow_count_not": MaybeInt,
+        "match_allow_count_not_in": MaybeInts,
+        "match_default_allow_count": MaybeInt,
+        "match_default_allow_count_gt": MaybeInt,
+        "match_default_allow_count_gte": MaybeInt,
+        "match_default_allow_count_in": MaybeInts,
+        "match_default_allow_count_lt": MaybeInt,
+        "match_default_allow_count_lte": MaybeInt,
+        "match_default_allow_count_not": MaybeInt,
+        "match_default_allow_count_not_in": MaybeInts,
+        "match_default_drop_count": MaybeInt,
+        "match_default_drop_count_gt": MaybeInt,
+        "match_default_drop_count_gte": MaybeInt,
+        "match_default_drop_count_in": MaybeInts,
+        "match_default_drop_count_lt": MaybeInt,
+        "match_default_drop_count_lte": MaybeInt,
+        "match_default_drop_count_not": MaybeInt,
+        "match_default_drop_count_not_in": MaybeInts,
+        "match_drop_count": MaybeInt,
+        "match_drop_count_gt": MaybeInt,
+        "match_drop_count_gte": MaybeInt,
+        "match_drop_count_in": MaybeInts,
+        "match_drop_count_lt": MaybeInt,
+        "match_drop_count_lte": MaybeInt,
+        "match_drop_count_not": MaybeInt,
+        "match_drop_count_not_in": MaybeInts,
+        "match_whitelist_count": MaybeInt,
+        "match_whitelist_count_gt": MaybeInt,
+        "match_whitelist_count_gte": MaybeInt,
+        "match_whitelist_count_in": MaybeInts,
+        "match_whitelist_count_lt": MaybeInt,
+        "match_whitelist_count_lte": MaybeInt,
+        "match_whitelist_count_not": MaybeInt,
+        "match_whitelist_count_not_in": MaybeInts,
+        "total_count": MaybeInt,
+        "total_count_gt": MaybeInt,
+        "total_count_gte": MaybeInt,
+        "total_count_in": MaybeInts,
+        "total_count_lt": MaybeInt,
+        "total_count_lte": MaybeInt,
+        "total_count_not": MaybeInt,
+        "total_count_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.6.0."""
 
 
 class SecurityPolicyUpdateParams(TypedDict, total=False):
@@ -190,99 +182,68 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     policy_mode: "PolicyMode"
 
 
-class SecurityPolicyWhereInputValues(TypedDict, total=False):
-    """Keys of `SecurityPolicyWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    is_blocklist: MaybeBool  # since 4.5.0
-    is_blocklist_not: MaybeBool  # since 4.5.0
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    policy_mode: "PolicyMode | None"
-    policy_mode_in: "Sequence[PolicyMode] | None"
-    policy_mode_not: "PolicyMode | None"
-    policy_mode_not_in: "Sequence[PolicyMode] | None"
-
-
-class SecurityPolicyWhereInput(SecurityPolicyWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SecurityPolicyWhereInput] | None"
-    NOT: "Sequence[SecurityPolicyWhereInput] | None"
-    OR: "Sequence[SecurityPolicyWhereInput] | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
-    statistics: "SecurityPolicyStatisticsWhereInput2 | None"  # since 4.6.0
-
+SecurityPolicyWhereInput = TypedDict(
+    "SecurityPolicyWhereInput",
+    {
+        "AND": "Sequence[SecurityPolicyWhereInput] | None",
+        "NOT": "Sequence[SecurityPolicyWhereInput] | None",
+        "OR": "Sequence[SecurityPolicyWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "everoute_cluster": "EverouteClusterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "is_blocklist": MaybeBool,  # since 4.5.0
+        "is_blocklist_not": MaybeBool,  # since 4.5.0
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "policy_mode": "PolicyMode | None",
+        "policy_mode_in": "Sequence[PolicyMode] | None",
+        "policy_mode_not": "PolicyMode | None",
+        "policy_mode_not_in": "Sequence[PolicyMode] | None",
+        "statistics": "SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SecurityPolicyStatisticsWhereInput2(
-        SecurityPolicyStatisticsWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class SecurityPolicyStatisticsWhereInput3(
-        SecurityPolicyStatisticsWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class SecurityPolicyWhereInput2(SecurityPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        statistics: "ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]"
-
-    class SecurityPolicyWhereInput3(SecurityPolicyWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        everoute_cluster: "ReadOnly[MaybeMapping]"
-        statistics: "ReadOnly[MaybeMapping]"
-
     GetSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
     SecurityPolicyCreateParams: TypeAlias = "Mapping[str, object]"

@@ -4,12 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import SmtpSecureMode
+    from .nested import SmtpServerWhereInput2
 
 SmtpServerOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -28,114 +27,100 @@ SmtpServerOrderByInput: TypeAlias = Literal[
     "username_DESC",
 ]
 
-
-class SmtpServerWhereInputValues(TypedDict, total=False):
-    """Keys of `SmtpServerWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    host: MaybeStr
-    host_contains: MaybeStr
-    host_ends_with: MaybeStr
-    host_gt: MaybeStr
-    host_gte: MaybeStr
-    host_in: MaybeTexts
-    host_lt: MaybeStr
-    host_lte: MaybeStr
-    host_not: MaybeStr
-    host_not_contains: MaybeStr
-    host_not_ends_with: MaybeStr
-    host_not_in: MaybeTexts
-    host_not_starts_with: MaybeStr
-    host_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    port: MaybeInt
-    port_gt: MaybeInt
-    port_gte: MaybeInt
-    port_in: MaybeInts
-    port_lt: MaybeInt
-    port_lte: MaybeInt
-    port_not: MaybeInt
-    port_not_in: MaybeInts
-    secure_mode: "SmtpSecureMode | None"
-    secure_mode_in: "Sequence[SmtpSecureMode] | None"
-    secure_mode_not: "SmtpSecureMode | None"
-    secure_mode_not_in: "Sequence[SmtpSecureMode] | None"
-    username: MaybeStr
-    username_contains: MaybeStr
-    username_ends_with: MaybeStr
-    username_gt: MaybeStr
-    username_gte: MaybeStr
-    username_in: MaybeTexts
-    username_lt: MaybeStr
-    username_lte: MaybeStr
-    username_not: MaybeStr
-    username_not_contains: MaybeStr
-    username_not_ends_with: MaybeStr
-    username_not_in: MaybeTexts
-    username_not_starts_with: MaybeStr
-    username_starts_with: MaybeStr
-
-
-class SmtpServerWhereInput(SmtpServerWhereInputValues, total=False):
-    """Since CloudTower 3.1.0."""
-
-    AND: "Sequence[SmtpServerWhereInput] | None"
-    NOT: "Sequence[SmtpServerWhereInput] | None"
-    OR: "Sequence[SmtpServerWhereInput] | None"
-
+SmtpServerWhereInput = TypedDict(
+    "SmtpServerWhereInput",
+    {
+        "AND": "Sequence[SmtpServerWhereInput] | None",
+        "NOT": "Sequence[SmtpServerWhereInput] | None",
+        "OR": "Sequence[SmtpServerWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "host": MaybeStr,
+        "host_contains": MaybeStr,
+        "host_ends_with": MaybeStr,
+        "host_gt": MaybeStr,
+        "host_gte": MaybeStr,
+        "host_in": MaybeTexts,
+        "host_lt": MaybeStr,
+        "host_lte": MaybeStr,
+        "host_not": MaybeStr,
+        "host_not_contains": MaybeStr,
+        "host_not_ends_with": MaybeStr,
+        "host_not_in": MaybeTexts,
+        "host_not_starts_with": MaybeStr,
+        "host_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "port": MaybeInt,
+        "port_gt": MaybeInt,
+        "port_gte": MaybeInt,
+        "port_in": MaybeInts,
+        "port_lt": MaybeInt,
+        "port_lte": MaybeInt,
+        "port_not": MaybeInt,
+        "port_not_in": MaybeInts,
+        "secure_mode": "SmtpSecureMode | None",
+        "secure_mode_in": "Sequence[SmtpSecureMode] | None",
+        "secure_mode_not": "SmtpSecureMode | None",
+        "secure_mode_not_in": "Sequence[SmtpSecureMode] | None",
+        "username": MaybeStr,
+        "username_contains": MaybeStr,
+        "username_ends_with": MaybeStr,
+        "username_gt": MaybeStr,
+        "username_gte": MaybeStr,
+        "username_in": MaybeTexts,
+        "username_lt": MaybeStr,
+        "username_lte": MaybeStr,
+        "username_not": MaybeStr,
+        "username_not_contains": MaybeStr,
+        "username_not_ends_with": MaybeStr,
+        "username_not_in": MaybeTexts,
+        "username_not_starts_with": MaybeStr,
+        "username_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.1.0."""
 
 if TYPE_CHECKING:
-
-    class SmtpServerWhereInput2(SmtpServerWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class SmtpServerWhereInput3(SmtpServerWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
     GetSmtpServersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSmtpServersRequestBody: TypeAlias = "Mapping[str, object]"
 else:

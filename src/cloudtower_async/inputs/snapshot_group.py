@@ -4,23 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .snapshot_plan_task import SnapshotPlanTaskWhereInput2, SnapshotPlanTaskWhereInput3
-    from .vm_snapshot import VmSnapshotWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        SnapshotGroupWhereInput2,
+        SnapshotPlanTaskWhereInput2,
+        VmSnapshotWhereInput2,
+    )
 
 SnapshotGroupOrderByInput: TypeAlias = Literal[
     "deleted_ASC",
@@ -64,130 +57,107 @@ class SnapshotGroupCloneParams(TypedDict, total=False):
     id: Required[str]
 
 
-class SnapshotGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `SnapshotGroupWhereInput` that look at the resource itself."""
-
-    deleted: MaybeBool
-    deleted_not: MaybeBool
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    estimated_recycling_time: MaybeStr
-    estimated_recycling_time_gt: MaybeStr
-    estimated_recycling_time_gte: MaybeStr
-    estimated_recycling_time_in: MaybeTexts
-    estimated_recycling_time_lt: MaybeStr
-    estimated_recycling_time_lte: MaybeStr
-    estimated_recycling_time_not: MaybeStr
-    estimated_recycling_time_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal: MaybeBool
-    internal_not: MaybeBool
-    keep: MaybeBool
-    keep_not: MaybeBool
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    logical_size_bytes: MaybeInt
-    logical_size_bytes_gt: MaybeInt
-    logical_size_bytes_gte: MaybeInt
-    logical_size_bytes_in: MaybeInts
-    logical_size_bytes_lt: MaybeInt
-    logical_size_bytes_lte: MaybeInt
-    logical_size_bytes_not: MaybeInt
-    logical_size_bytes_not_in: MaybeInts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    object_num: MaybeInt
-    object_num_gt: MaybeInt
-    object_num_gte: MaybeInt
-    object_num_in: MaybeInts
-    object_num_lt: MaybeInt
-    object_num_lte: MaybeInt
-    object_num_not: MaybeInt
-    object_num_not_in: MaybeInts
-
-
-class SnapshotGroupWhereInput(SnapshotGroupWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SnapshotGroupWhereInput] | None"
-    NOT: "Sequence[SnapshotGroupWhereInput] | None"
-    OR: "Sequence[SnapshotGroupWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    snapshotPlanTask: "SnapshotPlanTaskWhereInput2 | None"
-    vm_snapshots_every: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_none: "VmSnapshotWhereInput2 | None"
-    vm_snapshots_some: "VmSnapshotWhereInput2 | None"
-
+SnapshotGroupWhereInput = TypedDict(
+    "SnapshotGroupWhereInput",
+    {
+        "AND": "Sequence[SnapshotGroupWhereInput] | None",
+        "NOT": "Sequence[SnapshotGroupWhereInput] | None",
+        "OR": "Sequence[SnapshotGroupWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "deleted": MaybeBool,
+        "deleted_not": MaybeBool,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "estimated_recycling_time": MaybeStr,
+        "estimated_recycling_time_gt": MaybeStr,
+        "estimated_recycling_time_gte": MaybeStr,
+        "estimated_recycling_time_in": MaybeTexts,
+        "estimated_recycling_time_lt": MaybeStr,
+        "estimated_recycling_time_lte": MaybeStr,
+        "estimated_recycling_time_not": MaybeStr,
+        "estimated_recycling_time_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "keep": MaybeBool,
+        "keep_not": MaybeBool,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "logical_size_bytes": MaybeInt,
+        "logical_size_bytes_gt": MaybeInt,
+        "logical_size_bytes_gte": MaybeInt,
+        "logical_size_bytes_in": MaybeInts,
+        "logical_size_bytes_lt": MaybeInt,
+        "logical_size_bytes_lte": MaybeInt,
+        "logical_size_bytes_not": MaybeInt,
+        "logical_size_bytes_not_in": MaybeInts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "object_num": MaybeInt,
+        "object_num_gt": MaybeInt,
+        "object_num_gte": MaybeInt,
+        "object_num_in": MaybeInts,
+        "object_num_lt": MaybeInt,
+        "object_num_lte": MaybeInt,
+        "object_num_not": MaybeInt,
+        "object_num_not_in": MaybeInts,
+        "snapshotPlanTask": "SnapshotPlanTaskWhereInput2 | None",
+        "vm_snapshots_every": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_none": "VmSnapshotWhereInput2 | None",
+        "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SnapshotGroupWhereInput2(SnapshotGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        snapshotPlanTask: "ReadOnly[SnapshotPlanTaskWhereInput3 | None]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-
-    class SnapshotGroupWhereInput3(SnapshotGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        snapshotPlanTask: "ReadOnly[MaybeMapping]"
-        vm_snapshots_every: "ReadOnly[MaybeMapping]"
-        vm_snapshots_none: "ReadOnly[MaybeMapping]"
-        vm_snapshots_some: "ReadOnly[MaybeMapping]"
-
     GetSnapshotGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSnapshotGroupsRequestBody: TypeAlias = "Mapping[str, object]"
     SnapshotGroupDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,27 +4,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import SnapshotPlanExecuteStatus as SnapshotPlanExecuteStatusMember
     from ..models import SnapshotPlanExecuteType as SnapshotPlanExecuteTypeMember
     from ..models import SnapshotPlanStatus as SnapshotPlanStatusMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .snapshot_plan_task import SnapshotPlanTaskWhereInput2
-    from .vm import VmWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        SnapshotPlanTaskWhereInput2,
+        SnapshotPlanWhereInput2,
+        VmWhereInput2,
+    )
 
 SnapshotPlanExecuteStatus: TypeAlias = Union[
     Literal["CREATED", "FAILED", "IN_PROGRESS", "SUCCEED", "UNSPECIFIED"],
@@ -134,240 +126,213 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     vm_ids: Texts
 
 
-class SnapshotPlanWhereInputValues(TypedDict, total=False):
-    """Keys of `SnapshotPlanWhereInput` that look at the resource itself."""
-
-    auto_delete_num: MaybeInt
-    auto_delete_num_gt: MaybeInt
-    auto_delete_num_gte: MaybeInt
-    auto_delete_num_in: MaybeInts
-    auto_delete_num_lt: MaybeInt
-    auto_delete_num_lte: MaybeInt
-    auto_delete_num_not: MaybeInt
-    auto_delete_num_not_in: MaybeInts
-    auto_execute_num: MaybeInt
-    auto_execute_num_gt: MaybeInt
-    auto_execute_num_gte: MaybeInt
-    auto_execute_num_in: MaybeInts
-    auto_execute_num_lt: MaybeInt
-    auto_execute_num_lte: MaybeInt
-    auto_execute_num_not: MaybeInt
-    auto_execute_num_not_in: MaybeInts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    end_time: MaybeStr
-    end_time_gt: MaybeStr
-    end_time_gte: MaybeStr
-    end_time_in: MaybeTexts
-    end_time_lt: MaybeStr
-    end_time_lte: MaybeStr
-    end_time_not: MaybeStr
-    end_time_not_in: MaybeTexts
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    execute_plan_type: "SnapshotPlanExecuteType | None"
-    execute_plan_type_in: "Sequence[SnapshotPlanExecuteType] | None"
-    execute_plan_type_not: "SnapshotPlanExecuteType | None"
-    execute_plan_type_not_in: "Sequence[SnapshotPlanExecuteType] | None"
-    healthy: MaybeBool
-    healthy_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    last_execute_end_time: MaybeStr
-    last_execute_end_time_gt: MaybeStr
-    last_execute_end_time_gte: MaybeStr
-    last_execute_end_time_in: MaybeTexts
-    last_execute_end_time_lt: MaybeStr
-    last_execute_end_time_lte: MaybeStr
-    last_execute_end_time_not: MaybeStr
-    last_execute_end_time_not_in: MaybeTexts
-    last_execute_status: "SnapshotPlanExecuteStatus | None"
-    last_execute_status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-    last_execute_status_not: "SnapshotPlanExecuteStatus | None"
-    last_execute_status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-    last_execute_time: MaybeStr
-    last_execute_time_gt: MaybeStr
-    last_execute_time_gte: MaybeStr
-    last_execute_time_in: MaybeTexts
-    last_execute_time_lt: MaybeStr
-    last_execute_time_lte: MaybeStr
-    last_execute_time_not: MaybeStr
-    last_execute_time_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    logical_size_bytes: MaybeInt
-    logical_size_bytes_gt: MaybeInt
-    logical_size_bytes_gte: MaybeInt
-    logical_size_bytes_in: MaybeInts
-    logical_size_bytes_lt: MaybeInt
-    logical_size_bytes_lte: MaybeInt
-    logical_size_bytes_not: MaybeInt
-    logical_size_bytes_not_in: MaybeInts
-    manual_delete_num: MaybeInt
-    manual_delete_num_gt: MaybeInt
-    manual_delete_num_gte: MaybeInt
-    manual_delete_num_in: MaybeInts
-    manual_delete_num_lt: MaybeInt
-    manual_delete_num_lte: MaybeInt
-    manual_delete_num_not: MaybeInt
-    manual_delete_num_not_in: MaybeInts
-    manual_execute_num: MaybeInt
-    manual_execute_num_gt: MaybeInt
-    manual_execute_num_gte: MaybeInt
-    manual_execute_num_in: MaybeInts
-    manual_execute_num_lt: MaybeInt
-    manual_execute_num_lte: MaybeInt
-    manual_execute_num_not: MaybeInt
-    manual_execute_num_not_in: MaybeInts
-    mirror: MaybeBool
-    mirror_not: MaybeBool
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    next_execute_time: MaybeStr
-    next_execute_time_gt: MaybeStr
-    next_execute_time_gte: MaybeStr
-    next_execute_time_in: MaybeTexts
-    next_execute_time_lt: MaybeStr
-    next_execute_time_lte: MaybeStr
-    next_execute_time_not: MaybeStr
-    next_execute_time_not_in: MaybeTexts
-    object_num: MaybeInt
-    object_num_gt: MaybeInt
-    object_num_gte: MaybeInt
-    object_num_in: MaybeInts
-    object_num_lt: MaybeInt
-    object_num_lte: MaybeInt
-    object_num_not: MaybeInt
-    object_num_not_in: MaybeInts
-    physical_size_bytes: MaybeInt
-    physical_size_bytes_gt: MaybeInt
-    physical_size_bytes_gte: MaybeInt
-    physical_size_bytes_in: MaybeInts
-    physical_size_bytes_lt: MaybeInt
-    physical_size_bytes_lte: MaybeInt
-    physical_size_bytes_not: MaybeInt
-    physical_size_bytes_not_in: MaybeInts
-    remain_snapshot_num: MaybeInt
-    remain_snapshot_num_gt: MaybeInt
-    remain_snapshot_num_gte: MaybeInt
-    remain_snapshot_num_in: MaybeInts
-    remain_snapshot_num_lt: MaybeInt
-    remain_snapshot_num_lte: MaybeInt
-    remain_snapshot_num_not: MaybeInt
-    remain_snapshot_num_not_in: MaybeInts
-    snapshot_group_num: MaybeInt
-    snapshot_group_num_gt: MaybeInt
-    snapshot_group_num_gte: MaybeInt
-    snapshot_group_num_in: MaybeInts
-    snapshot_group_num_lt: MaybeInt
-    snapshot_group_num_lte: MaybeInt
-    snapshot_group_num_not: MaybeInt
-    snapshot_group_num_not_in: MaybeInts
-    start_time: MaybeStr
-    start_time_gt: MaybeStr
-    start_time_gte: MaybeStr
-    start_time_in: MaybeTexts
-    start_time_lt: MaybeStr
-    start_time_lte: MaybeStr
-    start_time_not: MaybeStr
-    start_time_not_in: MaybeTexts
-    status: "SnapshotPlanStatus | None"
-    status_in: "Sequence[SnapshotPlanStatus] | None"
-    status_not: "SnapshotPlanStatus | None"
-    status_not_in: "Sequence[SnapshotPlanStatus] | None"
-
-
-class SnapshotPlanWhereInput(SnapshotPlanWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SnapshotPlanWhereInput] | None"
-    NOT: "Sequence[SnapshotPlanWhereInput] | None"
-    OR: "Sequence[SnapshotPlanWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    execution_tasks_every: "SnapshotPlanTaskWhereInput2 | None"
-    execution_tasks_none: "SnapshotPlanTaskWhereInput2 | None"
-    execution_tasks_some: "SnapshotPlanTaskWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
-
+SnapshotPlanWhereInput = TypedDict(
+    "SnapshotPlanWhereInput",
+    {
+        "AND": "Sequence[SnapshotPlanWhereInput] | None",
+        "NOT": "Sequence[SnapshotPlanWhereInput] | None",
+        "OR": "Sequence[SnapshotPlanWhereInput] | None",
+        "auto_delete_num": MaybeInt,
+        "auto_delete_num_gt": MaybeInt,
+        "auto_delete_num_gte": MaybeInt,
+        "auto_delete_num_in": MaybeInts,
+        "auto_delete_num_lt": MaybeInt,
+        "auto_delete_num_lte": MaybeInt,
+        "auto_delete_num_not": MaybeInt,
+        "auto_delete_num_not_in": MaybeInts,
+        "auto_execute_num": MaybeInt,
+        "auto_execute_num_gt": MaybeInt,
+        "auto_execute_num_gte": MaybeInt,
+        "auto_execute_num_in": MaybeInts,
+        "auto_execute_num_lt": MaybeInt,
+        "auto_execute_num_lte": MaybeInt,
+        "auto_execute_num_not": MaybeInt,
+        "auto_execute_num_not_in": MaybeInts,
+        "cluster": "ClusterWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "end_time": MaybeStr,
+        "end_time_gt": MaybeStr,
+        "end_time_gte": MaybeStr,
+        "end_time_in": MaybeTexts,
+        "end_time_lt": MaybeStr,
+        "end_time_lte": MaybeStr,
+        "end_time_not": MaybeStr,
+        "end_time_not_in": MaybeTexts,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "execute_plan_type": "SnapshotPlanExecuteType | None",
+        "execute_plan_type_in": "Sequence[SnapshotPlanExecuteType] | None",
+        "execute_plan_type_not": "SnapshotPlanExecuteType | None",
+        "execute_plan_type_not_in": "Sequence[SnapshotPlanExecuteType] | None",
+        "execution_tasks_every": "SnapshotPlanTaskWhereInput2 | None",
+        "execution_tasks_none": "SnapshotPlanTaskWhereInput2 | None",
+        "execution_tasks_some": "SnapshotPlanTaskWhereInput2 | None",
+        "healthy": MaybeBool,
+        "healthy_not": MaybeBool,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "last_execute_end_time": MaybeStr,
+        "last_execute_end_time_gt": MaybeStr,
+        "last_execute_end_time_gte": MaybeStr,
+        "last_execute_end_time_in": MaybeTexts,
+        "last_execute_end_time_lt": MaybeStr,
+        "last_execute_end_time_lte": MaybeStr,
+        "last_execute_end_time_not": MaybeStr,
+        "last_execute_end_time_not_in": MaybeTexts,
+        "last_execute_status": "SnapshotPlanExecuteStatus | None",
+        "last_execute_status_in": "Sequence[SnapshotPlanExecuteStatus] | None",
+        "last_execute_status_not": "SnapshotPlanExecuteStatus | None",
+        "last_execute_status_not_in": "Sequence[SnapshotPlanExecuteStatus] | None",
+        "last_execute_time": MaybeStr,
+        "last_execute_time_gt": MaybeStr,
+        "last_execute_time_gte": MaybeStr,
+        "last_execute_time_in": MaybeTexts,
+        "last_execute_time_lt": MaybeStr,
+        "last_execute_time_lte": MaybeStr,
+        "last_execute_time_not": MaybeStr,
+        "last_execute_time_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "logical_size_bytes": MaybeInt,
+        "logical_size_bytes_gt": MaybeInt,
+        "logical_size_bytes_gte": MaybeInt,
+        "logical_size_bytes_in": MaybeInts,
+        "logical_size_bytes_lt": MaybeInt,
+        "logical_size_bytes_lte": MaybeInt,
+        "logical_size_bytes_not": MaybeInt,
+        "logical_size_bytes_not_in": MaybeInts,
+        "manual_delete_num": MaybeInt,
+        "manual_delete_num_gt": MaybeInt,
+        "manual_delete_num_gte": MaybeInt,
+        "manual_delete_num_in": MaybeInts,
+        "manual_delete_num_lt": MaybeInt,
+        "manual_delete_num_lte": MaybeInt,
+        "manual_delete_num_not": MaybeInt,
+        "manual_delete_num_not_in": MaybeInts,
+        "manual_execute_num": MaybeInt,
+        "manual_execute_num_gt": MaybeInt,
+        "manual_execute_num_gte": MaybeInt,
+        "manual_execute_num_in": MaybeInts,
+        "manual_execute_num_lt": MaybeInt,
+        "manual_execute_num_lte": MaybeInt,
+        "manual_execute_num_not": MaybeInt,
+        "manual_execute_num_not_in": MaybeInts,
+        "mirror": MaybeBool,
+        "mirror_not": MaybeBool,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "next_execute_time": MaybeStr,
+        "next_execute_time_gt": MaybeStr,
+        "next_execute_time_gte": MaybeStr,
+        "next_execute_time_in": MaybeTexts,
+        "next_execute_time_lt": MaybeStr,
+        "next_execute_time_lte": MaybeStr,
+        "next_execute_time_not": MaybeStr,
+        "next_execute_time_not_in": MaybeTexts,
+        "object_num": MaybeInt,
+        "object_num_gt": MaybeInt,
+        "object_num_gte": MaybeInt,
+        "object_num_in": MaybeInts,
+        "object_num_lt": MaybeInt,
+        "object_num_lte": MaybeInt,
+        "object_num_not": MaybeInt,
+        "object_num_not_in": MaybeInts,
+        "physical_size_bytes": MaybeInt,
+        "physical_size_bytes_gt": MaybeInt,
+        "physical_size_bytes_gte": MaybeInt,
+        "physical_size_bytes_in": MaybeInts,
+        "physical_size_bytes_lt": MaybeInt,
+        "physical_size_bytes_lte": MaybeInt,
+        "physical_size_bytes_not": MaybeInt,
+        "physical_size_bytes_not_in": MaybeInts,
+        "remain_snapshot_num": MaybeInt,
+        "remain_snapshot_num_gt": MaybeInt,
+        "remain_snapshot_num_gte": MaybeInt,
+        "remain_snapshot_num_in": MaybeInts,
+        "remain_snapshot_num_lt": MaybeInt,
+        "remain_snapshot_num_lte": MaybeInt,
+        "remain_snapshot_num_not": MaybeInt,
+        "remain_snapshot_num_not_in": MaybeInts,
+        "snapshot_group_num": MaybeInt,
+        "snapshot_group_num_gt": MaybeInt,
+        "snapshot_group_num_gte": MaybeInt,
+        "snapshot_group_num_in": MaybeInts,
+        "snapshot_group_num_lt": MaybeInt,
+        "snapshot_group_num_lte": MaybeInt,
+        "snapshot_group_num_not": MaybeInt,
+        "snapshot_group_num_not_in": MaybeInts,
+        "start_time": MaybeStr,
+        "start_time_gt": MaybeStr,
+        "start_time_gte": MaybeStr,
+        "start_time_in": MaybeTexts,
+        "start_time_lt": MaybeStr,
+        "start_time_lte": MaybeStr,
+        "start_time_not": MaybeStr,
+        "start_time_not_in": MaybeTexts,
+        "status": "SnapshotPlanStatus | None",
+        "status_in": "Sequence[SnapshotPlanStatus] | None",
+        "status_not": "SnapshotPlanStatus | None",
+        "status_not_in": "Sequence[SnapshotPlanStatus] | None",
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SnapshotPlanWhereInput2(SnapshotPlanWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        execution_tasks_every: "ReadOnly[MaybeMapping]"
-        execution_tasks_none: "ReadOnly[MaybeMapping]"
-        execution_tasks_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class SnapshotPlanWhereInput3(SnapshotPlanWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        execution_tasks_every: "ReadOnly[MaybeMapping]"
-        execution_tasks_none: "ReadOnly[MaybeMapping]"
-        execution_tasks_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetSnapshotPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     SnapshotPlanDeletionParams: TypeAlias = "Mapping[str, object]"
     SnapshotPlanExecutionParams: TypeAlias = "Mapping[str, object]"

@@ -4,20 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import SnapshotPlanTaskType as SnapshotPlanTaskTypeMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .snapshot_group import SnapshotGroupWhereInput2, SnapshotGroupWhereInput3
-    from .snapshot_plan import (
-        SnapshotPlanExecuteStatus,
+    from .nested import (
+        ClusterWhereInput2,
+        SnapshotGroupWhereInput2,
+        SnapshotPlanTaskWhereInput2,
         SnapshotPlanWhereInput2,
-        SnapshotPlanWhereInput3,
     )
+    from .snapshot_plan import SnapshotPlanExecuteStatus
 
 SnapshotPlanTaskOrderByInput: TypeAlias = Literal[
     "end_time_ASC",
@@ -42,99 +40,79 @@ SnapshotPlanTaskType: TypeAlias = Union[
     "SnapshotPlanTaskTypeMember",
 ]
 
-
-class SnapshotPlanTaskWhereInputValues(TypedDict, total=False):
-    """Keys of `SnapshotPlanTaskWhereInput` that look at the resource itself."""
-
-    end_time: MaybeStr
-    end_time_gt: MaybeStr
-    end_time_gte: MaybeStr
-    end_time_in: MaybeTexts
-    end_time_lt: MaybeStr
-    end_time_lte: MaybeStr
-    end_time_not: MaybeStr
-    end_time_not_in: MaybeTexts
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal: MaybeBool
-    internal_not: MaybeBool
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    start_time: MaybeStr
-    start_time_gt: MaybeStr
-    start_time_gte: MaybeStr
-    start_time_in: MaybeTexts
-    start_time_lt: MaybeStr
-    start_time_lte: MaybeStr
-    start_time_not: MaybeStr
-    start_time_not_in: MaybeTexts
-    status: "SnapshotPlanExecuteStatus | None"
-    status_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-    status_not: "SnapshotPlanExecuteStatus | None"
-    status_not_in: "Sequence[SnapshotPlanExecuteStatus] | None"
-    type: "SnapshotPlanTaskType | None"
-    type_in: "Sequence[SnapshotPlanTaskType] | None"
-    type_not: "SnapshotPlanTaskType | None"
-    type_not_in: "Sequence[SnapshotPlanTaskType] | None"
-
-
-class SnapshotPlanTaskWhereInput(SnapshotPlanTaskWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SnapshotPlanTaskWhereInput] | None"
-    NOT: "Sequence[SnapshotPlanTaskWhereInput] | None"
-    OR: "Sequence[SnapshotPlanTaskWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    snapshotGroup: "SnapshotGroupWhereInput2 | None"
-    snapshotPlan: "SnapshotPlanWhereInput2 | None"
-
+SnapshotPlanTaskWhereInput = TypedDict(
+    "SnapshotPlanTaskWhereInput",
+    {
+        "AND": "Sequence[SnapshotPlanTaskWhereInput] | None",
+        "NOT": "Sequence[SnapshotPlanTaskWhereInput] | None",
+        "OR": "Sequence[SnapshotPlanTaskWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "end_time": MaybeStr,
+        "end_time_gt": MaybeStr,
+        "end_time_gte": MaybeStr,
+        "end_time_in": MaybeTexts,
+        "end_time_lt": MaybeStr,
+        "end_time_lte": MaybeStr,
+        "end_time_not": MaybeStr,
+        "end_time_not_in": MaybeTexts,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "snapshotGroup": "SnapshotGroupWhereInput2 | None",
+        "snapshotPlan": "SnapshotPlanWhereInput2 | None",
+        "start_time": MaybeStr,
+        "start_time_gt": MaybeStr,
+        "start_time_gte": MaybeStr,
+        "start_time_in": MaybeTexts,
+        "start_time_lt": MaybeStr,
+        "start_time_lte": MaybeStr,
+        "start_time_not": MaybeStr,
+        "start_time_not_in": MaybeTexts,
+        "status": "SnapshotPlanExecuteStatus | None",
+        "status_in": "Sequence[SnapshotPlanExecuteStatus] | None",
+        "status_not": "SnapshotPlanExecuteStatus | None",
+        "status_not_in": "Sequence[SnapshotPlanExecuteStatus] | None",
+        "type": "SnapshotPlanTaskType | None",
+        "type_in": "Sequence[SnapshotPlanTaskType] | None",
+        "type_not": "SnapshotPlanTaskType | None",
+        "type_not_in": "Sequence[SnapshotPlanTaskType] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SnapshotPlanTaskWhereInput2(SnapshotPlanTaskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        snapshotGroup: "ReadOnly[SnapshotGroupWhereInput3 | None]"
-        snapshotPlan: "ReadOnly[SnapshotPlanWhereInput3 | None]"
-
-    class SnapshotPlanTaskWhereInput3(SnapshotPlanTaskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        snapshotGroup: "ReadOnly[MaybeMapping]"
-        snapshotPlan: "ReadOnly[MaybeMapping]"
-
     GetSnapshotPlanTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSnapshotPlanTasksRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,20 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import (
         EntityAsyncStatus,
         SnmpAuthProtocol,
@@ -25,6 +14,7 @@ if TYPE_CHECKING:
         SnmpProtocol,
         SnmpVersion,
     )
+    from .nested import ClusterWhereInput2, SnmpTransportWhereInput2
 
 SnmpTransportOrderByInput: TypeAlias = Literal[
     "auth_pass_phrase_ASC",
@@ -91,162 +81,147 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
     version: "SnmpVersion"
 
 
-class SnmpTransportWhereInputValues(TypedDict, total=False):
-    """Keys of `SnmpTransportWhereInput` that look at the resource itself."""
-
-    auth_pass_phrase: MaybeStr
-    auth_pass_phrase_contains: MaybeStr
-    auth_pass_phrase_ends_with: MaybeStr
-    auth_pass_phrase_gt: MaybeStr
-    auth_pass_phrase_gte: MaybeStr
-    auth_pass_phrase_in: MaybeTexts
-    auth_pass_phrase_lt: MaybeStr
-    auth_pass_phrase_lte: MaybeStr
-    auth_pass_phrase_not: MaybeStr
-    auth_pass_phrase_not_contains: MaybeStr
-    auth_pass_phrase_not_ends_with: MaybeStr
-    auth_pass_phrase_not_in: MaybeTexts
-    auth_pass_phrase_not_starts_with: MaybeStr
-    auth_pass_phrase_starts_with: MaybeStr
-    auth_protocol: "SnmpAuthProtocol | None"
-    auth_protocol_in: "Sequence[SnmpAuthProtocol] | None"
-    auth_protocol_not: "SnmpAuthProtocol | None"
-    auth_protocol_not_in: "Sequence[SnmpAuthProtocol] | None"
-    community: MaybeStr
-    community_contains: MaybeStr
-    community_ends_with: MaybeStr
-    community_gt: MaybeStr
-    community_gte: MaybeStr
-    community_in: MaybeTexts
-    community_lt: MaybeStr
-    community_lte: MaybeStr
-    community_not: MaybeStr
-    community_not_contains: MaybeStr
-    community_not_ends_with: MaybeStr
-    community_not_in: MaybeTexts
-    community_not_starts_with: MaybeStr
-    community_starts_with: MaybeStr
-    disabled: MaybeBool
-    disabled_not: MaybeBool
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    port: MaybeInt
-    port_gt: MaybeInt
-    port_gte: MaybeInt
-    port_in: MaybeInts
-    port_lt: MaybeInt
-    port_lte: MaybeInt
-    port_not: MaybeInt
-    port_not_in: MaybeInts
-    privacy_pass_phrase: MaybeStr
-    privacy_pass_phrase_contains: MaybeStr
-    privacy_pass_phrase_ends_with: MaybeStr
-    privacy_pass_phrase_gt: MaybeStr
-    privacy_pass_phrase_gte: MaybeStr
-    privacy_pass_phrase_in: MaybeTexts
-    privacy_pass_phrase_lt: MaybeStr
-    privacy_pass_phrase_lte: MaybeStr
-    privacy_pass_phrase_not: MaybeStr
-    privacy_pass_phrase_not_contains: MaybeStr
-    privacy_pass_phrase_not_ends_with: MaybeStr
-    privacy_pass_phrase_not_in: MaybeTexts
-    privacy_pass_phrase_not_starts_with: MaybeStr
-    privacy_pass_phrase_starts_with: MaybeStr
-    privacy_protocol: "SnmpPrivacyProtocol | None"
-    privacy_protocol_in: "Sequence[SnmpPrivacyProtocol] | None"
-    privacy_protocol_not: "SnmpPrivacyProtocol | None"
-    privacy_protocol_not_in: "Sequence[SnmpPrivacyProtocol] | None"
-    protocol: "SnmpProtocol | None"
-    protocol_in: "Sequence[SnmpProtocol] | None"
-    protocol_not: "SnmpProtocol | None"
-    protocol_not_in: "Sequence[SnmpProtocol] | None"
-    username: MaybeStr
-    username_contains: MaybeStr
-    username_ends_with: MaybeStr
-    username_gt: MaybeStr
-    username_gte: MaybeStr
-    username_in: MaybeTexts
-    username_lt: MaybeStr
-    username_lte: MaybeStr
-    username_not: MaybeStr
-    username_not_contains: MaybeStr
-    username_not_ends_with: MaybeStr
-    username_not_in: MaybeTexts
-    username_not_starts_with: MaybeStr
-    username_starts_with: MaybeStr
-    version: "SnmpVersion | None"
-    version_in: "Sequence[SnmpVersion] | None"
-    version_not: "SnmpVersion | None"
-    version_not_in: "Sequence[SnmpVersion] | None"
-
-
-class SnmpTransportWhereInput(SnmpTransportWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SnmpTransportWhereInput] | None"
-    NOT: "Sequence[SnmpTransportWhereInput] | None"
-    OR: "Sequence[SnmpTransportWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+SnmpTransportWhereInput = TypedDict(
+    "SnmpTransportWhereInput",
+    {
+        "AND": "Sequence[SnmpTransportWhereInput] | None",
+        "NOT": "Sequence[SnmpTransportWhereInput] | None",
+        "OR": "Sequence[SnmpTransportWhereInput] | None",
+        "auth_pass_phrase": MaybeStr,
+        "auth_pass_phrase_contains": MaybeStr,
+        "auth_pass_phrase_ends_with": MaybeStr,
+        "auth_pass_phrase_gt": MaybeStr,
+        "auth_pass_phrase_gte": MaybeStr,
+        "auth_pass_phrase_in": MaybeTexts,
+        "auth_pass_phrase_lt": MaybeStr,
+        "auth_pass_phrase_lte": MaybeStr,
+        "auth_pass_phrase_not": MaybeStr,
+        "auth_pass_phrase_not_contains": MaybeStr,
+        "auth_pass_phrase_not_ends_with": MaybeStr,
+        "auth_pass_phrase_not_in": MaybeTexts,
+        "auth_pass_phrase_not_starts_with": MaybeStr,
+        "auth_pass_phrase_starts_with": MaybeStr,
+        "auth_protocol": "SnmpAuthProtocol | None",
+        "auth_protocol_in": "Sequence[SnmpAuthProtocol] | None",
+        "auth_protocol_not": "SnmpAuthProtocol | None",
+        "auth_protocol_not_in": "Sequence[SnmpAuthProtocol] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "community": MaybeStr,
+        "community_contains": MaybeStr,
+        "community_ends_with": MaybeStr,
+        "community_gt": MaybeStr,
+        "community_gte": MaybeStr,
+        "community_in": MaybeTexts,
+        "community_lt": MaybeStr,
+        "community_lte": MaybeStr,
+        "community_not": MaybeStr,
+        "community_not_contains": MaybeStr,
+        "community_not_ends_with": MaybeStr,
+        "community_not_in": MaybeTexts,
+        "community_not_starts_with": MaybeStr,
+        "community_starts_with": MaybeStr,
+        "disabled": MaybeBool,
+        "disabled_not": MaybeBool,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "port": MaybeInt,
+        "port_gt": MaybeInt,
+        "port_gte": MaybeInt,
+        "port_in": MaybeInts,
+        "port_lt": MaybeInt,
+        "port_lte": MaybeInt,
+        "port_not": MaybeInt,
+        "port_not_in": MaybeInts,
+        "privacy_pass_phrase": MaybeStr,
+        "privacy_pass_phrase_contains": MaybeStr,
+        "privacy_pass_phrase_ends_with": MaybeStr,
+        "privacy_pass_phrase_gt": MaybeStr,
+        "privacy_pass_phrase_gte": MaybeStr,
+        "privacy_pass_phrase_in": MaybeTexts,
+        "privacy_pass_phrase_lt": MaybeStr,
+        "privacy_pass_phrase_lte": MaybeStr,
+        "privacy_pass_phrase_not": MaybeStr,
+        "privacy_pass_phrase_not_contains": MaybeStr,
+        "privacy_pass_phrase_not_ends_with": MaybeStr,
+        "privacy_pass_phrase_not_in": MaybeTexts,
+        "privacy_pass_phrase_not_starts_with": MaybeStr,
+        "privacy_pass_phrase_starts_with": MaybeStr,
+        "privacy_protocol": "SnmpPrivacyProtocol | None",
+        "privacy_protocol_in": "Sequence[SnmpPrivacyProtocol] | None",
+        "privacy_protocol_not": "SnmpPrivacyProtocol | None",
+        "privacy_protocol_not_in": "Sequence[SnmpPrivacyProtocol] | None",
+        "protocol": "SnmpProtocol | None",
+        "protocol_in": "Sequence[SnmpProtocol] | None",
+        "protocol_not": "SnmpProtocol | None",
+        "protocol_not_in": "Sequence[SnmpProtocol] | None",
+        "username": MaybeStr,
+        "username_contains": MaybeStr,
+        "username_ends_with": MaybeStr,
+        "username_gt": MaybeStr,
+        "username_gte": MaybeStr,
+        "username_in": MaybeTexts,
+        "username_lt": MaybeStr,
+        "username_lte": MaybeStr,
+        "username_not": MaybeStr,
+        "username_not_contains": MaybeStr,
+        "username_not_ends_with": MaybeStr,
+        "username_not_in": MaybeTexts,
+        "username_not_starts_with": MaybeStr,
+        "username_starts_with": MaybeStr,
+        "version": "SnmpVersion | None",
+        "version_in": "Sequence[SnmpVersion] | None",
+        "version_not": "SnmpVersion | None",
+        "version_not_in": "Sequence[SnmpVersion] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SnmpTransportWhereInput2(SnmpTransportWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class SnmpTransportWhereInput3(SnmpTransportWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetSnmpTransportsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSnmpTransportsRequestBody: TypeAlias = "Mapping[str, object]"
     SnmpTransportDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,22 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    FileContent,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .vm_disk import VmDiskWhereInput2
+    from .nested import ClusterWhereInput2, SvtImageWhereInput2, VmDiskWhereInput2
 
 SvtImageOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -40,128 +29,106 @@ SvtImageOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class SvtImageWhereInputValues(TypedDict, total=False):
-    """Keys of `SvtImageWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    path: MaybeStr
-    path_contains: MaybeStr
-    path_ends_with: MaybeStr
-    path_gt: MaybeStr
-    path_gte: MaybeStr
-    path_in: MaybeTexts
-    path_lt: MaybeStr
-    path_lte: MaybeStr
-    path_not: MaybeStr
-    path_not_contains: MaybeStr
-    path_not_ends_with: MaybeStr
-    path_not_in: MaybeTexts
-    path_not_starts_with: MaybeStr
-    path_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    version: MaybeInt
-    version_gt: MaybeInt
-    version_gte: MaybeInt
-    version_in: MaybeInts
-    version_lt: MaybeInt
-    version_lte: MaybeInt
-    version_not: MaybeInt
-    version_not_in: MaybeInts
-
-
-class SvtImageWhereInput(SvtImageWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[SvtImageWhereInput] | None"
-    NOT: "Sequence[SvtImageWhereInput] | None"
-    OR: "Sequence[SvtImageWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    vm_disks_every: "VmDiskWhereInput2 | None"
-    vm_disks_none: "VmDiskWhereInput2 | None"
-    vm_disks_some: "VmDiskWhereInput2 | None"
-
+SvtImageWhereInput = TypedDict(
+    "SvtImageWhereInput",
+    {
+        "AND": "Sequence[SvtImageWhereInput] | None",
+        "NOT": "Sequence[SvtImageWhereInput] | None",
+        "OR": "Sequence[SvtImageWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "path": MaybeStr,
+        "path_contains": MaybeStr,
+        "path_ends_with": MaybeStr,
+        "path_gt": MaybeStr,
+        "path_gte": MaybeStr,
+        "path_in": MaybeTexts,
+        "path_lt": MaybeStr,
+        "path_lte": MaybeStr,
+        "path_not": MaybeStr,
+        "path_not_contains": MaybeStr,
+        "path_not_ends_with": MaybeStr,
+        "path_not_in": MaybeTexts,
+        "path_not_starts_with": MaybeStr,
+        "path_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "version": MaybeInt,
+        "version_gt": MaybeInt,
+        "version_gte": MaybeInt,
+        "version_in": MaybeInts,
+        "version_lt": MaybeInt,
+        "version_lte": MaybeInt,
+        "version_not": MaybeInt,
+        "version_not_in": MaybeInts,
+        "vm_disks_every": "VmDiskWhereInput2 | None",
+        "vm_disks_none": "VmDiskWhereInput2 | None",
+        "vm_disks_some": "VmDiskWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class SvtImageWhereInput2(SvtImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-
-    class SvtImageWhereInput3(SvtImageWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-
     GetSvtImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetSvtImagesRequestBody: TypeAlias = "Mapping[str, object]"
     UploadSvtImageForm: TypeAlias = "Mapping[str, object]"

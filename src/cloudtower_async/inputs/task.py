@@ -4,25 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import TaskStatus as TaskStatusMember
     from ..models import TaskType as TaskTypeMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .user import UserWhereInput2, UserWhereInput3
+    from .nested import ClusterWhereInput2, TaskWhereInput2, UserWhereInput2
 
 TaskOrderByInput: TypeAlias = Literal[
     "args_ASC",
@@ -112,8 +99,14 @@ class TaskCreationParams(TypedDict, total=False):
 
 
 TaskDescription = TypedDict(
-    "TaskDescription", {"en-US": Required[str], "zh-CN": Required[str]}, total=False
+    "TaskDescription",
+    {
+        "en-US": Required[str],
+        "zh-CN": Required[str],
+    },
+    total=False,
 )
+"""Since CloudTower 4.0.0."""
 
 
 class TaskStepCreationParams(TypedDict, total=False):
@@ -149,229 +142,212 @@ class TaskUpdateParamsData(TypedDict, total=False):
     user_id: str
 
 
-class TaskWhereInputValues(TypedDict, total=False):
-    """Keys of `TaskWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    error_code: MaybeStr
-    error_code_contains: MaybeStr
-    error_code_ends_with: MaybeStr
-    error_code_gt: MaybeStr
-    error_code_gte: MaybeStr
-    error_code_in: MaybeTexts
-    error_code_lt: MaybeStr
-    error_code_lte: MaybeStr
-    error_code_not: MaybeStr
-    error_code_not_contains: MaybeStr
-    error_code_not_ends_with: MaybeStr
-    error_code_not_in: MaybeTexts
-    error_code_not_starts_with: MaybeStr
-    error_code_starts_with: MaybeStr
-    error_message: MaybeStr
-    error_message_contains: MaybeStr
-    error_message_ends_with: MaybeStr
-    error_message_gt: MaybeStr
-    error_message_gte: MaybeStr
-    error_message_in: MaybeTexts
-    error_message_lt: MaybeStr
-    error_message_lte: MaybeStr
-    error_message_not: MaybeStr
-    error_message_not_contains: MaybeStr
-    error_message_not_ends_with: MaybeStr
-    error_message_not_in: MaybeTexts
-    error_message_not_starts_with: MaybeStr
-    error_message_starts_with: MaybeStr
-    finished_at: MaybeStr
-    finished_at_gt: MaybeStr
-    finished_at_gte: MaybeStr
-    finished_at_in: MaybeTexts
-    finished_at_lt: MaybeStr
-    finished_at_lte: MaybeStr
-    finished_at_not: MaybeStr
-    finished_at_not_in: MaybeTexts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal: MaybeBool
-    internal_not: MaybeBool
-    key: MaybeStr
-    key_contains: MaybeStr
-    key_ends_with: MaybeStr
-    key_gt: MaybeStr
-    key_gte: MaybeStr
-    key_in: MaybeTexts
-    key_lt: MaybeStr
-    key_lte: MaybeStr
-    key_not: MaybeStr
-    key_not_contains: MaybeStr
-    key_not_ends_with: MaybeStr
-    key_not_in: MaybeTexts
-    key_not_starts_with: MaybeStr
-    key_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    progress: MaybeFloat
-    progress_gt: MaybeFloat
-    progress_gte: MaybeFloat
-    progress_in: MaybeFloats
-    progress_lt: MaybeFloat
-    progress_lte: MaybeFloat
-    progress_not: MaybeFloat
-    progress_not_in: MaybeFloats
-    resource_id: MaybeStr
-    resource_id_contains: MaybeStr
-    resource_id_ends_with: MaybeStr
-    resource_id_gt: MaybeStr
-    resource_id_gte: MaybeStr
-    resource_id_in: MaybeTexts
-    resource_id_lt: MaybeStr
-    resource_id_lte: MaybeStr
-    resource_id_not: MaybeStr
-    resource_id_not_contains: MaybeStr
-    resource_id_not_ends_with: MaybeStr
-    resource_id_not_in: MaybeTexts
-    resource_id_not_starts_with: MaybeStr
-    resource_id_starts_with: MaybeStr
-    resource_mutation: MaybeStr
-    resource_mutation_contains: MaybeStr
-    resource_mutation_ends_with: MaybeStr
-    resource_mutation_gt: MaybeStr
-    resource_mutation_gte: MaybeStr
-    resource_mutation_in: MaybeTexts
-    resource_mutation_lt: MaybeStr
-    resource_mutation_lte: MaybeStr
-    resource_mutation_not: MaybeStr
-    resource_mutation_not_contains: MaybeStr
-    resource_mutation_not_ends_with: MaybeStr
-    resource_mutation_not_in: MaybeTexts
-    resource_mutation_not_starts_with: MaybeStr
-    resource_mutation_starts_with: MaybeStr
-    resource_rollback_error: MaybeStr
-    resource_rollback_error_contains: MaybeStr
-    resource_rollback_error_ends_with: MaybeStr
-    resource_rollback_error_gt: MaybeStr
-    resource_rollback_error_gte: MaybeStr
-    resource_rollback_error_in: MaybeTexts
-    resource_rollback_error_lt: MaybeStr
-    resource_rollback_error_lte: MaybeStr
-    resource_rollback_error_not: MaybeStr
-    resource_rollback_error_not_contains: MaybeStr
-    resource_rollback_error_not_ends_with: MaybeStr
-    resource_rollback_error_not_in: MaybeTexts
-    resource_rollback_error_not_starts_with: MaybeStr
-    resource_rollback_error_starts_with: MaybeStr
-    resource_rollback_retry_count: MaybeInt
-    resource_rollback_retry_count_gt: MaybeInt
-    resource_rollback_retry_count_gte: MaybeInt
-    resource_rollback_retry_count_in: MaybeInts
-    resource_rollback_retry_count_lt: MaybeInt
-    resource_rollback_retry_count_lte: MaybeInt
-    resource_rollback_retry_count_not: MaybeInt
-    resource_rollback_retry_count_not_in: MaybeInts
-    resource_rollbacked: MaybeBool
-    resource_rollbacked_not: MaybeBool
-    resource_type: MaybeStr
-    resource_type_contains: MaybeStr
-    resource_type_ends_with: MaybeStr
-    resource_type_gt: MaybeStr
-    resource_type_gte: MaybeStr
-    resource_type_in: MaybeTexts
-    resource_type_lt: MaybeStr
-    resource_type_lte: MaybeStr
-    resource_type_not: MaybeStr
-    resource_type_not_contains: MaybeStr
-    resource_type_not_ends_with: MaybeStr
-    resource_type_not_in: MaybeTexts
-    resource_type_not_starts_with: MaybeStr
-    resource_type_starts_with: MaybeStr
-    snapshot: MaybeStr
-    snapshot_contains: MaybeStr
-    snapshot_ends_with: MaybeStr
-    snapshot_gt: MaybeStr
-    snapshot_gte: MaybeStr
-    snapshot_in: MaybeTexts
-    snapshot_lt: MaybeStr
-    snapshot_lte: MaybeStr
-    snapshot_not: MaybeStr
-    snapshot_not_contains: MaybeStr
-    snapshot_not_ends_with: MaybeStr
-    snapshot_not_in: MaybeTexts
-    snapshot_not_starts_with: MaybeStr
-    snapshot_starts_with: MaybeStr
-    started_at: MaybeStr
-    started_at_gt: MaybeStr
-    started_at_gte: MaybeStr
-    started_at_in: MaybeTexts
-    started_at_lt: MaybeStr
-    started_at_lte: MaybeStr
-    started_at_not: MaybeStr
-    started_at_not_in: MaybeTexts
-    status: "TaskStatus | None"
-    status_in: "Sequence[TaskStatus] | None"
-    status_not: "TaskStatus | None"
-    status_not_in: "Sequence[TaskStatus] | None"
-    type: "TaskType | None"
-    type_in: "Sequence[TaskType] | None"
-    type_not: "TaskType | None"
-    type_not_in: "Sequence[TaskType] | None"
-
-
-class TaskWhereInput(TaskWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[TaskWhereInput] | None"
-    NOT: "Sequence[TaskWhereInput] | None"
-    OR: "Sequence[TaskWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    user: "UserWhereInput2 | None"
-
+TaskWhereInput = TypedDict(
+    "TaskWhereInput",
+    {
+        "AND": "Sequence[TaskWhereInput] | None",
+        "NOT": "Sequence[TaskWhereInput] | None",
+        "OR": "Sequence[TaskWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "error_code": MaybeStr,
+        "error_code_contains": MaybeStr,
+        "error_code_ends_with": MaybeStr,
+        "error_code_gt": MaybeStr,
+        "error_code_gte": MaybeStr,
+        "error_code_in": MaybeTexts,
+        "error_code_lt": MaybeStr,
+        "error_code_lte": MaybeStr,
+        "error_code_not": MaybeStr,
+        "error_code_not_contains": MaybeStr,
+        "error_code_not_ends_with": MaybeStr,
+        "error_code_not_in": MaybeTexts,
+        "error_code_not_starts_with": MaybeStr,
+        "error_code_starts_with": MaybeStr,
+        "error_message": MaybeStr,
+        "error_message_contains": MaybeStr,
+        "error_message_ends_with": MaybeStr,
+        "error_message_gt": MaybeStr,
+        "error_message_gte": MaybeStr,
+        "error_message_in": MaybeTexts,
+        "error_message_lt": MaybeStr,
+        "error_message_lte": MaybeStr,
+        "error_message_not": MaybeStr,
+        "error_message_not_contains": MaybeStr,
+        "error_message_not_ends_with": MaybeStr,
+        "error_message_not_in": MaybeTexts,
+        "error_message_not_starts_with": MaybeStr,
+        "error_message_starts_with": MaybeStr,
+        "finished_at": MaybeStr,
+        "finished_at_gt": MaybeStr,
+        "finished_at_gte": MaybeStr,
+        "finished_at_in": MaybeTexts,
+        "finished_at_lt": MaybeStr,
+        "finished_at_lte": MaybeStr,
+        "finished_at_not": MaybeStr,
+        "finished_at_not_in": MaybeTexts,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "key": MaybeStr,
+        "key_contains": MaybeStr,
+        "key_ends_with": MaybeStr,
+        "key_gt": MaybeStr,
+        "key_gte": MaybeStr,
+        "key_in": MaybeTexts,
+        "key_lt": MaybeStr,
+        "key_lte": MaybeStr,
+        "key_not": MaybeStr,
+        "key_not_contains": MaybeStr,
+        "key_not_ends_with": MaybeStr,
+        "key_not_in": MaybeTexts,
+        "key_not_starts_with": MaybeStr,
+        "key_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "progress": MaybeFloat,
+        "progress_gt": MaybeFloat,
+        "progress_gte": MaybeFloat,
+        "progress_in": MaybeFloats,
+        "progress_lt": MaybeFloat,
+        "progress_lte": MaybeFloat,
+        "progress_not": MaybeFloat,
+        "progress_not_in": MaybeFloats,
+        "resource_id": MaybeStr,
+        "resource_id_contains": MaybeStr,
+        "resource_id_ends_with": MaybeStr,
+        "resource_id_gt": MaybeStr,
+        "resource_id_gte": MaybeStr,
+        "resource_id_in": MaybeTexts,
+        "resource_id_lt": MaybeStr,
+        "resource_id_lte": MaybeStr,
+        "resource_id_not": MaybeStr,
+        "resource_id_not_contains": MaybeStr,
+        "resource_id_not_ends_with": MaybeStr,
+        "resource_id_not_in": MaybeTexts,
+        "resource_id_not_starts_with": MaybeStr,
+        "resource_id_starts_with": MaybeStr,
+        "resource_mutation": MaybeStr,
+        "resource_mutation_contains": MaybeStr,
+        "resource_mutation_ends_with": MaybeStr,
+        "resource_mutation_gt": MaybeStr,
+        "resource_mutation_gte": MaybeStr,
+        "resource_mutation_in": MaybeTexts,
+        "resource_mutation_lt": MaybeStr,
+        "resource_mutation_lte": MaybeStr,
+        "resource_mutation_not": MaybeStr,
+        "resource_mutation_not_contains": MaybeStr,
+        "resource_mutation_not_ends_with": MaybeStr,
+        "resource_mutation_not_in": MaybeTexts,
+        "resource_mutation_not_starts_with": MaybeStr,
+        "resource_mutation_starts_with": MaybeStr,
+        "resource_rollback_error": MaybeStr,
+        "resource_rollback_error_contains": MaybeStr,
+        "resource_rollback_error_ends_with": MaybeStr,
+        "resource_rollback_error_gt": MaybeStr,
+        "resource_rollback_error_gte": MaybeStr,
+        "resource_rollback_error_in": MaybeTexts,
+        "resource_rollback_error_lt": MaybeStr,
+        "resource_rollback_error_lte": MaybeStr,
+        "resource_rollback_error_not": MaybeStr,
+        "resource_rollback_error_not_contains": MaybeStr,
+        "resource_rollback_error_not_ends_with": MaybeStr,
+        "resource_rollback_error_not_in": MaybeTexts,
+        "resource_rollback_error_not_starts_with": MaybeStr,
+        "resource_rollback_error_starts_with": MaybeStr,
+        "resource_rollback_retry_count": MaybeInt,
+        "resource_rollback_retry_count_gt": MaybeInt,
+        "resource_rollback_retry_count_gte": MaybeInt,
+        "resource_rollback_retry_count_in": MaybeInts,
+        "resource_rollback_retry_count_lt": MaybeInt,
+        "resource_rollback_retry_count_lte": MaybeInt,
+        "resource_rollback_retry_count_not": MaybeInt,
+        "resource_rollback_retry_count_not_in": MaybeInts,
+        "resource_rollbacked": MaybeBool,
+        "resource_rollbacked_not": MaybeBool,
+        "resource_type": MaybeStr,
+        "resource_type_contains": MaybeStr,
+        "resource_type_ends_with": MaybeStr,
+        "resource_type_gt": MaybeStr,
+        "resource_type_gte": MaybeStr,
+        "resource_type_in": MaybeTexts,
+        "resource_type_lt": MaybeStr,
+        "resource_type_lte": MaybeStr,
+        "resource_type_not": MaybeStr,
+        "resource_type_not_contains": MaybeStr,
+        "resource_type_not_ends_with": MaybeStr,
+        "resource_type_not_in": MaybeTexts,
+        "resource_type_not_starts_with": MaybeStr,
+        "resource_type_starts_with": MaybeStr,
+        "snapshot": MaybeStr,
+        "snapshot_contains": MaybeStr,
+        "snapshot_ends_with": MaybeStr,
+        "snapshot_gt": MaybeStr,
+        "snapshot_gte": MaybeStr,
+        "snapshot_in": MaybeTexts,
+        "snapshot_lt": MaybeStr,
+        "snapshot_lte": MaybeStr,
+        "snapshot_not": MaybeStr,
+        "snapshot_not_contains": MaybeStr,
+        "snapshot_not_ends_with": MaybeStr,
+        "snapshot_not_in": MaybeTexts,
+        "snapshot_not_starts_with": MaybeStr,
+        "snapshot_starts_with": MaybeStr,
+        "started_at": MaybeStr,
+        "started_at_gt": MaybeStr,
+        "started_at_gte": MaybeStr,
+        "started_at_in": MaybeTexts,
+        "started_at_lt": MaybeStr,
+        "started_at_lte": MaybeStr,
+        "started_at_not": MaybeStr,
+        "started_at_not_in": MaybeTexts,
+        "status": "TaskStatus | None",
+        "status_in": "Sequence[TaskStatus] | None",
+        "status_not": "TaskStatus | None",
+        "status_not_in": "Sequence[TaskStatus] | None",
+        "type": "TaskType | None",
+        "type_in": "Sequence[TaskType] | None",
+        "type_not": "TaskType | None",
+        "type_not_in": "Sequence[TaskType] | None",
+        "user": "UserWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class TaskWhereInput2(TaskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        user: "ReadOnly[UserWhereInput3 | None]"
-
-    class TaskWhereInput3(TaskWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        user: "ReadOnly[MaybeMapping]"
-
     GetTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     TaskUpdateParams: TypeAlias = "Mapping[str, object]"
 else:

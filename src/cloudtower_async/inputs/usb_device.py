@@ -4,23 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import UsbDeviceStatus as UsbDeviceStatusMember
     from .common import EntityAsyncStatus
-    from .host import HostWhereInput2, HostWhereInput3
-    from .vm import VmWhereInput2
+    from .nested import HostWhereInput2, UsbDeviceWhereInput2, VmWhereInput2
 
 UsbDeviceOrderByInput: TypeAlias = Literal[
     "binded_ASC",
@@ -74,153 +63,132 @@ class UsbDeviceUnmountParamsData(TypedDict, total=False):
     vms: Required["VmWhereInput2"]
 
 
-class UsbDeviceWhereInputValues(TypedDict, total=False):
-    """Keys of `UsbDeviceWhereInput` that look at the resource itself."""
-
-    binded: MaybeBool
-    binded_not: MaybeBool
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    manufacturer: MaybeStr
-    manufacturer_contains: MaybeStr
-    manufacturer_ends_with: MaybeStr
-    manufacturer_gt: MaybeStr
-    manufacturer_gte: MaybeStr
-    manufacturer_in: MaybeTexts
-    manufacturer_lt: MaybeStr
-    manufacturer_lte: MaybeStr
-    manufacturer_not: MaybeStr
-    manufacturer_not_contains: MaybeStr
-    manufacturer_not_ends_with: MaybeStr
-    manufacturer_not_in: MaybeTexts
-    manufacturer_not_starts_with: MaybeStr
-    manufacturer_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    status: "UsbDeviceStatus | None"
-    status_in: "Sequence[UsbDeviceStatus] | None"
-    status_not: "UsbDeviceStatus | None"
-    status_not_in: "Sequence[UsbDeviceStatus] | None"
-    usb_type: MaybeStr
-    usb_type_contains: MaybeStr
-    usb_type_ends_with: MaybeStr
-    usb_type_gt: MaybeStr
-    usb_type_gte: MaybeStr
-    usb_type_in: MaybeTexts
-    usb_type_lt: MaybeStr
-    usb_type_lte: MaybeStr
-    usb_type_not: MaybeStr
-    usb_type_not_contains: MaybeStr
-    usb_type_not_ends_with: MaybeStr
-    usb_type_not_in: MaybeTexts
-    usb_type_not_starts_with: MaybeStr
-    usb_type_starts_with: MaybeStr
-
-
-class UsbDeviceWhereInput(UsbDeviceWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[UsbDeviceWhereInput] | None"
-    NOT: "Sequence[UsbDeviceWhereInput] | None"
-    OR: "Sequence[UsbDeviceWhereInput] | None"
-    host: "HostWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
-
+UsbDeviceWhereInput = TypedDict(
+    "UsbDeviceWhereInput",
+    {
+        "AND": "Sequence[UsbDeviceWhereInput] | None",
+        "NOT": "Sequence[UsbDeviceWhereInput] | None",
+        "OR": "Sequence[UsbDeviceWhereInput] | None",
+        "binded": MaybeBool,
+        "binded_not": MaybeBool,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "manufacturer": MaybeStr,
+        "manufacturer_contains": MaybeStr,
+        "manufacturer_ends_with": MaybeStr,
+        "manufacturer_gt": MaybeStr,
+        "manufacturer_gte": MaybeStr,
+        "manufacturer_in": MaybeTexts,
+        "manufacturer_lt": MaybeStr,
+        "manufacturer_lte": MaybeStr,
+        "manufacturer_not": MaybeStr,
+        "manufacturer_not_contains": MaybeStr,
+        "manufacturer_not_ends_with": MaybeStr,
+        "manufacturer_not_in": MaybeTexts,
+        "manufacturer_not_starts_with": MaybeStr,
+        "manufacturer_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "status": "UsbDeviceStatus | None",
+        "status_in": "Sequence[UsbDeviceStatus] | None",
+        "status_not": "UsbDeviceStatus | None",
+        "status_not_in": "Sequence[UsbDeviceStatus] | None",
+        "usb_type": MaybeStr,
+        "usb_type_contains": MaybeStr,
+        "usb_type_ends_with": MaybeStr,
+        "usb_type_gt": MaybeStr,
+        "usb_type_gte": MaybeStr,
+        "usb_type_in": MaybeTexts,
+        "usb_type_lt": MaybeStr,
+        "usb_type_lte": MaybeStr,
+        "usb_type_not": MaybeStr,
+        "usb_type_not_contains": MaybeStr,
+        "usb_type_not_ends_with": MaybeStr,
+        "usb_type_not_in": MaybeTexts,
+        "usb_type_not_starts_with": MaybeStr,
+        "usb_type_starts_with": MaybeStr,
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class UsbDeviceWhereInput2(UsbDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class UsbDeviceWhereInput3(UsbDeviceWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetUsbDevicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     UsbDeviceMountParams: TypeAlias = "Mapping[str, object]"
     UsbDeviceUnmountParams: TypeAlias = "Mapping[str, object]"

@@ -4,16 +4,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import UserRole as UserRoleMember
     from ..models import UserRolePlatform as UserRolePlatformMember
     from ..models import UserRolePreset as UserRolePresetMember
     from ..models import UserSource as UserSourceMember
-    from .user_role_next import UserRoleNextWhereInput2
+    from .nested import UserRoleNextWhereInput2, UserWhereInput2
 
 MfaType: TypeAlias = Literal["Mail", "Sms", "Totp", "TotpRecoveryCode"]
 UserOrderByInput: TypeAlias = Literal[
@@ -103,172 +101,153 @@ class UserUpdationParamsData(TypedDict, total=False):
     username: str
 
 
-class UserWhereInputValues(TypedDict, total=False):
-    """Keys of `UserWhereInput` that look at the resource itself."""
-
-    auth_config_id: MaybeStr
-    auth_config_id_contains: MaybeStr
-    auth_config_id_ends_with: MaybeStr
-    auth_config_id_gt: MaybeStr
-    auth_config_id_gte: MaybeStr
-    auth_config_id_in: MaybeTexts
-    auth_config_id_lt: MaybeStr
-    auth_config_id_lte: MaybeStr
-    auth_config_id_not: MaybeStr
-    auth_config_id_not_contains: MaybeStr
-    auth_config_id_not_ends_with: MaybeStr
-    auth_config_id_not_in: MaybeTexts
-    auth_config_id_not_starts_with: MaybeStr
-    auth_config_id_starts_with: MaybeStr
-    display_username: MaybeStr
-    display_username_contains: MaybeStr
-    display_username_ends_with: MaybeStr
-    display_username_gt: MaybeStr
-    display_username_gte: MaybeStr
-    display_username_in: MaybeTexts
-    display_username_lt: MaybeStr
-    display_username_lte: MaybeStr
-    display_username_not: MaybeStr
-    display_username_not_contains: MaybeStr
-    display_username_not_ends_with: MaybeStr
-    display_username_not_in: MaybeTexts
-    display_username_not_starts_with: MaybeStr
-    display_username_starts_with: MaybeStr
-    email_address: MaybeStr
-    email_address_contains: MaybeStr
-    email_address_ends_with: MaybeStr
-    email_address_gt: MaybeStr
-    email_address_gte: MaybeStr
-    email_address_in: MaybeTexts
-    email_address_lt: MaybeStr
-    email_address_lte: MaybeStr
-    email_address_not: MaybeStr
-    email_address_not_contains: MaybeStr
-    email_address_not_ends_with: MaybeStr
-    email_address_not_in: MaybeTexts
-    email_address_not_starts_with: MaybeStr
-    email_address_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal: MaybeBool
-    internal_not: MaybeBool
-    ldap_dn: MaybeStr
-    ldap_dn_contains: MaybeStr
-    ldap_dn_ends_with: MaybeStr
-    ldap_dn_gt: MaybeStr
-    ldap_dn_gte: MaybeStr
-    ldap_dn_in: MaybeTexts
-    ldap_dn_lt: MaybeStr
-    ldap_dn_lte: MaybeStr
-    ldap_dn_not: MaybeStr
-    ldap_dn_not_contains: MaybeStr
-    ldap_dn_not_ends_with: MaybeStr
-    ldap_dn_not_in: MaybeTexts
-    ldap_dn_not_starts_with: MaybeStr
-    ldap_dn_starts_with: MaybeStr
-    mobile_phone: MaybeStr
-    mobile_phone_contains: MaybeStr
-    mobile_phone_ends_with: MaybeStr
-    mobile_phone_gt: MaybeStr
-    mobile_phone_gte: MaybeStr
-    mobile_phone_in: MaybeTexts
-    mobile_phone_lt: MaybeStr
-    mobile_phone_lte: MaybeStr
-    mobile_phone_not: MaybeStr
-    mobile_phone_not_contains: MaybeStr
-    mobile_phone_not_ends_with: MaybeStr
-    mobile_phone_not_in: MaybeTexts
-    mobile_phone_not_starts_with: MaybeStr
-    mobile_phone_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    password_expired: MaybeBool
-    password_expired_not: MaybeBool
-    password_updated_at: MaybeStr
-    password_updated_at_gt: MaybeStr
-    password_updated_at_gte: MaybeStr
-    password_updated_at_in: MaybeTexts
-    password_updated_at_lt: MaybeStr
-    password_updated_at_lte: MaybeStr
-    password_updated_at_not: MaybeStr
-    password_updated_at_not_in: MaybeTexts
-    role: "UserRole | None"
-    role_in: "Sequence[UserRole] | None"
-    role_not: "UserRole | None"
-    role_not_in: "Sequence[UserRole] | None"
-    source: "UserSource | None"
-    source_in: "Sequence[UserSource] | None"
-    source_not: "UserSource | None"
-    source_not_in: "Sequence[UserSource] | None"
-    username: MaybeStr
-    username_contains: MaybeStr
-    username_ends_with: MaybeStr
-    username_gt: MaybeStr
-    username_gte: MaybeStr
-    username_in: MaybeTexts
-    username_lt: MaybeStr
-    username_lte: MaybeStr
-    username_not: MaybeStr
-    username_not_contains: MaybeStr
-    username_not_ends_with: MaybeStr
-    username_not_in: MaybeTexts
-    username_not_starts_with: MaybeStr
-    username_starts_with: MaybeStr
-
-
-class UserWhereInput(UserWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[UserWhereInput] | None"
-    NOT: "Sequence[UserWhereInput] | None"
-    OR: "Sequence[UserWhereInput] | None"
-    roles_every: "UserRoleNextWhereInput2 | None"
-    roles_none: "UserRoleNextWhereInput2 | None"
-    roles_some: "UserRoleNextWhereInput2 | None"
-
+UserWhereInput = TypedDict(
+    "UserWhereInput",
+    {
+        "AND": "Sequence[UserWhereInput] | None",
+        "NOT": "Sequence[UserWhereInput] | None",
+        "OR": "Sequence[UserWhereInput] | None",
+        "auth_config_id": MaybeStr,
+        "auth_config_id_contains": MaybeStr,
+        "auth_config_id_ends_with": MaybeStr,
+        "auth_config_id_gt": MaybeStr,
+        "auth_config_id_gte": MaybeStr,
+        "auth_config_id_in": MaybeTexts,
+        "auth_config_id_lt": MaybeStr,
+        "auth_config_id_lte": MaybeStr,
+        "auth_config_id_not": MaybeStr,
+        "auth_config_id_not_contains": MaybeStr,
+        "auth_config_id_not_ends_with": MaybeStr,
+        "auth_config_id_not_in": MaybeTexts,
+        "auth_config_id_not_starts_with": MaybeStr,
+        "auth_config_id_starts_with": MaybeStr,
+        "display_username": MaybeStr,
+        "display_username_contains": MaybeStr,
+        "display_username_ends_with": MaybeStr,
+        "display_username_gt": MaybeStr,
+        "display_username_gte": MaybeStr,
+        "display_username_in": MaybeTexts,
+        "display_username_lt": MaybeStr,
+        "display_username_lte": MaybeStr,
+        "display_username_not": MaybeStr,
+        "display_username_not_contains": MaybeStr,
+        "display_username_not_ends_with": MaybeStr,
+        "display_username_not_in": MaybeTexts,
+        "display_username_not_starts_with": MaybeStr,
+        "display_username_starts_with": MaybeStr,
+        "email_address": MaybeStr,
+        "email_address_contains": MaybeStr,
+        "email_address_ends_with": MaybeStr,
+        "email_address_gt": MaybeStr,
+        "email_address_gte": MaybeStr,
+        "email_address_in": MaybeTexts,
+        "email_address_lt": MaybeStr,
+        "email_address_lte": MaybeStr,
+        "email_address_not": MaybeStr,
+        "email_address_not_contains": MaybeStr,
+        "email_address_not_ends_with": MaybeStr,
+        "email_address_not_in": MaybeTexts,
+        "email_address_not_starts_with": MaybeStr,
+        "email_address_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "ldap_dn": MaybeStr,
+        "ldap_dn_contains": MaybeStr,
+        "ldap_dn_ends_with": MaybeStr,
+        "ldap_dn_gt": MaybeStr,
+        "ldap_dn_gte": MaybeStr,
+        "ldap_dn_in": MaybeTexts,
+        "ldap_dn_lt": MaybeStr,
+        "ldap_dn_lte": MaybeStr,
+        "ldap_dn_not": MaybeStr,
+        "ldap_dn_not_contains": MaybeStr,
+        "ldap_dn_not_ends_with": MaybeStr,
+        "ldap_dn_not_in": MaybeTexts,
+        "ldap_dn_not_starts_with": MaybeStr,
+        "ldap_dn_starts_with": MaybeStr,
+        "mobile_phone": MaybeStr,
+        "mobile_phone_contains": MaybeStr,
+        "mobile_phone_ends_with": MaybeStr,
+        "mobile_phone_gt": MaybeStr,
+        "mobile_phone_gte": MaybeStr,
+        "mobile_phone_in": MaybeTexts,
+        "mobile_phone_lt": MaybeStr,
+        "mobile_phone_lte": MaybeStr,
+        "mobile_phone_not": MaybeStr,
+        "mobile_phone_not_contains": MaybeStr,
+        "mobile_phone_not_ends_with": MaybeStr,
+        "mobile_phone_not_in": MaybeTexts,
+        "mobile_phone_not_starts_with": MaybeStr,
+        "mobile_phone_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "password_expired": MaybeBool,
+        "password_expired_not": MaybeBool,
+        "password_updated_at": MaybeStr,
+        "password_updated_at_gt": MaybeStr,
+        "password_updated_at_gte": MaybeStr,
+        "password_updated_at_in": MaybeTexts,
+        "password_updated_at_lt": MaybeStr,
+        "password_updated_at_lte": MaybeStr,
+        "password_updated_at_not": MaybeStr,
+        "password_updated_at_not_in": MaybeTexts,
+        "role": "UserRole | None",
+        "role_in": "Sequence[UserRole] | None",
+        "role_not": "UserRole | None",
+        "role_not_in": "Sequence[UserRole] | None",
+        "roles_every": "UserRoleNextWhereInput2 | None",
+        "roles_none": "UserRoleNextWhereInput2 | None",
+        "roles_some": "UserRoleNextWhereInput2 | None",
+        "source": "UserSource | None",
+        "source_in": "Sequence[UserSource] | None",
+        "source_not": "UserSource | None",
+        "source_not_in": "Sequence[UserSource] | None",
+        "username": MaybeStr,
+        "username_contains": MaybeStr,
+        "username_ends_with": MaybeStr,
+        "username_gt": MaybeStr,
+        "username_gte": MaybeStr,
+        "username_in": MaybeTexts,
+        "username_lt": MaybeStr,
+        "username_lte": MaybeStr,
+        "username_not": MaybeStr,
+        "username_not_contains": MaybeStr,
+        "username_not_ends_with": MaybeStr,
+        "username_not_in": MaybeTexts,
+        "username_not_starts_with": MaybeStr,
+        "username_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class UserWhereInput2(UserWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        roles_every: "ReadOnly[MaybeMapping]"
-        roles_none: "ReadOnly[MaybeMapping]"
-        roles_some: "ReadOnly[MaybeMapping]"
-
-    class UserWhereInput3(UserWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        roles_every: "ReadOnly[MaybeMapping]"
-        roles_none: "ReadOnly[MaybeMapping]"
-        roles_some: "ReadOnly[MaybeMapping]"
-
     GetUsersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     LoginInput: TypeAlias = "Mapping[str, object]"
     RootUserCreationParams: TypeAlias = "Mapping[str, object]"

@@ -4,12 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .user import UserRolePlatform, UserRolePreset, UserWhereInput2
+    from .nested import UserRoleNextWhereInput2, UserWhereInput2
+    from .user import UserRolePlatform, UserRolePreset
 
 ROLE_ACTION: TypeAlias = Literal[
     "*",
@@ -220,76 +219,57 @@ class RoleUpdationParamsData(TypedDict, total=False):
     name: str  # not empty
 
 
-class UserRoleNextWhereInputValues(TypedDict, total=False):
-    """Keys of `UserRoleNextWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    platform: "UserRolePlatform | None"
-    platform_in: "Sequence[UserRolePlatform] | None"
-    platform_not: "UserRolePlatform | None"
-    platform_not_in: "Sequence[UserRolePlatform] | None"
-    preset: "UserRolePreset | None"
-    preset_in: "Sequence[UserRolePreset] | None"
-    preset_not: "UserRolePreset | None"
-    preset_not_in: "Sequence[UserRolePreset] | None"
-
-
-class UserRoleNextWhereInput(UserRoleNextWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[UserRoleNextWhereInput] | None"
-    NOT: "Sequence[UserRoleNextWhereInput] | None"
-    OR: "Sequence[UserRoleNextWhereInput] | None"
-    users_every: "UserWhereInput2 | None"
-    users_none: "UserWhereInput2 | None"
-    users_some: "UserWhereInput2 | None"
-
+UserRoleNextWhereInput = TypedDict(
+    "UserRoleNextWhereInput",
+    {
+        "AND": "Sequence[UserRoleNextWhereInput] | None",
+        "NOT": "Sequence[UserRoleNextWhereInput] | None",
+        "OR": "Sequence[UserRoleNextWhereInput] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "platform": "UserRolePlatform | None",
+        "platform_in": "Sequence[UserRolePlatform] | None",
+        "platform_not": "UserRolePlatform | None",
+        "platform_not_in": "Sequence[UserRolePlatform] | None",
+        "preset": "UserRolePreset | None",
+        "preset_in": "Sequence[UserRolePreset] | None",
+        "preset_not": "UserRolePreset | None",
+        "preset_not_in": "Sequence[UserRolePreset] | None",
+        "users_every": "UserWhereInput2 | None",
+        "users_none": "UserWhereInput2 | None",
+        "users_some": "UserWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class UserRoleNextWhereInput2(UserRoleNextWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        users_every: "ReadOnly[MaybeMapping]"
-        users_none: "ReadOnly[MaybeMapping]"
-        users_some: "ReadOnly[MaybeMapping]"
-
-    class UserRoleNextWhereInput3(UserRoleNextWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        users_every: "ReadOnly[MaybeMapping]"
-        users_none: "ReadOnly[MaybeMapping]"
-        users_some: "ReadOnly[MaybeMapping]"
-
     GetUserRoleNextsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetUserRoleNextsRequestBody: TypeAlias = "Mapping[str, object]"
     RoleDeletionParams: TypeAlias = "Mapping[str, object]"

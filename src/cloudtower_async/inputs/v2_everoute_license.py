@@ -4,15 +4,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeInts, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import EverouteFeatureType as EverouteFeatureTypeMember
     from ..models import EverouteLicensePricingType as EverouteLicensePricingTypeMember
     from .common import SoftwareEdition
     from .license import LicenseType
+    from .nested import V2EverouteLicenseWhereInput2
 
 EverouteFeatureType: TypeAlias = Union[Literal["DFW", "LB", "VPC"], "EverouteFeatureTypeMember"]
 EverouteLicensePricingType: TypeAlias = Union[
@@ -51,160 +50,146 @@ V2EverouteLicenseOrderByInput: TypeAlias = Literal[
     "version_DESC",
 ]
 
-
-class V2EverouteLicenseWhereInputValues(TypedDict, total=False):
-    """Keys of `V2EverouteLicenseWhereInput` that look at the resource itself."""
-
-    code: MaybeStr
-    code_contains: MaybeStr
-    code_ends_with: MaybeStr
-    code_gt: MaybeStr
-    code_gte: MaybeStr
-    code_in: MaybeTexts
-    code_lt: MaybeStr
-    code_lte: MaybeStr
-    code_not: MaybeStr
-    code_not_contains: MaybeStr
-    code_not_ends_with: MaybeStr
-    code_not_in: MaybeTexts
-    code_not_starts_with: MaybeStr
-    code_starts_with: MaybeStr
-    expire_date: MaybeStr
-    expire_date_gt: MaybeStr
-    expire_date_gte: MaybeStr
-    expire_date_in: MaybeTexts
-    expire_date_lt: MaybeStr
-    expire_date_lte: MaybeStr
-    expire_date_not: MaybeStr
-    expire_date_not_in: MaybeTexts
-    feature_type: "EverouteFeatureType | None"
-    feature_type_in: "Sequence[EverouteFeatureType] | None"
-    feature_type_not: "EverouteFeatureType | None"
-    feature_type_not_in: "Sequence[EverouteFeatureType] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    max_socket_num: MaybeInt
-    max_socket_num_gt: MaybeInt
-    max_socket_num_gte: MaybeInt
-    max_socket_num_in: MaybeInts
-    max_socket_num_lt: MaybeInt
-    max_socket_num_lte: MaybeInt
-    max_socket_num_not: MaybeInt
-    max_socket_num_not_in: MaybeInts
-    max_vcpu_num: MaybeInt
-    max_vcpu_num_gt: MaybeInt
-    max_vcpu_num_gte: MaybeInt
-    max_vcpu_num_in: MaybeInts
-    max_vcpu_num_lt: MaybeInt
-    max_vcpu_num_lte: MaybeInt
-    max_vcpu_num_not: MaybeInt
-    max_vcpu_num_not_in: MaybeInts
-    max_vm_num: MaybeInt
-    max_vm_num_gt: MaybeInt
-    max_vm_num_gte: MaybeInt
-    max_vm_num_in: MaybeInts
-    max_vm_num_lt: MaybeInt
-    max_vm_num_lte: MaybeInt
-    max_vm_num_not: MaybeInt
-    max_vm_num_not_in: MaybeInts
-    max_vpc_socket_num: MaybeInt
-    max_vpc_socket_num_gt: MaybeInt
-    max_vpc_socket_num_gte: MaybeInt
-    max_vpc_socket_num_in: MaybeInts
-    max_vpc_socket_num_lt: MaybeInt
-    max_vpc_socket_num_lte: MaybeInt
-    max_vpc_socket_num_not: MaybeInt
-    max_vpc_socket_num_not_in: MaybeInts
-    pricing_type: "EverouteLicensePricingType | None"
-    pricing_type_in: "Sequence[EverouteLicensePricingType] | None"
-    pricing_type_not: "EverouteLicensePricingType | None"
-    pricing_type_not_in: "Sequence[EverouteLicensePricingType] | None"
-    serial: MaybeStr
-    serial_contains: MaybeStr
-    serial_ends_with: MaybeStr
-    serial_gt: MaybeStr
-    serial_gte: MaybeStr
-    serial_in: MaybeTexts
-    serial_lt: MaybeStr
-    serial_lte: MaybeStr
-    serial_not: MaybeStr
-    serial_not_contains: MaybeStr
-    serial_not_ends_with: MaybeStr
-    serial_not_in: MaybeTexts
-    serial_not_starts_with: MaybeStr
-    serial_starts_with: MaybeStr
-    sign_date: MaybeStr
-    sign_date_gt: MaybeStr
-    sign_date_gte: MaybeStr
-    sign_date_in: MaybeTexts
-    sign_date_lt: MaybeStr
-    sign_date_lte: MaybeStr
-    sign_date_not: MaybeStr
-    sign_date_not_in: MaybeTexts
-    software_edition: "SoftwareEdition | None"
-    software_edition_in: "Sequence[SoftwareEdition] | None"
-    software_edition_not: "SoftwareEdition | None"
-    software_edition_not_in: "Sequence[SoftwareEdition] | None"
-    type: "LicenseType | None"
-    type_in: "Sequence[LicenseType] | None"
-    type_not: "LicenseType | None"
-    type_not_in: "Sequence[LicenseType] | None"
-    uid: MaybeStr
-    uid_contains: MaybeStr
-    uid_ends_with: MaybeStr
-    uid_gt: MaybeStr
-    uid_gte: MaybeStr
-    uid_in: MaybeTexts
-    uid_lt: MaybeStr
-    uid_lte: MaybeStr
-    uid_not: MaybeStr
-    uid_not_contains: MaybeStr
-    uid_not_ends_with: MaybeStr
-    uid_not_in: MaybeTexts
-    uid_not_starts_with: MaybeStr
-    uid_starts_with: MaybeStr
-    version: MaybeInt
-    version_gt: MaybeInt
-    version_gte: MaybeInt
-    version_in: MaybeInts
-    version_lt: MaybeInt
-    version_lte: MaybeInt
-    version_not: MaybeInt
-    version_not_in: MaybeInts
-
-
-class V2EverouteLicenseWhereInput(V2EverouteLicenseWhereInputValues, total=False):
-    """Since CloudTower 4.2.0."""
-
-    AND: "Sequence[V2EverouteLicenseWhereInput] | None"
-    NOT: "Sequence[V2EverouteLicenseWhereInput] | None"
-    OR: "Sequence[V2EverouteLicenseWhereInput] | None"
-
+V2EverouteLicenseWhereInput = TypedDict(
+    "V2EverouteLicenseWhereInput",
+    {
+        "AND": "Sequence[V2EverouteLicenseWhereInput] | None",
+        "NOT": "Sequence[V2EverouteLicenseWhereInput] | None",
+        "OR": "Sequence[V2EverouteLicenseWhereInput] | None",
+        "code": MaybeStr,
+        "code_contains": MaybeStr,
+        "code_ends_with": MaybeStr,
+        "code_gt": MaybeStr,
+        "code_gte": MaybeStr,
+        "code_in": MaybeTexts,
+        "code_lt": MaybeStr,
+        "code_lte": MaybeStr,
+        "code_not": MaybeStr,
+        "code_not_contains": MaybeStr,
+        "code_not_ends_with": MaybeStr,
+        "code_not_in": MaybeTexts,
+        "code_not_starts_with": MaybeStr,
+        "code_starts_with": MaybeStr,
+        "expire_date": MaybeStr,
+        "expire_date_gt": MaybeStr,
+        "expire_date_gte": MaybeStr,
+        "expire_date_in": MaybeTexts,
+        "expire_date_lt": MaybeStr,
+        "expire_date_lte": MaybeStr,
+        "expire_date_not": MaybeStr,
+        "expire_date_not_in": MaybeTexts,
+        "feature_type": "EverouteFeatureType | None",
+        "feature_type_in": "Sequence[EverouteFeatureType] | None",
+        "feature_type_not": "EverouteFeatureType | None",
+        "feature_type_not_in": "Sequence[EverouteFeatureType] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "max_socket_num": MaybeInt,
+        "max_socket_num_gt": MaybeInt,
+        "max_socket_num_gte": MaybeInt,
+        "max_socket_num_in": MaybeInts,
+        "max_socket_num_lt": MaybeInt,
+        "max_socket_num_lte": MaybeInt,
+        "max_socket_num_not": MaybeInt,
+        "max_socket_num_not_in": MaybeInts,
+        "max_vcpu_num": MaybeInt,
+        "max_vcpu_num_gt": MaybeInt,
+        "max_vcpu_num_gte": MaybeInt,
+        "max_vcpu_num_in": MaybeInts,
+        "max_vcpu_num_lt": MaybeInt,
+        "max_vcpu_num_lte": MaybeInt,
+        "max_vcpu_num_not": MaybeInt,
+        "max_vcpu_num_not_in": MaybeInts,
+        "max_vm_num": MaybeInt,
+        "max_vm_num_gt": MaybeInt,
+        "max_vm_num_gte": MaybeInt,
+        "max_vm_num_in": MaybeInts,
+        "max_vm_num_lt": MaybeInt,
+        "max_vm_num_lte": MaybeInt,
+        "max_vm_num_not": MaybeInt,
+        "max_vm_num_not_in": MaybeInts,
+        "max_vpc_socket_num": MaybeInt,
+        "max_vpc_socket_num_gt": MaybeInt,
+        "max_vpc_socket_num_gte": MaybeInt,
+        "max_vpc_socket_num_in": MaybeInts,
+        "max_vpc_socket_num_lt": MaybeInt,
+        "max_vpc_socket_num_lte": MaybeInt,
+        "max_vpc_socket_num_not": MaybeInt,
+        "max_vpc_socket_num_not_in": MaybeInts,
+        "pricing_type": "EverouteLicensePricingType | None",
+        "pricing_type_in": "Sequence[EverouteLicensePricingType] | None",
+        "pricing_type_not": "EverouteLicensePricingType | None",
+        "pricing_type_not_in": "Sequence[EverouteLicensePricingType] | None",
+        "serial": MaybeStr,
+        "serial_contains": MaybeStr,
+        "serial_ends_with": MaybeStr,
+        "serial_gt": MaybeStr,
+        "serial_gte": MaybeStr,
+        "serial_in": MaybeTexts,
+        "serial_lt": MaybeStr,
+        "serial_lte": MaybeStr,
+        "serial_not": MaybeStr,
+        "serial_not_contains": MaybeStr,
+        "serial_not_ends_with": MaybeStr,
+        "serial_not_in": MaybeTexts,
+        "serial_not_starts_with": MaybeStr,
+        "serial_starts_with": MaybeStr,
+        "sign_date": MaybeStr,
+        "sign_date_gt": MaybeStr,
+        "sign_date_gte": MaybeStr,
+        "sign_date_in": MaybeTexts,
+        "sign_date_lt": MaybeStr,
+        "sign_date_lte": MaybeStr,
+        "sign_date_not": MaybeStr,
+        "sign_date_not_in": MaybeTexts,
+        "software_edition": "SoftwareEdition | None",
+        "software_edition_in": "Sequence[SoftwareEdition] | None",
+        "software_edition_not": "SoftwareEdition | None",
+        "software_edition_not_in": "Sequence[SoftwareEdition] | None",
+        "type": "LicenseType | None",
+        "type_in": "Sequence[LicenseType] | None",
+        "type_not": "LicenseType | None",
+        "type_not_in": "Sequence[LicenseType] | None",
+        "uid": MaybeStr,
+        "uid_contains": MaybeStr,
+        "uid_ends_with": MaybeStr,
+        "uid_gt": MaybeStr,
+        "uid_gte": MaybeStr,
+        "uid_in": MaybeTexts,
+        "uid_lt": MaybeStr,
+        "uid_lte": MaybeStr,
+        "uid_not": MaybeStr,
+        "uid_not_contains": MaybeStr,
+        "uid_not_ends_with": MaybeStr,
+        "uid_not_in": MaybeTexts,
+        "uid_not_starts_with": MaybeStr,
+        "uid_starts_with": MaybeStr,
+        "version": MaybeInt,
+        "version_gt": MaybeInt,
+        "version_gte": MaybeInt,
+        "version_in": MaybeInts,
+        "version_lt": MaybeInt,
+        "version_lte": MaybeInt,
+        "version_not": MaybeInt,
+        "version_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 4.2.0."""
 
 if TYPE_CHECKING:
-
-    class V2EverouteLicenseWhereInput2(V2EverouteLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
-    class V2EverouteLicenseWhereInput3(V2EverouteLicenseWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-
     GetV2EverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetV2EverouteLicensesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

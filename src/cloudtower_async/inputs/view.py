@@ -4,14 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus, TimeUnit
-    from .graph import GraphWhereInput2
+    from .nested import ClusterWhereInput2, GraphWhereInput2, ViewWhereInput2
 
 ViewOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -46,101 +43,80 @@ class ViewUpdationParamsData(TypedDict, total=False):
     time_unit: "TimeUnit"
 
 
-class ViewWhereInputValues(TypedDict, total=False):
-    """Keys of `ViewWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    time_span: MaybeInt
-    time_span_gt: MaybeInt
-    time_span_gte: MaybeInt
-    time_span_in: MaybeInts
-    time_span_lt: MaybeInt
-    time_span_lte: MaybeInt
-    time_span_not: MaybeInt
-    time_span_not_in: MaybeInts
-    time_unit: "TimeUnit | None"
-    time_unit_in: "Sequence[TimeUnit] | None"
-    time_unit_not: "TimeUnit | None"
-    time_unit_not_in: "Sequence[TimeUnit] | None"
-
-
-class ViewWhereInput(ViewWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ViewWhereInput] | None"
-    NOT: "Sequence[ViewWhereInput] | None"
-    OR: "Sequence[ViewWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    graphs_every: "GraphWhereInput2 | None"
-    graphs_none: "GraphWhereInput2 | None"
-    graphs_some: "GraphWhereInput2 | None"
-
+ViewWhereInput = TypedDict(
+    "ViewWhereInput",
+    {
+        "AND": "Sequence[ViewWhereInput] | None",
+        "NOT": "Sequence[ViewWhereInput] | None",
+        "OR": "Sequence[ViewWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "graphs_every": "GraphWhereInput2 | None",
+        "graphs_none": "GraphWhereInput2 | None",
+        "graphs_some": "GraphWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "time_span": MaybeInt,
+        "time_span_gt": MaybeInt,
+        "time_span_gte": MaybeInt,
+        "time_span_in": MaybeInts,
+        "time_span_lt": MaybeInt,
+        "time_span_lte": MaybeInt,
+        "time_span_not": MaybeInt,
+        "time_span_not_in": MaybeInts,
+        "time_unit": "TimeUnit | None",
+        "time_unit_in": "Sequence[TimeUnit] | None",
+        "time_unit_not": "TimeUnit | None",
+        "time_unit_not_in": "Sequence[TimeUnit] | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ViewWhereInput2(ViewWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        graphs_every: "ReadOnly[MaybeMapping]"
-        graphs_none: "ReadOnly[MaybeMapping]"
-        graphs_some: "ReadOnly[MaybeMapping]"
-
-    class ViewWhereInput3(ViewWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        graphs_every: "ReadOnly[MaybeMapping]"
-        graphs_none: "ReadOnly[MaybeMapping]"
-        graphs_some: "ReadOnly[MaybeMapping]"
-
     GetViewsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetViewsRequestBody: TypeAlias = "Mapping[str, object]"
     ViewDeletionParams: TypeAlias = "Mapping[str, object]"

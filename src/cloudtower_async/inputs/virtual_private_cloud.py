@@ -4,51 +4,37 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import (
         VirtualPrivateCloudRouteNextHopType as VirtualPrivateCloudRouteNextHopTypeMember,
     )
     from .common import EntityAsyncStatus
-    from .everoute_cluster import (
-        EverouteClusterPhase,
+    from .everoute_cluster import EverouteClusterPhase
+    from .nested import (
         EverouteClusterWhereInput2,
-        EverouteClusterWhereInput3,
-    )
-    from .label import LabelWhereInput2
-    from .virtual_private_cloud_cluster_binding import VirtualPrivateCloudClusterBindingWhereInput2
-    from .virtual_private_cloud_edge_gateway import VirtualPrivateCloudEdgeGatewayWhereInput2
-    from .virtual_private_cloud_edge_gateway_group import (
+        LabelWhereInput2,
+        VirtualPrivateCloudClusterBindingWhereInput2,
         VirtualPrivateCloudEdgeGatewayGroupWhereInput2,
-    )
-    from .virtual_private_cloud_external_subnet import VirtualPrivateCloudExternalSubnetWhereInput2
-    from .virtual_private_cloud_floating_ip import (
+        VirtualPrivateCloudEdgeGatewayWhereInput2,
+        VirtualPrivateCloudExternalSubnetWhereInput2,
         VirtualPrivateCloudFloatingIpWhereInput2,
-        VirtualPrivateCloudFloatingIpWhereInput3,
-    )
-    from .virtual_private_cloud_nat_gateway import (
+        VirtualPrivateCloudIsolationPolicyWhereInput2,
         VirtualPrivateCloudNatGatewayWhereInput2,
-        VirtualPrivateCloudNatGatewayWhereInput3,
-    )
-    from .virtual_private_cloud_route_table import (
-        VirtualPrivateCloudRouteTableWhereInput2,
-        VirtualPrivateCloudRouteTableWhereInput3,
-    )
-    from .virtual_private_cloud_router_gateway import (
+        VirtualPrivateCloudNicSnapshotWhereInput2,
+        VirtualPrivateCloudNicWhereInput2,
+        VirtualPrivateCloudPeeringWhereInput2,
         VirtualPrivateCloudRouterGatewayWhereInput2,
-        VirtualPrivateCloudRouterGatewayWhereInput3,
-    )
-    from .virtual_private_cloud_security_group import VirtualPrivateCloudSecurityGroupWhereInput2
-    from .virtual_private_cloud_security_policy import VirtualPrivateCloudSecurityPolicyWhereInput2
-    from .virtual_private_cloud_subnet import (
+        VirtualPrivateCloudRouteTableWhereInput2,
+        VirtualPrivateCloudSecurityGroupWhereInput2,
+        VirtualPrivateCloudSecurityPolicyWhereInput2,
+        VirtualPrivateCloudServiceWhereInput2,
         VirtualPrivateCloudSubnetWhereInput2,
-        VirtualPrivateCloudSubnetWhereInput3,
+        VirtualPrivateCloudWhereInput2,
+        VmNicWhereInput2,
+        VmWhereInput2,
     )
-    from .vm import VmWhereInput2, VmWhereInput3
-    from .vm_nic import VmNicWhereInput2, VmNicWhereInput3
 
 VirtualPrivateCloudIsolationPolicyMode: TypeAlias = Literal["ALL", "PARTIAL"]
 VirtualPrivateCloudOrderByInput: TypeAlias = Literal[
@@ -89,399 +75,387 @@ class VirtualPrivateCloudExternalIpsParams(TypedDict, total=False):
     external_ip: Required[str]
 
 
-class VirtualPrivateCloudIsolationPolicyWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudIsolationPolicyWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    mode: "VirtualPrivateCloudIsolationPolicyMode | None"
-    mode_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
-    mode_not: "VirtualPrivateCloudIsolationPolicyMode | None"
-    mode_not_in: "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None"
-
-
-class VirtualPrivateCloudIsolationPolicyWhereInput(
-    VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    security_groups_every: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
-    security_groups_none: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
-    security_groups_some: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
-    vm: "VmWhereInput2 | None"
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
+VirtualPrivateCloudIsolationPolicyWhereInput = TypedDict(
+    "VirtualPrivateCloudIsolationPolicyWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "mode": "VirtualPrivateCloudIsolationPolicyMode | None",
+        "mode_in": "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None",
+        "mode_not": "VirtualPrivateCloudIsolationPolicyMode | None",
+        "mode_not_in": "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None",
+        "security_groups_every": "VirtualPrivateCloudSecurityGroupWhereInput2 | None",
+        "security_groups_none": "VirtualPrivateCloudSecurityGroupWhereInput2 | None",
+        "security_groups_some": "VirtualPrivateCloudSecurityGroupWhereInput2 | None",
+        "vm": "VmWhereInput2 | None",
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 
-class VirtualPrivateCloudNicSnapshotWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudNicSnapshotWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    mac_address: MaybeStr
-    mac_address_contains: MaybeStr
-    mac_address_ends_with: MaybeStr
-    mac_address_gt: MaybeStr
-    mac_address_gte: MaybeStr
-    mac_address_in: MaybeTexts
-    mac_address_lt: MaybeStr
-    mac_address_lte: MaybeStr
-    mac_address_not: MaybeStr
-    mac_address_not_contains: MaybeStr
-    mac_address_not_ends_with: MaybeStr
-    mac_address_not_in: MaybeTexts
-    mac_address_not_starts_with: MaybeStr
-    mac_address_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudNicSnapshotWhereInput(
-    VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None"
-    floating_ip: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-    vpc_nic: "VirtualPrivateCloudNicWhereInput2 | None"
-    vpc_subnet: "VirtualPrivateCloudSubnetWhereInput2 | None"
+VirtualPrivateCloudNicSnapshotWhereInput = TypedDict(
+    "VirtualPrivateCloudNicSnapshotWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None",
+        "floating_ip": "VirtualPrivateCloudFloatingIpWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "mac_address": MaybeStr,
+        "mac_address_contains": MaybeStr,
+        "mac_address_ends_with": MaybeStr,
+        "mac_address_gt": MaybeStr,
+        "mac_address_gte": MaybeStr,
+        "mac_address_in": MaybeTexts,
+        "mac_address_lt": MaybeStr,
+        "mac_address_lte": MaybeStr,
+        "mac_address_not": MaybeStr,
+        "mac_address_not_contains": MaybeStr,
+        "mac_address_not_ends_with": MaybeStr,
+        "mac_address_not_in": MaybeTexts,
+        "mac_address_not_starts_with": MaybeStr,
+        "mac_address_starts_with": MaybeStr,
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+        "vpc_nic": "VirtualPrivateCloudNicWhereInput2 | None",
+        "vpc_subnet": "VirtualPrivateCloudSubnetWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 
-class VirtualPrivateCloudNicWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudNicWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"  # since 4.6.0
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"  # since 4.6.0
-    entityAsyncStatus_not: "EntityAsyncStatus | None"  # since 4.6.0
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"  # since 4.6.0
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudNicWhereInput(VirtualPrivateCloudNicWhereInputValues, total=False):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudNicWhereInput] | None"
-    floating_ip: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    snapshots_every: "VirtualPrivateCloudNicSnapshotWhereInput2 | None"  # since 4.2.0
-    snapshots_none: "VirtualPrivateCloudNicSnapshotWhereInput2 | None"  # since 4.2.0
-    snapshots_some: "VirtualPrivateCloudNicSnapshotWhereInput2 | None"  # since 4.2.0
-    vm_nic: "VmNicWhereInput2 | None"
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-    vpc_subnet: "VirtualPrivateCloudSubnetWhereInput2 | None"
-
-
-class VirtualPrivateCloudPeeringWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudPeeringWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
+VirtualPrivateCloudNicWhereInput = TypedDict(
+    "VirtualPrivateCloudNicWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudNicWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudNicWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudNicWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",  # since 4.6.0
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",  # since 4.6.0
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",  # since 4.6.0
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",  # since 4.6.0
+        "floating_ip": "VirtualPrivateCloudFloatingIpWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "snapshots_every": "VirtualPrivateCloudNicSnapshotWhereInput2 | None",  # since 4.2.0
+        "snapshots_none": "VirtualPrivateCloudNicSnapshotWhereInput2 | None",  # since 4.2.0
+        "snapshots_some": "VirtualPrivateCloudNicSnapshotWhereInput2 | None",  # since 4.2.0
+        "vm_nic": "VmNicWhereInput2 | None",
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+        "vpc_subnet": "VirtualPrivateCloudSubnetWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 
-class VirtualPrivateCloudPeeringWhereInput(VirtualPrivateCloudPeeringWhereInputValues, total=False):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudPeeringWhereInput] | None"
-    dst_vpc: "VirtualPrivateCloudWhereInput2 | None"
-    src_vpc: "VirtualPrivateCloudWhereInput2 | None"
-
-
-class VirtualPrivateCloudRouteWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudRouteWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    destination: MaybeStr
-    destination_contains: MaybeStr
-    destination_ends_with: MaybeStr
-    destination_gt: MaybeStr
-    destination_gte: MaybeStr
-    destination_in: MaybeTexts
-    destination_lt: MaybeStr
-    destination_lte: MaybeStr
-    destination_not: MaybeStr
-    destination_not_contains: MaybeStr
-    destination_not_ends_with: MaybeStr
-    destination_not_in: MaybeTexts
-    destination_not_starts_with: MaybeStr
-    destination_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    next_hop_local_id: MaybeStr
-    next_hop_local_id_contains: MaybeStr
-    next_hop_local_id_ends_with: MaybeStr
-    next_hop_local_id_gt: MaybeStr
-    next_hop_local_id_gte: MaybeStr
-    next_hop_local_id_in: MaybeTexts
-    next_hop_local_id_lt: MaybeStr
-    next_hop_local_id_lte: MaybeStr
-    next_hop_local_id_not: MaybeStr
-    next_hop_local_id_not_contains: MaybeStr
-    next_hop_local_id_not_ends_with: MaybeStr
-    next_hop_local_id_not_in: MaybeTexts
-    next_hop_local_id_not_starts_with: MaybeStr
-    next_hop_local_id_starts_with: MaybeStr
-    next_hop_type: "VirtualPrivateCloudRouteNextHopType | None"
-    next_hop_type_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
-    next_hop_type_not: "VirtualPrivateCloudRouteNextHopType | None"
-    next_hop_type_not_in: "Sequence[VirtualPrivateCloudRouteNextHopType] | None"
+VirtualPrivateCloudPeeringWhereInput = TypedDict(
+    "VirtualPrivateCloudPeeringWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudPeeringWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudPeeringWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudPeeringWhereInput] | None",
+        "dst_vpc": "VirtualPrivateCloudWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "src_vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 
-class VirtualPrivateCloudRouteWhereInput(VirtualPrivateCloudRouteWhereInputValues, total=False):
-    """Since CloudTower 4.1.0."""
+VirtualPrivateCloudRouteWhereInput = TypedDict(
+    "VirtualPrivateCloudRouteWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudRouteWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudRouteWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudRouteWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "destination": MaybeStr,
+        "destination_contains": MaybeStr,
+        "destination_ends_with": MaybeStr,
+        "destination_gt": MaybeStr,
+        "destination_gte": MaybeStr,
+        "destination_in": MaybeTexts,
+        "destination_lt": MaybeStr,
+        "destination_lte": MaybeStr,
+        "destination_not": MaybeStr,
+        "destination_not_contains": MaybeStr,
+        "destination_not_ends_with": MaybeStr,
+        "destination_not_in": MaybeTexts,
+        "destination_not_starts_with": MaybeStr,
+        "destination_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "nat_gateway": "VirtualPrivateCloudNatGatewayWhereInput2 | None",
+        "next_hop_local_id": MaybeStr,
+        "next_hop_local_id_contains": MaybeStr,
+        "next_hop_local_id_ends_with": MaybeStr,
+        "next_hop_local_id_gt": MaybeStr,
+        "next_hop_local_id_gte": MaybeStr,
+        "next_hop_local_id_in": MaybeTexts,
+        "next_hop_local_id_lt": MaybeStr,
+        "next_hop_local_id_lte": MaybeStr,
+        "next_hop_local_id_not": MaybeStr,
+        "next_hop_local_id_not_contains": MaybeStr,
+        "next_hop_local_id_not_ends_with": MaybeStr,
+        "next_hop_local_id_not_in": MaybeTexts,
+        "next_hop_local_id_not_starts_with": MaybeStr,
+        "next_hop_local_id_starts_with": MaybeStr,
+        "next_hop_type": "VirtualPrivateCloudRouteNextHopType | None",
+        "next_hop_type_in": "Sequence[VirtualPrivateCloudRouteNextHopType] | None",
+        "next_hop_type_not": "VirtualPrivateCloudRouteNextHopType | None",
+        "next_hop_type_not_in": "Sequence[VirtualPrivateCloudRouteNextHopType] | None",
+        "route_table": "VirtualPrivateCloudRouteTableWhereInput2 | None",
+        "router_gateway": "VirtualPrivateCloudRouterGatewayWhereInput2 | None",
+        "vpc_peering": "VirtualPrivateCloudPeeringWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
-    AND: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudRouteWhereInput] | None"
-    nat_gateway: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-    route_table: "VirtualPrivateCloudRouteTableWhereInput2 | None"
-    router_gateway: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-    vpc_peering: "VirtualPrivateCloudPeeringWhereInput2 | None"
 
-
-class VirtualPrivateCloudServiceWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudServiceWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    internal_cidr: MaybeStr
-    internal_cidr_contains: MaybeStr
-    internal_cidr_ends_with: MaybeStr
-    internal_cidr_gt: MaybeStr
-    internal_cidr_gte: MaybeStr
-    internal_cidr_in: MaybeTexts
-    internal_cidr_lt: MaybeStr
-    internal_cidr_lte: MaybeStr
-    internal_cidr_not: MaybeStr
-    internal_cidr_not_contains: MaybeStr
-    internal_cidr_not_ends_with: MaybeStr
-    internal_cidr_not_in: MaybeTexts
-    internal_cidr_not_starts_with: MaybeStr
-    internal_cidr_starts_with: MaybeStr
-    phase: "EverouteClusterPhase | None"
-    phase_in: "Sequence[EverouteClusterPhase] | None"
-    phase_not: "EverouteClusterPhase | None"
-    phase_not_in: "Sequence[EverouteClusterPhase] | None"
-
-
-class VirtualPrivateCloudServiceWhereInput(VirtualPrivateCloudServiceWhereInputValues, total=False):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudServiceWhereInput] | None"
-    cluster_bindings_every: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-    cluster_bindings_none: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-    cluster_bindings_some: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
-    edge_gateway_groups_every: (
-        "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    )
-    edge_gateway_groups_none: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    edge_gateway_groups_some: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    edge_gateways_every: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_none: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_some: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    everoute_cluster: "EverouteClusterWhereInput2 | None"
-    external_subnets_every: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnets_none: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnets_some: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    vpcs_every: "VirtualPrivateCloudWhereInput2 | None"
-    vpcs_none: "VirtualPrivateCloudWhereInput2 | None"
-    vpcs_some: "VirtualPrivateCloudWhereInput2 | None"
+VirtualPrivateCloudServiceWhereInput = TypedDict(
+    "VirtualPrivateCloudServiceWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudServiceWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudServiceWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudServiceWhereInput] | None",
+        "cluster_bindings_every": "VirtualPrivateCloudClusterBindingWhereInput2 | None",
+        "cluster_bindings_none": "VirtualPrivateCloudClusterBindingWhereInput2 | None",
+        "cluster_bindings_some": "VirtualPrivateCloudClusterBindingWhereInput2 | None",
+        "edge_gateway_groups_every": "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",  # since 4.5.0
+        "edge_gateway_groups_none": "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",  # since 4.5.0
+        "edge_gateway_groups_some": "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",  # since 4.5.0
+        "edge_gateways_every": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+        "edge_gateways_none": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+        "edge_gateways_some": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "everoute_cluster": "EverouteClusterWhereInput2 | None",
+        "external_subnets_every": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+        "external_subnets_none": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+        "external_subnets_some": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "internal_cidr": MaybeStr,
+        "internal_cidr_contains": MaybeStr,
+        "internal_cidr_ends_with": MaybeStr,
+        "internal_cidr_gt": MaybeStr,
+        "internal_cidr_gte": MaybeStr,
+        "internal_cidr_in": MaybeTexts,
+        "internal_cidr_lt": MaybeStr,
+        "internal_cidr_lte": MaybeStr,
+        "internal_cidr_not": MaybeStr,
+        "internal_cidr_not_contains": MaybeStr,
+        "internal_cidr_not_ends_with": MaybeStr,
+        "internal_cidr_not_in": MaybeTexts,
+        "internal_cidr_not_starts_with": MaybeStr,
+        "internal_cidr_starts_with": MaybeStr,
+        "phase": "EverouteClusterPhase | None",
+        "phase_in": "Sequence[EverouteClusterPhase] | None",
+        "phase_not": "EverouteClusterPhase | None",
+        "phase_not_in": "Sequence[EverouteClusterPhase] | None",
+        "vpcs_every": "VirtualPrivateCloudWhereInput2 | None",
+        "vpcs_none": "VirtualPrivateCloudWhereInput2 | None",
+        "vpcs_some": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 
 class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
@@ -492,317 +466,110 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
     name: str
 
 
-class VirtualPrivateCloudWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudWhereInput` that look at the resource itself."""
-
-    associate_external_subnet_num: MaybeInt
-    associate_external_subnet_num_gt: MaybeInt
-    associate_external_subnet_num_gte: MaybeInt
-    associate_external_subnet_num_in: MaybeInts
-    associate_external_subnet_num_lt: MaybeInt
-    associate_external_subnet_num_lte: MaybeInt
-    associate_external_subnet_num_not: MaybeInt
-    associate_external_subnet_num_not_in: MaybeInts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    mtu: MaybeInt
-    mtu_gt: MaybeInt
-    mtu_gte: MaybeInt
-    mtu_in: MaybeInts
-    mtu_lt: MaybeInt
-    mtu_lte: MaybeInt
-    mtu_not: MaybeInt
-    mtu_not_in: MaybeInts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudWhereInput(VirtualPrivateCloudWhereInputValues, total=False):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudWhereInput] | None"
-    isolation_policies_every: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
-    isolation_policies_none: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
-    isolation_policies_some: "VirtualPrivateCloudIsolationPolicyWhereInput2 | None"
-    route_tables_every: "VirtualPrivateCloudRouteTableWhereInput2 | None"
-    route_tables_none: "VirtualPrivateCloudRouteTableWhereInput2 | None"
-    route_tables_some: "VirtualPrivateCloudRouteTableWhereInput2 | None"
-    security_groups_every: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
-    security_groups_none: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
-    security_groups_some: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
-    security_policies_every: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
-    security_policies_none: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
-    security_policies_some: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
-    subnets_every: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    subnets_none: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    subnets_some: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"
-
+VirtualPrivateCloudWhereInput = TypedDict(
+    "VirtualPrivateCloudWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudWhereInput] | None",
+        "associate_external_subnet_num": MaybeInt,
+        "associate_external_subnet_num_gt": MaybeInt,
+        "associate_external_subnet_num_gte": MaybeInt,
+        "associate_external_subnet_num_in": MaybeInts,
+        "associate_external_subnet_num_lt": MaybeInt,
+        "associate_external_subnet_num_lte": MaybeInt,
+        "associate_external_subnet_num_not": MaybeInt,
+        "associate_external_subnet_num_not_in": MaybeInts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "isolation_policies_every": "VirtualPrivateCloudIsolationPolicyWhereInput2 | None",
+        "isolation_policies_none": "VirtualPrivateCloudIsolationPolicyWhereInput2 | None",
+        "isolation_policies_some": "VirtualPrivateCloudIsolationPolicyWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "mtu": MaybeInt,
+        "mtu_gt": MaybeInt,
+        "mtu_gte": MaybeInt,
+        "mtu_in": MaybeInts,
+        "mtu_lt": MaybeInt,
+        "mtu_lte": MaybeInt,
+        "mtu_not": MaybeInt,
+        "mtu_not_in": MaybeInts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "route_tables_every": "VirtualPrivateCloudRouteTableWhereInput2 | None",
+        "route_tables_none": "VirtualPrivateCloudRouteTableWhereInput2 | None",
+        "route_tables_some": "VirtualPrivateCloudRouteTableWhereInput2 | None",
+        "security_groups_every": "VirtualPrivateCloudSecurityGroupWhereInput2 | None",
+        "security_groups_none": "VirtualPrivateCloudSecurityGroupWhereInput2 | None",
+        "security_groups_some": "VirtualPrivateCloudSecurityGroupWhereInput2 | None",
+        "security_policies_every": "VirtualPrivateCloudSecurityPolicyWhereInput2 | None",
+        "security_policies_none": "VirtualPrivateCloudSecurityPolicyWhereInput2 | None",
+        "security_policies_some": "VirtualPrivateCloudSecurityPolicyWhereInput2 | None",
+        "subnets_every": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "subnets_none": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "subnets_some": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudIsolationPolicyWhereInput2(
-        VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        security_groups_every: "ReadOnly[MaybeMapping]"
-        security_groups_none: "ReadOnly[MaybeMapping]"
-        security_groups_some: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudIsolationPolicyWhereInput3(
-        VirtualPrivateCloudIsolationPolicyWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        security_groups_every: "ReadOnly[MaybeMapping]"
-        security_groups_none: "ReadOnly[MaybeMapping]"
-        security_groups_some: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudNicSnapshotWhereInput2(
-        VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        floating_ip: "ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-        vpc_nic: "ReadOnly[VirtualPrivateCloudNicWhereInput3 | None]"
-        vpc_subnet: "ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]"
-
-    class VirtualPrivateCloudNicSnapshotWhereInput3(
-        VirtualPrivateCloudNicSnapshotWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        floating_ip: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-        vpc_nic: "ReadOnly[MaybeMapping]"
-        vpc_subnet: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudNicWhereInput2(VirtualPrivateCloudNicWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        floating_ip: "ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3 | None]"
-        snapshots_every: "ReadOnly[MaybeMapping]"
-        snapshots_none: "ReadOnly[MaybeMapping]"
-        snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_nic: "ReadOnly[VmNicWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-        vpc_subnet: "ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]"
-
-    class VirtualPrivateCloudNicWhereInput3(VirtualPrivateCloudNicWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        floating_ip: "ReadOnly[MaybeMapping]"
-        snapshots_every: "ReadOnly[MaybeMapping]"
-        snapshots_none: "ReadOnly[MaybeMapping]"
-        snapshots_some: "ReadOnly[MaybeMapping]"
-        vm_nic: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-        vpc_subnet: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudPeeringWhereInput2(
-        VirtualPrivateCloudPeeringWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        dst_vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-        src_vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudPeeringWhereInput3(
-        VirtualPrivateCloudPeeringWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        dst_vpc: "ReadOnly[MaybeMapping]"
-        src_vpc: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudRouteWhereInput2(
-        VirtualPrivateCloudRouteWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        nat_gateway: "ReadOnly[VirtualPrivateCloudNatGatewayWhereInput3 | None]"
-        route_table: "ReadOnly[VirtualPrivateCloudRouteTableWhereInput3 | None]"
-        router_gateway: "ReadOnly[VirtualPrivateCloudRouterGatewayWhereInput3 | None]"
-        vpc_peering: "ReadOnly[VirtualPrivateCloudPeeringWhereInput3 | None]"
-
-    class VirtualPrivateCloudRouteWhereInput3(
-        VirtualPrivateCloudRouteWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        nat_gateway: "ReadOnly[MaybeMapping]"
-        route_table: "ReadOnly[MaybeMapping]"
-        router_gateway: "ReadOnly[MaybeMapping]"
-        vpc_peering: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudServiceWhereInput2(
-        VirtualPrivateCloudServiceWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster_bindings_every: "ReadOnly[MaybeMapping]"
-        cluster_bindings_none: "ReadOnly[MaybeMapping]"
-        cluster_bindings_some: "ReadOnly[MaybeMapping]"
-        edge_gateway_groups_every: "ReadOnly[MaybeMapping]"
-        edge_gateway_groups_none: "ReadOnly[MaybeMapping]"
-        edge_gateway_groups_some: "ReadOnly[MaybeMapping]"
-        edge_gateways_every: "ReadOnly[MaybeMapping]"
-        edge_gateways_none: "ReadOnly[MaybeMapping]"
-        edge_gateways_some: "ReadOnly[MaybeMapping]"
-        everoute_cluster: "ReadOnly[EverouteClusterWhereInput3 | None]"
-        external_subnets_every: "ReadOnly[MaybeMapping]"
-        external_subnets_none: "ReadOnly[MaybeMapping]"
-        external_subnets_some: "ReadOnly[MaybeMapping]"
-        vpcs_every: "ReadOnly[MaybeMapping]"
-        vpcs_none: "ReadOnly[MaybeMapping]"
-        vpcs_some: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudServiceWhereInput3(
-        VirtualPrivateCloudServiceWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster_bindings_every: "ReadOnly[MaybeMapping]"
-        cluster_bindings_none: "ReadOnly[MaybeMapping]"
-        cluster_bindings_some: "ReadOnly[MaybeMapping]"
-        edge_gateway_groups_every: "ReadOnly[MaybeMapping]"
-        edge_gateway_groups_none: "ReadOnly[MaybeMapping]"
-        edge_gateway_groups_some: "ReadOnly[MaybeMapping]"
-        edge_gateways_every: "ReadOnly[MaybeMapping]"
-        edge_gateways_none: "ReadOnly[MaybeMapping]"
-        edge_gateways_some: "ReadOnly[MaybeMapping]"
-        everoute_cluster: "ReadOnly[MaybeMapping]"
-        external_subnets_every: "ReadOnly[MaybeMapping]"
-        external_subnets_none: "ReadOnly[MaybeMapping]"
-        external_subnets_some: "ReadOnly[MaybeMapping]"
-        vpcs_every: "ReadOnly[MaybeMapping]"
-        vpcs_none: "ReadOnly[MaybeMapping]"
-        vpcs_some: "ReadOnly[MaybeMapping]"
-
-    class VirtualPrivateCloudWhereInput2(VirtualPrivateCloudWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        isolation_policies_every: "ReadOnly[MaybeMapping]"
-        isolation_policies_none: "ReadOnly[MaybeMapping]"
-        isolation_policies_some: "ReadOnly[MaybeMapping]"
-        route_tables_every: "ReadOnly[MaybeMapping]"
-        route_tables_none: "ReadOnly[MaybeMapping]"
-        route_tables_some: "ReadOnly[MaybeMapping]"
-        security_groups_every: "ReadOnly[MaybeMapping]"
-        security_groups_none: "ReadOnly[MaybeMapping]"
-        security_groups_some: "ReadOnly[MaybeMapping]"
-        security_policies_every: "ReadOnly[MaybeMapping]"
-        security_policies_none: "ReadOnly[MaybeMapping]"
-        security_policies_some: "ReadOnly[MaybeMapping]"
-        subnets_every: "ReadOnly[MaybeMapping]"
-        subnets_none: "ReadOnly[MaybeMapping]"
-        subnets_some: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
-
-    class VirtualPrivateCloudWhereInput3(VirtualPrivateCloudWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        isolation_policies_every: "ReadOnly[MaybeMapping]"
-        isolation_policies_none: "ReadOnly[MaybeMapping]"
-        isolation_policies_some: "ReadOnly[MaybeMapping]"
-        route_tables_every: "ReadOnly[MaybeMapping]"
-        route_tables_none: "ReadOnly[MaybeMapping]"
-        route_tables_some: "ReadOnly[MaybeMapping]"
-        security_groups_every: "ReadOnly[MaybeMapping]"
-        security_groups_none: "ReadOnly[MaybeMapping]"
-        security_groups_some: "ReadOnly[MaybeMapping]"
-        security_policies_every: "ReadOnly[MaybeMapping]"
-        security_policies_none: "ReadOnly[MaybeMapping]"
-        security_policies_some: "ReadOnly[MaybeMapping]"
-        subnets_every: "ReadOnly[MaybeMapping]"
-        subnets_none: "ReadOnly[MaybeMapping]"
-        subnets_some: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudsRequestBody: TypeAlias = "Mapping[str, object]"
     VirtualPrivateCloudDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,17 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .vds import VdsWhereInput2, VdsWhereInput3
-    from .virtual_private_cloud import (
+    from .nested import (
+        ClusterWhereInput2,
+        VdsWhereInput2,
+        VirtualPrivateCloudClusterBindingWhereInput2,
         VirtualPrivateCloudServiceWhereInput2,
-        VirtualPrivateCloudServiceWhereInput3,
     )
 
 VirtualPrivateCloudClusterBindingOrderByInput: TypeAlias = Literal[
@@ -28,81 +26,55 @@ VirtualPrivateCloudClusterBindingOrderByInput: TypeAlias = Literal[
     "vlan_id_DESC",
 ]
 
-
-class VirtualPrivateCloudClusterBindingWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudClusterBindingWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    mtu: MaybeInt  # since 4.2.0
-    mtu_gt: MaybeInt  # since 4.2.0
-    mtu_gte: MaybeInt  # since 4.2.0
-    mtu_in: MaybeInts  # since 4.2.0
-    mtu_lt: MaybeInt  # since 4.2.0
-    mtu_lte: MaybeInt  # since 4.2.0
-    mtu_not: MaybeInt  # since 4.2.0
-    mtu_not_in: MaybeInts  # since 4.2.0
-    vlan_id: MaybeInt
-    vlan_id_gt: MaybeInt
-    vlan_id_gte: MaybeInt
-    vlan_id_in: MaybeInts
-    vlan_id_lt: MaybeInt
-    vlan_id_lte: MaybeInt
-    vlan_id_not: MaybeInt
-    vlan_id_not_in: MaybeInts
-
-
-class VirtualPrivateCloudClusterBindingWhereInput(
-    VirtualPrivateCloudClusterBindingWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    vds: "VdsWhereInput2 | None"
-    vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"
-
+VirtualPrivateCloudClusterBindingWhereInput = TypedDict(
+    "VirtualPrivateCloudClusterBindingWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "mtu": MaybeInt,  # since 4.2.0
+        "mtu_gt": MaybeInt,  # since 4.2.0
+        "mtu_gte": MaybeInt,  # since 4.2.0
+        "mtu_in": MaybeInts,  # since 4.2.0
+        "mtu_lt": MaybeInt,  # since 4.2.0
+        "mtu_lte": MaybeInt,  # since 4.2.0
+        "mtu_not": MaybeInt,  # since 4.2.0
+        "mtu_not_in": MaybeInts,  # since 4.2.0
+        "vds": "VdsWhereInput2 | None",
+        "vlan_id": MaybeInt,
+        "vlan_id_gt": MaybeInt,
+        "vlan_id_gte": MaybeInt,
+        "vlan_id_in": MaybeInts,
+        "vlan_id_lt": MaybeInt,
+        "vlan_id_lte": MaybeInt,
+        "vlan_id_not": MaybeInt,
+        "vlan_id_not_in": MaybeInts,
+        "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudClusterBindingWhereInput2(
-        VirtualPrivateCloudClusterBindingWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vds: "ReadOnly[VdsWhereInput3 | None]"
-        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
-
-    class VirtualPrivateCloudClusterBindingWhereInput3(
-        VirtualPrivateCloudClusterBindingWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        vds: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudClusterBindingsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudClusterBindingsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,20 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .vds import VdsWhereInput2
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudServiceWhereInput2,
-        VirtualPrivateCloudServiceWhereInput3,
-    )
-    from .virtual_private_cloud_edge_gateway_group import (
+    from .nested import (
+        VdsWhereInput2,
         VirtualPrivateCloudEdgeGatewayGroupWhereInput2,
-        VirtualPrivateCloudEdgeGatewayGroupWhereInput3,
+        VirtualPrivateCloudEdgeGatewayWhereInput2,
+        VirtualPrivateCloudServiceWhereInput2,
     )
 
 VirtualPrivateCloudEdgeGatewayOrderByInput: TypeAlias = Literal[
@@ -33,99 +28,69 @@ VirtualPrivateCloudEdgeGatewayOrderByInput: TypeAlias = Literal[
     "status_DESC",
 ]
 
-
-class VirtualPrivateCloudEdgeGatewayWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudEdgeGatewayWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudEdgeGatewayWhereInput(
-    VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None"
-    edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"  # since 4.5.0
-    vdses_every: "VdsWhereInput2 | None"
-    vdses_none: "VdsWhereInput2 | None"
-    vdses_some: "VdsWhereInput2 | None"
-    vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"
-
+VirtualPrivateCloudEdgeGatewayWhereInput = TypedDict(
+    "VirtualPrivateCloudEdgeGatewayWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "edge_gateway_group": "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",  # since 4.5.0
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "vdses_every": "VdsWhereInput2 | None",
+        "vdses_none": "VdsWhereInput2 | None",
+        "vdses_some": "VdsWhereInput2 | None",
+        "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudEdgeGatewayWhereInput2(
-        VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        edge_gateway_group: "ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]"
-        vdses_every: "ReadOnly[MaybeMapping]"
-        vdses_none: "ReadOnly[MaybeMapping]"
-        vdses_some: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
-
-    class VirtualPrivateCloudEdgeGatewayWhereInput3(
-        VirtualPrivateCloudEdgeGatewayWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        edge_gateway_group: "ReadOnly[MaybeMapping]"
-        vdses_every: "ReadOnly[MaybeMapping]"
-        vdses_none: "ReadOnly[MaybeMapping]"
-        vdses_some: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudEdgeGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
 else:

@@ -4,17 +4,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
+    from .nested import (
+        VirtualPrivateCloudEdgeGatewayGroupWhereInput2,
+        VirtualPrivateCloudEdgeGatewayWhereInput2,
         VirtualPrivateCloudServiceWhereInput2,
-        VirtualPrivateCloudServiceWhereInput3,
     )
-    from .virtual_private_cloud_edge_gateway import VirtualPrivateCloudEdgeGatewayWhereInput2
 
 VirtualPrivateCloudEdgeGatewayGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -29,110 +27,82 @@ VirtualPrivateCloudEdgeGatewayGroupOrderByInput: TypeAlias = Literal[
     "primary_edge_gateway_id_DESC",
 ]
 
-
-class VirtualPrivateCloudEdgeGatewayGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudEdgeGatewayGroupWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    primary_edge_gateway_id: MaybeStr
-    primary_edge_gateway_id_contains: MaybeStr
-    primary_edge_gateway_id_ends_with: MaybeStr
-    primary_edge_gateway_id_gt: MaybeStr
-    primary_edge_gateway_id_gte: MaybeStr
-    primary_edge_gateway_id_in: MaybeTexts
-    primary_edge_gateway_id_lt: MaybeStr
-    primary_edge_gateway_id_lte: MaybeStr
-    primary_edge_gateway_id_not: MaybeStr
-    primary_edge_gateway_id_not_contains: MaybeStr
-    primary_edge_gateway_id_not_ends_with: MaybeStr
-    primary_edge_gateway_id_not_in: MaybeTexts
-    primary_edge_gateway_id_not_starts_with: MaybeStr
-    primary_edge_gateway_id_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudEdgeGatewayGroupWhereInput(
-    VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
-):
-    """Since CloudTower 4.5.0."""
-
-    AND: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None"
-    edge_gateways_every: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_none: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    edge_gateways_some: "VirtualPrivateCloudEdgeGatewayWhereInput2 | None"
-    vpc_service: "VirtualPrivateCloudServiceWhereInput2 | None"
-
+VirtualPrivateCloudEdgeGatewayGroupWhereInput = TypedDict(
+    "VirtualPrivateCloudEdgeGatewayGroupWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "edge_gateways_every": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+        "edge_gateways_none": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+        "edge_gateways_some": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "primary_edge_gateway_id": MaybeStr,
+        "primary_edge_gateway_id_contains": MaybeStr,
+        "primary_edge_gateway_id_ends_with": MaybeStr,
+        "primary_edge_gateway_id_gt": MaybeStr,
+        "primary_edge_gateway_id_gte": MaybeStr,
+        "primary_edge_gateway_id_in": MaybeTexts,
+        "primary_edge_gateway_id_lt": MaybeStr,
+        "primary_edge_gateway_id_lte": MaybeStr,
+        "primary_edge_gateway_id_not": MaybeStr,
+        "primary_edge_gateway_id_not_contains": MaybeStr,
+        "primary_edge_gateway_id_not_ends_with": MaybeStr,
+        "primary_edge_gateway_id_not_in": MaybeTexts,
+        "primary_edge_gateway_id_not_starts_with": MaybeStr,
+        "primary_edge_gateway_id_starts_with": MaybeStr,
+        "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.5.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudEdgeGatewayGroupWhereInput2(
-        VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        edge_gateways_every: "ReadOnly[MaybeMapping]"
-        edge_gateways_none: "ReadOnly[MaybeMapping]"
-        edge_gateways_some: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]"
-
-    class VirtualPrivateCloudEdgeGatewayGroupWhereInput3(
-        VirtualPrivateCloudEdgeGatewayGroupWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        edge_gateways_every: "ReadOnly[MaybeMapping]"
-        edge_gateways_none: "ReadOnly[MaybeMapping]"
-        edge_gateways_some: "ReadOnly[MaybeMapping]"
-        vpc_service: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

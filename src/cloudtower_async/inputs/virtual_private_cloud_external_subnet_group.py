@@ -4,23 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
-    )
-    from .virtual_private_cloud_edge_gateway_group import (
+    from .nested import (
         VirtualPrivateCloudEdgeGatewayGroupWhereInput2,
-        VirtualPrivateCloudEdgeGatewayGroupWhereInput3,
+        VirtualPrivateCloudExternalSubnetGroupWhereInput2,
+        VirtualPrivateCloudFloatingIpWhereInput2,
+        VirtualPrivateCloudNatGatewayWhereInput2,
+        VirtualPrivateCloudRouterGatewayWhereInput2,
+        VirtualPrivateCloudWhereInput2,
     )
-    from .virtual_private_cloud_floating_ip import VirtualPrivateCloudFloatingIpWhereInput2
-    from .virtual_private_cloud_nat_gateway import VirtualPrivateCloudNatGatewayWhereInput2
-    from .virtual_private_cloud_router_gateway import VirtualPrivateCloudRouterGatewayWhereInput2
 
 VirtualPrivateCloudExternalSubnetGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -41,135 +36,93 @@ VirtualPrivateCloudExternalSubnetGroupOrderByInput: TypeAlias = Literal[
     "shared_in_edge_gateway_group_DESC",
 ]
 
-
-class VirtualPrivateCloudExternalSubnetGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudExternalSubnetGroupWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    exclusive: MaybeBool
-    exclusive_not: MaybeBool
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    shared_in_edge_gateway_group: MaybeBool
-    shared_in_edge_gateway_group_not: MaybeBool
-
-
-class VirtualPrivateCloudExternalSubnetGroupWhereInput(
-    VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
-):
-    """Since CloudTower 4.5.0."""
-
-    AND: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None"
-    edge_gateway_group: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
-    floating_ips_every: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    floating_ips_none: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    floating_ips_some: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
-    nat_gateways_every: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-    nat_gateways_none: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-    nat_gateways_some: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
-    router_gateways_every: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-    router_gateways_none: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-    router_gateways_some: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-
+VirtualPrivateCloudExternalSubnetGroupWhereInput = TypedDict(
+    "VirtualPrivateCloudExternalSubnetGroupWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "edge_gateway_group": "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "exclusive": MaybeBool,
+        "exclusive_not": MaybeBool,
+        "floating_ips_every": "VirtualPrivateCloudFloatingIpWhereInput2 | None",
+        "floating_ips_none": "VirtualPrivateCloudFloatingIpWhereInput2 | None",
+        "floating_ips_some": "VirtualPrivateCloudFloatingIpWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nat_gateways_every": "VirtualPrivateCloudNatGatewayWhereInput2 | None",
+        "nat_gateways_none": "VirtualPrivateCloudNatGatewayWhereInput2 | None",
+        "nat_gateways_some": "VirtualPrivateCloudNatGatewayWhereInput2 | None",
+        "router_gateways_every": "VirtualPrivateCloudRouterGatewayWhereInput2 | None",
+        "router_gateways_none": "VirtualPrivateCloudRouterGatewayWhereInput2 | None",
+        "router_gateways_some": "VirtualPrivateCloudRouterGatewayWhereInput2 | None",
+        "shared_in_edge_gateway_group": MaybeBool,
+        "shared_in_edge_gateway_group_not": MaybeBool,
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.5.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudExternalSubnetGroupWhereInput2(
-        VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        edge_gateway_group: "ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]"
-        floating_ips_every: "ReadOnly[MaybeMapping]"
-        floating_ips_none: "ReadOnly[MaybeMapping]"
-        floating_ips_some: "ReadOnly[MaybeMapping]"
-        nat_gateways_every: "ReadOnly[MaybeMapping]"
-        nat_gateways_none: "ReadOnly[MaybeMapping]"
-        nat_gateways_some: "ReadOnly[MaybeMapping]"
-        router_gateways_every: "ReadOnly[MaybeMapping]"
-        router_gateways_none: "ReadOnly[MaybeMapping]"
-        router_gateways_some: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudExternalSubnetGroupWhereInput3(
-        VirtualPrivateCloudExternalSubnetGroupWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        edge_gateway_group: "ReadOnly[MaybeMapping]"
-        floating_ips_every: "ReadOnly[MaybeMapping]"
-        floating_ips_none: "ReadOnly[MaybeMapping]"
-        floating_ips_some: "ReadOnly[MaybeMapping]"
-        nat_gateways_every: "ReadOnly[MaybeMapping]"
-        nat_gateways_none: "ReadOnly[MaybeMapping]"
-        nat_gateways_some: "ReadOnly[MaybeMapping]"
-        router_gateways_every: "ReadOnly[MaybeMapping]"
-        router_gateways_none: "ReadOnly[MaybeMapping]"
-        router_gateways_some: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudExternalSubnetGroupsConnectionRequestBody: TypeAlias = (
         "Mapping[str, object]"
     )

@@ -4,25 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
+from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudExternalIpsParams,
-        VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
-    )
-    from .virtual_private_cloud_external_subnet import (
-        VirtualPrivateCloudExternalSubnetWhereInput2,
-        VirtualPrivateCloudExternalSubnetWhereInput3,
-    )
-    from .virtual_private_cloud_external_subnet_group import (
+    from .nested import (
         VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetGroupWhereInput3,
+        VirtualPrivateCloudExternalSubnetWhereInput2,
+        VirtualPrivateCloudFloatingIpWhereInput2,
+        VirtualPrivateCloudWhereInput2,
     )
+    from .virtual_private_cloud import VirtualPrivateCloudExternalIpsParams
 
 VirtualPrivateCloudFloatingIpOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -46,92 +38,67 @@ class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
     vpc_id: Required[str]
 
 
-class VirtualPrivateCloudFloatingIpWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudFloatingIpWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_ip: MaybeStr
-    external_ip_contains: MaybeStr
-    external_ip_ends_with: MaybeStr
-    external_ip_gt: MaybeStr
-    external_ip_gte: MaybeStr
-    external_ip_in: MaybeTexts
-    external_ip_lt: MaybeStr
-    external_ip_lte: MaybeStr
-    external_ip_not: MaybeStr
-    external_ip_not_contains: MaybeStr
-    external_ip_not_ends_with: MaybeStr
-    external_ip_not_in: MaybeTexts
-    external_ip_not_starts_with: MaybeStr
-    external_ip_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudFloatingIpWhereInput(
-    VirtualPrivateCloudFloatingIpWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None"
-    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-
+VirtualPrivateCloudFloatingIpWhereInput = TypedDict(
+    "VirtualPrivateCloudFloatingIpWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "external_ip": MaybeStr,
+        "external_ip_contains": MaybeStr,
+        "external_ip_ends_with": MaybeStr,
+        "external_ip_gt": MaybeStr,
+        "external_ip_gte": MaybeStr,
+        "external_ip_in": MaybeTexts,
+        "external_ip_lt": MaybeStr,
+        "external_ip_lte": MaybeStr,
+        "external_ip_not": MaybeStr,
+        "external_ip_not_contains": MaybeStr,
+        "external_ip_not_ends_with": MaybeStr,
+        "external_ip_not_in": MaybeTexts,
+        "external_ip_not_starts_with": MaybeStr,
+        "external_ip_starts_with": MaybeStr,
+        "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+        "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudFloatingIpWhereInput2(
-        VirtualPrivateCloudFloatingIpWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
-        external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudFloatingIpWhereInput3(
-        VirtualPrivateCloudFloatingIpWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_subnet: "ReadOnly[MaybeMapping]"
-        external_subnet_group: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-
     BatchCreateVirtualPrivateCloudFloatingIpsParams: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudFloatingIpsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudFloatingIpsRequestBody: TypeAlias = "Mapping[str, object]"

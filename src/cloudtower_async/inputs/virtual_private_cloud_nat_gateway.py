@@ -4,25 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudExternalIpsParams,
-        VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
-    )
-    from .virtual_private_cloud_external_subnet import (
-        VirtualPrivateCloudExternalSubnetWhereInput2,
-        VirtualPrivateCloudExternalSubnetWhereInput3,
-    )
-    from .virtual_private_cloud_external_subnet_group import (
+    from .nested import (
         VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetGroupWhereInput3,
+        VirtualPrivateCloudExternalSubnetWhereInput2,
+        VirtualPrivateCloudNatGatewayWhereInput2,
+        VirtualPrivateCloudWhereInput2,
     )
+    from .virtual_private_cloud import VirtualPrivateCloudExternalIpsParams
 
 VirtualPrivateCloudNatGatewayOrderByInput: TypeAlias = Literal[
     "dnat_rules_ASC",
@@ -79,110 +71,85 @@ class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     name: str
 
 
-class VirtualPrivateCloudNatGatewayWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudNatGatewayWhereInput` that look at the resource itself."""
-
-    enable_dnat: MaybeBool
-    enable_dnat_not: MaybeBool
-    enable_snat: MaybeBool
-    enable_snat_not: MaybeBool
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_ip: MaybeStr
-    external_ip_contains: MaybeStr
-    external_ip_ends_with: MaybeStr
-    external_ip_gt: MaybeStr
-    external_ip_gte: MaybeStr
-    external_ip_in: MaybeTexts
-    external_ip_lt: MaybeStr
-    external_ip_lte: MaybeStr
-    external_ip_not: MaybeStr
-    external_ip_not_contains: MaybeStr
-    external_ip_not_ends_with: MaybeStr
-    external_ip_not_in: MaybeTexts
-    external_ip_not_starts_with: MaybeStr
-    external_ip_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudNatGatewayWhereInput(
-    VirtualPrivateCloudNatGatewayWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None"
-    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-
+VirtualPrivateCloudNatGatewayWhereInput = TypedDict(
+    "VirtualPrivateCloudNatGatewayWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None",
+        "enable_dnat": MaybeBool,
+        "enable_dnat_not": MaybeBool,
+        "enable_snat": MaybeBool,
+        "enable_snat_not": MaybeBool,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "external_ip": MaybeStr,
+        "external_ip_contains": MaybeStr,
+        "external_ip_ends_with": MaybeStr,
+        "external_ip_gt": MaybeStr,
+        "external_ip_gte": MaybeStr,
+        "external_ip_in": MaybeTexts,
+        "external_ip_lt": MaybeStr,
+        "external_ip_lte": MaybeStr,
+        "external_ip_not": MaybeStr,
+        "external_ip_not_contains": MaybeStr,
+        "external_ip_not_ends_with": MaybeStr,
+        "external_ip_not_in": MaybeTexts,
+        "external_ip_not_starts_with": MaybeStr,
+        "external_ip_starts_with": MaybeStr,
+        "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+        "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudNatGatewayWhereInput2(
-        VirtualPrivateCloudNatGatewayWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
-        external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudNatGatewayWhereInput3(
-        VirtualPrivateCloudNatGatewayWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        external_subnet: "ReadOnly[MaybeMapping]"
-        external_subnet_group: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudNatGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudNatGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
     VirtualPrivateCloudNatGatewayDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,19 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudRouteNextHopType,
+    from .nested import (
+        VirtualPrivateCloudRouteTableWhereInput2,
         VirtualPrivateCloudRouteWhereInput2,
+        VirtualPrivateCloudSubnetWhereInput2,
         VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
     )
-    from .virtual_private_cloud_subnet import VirtualPrivateCloudSubnetWhereInput2
+    from .virtual_private_cloud import VirtualPrivateCloudRouteNextHopType
 
 VirtualPrivateCloudRouteTableOrderByInput: TypeAlias = Literal[
     "default_for_vpc_ASC",
@@ -59,120 +57,87 @@ class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
 
 
-class VirtualPrivateCloudRouteTableWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudRouteTableWhereInput` that look at the resource itself."""
-
-    default_for_vpc: MaybeBool
-    default_for_vpc_not: MaybeBool
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudRouteTableWhereInput(
-    VirtualPrivateCloudRouteTableWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None"
-    routes_every: "VirtualPrivateCloudRouteWhereInput2 | None"
-    routes_none: "VirtualPrivateCloudRouteWhereInput2 | None"
-    routes_some: "VirtualPrivateCloudRouteWhereInput2 | None"
-    subnets_every: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    subnets_none: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    subnets_some: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-
+VirtualPrivateCloudRouteTableWhereInput = TypedDict(
+    "VirtualPrivateCloudRouteTableWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
+        "default_for_vpc": MaybeBool,
+        "default_for_vpc_not": MaybeBool,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "routes_every": "VirtualPrivateCloudRouteWhereInput2 | None",
+        "routes_none": "VirtualPrivateCloudRouteWhereInput2 | None",
+        "routes_some": "VirtualPrivateCloudRouteWhereInput2 | None",
+        "subnets_every": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "subnets_none": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "subnets_some": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudRouteTableWhereInput2(
-        VirtualPrivateCloudRouteTableWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        routes_every: "ReadOnly[MaybeMapping]"
-        routes_none: "ReadOnly[MaybeMapping]"
-        routes_some: "ReadOnly[MaybeMapping]"
-        subnets_every: "ReadOnly[MaybeMapping]"
-        subnets_none: "ReadOnly[MaybeMapping]"
-        subnets_some: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudRouteTableWhereInput3(
-        VirtualPrivateCloudRouteTableWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        routes_every: "ReadOnly[MaybeMapping]"
-        routes_none: "ReadOnly[MaybeMapping]"
-        routes_some: "ReadOnly[MaybeMapping]"
-        subnets_every: "ReadOnly[MaybeMapping]"
-        subnets_none: "ReadOnly[MaybeMapping]"
-        subnets_some: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudRouteTablesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudRouteTablesRequestBody: TypeAlias = "Mapping[str, object]"
     VirtualPrivateCloudRouteTableDeletionParams: TypeAlias = "Mapping[str, object]"

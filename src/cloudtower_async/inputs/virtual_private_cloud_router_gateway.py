@@ -4,26 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts, Texts
+from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudExternalIpsParams,
-        VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
-    )
-    from .virtual_private_cloud_external_subnet import (
-        VirtualPrivateCloudExternalSubnetWhereInput2,
-        VirtualPrivateCloudExternalSubnetWhereInput3,
-    )
-    from .virtual_private_cloud_external_subnet_group import (
+    from .nested import (
         VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetGroupWhereInput3,
+        VirtualPrivateCloudExternalSubnetWhereInput2,
+        VirtualPrivateCloudRouterGatewayWhereInput2,
+        VirtualPrivateCloudSubnetWhereInput2,
+        VirtualPrivateCloudWhereInput2,
     )
-    from .virtual_private_cloud_subnet import VirtualPrivateCloudSubnetWhereInput2
+    from .virtual_private_cloud import VirtualPrivateCloudExternalIpsParams
 
 VirtualPrivateCloudRouterGatewayOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -83,129 +75,98 @@ class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     rules: "Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"
 
 
-class VirtualPrivateCloudRouterGatewayWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudRouterGatewayWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    external_ip: MaybeStr
-    external_ip_contains: MaybeStr
-    external_ip_ends_with: MaybeStr
-    external_ip_gt: MaybeStr
-    external_ip_gte: MaybeStr
-    external_ip_in: MaybeTexts
-    external_ip_lt: MaybeStr
-    external_ip_lte: MaybeStr
-    external_ip_not: MaybeStr
-    external_ip_not_contains: MaybeStr
-    external_ip_not_ends_with: MaybeStr
-    external_ip_not_in: MaybeTexts
-    external_ip_not_starts_with: MaybeStr
-    external_ip_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    nexthop_ip: MaybeStr
-    nexthop_ip_contains: MaybeStr
-    nexthop_ip_ends_with: MaybeStr
-    nexthop_ip_gt: MaybeStr
-    nexthop_ip_gte: MaybeStr
-    nexthop_ip_in: MaybeTexts
-    nexthop_ip_lt: MaybeStr
-    nexthop_ip_lte: MaybeStr
-    nexthop_ip_not: MaybeStr
-    nexthop_ip_not_contains: MaybeStr
-    nexthop_ip_not_ends_with: MaybeStr
-    nexthop_ip_not_in: MaybeTexts
-    nexthop_ip_not_starts_with: MaybeStr
-    nexthop_ip_starts_with: MaybeStr
-
-
-class VirtualPrivateCloudRouterGatewayWhereInput(
-    VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None"
-    associated_subnets_every: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    associated_subnets_none: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    associated_subnets_some: "VirtualPrivateCloudSubnetWhereInput2 | None"
-    external_subnet: "VirtualPrivateCloudExternalSubnetWhereInput2 | None"
-    external_subnet_group: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"  # since 4.6.0
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-
+VirtualPrivateCloudRouterGatewayWhereInput = TypedDict(
+    "VirtualPrivateCloudRouterGatewayWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
+        "associated_subnets_every": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "associated_subnets_none": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "associated_subnets_some": "VirtualPrivateCloudSubnetWhereInput2 | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "external_ip": MaybeStr,
+        "external_ip_contains": MaybeStr,
+        "external_ip_ends_with": MaybeStr,
+        "external_ip_gt": MaybeStr,
+        "external_ip_gte": MaybeStr,
+        "external_ip_in": MaybeTexts,
+        "external_ip_lt": MaybeStr,
+        "external_ip_lte": MaybeStr,
+        "external_ip_not": MaybeStr,
+        "external_ip_not_contains": MaybeStr,
+        "external_ip_not_ends_with": MaybeStr,
+        "external_ip_not_in": MaybeTexts,
+        "external_ip_not_starts_with": MaybeStr,
+        "external_ip_starts_with": MaybeStr,
+        "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+        "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nexthop_ip": MaybeStr,
+        "nexthop_ip_contains": MaybeStr,
+        "nexthop_ip_ends_with": MaybeStr,
+        "nexthop_ip_gt": MaybeStr,
+        "nexthop_ip_gte": MaybeStr,
+        "nexthop_ip_in": MaybeTexts,
+        "nexthop_ip_lt": MaybeStr,
+        "nexthop_ip_lte": MaybeStr,
+        "nexthop_ip_not": MaybeStr,
+        "nexthop_ip_not_contains": MaybeStr,
+        "nexthop_ip_not_ends_with": MaybeStr,
+        "nexthop_ip_not_in": MaybeTexts,
+        "nexthop_ip_not_starts_with": MaybeStr,
+        "nexthop_ip_starts_with": MaybeStr,
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudRouterGatewayWhereInput2(
-        VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        associated_subnets_every: "ReadOnly[MaybeMapping]"
-        associated_subnets_none: "ReadOnly[MaybeMapping]"
-        associated_subnets_some: "ReadOnly[MaybeMapping]"
-        external_subnet: "ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]"
-        external_subnet_group: "ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudRouterGatewayWhereInput3(
-        VirtualPrivateCloudRouterGatewayWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        associated_subnets_every: "ReadOnly[MaybeMapping]"
-        associated_subnets_none: "ReadOnly[MaybeMapping]"
-        associated_subnets_some: "ReadOnly[MaybeMapping]"
-        external_subnet: "ReadOnly[MaybeMapping]"
-        external_subnet_group: "ReadOnly[MaybeMapping]"
-        vpc: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudRouterGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
     VirtualPrivateCloudRouterGatewayDeletionParams: TypeAlias = "Mapping[str, object]"

@@ -4,11 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import (
         VirtualPrivateCloudNetworkPolicyRulePortProtocol as VirtualPrivateCloudNetworkPolicyRulePortProtocolMember,
     )
@@ -19,10 +17,7 @@ if TYPE_CHECKING:
         VirtualPrivateCloudSecurityPolicyMode as VirtualPrivateCloudSecurityPolicyModeMember,
     )
     from .common import EntityAsyncStatus
-    from .virtual_private_cloud import (
-        VirtualPrivateCloudWhereInput2,
-        VirtualPrivateCloudWhereInput3,
-    )
+    from .nested import VirtualPrivateCloudSecurityPolicyWhereInput2, VirtualPrivateCloudWhereInput2
 
 VirtualPrivateCloudNetworkPolicyRulePortProtocol: TypeAlias = Union[
     Literal["ICMP", "TCP", "UDP"], "VirtualPrivateCloudNetworkPolicyRulePortProtocolMember"
@@ -104,104 +99,83 @@ class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode"
 
 
-class VirtualPrivateCloudSecurityPolicyWhereInputValues(TypedDict, total=False):
-    """Keys of `VirtualPrivateCloudSecurityPolicyWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    policy_mode: "VirtualPrivateCloudSecurityPolicyMode | None"
-    policy_mode_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
-    policy_mode_not: "VirtualPrivateCloudSecurityPolicyMode | None"
-    policy_mode_not_in: "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None"
-
-
-class VirtualPrivateCloudSecurityPolicyWhereInput(
-    VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
-):
-    """Since CloudTower 4.1.0."""
-
-    AND: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
-    NOT: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
-    OR: "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None"
-    vpc: "VirtualPrivateCloudWhereInput2 | None"
-
+VirtualPrivateCloudSecurityPolicyWhereInput = TypedDict(
+    "VirtualPrivateCloudSecurityPolicyWhereInput",
+    {
+        "AND": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
+        "NOT": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
+        "OR": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "policy_mode": "VirtualPrivateCloudSecurityPolicyMode | None",
+        "policy_mode_in": "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None",
+        "policy_mode_not": "VirtualPrivateCloudSecurityPolicyMode | None",
+        "policy_mode_not_in": "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None",
+        "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-
-    class VirtualPrivateCloudSecurityPolicyWhereInput2(
-        VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        vpc: "ReadOnly[VirtualPrivateCloudWhereInput3 | None]"
-
-    class VirtualPrivateCloudSecurityPolicyWhereInput3(
-        VirtualPrivateCloudSecurityPolicyWhereInputValues, total=False
-    ):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        vpc: "ReadOnly[MaybeMapping]"
-
     GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVirtualPrivateCloudSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
     VirtualPrivateCloudSecurityPolicyDeleteParams: TypeAlias = "Mapping[str, object]"

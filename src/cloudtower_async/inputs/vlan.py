@@ -4,26 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import (
-    MaybeFloat,
-    MaybeFloats,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-    Texts,
-)
+from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import VlanModeType as VlanModeTypeMember
     from .common import BPSUnit, ByteUnit, EntityAsyncStatus, NetworkType
-    from .label import LabelWhereInput2
-    from .vds import VdsWhereInput2, VdsWhereInput3
-    from .vm_nic import VmNicWhereInput2
+    from .nested import LabelWhereInput2, VdsWhereInput2, VlanWhereInput2, VmNicWhereInput2
 
 VlanModeType: TypeAlias = Union[
     Literal["GENEVE", "VLAN_ACCESS", "VLAN_TRUNK", "VXLAN"], "VlanModeTypeMember"
@@ -97,160 +83,159 @@ class MigrationVlanUpdationParamsData(TypedDict, total=False):
     vlan_id: int  # 0 to 4095
 
 
-class VlanWhereInputValues(TypedDict, total=False):
-    """Keys of `VlanWhereInput` that look at the resource itself."""
-
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    gateway_ip: MaybeStr
-    gateway_ip_contains: MaybeStr
-    gateway_ip_ends_with: MaybeStr
-    gateway_ip_gt: MaybeStr
-    gateway_ip_gte: MaybeStr
-    gateway_ip_in: MaybeTexts
-    gateway_ip_lt: MaybeStr
-    gateway_ip_lte: MaybeStr
-    gateway_ip_not: MaybeStr
-    gateway_ip_not_contains: MaybeStr
-    gateway_ip_not_ends_with: MaybeStr
-    gateway_ip_not_in: MaybeTexts
-    gateway_ip_not_starts_with: MaybeStr
-    gateway_ip_starts_with: MaybeStr
-    gateway_subnetmask: MaybeStr
-    gateway_subnetmask_contains: MaybeStr
-    gateway_subnetmask_ends_with: MaybeStr
-    gateway_subnetmask_gt: MaybeStr
-    gateway_subnetmask_gte: MaybeStr
-    gateway_subnetmask_in: MaybeTexts
-    gateway_subnetmask_lt: MaybeStr
-    gateway_subnetmask_lte: MaybeStr
-    gateway_subnetmask_not: MaybeStr
-    gateway_subnetmask_not_contains: MaybeStr
-    gateway_subnetmask_not_ends_with: MaybeStr
-    gateway_subnetmask_not_in: MaybeTexts
-    gateway_subnetmask_not_starts_with: MaybeStr
-    gateway_subnetmask_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    mode_type: "VlanModeType | None"
-    mode_type_in: "Sequence[VlanModeType] | None"
-    mode_type_not: "VlanModeType | None"
-    mode_type_not_in: "Sequence[VlanModeType] | None"
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    qos_burst: MaybeFloat  # since 4.4.0
-    qos_burst_gt: MaybeFloat  # since 4.4.0
-    qos_burst_gte: MaybeFloat  # since 4.4.0
-    qos_burst_in: MaybeFloats  # since 4.4.0
-    qos_burst_lt: MaybeFloat  # since 4.4.0
-    qos_burst_lte: MaybeFloat  # since 4.4.0
-    qos_burst_not: MaybeFloat  # since 4.4.0
-    qos_burst_not_in: MaybeFloats  # since 4.4.0
-    qos_max_bandwidth: MaybeFloat
-    qos_max_bandwidth_gt: MaybeFloat
-    qos_max_bandwidth_gte: MaybeFloat
-    qos_max_bandwidth_in: MaybeFloats
-    qos_max_bandwidth_lt: MaybeFloat
-    qos_max_bandwidth_lte: MaybeFloat
-    qos_max_bandwidth_not: MaybeFloat
-    qos_max_bandwidth_not_in: MaybeFloats
-    qos_min_bandwidth: MaybeFloat
-    qos_min_bandwidth_gt: MaybeFloat
-    qos_min_bandwidth_gte: MaybeFloat
-    qos_min_bandwidth_in: MaybeFloats
-    qos_min_bandwidth_lt: MaybeFloat
-    qos_min_bandwidth_lte: MaybeFloat
-    qos_min_bandwidth_not: MaybeFloat
-    qos_min_bandwidth_not_in: MaybeFloats
-    qos_priority: MaybeInt
-    qos_priority_gt: MaybeInt
-    qos_priority_gte: MaybeInt
-    qos_priority_in: MaybeInts
-    qos_priority_lt: MaybeInt
-    qos_priority_lte: MaybeInt
-    qos_priority_not: MaybeInt
-    qos_priority_not_in: MaybeInts
-    subnetmask: MaybeStr
-    subnetmask_contains: MaybeStr
-    subnetmask_ends_with: MaybeStr
-    subnetmask_gt: MaybeStr
-    subnetmask_gte: MaybeStr
-    subnetmask_in: MaybeTexts
-    subnetmask_lt: MaybeStr
-    subnetmask_lte: MaybeStr
-    subnetmask_not: MaybeStr
-    subnetmask_not_contains: MaybeStr
-    subnetmask_not_ends_with: MaybeStr
-    subnetmask_not_in: MaybeTexts
-    subnetmask_not_starts_with: MaybeStr
-    subnetmask_starts_with: MaybeStr
-    type: "NetworkType | None"
-    type_in: "Sequence[NetworkType] | None"
-    type_not: "NetworkType | None"
-    type_not_in: "Sequence[NetworkType] | None"
-    vlan_id: MaybeInt
-    vlan_id_gt: MaybeInt
-    vlan_id_gte: MaybeInt
-    vlan_id_in: MaybeInts
-    vlan_id_lt: MaybeInt
-    vlan_id_lte: MaybeInt
-    vlan_id_not: MaybeInt
-    vlan_id_not_in: MaybeInts
-
-
-class VlanWhereInput(VlanWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VlanWhereInput] | None"
-    NOT: "Sequence[VlanWhereInput] | None"
-    OR: "Sequence[VlanWhereInput] | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    vds: "VdsWhereInput2 | None"
-    vm_nics_every: "VmNicWhereInput2 | None"
-    vm_nics_none: "VmNicWhereInput2 | None"
-    vm_nics_some: "VmNicWhereInput2 | None"
+VlanWhereInput = TypedDict(
+    "VlanWhereInput",
+    {
+        "AND": "Sequence[VlanWhereInput] | None",
+        "NOT": "Sequence[VlanWhereInput] | None",
+        "OR": "Sequence[VlanWhereInput] | None",
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "gateway_ip": MaybeStr,
+        "gateway_ip_contains": MaybeStr,
+        "gateway_ip_ends_with": MaybeStr,
+        "gateway_ip_gt": MaybeStr,
+        "gateway_ip_gte": MaybeStr,
+        "gateway_ip_in": MaybeTexts,
+        "gateway_ip_lt": MaybeStr,
+        "gateway_ip_lte": MaybeStr,
+        "gateway_ip_not": MaybeStr,
+        "gateway_ip_not_contains": MaybeStr,
+        "gateway_ip_not_ends_with": MaybeStr,
+        "gateway_ip_not_in": MaybeTexts,
+        "gateway_ip_not_starts_with": MaybeStr,
+        "gateway_ip_starts_with": MaybeStr,
+        "gateway_subnetmask": MaybeStr,
+        "gateway_subnetmask_contains": MaybeStr,
+        "gateway_subnetmask_ends_with": MaybeStr,
+        "gateway_subnetmask_gt": MaybeStr,
+        "gateway_subnetmask_gte": MaybeStr,
+        "gateway_subnetmask_in": MaybeTexts,
+        "gateway_subnetmask_lt": MaybeStr,
+        "gateway_subnetmask_lte": MaybeStr,
+        "gateway_subnetmask_not": MaybeStr,
+        "gateway_subnetmask_not_contains": MaybeStr,
+        "gateway_subnetmask_not_ends_with": MaybeStr,
+        "gateway_subnetmask_not_in": MaybeTexts,
+        "gateway_subnetmask_not_starts_with": MaybeStr,
+        "gateway_subnetmask_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "mode_type": "VlanModeType | None",
+        "mode_type_in": "Sequence[VlanModeType] | None",
+        "mode_type_not": "VlanModeType | None",
+        "mode_type_not_in": "Sequence[VlanModeType] | None",
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "qos_burst": MaybeFloat,  # since 4.4.0
+        "qos_burst_gt": MaybeFloat,  # since 4.4.0
+        "qos_burst_gte": MaybeFloat,  # since 4.4.0
+        "qos_burst_in": MaybeFloats,  # since 4.4.0
+        "qos_burst_lt": MaybeFloat,  # since 4.4.0
+        "qos_burst_lte": MaybeFloat,  # since 4.4.0
+        "qos_burst_not": MaybeFloat,  # since 4.4.0
+        "qos_burst_not_in": MaybeFloats,  # since 4.4.0
+        "qos_max_bandwidth": MaybeFloat,
+        "qos_max_bandwidth_gt": MaybeFloat,
+        "qos_max_bandwidth_gte": MaybeFloat,
+        "qos_max_bandwidth_in": MaybeFloats,
+        "qos_max_bandwidth_lt": MaybeFloat,
+        "qos_max_bandwidth_lte": MaybeFloat,
+        "qos_max_bandwidth_not": MaybeFloat,
+        "qos_max_bandwidth_not_in": MaybeFloats,
+        "qos_min_bandwidth": MaybeFloat,
+        "qos_min_bandwidth_gt": MaybeFloat,
+        "qos_min_bandwidth_gte": MaybeFloat,
+        "qos_min_bandwidth_in": MaybeFloats,
+        "qos_min_bandwidth_lt": MaybeFloat,
+        "qos_min_bandwidth_lte": MaybeFloat,
+        "qos_min_bandwidth_not": MaybeFloat,
+        "qos_min_bandwidth_not_in": MaybeFloats,
+        "qos_priority": MaybeInt,
+        "qos_priority_gt": MaybeInt,
+        "qos_priority_gte": MaybeInt,
+        "qos_priority_in": MaybeInts,
+        "qos_priority_lt": MaybeInt,
+        "qos_priority_lte": MaybeInt,
+        "qos_priority_not": MaybeInt,
+        "qos_priority_not_in": MaybeInts,
+        "subnetmask": MaybeStr,
+        "subnetmask_contains": MaybeStr,
+        "subnetmask_ends_with": MaybeStr,
+        "subnetmask_gt": MaybeStr,
+        "subnetmask_gte": MaybeStr,
+        "subnetmask_in": MaybeTexts,
+        "subnetmask_lt": MaybeStr,
+        "subnetmask_lte": MaybeStr,
+        "subnetmask_not": MaybeStr,
+        "subnetmask_not_contains": MaybeStr,
+        "subnetmask_not_ends_with": MaybeStr,
+        "subnetmask_not_in": MaybeTexts,
+        "subnetmask_not_starts_with": MaybeStr,
+        "subnetmask_starts_with": MaybeStr,
+        "type": "NetworkType | None",
+        "type_in": "Sequence[NetworkType] | None",
+        "type_not": "NetworkType | None",
+        "type_not_in": "Sequence[NetworkType] | None",
+        "vds": "VdsWhereInput2 | None",
+        "vlan_id": MaybeInt,
+        "vlan_id_gt": MaybeInt,
+        "vlan_id_gte": MaybeInt,
+        "vlan_id_in": MaybeInts,
+        "vlan_id_lt": MaybeInt,
+        "vlan_id_lte": MaybeInt,
+        "vlan_id_not": MaybeInt,
+        "vlan_id_not_in": MaybeInts,
+        "vm_nics_every": "VmNicWhereInput2 | None",
+        "vm_nics_none": "VmNicWhereInput2 | None",
+        "vm_nics_some": "VmNicWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class VmVlanCreationParams(TypedDict, total=False):
@@ -287,31 +272,6 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class VlanWhereInput2(VlanWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vds: "ReadOnly[VdsWhereInput3 | None]"
-        vm_nics_every: "ReadOnly[MaybeMapping]"
-        vm_nics_none: "ReadOnly[MaybeMapping]"
-        vm_nics_some: "ReadOnly[MaybeMapping]"
-
-    class VlanWhereInput3(VlanWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        vds: "ReadOnly[MaybeMapping]"
-        vm_nics_every: "ReadOnly[MaybeMapping]"
-        vm_nics_none: "ReadOnly[MaybeMapping]"
-        vm_nics_some: "ReadOnly[MaybeMapping]"
-
     GetVlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     ManagementVlanUpdationParams: TypeAlias = "Mapping[str, object]"
     MigrationVlanUpdationParams: TypeAlias = "Mapping[str, object]"

@@ -10,16 +10,12 @@ from ..types import (
     MaybeFloats,
     MaybeInt,
     MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
     MaybeStr,
     MaybeTexts,
     Texts,
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import VmClockOffset as VmClockOffsetMember
     from ..models import VmFirmware as VmFirmwareMember
     from ..models import VmGuestsOperationSystem as VmGuestsOperationSystemMember
@@ -29,24 +25,30 @@ if TYPE_CHECKING:
     from ..models import VmUsage as VmUsageMember
     from ..models import VmVideoType as VmVideoTypeMember
     from ..models import VmVmPolicy as VmVmPolicyMember
-    from .backup_plan import BackupPlanWhereInput2
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3, ClusterWhereUniqueInput
+    from .cluster import ClusterWhereUniqueInput
     from .common import BPSUnit, Bus, ByteUnit, EntityAsyncStatus, ParsedOVF
-    from .gpu_device import GpuDeviceWhereInput2
-    from .host import HostWhereInput2, HostWhereInput3
-    from .isolation_policy import IsolationPolicyWhereInput2, IsolationPolicyWhereInput3
-    from .label import LabelWhereInput2
-    from .nic import NicWhereInput2
-    from .snapshot_plan import SnapshotPlanWhereInput2, SnapshotPlanWhereInput3
-    from .task import TaskWhereInput2
-    from .usb_device import UsbDeviceWhereInput2
-    from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType, VmDiskWhereInput2
-    from .vm_entity_filter_result import VmEntityFilterResultWhereInput2
+    from .nested import (
+        BackupPlanWhereInput2,
+        ClusterWhereInput2,
+        GpuDeviceWhereInput2,
+        HostWhereInput2,
+        IsolationPolicyWhereInput2,
+        LabelWhereInput2,
+        NicWhereInput2,
+        SnapshotPlanWhereInput2,
+        TaskWhereInput2,
+        UsbDeviceWhereInput2,
+        VmDiskWhereInput2,
+        VmEntityFilterResultWhereInput2,
+        VmFolderWhereInput2,
+        VmNicWhereInput2,
+        VmPlacementGroupWhereInput2,
+        VmSnapshotWhereInput2,
+        VmWhereInput2,
+    )
+    from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType
     from .vm_export_file import VmExportFileType
-    from .vm_folder import VmFolderWhereInput2, VmFolderWhereInput3
-    from .vm_nic import VmNicModel, VmNicType, VmNicWhereInput2
-    from .vm_placement_group import VmPlacementGroupWhereInput2
-    from .vm_snapshot import VmSnapshotWhereInput2
+    from .vm_nic import VmNicModel, VmNicType
     from .vm_volume import VmVolumeElfStoragePolicyType
 
 BitPSUnit: TypeAlias = Literal["bps", "Kbps", "Mbps", "Gbps", "Tbps"]
@@ -925,500 +927,499 @@ class VmUpdateVpcNicParamsData(TypedDict, total=False):
     vpc_nic: Required["UpdateVpcNicPayloads"]
 
 
-class VmWhereInputValues(TypedDict, total=False):
-    """Keys of `VmWhereInput` that look at the resource itself."""
-
-    anti_malware_enabled: MaybeBool  # since 4.8.0
-    anti_malware_enabled_not: MaybeBool  # since 4.8.0
-    bios_uuid: MaybeStr  # since 4.2.0
-    bios_uuid_contains: MaybeStr  # since 4.2.0
-    bios_uuid_ends_with: MaybeStr  # since 4.2.0
-    bios_uuid_gt: MaybeStr  # since 4.2.0
-    bios_uuid_gte: MaybeStr  # since 4.2.0
-    bios_uuid_in: MaybeTexts  # since 4.2.0
-    bios_uuid_lt: MaybeStr  # since 4.2.0
-    bios_uuid_lte: MaybeStr  # since 4.2.0
-    bios_uuid_not: MaybeStr  # since 4.2.0
-    bios_uuid_not_contains: MaybeStr  # since 4.2.0
-    bios_uuid_not_ends_with: MaybeStr  # since 4.2.0
-    bios_uuid_not_in: MaybeTexts  # since 4.2.0
-    bios_uuid_not_starts_with: MaybeStr  # since 4.2.0
-    bios_uuid_starts_with: MaybeStr  # since 4.2.0
-    clock_offset: "VmClockOffset | None"
-    clock_offset_in: "Sequence[VmClockOffset] | None"
-    clock_offset_not: "VmClockOffset | None"
-    clock_offset_not_in: "Sequence[VmClockOffset] | None"
-    cloud_init_supported: MaybeBool
-    cloud_init_supported_not: MaybeBool
-    cpu_model: MaybeStr
-    cpu_model_contains: MaybeStr
-    cpu_model_ends_with: MaybeStr
-    cpu_model_gt: MaybeStr
-    cpu_model_gte: MaybeStr
-    cpu_model_in: MaybeTexts
-    cpu_model_lt: MaybeStr
-    cpu_model_lte: MaybeStr
-    cpu_model_not: MaybeStr
-    cpu_model_not_contains: MaybeStr
-    cpu_model_not_ends_with: MaybeStr
-    cpu_model_not_in: MaybeTexts
-    cpu_model_not_starts_with: MaybeStr
-    cpu_model_starts_with: MaybeStr
-    cpu_usage: MaybeFloat
-    cpu_usage_gt: MaybeFloat
-    cpu_usage_gte: MaybeFloat
-    cpu_usage_in: MaybeFloats
-    cpu_usage_lt: MaybeFloat
-    cpu_usage_lte: MaybeFloat
-    cpu_usage_not: MaybeFloat
-    cpu_usage_not_in: MaybeFloats
-    deleted_at: MaybeStr
-    deleted_at_gt: MaybeStr
-    deleted_at_gte: MaybeStr
-    deleted_at_in: MaybeTexts
-    deleted_at_lt: MaybeStr
-    deleted_at_lte: MaybeStr
-    deleted_at_not: MaybeStr
-    deleted_at_not_in: MaybeTexts
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    dns_servers: MaybeStr
-    dns_servers_contains: MaybeStr
-    dns_servers_ends_with: MaybeStr
-    dns_servers_gt: MaybeStr
-    dns_servers_gte: MaybeStr
-    dns_servers_in: MaybeTexts
-    dns_servers_lt: MaybeStr
-    dns_servers_lte: MaybeStr
-    dns_servers_not: MaybeStr
-    dns_servers_not_contains: MaybeStr
-    dns_servers_not_ends_with: MaybeStr
-    dns_servers_not_in: MaybeTexts
-    dns_servers_not_starts_with: MaybeStr
-    dns_servers_starts_with: MaybeStr
-    dpi_enabled: MaybeBool  # since 4.8.0
-    dpi_enabled_not: MaybeBool  # since 4.8.0
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    firmware: "VmFirmware | None"
-    firmware_in: "Sequence[VmFirmware] | None"
-    firmware_not: "VmFirmware | None"
-    firmware_not_in: "Sequence[VmFirmware] | None"
-    guest_cpu_model: MaybeStr
-    guest_cpu_model_contains: MaybeStr
-    guest_cpu_model_ends_with: MaybeStr
-    guest_cpu_model_gt: MaybeStr
-    guest_cpu_model_gte: MaybeStr
-    guest_cpu_model_in: MaybeTexts
-    guest_cpu_model_lt: MaybeStr
-    guest_cpu_model_lte: MaybeStr
-    guest_cpu_model_not: MaybeStr
-    guest_cpu_model_not_contains: MaybeStr
-    guest_cpu_model_not_ends_with: MaybeStr
-    guest_cpu_model_not_in: MaybeTexts
-    guest_cpu_model_not_starts_with: MaybeStr
-    guest_cpu_model_starts_with: MaybeStr
-    guest_os_type: "VmGuestsOperationSystem | None"
-    guest_os_type_in: "Sequence[VmGuestsOperationSystem] | None"
-    guest_os_type_not: "VmGuestsOperationSystem | None"
-    guest_os_type_not_in: "Sequence[VmGuestsOperationSystem] | None"
-    guest_size_usage: MaybeFloat
-    guest_size_usage_gt: MaybeFloat
-    guest_size_usage_gte: MaybeFloat
-    guest_size_usage_in: MaybeFloats
-    guest_size_usage_lt: MaybeFloat
-    guest_size_usage_lte: MaybeFloat
-    guest_size_usage_not: MaybeFloat
-    guest_size_usage_not_in: MaybeFloats
-    guest_used_size: MaybeInt
-    guest_used_size_gt: MaybeInt
-    guest_used_size_gte: MaybeInt
-    guest_used_size_in: MaybeInts
-    guest_used_size_lt: MaybeInt
-    guest_used_size_lte: MaybeInt
-    guest_used_size_not: MaybeInt
-    guest_used_size_not_in: MaybeInts
-    ha: MaybeBool
-    ha_not: MaybeBool
-    ha_priority: "VmHaPriority | None"  # since 4.7.0
-    ha_priority_in: "Sequence[VmHaPriority] | None"  # since 4.7.0
-    ha_priority_not: "VmHaPriority | None"  # since 4.7.0
-    ha_priority_not_in: "Sequence[VmHaPriority] | None"  # since 4.7.0
-    hostname: MaybeStr
-    hostname_contains: MaybeStr
-    hostname_ends_with: MaybeStr
-    hostname_gt: MaybeStr
-    hostname_gte: MaybeStr
-    hostname_in: MaybeTexts
-    hostname_lt: MaybeStr
-    hostname_lte: MaybeStr
-    hostname_not: MaybeStr
-    hostname_not_contains: MaybeStr
-    hostname_not_ends_with: MaybeStr
-    hostname_not_in: MaybeTexts
-    hostname_not_starts_with: MaybeStr
-    hostname_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    in_recycle_bin: MaybeBool
-    in_recycle_bin_not: MaybeBool
-    internal: MaybeBool
-    internal_not: MaybeBool
-    internal_product: MaybeStr  # since 4.8.0
-    internal_product_contains: MaybeStr  # since 4.8.0
-    internal_product_ends_with: MaybeStr  # since 4.8.0
-    internal_product_gt: MaybeStr  # since 4.8.0
-    internal_product_gte: MaybeStr  # since 4.8.0
-    internal_product_in: MaybeTexts  # since 4.8.0
-    internal_product_lt: MaybeStr  # since 4.8.0
-    internal_product_lte: MaybeStr  # since 4.8.0
-    internal_product_name: MaybeStr  # since 4.8.0
-    internal_product_name_contains: MaybeStr  # since 4.8.0
-    internal_product_name_ends_with: MaybeStr  # since 4.8.0
-    internal_product_name_gt: MaybeStr  # since 4.8.0
-    internal_product_name_gte: MaybeStr  # since 4.8.0
-    internal_product_name_in: MaybeTexts  # since 4.8.0
-    internal_product_name_lt: MaybeStr  # since 4.8.0
-    internal_product_name_lte: MaybeStr  # since 4.8.0
-    internal_product_name_not: MaybeStr  # since 4.8.0
-    internal_product_name_not_contains: MaybeStr  # since 4.8.0
-    internal_product_name_not_ends_with: MaybeStr  # since 4.8.0
-    internal_product_name_not_in: MaybeTexts  # since 4.8.0
-    internal_product_name_not_starts_with: MaybeStr  # since 4.8.0
-    internal_product_name_starts_with: MaybeStr  # since 4.8.0
-    internal_product_not: MaybeStr  # since 4.8.0
-    internal_product_not_contains: MaybeStr  # since 4.8.0
-    internal_product_not_ends_with: MaybeStr  # since 4.8.0
-    internal_product_not_in: MaybeTexts  # since 4.8.0
-    internal_product_not_starts_with: MaybeStr  # since 4.8.0
-    internal_product_starts_with: MaybeStr  # since 4.8.0
-    io_policy: "VmDiskIoPolicy | None"
-    io_policy_in: "Sequence[VmDiskIoPolicy] | None"
-    io_policy_not: "VmDiskIoPolicy | None"
-    io_policy_not_in: "Sequence[VmDiskIoPolicy] | None"
-    ips: MaybeStr
-    ips_contains: MaybeStr
-    ips_ends_with: MaybeStr
-    ips_gt: MaybeStr
-    ips_gte: MaybeStr
-    ips_in: MaybeTexts
-    ips_lt: MaybeStr
-    ips_lte: MaybeStr
-    ips_not: MaybeStr
-    ips_not_contains: MaybeStr
-    ips_not_ends_with: MaybeStr
-    ips_not_in: MaybeTexts
-    ips_not_starts_with: MaybeStr
-    ips_starts_with: MaybeStr
-    kernel_info: MaybeStr
-    kernel_info_contains: MaybeStr
-    kernel_info_ends_with: MaybeStr
-    kernel_info_gt: MaybeStr
-    kernel_info_gte: MaybeStr
-    kernel_info_in: MaybeTexts
-    kernel_info_lt: MaybeStr
-    kernel_info_lte: MaybeStr
-    kernel_info_not: MaybeStr
-    kernel_info_not_contains: MaybeStr
-    kernel_info_not_ends_with: MaybeStr
-    kernel_info_not_in: MaybeTexts
-    kernel_info_not_starts_with: MaybeStr
-    kernel_info_starts_with: MaybeStr
-    last_shutdown_time: MaybeStr
-    last_shutdown_time_gt: MaybeStr
-    last_shutdown_time_gte: MaybeStr
-    last_shutdown_time_in: MaybeTexts
-    last_shutdown_time_lt: MaybeStr
-    last_shutdown_time_lte: MaybeStr
-    last_shutdown_time_not: MaybeStr
-    last_shutdown_time_not_in: MaybeTexts
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    logical_size_bytes: MaybeInt
-    logical_size_bytes_gt: MaybeInt
-    logical_size_bytes_gte: MaybeInt
-    logical_size_bytes_in: MaybeInts
-    logical_size_bytes_lt: MaybeInt
-    logical_size_bytes_lte: MaybeInt
-    logical_size_bytes_not: MaybeInt
-    logical_size_bytes_not_in: MaybeInts
-    max_bandwidth: MaybeInt
-    max_bandwidth_gt: MaybeInt
-    max_bandwidth_gte: MaybeInt
-    max_bandwidth_in: MaybeInts
-    max_bandwidth_lt: MaybeInt
-    max_bandwidth_lte: MaybeInt
-    max_bandwidth_not: MaybeInt
-    max_bandwidth_not_in: MaybeInts
-    max_bandwidth_policy: "VmDiskIoRestrictType | None"
-    max_bandwidth_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-    max_bandwidth_policy_not: "VmDiskIoRestrictType | None"
-    max_bandwidth_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    max_iops: MaybeInt
-    max_iops_gt: MaybeInt
-    max_iops_gte: MaybeInt
-    max_iops_in: MaybeInts
-    max_iops_lt: MaybeInt
-    max_iops_lte: MaybeInt
-    max_iops_not: MaybeInt
-    max_iops_not_in: MaybeInts
-    max_iops_policy: "VmDiskIoRestrictType | None"
-    max_iops_policy_in: "Sequence[VmDiskIoRestrictType] | None"
-    max_iops_policy_not: "VmDiskIoRestrictType | None"
-    max_iops_policy_not_in: "Sequence[VmDiskIoRestrictType] | None"
-    memory: MaybeInt
-    memory_gt: MaybeInt
-    memory_gte: MaybeInt
-    memory_in: MaybeInts
-    memory_lt: MaybeInt
-    memory_lte: MaybeInt
-    memory_not: MaybeInt
-    memory_not_in: MaybeInts
-    memory_usage: MaybeFloat
-    memory_usage_gt: MaybeFloat
-    memory_usage_gte: MaybeFloat
-    memory_usage_in: MaybeFloats
-    memory_usage_lt: MaybeFloat
-    memory_usage_lte: MaybeFloat
-    memory_usage_not: MaybeFloat
-    memory_usage_not_in: MaybeFloats
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    nested_virtualization: MaybeBool
-    nested_virtualization_not: MaybeBool
-    node_ip: MaybeStr
-    node_ip_contains: MaybeStr
-    node_ip_ends_with: MaybeStr
-    node_ip_gt: MaybeStr
-    node_ip_gte: MaybeStr
-    node_ip_in: MaybeTexts
-    node_ip_lt: MaybeStr
-    node_ip_lte: MaybeStr
-    node_ip_not: MaybeStr
-    node_ip_not_contains: MaybeStr
-    node_ip_not_ends_with: MaybeStr
-    node_ip_not_in: MaybeTexts
-    node_ip_not_starts_with: MaybeStr
-    node_ip_starts_with: MaybeStr
-    original_name: MaybeStr
-    original_name_contains: MaybeStr
-    original_name_ends_with: MaybeStr
-    original_name_gt: MaybeStr
-    original_name_gte: MaybeStr
-    original_name_in: MaybeTexts
-    original_name_lt: MaybeStr
-    original_name_lte: MaybeStr
-    original_name_not: MaybeStr
-    original_name_not_contains: MaybeStr
-    original_name_not_ends_with: MaybeStr
-    original_name_not_in: MaybeTexts
-    original_name_not_starts_with: MaybeStr
-    original_name_starts_with: MaybeStr
-    os: MaybeStr
-    os_contains: MaybeStr
-    os_ends_with: MaybeStr
-    os_gt: MaybeStr
-    os_gte: MaybeStr
-    os_in: MaybeTexts
-    os_lt: MaybeStr
-    os_lte: MaybeStr
-    os_not: MaybeStr
-    os_not_contains: MaybeStr
-    os_not_ends_with: MaybeStr
-    os_not_in: MaybeTexts
-    os_not_starts_with: MaybeStr
-    os_starts_with: MaybeStr
-    protected: MaybeBool
-    protected_not: MaybeBool
-    provisioned_size: MaybeInt
-    provisioned_size_gt: MaybeInt
-    provisioned_size_gte: MaybeInt
-    provisioned_size_in: MaybeInts
-    provisioned_size_lt: MaybeInt
-    provisioned_size_lte: MaybeInt
-    provisioned_size_not: MaybeInt
-    provisioned_size_not_in: MaybeInts
-    size: MaybeInt
-    size_gt: MaybeInt
-    size_gte: MaybeInt
-    size_in: MaybeInts
-    size_lt: MaybeInt
-    size_lte: MaybeInt
-    size_not: MaybeInt
-    size_not_in: MaybeInts
-    status: "VmStatus | None"
-    status_in: "Sequence[VmStatus] | None"
-    status_not: "VmStatus | None"
-    status_not_in: "Sequence[VmStatus] | None"
-    unique_logical_size: MaybeFloat  # since 4.1.0
-    unique_logical_size_gt: MaybeFloat  # since 4.1.0
-    unique_logical_size_gte: MaybeFloat  # since 4.1.0
-    unique_logical_size_in: MaybeFloats  # since 4.1.0
-    unique_logical_size_lt: MaybeFloat  # since 4.1.0
-    unique_logical_size_lte: MaybeFloat  # since 4.1.0
-    unique_logical_size_not: MaybeFloat  # since 4.1.0
-    unique_logical_size_not_in: MaybeFloats  # since 4.1.0
-    unique_size: MaybeInt
-    unique_size_gt: MaybeInt
-    unique_size_gte: MaybeInt
-    unique_size_in: MaybeInts
-    unique_size_lt: MaybeInt
-    unique_size_lte: MaybeInt
-    unique_size_not: MaybeInt
-    unique_size_not_in: MaybeInts
-    used_size: MaybeInt  # since 4.6.0
-    used_size_gt: MaybeInt  # since 4.6.0
-    used_size_gte: MaybeInt  # since 4.6.0
-    used_size_in: MaybeInts  # since 4.6.0
-    used_size_lt: MaybeInt  # since 4.6.0
-    used_size_lte: MaybeInt  # since 4.6.0
-    used_size_not: MaybeInt  # since 4.6.0
-    used_size_not_in: MaybeInts  # since 4.6.0
-    used_size_usage: MaybeFloat  # since 4.6.0
-    used_size_usage_gt: MaybeFloat  # since 4.6.0
-    used_size_usage_gte: MaybeFloat  # since 4.6.0
-    used_size_usage_in: MaybeFloats  # since 4.6.0
-    used_size_usage_lt: MaybeFloat  # since 4.6.0
-    used_size_usage_lte: MaybeFloat  # since 4.6.0
-    used_size_usage_not: MaybeFloat  # since 4.6.0
-    used_size_usage_not_in: MaybeFloats  # since 4.6.0
-    vcpu: MaybeInt
-    vcpu_gt: MaybeInt
-    vcpu_gte: MaybeInt
-    vcpu_in: MaybeInts
-    vcpu_lt: MaybeInt
-    vcpu_lte: MaybeInt
-    vcpu_not: MaybeInt
-    vcpu_not_in: MaybeInts
-    video_type: "VmVideoType | None"
-    video_type_in: "Sequence[VmVideoType] | None"
-    video_type_not: "VmVideoType | None"
-    video_type_not_in: "Sequence[VmVideoType] | None"
-    vm_tools_status: "VmToolsStatus | None"
-    vm_tools_status_in: "Sequence[VmToolsStatus] | None"
-    vm_tools_status_not: "VmToolsStatus | None"
-    vm_tools_status_not_in: "Sequence[VmToolsStatus] | None"
-    vm_tools_version: MaybeStr
-    vm_tools_version_contains: MaybeStr
-    vm_tools_version_ends_with: MaybeStr
-    vm_tools_version_gt: MaybeStr
-    vm_tools_version_gte: MaybeStr
-    vm_tools_version_in: MaybeTexts
-    vm_tools_version_lt: MaybeStr
-    vm_tools_version_lte: MaybeStr
-    vm_tools_version_not: MaybeStr
-    vm_tools_version_not_contains: MaybeStr
-    vm_tools_version_not_ends_with: MaybeStr
-    vm_tools_version_not_in: MaybeTexts
-    vm_tools_version_not_starts_with: MaybeStr
-    vm_tools_version_starts_with: MaybeStr
-    vm_usage: "VmUsage | None"
-    vm_usage_in: "Sequence[VmUsage] | None"
-    vm_usage_not: "VmUsage | None"
-    vm_usage_not_in: "Sequence[VmUsage] | None"
-    win_opt: MaybeBool
-    win_opt_not: MaybeBool
-
-
-class VmWhereInput(VmWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VmWhereInput] | None"
-    NOT: "Sequence[VmWhereInput] | None"
-    OR: "Sequence[VmWhereInput] | None"
-    backup_plans_every: "BackupPlanWhereInput2 | None"  # since 4.5.0
-    backup_plans_none: "BackupPlanWhereInput2 | None"  # since 4.5.0
-    backup_plans_some: "BackupPlanWhereInput2 | None"  # since 4.5.0
-    cluster: "ClusterWhereInput2 | None"
-    entity_filter_results_every: "VmEntityFilterResultWhereInput2 | None"
-    entity_filter_results_none: "VmEntityFilterResultWhereInput2 | None"
-    entity_filter_results_some: "VmEntityFilterResultWhereInput2 | None"
-    folder: "VmFolderWhereInput2 | None"
-    gpu_devices_every: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_none: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    gpu_devices_some: "GpuDeviceWhereInput2 | None"  # since 3.3.0
-    host: "HostWhereInput2 | None"
-    isolation_policy: "IsolationPolicyWhereInput2 | None"
-    labels_every: "LabelWhereInput2 | None"
-    labels_none: "LabelWhereInput2 | None"
-    labels_some: "LabelWhereInput2 | None"
-    pci_nics_every: "NicWhereInput2 | None"  # since 3.3.0
-    pci_nics_none: "NicWhereInput2 | None"  # since 3.3.0
-    pci_nics_some: "NicWhereInput2 | None"  # since 3.3.0
-    snapshot_plan: "SnapshotPlanWhereInput2 | None"
-    snapshots_every: "VmSnapshotWhereInput2 | None"
-    snapshots_none: "VmSnapshotWhereInput2 | None"
-    snapshots_some: "VmSnapshotWhereInput2 | None"
-    usb_devices_every: "UsbDeviceWhereInput2 | None"
-    usb_devices_none: "UsbDeviceWhereInput2 | None"
-    usb_devices_some: "UsbDeviceWhereInput2 | None"
-    vm_disks_every: "VmDiskWhereInput2 | None"
-    vm_disks_none: "VmDiskWhereInput2 | None"
-    vm_disks_some: "VmDiskWhereInput2 | None"
-    vm_nics_every: "VmNicWhereInput2 | None"
-    vm_nics_none: "VmNicWhereInput2 | None"
-    vm_nics_some: "VmNicWhereInput2 | None"
-    vm_placement_group_every: "VmPlacementGroupWhereInput2 | None"
-    vm_placement_group_none: "VmPlacementGroupWhereInput2 | None"
-    vm_placement_group_some: "VmPlacementGroupWhereInput2 | None"
+VmWhereInput = TypedDict(
+    "VmWhereInput",
+    {
+        "AND": "Sequence[VmWhereInput] | None",
+        "NOT": "Sequence[VmWhereInput] | None",
+        "OR": "Sequence[VmWhereInput] | None",
+        "anti_malware_enabled": MaybeBool,  # since 4.8.0
+        "anti_malware_enabled_not": MaybeBool,  # since 4.8.0
+        "backup_plans_every": "BackupPlanWhereInput2 | None",  # since 4.5.0
+        "backup_plans_none": "BackupPlanWhereInput2 | None",  # since 4.5.0
+        "backup_plans_some": "BackupPlanWhereInput2 | None",  # since 4.5.0
+        "bios_uuid": MaybeStr,  # since 4.2.0
+        "bios_uuid_contains": MaybeStr,  # since 4.2.0
+        "bios_uuid_ends_with": MaybeStr,  # since 4.2.0
+        "bios_uuid_gt": MaybeStr,  # since 4.2.0
+        "bios_uuid_gte": MaybeStr,  # since 4.2.0
+        "bios_uuid_in": MaybeTexts,  # since 4.2.0
+        "bios_uuid_lt": MaybeStr,  # since 4.2.0
+        "bios_uuid_lte": MaybeStr,  # since 4.2.0
+        "bios_uuid_not": MaybeStr,  # since 4.2.0
+        "bios_uuid_not_contains": MaybeStr,  # since 4.2.0
+        "bios_uuid_not_ends_with": MaybeStr,  # since 4.2.0
+        "bios_uuid_not_in": MaybeTexts,  # since 4.2.0
+        "bios_uuid_not_starts_with": MaybeStr,  # since 4.2.0
+        "bios_uuid_starts_with": MaybeStr,  # since 4.2.0
+        "clock_offset": "VmClockOffset | None",
+        "clock_offset_in": "Sequence[VmClockOffset] | None",
+        "clock_offset_not": "VmClockOffset | None",
+        "clock_offset_not_in": "Sequence[VmClockOffset] | None",
+        "cloud_init_supported": MaybeBool,
+        "cloud_init_supported_not": MaybeBool,
+        "cluster": "ClusterWhereInput2 | None",
+        "cpu_model": MaybeStr,
+        "cpu_model_contains": MaybeStr,
+        "cpu_model_ends_with": MaybeStr,
+        "cpu_model_gt": MaybeStr,
+        "cpu_model_gte": MaybeStr,
+        "cpu_model_in": MaybeTexts,
+        "cpu_model_lt": MaybeStr,
+        "cpu_model_lte": MaybeStr,
+        "cpu_model_not": MaybeStr,
+        "cpu_model_not_contains": MaybeStr,
+        "cpu_model_not_ends_with": MaybeStr,
+        "cpu_model_not_in": MaybeTexts,
+        "cpu_model_not_starts_with": MaybeStr,
+        "cpu_model_starts_with": MaybeStr,
+        "cpu_usage": MaybeFloat,
+        "cpu_usage_gt": MaybeFloat,
+        "cpu_usage_gte": MaybeFloat,
+        "cpu_usage_in": MaybeFloats,
+        "cpu_usage_lt": MaybeFloat,
+        "cpu_usage_lte": MaybeFloat,
+        "cpu_usage_not": MaybeFloat,
+        "cpu_usage_not_in": MaybeFloats,
+        "deleted_at": MaybeStr,
+        "deleted_at_gt": MaybeStr,
+        "deleted_at_gte": MaybeStr,
+        "deleted_at_in": MaybeTexts,
+        "deleted_at_lt": MaybeStr,
+        "deleted_at_lte": MaybeStr,
+        "deleted_at_not": MaybeStr,
+        "deleted_at_not_in": MaybeTexts,
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "dns_servers": MaybeStr,
+        "dns_servers_contains": MaybeStr,
+        "dns_servers_ends_with": MaybeStr,
+        "dns_servers_gt": MaybeStr,
+        "dns_servers_gte": MaybeStr,
+        "dns_servers_in": MaybeTexts,
+        "dns_servers_lt": MaybeStr,
+        "dns_servers_lte": MaybeStr,
+        "dns_servers_not": MaybeStr,
+        "dns_servers_not_contains": MaybeStr,
+        "dns_servers_not_ends_with": MaybeStr,
+        "dns_servers_not_in": MaybeTexts,
+        "dns_servers_not_starts_with": MaybeStr,
+        "dns_servers_starts_with": MaybeStr,
+        "dpi_enabled": MaybeBool,  # since 4.8.0
+        "dpi_enabled_not": MaybeBool,  # since 4.8.0
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "entity_filter_results_every": "VmEntityFilterResultWhereInput2 | None",
+        "entity_filter_results_none": "VmEntityFilterResultWhereInput2 | None",
+        "entity_filter_results_some": "VmEntityFilterResultWhereInput2 | None",
+        "firmware": "VmFirmware | None",
+        "firmware_in": "Sequence[VmFirmware] | None",
+        "firmware_not": "VmFirmware | None",
+        "firmware_not_in": "Sequence[VmFirmware] | None",
+        "folder": "VmFolderWhereInput2 | None",
+        "gpu_devices_every": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+        "gpu_devices_none": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+        "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+        "guest_cpu_model": MaybeStr,
+        "guest_cpu_model_contains": MaybeStr,
+        "guest_cpu_model_ends_with": MaybeStr,
+        "guest_cpu_model_gt": MaybeStr,
+        "guest_cpu_model_gte": MaybeStr,
+        "guest_cpu_model_in": MaybeTexts,
+        "guest_cpu_model_lt": MaybeStr,
+        "guest_cpu_model_lte": MaybeStr,
+        "guest_cpu_model_not": MaybeStr,
+        "guest_cpu_model_not_contains": MaybeStr,
+        "guest_cpu_model_not_ends_with": MaybeStr,
+        "guest_cpu_model_not_in": MaybeTexts,
+        "guest_cpu_model_not_starts_with": MaybeStr,
+        "guest_cpu_model_starts_with": MaybeStr,
+        "guest_os_type": "VmGuestsOperationSystem | None",
+        "guest_os_type_in": "Sequence[VmGuestsOperationSystem] | None",
+        "guest_os_type_not": "VmGuestsOperationSystem | None",
+        "guest_os_type_not_in": "Sequence[VmGuestsOperationSystem] | None",
+        "guest_size_usage": MaybeFloat,
+        "guest_size_usage_gt": MaybeFloat,
+        "guest_size_usage_gte": MaybeFloat,
+        "guest_size_usage_in": MaybeFloats,
+        "guest_size_usage_lt": MaybeFloat,
+        "guest_size_usage_lte": MaybeFloat,
+        "guest_size_usage_not": MaybeFloat,
+        "guest_size_usage_not_in": MaybeFloats,
+        "guest_used_size": MaybeInt,
+        "guest_used_size_gt": MaybeInt,
+        "guest_used_size_gte": MaybeInt,
+        "guest_used_size_in": MaybeInts,
+        "guest_used_size_lt": MaybeInt,
+        "guest_used_size_lte": MaybeInt,
+        "guest_used_size_not": MaybeInt,
+        "guest_used_size_not_in": MaybeInts,
+        "ha": MaybeBool,
+        "ha_not": MaybeBool,
+        "ha_priority": "VmHaPriority | None",  # since 4.7.0
+        "ha_priority_in": "Sequence[VmHaPriority] | None",  # since 4.7.0
+        "ha_priority_not": "VmHaPriority | None",  # since 4.7.0
+        "ha_priority_not_in": "Sequence[VmHaPriority] | None",  # since 4.7.0
+        "host": "HostWhereInput2 | None",
+        "hostname": MaybeStr,
+        "hostname_contains": MaybeStr,
+        "hostname_ends_with": MaybeStr,
+        "hostname_gt": MaybeStr,
+        "hostname_gte": MaybeStr,
+        "hostname_in": MaybeTexts,
+        "hostname_lt": MaybeStr,
+        "hostname_lte": MaybeStr,
+        "hostname_not": MaybeStr,
+        "hostname_not_contains": MaybeStr,
+        "hostname_not_ends_with": MaybeStr,
+        "hostname_not_in": MaybeTexts,
+        "hostname_not_starts_with": MaybeStr,
+        "hostname_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "in_recycle_bin": MaybeBool,
+        "in_recycle_bin_not": MaybeBool,
+        "internal": MaybeBool,
+        "internal_not": MaybeBool,
+        "internal_product": MaybeStr,  # since 4.8.0
+        "internal_product_contains": MaybeStr,  # since 4.8.0
+        "internal_product_ends_with": MaybeStr,  # since 4.8.0
+        "internal_product_gt": MaybeStr,  # since 4.8.0
+        "internal_product_gte": MaybeStr,  # since 4.8.0
+        "internal_product_in": MaybeTexts,  # since 4.8.0
+        "internal_product_lt": MaybeStr,  # since 4.8.0
+        "internal_product_lte": MaybeStr,  # since 4.8.0
+        "internal_product_name": MaybeStr,  # since 4.8.0
+        "internal_product_name_contains": MaybeStr,  # since 4.8.0
+        "internal_product_name_ends_with": MaybeStr,  # since 4.8.0
+        "internal_product_name_gt": MaybeStr,  # since 4.8.0
+        "internal_product_name_gte": MaybeStr,  # since 4.8.0
+        "internal_product_name_in": MaybeTexts,  # since 4.8.0
+        "internal_product_name_lt": MaybeStr,  # since 4.8.0
+        "internal_product_name_lte": MaybeStr,  # since 4.8.0
+        "internal_product_name_not": MaybeStr,  # since 4.8.0
+        "internal_product_name_not_contains": MaybeStr,  # since 4.8.0
+        "internal_product_name_not_ends_with": MaybeStr,  # since 4.8.0
+        "internal_product_name_not_in": MaybeTexts,  # since 4.8.0
+        "internal_product_name_not_starts_with": MaybeStr,  # since 4.8.0
+        "internal_product_name_starts_with": MaybeStr,  # since 4.8.0
+        "internal_product_not": MaybeStr,  # since 4.8.0
+        "internal_product_not_contains": MaybeStr,  # since 4.8.0
+        "internal_product_not_ends_with": MaybeStr,  # since 4.8.0
+        "internal_product_not_in": MaybeTexts,  # since 4.8.0
+        "internal_product_not_starts_with": MaybeStr,  # since 4.8.0
+        "internal_product_starts_with": MaybeStr,  # since 4.8.0
+        "io_policy": "VmDiskIoPolicy | None",
+        "io_policy_in": "Sequence[VmDiskIoPolicy] | None",
+        "io_policy_not": "VmDiskIoPolicy | None",
+        "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",
+        "ips": MaybeStr,
+        "ips_contains": MaybeStr,
+        "ips_ends_with": MaybeStr,
+        "ips_gt": MaybeStr,
+        "ips_gte": MaybeStr,
+        "ips_in": MaybeTexts,
+        "ips_lt": MaybeStr,
+        "ips_lte": MaybeStr,
+        "ips_not": MaybeStr,
+        "ips_not_contains": MaybeStr,
+        "ips_not_ends_with": MaybeStr,
+        "ips_not_in": MaybeTexts,
+        "ips_not_starts_with": MaybeStr,
+        "ips_starts_with": MaybeStr,
+        "isolation_policy": "IsolationPolicyWhereInput2 | None",
+        "kernel_info": MaybeStr,
+        "kernel_info_contains": MaybeStr,
+        "kernel_info_ends_with": MaybeStr,
+        "kernel_info_gt": MaybeStr,
+        "kernel_info_gte": MaybeStr,
+        "kernel_info_in": MaybeTexts,
+        "kernel_info_lt": MaybeStr,
+        "kernel_info_lte": MaybeStr,
+        "kernel_info_not": MaybeStr,
+        "kernel_info_not_contains": MaybeStr,
+        "kernel_info_not_ends_with": MaybeStr,
+        "kernel_info_not_in": MaybeTexts,
+        "kernel_info_not_starts_with": MaybeStr,
+        "kernel_info_starts_with": MaybeStr,
+        "labels_every": "LabelWhereInput2 | None",
+        "labels_none": "LabelWhereInput2 | None",
+        "labels_some": "LabelWhereInput2 | None",
+        "last_shutdown_time": MaybeStr,
+        "last_shutdown_time_gt": MaybeStr,
+        "last_shutdown_time_gte": MaybeStr,
+        "last_shutdown_time_in": MaybeTexts,
+        "last_shutdown_time_lt": MaybeStr,
+        "last_shutdown_time_lte": MaybeStr,
+        "last_shutdown_time_not": MaybeStr,
+        "last_shutdown_time_not_in": MaybeTexts,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "logical_size_bytes": MaybeInt,
+        "logical_size_bytes_gt": MaybeInt,
+        "logical_size_bytes_gte": MaybeInt,
+        "logical_size_bytes_in": MaybeInts,
+        "logical_size_bytes_lt": MaybeInt,
+        "logical_size_bytes_lte": MaybeInt,
+        "logical_size_bytes_not": MaybeInt,
+        "logical_size_bytes_not_in": MaybeInts,
+        "max_bandwidth": MaybeInt,
+        "max_bandwidth_gt": MaybeInt,
+        "max_bandwidth_gte": MaybeInt,
+        "max_bandwidth_in": MaybeInts,
+        "max_bandwidth_lt": MaybeInt,
+        "max_bandwidth_lte": MaybeInt,
+        "max_bandwidth_not": MaybeInt,
+        "max_bandwidth_not_in": MaybeInts,
+        "max_bandwidth_policy": "VmDiskIoRestrictType | None",
+        "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None",
+        "max_bandwidth_policy_not": "VmDiskIoRestrictType | None",
+        "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+        "max_iops": MaybeInt,
+        "max_iops_gt": MaybeInt,
+        "max_iops_gte": MaybeInt,
+        "max_iops_in": MaybeInts,
+        "max_iops_lt": MaybeInt,
+        "max_iops_lte": MaybeInt,
+        "max_iops_not": MaybeInt,
+        "max_iops_not_in": MaybeInts,
+        "max_iops_policy": "VmDiskIoRestrictType | None",
+        "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None",
+        "max_iops_policy_not": "VmDiskIoRestrictType | None",
+        "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+        "memory": MaybeInt,
+        "memory_gt": MaybeInt,
+        "memory_gte": MaybeInt,
+        "memory_in": MaybeInts,
+        "memory_lt": MaybeInt,
+        "memory_lte": MaybeInt,
+        "memory_not": MaybeInt,
+        "memory_not_in": MaybeInts,
+        "memory_usage": MaybeFloat,
+        "memory_usage_gt": MaybeFloat,
+        "memory_usage_gte": MaybeFloat,
+        "memory_usage_in": MaybeFloats,
+        "memory_usage_lt": MaybeFloat,
+        "memory_usage_lte": MaybeFloat,
+        "memory_usage_not": MaybeFloat,
+        "memory_usage_not_in": MaybeFloats,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "nested_virtualization": MaybeBool,
+        "nested_virtualization_not": MaybeBool,
+        "node_ip": MaybeStr,
+        "node_ip_contains": MaybeStr,
+        "node_ip_ends_with": MaybeStr,
+        "node_ip_gt": MaybeStr,
+        "node_ip_gte": MaybeStr,
+        "node_ip_in": MaybeTexts,
+        "node_ip_lt": MaybeStr,
+        "node_ip_lte": MaybeStr,
+        "node_ip_not": MaybeStr,
+        "node_ip_not_contains": MaybeStr,
+        "node_ip_not_ends_with": MaybeStr,
+        "node_ip_not_in": MaybeTexts,
+        "node_ip_not_starts_with": MaybeStr,
+        "node_ip_starts_with": MaybeStr,
+        "original_name": MaybeStr,
+        "original_name_contains": MaybeStr,
+        "original_name_ends_with": MaybeStr,
+        "original_name_gt": MaybeStr,
+        "original_name_gte": MaybeStr,
+        "original_name_in": MaybeTexts,
+        "original_name_lt": MaybeStr,
+        "original_name_lte": MaybeStr,
+        "original_name_not": MaybeStr,
+        "original_name_not_contains": MaybeStr,
+        "original_name_not_ends_with": MaybeStr,
+        "original_name_not_in": MaybeTexts,
+        "original_name_not_starts_with": MaybeStr,
+        "original_name_starts_with": MaybeStr,
+        "os": MaybeStr,
+        "os_contains": MaybeStr,
+        "os_ends_with": MaybeStr,
+        "os_gt": MaybeStr,
+        "os_gte": MaybeStr,
+        "os_in": MaybeTexts,
+        "os_lt": MaybeStr,
+        "os_lte": MaybeStr,
+        "os_not": MaybeStr,
+        "os_not_contains": MaybeStr,
+        "os_not_ends_with": MaybeStr,
+        "os_not_in": MaybeTexts,
+        "os_not_starts_with": MaybeStr,
+        "os_starts_with": MaybeStr,
+        "pci_nics_every": "NicWhereInput2 | None",  # since 3.3.0
+        "pci_nics_none": "NicWhereInput2 | None",  # since 3.3.0
+        "pci_nics_some": "NicWhereInput2 | None",  # since 3.3.0
+        "protected": MaybeBool,
+        "protected_not": MaybeBool,
+        "provisioned_size": MaybeInt,
+        "provisioned_size_gt": MaybeInt,
+        "provisioned_size_gte": MaybeInt,
+        "provisioned_size_in": MaybeInts,
+        "provisioned_size_lt": MaybeInt,
+        "provisioned_size_lte": MaybeInt,
+        "provisioned_size_not": MaybeInt,
+        "provisioned_size_not_in": MaybeInts,
+        "size": MaybeInt,
+        "size_gt": MaybeInt,
+        "size_gte": MaybeInt,
+        "size_in": MaybeInts,
+        "size_lt": MaybeInt,
+        "size_lte": MaybeInt,
+        "size_not": MaybeInt,
+        "size_not_in": MaybeInts,
+        "snapshot_plan": "SnapshotPlanWhereInput2 | None",
+        "snapshots_every": "VmSnapshotWhereInput2 | None",
+        "snapshots_none": "VmSnapshotWhereInput2 | None",
+        "snapshots_some": "VmSnapshotWhereInput2 | None",
+        "status": "VmStatus | None",
+        "status_in": "Sequence[VmStatus] | None",
+        "status_not": "VmStatus | None",
+        "status_not_in": "Sequence[VmStatus] | None",
+        "unique_logical_size": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_gt": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_gte": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_in": MaybeFloats,  # since 4.1.0
+        "unique_logical_size_lt": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_lte": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_not": MaybeFloat,  # since 4.1.0
+        "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
+        "unique_size": MaybeInt,
+        "unique_size_gt": MaybeInt,
+        "unique_size_gte": MaybeInt,
+        "unique_size_in": MaybeInts,
+        "unique_size_lt": MaybeInt,
+        "unique_size_lte": MaybeInt,
+        "unique_size_not": MaybeInt,
+        "unique_size_not_in": MaybeInts,
+        "usb_devices_every": "UsbDeviceWhereInput2 | None",
+        "usb_devices_none": "UsbDeviceWhereInput2 | None",
+        "usb_devices_some": "UsbDeviceWhereInput2 | None",
+        "used_size": MaybeInt,  # since 4.6.0
+        "used_size_gt": MaybeInt,  # since 4.6.0
+        "used_size_gte": MaybeInt,  # since 4.6.0
+        "used_size_in": MaybeInts,  # since 4.6.0
+        "used_size_lt": MaybeInt,  # since 4.6.0
+        "used_size_lte": MaybeInt,  # since 4.6.0
+        "used_size_not": MaybeInt,  # since 4.6.0
+        "used_size_not_in": MaybeInts,  # since 4.6.0
+        "used_size_usage": MaybeFloat,  # since 4.6.0
+        "used_size_usage_gt": MaybeFloat,  # since 4.6.0
+        "used_size_usage_gte": MaybeFloat,  # since 4.6.0
+        "used_size_usage_in": MaybeFloats,  # since 4.6.0
+        "used_size_usage_lt": MaybeFloat,  # since 4.6.0
+        "used_size_usage_lte": MaybeFloat,  # since 4.6.0
+        "used_size_usage_not": MaybeFloat,  # since 4.6.0
+        "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
+        "vcpu": MaybeInt,
+        "vcpu_gt": MaybeInt,
+        "vcpu_gte": MaybeInt,
+        "vcpu_in": MaybeInts,
+        "vcpu_lt": MaybeInt,
+        "vcpu_lte": MaybeInt,
+        "vcpu_not": MaybeInt,
+        "vcpu_not_in": MaybeInts,
+        "video_type": "VmVideoType | None",
+        "video_type_in": "Sequence[VmVideoType] | None",
+        "video_type_not": "VmVideoType | None",
+        "video_type_not_in": "Sequence[VmVideoType] | None",
+        "vm_disks_every": "VmDiskWhereInput2 | None",
+        "vm_disks_none": "VmDiskWhereInput2 | None",
+        "vm_disks_some": "VmDiskWhereInput2 | None",
+        "vm_nics_every": "VmNicWhereInput2 | None",
+        "vm_nics_none": "VmNicWhereInput2 | None",
+        "vm_nics_some": "VmNicWhereInput2 | None",
+        "vm_placement_group_every": "VmPlacementGroupWhereInput2 | None",
+        "vm_placement_group_none": "VmPlacementGroupWhereInput2 | None",
+        "vm_placement_group_some": "VmPlacementGroupWhereInput2 | None",
+        "vm_tools_status": "VmToolsStatus | None",
+        "vm_tools_status_in": "Sequence[VmToolsStatus] | None",
+        "vm_tools_status_not": "VmToolsStatus | None",
+        "vm_tools_status_not_in": "Sequence[VmToolsStatus] | None",
+        "vm_tools_version": MaybeStr,
+        "vm_tools_version_contains": MaybeStr,
+        "vm_tools_version_ends_with": MaybeStr,
+        "vm_tools_version_gt": MaybeStr,
+        "vm_tools_version_gte": MaybeStr,
+        "vm_tools_version_in": MaybeTexts,
+        "vm_tools_version_lt": MaybeStr,
+        "vm_tools_version_lte": MaybeStr,
+        "vm_tools_version_not": MaybeStr,
+        "vm_tools_version_not_contains": MaybeStr,
+        "vm_tools_version_not_ends_with": MaybeStr,
+        "vm_tools_version_not_in": MaybeTexts,
+        "vm_tools_version_not_starts_with": MaybeStr,
+        "vm_tools_version_starts_with": MaybeStr,
+        "vm_usage": "VmUsage | None",
+        "vm_usage_in": "Sequence[VmUsage] | None",
+        "vm_usage_not": "VmUsage | None",
+        "vm_usage_not_in": "Sequence[VmUsage] | None",
+        "win_opt": MaybeBool,
+        "win_opt_not": MaybeBool,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 
 class VmWhereUniqueInput(TypedDict, total=False):
@@ -1468,87 +1469,6 @@ class VpcNicParams(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-
-    class VmWhereInput2(VmWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plans_every: "ReadOnly[MaybeMapping]"
-        backup_plans_none: "ReadOnly[MaybeMapping]"
-        backup_plans_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        entity_filter_results_every: "ReadOnly[MaybeMapping]"
-        entity_filter_results_none: "ReadOnly[MaybeMapping]"
-        entity_filter_results_some: "ReadOnly[MaybeMapping]"
-        folder: "ReadOnly[VmFolderWhereInput3 | None]"
-        gpu_devices_every: "ReadOnly[MaybeMapping]"
-        gpu_devices_none: "ReadOnly[MaybeMapping]"
-        gpu_devices_some: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-        isolation_policy: "ReadOnly[IsolationPolicyWhereInput3 | None]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        pci_nics_every: "ReadOnly[MaybeMapping]"
-        pci_nics_none: "ReadOnly[MaybeMapping]"
-        pci_nics_some: "ReadOnly[MaybeMapping]"
-        snapshot_plan: "ReadOnly[SnapshotPlanWhereInput3 | None]"
-        snapshots_every: "ReadOnly[MaybeMapping]"
-        snapshots_none: "ReadOnly[MaybeMapping]"
-        snapshots_some: "ReadOnly[MaybeMapping]"
-        usb_devices_every: "ReadOnly[MaybeMapping]"
-        usb_devices_none: "ReadOnly[MaybeMapping]"
-        usb_devices_some: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-        vm_nics_every: "ReadOnly[MaybeMapping]"
-        vm_nics_none: "ReadOnly[MaybeMapping]"
-        vm_nics_some: "ReadOnly[MaybeMapping]"
-        vm_placement_group_every: "ReadOnly[MaybeMapping]"
-        vm_placement_group_none: "ReadOnly[MaybeMapping]"
-        vm_placement_group_some: "ReadOnly[MaybeMapping]"
-
-    class VmWhereInput3(VmWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        backup_plans_every: "ReadOnly[MaybeMapping]"
-        backup_plans_none: "ReadOnly[MaybeMapping]"
-        backup_plans_some: "ReadOnly[MaybeMapping]"
-        cluster: "ReadOnly[MaybeMapping]"
-        entity_filter_results_every: "ReadOnly[MaybeMapping]"
-        entity_filter_results_none: "ReadOnly[MaybeMapping]"
-        entity_filter_results_some: "ReadOnly[MaybeMapping]"
-        folder: "ReadOnly[MaybeMapping]"
-        gpu_devices_every: "ReadOnly[MaybeMapping]"
-        gpu_devices_none: "ReadOnly[MaybeMapping]"
-        gpu_devices_some: "ReadOnly[MaybeMapping]"
-        host: "ReadOnly[MaybeMapping]"
-        isolation_policy: "ReadOnly[MaybeMapping]"
-        labels_every: "ReadOnly[MaybeMapping]"
-        labels_none: "ReadOnly[MaybeMapping]"
-        labels_some: "ReadOnly[MaybeMapping]"
-        pci_nics_every: "ReadOnly[MaybeMapping]"
-        pci_nics_none: "ReadOnly[MaybeMapping]"
-        pci_nics_some: "ReadOnly[MaybeMapping]"
-        snapshot_plan: "ReadOnly[MaybeMapping]"
-        snapshots_every: "ReadOnly[MaybeMapping]"
-        snapshots_none: "ReadOnly[MaybeMapping]"
-        snapshots_some: "ReadOnly[MaybeMapping]"
-        usb_devices_every: "ReadOnly[MaybeMapping]"
-        usb_devices_none: "ReadOnly[MaybeMapping]"
-        usb_devices_some: "ReadOnly[MaybeMapping]"
-        vm_disks_every: "ReadOnly[MaybeMapping]"
-        vm_disks_none: "ReadOnly[MaybeMapping]"
-        vm_disks_some: "ReadOnly[MaybeMapping]"
-        vm_nics_every: "ReadOnly[MaybeMapping]"
-        vm_nics_none: "ReadOnly[MaybeMapping]"
-        vm_nics_some: "ReadOnly[MaybeMapping]"
-        vm_placement_group_every: "ReadOnly[MaybeMapping]"
-        vm_placement_group_none: "ReadOnly[MaybeMapping]"
-        vm_placement_group_some: "ReadOnly[MaybeMapping]"
-
     AbortMigrateVmAcrossClusterParams: TypeAlias = "Mapping[str, object]"
     GetVmVncInfoParams: TypeAlias = "Mapping[str, object]"
     GetVmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"

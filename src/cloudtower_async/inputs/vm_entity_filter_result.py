@@ -4,62 +4,41 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .entity_filter import EntityFilterWhereInput2, EntityFilterWhereInput3
-    from .vm import VmWhereInput2, VmWhereInput3
+    from .nested import EntityFilterWhereInput2, VmEntityFilterResultWhereInput2, VmWhereInput2
 
 VmEntityFilterResultOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC"]
 
-
-class VmEntityFilterResultWhereInputValues(TypedDict, total=False):
-    """Keys of `VmEntityFilterResultWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-
-
-class VmEntityFilterResultWhereInput(VmEntityFilterResultWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VmEntityFilterResultWhereInput] | None"
-    NOT: "Sequence[VmEntityFilterResultWhereInput] | None"
-    OR: "Sequence[VmEntityFilterResultWhereInput] | None"
-    entityFilter: "EntityFilterWhereInput2 | None"
-    vm: "VmWhereInput2 | None"
-
+VmEntityFilterResultWhereInput = TypedDict(
+    "VmEntityFilterResultWhereInput",
+    {
+        "AND": "Sequence[VmEntityFilterResultWhereInput] | None",
+        "NOT": "Sequence[VmEntityFilterResultWhereInput] | None",
+        "OR": "Sequence[VmEntityFilterResultWhereInput] | None",
+        "entityFilter": "EntityFilterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "vm": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class VmEntityFilterResultWhereInput2(VmEntityFilterResultWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        entityFilter: "ReadOnly[EntityFilterWhereInput3 | None]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-
-    class VmEntityFilterResultWhereInput3(VmEntityFilterResultWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        entityFilter: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-
     GetVmEntityFilterResultsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVmEntityFilterResultsRequestBody: TypeAlias = "Mapping[str, object]"
 else:

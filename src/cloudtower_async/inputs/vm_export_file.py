@@ -4,19 +4,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import VmExportFileType as VmExportFileTypeMember
     from .common import EntityAsyncStatus
-    from .content_library_vm_template import (
+    from .nested import (
         ContentLibraryVmTemplateWhereInput2,
-        ContentLibraryVmTemplateWhereInput3,
+        VmExportFileWhereInput2,
+        VmVolumeWhereInput2,
+        VmWhereInput2,
     )
-    from .vm import VmWhereInput2, VmWhereInput3
-    from .vm_volume import VmVolumeWhereInput2, VmVolumeWhereInput3
 
 VmExportFileOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -40,101 +38,81 @@ VmExportFileType: TypeAlias = Union[
     Literal["OVF", "QCOW2", "RAW", "VMDK"], "VmExportFileTypeMember"
 ]
 
-
-class VmExportFileWhereInputValues(TypedDict, total=False):
-    """Keys of `VmExportFileWhereInput` that look at the resource itself."""
-
-    createdAt: MaybeStr
-    createdAt_gt: MaybeStr
-    createdAt_gte: MaybeStr
-    createdAt_in: MaybeTexts
-    createdAt_lt: MaybeStr
-    createdAt_lte: MaybeStr
-    createdAt_not: MaybeStr
-    createdAt_not_in: MaybeTexts
-    damaged: MaybeBool
-    damaged_not: MaybeBool
-    data_port_id: MaybeStr
-    data_port_id_contains: MaybeStr
-    data_port_id_ends_with: MaybeStr
-    data_port_id_gt: MaybeStr
-    data_port_id_gte: MaybeStr
-    data_port_id_in: MaybeTexts
-    data_port_id_lt: MaybeStr
-    data_port_id_lte: MaybeStr
-    data_port_id_not: MaybeStr
-    data_port_id_not_contains: MaybeStr
-    data_port_id_not_ends_with: MaybeStr
-    data_port_id_not_in: MaybeTexts
-    data_port_id_not_starts_with: MaybeStr
-    data_port_id_starts_with: MaybeStr
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    storage_cluster_id: MaybeStr
-    storage_cluster_id_contains: MaybeStr
-    storage_cluster_id_ends_with: MaybeStr
-    storage_cluster_id_gt: MaybeStr
-    storage_cluster_id_gte: MaybeStr
-    storage_cluster_id_in: MaybeTexts
-    storage_cluster_id_lt: MaybeStr
-    storage_cluster_id_lte: MaybeStr
-    storage_cluster_id_not: MaybeStr
-    storage_cluster_id_not_contains: MaybeStr
-    storage_cluster_id_not_ends_with: MaybeStr
-    storage_cluster_id_not_in: MaybeTexts
-    storage_cluster_id_not_starts_with: MaybeStr
-    storage_cluster_id_starts_with: MaybeStr
-    type: "VmExportFileType | None"
-    type_in: "Sequence[VmExportFileType] | None"
-    type_not: "VmExportFileType | None"
-    type_not_in: "Sequence[VmExportFileType] | None"
-
-
-class VmExportFileWhereInput(VmExportFileWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VmExportFileWhereInput] | None"
-    NOT: "Sequence[VmExportFileWhereInput] | None"
-    OR: "Sequence[VmExportFileWhereInput] | None"
-    content_library_vm_template: "ContentLibraryVmTemplateWhereInput2 | None"
-    vm: "VmWhereInput2 | None"
-    vm_volume: "VmVolumeWhereInput2 | None"
-
+VmExportFileWhereInput = TypedDict(
+    "VmExportFileWhereInput",
+    {
+        "AND": "Sequence[VmExportFileWhereInput] | None",
+        "NOT": "Sequence[VmExportFileWhereInput] | None",
+        "OR": "Sequence[VmExportFileWhereInput] | None",
+        "content_library_vm_template": "ContentLibraryVmTemplateWhereInput2 | None",
+        "createdAt": MaybeStr,
+        "createdAt_gt": MaybeStr,
+        "createdAt_gte": MaybeStr,
+        "createdAt_in": MaybeTexts,
+        "createdAt_lt": MaybeStr,
+        "createdAt_lte": MaybeStr,
+        "createdAt_not": MaybeStr,
+        "createdAt_not_in": MaybeTexts,
+        "damaged": MaybeBool,
+        "damaged_not": MaybeBool,
+        "data_port_id": MaybeStr,
+        "data_port_id_contains": MaybeStr,
+        "data_port_id_ends_with": MaybeStr,
+        "data_port_id_gt": MaybeStr,
+        "data_port_id_gte": MaybeStr,
+        "data_port_id_in": MaybeTexts,
+        "data_port_id_lt": MaybeStr,
+        "data_port_id_lte": MaybeStr,
+        "data_port_id_not": MaybeStr,
+        "data_port_id_not_contains": MaybeStr,
+        "data_port_id_not_ends_with": MaybeStr,
+        "data_port_id_not_in": MaybeTexts,
+        "data_port_id_not_starts_with": MaybeStr,
+        "data_port_id_starts_with": MaybeStr,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "storage_cluster_id": MaybeStr,
+        "storage_cluster_id_contains": MaybeStr,
+        "storage_cluster_id_ends_with": MaybeStr,
+        "storage_cluster_id_gt": MaybeStr,
+        "storage_cluster_id_gte": MaybeStr,
+        "storage_cluster_id_in": MaybeTexts,
+        "storage_cluster_id_lt": MaybeStr,
+        "storage_cluster_id_lte": MaybeStr,
+        "storage_cluster_id_not": MaybeStr,
+        "storage_cluster_id_not_contains": MaybeStr,
+        "storage_cluster_id_not_ends_with": MaybeStr,
+        "storage_cluster_id_not_in": MaybeTexts,
+        "storage_cluster_id_not_starts_with": MaybeStr,
+        "storage_cluster_id_starts_with": MaybeStr,
+        "type": "VmExportFileType | None",
+        "type_in": "Sequence[VmExportFileType] | None",
+        "type_not": "VmExportFileType | None",
+        "type_not_in": "Sequence[VmExportFileType] | None",
+        "vm": "VmWhereInput2 | None",
+        "vm_volume": "VmVolumeWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class VmExportFileWhereInput2(VmExportFileWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        content_library_vm_template: "ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]"
-        vm: "ReadOnly[VmWhereInput3 | None]"
-        vm_volume: "ReadOnly[VmVolumeWhereInput3 | None]"
-
-    class VmExportFileWhereInput3(VmExportFileWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        content_library_vm_template: "ReadOnly[MaybeMapping]"
-        vm: "ReadOnly[MaybeMapping]"
-        vm_volume: "ReadOnly[MaybeMapping]"
-
     GetVmExportFilesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVmExportFilesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

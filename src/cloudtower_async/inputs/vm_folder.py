@@ -4,13 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .vm import VmWhereInput2
+    from .nested import ClusterWhereInput2, VmFolderWhereInput2, VmWhereInput2
 
 VmFolderOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -37,93 +34,72 @@ class VmFolderUpdationParamsData(TypedDict, total=False):
     name: Required[str]
 
 
-class VmFolderWhereInputValues(TypedDict, total=False):
-    """Keys of `VmFolderWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    vm_num: MaybeInt
-    vm_num_gt: MaybeInt
-    vm_num_gte: MaybeInt
-    vm_num_in: MaybeInts
-    vm_num_lt: MaybeInt
-    vm_num_lte: MaybeInt
-    vm_num_not: MaybeInt
-    vm_num_not_in: MaybeInts
-
-
-class VmFolderWhereInput(VmFolderWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VmFolderWhereInput] | None"
-    NOT: "Sequence[VmFolderWhereInput] | None"
-    OR: "Sequence[VmFolderWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
-
+VmFolderWhereInput = TypedDict(
+    "VmFolderWhereInput",
+    {
+        "AND": "Sequence[VmFolderWhereInput] | None",
+        "NOT": "Sequence[VmFolderWhereInput] | None",
+        "OR": "Sequence[VmFolderWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "vm_num": MaybeInt,
+        "vm_num_gt": MaybeInt,
+        "vm_num_gte": MaybeInt,
+        "vm_num_in": MaybeInts,
+        "vm_num_lt": MaybeInt,
+        "vm_num_lte": MaybeInt,
+        "vm_num_not": MaybeInt,
+        "vm_num_not_in": MaybeInts,
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class VmFolderWhereInput2(VmFolderWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class VmFolderWhereInput3(VmFolderWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetVmFoldersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVmFoldersRequestBody: TypeAlias = "Mapping[str, object]"
     VmFolderDeletionParams: TypeAlias = "Mapping[str, object]"

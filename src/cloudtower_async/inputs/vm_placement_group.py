@@ -4,16 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
-from ..types import MaybeBool, MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
     from ..models import VmPlacementGroupUsage as VmPlacementGroupUsageMember
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
     from .common import EntityAsyncStatus
-    from .host import HostWhereInput2
-    from .vm import VmVmPolicy, VmWhereInput2
+    from .nested import (
+        ClusterWhereInput2,
+        HostWhereInput2,
+        VmPlacementGroupWhereInput2,
+        VmWhereInput2,
+    )
+    from .vm import VmVmPolicy
 
 VmPlacementGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -97,157 +99,124 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     vms: "VmWhereInput2"
 
 
-class VmPlacementGroupWhereInputValues(TypedDict, total=False):
-    """Keys of `VmPlacementGroupWhereInput` that look at the resource itself."""
-
-    description: MaybeStr
-    description_contains: MaybeStr
-    description_ends_with: MaybeStr
-    description_gt: MaybeStr
-    description_gte: MaybeStr
-    description_in: MaybeTexts
-    description_lt: MaybeStr
-    description_lte: MaybeStr
-    description_not: MaybeStr
-    description_not_contains: MaybeStr
-    description_not_ends_with: MaybeStr
-    description_not_in: MaybeTexts
-    description_not_starts_with: MaybeStr
-    description_starts_with: MaybeStr
-    enabled: MaybeBool
-    enabled_not: MaybeBool
-    entityAsyncStatus: "EntityAsyncStatus | None"
-    entityAsyncStatus_in: "Sequence[EntityAsyncStatus] | None"
-    entityAsyncStatus_not: "EntityAsyncStatus | None"
-    entityAsyncStatus_not_in: "Sequence[EntityAsyncStatus] | None"
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_created_at: MaybeStr
-    local_created_at_gt: MaybeStr
-    local_created_at_gte: MaybeStr
-    local_created_at_in: MaybeTexts
-    local_created_at_lt: MaybeStr
-    local_created_at_lte: MaybeStr
-    local_created_at_not: MaybeStr
-    local_created_at_not_in: MaybeTexts
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    local_updated_at: MaybeStr
-    local_updated_at_gt: MaybeStr
-    local_updated_at_gte: MaybeStr
-    local_updated_at_in: MaybeTexts
-    local_updated_at_lt: MaybeStr
-    local_updated_at_lte: MaybeStr
-    local_updated_at_not: MaybeStr
-    local_updated_at_not_in: MaybeTexts
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    usage: "VmPlacementGroupUsage | None"  # since 4.8.0
-    usage_in: "Sequence[VmPlacementGroupUsage] | None"  # since 4.8.0
-    usage_not: "VmPlacementGroupUsage | None"  # since 4.8.0
-    usage_not_in: "Sequence[VmPlacementGroupUsage] | None"  # since 4.8.0
-    vm_host_must_enabled: MaybeBool
-    vm_host_must_enabled_not: MaybeBool
-    vm_host_must_policy: MaybeBool
-    vm_host_must_policy_not: MaybeBool
-    vm_host_prefer_enabled: MaybeBool
-    vm_host_prefer_enabled_not: MaybeBool
-    vm_host_prefer_policy: MaybeBool
-    vm_host_prefer_policy_not: MaybeBool
-    vm_vm_policy: "VmVmPolicy | None"
-    vm_vm_policy_enabled: MaybeBool
-    vm_vm_policy_enabled_not: MaybeBool
-    vm_vm_policy_in: "Sequence[VmVmPolicy] | None"
-    vm_vm_policy_not: "VmVmPolicy | None"
-    vm_vm_policy_not_in: "Sequence[VmVmPolicy] | None"
-
-
-class VmPlacementGroupWhereInput(VmPlacementGroupWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VmPlacementGroupWhereInput] | None"
-    NOT: "Sequence[VmPlacementGroupWhereInput] | None"
-    OR: "Sequence[VmPlacementGroupWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    vm_host_must_host_uuids_every: "HostWhereInput2 | None"
-    vm_host_must_host_uuids_none: "HostWhereInput2 | None"
-    vm_host_must_host_uuids_some: "HostWhereInput2 | None"
-    vm_host_prefer_host_uuids_every: "HostWhereInput2 | None"
-    vm_host_prefer_host_uuids_none: "HostWhereInput2 | None"
-    vm_host_prefer_host_uuids_some: "HostWhereInput2 | None"
-    vms_every: "VmWhereInput2 | None"
-    vms_none: "VmWhereInput2 | None"
-    vms_some: "VmWhereInput2 | None"
-
+VmPlacementGroupWhereInput = TypedDict(
+    "VmPlacementGroupWhereInput",
+    {
+        "AND": "Sequence[VmPlacementGroupWhereInput] | None",
+        "NOT": "Sequence[VmPlacementGroupWhereInput] | None",
+        "OR": "Sequence[VmPlacementGroupWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "description": MaybeStr,
+        "description_contains": MaybeStr,
+        "description_ends_with": MaybeStr,
+        "description_gt": MaybeStr,
+        "description_gte": MaybeStr,
+        "description_in": MaybeTexts,
+        "description_lt": MaybeStr,
+        "description_lte": MaybeStr,
+        "description_not": MaybeStr,
+        "description_not_contains": MaybeStr,
+        "description_not_ends_with": MaybeStr,
+        "description_not_in": MaybeTexts,
+        "description_not_starts_with": MaybeStr,
+        "description_starts_with": MaybeStr,
+        "enabled": MaybeBool,
+        "enabled_not": MaybeBool,
+        "entityAsyncStatus": "EntityAsyncStatus | None",
+        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
+        "entityAsyncStatus_not": "EntityAsyncStatus | None",
+        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_created_at": MaybeStr,
+        "local_created_at_gt": MaybeStr,
+        "local_created_at_gte": MaybeStr,
+        "local_created_at_in": MaybeTexts,
+        "local_created_at_lt": MaybeStr,
+        "local_created_at_lte": MaybeStr,
+        "local_created_at_not": MaybeStr,
+        "local_created_at_not_in": MaybeTexts,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "local_updated_at": MaybeStr,
+        "local_updated_at_gt": MaybeStr,
+        "local_updated_at_gte": MaybeStr,
+        "local_updated_at_in": MaybeTexts,
+        "local_updated_at_lt": MaybeStr,
+        "local_updated_at_lte": MaybeStr,
+        "local_updated_at_not": MaybeStr,
+        "local_updated_at_not_in": MaybeTexts,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "usage": "VmPlacementGroupUsage | None",  # since 4.8.0
+        "usage_in": "Sequence[VmPlacementGroupUsage] | None",  # since 4.8.0
+        "usage_not": "VmPlacementGroupUsage | None",  # since 4.8.0
+        "usage_not_in": "Sequence[VmPlacementGroupUsage] | None",  # since 4.8.0
+        "vm_host_must_enabled": MaybeBool,
+        "vm_host_must_enabled_not": MaybeBool,
+        "vm_host_must_host_uuids_every": "HostWhereInput2 | None",
+        "vm_host_must_host_uuids_none": "HostWhereInput2 | None",
+        "vm_host_must_host_uuids_some": "HostWhereInput2 | None",
+        "vm_host_must_policy": MaybeBool,
+        "vm_host_must_policy_not": MaybeBool,
+        "vm_host_prefer_enabled": MaybeBool,
+        "vm_host_prefer_enabled_not": MaybeBool,
+        "vm_host_prefer_host_uuids_every": "HostWhereInput2 | None",
+        "vm_host_prefer_host_uuids_none": "HostWhereInput2 | None",
+        "vm_host_prefer_host_uuids_some": "HostWhereInput2 | None",
+        "vm_host_prefer_policy": MaybeBool,
+        "vm_host_prefer_policy_not": MaybeBool,
+        "vm_vm_policy": "VmVmPolicy | None",
+        "vm_vm_policy_enabled": MaybeBool,
+        "vm_vm_policy_enabled_not": MaybeBool,
+        "vm_vm_policy_in": "Sequence[VmVmPolicy] | None",
+        "vm_vm_policy_not": "VmVmPolicy | None",
+        "vm_vm_policy_not_in": "Sequence[VmVmPolicy] | None",
+        "vms_every": "VmWhereInput2 | None",
+        "vms_none": "VmWhereInput2 | None",
+        "vms_some": "VmWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class VmPlacementGroupWhereInput2(VmPlacementGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        vm_host_must_host_uuids_every: "ReadOnly[MaybeMapping]"
-        vm_host_must_host_uuids_none: "ReadOnly[MaybeMapping]"
-        vm_host_must_host_uuids_some: "ReadOnly[MaybeMapping]"
-        vm_host_prefer_host_uuids_every: "ReadOnly[MaybeMapping]"
-        vm_host_prefer_host_uuids_none: "ReadOnly[MaybeMapping]"
-        vm_host_prefer_host_uuids_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
-    class VmPlacementGroupWhereInput3(VmPlacementGroupWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        vm_host_must_host_uuids_every: "ReadOnly[MaybeMapping]"
-        vm_host_must_host_uuids_none: "ReadOnly[MaybeMapping]"
-        vm_host_must_host_uuids_some: "ReadOnly[MaybeMapping]"
-        vm_host_prefer_host_uuids_every: "ReadOnly[MaybeMapping]"
-        vm_host_prefer_host_uuids_none: "ReadOnly[MaybeMapping]"
-        vm_host_prefer_host_uuids_some: "ReadOnly[MaybeMapping]"
-        vms_every: "ReadOnly[MaybeMapping]"
-        vms_none: "ReadOnly[MaybeMapping]"
-        vms_some: "ReadOnly[MaybeMapping]"
-
     GetVmPlacementGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     VmPlacementGroupDeletionParams: TypeAlias = "Mapping[str, object]"
     VmPlacementGroupUpdationParams: TypeAlias = "Mapping[str, object]"

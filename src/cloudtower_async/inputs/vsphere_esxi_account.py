@@ -4,20 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .host import HostWhereInput2, HostWhereInput3
+    from .nested import HostWhereInput2, VsphereEsxiAccountWhereInput2
 
 VsphereEsxiAccountOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -45,100 +35,85 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
     username: Required[str]
 
 
-class VsphereEsxiAccountWhereInputValues(TypedDict, total=False):
-    """Keys of `VsphereEsxiAccountWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    ip: MaybeStr
-    ip_contains: MaybeStr
-    ip_ends_with: MaybeStr
-    ip_gt: MaybeStr
-    ip_gte: MaybeStr
-    ip_in: MaybeTexts
-    ip_lt: MaybeStr
-    ip_lte: MaybeStr
-    ip_not: MaybeStr
-    ip_not_contains: MaybeStr
-    ip_not_ends_with: MaybeStr
-    ip_not_in: MaybeTexts
-    ip_not_starts_with: MaybeStr
-    ip_starts_with: MaybeStr
-    is_valid: MaybeBool
-    is_valid_not: MaybeBool
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    port: MaybeInt
-    port_gt: MaybeInt
-    port_gte: MaybeInt
-    port_in: MaybeInts
-    port_lt: MaybeInt
-    port_lte: MaybeInt
-    port_not: MaybeInt
-    port_not_in: MaybeInts
-    username: MaybeStr
-    username_contains: MaybeStr
-    username_ends_with: MaybeStr
-    username_gt: MaybeStr
-    username_gte: MaybeStr
-    username_in: MaybeTexts
-    username_lt: MaybeStr
-    username_lte: MaybeStr
-    username_not: MaybeStr
-    username_not_contains: MaybeStr
-    username_not_ends_with: MaybeStr
-    username_not_in: MaybeTexts
-    username_not_starts_with: MaybeStr
-    username_starts_with: MaybeStr
-
-
-class VsphereEsxiAccountWhereInput(VsphereEsxiAccountWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[VsphereEsxiAccountWhereInput] | None"
-    NOT: "Sequence[VsphereEsxiAccountWhereInput] | None"
-    OR: "Sequence[VsphereEsxiAccountWhereInput] | None"
-    host: "HostWhereInput2 | None"
-
+VsphereEsxiAccountWhereInput = TypedDict(
+    "VsphereEsxiAccountWhereInput",
+    {
+        "AND": "Sequence[VsphereEsxiAccountWhereInput] | None",
+        "NOT": "Sequence[VsphereEsxiAccountWhereInput] | None",
+        "OR": "Sequence[VsphereEsxiAccountWhereInput] | None",
+        "host": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "ip": MaybeStr,
+        "ip_contains": MaybeStr,
+        "ip_ends_with": MaybeStr,
+        "ip_gt": MaybeStr,
+        "ip_gte": MaybeStr,
+        "ip_in": MaybeTexts,
+        "ip_lt": MaybeStr,
+        "ip_lte": MaybeStr,
+        "ip_not": MaybeStr,
+        "ip_not_contains": MaybeStr,
+        "ip_not_ends_with": MaybeStr,
+        "ip_not_in": MaybeTexts,
+        "ip_not_starts_with": MaybeStr,
+        "ip_starts_with": MaybeStr,
+        "is_valid": MaybeBool,
+        "is_valid_not": MaybeBool,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "port": MaybeInt,
+        "port_gt": MaybeInt,
+        "port_gte": MaybeInt,
+        "port_in": MaybeInts,
+        "port_lt": MaybeInt,
+        "port_lte": MaybeInt,
+        "port_not": MaybeInt,
+        "port_not_in": MaybeInts,
+        "username": MaybeStr,
+        "username_contains": MaybeStr,
+        "username_ends_with": MaybeStr,
+        "username_gt": MaybeStr,
+        "username_gte": MaybeStr,
+        "username_in": MaybeTexts,
+        "username_lt": MaybeStr,
+        "username_lte": MaybeStr,
+        "username_not": MaybeStr,
+        "username_not_contains": MaybeStr,
+        "username_not_ends_with": MaybeStr,
+        "username_not_in": MaybeTexts,
+        "username_not_starts_with": MaybeStr,
+        "username_starts_with": MaybeStr,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class VsphereEsxiAccountWhereInput2(VsphereEsxiAccountWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[HostWhereInput3 | None]"
-
-    class VsphereEsxiAccountWhereInput3(VsphereEsxiAccountWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        host: "ReadOnly[MaybeMapping]"
-
     GetVsphereEsxiAccountsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetVsphereEsxiAccountsRequestBody: TypeAlias = "Mapping[str, object]"
     UpdateVsphereEsxiAccountParams: TypeAlias = "Mapping[str, object]"

@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
+    from .nested import ClusterWhereInput2, WitnessWhereInput2
 
 WitnessOrderByInput: TypeAlias = Literal[
     "cpu_hz_per_core_ASC",
@@ -36,153 +34,137 @@ WitnessOrderByInput: TypeAlias = Literal[
     "total_memory_bytes_DESC",
 ]
 
-
-class WitnessWhereInputValues(TypedDict, total=False):
-    """Keys of `WitnessWhereInput` that look at the resource itself."""
-
-    cpu_hz_per_core: MaybeInt
-    cpu_hz_per_core_gt: MaybeInt
-    cpu_hz_per_core_gte: MaybeInt
-    cpu_hz_per_core_in: MaybeInts
-    cpu_hz_per_core_lt: MaybeInt
-    cpu_hz_per_core_lte: MaybeInt
-    cpu_hz_per_core_not: MaybeInt
-    cpu_hz_per_core_not_in: MaybeInts
-    data_ip: MaybeStr
-    data_ip_contains: MaybeStr
-    data_ip_ends_with: MaybeStr
-    data_ip_gt: MaybeStr
-    data_ip_gte: MaybeStr
-    data_ip_in: MaybeTexts
-    data_ip_lt: MaybeStr
-    data_ip_lte: MaybeStr
-    data_ip_not: MaybeStr
-    data_ip_not_contains: MaybeStr
-    data_ip_not_ends_with: MaybeStr
-    data_ip_not_in: MaybeTexts
-    data_ip_not_starts_with: MaybeStr
-    data_ip_starts_with: MaybeStr
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    management_ip: MaybeStr
-    management_ip_contains: MaybeStr
-    management_ip_ends_with: MaybeStr
-    management_ip_gt: MaybeStr
-    management_ip_gte: MaybeStr
-    management_ip_in: MaybeTexts
-    management_ip_lt: MaybeStr
-    management_ip_lte: MaybeStr
-    management_ip_not: MaybeStr
-    management_ip_not_contains: MaybeStr
-    management_ip_not_ends_with: MaybeStr
-    management_ip_not_in: MaybeTexts
-    management_ip_not_starts_with: MaybeStr
-    management_ip_starts_with: MaybeStr
-    name: MaybeStr
-    name_contains: MaybeStr
-    name_ends_with: MaybeStr
-    name_gt: MaybeStr
-    name_gte: MaybeStr
-    name_in: MaybeTexts
-    name_lt: MaybeStr
-    name_lte: MaybeStr
-    name_not: MaybeStr
-    name_not_contains: MaybeStr
-    name_not_ends_with: MaybeStr
-    name_not_in: MaybeTexts
-    name_not_starts_with: MaybeStr
-    name_starts_with: MaybeStr
-    system_data_capacity: MaybeInt
-    system_data_capacity_gt: MaybeInt
-    system_data_capacity_gte: MaybeInt
-    system_data_capacity_in: MaybeInts
-    system_data_capacity_lt: MaybeInt
-    system_data_capacity_lte: MaybeInt
-    system_data_capacity_not: MaybeInt
-    system_data_capacity_not_in: MaybeInts
-    system_used_data_space: MaybeInt
-    system_used_data_space_gt: MaybeInt
-    system_used_data_space_gte: MaybeInt
-    system_used_data_space_in: MaybeInts
-    system_used_data_space_lt: MaybeInt
-    system_used_data_space_lte: MaybeInt
-    system_used_data_space_not: MaybeInt
-    system_used_data_space_not_in: MaybeInts
-    total_cpu_cores: MaybeInt
-    total_cpu_cores_gt: MaybeInt
-    total_cpu_cores_gte: MaybeInt
-    total_cpu_cores_in: MaybeInts
-    total_cpu_cores_lt: MaybeInt
-    total_cpu_cores_lte: MaybeInt
-    total_cpu_cores_not: MaybeInt
-    total_cpu_cores_not_in: MaybeInts
-    total_cpu_hz: MaybeInt
-    total_cpu_hz_gt: MaybeInt
-    total_cpu_hz_gte: MaybeInt
-    total_cpu_hz_in: MaybeInts
-    total_cpu_hz_lt: MaybeInt
-    total_cpu_hz_lte: MaybeInt
-    total_cpu_hz_not: MaybeInt
-    total_cpu_hz_not_in: MaybeInts
-    total_memory_bytes: MaybeInt
-    total_memory_bytes_gt: MaybeInt
-    total_memory_bytes_gte: MaybeInt
-    total_memory_bytes_in: MaybeInts
-    total_memory_bytes_lt: MaybeInt
-    total_memory_bytes_lte: MaybeInt
-    total_memory_bytes_not: MaybeInt
-    total_memory_bytes_not_in: MaybeInts
-
-
-class WitnessWhereInput(WitnessWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[WitnessWhereInput] | None"
-    NOT: "Sequence[WitnessWhereInput] | None"
-    OR: "Sequence[WitnessWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-
+WitnessWhereInput = TypedDict(
+    "WitnessWhereInput",
+    {
+        "AND": "Sequence[WitnessWhereInput] | None",
+        "NOT": "Sequence[WitnessWhereInput] | None",
+        "OR": "Sequence[WitnessWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "cpu_hz_per_core": MaybeInt,
+        "cpu_hz_per_core_gt": MaybeInt,
+        "cpu_hz_per_core_gte": MaybeInt,
+        "cpu_hz_per_core_in": MaybeInts,
+        "cpu_hz_per_core_lt": MaybeInt,
+        "cpu_hz_per_core_lte": MaybeInt,
+        "cpu_hz_per_core_not": MaybeInt,
+        "cpu_hz_per_core_not_in": MaybeInts,
+        "data_ip": MaybeStr,
+        "data_ip_contains": MaybeStr,
+        "data_ip_ends_with": MaybeStr,
+        "data_ip_gt": MaybeStr,
+        "data_ip_gte": MaybeStr,
+        "data_ip_in": MaybeTexts,
+        "data_ip_lt": MaybeStr,
+        "data_ip_lte": MaybeStr,
+        "data_ip_not": MaybeStr,
+        "data_ip_not_contains": MaybeStr,
+        "data_ip_not_ends_with": MaybeStr,
+        "data_ip_not_in": MaybeTexts,
+        "data_ip_not_starts_with": MaybeStr,
+        "data_ip_starts_with": MaybeStr,
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "management_ip": MaybeStr,
+        "management_ip_contains": MaybeStr,
+        "management_ip_ends_with": MaybeStr,
+        "management_ip_gt": MaybeStr,
+        "management_ip_gte": MaybeStr,
+        "management_ip_in": MaybeTexts,
+        "management_ip_lt": MaybeStr,
+        "management_ip_lte": MaybeStr,
+        "management_ip_not": MaybeStr,
+        "management_ip_not_contains": MaybeStr,
+        "management_ip_not_ends_with": MaybeStr,
+        "management_ip_not_in": MaybeTexts,
+        "management_ip_not_starts_with": MaybeStr,
+        "management_ip_starts_with": MaybeStr,
+        "name": MaybeStr,
+        "name_contains": MaybeStr,
+        "name_ends_with": MaybeStr,
+        "name_gt": MaybeStr,
+        "name_gte": MaybeStr,
+        "name_in": MaybeTexts,
+        "name_lt": MaybeStr,
+        "name_lte": MaybeStr,
+        "name_not": MaybeStr,
+        "name_not_contains": MaybeStr,
+        "name_not_ends_with": MaybeStr,
+        "name_not_in": MaybeTexts,
+        "name_not_starts_with": MaybeStr,
+        "name_starts_with": MaybeStr,
+        "system_data_capacity": MaybeInt,
+        "system_data_capacity_gt": MaybeInt,
+        "system_data_capacity_gte": MaybeInt,
+        "system_data_capacity_in": MaybeInts,
+        "system_data_capacity_lt": MaybeInt,
+        "system_data_capacity_lte": MaybeInt,
+        "system_data_capacity_not": MaybeInt,
+        "system_data_capacity_not_in": MaybeInts,
+        "system_used_data_space": MaybeInt,
+        "system_used_data_space_gt": MaybeInt,
+        "system_used_data_space_gte": MaybeInt,
+        "system_used_data_space_in": MaybeInts,
+        "system_used_data_space_lt": MaybeInt,
+        "system_used_data_space_lte": MaybeInt,
+        "system_used_data_space_not": MaybeInt,
+        "system_used_data_space_not_in": MaybeInts,
+        "total_cpu_cores": MaybeInt,
+        "total_cpu_cores_gt": MaybeInt,
+        "total_cpu_cores_gte": MaybeInt,
+        "total_cpu_cores_in": MaybeInts,
+        "total_cpu_cores_lt": MaybeInt,
+        "total_cpu_cores_lte": MaybeInt,
+        "total_cpu_cores_not": MaybeInt,
+        "total_cpu_cores_not_in": MaybeInts,
+        "total_cpu_hz": MaybeInt,
+        "total_cpu_hz_gt": MaybeInt,
+        "total_cpu_hz_gte": MaybeInt,
+        "total_cpu_hz_in": MaybeInts,
+        "total_cpu_hz_lt": MaybeInt,
+        "total_cpu_hz_lte": MaybeInt,
+        "total_cpu_hz_not": MaybeInt,
+        "total_cpu_hz_not_in": MaybeInts,
+        "total_memory_bytes": MaybeInt,
+        "total_memory_bytes_gt": MaybeInt,
+        "total_memory_bytes_gte": MaybeInt,
+        "total_memory_bytes_in": MaybeInts,
+        "total_memory_bytes_lt": MaybeInt,
+        "total_memory_bytes_lte": MaybeInt,
+        "total_memory_bytes_not": MaybeInt,
+        "total_memory_bytes_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class WitnessWhereInput2(WitnessWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-
-    class WitnessWhereInput3(WitnessWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-
     GetWitnessesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetWitnessesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

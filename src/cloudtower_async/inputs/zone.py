@@ -4,22 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import (
-    MaybeBool,
-    MaybeInt,
-    MaybeInts,
-    MaybeMapping,
-    MaybeMappings,
-    MaybeStr,
-    MaybeTexts,
-)
+from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .datacenter import DatacenterWhereInput2, DatacenterWhereInput3
-    from .host import HostWhereInput2
+    from .nested import ClusterWhereInput2, DatacenterWhereInput2, HostWhereInput2, ZoneWhereInput2
 
 ZoneOrderByInput: TypeAlias = Literal[
     "failure_data_space_ASC",
@@ -64,213 +52,189 @@ ZoneOrderByInput: TypeAlias = Literal[
     "vm_num_DESC",
 ]
 
-
-class ZoneWhereInputValues(TypedDict, total=False):
-    """Keys of `ZoneWhereInput` that look at the resource itself."""
-
-    failure_data_space: MaybeInt
-    failure_data_space_gt: MaybeInt
-    failure_data_space_gte: MaybeInt
-    failure_data_space_in: MaybeInts
-    failure_data_space_lt: MaybeInt
-    failure_data_space_lte: MaybeInt
-    failure_data_space_not: MaybeInt
-    failure_data_space_not_in: MaybeInts
-    host_num: MaybeInt
-    host_num_gt: MaybeInt
-    host_num_gte: MaybeInt
-    host_num_in: MaybeInts
-    host_num_lt: MaybeInt
-    host_num_lte: MaybeInt
-    host_num_not: MaybeInt
-    host_num_not_in: MaybeInts
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    is_preferred: MaybeBool
-    is_preferred_not: MaybeBool
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-    provisioned_cpu_cores: MaybeInt
-    provisioned_cpu_cores_for_active_vm: MaybeInt
-    provisioned_cpu_cores_for_active_vm_gt: MaybeInt
-    provisioned_cpu_cores_for_active_vm_gte: MaybeInt
-    provisioned_cpu_cores_for_active_vm_in: MaybeInts
-    provisioned_cpu_cores_for_active_vm_lt: MaybeInt
-    provisioned_cpu_cores_for_active_vm_lte: MaybeInt
-    provisioned_cpu_cores_for_active_vm_not: MaybeInt
-    provisioned_cpu_cores_for_active_vm_not_in: MaybeInts
-    provisioned_cpu_cores_gt: MaybeInt
-    provisioned_cpu_cores_gte: MaybeInt
-    provisioned_cpu_cores_in: MaybeInts
-    provisioned_cpu_cores_lt: MaybeInt
-    provisioned_cpu_cores_lte: MaybeInt
-    provisioned_cpu_cores_not: MaybeInt
-    provisioned_cpu_cores_not_in: MaybeInts
-    provisioned_data_space: MaybeInt
-    provisioned_data_space_gt: MaybeInt
-    provisioned_data_space_gte: MaybeInt
-    provisioned_data_space_in: MaybeInts
-    provisioned_data_space_lt: MaybeInt
-    provisioned_data_space_lte: MaybeInt
-    provisioned_data_space_not: MaybeInt
-    provisioned_data_space_not_in: MaybeInts
-    provisioned_memory_bytes: MaybeInt
-    provisioned_memory_bytes_gt: MaybeInt
-    provisioned_memory_bytes_gte: MaybeInt
-    provisioned_memory_bytes_in: MaybeInts
-    provisioned_memory_bytes_lt: MaybeInt
-    provisioned_memory_bytes_lte: MaybeInt
-    provisioned_memory_bytes_not: MaybeInt
-    provisioned_memory_bytes_not_in: MaybeInts
-    running_vm_num: MaybeInt
-    running_vm_num_gt: MaybeInt
-    running_vm_num_gte: MaybeInt
-    running_vm_num_in: MaybeInts
-    running_vm_num_lt: MaybeInt
-    running_vm_num_lte: MaybeInt
-    running_vm_num_not: MaybeInt
-    running_vm_num_not_in: MaybeInts
-    stopped_vm_num: MaybeInt
-    stopped_vm_num_gt: MaybeInt
-    stopped_vm_num_gte: MaybeInt
-    stopped_vm_num_in: MaybeInts
-    stopped_vm_num_lt: MaybeInt
-    stopped_vm_num_lte: MaybeInt
-    stopped_vm_num_not: MaybeInt
-    stopped_vm_num_not_in: MaybeInts
-    suspended_vm_num: MaybeInt
-    suspended_vm_num_gt: MaybeInt
-    suspended_vm_num_gte: MaybeInt
-    suspended_vm_num_in: MaybeInts
-    suspended_vm_num_lt: MaybeInt
-    suspended_vm_num_lte: MaybeInt
-    suspended_vm_num_not: MaybeInt
-    suspended_vm_num_not_in: MaybeInts
-    total_cache_capacity: MaybeInt
-    total_cache_capacity_gt: MaybeInt
-    total_cache_capacity_gte: MaybeInt
-    total_cache_capacity_in: MaybeInts
-    total_cache_capacity_lt: MaybeInt
-    total_cache_capacity_lte: MaybeInt
-    total_cache_capacity_not: MaybeInt
-    total_cache_capacity_not_in: MaybeInts
-    total_cpu_cores: MaybeInt
-    total_cpu_cores_gt: MaybeInt
-    total_cpu_cores_gte: MaybeInt
-    total_cpu_cores_in: MaybeInts
-    total_cpu_cores_lt: MaybeInt
-    total_cpu_cores_lte: MaybeInt
-    total_cpu_cores_not: MaybeInt
-    total_cpu_cores_not_in: MaybeInts
-    total_cpu_hz: MaybeInt
-    total_cpu_hz_gt: MaybeInt
-    total_cpu_hz_gte: MaybeInt
-    total_cpu_hz_in: MaybeInts
-    total_cpu_hz_lt: MaybeInt
-    total_cpu_hz_lte: MaybeInt
-    total_cpu_hz_not: MaybeInt
-    total_cpu_hz_not_in: MaybeInts
-    total_data_capacity: MaybeInt
-    total_data_capacity_gt: MaybeInt
-    total_data_capacity_gte: MaybeInt
-    total_data_capacity_in: MaybeInts
-    total_data_capacity_lt: MaybeInt
-    total_data_capacity_lte: MaybeInt
-    total_data_capacity_not: MaybeInt
-    total_data_capacity_not_in: MaybeInts
-    total_memory_bytes: MaybeInt
-    total_memory_bytes_gt: MaybeInt
-    total_memory_bytes_gte: MaybeInt
-    total_memory_bytes_in: MaybeInts
-    total_memory_bytes_lt: MaybeInt
-    total_memory_bytes_lte: MaybeInt
-    total_memory_bytes_not: MaybeInt
-    total_memory_bytes_not_in: MaybeInts
-    used_data_space: MaybeInt
-    used_data_space_gt: MaybeInt
-    used_data_space_gte: MaybeInt
-    used_data_space_in: MaybeInts
-    used_data_space_lt: MaybeInt
-    used_data_space_lte: MaybeInt
-    used_data_space_not: MaybeInt
-    used_data_space_not_in: MaybeInts
-    valid_data_space: MaybeInt
-    valid_data_space_gt: MaybeInt
-    valid_data_space_gte: MaybeInt
-    valid_data_space_in: MaybeInts
-    valid_data_space_lt: MaybeInt
-    valid_data_space_lte: MaybeInt
-    valid_data_space_not: MaybeInt
-    valid_data_space_not_in: MaybeInts
-    vm_num: MaybeInt
-    vm_num_gt: MaybeInt
-    vm_num_gte: MaybeInt
-    vm_num_in: MaybeInts
-    vm_num_lt: MaybeInt
-    vm_num_lte: MaybeInt
-    vm_num_not: MaybeInt
-    vm_num_not_in: MaybeInts
-
-
-class ZoneWhereInput(ZoneWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ZoneWhereInput] | None"
-    NOT: "Sequence[ZoneWhereInput] | None"
-    OR: "Sequence[ZoneWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    datacenter: "DatacenterWhereInput2 | None"
-    hosts_every: "HostWhereInput2 | None"
-    hosts_none: "HostWhereInput2 | None"
-    hosts_some: "HostWhereInput2 | None"
-
+ZoneWhereInput = TypedDict(
+    "ZoneWhereInput",
+    {
+        "AND": "Sequence[ZoneWhereInput] | None",
+        "NOT": "Sequence[ZoneWhereInput] | None",
+        "OR": "Sequence[ZoneWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "datacenter": "DatacenterWhereInput2 | None",
+        "failure_data_space": MaybeInt,
+        "failure_data_space_gt": MaybeInt,
+        "failure_data_space_gte": MaybeInt,
+        "failure_data_space_in": MaybeInts,
+        "failure_data_space_lt": MaybeInt,
+        "failure_data_space_lte": MaybeInt,
+        "failure_data_space_not": MaybeInt,
+        "failure_data_space_not_in": MaybeInts,
+        "host_num": MaybeInt,
+        "host_num_gt": MaybeInt,
+        "host_num_gte": MaybeInt,
+        "host_num_in": MaybeInts,
+        "host_num_lt": MaybeInt,
+        "host_num_lte": MaybeInt,
+        "host_num_not": MaybeInt,
+        "host_num_not_in": MaybeInts,
+        "hosts_every": "HostWhereInput2 | None",
+        "hosts_none": "HostWhereInput2 | None",
+        "hosts_some": "HostWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "is_preferred": MaybeBool,
+        "is_preferred_not": MaybeBool,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "provisioned_cpu_cores": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm_gt": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm_gte": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm_in": MaybeInts,
+        "provisioned_cpu_cores_for_active_vm_lt": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm_lte": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm_not": MaybeInt,
+        "provisioned_cpu_cores_for_active_vm_not_in": MaybeInts,
+        "provisioned_cpu_cores_gt": MaybeInt,
+        "provisioned_cpu_cores_gte": MaybeInt,
+        "provisioned_cpu_cores_in": MaybeInts,
+        "provisioned_cpu_cores_lt": MaybeInt,
+        "provisioned_cpu_cores_lte": MaybeInt,
+        "provisioned_cpu_cores_not": MaybeInt,
+        "provisioned_cpu_cores_not_in": MaybeInts,
+        "provisioned_data_space": MaybeInt,
+        "provisioned_data_space_gt": MaybeInt,
+        "provisioned_data_space_gte": MaybeInt,
+        "provisioned_data_space_in": MaybeInts,
+        "provisioned_data_space_lt": MaybeInt,
+        "provisioned_data_space_lte": MaybeInt,
+        "provisioned_data_space_not": MaybeInt,
+        "provisioned_data_space_not_in": MaybeInts,
+        "provisioned_memory_bytes": MaybeInt,
+        "provisioned_memory_bytes_gt": MaybeInt,
+        "provisioned_memory_bytes_gte": MaybeInt,
+        "provisioned_memory_bytes_in": MaybeInts,
+        "provisioned_memory_bytes_lt": MaybeInt,
+        "provisioned_memory_bytes_lte": MaybeInt,
+        "provisioned_memory_bytes_not": MaybeInt,
+        "provisioned_memory_bytes_not_in": MaybeInts,
+        "running_vm_num": MaybeInt,
+        "running_vm_num_gt": MaybeInt,
+        "running_vm_num_gte": MaybeInt,
+        "running_vm_num_in": MaybeInts,
+        "running_vm_num_lt": MaybeInt,
+        "running_vm_num_lte": MaybeInt,
+        "running_vm_num_not": MaybeInt,
+        "running_vm_num_not_in": MaybeInts,
+        "stopped_vm_num": MaybeInt,
+        "stopped_vm_num_gt": MaybeInt,
+        "stopped_vm_num_gte": MaybeInt,
+        "stopped_vm_num_in": MaybeInts,
+        "stopped_vm_num_lt": MaybeInt,
+        "stopped_vm_num_lte": MaybeInt,
+        "stopped_vm_num_not": MaybeInt,
+        "stopped_vm_num_not_in": MaybeInts,
+        "suspended_vm_num": MaybeInt,
+        "suspended_vm_num_gt": MaybeInt,
+        "suspended_vm_num_gte": MaybeInt,
+        "suspended_vm_num_in": MaybeInts,
+        "suspended_vm_num_lt": MaybeInt,
+        "suspended_vm_num_lte": MaybeInt,
+        "suspended_vm_num_not": MaybeInt,
+        "suspended_vm_num_not_in": MaybeInts,
+        "total_cache_capacity": MaybeInt,
+        "total_cache_capacity_gt": MaybeInt,
+        "total_cache_capacity_gte": MaybeInt,
+        "total_cache_capacity_in": MaybeInts,
+        "total_cache_capacity_lt": MaybeInt,
+        "total_cache_capacity_lte": MaybeInt,
+        "total_cache_capacity_not": MaybeInt,
+        "total_cache_capacity_not_in": MaybeInts,
+        "total_cpu_cores": MaybeInt,
+        "total_cpu_cores_gt": MaybeInt,
+        "total_cpu_cores_gte": MaybeInt,
+        "total_cpu_cores_in": MaybeInts,
+        "total_cpu_cores_lt": MaybeInt,
+        "total_cpu_cores_lte": MaybeInt,
+        "total_cpu_cores_not": MaybeInt,
+        "total_cpu_cores_not_in": MaybeInts,
+        "total_cpu_hz": MaybeInt,
+        "total_cpu_hz_gt": MaybeInt,
+        "total_cpu_hz_gte": MaybeInt,
+        "total_cpu_hz_in": MaybeInts,
+        "total_cpu_hz_lt": MaybeInt,
+        "total_cpu_hz_lte": MaybeInt,
+        "total_cpu_hz_not": MaybeInt,
+        "total_cpu_hz_not_in": MaybeInts,
+        "total_data_capacity": MaybeInt,
+        "total_data_capacity_gt": MaybeInt,
+        "total_data_capacity_gte": MaybeInt,
+        "total_data_capacity_in": MaybeInts,
+        "total_data_capacity_lt": MaybeInt,
+        "total_data_capacity_lte": MaybeInt,
+        "total_data_capacity_not": MaybeInt,
+        "total_data_capacity_not_in": MaybeInts,
+        "total_memory_bytes": MaybeInt,
+        "total_memory_bytes_gt": MaybeInt,
+        "total_memory_bytes_gte": MaybeInt,
+        "total_memory_bytes_in": MaybeInts,
+        "total_memory_bytes_lt": MaybeInt,
+        "total_memory_bytes_lte": MaybeInt,
+        "total_memory_bytes_not": MaybeInt,
+        "total_memory_bytes_not_in": MaybeInts,
+        "used_data_space": MaybeInt,
+        "used_data_space_gt": MaybeInt,
+        "used_data_space_gte": MaybeInt,
+        "used_data_space_in": MaybeInts,
+        "used_data_space_lt": MaybeInt,
+        "used_data_space_lte": MaybeInt,
+        "used_data_space_not": MaybeInt,
+        "used_data_space_not_in": MaybeInts,
+        "valid_data_space": MaybeInt,
+        "valid_data_space_gt": MaybeInt,
+        "valid_data_space_gte": MaybeInt,
+        "valid_data_space_in": MaybeInts,
+        "valid_data_space_lt": MaybeInt,
+        "valid_data_space_lte": MaybeInt,
+        "valid_data_space_not": MaybeInt,
+        "valid_data_space_not_in": MaybeInts,
+        "vm_num": MaybeInt,
+        "vm_num_gt": MaybeInt,
+        "vm_num_gte": MaybeInt,
+        "vm_num_in": MaybeInts,
+        "vm_num_lt": MaybeInt,
+        "vm_num_lte": MaybeInt,
+        "vm_num_not": MaybeInt,
+        "vm_num_not_in": MaybeInts,
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ZoneWhereInput2(ZoneWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        datacenter: "ReadOnly[DatacenterWhereInput3 | None]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-
-    class ZoneWhereInput3(ZoneWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        datacenter: "ReadOnly[MaybeMapping]"
-        hosts_every: "ReadOnly[MaybeMapping]"
-        hosts_none: "ReadOnly[MaybeMapping]"
-        hosts_some: "ReadOnly[MaybeMapping]"
-
     GetZonesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetZonesRequestBody: TypeAlias = "Mapping[str, object]"
 else:

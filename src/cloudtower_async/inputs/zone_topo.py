@@ -4,86 +4,63 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeMapping, MaybeMappings, MaybeStr, MaybeTexts
+from ..types import MaybeInt, MaybeStr, MaybeTexts
 
 if TYPE_CHECKING:
-    from typing_extensions import ReadOnly
-
-    from .cluster import ClusterWhereInput2, ClusterWhereInput3
-    from .cluster_topo import ClusterTopoWhereInput2, ClusterTopoWhereInput3
-    from .rack_topo import RackTopoWhereInput2
+    from .nested import (
+        ClusterTopoWhereInput2,
+        ClusterWhereInput2,
+        RackTopoWhereInput2,
+        ZoneTopoWhereInput2,
+    )
 
 ZoneTopoOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "local_id_ASC", "local_id_DESC"]
 
-
-class ZoneTopoWhereInputValues(TypedDict, total=False):
-    """Keys of `ZoneTopoWhereInput` that look at the resource itself."""
-
-    id: MaybeStr
-    id_contains: MaybeStr
-    id_ends_with: MaybeStr
-    id_gt: MaybeStr
-    id_gte: MaybeStr
-    id_in: MaybeTexts
-    id_lt: MaybeStr
-    id_lte: MaybeStr
-    id_not: MaybeStr
-    id_not_contains: MaybeStr
-    id_not_ends_with: MaybeStr
-    id_not_in: MaybeTexts
-    id_not_starts_with: MaybeStr
-    id_starts_with: MaybeStr
-    local_id: MaybeStr
-    local_id_contains: MaybeStr
-    local_id_ends_with: MaybeStr
-    local_id_gt: MaybeStr
-    local_id_gte: MaybeStr
-    local_id_in: MaybeTexts
-    local_id_lt: MaybeStr
-    local_id_lte: MaybeStr
-    local_id_not: MaybeStr
-    local_id_not_contains: MaybeStr
-    local_id_not_ends_with: MaybeStr
-    local_id_not_in: MaybeTexts
-    local_id_not_starts_with: MaybeStr
-    local_id_starts_with: MaybeStr
-
-
-class ZoneTopoWhereInput(ZoneTopoWhereInputValues, total=False):
-    """Since CloudTower 3.0.0."""
-
-    AND: "Sequence[ZoneTopoWhereInput] | None"
-    NOT: "Sequence[ZoneTopoWhereInput] | None"
-    OR: "Sequence[ZoneTopoWhereInput] | None"
-    cluster: "ClusterWhereInput2 | None"
-    cluster_topo: "ClusterTopoWhereInput2 | None"
-    rack_topoes_every: "RackTopoWhereInput2 | None"
-    rack_topoes_none: "RackTopoWhereInput2 | None"
-    rack_topoes_some: "RackTopoWhereInput2 | None"
-
+ZoneTopoWhereInput = TypedDict(
+    "ZoneTopoWhereInput",
+    {
+        "AND": "Sequence[ZoneTopoWhereInput] | None",
+        "NOT": "Sequence[ZoneTopoWhereInput] | None",
+        "OR": "Sequence[ZoneTopoWhereInput] | None",
+        "cluster": "ClusterWhereInput2 | None",
+        "cluster_topo": "ClusterTopoWhereInput2 | None",
+        "id": MaybeStr,
+        "id_contains": MaybeStr,
+        "id_ends_with": MaybeStr,
+        "id_gt": MaybeStr,
+        "id_gte": MaybeStr,
+        "id_in": MaybeTexts,
+        "id_lt": MaybeStr,
+        "id_lte": MaybeStr,
+        "id_not": MaybeStr,
+        "id_not_contains": MaybeStr,
+        "id_not_ends_with": MaybeStr,
+        "id_not_in": MaybeTexts,
+        "id_not_starts_with": MaybeStr,
+        "id_starts_with": MaybeStr,
+        "local_id": MaybeStr,
+        "local_id_contains": MaybeStr,
+        "local_id_ends_with": MaybeStr,
+        "local_id_gt": MaybeStr,
+        "local_id_gte": MaybeStr,
+        "local_id_in": MaybeTexts,
+        "local_id_lt": MaybeStr,
+        "local_id_lte": MaybeStr,
+        "local_id_not": MaybeStr,
+        "local_id_not_contains": MaybeStr,
+        "local_id_not_ends_with": MaybeStr,
+        "local_id_not_in": MaybeTexts,
+        "local_id_not_starts_with": MaybeStr,
+        "local_id_starts_with": MaybeStr,
+        "rack_topoes_every": "RackTopoWhereInput2 | None",
+        "rack_topoes_none": "RackTopoWhereInput2 | None",
+        "rack_topoes_some": "RackTopoWhereInput2 | None",
+    },
+    total=False,
+)
+"""Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-
-    class ZoneTopoWhereInput2(ZoneTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[ClusterWhereInput3 | None]"
-        cluster_topo: "ReadOnly[ClusterTopoWhereInput3 | None]"
-        rack_topoes_every: "ReadOnly[MaybeMapping]"
-        rack_topoes_none: "ReadOnly[MaybeMapping]"
-        rack_topoes_some: "ReadOnly[MaybeMapping]"
-
-    class ZoneTopoWhereInput3(ZoneTopoWhereInputValues, total=False):
-        AND: "ReadOnly[MaybeMappings]"
-        NOT: "ReadOnly[MaybeMappings]"
-        OR: "ReadOnly[MaybeMappings]"
-        cluster: "ReadOnly[MaybeMapping]"
-        cluster_topo: "ReadOnly[MaybeMapping]"
-        rack_topoes_every: "ReadOnly[MaybeMapping]"
-        rack_topoes_none: "ReadOnly[MaybeMapping]"
-        rack_topoes_some: "ReadOnly[MaybeMapping]"
-
     GetZoneTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
     GetZoneTopoesRequestBody: TypeAlias = "Mapping[str, object]"
 else:
