@@ -307,20 +307,20 @@ def _has_class(record: Record) -> bool:
 
 def _key(prop: Property, kind: str) -> str:
     """An annotation that is quoted where it names what is not there yet when the class is made."""
-    if prop.nullable:
-        kind = _MAYBE.get(kind) or f"{kind} | None"
+    kind = _or_none(prop, kind)
     if any(True for _ in refs(prop.node)):
         kind = f'"{kind}"'
     return f"Required[{kind}]" if prop.required else kind
 
 
 def _variant_key(prop: Property, depth: int) -> str:
-    if not _is_nested(prop):
-        return _key(prop, _at_depth(prop, depth))
-    kind = _at_depth(prop, depth)
-    if prop.nullable:
-        kind = _MAYBE.get(kind) or f"{kind} | None"
-    return f'"ReadOnly[{kind}]"'
+    """An annotation without quotes: the module is not run, and what it names comes before it."""
+    kind = _or_none(prop, _at_depth(prop, depth))
+    return f"ReadOnly[{kind}]" if _is_nested(prop) else kind
+
+
+def _or_none(prop: Property, kind: str) -> str:
+    return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable else kind
 
 
 def _at_depth(prop: Property, depth: int) -> str:
