@@ -37,6 +37,7 @@ CALLS = {1: 400, 50: 120}
 ROUNDS, RATES = 15, 5
 PEERS = {"ours": "cloudtower_async", "bare": "aiohttp", "vendor": "cloudtower", "uvloop": "uvloop"}
 """And the package that each needs."""
+COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("uvloop", "ours"))
 CONCURRENCY = 32
 SECONDS = 2.0
 """Of one measurement of calls a second."""
@@ -197,8 +198,7 @@ def rates(address: Address) -> list[Figure]:
         ]
         medians = {who: spread([one[who] for one in measured])[0] for who in peers}
         note = ", ".join(f"{who} {value:,.0f}/s" for who, value in medians.items())
-        compared = [("ours", "vendor", goal), ("ours", "bare", None), ("uvloop", "ours", None)]
-        for who, peer, goal_here in compared:
+        for who, peer in COMPARED:
             if who in peers and peer in peers:
                 value, low, high = spread([one[who] / one[peer] for one in measured])
                 figures.append(
@@ -207,7 +207,7 @@ def rates(address: Address) -> list[Figure]:
                         value=value,
                         low=low,
                         high=high,
-                        goal=goal_here,
+                        goal=goal if (who, peer) == ("ours", "vendor") else None,
                         better="more",
                         note=note,
                     )
