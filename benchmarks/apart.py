@@ -14,11 +14,11 @@ import msgspec
 from .replay import Address
 
 
-def measure_apart(part: str, *arguments: str, address: Address) -> float:
-    """Return what a part prints, run in a process of its own.
+def measure_apart(part: str, *arguments: str, address: Address) -> list[float]:
+    """Return the numbers that a part prints, run in a process of its own.
 
     Args:
-        part: Which; it takes the address with `given_address`, and prints a number.
+        part: Which; it takes the address with `given_address`.
         arguments: Passed to it.
         address: Of the server.
     """
@@ -28,7 +28,7 @@ def measure_apart(part: str, *arguments: str, address: Address) -> float:
         stdout=subprocess.PIPE,
         check=True,
     )
-    return float(done.stdout)
+    return [float(number) for number in done.stdout.split()]
 
 
 def given_address() -> Address:

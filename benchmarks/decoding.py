@@ -59,10 +59,7 @@ def decode(who: str, address: Address) -> float:
 
 def decoding(address: Address) -> Figure:
     """Decode the same answer with both."""
-    pairs = [
-        [measure_apart("decoding", "--decode", who, address=address) for who in TIMES]
-        for _ in range(ROUNDS)
-    ]
+    pairs = [_both("--decode", address) for _ in range(ROUNDS)]
     value, low, high = spread([theirs / mine for mine, theirs in pairs])
     mine, theirs = (spread(each)[0] for each in zip(*pairs, strict=True))
     return Figure(
@@ -106,7 +103,7 @@ def peak(who: str, address: Address) -> float:
 
 def holding(address: Address) -> Figure:
     """The memory of both."""
-    mine, theirs = (measure_apart("decoding", "--hold", who, address=address) for who in TIMES)
+    mine, theirs = _both("--hold", address)
     return Figure(
         what=f"peak RSS holding {HELD:,} VMs, vendor / ours",
         value=theirs / mine,
@@ -114,6 +111,13 @@ def holding(address: Address) -> Figure:
         better="more",
         note=f"{theirs:,.0f} MB / {mine:,.0f} MB",
     )
+
+
+def _both(what: str, address: Address) -> list[float]:
+    """A figure of ours and of the vendor's."""
+    return [
+        number for who in TIMES for number in measure_apart("decoding", what, who, address=address)
+    ]
 
 
 def main() -> None:
