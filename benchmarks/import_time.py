@@ -20,10 +20,12 @@ from .figures import Figure, print_as_lines, spread
 CASES = {
     "import cloudtower_async": "import cloudtower_async",
     "from cloudtower_async import Cloudtower": "from cloudtower_async import Cloudtower",
-    "first use of tower.vm": (
+    "all that a first tower.vm.get_vms(where=…) loads": (
         "from cloudtower_async import Cloudtower;"
         " Cloudtower('tower.example', token='t').vm;"
-        " from cloudtower_async.api.vm import GET_VMS; GET_VMS.decoder"
+        " from cloudtower_async.api.vm import GET_VMS; GET_VMS.decoder;"
+        " from cloudtower_async.calls.checks import check;"
+        " check(GET_VMS, {'where': {'name': 'x'}}, validate=True)"
     ),
 }
 PROGRAM = """

@@ -238,7 +238,7 @@ def _enum(enum: Enum, answered: bool) -> str:
 def _record(history: History, record: Record) -> Iterator[str]:
     keys = _keys(history, record)
     docstring = f'"""Since CloudTower {history.schema_since(record.within)}."""'
-    if is_filter(record.name) or not _has_class(record):
+    if is_filter(record.name) or not _fits_a_class(record):
         yield f"{record.name} = TypedDict({record.name!r}, {{"
         yield from (f"    {wire!r}: {kind},{note}" for wire, kind, note in keys)
         yield "}, total=False)"
@@ -288,10 +288,11 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
 def _variant(record: Record, depth: int) -> Iterator[str]:
     """A filter as it stands inside of another: the same values, but bounded filters in it.
 
-    What stands less deep is what stands deepest, with some keys said more narrowly.
+    What stands less deep is what stands deepest, with some keys said more narrowly: a class, as only
+    a class can take over the others.
     """
     name = f"{record.name}{depth}"
-    if depth == 3 or not _has_class(record):
+    if depth == 3 or not _fits_a_class(record):
         keys = ", ".join(f"{p.wire!r}: {_variant_key(p, depth)}" for p in record.properties)
         yield f"{name} = TypedDict({name!r}, {{{keys}}}, total=False)"
         return
@@ -301,7 +302,7 @@ def _variant(record: Record, depth: int) -> Iterator[str]:
     yield "" if narrower else "    pass"
 
 
-def _has_class(record: Record) -> bool:
+def _fits_a_class(record: Record) -> bool:
     return all(names.is_key(prop.wire) for prop in record.properties)
 
 

@@ -360,7 +360,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         )
 
     async def preload(self, *namespaces: str) -> None:
-        """Load namespaces, their models and decoders now, in a thread, not at their first use.
+        """Load namespaces and the types of their calls now, in a thread, not at their first use.
 
         Args:
             namespaces: As their attributes are named: ``"vm"``; none: all of them.

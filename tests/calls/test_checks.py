@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import Any
 
@@ -14,6 +15,7 @@ from cloudtower_async.api.resource_change import GET_RESOURCE_CHANGES
 from cloudtower_async.api.task import UPDATE_TASK
 from cloudtower_async.api.vm import CREATE_VM, GET_VMS, MIGRATE_VM, START_VM
 from cloudtower_async.calls.checks import check
+from cloudtower_async.calls.operation import Kind, Operation
 from cloudtower_async.testing import Simulator
 from tests.testing.client import our_client
 
@@ -216,3 +218,13 @@ def test_what_is_valid_passes_and_what_is_corrupted_is_named(
     check(operation, valid, validate=True)
     spoilt = data.draw(st.sampled_from(corruptions(operation, valid)))
     assert said(operation, spoilt.arguments).startswith(f"{spoilt.place}: ")
+
+
+def test_an_operation_that_is_made_for_one_call_is_not_kept() -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(type(one) is Operation for one in gc.get_objects())
+
+    before = kept()
+    check(Operation("/new", "/new", Kind.MUTATION, lambda: object), {"x": 1}, validate=True)
+    assert kept() == before

@@ -114,8 +114,8 @@ def test_who_is_cancelled_besides_stays_cancelled() -> None:
         deadlines = Deadlines()
         task = asyncio.create_task(wait(deadlines, loop.now + 1))
         await loop.set_clock(loop.now)
-        task.cancel()
-        deadlines.end_all()
+        loop.call_at(loop.now + 1, task.cancel)  # at the same moment
+        await loop.set_clock(loop.now + 1)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -164,10 +164,39 @@ def test_ending_all_leaves_nothing_behind() -> None:
         tasks = [asyncio.create_task(wait(deadlines, loop.now + n)) for n in (3, 300)]
         await loop.set_clock(loop.now)
         deadlines.end_all()
+        await loop.set_clock(loop.now)
         assert await asyncio.gather(*tasks) == ["over time"] * 2
         left = weakref.ref(deadlines)
         del deadlines, tasks
         gc.collect()
         assert left() is None  # no timer of the loop has it
 
+    run(test)
+
+
+def test_who_ends_all_from_inside_of_a_limit_is_not_cancelled_later() -> None:
+    async def test(loop: Loop) -> None:
+        deadlines = Deadlines()
+        with deadlines.limit(loop.now + 1):
+            deadlines.end_all()  # as a session is closed by a hook of its own call
+        await loop.set_clock(loop.now)  # would raise
+
+    run(test)
+
+
+def test_a_timer_of_a_loop_that_has_ended_counts_for_nothing() -> None:
+    deadlines = Deadlines()
+
+    async def enter(loop: Loop) -> None:
+        with deadlines.limit(loop.now + 1):
+            pass
+
+    async def test(loop: Loop) -> None:
+        task = asyncio.create_task(wait(deadlines, loop.now + 2))
+        await loop.set_clock(loop.now)
+        await loop.set_clock(loop.now + 2)
+        assert task.done()
+        assert await task == "over time"
+
+    run(enter)
     run(test)

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
 import anyio
+import anyio.abc
 import pytest
 import trustme
 from aiohttp import web
@@ -469,3 +471,34 @@ async def test_arguments_that_cannot_be_sent() -> None:
     with pytest.raises(errors.InvalidInput, match="x: the arguments cannot be sent"):
         await transport.exchange("x", "GET", "http://127.0.0.1", {}, query={"a": object()})
     await transport.close()
+
+
+async def test_who_gives_up_while_a_body_is_still_being_sent_leaves_no_connection() -> None:
+    # The whole answer is there, but the server takes no more of the body: aiohttp's `read` waits.
+    gone = anyio.Event()
+
+    async def answer_at_once(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]")
+            await given_up.wait()
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    await stream.receive()
+        gone.set()
+
+    given_up = anyio.Event()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    endpoint = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
+    transport = Transport(settings(endpoint))
+    body = bytes(2**26)  # more than fits in the buffers of the system
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, answer_at_once)
+        async with anyio.create_task_group() as calling:
+            calling.start_soon(partial(transport.exchange, "x", "POST", endpoint, {}, body=body))
+            await anyio.wait_all_tasks_blocked()
+            calling.cancel_scope.cancel()
+        given_up.set()
+        await gone.wait()  # though the session is still open
+        await transport.close()
+        group.cancel_scope.cancel()

@@ -49,6 +49,8 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> None
         EmptyFilter: A filter may match everything.
         InvalidInput: A key or a value that the API does not have; the message names the place.
     """
+    if operation.body is None:  # some of these are made for one call: nothing may keep them
+        return
     try:
         for one in _checks_of(operation, validate):
             one(arguments)
@@ -71,11 +73,10 @@ class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known
 def _checks_of(operation: Operation[Any], validate: bool) -> tuple[Check, ...]:
     """What the arguments have to pass. Most queries need no guard, so that none is called."""
     checks: list[Check] = []
-    if operation.body is not None:
-        if is_guarded(operation):
-            checks.append(functools.partial(refuse_wide, operation))
-        if validate:
-            checks.append(_compile(arguments_of(operation), operation.name))
+    if is_guarded(operation):
+        checks.append(functools.partial(refuse_wide, operation))
+    if validate:
+        checks.append(_compile(arguments_of(operation), operation.name))
     return tuple(checks)
 
 

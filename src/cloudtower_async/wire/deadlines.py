@@ -10,7 +10,6 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
 
 
@@ -20,6 +19,7 @@ class Deadlines:
     def __init__(self) -> None:
         self._limits: set[Limit] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the timer
 
     def limit(self, deadline: float) -> Limit:
         """Make a block that ends with TimeoutError at a time, by the clock of the event loop."""
@@ -27,37 +27,37 @@ class Deadlines:
 
     def watch(self, limit: Limit) -> None:
         """Begin to watch a limit."""
+        loop = asyncio.get_running_loop()
         self._limits.add(limit)
-        if self._timer is None or limit.deadline < self._timer.when():
-            self._set_timer(limit.deadline)
+        if self._timer is None or limit.deadline < self._timer.when() or self._loop is not loop:
+            self._set_timer(loop, limit.deadline)
 
     def forget(self, limit: Limit) -> None:
         """Watch it no longer. The timer goes on: without it, the next limit would set one."""
         self._limits.discard(limit)
 
     def end_all(self) -> None:
-        """End all at once."""
-        self._end(tuple(self._limits))
+        """End all, as soon as the event loop comes to it."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for limit in self._limits:
+            limit.deadline = now
+        self._set_timer(loop, now)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = loop.call_at(when, self._end_due, loop, when)
+        self._loop = loop
 
-    def _set_timer(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(when, self._end_due, when)
-
-    def _end_due(self, when: float) -> None:
-        now = max(when, asyncio.get_running_loop().time())  # timers may go off a bit too early
+    def _end_due(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        now = max(when, loop.time())  # timers may go off a bit too early
         self._timer = None
-        self._end([limit for limit in self._limits if limit.deadline <= now])
-        if self._limits:
-            self._set_timer(min(limit.deadline for limit in self._limits))
-
-    def _end(self, limits: Iterable[Limit]) -> None:
-        for limit in limits:
+        for limit in [limit for limit in self._limits if limit.deadline <= now]:
             self._limits.discard(limit)
             limit.end()
+        if self._limits:
+            self._set_timer(loop, min(limit.deadline for limit in self._limits))
 
 
 class Limit:
