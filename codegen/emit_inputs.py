@@ -288,8 +288,8 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
 def _variant(record: Record, depth: int) -> Iterator[str]:
     """A filter as it stands inside of another: the same values, but bounded filters in it.
 
-    What stands less deep is what stands deepest, with some keys said more narrowly: a class, as only
-    a class can take over the others.
+    What stands less deep is what stands deepest, with some keys said more narrowly. That takes a
+    class, as a call cannot take over the others.
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):
