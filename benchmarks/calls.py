@@ -18,9 +18,9 @@ import aiohttp
 import anyio
 import msgspec
 
-from .apart import given_address, measure_apart
+from .apart import given_address, measure_apart, replay
 from .figures import Figure, print_as_lines, spread
-from .replay import replay
+from .vendors import THREADS as CONCURRENCY
 from .vendors import Vendor
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cloudtower_async import Cloudtower, models
 
-    from .replay import Address
+    from .apart import Address
 
     Call = Callable[[], Awaitable[object]]
 
@@ -39,7 +39,6 @@ APART = {"aiohttp": ("bare", "ours"), "cloudtower": ("vendor",), "uvloop": ("uvl
 """Who is measured in which process, by the package that it takes. Ours and the bare ones share one,
 as how Python's memory happens to lie in a process makes more of a difference than we do."""
 COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("uvloop", "ours"))
-CONCURRENCY = 32
 SECONDS = 2.0
 """Of one measurement of calls a second."""
 GOALS = {1: (1.15, 25.0), 50: (1.03, 250.0)}

@@ -6,17 +6,14 @@ The server, in a process of its own, holds each request for the same time.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
 import aiohttp
 import anyio
-import anyio.to_thread
-import msgspec
 
+from .apart import Address, heard, serving, tell
 from .figures import Figure, print_as_lines, spread
-from .replay import LONGEST, Address, serving
 
 HELD = 0.2  # seconds
 ROUNDS = 15
@@ -29,10 +26,8 @@ async def serve() -> None:
 
     async with Simulator(SIZE, keep_requests=10) as sim:
         sim.faults.delay(HELD)
-        address = Address(sim.url, sim.url, sim.username, sim.password)
-        print(msgspec.json.encode(address).decode(), flush=True)
-        with anyio.move_on_after(LONGEST):
-            await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+        tell(Address(sim.url, sim.username, sim.password))
+        await heard()
 
 
 class Stopwatch:

@@ -6,23 +6,23 @@ The vendor's client decodes the same answers, in turn with ours, each in a proce
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
-import resource
-import sys
+import json
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
-import anyio
-import msgspec
-
-from .apart import given_address, measure_apart
+from .apart import given_address, measure_apart, replay
 from .figures import Figure, print_as_lines, spread
-from .replay import replay
+from .measures import peak_mb
 from .vendors import Vendor
 
 if TYPE_CHECKING:
-    from .replay import Address
+    from collections.abc import Callable
+
+    from .apart import Address
 
 VMS = 1_000
 TIMES = {"ours": 100, "vendor": 1}
@@ -31,37 +31,46 @@ ROUNDS = 5
 HELD, PAGE = 20_000, 500
 
 
-async def answer(address: Address) -> bytes:
-    """The bytes of an answer with many VMs."""
-    from cloudtower_async import Cloudtower
+def answer(address: Address) -> bytes:
+    """The bytes of an answer with many VMs, which neither client has a part in."""
 
-    async with Cloudtower(
-        address.url, username=address.username, password=address.password
-    ) as tower:
-        vms = await tower.request("get-vms", {"first": VMS})
-    return msgspec.json.encode(vms)
+    def ask(path: str, body: dict[str, Any], token: str = "") -> bytes:
+        headers = {"authorization": token, "content-type": "application/json"}
+        request = Request(f"{address.url}/v2/api/{path}", json.dumps(body).encode(), headers)  # noqa: S310
+        with urlopen(request) as response:  # noqa: S310 - our own server
+            content: bytes = response.read()
+        return content
+
+    who = {"username": address.username, "password": address.password, "source": "LOCAL"}
+    token: str = json.loads(ask("login", who))["data"]["token"]
+    return ask("get-vms", {"first": VMS}, token)
 
 
-def decode(who: str, address: Address) -> float:
-    """Milliseconds of CPU to decode it once."""
-    from cloudtower_async.api.vm import GET_VMS
+def decode(who: str, address: Address) -> tuple[float, float]:
+    """Milliseconds of CPU to decode it once, and the bytes of a VM in it."""
+    body = answer(address)
+    decoder: Callable[[bytes], Any]
+    if who == "ours":
+        from cloudtower_async.api.vm import GET_VMS
 
-    body = anyio.run(answer, address)
-    decoder = GET_VMS.decoder.decode if who == "ours" else Vendor(address).decode
+        decoder = GET_VMS.decoder.decode
+    else:
+        decoder = Vendor(address).decode
     assert len(decoder(body)) == VMS  # noqa: S101
     times = TIMES[who]
     gc.collect()
     start = time.process_time()
     for _ in range(times):
         decoder(body)
-    return (time.process_time() - start) / times * 1e3
+    return (time.process_time() - start) / times * 1e3, len(body) / VMS
 
 
 def decoding(address: Address) -> Figure:
     """Decode the same answer with both."""
     pairs = [_both("--decode", address) for _ in range(ROUNDS)]
-    value, low, high = spread([theirs / mine for mine, theirs in pairs])
-    mine, theirs = (spread(each)[0] for each in zip(*pairs, strict=True))
+    value, low, high = spread([theirs / mine for (mine, _), (theirs, _) in pairs])
+    mine, theirs = (spread([time for time, _ in each])[0] for each in zip(*pairs, strict=True))
+    [(_, size), _] = pairs[0]
     return Figure(
         what=f"decode {VMS:,} VMs, vendor / ours",
         value=value,
@@ -69,7 +78,7 @@ def decoding(address: Address) -> Figure:
         high=high,
         goal=180,
         better="more",
-        note=f"{theirs:,.0f} ms / {mine:.1f} ms",
+        note=f"{theirs:,.0f} ms / {mine:.1f} ms; {size:,.0f} bytes a VM",
     )
 
 
@@ -95,15 +104,14 @@ def vendor_hold(address: Address) -> int:
 
 def peak(who: str, address: Address) -> float:
     """Most megabytes that a process has in use which holds the VMs."""
-    held = anyio.run(hold, address) if who == "ours" else vendor_hold(address)
+    held = asyncio.run(hold(address)) if who == "ours" else vendor_hold(address)
     assert held == HELD, held  # noqa: S101
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return peak_mb()
 
 
 def holding(address: Address) -> Figure:
     """The memory of both."""
-    mine, theirs = _both("--hold", address)
+    [mine], [theirs] = _both("--hold", address)
     return Figure(
         what=f"peak RSS holding {HELD:,} VMs, vendor / ours",
         value=theirs / mine,
@@ -113,11 +121,9 @@ def holding(address: Address) -> Figure:
     )
 
 
-def _both(what: str, address: Address) -> list[float]:
-    """A figure of ours and of the vendor's."""
-    return [
-        number for who in TIMES for number in measure_apart("decoding", what, who, address=address)
-    ]
+def _both(what: str, address: Address) -> list[list[float]]:
+    """Figures of ours and of the vendor's."""
+    return [measure_apart("decoding", what, who, address=address) for who in TIMES]
 
 
 def main() -> None:
@@ -126,7 +132,7 @@ def main() -> None:
     parser.add_argument("--hold", choices=TIMES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.decode:
-        print(decode(options.decode, given_address()))
+        print(*decode(options.decode, given_address()))
     elif options.hold:
         print(peak(options.hold, given_address()))
     elif find_spec("cloudtower"):  # else there is nothing to compare with

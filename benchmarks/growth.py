@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from .apart import replay
 from .figures import Figure, print_as_lines, spread
-from .replay import replay
 
 if TYPE_CHECKING:
-    from .replay import Address
+    from .apart import Address
 
 SIZES = (1_000, 10_000, 100_000)
 PAGE = 500

@@ -18,8 +18,8 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from .apart import Address, given_address, replay
 from .calls import Sessions, ours
-from .replay import Address, replay
 
 SECONDS, RATE = 20.0, 1000
 RESULT = Path("benchmarks", "profile.md")
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     vms: int | None = parser.parse_args().work
     if vms is not None:
-        anyio.run(work, msgspec.json.decode(sys.stdin.buffer.read(), type=Address), vms, SECONDS)
+        anyio.run(work, given_address(), vms, SECONDS)
         return
     lines = ["# Where the time of a call goes", ""]
     lines += [f"By py-spy, `{' '.join(['python', '-m', 'benchmarks.profiling'])}`. msgspec is in"]

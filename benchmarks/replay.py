@@ -9,32 +9,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
-import anyio.to_thread
-import msgspec
 
+from .apart import Address, heard, tell
 from .full import full_vms
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from contextlib import AbstractContextManager
+    from collections.abc import Coroutine
 
-LONGEST = 900.0  # seconds that a server lives at most
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where the server is, and who may log in."""
-
-    url: str
-    """Answers from memory."""
-    simulator: str
-    username: str
-    password: str
+    from cloudtower_async.testing import Simulator
 
 
 class Memory:
@@ -110,12 +95,10 @@ def _header(head: bytes, name: bytes) -> bytes:
     return b"" if at < 0 else head[at:].split(b"\r\n", 2)[1].partition(b":")[2].strip()
 
 
-async def serve(size: str) -> None:
+async def serve(simulator: Simulator) -> None:
     """Run the simulator and the replay in front of it, until the input ends."""
-    from cloudtower_async.testing import Simulator
-
     async with (
-        Simulator(size, keep_requests=10) as sim,
+        simulator as sim,
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as group,
     ):
@@ -123,44 +106,29 @@ async def serve(size: str) -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Replay(memory, group), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        address = Address(f"http://127.0.0.1:{port}", sim.url, sim.username, sim.password)
-        print(msgspec.json.encode(address).decode(), flush=True)
-        with anyio.move_on_after(LONGEST):
-            await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+        tell(Address(f"http://127.0.0.1:{port}", sim.username, sim.password))
+        await heard()
         server.close()
 
 
-@contextmanager
-def serving(module: str, *arguments: str) -> Generator[Address]:
-    """A server in a process of its own, which tells where it is; it ends with the block."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - for type checkers
-        try:
-            yield msgspec.json.decode(process.stdout.readline(), type=Address)
-        finally:
-            process.terminate()
-
-
-def replay(size: str) -> AbstractContextManager[Address]:
-    """The server in a process of its own; it ends with the block."""
-    return serving("replay", size)
+def run(serving: Coroutine[Any, Any, None]) -> None:
+    """Be a server, on uvloop where there is one."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        asyncio.run(serving)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serving)
 
 
 def main() -> None:
     """Be the server."""
+    from cloudtower_async.testing import Simulator
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size")
-    size: str = parser.parse_args().size
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        asyncio.run(serve(size))
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(size))
+    run(serve(Simulator(parser.parse_args().size, keep_requests=10)))
 
 
 if __name__ == "__main__":

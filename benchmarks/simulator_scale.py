@@ -15,6 +15,7 @@ import anyio
 import msgspec
 
 from .figures import Figure, print_as_lines
+from .measures import peak_mb
 
 MANY = 100
 
@@ -40,8 +41,6 @@ class Cost(msgspec.Struct):
 
 async def measure(size: str) -> Cost:
     """Make a fleet of this size in this process, and ask it a few things."""
-    import resource
-
     from cloudtower_async import Cloudtower
     from cloudtower_async.testing import FleetSize, Simulator
 
@@ -61,11 +60,10 @@ async def measure(size: str) -> Cost:
             for vm in (vms[0], vms[-1]):
                 await tower.vm.get_vms(where={"name": vm["name"]})
                 times.append(time.perf_counter())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+        peak = peak_mb()
         documents = sum(len(store.table(name)) for name in store.resources)
         spent = [(after - before) * 1e3 for before, after in itertools.pairwise(times)]
-        return Cost(seconds, peak / unit, documents, *spent)
+        return Cost(seconds, peak, documents, *spent)
 
 
 def main() -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import msgspec
 
 from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy
 
+from .apart import Address, heard, serving, tell
 from .figures import Figure, print_as_lines
-from .replay import Address, serving
 
 MINUTES = 10.0
 SAMPLES = 200
@@ -40,10 +38,8 @@ async def serve(minutes: float) -> None:
     )
     async with Simulator(SIZE, task_duration=0.05, keep_requests=100) as sim:
         sim.faults.at_random(0.02, faults, seed=1)
-        address = Address(sim.url, sim.url, sim.username, sim.password)
-        print(msgspec.json.encode(address).decode(), flush=True)
-        with anyio.move_on_after(minutes * 60 + 120):
-            await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+        tell(Address(sim.url, sim.username, sim.password))
+        await heard(minutes * 60 + 120)
 
 
 async def round_of_work(tower: Cloudtower) -> int:

@@ -7,9 +7,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .replay import Address
+    from .apart import Address
 
 THREADS = 32
+"""At most, and calls of ours at a time in the same measurement."""
 
 
 class Vendor:

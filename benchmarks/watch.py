@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import resource
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from cloudtower_async import Cloudtower, Resync, RetryPolicy
 from cloudtower_async.testing import Simulator
 
 from .figures import Figure, print_as_lines
+from .measures import peak_mb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -307,9 +307,8 @@ def main() -> None:
     runs: list[Found] = []
     for seed in range(1, options.seeds + 1):
         runs.append(anyio.run(run, seed, options.changes))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         values = [round(value, 1) for value in msgspec.structs.astuple(runs[-1])]
-        print(seed, *values, round(peak), sep="\t", flush=True)
+        print(seed, *values, round(peak_mb()), sep="\t", flush=True)
     figures = _as_figures(runs)
     print_as_lines(figures)
     raise SystemExit(0 if all(figure.met for figure in figures) else 1)
