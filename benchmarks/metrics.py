@@ -1,38 +1,34 @@
 """`python -m benchmarks.metrics`: a day of many metrics, read, decoded and joined with names.
 
-The simulator runs in a process of its own, and what it has answered once it answers from memory,
-so that it is not the server that is measured. Then the same with the vendor's client, where that
-is installed, on the same answers: of fewer VMs, as it takes its time.
+The server answers again from memory, so that it is not the server that is measured. Then fewer VMs
+with ours and with the vendor's client, where that is installed, in turn: the same answers, the same
+rows. Each measurement has a process of its own, in which one VM has been read before.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
-import importlib.util
-import resource
-import subprocess
 import sys
-import time
-from contextlib import contextmanager
+import zlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import aiohttp
-import anyio
-import anyio.to_thread
 import msgspec
-from aiohttp import web
 
-from .figures import Figure, print_as_lines
+from .apart import given_address, measure_apart, serving
+from .figures import Figure, print_as_lines, spread
+from .measures import Times, peak_mb
+from .vendors import Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Iterable, Sequence
 
-    from cloudtower_async import Cloudtower
+    from .apart import Address
 
 VMS, VENDORS_VMS, CHUNK, ROUNDS = 1_000, 50, 50, 3
-LONGEST = 300.0  # seconds that the server lives at most
 METRICS = [
     "elf_vm_cpu_overall_usage_percent",
     "elf_vm_memory_usage_percent",
@@ -44,191 +40,177 @@ RANGE = "24h"
 
 
 async def serve(vms: int) -> None:
-    """Run the simulator behind a memory of its answers, and tell where that is."""
+    """Be the server."""
     from cloudtower_async.testing import Clock, FleetSize, Simulator
+
+    from . import replay
 
     size = FleetSize(clusters=1, hosts_per_cluster=max(3, vms // 50), vms=1)
     clock = Clock(running=False)  # so the answers stay the same
     async with Simulator(size, clock=clock, keep_requests=10) as sim:
         for number in range(vms):
             sim.add_vm(name=f"vm-{number}", cpu_usage=20.0, memory_usage=40.0)
-        answers: dict[tuple[str, bytes], tuple[bytes, str]] = {}
-        async with aiohttp.ClientSession() as session:
-
-            async def replay(request: web.BaseRequest) -> web.Response:
-                asked: object = msgspec.json.decode(await request.read())
-                key = (request.path, msgspec.json.encode(asked, order="deterministic"))
-                if key not in answers:
-                    headers = {"authorization": request.headers.get("authorization", "")}
-                    url = sim.url + request.path
-                    async with session.post(url, data=key[1], headers=headers) as answer:
-                        answers[key] = (await answer.read(), answer.content_type)
-                body, content_type = answers[key]
-                return web.Response(body=body, content_type=content_type)
-
-            runner = web.ServerRunner(web.Server(replay))
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            print(f"http://127.0.0.1:{runner.addresses[0][1]} {sim.password}", flush=True)
-            with anyio.move_on_after(LONGEST):
-                await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
-            await runner.cleanup()
+        await replay.serve(sim)
 
 
-@contextmanager
-def server(vms: int) -> Generator[tuple[str, str]]:
-    """The server in a process of its own; it ends with the block."""
-    command = [sys.executable, "-m", "benchmarks.metrics", "--serve", "--vms", str(vms)]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout  # noqa: S101
-        try:
-            url, password = process.stdout.readline().split()
-            yield url, password
-        finally:
-            process.terminate()
+class Cost(NamedTuple):
+    """What one process needed, in seconds."""
+
+    wall: float
+    cpu: float
+    values: float
+    """How many."""
+    check: float
+    """The same for the same rows."""
+    table: float = 0.0
+    """To make an Arrow table of it, too."""
+    peak: float = 0.0
+    """Most megabytes in use."""
 
 
-class Cost(msgspec.Struct):
-    """What a part of the work took at best, in seconds."""
-
-    wall: float = float("inf")
-    cpu: float = float("inf")
-
-    @contextmanager
-    def measured(self) -> Generator[None]:
-        """Measure the block."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.wall = min(self.wall, time.perf_counter() - wall)
-        self.cpu = min(self.cpu, time.process_time() - cpu)
-
-    def __str__(self) -> str:
-        return f"{self.wall:.2f} s (CPU {self.cpu:.2f} s)"
-
-
-async def ours(tower: Cloudtower, ids: list[str]) -> tuple[Cost, list[Any], str]:
-    """Read, join and make rows of it; returns the rows, and what each part takes."""
-    read, rows, table = Cost(), Cost(), Cost()
-    values: list[Any] = []
-    for _ in range(ROUNDS):
-        values.clear()
-        with read.measured():
-            measured = await tower.measure(
-                tower.metrics.get_vm_metrics,
-                CHUNK,
-                vms={"id_in": ids},
-                metrics=METRICS,
-                range=RANGE,
-            )
-        with rows.measured():
-            values += measured.to_rows()
-        if importlib.util.find_spec("pyarrow"):
-            with table.measured():
-                measured.to_arrow()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    note = (
-        f"{len(ids):,} VMs, {len(values):,} values: read and joined in {read}, as rows in {rows}, "
-        f"as an Arrow table in {table}; peak {peak:,.0f} MB"
-    )
-    return Cost(read.wall + rows.wall, read.cpu + rows.cpu), values, note
-
-
-def vendors(url: str, password: str, ids: list[str]) -> tuple[Cost, list[Any]]:
-    """The same with the vendor's client: the same requests, the same rows."""
-    cloudtower: Any = importlib.import_module("cloudtower")
-    client = cloudtower.ApiClient(cloudtower.Configuration(host=f"{url}/v2/api"))
-    credentials = {"username": "root", "password": password, "source": "LOCAL"}
-    api: Any = importlib.import_module("cloudtower.api")
-    token = api.UserApi(client).login(credentials).data.token
-    client.configuration.api_key["Authorization"] = token
-    cost = Cost()
-    rows: list[Any] = []
-    with cost.measured():
-        where: dict[str, Any] = {"id_in": ids}
-        vms = api.VmApi(client).get_vms({"where": where, "first": len(ids)})
-        owners = {vm.local_id: vm for vm in vms}
-        for start in range(0, len(ids), CHUNK):
-            body = {
-                "vms": {"id_in": ids[start : start + CHUNK]},
-                "metrics": METRICS,
-                "range": RANGE,
-            }
-            for metric in api.MetricsApi(client).get_vm_metrics(body):
-                for stream in metric.data.sample_streams:
-                    owner = owners[stream.labels.vm]
-                    rows += [
-                        (
-                            datetime.fromtimestamp(point.t / 1000, UTC),
-                            stream.labels.metric_name,
-                            metric.data.unit,
-                            owner.id,
-                            owner.name,
-                            stream.labels,
-                            point.v,
-                        )
-                        for point in stream.points
-                    ]
-    return cost, rows
-
-
-async def run(vms: int, vendors_vms: int) -> None:
-    """Measure."""
+async def ours(address: Address, vms: int) -> Cost:
+    """Read, join and make rows of it."""
     from cloudtower_async import Cloudtower
 
-    with server(vms) as (url, password):
-        async with Cloudtower(url, username="root", password=password) as tower:
-            found = await tower.vm.get_vms(where={"name_starts_with": "vm-"}, order_by="id_ASC")
-            ids = [vm.id for vm in found][:vms]
-            cost, values, note = await ours(tower, ids)
-            what = f"metrics, {len(METRICS)} of {len(ids):,} VMs, {RANGE}"
-            print_as_lines(
-                [
-                    Figure(
-                        what=f"{what}: decoded, joined, as rows",
-                        value=cost.wall,
-                        unit="s",
-                        note=note,
-                    )
-                ]
-            )
-            del values
-            if not importlib.util.find_spec("cloudtower"):
-                print("the vendor's client is not installed")
-                return
-            few = ids[:vendors_vms]
-            mine, rows, _ = await ours(tower, few)
-            theirs, others = await anyio.to_thread.run_sync(vendors, url, password, few)
-            same = sorted((row.time, row.metric, row.subject_id, row.value) for row in rows)
-            assert same == sorted((row[0], row[1], row[3], row[6]) for row in others)  # noqa: S101
-            print_as_lines(
-                [
-                    Figure(
-                        what="metrics: time of the vendor's client / ours, the same answers",
-                        value=theirs.cpu / mine.cpu,
-                        better="more",
-                        note=f"by processor time; {len(few):,} VMs, {len(others):,} values, the "
-                        f"same rows: {theirs} and {mine}",
-                    )
-                ]
-            )
+    async with Cloudtower(
+        address.url, username=address.username, password=address.password
+    ) as tower:
+        found = await tower.vm.get_vms(where={"name_starts_with": "vm-"}, order_by="id_ASC")
+
+        async def measure(number: int) -> Cost:
+            ids, work, table = [vm.id for vm in found[:number]], Times(), Times()
+            with work.measured():
+                measured = await tower.measure(
+                    tower.metrics.get_vm_metrics,
+                    CHUNK,
+                    vms={"id_in": ids},
+                    metrics=METRICS,
+                    range=RANGE,
+                )
+                rows = measured.to_rows()
+            peak = peak_mb()
+            with table.measured():
+                if find_spec("pyarrow"):
+                    measured.to_arrow()
+            check = _check((row.time, row.metric, row.subject_id, row.value) for row in rows)
+            return Cost(work.wall[0], work.cpu[0], len(rows), check, table.wall[0], peak)
+
+        await measure(1)
+        return await measure(vms)
+
+
+def vendors(address: Address, vms: int) -> Cost:
+    """The same with the vendor's client: the same requests, the same rows."""
+    sdk: Any = importlib.import_module("cloudtower")
+    vendor = Vendor(address)
+    metrics = sdk.MetricsApi(vendor.client)
+    found = vendor.vms.get_vms({"where": {"name_starts_with": "vm-"}, "orderBy": "id_ASC"})
+
+    def measure(number: int) -> Cost:
+        ids, rows, work = [vm.id for vm in found[:number]], list[Any](), Times()
+        with work.measured():
+            named = vendor.vms.get_vms({"where": {"id_in": ids}, "first": len(ids)})
+            owners = {vm.local_id: vm for vm in named}
+            for start in range(0, len(ids), CHUNK):
+                where = {"id_in": ids[start : start + CHUNK]}
+                body = {"vms": where, "metrics": METRICS, "range": RANGE}
+                for metric in metrics.get_vm_metrics(body):
+                    for stream in metric.data.sample_streams:
+                        owner = owners[stream.labels.vm]
+                        rows += [
+                            (
+                                datetime.fromtimestamp(point.t / 1000, UTC),
+                                stream.labels.metric_name,
+                                metric.data.unit,
+                                owner.id,
+                                owner.name,
+                                stream.labels,
+                                point.v,
+                            )
+                            for point in stream.points
+                        ]
+        check = _check((row[0], row[1], row[3], row[6]) for row in rows)
+        return Cost(work.wall[0], work.cpu[0], len(rows), check)
+
+    measure(1)
+    return measure(vms)
+
+
+def _check(rows: Iterable[tuple[datetime, str, str | None, float | None]]) -> int:
+    return zlib.crc32(msgspec.json.encode(sorted(rows)))
+
+
+def measured(who: str, vms: int, address: Address) -> Cost:
+    """What another process measures."""
+    return Cost(*measure_apart("metrics", "--read", who, "--vms", str(vms), address=address))
+
+
+def _median(numbers: Sequence[float]) -> float:
+    return spread(numbers)[0]
+
+
+def many(address: Address, vms: int) -> Figure:
+    """The metrics of many VMs, with ours."""
+    measured("ours", vms, address)  # lets the server remember its answers
+    costs = [measured("ours", vms, address) for _ in range(ROUNDS)]
+    value, low, high = spread([cost.wall for cost in costs])
+    middle = Cost(*(_median(each) for each in zip(*costs, strict=True)))
+    table = f"an Arrow table of it in {middle.table:.2f} s; " if middle.table else ""
+    return Figure(
+        what=f"metrics, {len(METRICS)} of {vms:,} VMs, {RANGE}: decoded, joined, as rows",
+        value=value,
+        low=low,
+        high=high,
+        unit="s",
+        note=f"{middle.values:,.0f} values; processor time {middle.cpu:.2f} s; {table}"
+        f"peak {middle.peak:,.0f} MB",
+    )
+
+
+def both(address: Address, vms: int) -> Figure:
+    """The metrics of fewer VMs, with both."""
+    pairs = [
+        (measured("ours", vms, address), measured("vendors", vms, address)) for _ in range(ROUNDS)
+    ]
+    assert len({(cost.values, cost.check) for pair in pairs for cost in pair}) == 1  # noqa: S101
+    value, low, high = spread([theirs.cpu / mine.cpu for mine, theirs in pairs])
+    mine, theirs = (_median([cost.cpu for cost in each]) for each in zip(*pairs, strict=True))
+    return Figure(
+        what="metrics: time of the vendor's client / ours, the same answers",
+        value=value,
+        low=low,
+        high=high,
+        better="more",
+        note=f"by processor time; {vms:,} VMs, {pairs[0][0].values:,.0f} values, the same rows: "
+        f"{theirs:.2f} s / {mine:.3f} s",
+    )
 
 
 def main() -> None:
-    """Measure, or be the server."""
+    """Measure, or be one of the processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vms", type=int, default=VMS, help="whose metrics are read")
     parser.add_argument(
         "--vendors-vms", type=int, default=VENDORS_VMS, help="by the vendor's client, too"
     )
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--read", choices=["ours", "vendors"], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    vms: int = options.vms
     if options.serve:
-        anyio.run(serve, options.vms)
-        return
-    print(f"Python {sys.version.split()[0]}")
-    anyio.run(run, options.vms, options.vendors_vms)
+        from . import replay
+
+        replay.run(serve(vms))
+    elif options.read == "ours":
+        print(*asyncio.run(ours(given_address(), vms)))
+    elif options.read:
+        print(*vendors(given_address(), vms))
+    else:
+        print(f"Python {sys.version.split()[0]}")
+        with serving("metrics", "--serve", "--vms", str(vms)) as address:
+            print_as_lines([many(address, vms)])
+            if find_spec("cloudtower"):
+                print_as_lines([both(address, min(vms, options.vendors_vms))])
 
 
 if __name__ == "__main__":

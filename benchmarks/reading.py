@@ -10,59 +10,36 @@ from __future__ import annotations
 
 import argparse
 import gc
-import subprocess
 import sys
 import time
 import tracemalloc
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 import anyio
-import anyio.to_thread
 import msgspec
-from aiohttp import web
 
-from .figures import Figure, print_as_lines
+from .apart import Address, heard, replay, talking, tell
+from .figures import Figure, print_as_lines, spread
+from .measures import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from cloudtower_async import Cloudtower, models
     from cloudtower_async.testing import Simulator
 
 VMS, REPLAYED = 100_000, 20_000
 PAGE, CONCURRENCY, ROUNDS = 500, 8, 15
-LONGEST = 600.0  # seconds that the server lives at most
 
 
 async def serve(vms: int) -> None:
-    """Run the simulator, and tell where it is: itself, and what answers again from memory."""
+    """Run the simulator; each line of the input lets VMs come and go."""
     from cloudtower_async.testing import FleetSize, Simulator
 
     size = FleetSize(clusters=4, hosts_per_cluster=max(3, vms // 400), vms=vms)
-    async with Simulator(size, keep_requests=10) as sim, aiohttp.ClientSession() as session:
-        answers: dict[tuple[str, bytes], tuple[bytes, str]] = {}
-
-        async def replay(request: web.BaseRequest) -> web.Response:
-            key = (request.path, await request.read())
-            if key not in answers:
-                headers = {"authorization": request.headers.get("authorization", "")}
-                url = sim.url + request.path
-                async with session.post(url, data=key[1], headers=headers) as answer:
-                    answers[key] = (await answer.read(), answer.content_type)
-            body, content_type = answers[key]
-            return web.Response(body=body, content_type=content_type)
-
-        runner = web.ServerRunner(web.Server(replay))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        print(f"{sim.url} http://127.0.0.1:{port} {sim.password}", flush=True)
-        with anyio.move_on_after(LONGEST):
-            while await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-                await _churn(sim, vms // 100, vms // PAGE)
-        await runner.cleanup()
+    async with Simulator(size, keep_requests=10) as sim:
+        tell(Address(sim.url, sim.username, sim.password))
+        while await heard():
+            await _churn(sim, vms // 100, vms // PAGE)
 
 
 async def _churn(sim: Simulator, number: int, requests: int) -> None:
@@ -77,27 +54,17 @@ async def _churn(sim: Simulator, number: int, requests: int) -> None:
         await anyio.sleep(0.05)
 
 
-@contextmanager
-def server(vms: int) -> Generator[tuple[subprocess.Popen[str], str, str, str]]:
-    """The simulator in a process of its own; it ends with the block."""
-    command = [sys.executable, "-m", "benchmarks.reading", "--serve", "--vms", str(vms)]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout  # noqa: S101
-        try:
-            url, replayed, password = process.stdout.readline().split()
-            yield process, url, replayed, password
-        finally:
-            process.terminate()
+def session(address: Address) -> Cloudtower:
+    """Our session with a server."""
+    from cloudtower_async import Cloudtower
+
+    return Cloudtower(address.url, username=address.username, password=address.password)
 
 
 async def memory(vms: int) -> None:
     """Print what `iterate` has in memory while the fleet changes."""
-    from cloudtower_async import Cloudtower
-
-    with server(vms) as (process, url, _, password):
-        async with Cloudtower(url, username="root", password=password) as tower:
+    with talking("reading", "--serve", "--vms", str(vms), place=Address) as server:
+        async with session(server.place) as tower:
             before = await _ids(tower)
             tracemalloc.start()
             page = await tower.vm.get_vms(first=PAGE)
@@ -105,9 +72,7 @@ async def memory(vms: int) -> None:
             del page
             gc.collect()
             start_memory, _ = tracemalloc.get_traced_memory()
-            assert process.stdin  # noqa: S101
-            process.stdin.write("\n")
-            process.stdin.flush()
+            server.say()
             tracemalloc.reset_peak()
             start = time.perf_counter()
             seen = [vm.id async for vm in tower.iterate(tower.vm.get_vms, page_size=PAGE)]
@@ -139,54 +104,48 @@ async def _ids(tower: Cloudtower) -> set[str]:
 
 async def throughput(vms: int) -> None:
     """Print how fast `fetch_all` is next to what it is made of."""
-    from cloudtower_async import Cloudtower, models
+    from cloudtower_async import models
 
-    with server(vms) as (_, _, url, password):
-        async with Cloudtower(url, username="root", password=password) as tower:
-            expected = await tower.fetch_all(tower.vm.get_vms, CONCURRENCY, PAGE)
-            login = await tower.user.login(username="root", password=password)
-            requests = _requests(len(expected))
+    with replay(f"4 clusters, {vms} VMs") as address:
+        async with session(address) as tower:
+            count = len(await tower.fetch_all(tower.vm.get_vms, CONCURRENCY, PAGE))
+            login = await tower.user.login(username=address.username, password=address.password)
+            requests = _requests(count)
             decoder = msgspec.json.Decoder(list[models.Vm])
             headers = {"authorization": login.data.token, "content-type": "application/json"}
-            async with aiohttp.ClientSession(f"{url}/v2/api/", headers=headers) as session:
+            async with aiohttp.ClientSession(f"{address.url}/v2/api/", headers=headers) as bare_one:
                 ours, bare = Times(), Times()
                 for _ in range(ROUNDS):
+                    gc.collect()
                     with ours.measured():
                         found = await tower.fetch_all(tower.vm.get_vms, CONCURRENCY, PAGE)
+                    assert len(found) == count  # noqa: S101
+                    del found  # or the collector goes through them while the other is measured
+                    gc.collect()
                     with bare.measured():
-                        rows = await _bare(session, requests, decoder)
-                    assert len(found) == len(rows) - len(requests) + 2 == len(expected)  # noqa: S101
-                    del found, rows
-    print(
-        f"fetch_all: {vms / ours.wall:,.0f} VMs a second, aiohttp and msgspec by themselves "
-        f"{vms / bare.wall:,.0f}: {bare.wall / ours.wall:.0%}, "
-        f"by CPU time {bare.cpu / ours.cpu:.0%}"
-    )
+                        rows = await _bare(bare_one, requests, decoder)
+                    assert len(rows) - len(requests) + 2 == count  # noqa: S101
+                    del rows
+    value, low, high = spread(_ratios(bare.wall, ours.wall))
+    fast, bare_fast = (count / spread(times.wall)[0] for times in (ours, bare))
     print_as_lines(
         [
             Figure(
                 what=f"fetch_all of {vms:,} VMs, throughput, ours / bare",
-                value=bare.wall / ours.wall,
+                value=value,
+                low=low,
+                high=high,
                 goal=0.8,
                 better="more",
-                note=f"{vms / ours.wall:,.0f} and {vms / bare.wall:,.0f} VMs a second",
+                note=f"{fast:,.0f} and {bare_fast:,.0f} VMs a second; "
+                f"by processor time {spread(_ratios(bare.cpu, ours.cpu))[0]:.2f}",
             )
         ]
     )
 
 
-class Times:
-    """The shortest times in seconds, of the clock and of the processor."""
-
-    wall = cpu = float("inf")
-
-    @contextmanager
-    def measured(self) -> Generator[None]:
-        """Measure the block."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.wall = min(self.wall, time.perf_counter() - wall)
-        self.cpu = min(self.cpu, time.process_time() - cpu)
+def _ratios(numbers: list[float], others: list[float]) -> list[float]:
+    return [number / other for number, other in zip(numbers, others, strict=True)]
 
 
 def _requests(count: int) -> list[tuple[str, bytes]]:

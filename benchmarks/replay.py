@@ -95,10 +95,9 @@ def _header(head: bytes, name: bytes) -> bytes:
     return b"" if at < 0 else head[at:].split(b"\r\n", 2)[1].partition(b":")[2].strip()
 
 
-async def serve(simulator: Simulator) -> None:
-    """Run the simulator and the replay in front of it, until the input ends."""
+async def serve(sim: Simulator) -> None:
+    """Answer from memory what a running simulator has answered before, until the input ends."""
     async with (
-        simulator as sim,
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as group,
     ):
@@ -109,6 +108,14 @@ async def serve(simulator: Simulator) -> None:
         tell(Address(f"http://127.0.0.1:{port}", sim.username, sim.password))
         await heard()
         server.close()
+
+
+async def serve_fleet(size: str) -> None:
+    """The same with a fleet of this size."""
+    from cloudtower_async.testing import Simulator
+
+    async with Simulator(size, keep_requests=10) as sim:
+        await serve(sim)
 
 
 def run(serving: Coroutine[Any, Any, None]) -> None:
@@ -124,11 +131,9 @@ def run(serving: Coroutine[Any, Any, None]) -> None:
 
 def main() -> None:
     """Be the server."""
-    from cloudtower_async.testing import Simulator
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size")
-    run(serve(Simulator(parser.parse_args().size, keep_requests=10)))
+    run(serve_fleet(parser.parse_args().size))
 
 
 if __name__ == "__main__":
