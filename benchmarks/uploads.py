@@ -13,10 +13,6 @@ import argparse
 import hashlib
 import io
 import re
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,16 +22,19 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from .apart import heard, talking, tell
 from .figures import Figure, print_as_lines
+from .measures import Times
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator
 
     from cloudtower_async import Cloudtower
 
+    from .apart import Server
+
 CHUNK = 8 * 1024 * 1024
 GIB = 2**30
-LONGEST = 1800.0  # seconds that the server lives at most
 SHARE = 0.1  # of requests that go wrong
 MOST_CHUNKS, LEAST_SHARE = 4.0, 0.8  # what has to hold
 
@@ -64,57 +63,35 @@ async def serve() -> None:
     async with Simulator(clusters=1, vms=2, keep_requests=None) as sim:
         cluster = next(iter(sim.store.table("Cluster")))
         known = set(sim.store.table("UploadTask"))
-        print(sim.url, sim.password, cluster, flush=True)
-        with anyio.move_on_after(LONGEST):
-            while line := await anyio.to_thread.run_sync(
-                sys.stdin.readline, abandon_on_cancel=True
-            ):
-                sim.faults.at_random(float(line), EVERY_FAULT, seed=7)
-                new = [task for task in sim.store.table("UploadTask") if task not in known]
-                known.update(new)
-                found = Found(
-                    [sim.uploads[task].sha256 for task in new],
-                    sum(one.path == "upload-elf-image" for one in sim.executed),
-                    len(new),
-                    sum(one.path == "upload-elf-image" for one in sim.requests),
-                )
-                sim.executed.clear()
-                sim.requests.clear()
-                print(msgspec.json.encode(found).decode(), flush=True)
+        tell(Place(sim.url, sim.username, sim.password, cluster))
+        while line := await heard():
+            sim.faults.at_random(float(line), EVERY_FAULT, seed=7)
+            new = [task for task in sim.store.table("UploadTask") if task not in known]
+            known.update(new)
+            found = Found(
+                [sim.uploads[task].sha256 for task in new],
+                sum(one.path == "upload-elf-image" for one in sim.executed),
+                len(new),
+                sum(one.path == "upload-elf-image" for one in sim.requests),
+            )
+            sim.executed.clear()
+            sim.requests.clear()
+            tell(found)
 
 
-class Server:
-    """The simulator in its own process, as a session and the bare client see it."""
+class Place(msgspec.Struct, frozen=True):
+    """Where the server is, and where to upload to."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        assert process.stdout  # noqa: S101
-        self.url, self.password, self.cluster = process.stdout.readline().split()
-
-    def found(self, share: float = 0.0) -> Found:
-        """What it has got since this was last asked; from now on a share of requests goes wrong."""
-        assert self._process.stdin  # noqa: S101
-        assert self._process.stdout  # noqa: S101
-        self._process.stdin.write(f"{share}\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Found)
-
-    def peak_mb(self) -> float:
-        """The most memory that it has had, in MB."""
-        return _memory("VmHWM", self._process.pid) / 1e6
+    url: str
+    username: str
+    password: str
+    cluster: str
 
 
-@contextmanager
-def server() -> Generator[Server]:
-    """Start the simulator; it ends with the block."""
-    command = [sys.executable, "-m", "benchmarks.uploads", "--serve"]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield Server(process)
-        finally:
-            process.terminate()
+def found_by(server: Server[Place], share: float = 0.0) -> Found:
+    """What it has got since this was last asked; from now on a share of requests goes wrong."""
+    server.say(str(share))
+    return server.hear(Found)
 
 
 def make_file(path: Path, size: int) -> str:
@@ -144,20 +121,6 @@ def forget_peak() -> int:
     return _memory("VmRSS")
 
 
-class Times:
-    """Seconds, of the clock and of this process's processor time."""
-
-    wall = cpu = 0.0
-
-    @contextmanager
-    def measured(self) -> Generator[None]:
-        """Add those of the block."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.wall += time.perf_counter() - wall
-        self.cpu += time.process_time() - cpu
-
-
 class Made(msgspec.Struct):
     """The file."""
 
@@ -171,16 +134,16 @@ class Made(msgspec.Struct):
         return -(-self.size // CHUNK)
 
 
-async def side_by_side(server: Server, tower: Cloudtower, file: Made) -> Figure:
+async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> Figure:
     """Upload with us and without, taking turns: how fast ours is, as a share of the other."""
-    login = await tower.user.login(username="root", password=server.password)
-    ours, bare = Times(), Times()
-    upload = tower.uploading(file.path, cluster_id=server.cluster, kind="elf_image")
+    place, ours, bare = server.place, Times(), Times()
+    login = await tower.user.login(username=place.username, password=place.password)
+    upload = tower.uploading(file.path, cluster_id=place.cluster, kind="elf_image")
     async with (
         aiohttp.ClientSession(headers={"authorization": login.data.token}) as session,
         upload,
     ):
-        steps = _bare(session, server, file)
+        steps = _bare(session, place, file)
         for _ in range(file.chunks):
             with ours.measured():
                 await anext(upload)
@@ -189,22 +152,22 @@ async def side_by_side(server: Server, tower: Cloudtower, file: Made) -> Figure:
         async for _ in upload:
             pass
         await steps.aclose()
-    _check(server.found(), file, uploads=2)
-    fast, bare_fast = (file.size / times.wall / 1e6 for times in (ours, bare))
+    _check(found_by(server), file, uploads=2)
+    fast, bare_fast = (file.size / sum(times.wall) / 1e6 for times in (ours, bare))
     return Figure(
         what="upload: throughput, of that of bare aiohttp",
         value=fast / bare_fast,
         goal=LEAST_SHARE,
         better="more",
         note=f"{file.size / GIB:.3g} GiB, chunk by chunk in turn: {fast:,.0f} and {bare_fast:,.0f} "
-        f"MB/s; by processor time of the client {bare.cpu / ours.cpu:.2f}",
+        f"MB/s; by processor time of the client {sum(bare.cpu) / sum(ours.cpu):.2f}",
     )
 
 
-async def _bare(session: aiohttp.ClientSession, server: Server, made: Made) -> AsyncGenerator[None]:
+async def _bare(session: aiohttp.ClientSession, place: Place, made: Made) -> AsyncGenerator[None]:
     """Post the chunks one by one, with nothing around it."""
-    url = f"{server.url}/v2/api/upload-elf-image"
-    fields = {"cluster_id": server.cluster, "name": "bare", "size": str(made.size)}
+    url = f"{place.url}/v2/api/upload-elf-image"
+    fields = {"cluster_id": place.cluster, "name": "bare", "size": str(made.size)}
     file = await anyio.to_thread.run_sync(made.path.open, "rb")
     with file:
         while chunk := await anyio.to_thread.run_sync(file.read, CHUNK):
@@ -218,26 +181,26 @@ async def _bare(session: aiohttp.ClientSession, server: Server, made: Made) -> A
             yield
 
 
-async def alone(server: Server, tower: Cloudtower, file: Made, share: float) -> Figure:
+async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: float) -> Figure:
     """Upload it while so many requests go wrong: the memory that it takes, in chunks."""
-    server.found(share)
+    found_by(server, share)
     before = forget_peak()
     times = Times()
     with times.measured():
         await tower.upload_image(
-            file.path, cluster_id=server.cluster, kind="elf_image", timeout=None
+            file.path, cluster_id=server.place.cluster, kind="elf_image", timeout=None
         )
     peak = (_memory("VmHWM") - before) / CHUNK
-    found = server.found()
+    found = found_by(server)
     _check(found, file, uploads=1)
     return Figure(
         what=f"upload with {share:.0%} faults: memory above idle",
         value=peak,
         unit="chunks",
         goal=MOST_CHUNKS,
-        note=f"{file.size / GIB:.3g} GiB in {times.wall:.0f} s; idle {before / 1e6:.0f} MB; "
+        note=f"{file.size / GIB:.3g} GiB in {times.wall[0]:.0f} s; idle {before / 1e6:.0f} MB; "
         f"{found.requests:,} requests for {file.chunks:,} chunks, each taken once, hash equal; "
-        f"server at most {server.peak_mb():.0f} MB",
+        f"server at most {_memory('VmHWM', server.pid) / 1e6:.0f} MB",
     )
 
 
@@ -254,13 +217,14 @@ async def measure(path: Path, size: int) -> None:
 
     made = Made(path, size, await anyio.to_thread.run_sync(make_file, path, size))
     retry = RetryPolicy(attempts=8, budget=100_000)
-    with server() as there:
+    with talking("uploads", "--serve", place=Place) as there:
+        place = there.place
         async with Cloudtower(
-            there.url, username="root", password=there.password, retry=retry, timeout=10.0
+            place.url, username=place.username, password=place.password, retry=retry, timeout=10.0
         ) as tower:
             # What is loaded at first use is none of an upload's memory.
             await tower.upload_image(
-                io.BytesIO(bytes(3)), name="first", cluster_id=there.cluster, kind="elf_image"
+                io.BytesIO(bytes(3)), name="first", cluster_id=place.cluster, kind="elf_image"
             )
             print_as_lines([await alone(there, tower, made, 0.0)])
             print_as_lines([await alone(there, tower, made, SHARE)])
