@@ -95,7 +95,7 @@ async def test_one_that_fails_is_status_1_and_does_not_end_the_others(
     for name in ("shop-1", "shop-2"):
         sim.add_vm(name=name)
     sim.tasks.fail_next(Failure("no \x1b[31mspace"))
-    options = ["--where", "name_starts_with=shop-", "--limit", "1"]
+    options = ["--where", "name_starts_with=shop-", "--at-a-time", "1"]
     assert await anyio.to_thread.run_sync(main, ["backup", *options]) == 1
     captured = capsys.readouterr()
     first, second = captured.out.splitlines()
@@ -119,7 +119,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(
         (["--where", "{}"], 2, "--where: this may match every VM"),
         (["--where", "name=nobody"], 1, "no VM matches, so none was backed up"),
         (["a", "--keep", "0"], 2, "--keep"),
-        (["a", "--limit", "0"], 2, "--limit"),
+        (["a", "--at-a-time", "0"], 2, "--at-a-time"),
         ([twins[0], "--prefix", ""], 2, "prefix: must not be empty"),
     ):
         assert await anyio.to_thread.run_sync(main, ["backup", *arguments]) == status, arguments

@@ -41,7 +41,7 @@ def backup(
     where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     keep: Annotated[int | None, Parameter(validator=Whole)] = None,
     prefix: str = "backup",
-    limit: Annotated[int, Parameter(validator=Whole)] = 5,
+    at_a_time: Annotated[int, Parameter(validator=Whole)] = 5,
     quiesce: Annotated[bool, Parameter(negative="--no-quiesce")] = True,
     timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
     connection: ConnectOptions | None = None,
@@ -58,7 +58,7 @@ def backup(
         keep: How many of these backups a VM is to have afterwards: older ones, whose names are the
             prefix and a time, are deleted. Without it: none.
         prefix: What the names of these backups begin with.
-        limit: Most VMs at a time.
+        at_a_time: Most VMs that are worked on at once.
         quiesce: Have the file systems of the guest consistent, where its VM tools are running.
         timeout: Seconds to wait for each task; 0: without limit.
         connection: How to reach the server.
@@ -72,7 +72,7 @@ def backup(
     how = {
         "keep": keep,
         "prefix": prefix,
-        "limit": limit,
+        "limit": at_a_time,
         "quiesce": quiesce,
         "timeout": timeout or None,
     }
