@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
+import anyio.lowlevel
 from aiohttp import web
 
 from ..journal import note
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -49,30 +51,50 @@ class Node:
     async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
         """Listen, at any port that is free when it is 0."""
         self._port, self._tls = port, tls
+        self._loop = asyncio.get_running_loop()
         # A log of access would be of no use beside the requests that the server keeps.
         self._server = web.Server(self._handle, access_log=None)
         self._runner = runner = web.ServerRunner(self._server, shutdown_timeout=_STOPPING)
         await runner.setup()
-        await self.accept()
+        await self._accept()
         self.url = f"{'https://localhost' if tls else 'http://127.0.0.1'}:{self._port}"
 
     async def accept(self) -> None:
         """Take connections again after `refuse`."""
+        await self._in_its_loop(self._accept)
+
+    async def refuse(self) -> None:
+        """Close the connections and refuse new ones, as a server that is being restarted."""
+        await self._in_its_loop(self._refuse)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await self._in_its_loop(self._stop)
+
+    async def _in_its_loop(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do it in the event loop that the connections belong to: a test may run in another one."""
+        if self._runner is None:  # it has stopped, and maybe its loop with it
+            return
+        if asyncio.get_running_loop() is self._loop:
+            await do()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(), self._loop))
+
+    async def _accept(self) -> None:
         if self._runner is not None and self._site is None:
             site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
             await site.start()
             self._site, self._port = site, site.port
 
-    async def refuse(self) -> None:
-        """Close the connections and refuse new ones, as a server that is being restarted."""
+    async def _refuse(self) -> None:
         site, self._site = self._site, None
         if site is not None:
             await site.stop()
             for connection in self._server.connections:
                 connection.force_close()
+            await anyio.lowlevel.checkpoint()  # in which the sockets are closed
 
-    async def stop(self) -> None:
-        """Listen no more."""
+    async def _stop(self) -> None:
         runner, self._runner, self._site = self._runner, None, None
         if runner is not None:
             with anyio.move_on_after(2 * _STOPPING, shield=True):
