@@ -58,6 +58,49 @@ def test_an_async_test_gets_a_session_and_the_simulator(passes: Passes) -> None:
     )
 
 
+def test_nodes_refuse_and_accept_from_the_loop_of_the_test(passes: Passes) -> None:
+    passes(
+        """
+        import anyio
+        import pytest
+        from cloudtower_async import ConnectionFailed
+
+        pytestmark = pytest.mark.anyio
+
+        async def test_it(tower, tower_simulator):
+            [vm] = await tower.vm.get_vms(where={"status": "STOPPED"}, first=1)
+            [node] = tower_simulator.nodes
+            for _ in range(20):
+                await tower.vm.get_vms(first=1)  # leaves a connection open
+                await node.refuse()
+                with anyio.fail_after(10), pytest.raises(ConnectionFailed) as caught:
+                    await tower.vm.start_vm(where={"id": vm.id})
+                assert caught.value.sent is False
+                await node.accept()
+            assert tower_simulator.sent("start-vm") == []
+
+        async def test_a_call_that_hangs_ends(tower, tower_simulator):
+            [node] = tower_simulator.nodes
+            await tower.vm.get_vms(first=1)
+            tower_simulator.faults.hang("get-vms")
+            with anyio.fail_after(10):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(tower.vm.get_vms)
+                    while len(tower_simulator.sent("get-vms")) < 2:
+                        await anyio.lowlevel.checkpoint()
+                    await node.refuse()
+                    await node.accept()  # so that it can be asked again
+
+        async def test_when_it_has_stopped_there_is_nothing_left_to_do(tower_simulator):
+            [node] = tower_simulator.nodes
+            await node.stop()
+            await node.refuse()
+            await node.accept()
+        """,
+        3,
+    )
+
+
 def test_a_test_without_an_event_loop_gets_the_simulator(passes: Passes) -> None:
     passes(
         """
@@ -118,3 +161,33 @@ def test_a_marker_that_makes_no_sense_says_so(pytester: pytest.Pytester) -> None
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*the marker tower takes one size, then options"])
     result.stdout.fnmatch_lines(["*unexpected keyword argument 'vmms'"])
+
+
+def test_each_test_that_cannot_have_a_session_is_told_why(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_no_coroutine(tower): ...
+
+        async def test_no_mark(tower): ...
+
+        async def test_neither_has_this(tower): ...
+
+        @pytest.mark.anyio
+        async def test_the_mark(tower):
+            await tower.vm.get_vms(first=1)
+
+        class TestOverridden:
+            @pytest.fixture
+            def tower(self):
+                return "of bricks"
+
+            def test_it(self, tower):
+                assert tower == "of bricks"
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(errors=3, passed=2)
+    for name in ("test_no_coroutine", "test_no_mark", "test_neither_has_this"):
+        result.stdout.fnmatch_lines([f"{name} takes the fixture tower,*@pytest.mark.anyio;*"])

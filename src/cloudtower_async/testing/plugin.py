@@ -5,6 +5,7 @@ pytest loads this at its start, wherever the package is installed: nothing else 
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,10 +21,39 @@ _MARKER = (
     '"3 clusters, 200 VMs", and the options of cloudtower_async.testing.Simulator'
 )
 
+_NOT_RUN = (
+    "{} takes the fixture tower, which is for tests that are coroutines, and nothing runs it as "
+    "one: mark such a test with @pytest.mark.anyio; one that is no coroutine can take the fixture "
+    "tower_simulator"
+)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # when those that run coroutines have had their turn
+def pytest_fixture_setup(
+    fixturedef: Any,  # noqa: ANN401 - its type says that `func` is final, yet this is how it is done
+    request: pytest.FixtureRequest,
+) -> Generator[None, object, object]:
+    """Refuse the fixture `tower` where nothing runs coroutines.
+
+    pytest would, too, but only once: for the tests that come next the fixture would be broken.
+    """
+    function = fixturedef.func
+    if function.__module__ != __name__ or not inspect.isasyncgenfunction(function):
+        return (yield)
+
+    def refuse(**_: object) -> None:
+        pytest.fail(_NOT_RUN.format(request.node.name), pytrace=False)
+
+    fixturedef.func = refuse
+    try:
+        return (yield)
+    finally:
+        fixturedef.func = function
 
 
 @pytest.fixture
