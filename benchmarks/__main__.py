@@ -1,7 +1,8 @@
 """`python -m benchmarks`: measure everything, and write it down.
 
-Each part runs in processes of its own. The figures are printed, kept as JSON in build/bench.json,
-and with ``--docs`` written as the table that the documentation shows.
+Each part runs in processes of its own, and the figures are printed. Those of all parts together are
+kept as JSON in build/bench.json, and with ``--docs`` written as the table that the documentation
+shows. When a part fails, neither is written.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ RESULTS = Path("build", "bench.json")
 TABLE = Path("docs", "figures.md")
 
 
-def run(part: str) -> list[Figure]:
-    """What a part measures. Lines that are no figures are for whoever looks on."""
+def run(part: str) -> list[Figure] | None:
+    """What a part measures; None when it fails. Other lines are for whoever looks on."""
     figures: list[Figure] = []
     command = [sys.executable, "-m", f"benchmarks.{part}"]
     with subprocess.Popen(  # noqa: S603 - our own code
@@ -51,22 +52,31 @@ def run(part: str) -> list[Figure]:
             goal = "" if figure.met is None else ("  met" if figure.met else "  MISSED")
             print(f"{figure.what}: {shown(figure)}{goal}  {figure.note}", flush=True)
     if process.returncode:
-        print(f"benchmarks.{part} failed with status {process.returncode}", file=sys.stderr)
+        return None
     return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="only these")
+    parser.add_argument(
+        "parts", nargs="*", choices=[[], *PARTS], help="only these, and nothing is written"
+    )
     parser.add_argument("--docs", action="store_true", help=f"write {TABLE}")
     options = parser.parse_args()
-    found = report([figure for part in options.parts or PARTS for figure in run(part)])
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
-    if options.docs:
-        TABLE.write_text(markdown(found), encoding="utf-8")
-    missed = [figure.what for figure in found.figures if figure.met is False]
-    print(f"{len(found.figures)} figures in {RESULTS}; goals missed: {', '.join(missed) or 'none'}")
+    if options.docs and options.parts:
+        parser.error(f"{TABLE} has the figures of all parts: name none with --docs")
+    found = {part: run(part) for part in options.parts or PARTS}
+    figures = [figure for some in found.values() for figure in some or ()]
+    missed = [f"{figure.what}: {shown(figure)}" for figure in figures if figure.met is False]
+    print(f"{len(figures)} figures; goals missed: {'; '.join(missed) or 'none'}")
+    if failed := [part for part, some in found.items() if some is None]:
+        sys.exit(f"failed: {', '.join(failed)}")
+    if not options.parts:
+        written = report(figures)
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(written)))
+        if options.docs:
+            TABLE.write_text(markdown(written), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import statistics
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -77,10 +79,20 @@ def report(figures: list[Figure]) -> Report:
             packages[name] = version(name)
         except PackageNotFoundError:
             continue
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    parts = f"{platform.system()} {platform.machine()}", _cpu(), f"{os.cpu_count()} cores"
+    machine = ", ".join(filter(None, parts))
     return Report(
         machine=machine, python=sys.version.split()[0], packages=packages, figures=figures
     )
+
+
+def _cpu() -> str:
+    """The model of the processor; empty where the system does not tell."""
+    listed = Path("/proc/cpuinfo")
+    if not listed.is_file():
+        return platform.processor()
+    model = re.search(r"^model name\s*: (.+)$", listed.read_text(), re.MULTILINE)
+    return model[1].strip() if model else ""
 
 
 def markdown(found: Report) -> str:
@@ -101,7 +113,7 @@ def markdown(found: Report) -> str:
 
 def shown(figure: Figure) -> str:
     """A figure with its unit, and its quartiles where it has any."""
-    text = f"{_number(figure.value)} {figure.unit}".rstrip()
+    text = f"{_number(figure.value, _more(figure))} {figure.unit}".rstrip()
     if figure.low is None or figure.high is None:
         return text
     return f"{text} ({_number(figure.low)} to {_number(figure.high)})"
@@ -112,10 +124,27 @@ def _goal(figure: Figure) -> str:
         return ""
     sign = "≤" if figure.better == "less" else "≥"
     mark = "" if figure.met else " (missed)"
-    return f"{sign} {_number(figure.goal)} {figure.unit}".rstrip() + mark
+    return f"{sign} {_number(figure.goal, _more(figure))} {figure.unit}".rstrip() + mark
 
 
-def _number(value: float) -> str:
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 10 else f"{value:.2f}"
+def _more(figure: Figure) -> int:
+    """Digits more than usual, so that a goal that is missed does not look as if it were not."""
+    more = 0
+    if figure.goal is not None and not figure.met:
+        while _rounded(figure.value, more) == _rounded(figure.goal, more):
+            more += 1
+    return more
+
+
+def _number(value: float, more: int = 0) -> str:
+    return f"{value:,.{_decimals(value, more)}f}"
+
+
+def _rounded(value: float, more: int) -> float:
+    return round(value, _decimals(value, more))
+
+
+def _decimals(value: float, more: int) -> int:
+    if float(value).is_integer():  # a count
+        return 0
+    return more + (0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2)

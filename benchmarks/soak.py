@@ -50,6 +50,7 @@ async def round_of_work(tower: Cloudtower) -> int:
         async for _ in tower.iterate(tower.vm.get_vms, page_size=50):
             pass
         await tower.alert.get_alerts(content_language="zh-CN")
+        await tower.request("get-clusters", {"first": 1})
 
     async def change() -> None:
         vms = await tower.vm.get_vms(where={"status": "RUNNING"}, first=3)
