@@ -144,8 +144,12 @@ async def test_the_code_of_a_page_runs_in_its_order(
     page: Path, names: dict[str, object], tmp_path: Path
 ) -> None:
     for block in blocks(page, "python"):
+        if "fastapi.testclient" in block.text:
+            pytest.importorskip("httpx2")
         if re.search(r"^(async )?def test_", block.text, re.MULTILINE):
             await anyio.to_thread.run_sync(partial(run_tests, block, tmp_path))
+        elif named := re.match(r"# (\w+\.py)\n", block.text):  # for tests to import
+            (tmp_path / named[1]).write_text(block.text, encoding="utf-8")
         else:
             await run(block, names)
 
@@ -164,6 +168,13 @@ async def test_both_sides_of_the_page_for_users_of_the_vendors_client_run(
             await anyio.to_thread.run_sync(run_blocking, block, theirs)
         else:
             await run(block, ours)
+
+
+def test_the_app_on_its_page_is_the_example() -> None:
+    [app, _] = blocks(DOCS / "fastapi.md", "python")
+    example = (ROOT / "examples" / "fastapi_app.py").read_text(encoding="utf-8")
+    _, start, code = example.partition("from __future__")
+    assert app.text == "# app.py\n" + re.sub(r"  # noqa: .*", "", start + code)
 
 
 @pytest.mark.parametrize("section", ["Run it", "Test it"])

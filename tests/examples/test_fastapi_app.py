@@ -46,6 +46,19 @@ async def test_one_session_serves_all_requests(monkeypatch: pytest.MonkeyPatch) 
         assert len(sim.sent("login")) == 1
 
 
+async def test_the_query_string_is_a_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client(monkeypatch) as (sim, session):
+        cluster = sim.add_cluster(name="edge")
+        sim.add_vm(name="till", status="STOPPED", vcpu=8, cluster=cluster["id"])
+        query = "name_contains=il&status=STOPPED&vcpu_gte=8&cluster=edge"
+        status, vms = await answer(session.get(f"/vms?{query}"))
+        assert (status, [(vm["name"], vm["vcpu"]) for vm in vms]) == (200, [("till", 8)])
+        assert await answer(session.post(f"/vms/start?{query}")) == (200, ["till"])
+        assert (await answer(session.post(f"/vms/start?{query}")))[0] == 404  # no longer any
+        assert (await answer(session.get("/vms?vcpu_gte=many")))[0] == 422
+        assert (await answer(session.post("/vms/start")))[0] == 422  # not everything
+
+
 async def test_errors_become_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
     async with client(monkeypatch) as (sim, session):
         for name in ("web", "twin", "twin"):
