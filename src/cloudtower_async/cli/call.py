@@ -14,7 +14,6 @@ from ..calls.breadth import matches_all
 from ..calls.checks import check
 from ..calls.operation import Carries, Kind, Operation
 from ..calls.shapes import Record, arguments_of, member, place
-from ..errors import EmptyFilter
 from ..types import EVERYTHING
 from .conditions import json_of
 from .connect import ConnectOptions, connect
@@ -99,10 +98,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
             _widen(record, one)
     if isinstance(given, dict):  # as everywhere at the top, null is what is not given
         given = {key: value for key, value in given.items() if value is not None}
-    try:
-        check(called, given, validate=True)
-    except EmptyFilter as exc:
-        raise UsageError(f"{exc}, which here is --everything") from None
+    check(called, given, validate=True)
     if isinstance(given, dict):
         return {place(f".{key}"): value for key, value in given.items()}
     return given

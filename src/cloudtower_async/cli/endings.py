@@ -7,6 +7,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..errors import CloudtowerError
+from .wording import for_the_command
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import FrameType
@@ -29,8 +32,11 @@ class UsageError(Exception):
 
 
 def one_line(error: Exception) -> str:
-    """The text of an error without line breaks and what would steer a terminal."""
-    return printable(" ".join(str(error).split()))
+    """The text of an error or a warning without line breaks and what would steer a terminal."""
+    text = str(error)
+    if isinstance(error, CloudtowerError | Warning):  # not what was written for the command
+        text = for_the_command(text)
+    return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:

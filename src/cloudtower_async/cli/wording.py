@@ -1,0 +1,44 @@
+"""What errors and warnings say to programs, in the words of those who type."""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = (
+    # What an option or a variable is for.
+    (r"\bverify_tls=False\b", "--no-verify-tls"),
+    (r"\bca_file=", "--ca-file"),
+    (r"\btoken=", "--token"),
+    (r"\busername=", "--username"),
+    (r"\bpassword=", "CLOUDTOWER_PASSWORD"),
+    (r"\bupload_task_id=", "--resume"),
+    (r"\bclusters=", "--cluster"),
+    (r"\bpass EVERYTHING\b", "pass --everything"),
+    (r"\btower\.\w+\.get_(\w+)", r"`get \1`"),
+    # What is waited for can be waited for by every command, but not every one has the option.
+    (
+        r"\bwait again, with a longer timeout= if need be",
+        "wait again with `tasks wait`, and a longer --timeout if need be",
+    ),
+    (r"\bopen a new session, or\b", "log in with `cloudtower-async login`, or"),
+    (r"\ba session logs in again by itself", "a command logs in by itself"),
+    # What no command has an option for.
+    (r"\bPass a longer (read_)?timeout= if .*? one\.", "Try again later, or ask for less."),
+    (r"\bPass a longer timeout=, or call less at a time", "Try again later"),
+    (r" \(max_connections=, max_in_flight=, rate_limit=\)", ""),
+    (r"; connect_timeout= is the time for it", ""),
+    (r", and client_cert=", ""),
+    (r"(?<=--resume to wait on, and a longer )timeout=", "--timeout"),
+    (r"; of a stream, check size=", ""),
+    (r" with chunk_size=", ""),
+)
+"""What to look for, and what is said here instead. A name with a value is somebody's own text."""
+
+_PATTERNS = [(re.compile(rf"{sought}(?![\w'\"])"), said) for sought, said in _WORDS]
+
+
+def for_the_command(text: str) -> str:
+    """The text of an error or a warning of the package, as the command line says it."""
+    for pattern, said in _PATTERNS:
+        text = pattern.sub(said, text)
+    return text

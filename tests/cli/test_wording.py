@@ -1,0 +1,81 @@
+"""What errors say on the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import cloudtower_async
+from cloudtower_async import TaskTimeout, Unauthorized
+from cloudtower_async.cli.endings import UsageError, one_line
+from cloudtower_async.cli.wording import for_the_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARGUMENT = re.compile(r"(?:^|[ (])[a-z_]+=(?=[\s.,;:)]|$)|=(?:True|False)\b")
+SHORTEST = 20  # of what is said; the parts of a repr are shorter
+OF_PROGRAMS = (
+    "Check the function that was passed as credentials=.",
+    "Report this with the request id; without strict=True the rest of such an answer is kept.",
+    "upload: name: it cannot be told from what is uploaded; pass name=",
+    "upload: size: how long this is cannot be told from it; pass size=, in bytes",
+    ". Pass a longer timeout=.",  # of locks within a program
+)
+"""What comes of nothing that a command does."""
+
+
+def texts() -> Iterator[str]:
+    """What the package says of its arguments, other than in docstrings."""
+    root = Path(cloudtower_async.__file__).parent
+    for package in ("errors", "calls", "wire", "flows"):
+        for file in sorted((root / package).rglob("*.py")):
+            nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+            docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+            for node in nodes:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    text = node.value
+                    said = len(text) > SHORTEST and node not in docstrings
+                    if said and ARGUMENT.search(text) and text not in OF_PROGRAMS:
+                        yield text
+
+
+def test_no_argument_of_python_is_left_in_what_is_said() -> None:
+    found = list(texts())
+    assert len(found) > 12
+    assert [text for text in found if ARGUMENT.search(for_the_command(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Upload anew, without upload_task_id=.", "Upload anew, without --resume."),
+        (
+            "with username= and password= a session logs in again by itself.",
+            "with --username and CLOUDTOWER_PASSWORD a command logs in by itself.",
+        ),
+        (
+            "Check host, port and firewalls; connect_timeout= is the time for it.",
+            "Check host, port and firewalls.",
+        ),
+        (
+            "tower.vm_volume.get_vm_volumes shows how things are",
+            "`get vm_volumes` shows how things are",
+        ),
+        ("a text with token=abc of somebody", "a text with token=abc of somebody"),
+    ],
+)
+def test_what_is_said_to_programs_is_said_in_options(text: str, said: str) -> None:
+    assert for_the_command(text) == said
+
+
+def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
+    assert one_line(TaskTimeout(["t"], 5.0)).endswith(
+        "They go on: wait again with `tasks wait`, and a longer --timeout if need be."
+    )
+    assert one_line(Unauthorized("no")).endswith("or pass a new --token.")
+    assert one_line(UsageError("pass token=")) == "pass token="
