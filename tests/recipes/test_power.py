@@ -136,6 +136,61 @@ async def test_when_nobody_knows_what_was_done_that_is_said_of_all_and_nothing_i
         assert [len(body["where"]["id_in"]) for body in sim.sent("start-vm")] == [2, 1]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "path", "begins", "ends"),
+    [
+        (start_vms, "start-vm", "STOPPED", "RUNNING"),
+        (shut_down_vms, "shutdown-vm", "RUNNING", "STOPPED"),
+        (restart_vms, "restart-vm", "RUNNING", None),
+    ],
+)
+async def test_when_an_answer_is_lost_the_vms_tell_and_the_next_ones_wait_for_them(
+    recipe: Recipe, path: str, begins: str, ends: str | None
+) -> None:
+    busy: list[str] = []
+
+    def look(_: int) -> None:
+        found = sim.store.select("Vm", {**BLOGS, "entityAsyncStatus_not": None})
+        busy.extend(vm["name"] for vm in found)
+
+    slowly = Clock(running=False, per_request=1.0)
+    async with simulated(trace=after_each(path, look), clock=slowly, task_duration=3.0) as both:
+        sim, tower = both
+        add_vms(sim, *[begins] * 3)
+        sim.faults.reset(path, executed=True)
+        outcomes = await recipe(tower, BLOGS, limit=2)
+        assert [len(body["where"]["id_in"]) for body in sim.sent(path)] == [2, 1]
+        assert busy == ["blog-2"]
+    if ends is None:
+        assert errors(outcomes) == [OutcomeUnknown, OutcomeUnknown, None]
+    else:
+        assert came(outcomes) == [("done", ends)] * 3
+
+
+async def test_when_the_answer_to_a_power_off_is_lost_the_vms_tell() -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "RUNNING")
+        sim.tasks.fail_next()
+        sim.faults.reset("poweroff-vm", executed=True)
+        assert came(await shut_down_vms(tower, BLOGS, force_after=60)) == [("forced", "STOPPED")]
+
+
+async def test_when_an_answer_is_lost_of_vms_that_stay_busy_or_cannot_be_read_that_is_said() -> (
+    None
+):
+    def forbid(times: int) -> None:
+        if times == 2:
+            sim.faults.fail("get-vms", status=403)
+
+    held = Clock(running=False)
+    async with simulated(clock=held, task_duration=60, trace=after_each("get-vms", forbid)) as both:
+        sim, tower = both
+        add_vms(sim, "STOPPED", "STOPPED")
+        sim.faults.reset("start-vm", executed=True, times=2)
+        assert errors(await start_vms(tower, BLOGS, limit=1, timeout=0.1)) == [OutcomeUnknown] * 2
+        assert len(sim.sent("start-vm")) == 2
+
+
 async def test_one_that_is_deleted_meanwhile_is_said() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 2)

@@ -12,7 +12,14 @@ import anyio
 import msgspec
 
 from .. import models  # noqa: TC001 - to be read from the annotations of structs
-from ..errors import BadRequest, CloudtowerError, ResourceLocked, SettleTimeout, TaskError
+from ..errors import (
+    BadRequest,
+    CloudtowerError,
+    OutcomeUnknown,
+    ResourceLocked,
+    SettleTimeout,
+    TaskError,
+)
 from ..types import WithTask
 from .many import check_number, chosen_vms, each
 from .progress import Telling, follow
@@ -211,12 +218,12 @@ class _Run:
 
     async def start(self, vms: Sequence[models.Vm]) -> list[PowerOutcome]:
         """Start some."""
-        came = await self._switch("start", self.tower.vm.start_vm, vms, self.timeout)
+        came = await self._switch("start", self.tower.vm.start_vm, vms, self.timeout, "RUNNING")
         return [self.outcome(vm, came[vm.id], "done") for vm in vms]
 
     async def restart(self, vms: Sequence[models.Vm]) -> list[PowerOutcome]:
         """Restart some."""
-        came = await self._switch("restart", self.tower.vm.restart_vm, vms, self.timeout)
+        came = await self._switch("restart", self.tower.vm.restart_vm, vms, self.timeout, None)
         return [self.outcome(vm, came[vm.id], "done") for vm in vms]
 
     async def shut_down(
@@ -225,13 +232,15 @@ class _Run:
         """Shut some down, and power off those that do not obey, if that is asked for."""
         patience = self.timeout if force_after is None else force_after
         deadline = math.inf if patience is None else anyio.current_time() + patience
-        came = await self._switch("shut down", self.tower.vm.shut_down_vm, vms, patience)
+        came = await self._switch("shut down", self.tower.vm.shut_down_vm, vms, patience, "STOPPED")
         await self._until_off(came, deadline)
         forced: set[str] = set()
         if force_after is not None:
             left = [vm for vm in vms if _may_be_on(came[vm.id])]
             forced = {vm.id for vm in left}
-            came |= await self._switch("power off", self.tower.vm.poweroff_vm, left, self.timeout)
+            came |= await self._switch(
+                "power off", self.tower.vm.poweroff_vm, left, self.timeout, "STOPPED"
+            )
         return [
             self.outcome(vm, _off(came[vm.id]), "forced" if vm.id in forced else "done")
             for vm in vms
@@ -243,8 +252,12 @@ class _Run:
         call: Callable[..., Awaitable[list[WithTask[models.Vm]]]],
         vms: Sequence[models.Vm],
         timeout: float | None,
+        ends: str | None,
     ) -> _Came:
-        """Call a power operation for some, and wait for what becomes of each."""
+        """Call a power operation for some, and wait for what becomes of each.
+
+        Where the answer to the call was lost, those tell that are as they are to be in the end.
+        """
         names = {vm.id: vm.name for vm in vms}
         came: _Came = {}
         ended: list[WithTask[models.Vm]] = []
@@ -260,12 +273,19 @@ class _Run:
 
         await each(wait, await _send(call, vms, came))
         came |= await self._settled(ended)
+        lost = [vm for vm in vms if isinstance(came.get(vm.id), OutcomeUnknown)]
+        # Also where it does not tell: the next ones are to begin when these are done.
+        for one, vm in (await self._settled([WithTask(data=vm) for vm in lost])).items():
+            if not isinstance(vm, CloudtowerError) and vm.status == ends:
+                came[one] = vm
         for vm in vms:
             came.setdefault(vm.id, CloudtowerError(f"VM {vm.name} is not there any more"))
         return came
 
     async def _settled(self, ended: Sequence[WithTask[models.Vm]]) -> _Came:
         """Read VMs anew, when nothing changes them any more."""
+        if not ended:
+            return {}
         try:
             return {vm.id: vm for vm in await self.tower.settle(ended, timeout=self.timeout)}
         except SettleTimeout as error:
