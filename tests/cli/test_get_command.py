@@ -242,7 +242,7 @@ async def test_wrong_arguments_are_one_line(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, told in (
-        (["vm", "--where", "nmae=a"], "where.nmae: no such field; did you mean name?"),
+        (["vm", "--where", "nmae=a"], "--where: nmae: no such field; did you mean name?"),
         (["vm", "--where", "name"], "--where: 'name' is neither JSON nor key=value"),
         (["vm", "--where", '{"name"'], "--where: this is no JSON"),
         (
@@ -250,7 +250,15 @@ async def test_wrong_arguments_are_one_line(
             "cluster is a resource: pass a field, as in cluster.name=",
         ),
         (["vm", "web-1"], "unexpected argument 'web-1'; which ones to show is said with --where"),
-        (["vm", "--where", "vcpu=many"], "where.vcpu: expected a whole number, got a text"),
+        (["vm", "--where", "vcpu=many"], "--where: vcpu: expected a whole number, got a text"),
+        (
+            ["vm", *("--where", "name_not=a") * 3, "--where", "cluster.ip=x", "--where", "vcpu=x"],
+            "--where: vcpu: expected a whole number",
+        ),
+        (
+            ["vm", "--where", "vcpu=1", "--where", '{"OR": [{"vcpu": "x"}], "vcpu": 2}'],
+            "--where: OR[0].vcpu: expected a whole number",
+        ),
         (["vm", "--columns", "id,nmae"], "--columns: Vm has no 'nmae'; did you mean name"),
         (["vm", "--columns", "cluster.nmae"], "'nmae'; did you mean name?"),
         (["vm", "--columns", "name.x"], "nothing lies within name"),

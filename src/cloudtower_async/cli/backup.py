@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ..calls.breadth import matches_all
-from ..calls.shapes import Shape, arguments_of, member
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
 from .conditions import where_of
@@ -65,8 +64,7 @@ def backup(
     """
     if bool(vms) is bool(where):
         raise UsageError("backup: pass the VMs by name or id, or with --where; one of the two")
-    filters = cast(Shape, member(arguments_of(operation_for("vm.get_vms")).record, "where"))
-    wanted: Any = where_of(where or (), filters)
+    wanted: Any = where_of(where or (), operation_for("vm.get_vms"))
     if where and matches_all(wanted):
         raise UsageError("backup: --where: this may match every VM; say which ones are meant")
     how = {

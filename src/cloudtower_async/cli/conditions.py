@@ -6,26 +6,30 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from ..calls.shapes import Shape, member
+from ..calls.checks import check
+from ..calls.shapes import Shape, arguments_of, member
+from ..errors import InvalidInput
 from .endings import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..calls.operation import Operation
 
-def where_of(texts: Sequence[str], filters: Shape) -> dict[str, Any] | None:
+
+def where_of(texts: Sequence[str], operation: Operation[object]) -> dict[str, Any] | None:
     """Make a filter of what was typed: all of it must hold.
-
-    Whether there are such keys is asked where every call is checked.
 
     Args:
         texts: JSON objects, or ``key=value`` as ``cluster.name=prod``.
-        filters: What a filter may hold.
+        operation: A query, which says what its filter may hold.
 
     Raises:
-        UsageError: One is neither, or says of a resource what can be said of a field only.
+        UsageError: One is neither, says of a resource what can be said of a field only, or has
+            a key or a value that there is not.
     """
-    parts = [_part(text, filters) for text in texts]
+    filters = cast(Shape, member(arguments_of(operation).record, "where"))
+    parts = [_checked(_part(text, filters), operation) for text in texts]
     joined: dict[str, Any] = {}
     for part in parts:
         if joined.keys() & part.keys():
@@ -44,6 +48,16 @@ def json_of(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be 
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as exc:
         raise UsageError(f"{what}: this is no JSON: {exc}") from None
+
+
+def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
+    """Check it by itself, as what is wrong has another place once it is joined with others."""
+    try:
+        check(operation, {"where": part}, validate=True)
+    except InvalidInput as exc:
+        wrong = str(exc).removeprefix(f"{operation.name}: ").removeprefix("where.")
+        raise UsageError(f"--where: {wrong}") from None
+    return part
 
 
 def _part(text: str, filters: Shape) -> dict[str, Any]:

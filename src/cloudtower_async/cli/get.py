@@ -57,7 +57,7 @@ def get(
         None if columns is None else [name.strip() for name in columns.split(",")],
     )
     query = {
-        "where": where_of(where or (), cast(Shape, member(arguments, "where"))),
+        "where": where_of(where or (), operation),
         "order_by": _order(order_by, cast(Shape, member(arguments, "orderBy")).choices),
         "first": limit,
     }
