@@ -139,6 +139,19 @@ async def test_who_reads_slowly_holds_up_the_reading() -> None:
         assert len(sim.sent("get-vms")) <= 3
 
 
+async def test_a_warning_of_the_log_is_a_line_of_the_command(sim: Simulator) -> None:
+    options = ("--where", "status=RUNING", "--endpoint", "https://127.0.0.1:1", "--no-verify-tls")
+    ended = await anyio.to_thread.run_sync(partial(run, "get", "vm", *options, **variables(sim)))
+    assert ended.returncode == 1
+    wrong, unsafe, error = ended.stderr.splitlines()
+    start = "cloudtower-async: warning: "
+    assert wrong.startswith(start)
+    assert wrong.endswith("'RUNING', which this version does not know; did you mean RUNNING?")
+    assert unsafe.startswith(f"{start}--no-verify-tls: the certificate of https://127.0.0.1:1 is")
+    assert unsafe.endswith("; --ca-file is the safe way")
+    assert error.startswith("cloudtower-async: user.login: no connection")
+
+
 def test_without_a_server_a_wrong_name_is_one_line() -> None:
     ended = run("get", "vmz")
     assert (ended.returncode, ended.stdout) == (2, "")

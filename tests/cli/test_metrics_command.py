@@ -148,7 +148,8 @@ async def test_what_is_missing_is_told_beside_what_there_is(
 ) -> None:
     ended = await show(capsys, "vm", "web", "--metric", CPU, "--metric", "cpu", "--range", "30s")
     assert ended.status == 0
-    assert ended.err.startswith("cloudtower-async: metrics.get_vm_metrics: there is nothing of ")
+    told = "cloudtower-async: warning: metrics.get_vm_metrics: there is nothing of "
+    assert ended.err.startswith(told)
     assert ended.err.count("\n") == 1
     assert len(ended.out.splitlines()) == 2
     ended = await show(capsys, "vm", "web", "--metric", CPU, "--range", "30s", "-o", "plot")

@@ -20,6 +20,7 @@ from .endings import (
     UsageError,
     one_line,
     terminable,
+    warnings_told,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     """Carry out what was typed and return the exit status."""
     came: list[int] = []
     try:
-        with terminable() as came:
+        with warnings_told(), terminable() as came:
             status = _carry_out(arguments)
     except KeyboardInterrupt:
         status = INTERRUPTED

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import CloudtowerError
@@ -42,6 +44,30 @@ def one_line(error: Exception) -> str:
 def printable(text: str) -> str:
     """The text without characters that would steer a terminal; servers send what they like."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def warn(text: str) -> None:
+    """Say on the standard error what does not end the command."""
+    line = printable(" ".join(for_the_command(text).split()))
+    print(f"cloudtower-async: warning: {line}", file=sys.stderr, flush=True)
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # it comes in the middle of a call, which it must not end
+            warn(record.getMessage())
+
+
+@contextmanager
+def warnings_told() -> Generator[None]:
+    """Let the warnings of the package's log look like those of the command."""
+    log = logging.getLogger("cloudtower_async")
+    handler = _Warnings(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -16,7 +15,7 @@ from ..errors import CloudtowerError
 from ..flows.measurements import MetricRow, MetricsWarning
 from .columns import Columns
 from .connect import ConnectOptions, connect
-from .endings import UsageError, one_line
+from .endings import UsageError, one_line, warn
 from .outputs import Format, pages_of, put, show_any_text
 from .plots import plot
 
@@ -98,7 +97,7 @@ async def _metrics(
     if not any(one.times for one in measured.series):
         raise CloudtowerError("; ".join(told) or "nothing was measured")
     for line in told:
-        print(f"cloudtower-async: {line}", file=sys.stderr)
+        warn(line)
     console = Console(highlight=False)
     watched = console.is_terminal and not console.is_dumb_terminal
     if output == "plot" or (output is None and watched):
