@@ -1,6 +1,6 @@
 """`python -m benchmarks.calls`: what a call costs, and how many there can be in a second.
 
-Next to ours stand the limit, aiohttp and msgspec by themselves decoding into the same struct, and
+Next to ours stand aiohttp and msgspec by themselves ("bare"), decoding into the same struct, and
 the vendor's client. All ask the same server, in turn: A B A B.
 """
 
@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import aiohttp
-import anyio
 import msgspec
 
 from .apart import given_address, measure_apart, replay
@@ -25,6 +23,8 @@ from .vendors import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    import aiohttp
 
     from cloudtower_async import Cloudtower, models
 
@@ -97,9 +97,9 @@ async def rate(call: Call) -> float:
             done += 1
 
     start = time.perf_counter()
-    async with anyio.create_task_group() as group:
+    async with asyncio.TaskGroup() as group:
         for _ in range(CONCURRENCY):
-            group.start_soon(work)
+            group.create_task(work())
     return done / (time.perf_counter() - start)
 
 
@@ -129,6 +129,8 @@ class Sessions:
         self._address = address
 
     async def __aenter__(self) -> tuple[Cloudtower, aiohttp.ClientSession]:
+        import aiohttp
+
         from cloudtower_async import Cloudtower
 
         address = self._address
@@ -236,7 +238,7 @@ def main() -> None:
         return
     with replay("2 clusters, 100 VMs") as address:
         if options.part != "rates":
-            print_as_lines(anyio.run(costs, address))
+            print_as_lines(asyncio.run(costs(address)))
         if options.part != "cpu":
             print_as_lines(rates(address))
 
