@@ -148,7 +148,10 @@ async def test_a_signal_ends_it_and_gives_the_terminal_back(
 def test_wrong_arguments_are_one_line() -> None:
     for arguments, told in (
         ([], "pass the ids of the tasks"),
-        (["cl01"], "no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT\n"),
+        (
+            ["cl01"],
+            "no endpoint: pass --endpoint, set CLOUDTOWER_ENDPOINT, or log in once with ",
+        ),
         (["cl01", "--timeout", "-1"], "--timeout"),
     ):
         ended = run("tasks", "wait", *arguments)

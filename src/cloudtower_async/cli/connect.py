@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 """The profile of those who name none."""
 
+LOG_IN = "log in once with `cloudtower-async login`"
+"""What those do who want to say it no more."""
+
 _GROUP = Group(
     "Connection",
     help="What is not given comes from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
@@ -66,7 +69,7 @@ def connect(
     *,
     language: ContentLanguage | None = None,
     all_languages: bool = True,
-    or_else: str = "",
+    or_else: str = LOG_IN,
 ) -> Cloudtower:
     """Make a session; asks for the password when it is missing and someone is there to answer.
 
@@ -88,7 +91,7 @@ def connect(
 
 
 def gathered(
-    options: ConnectOptions, *, language: ContentLanguage | None = None, or_else: str = ""
+    options: ConnectOptions, *, language: ContentLanguage | None = None, or_else: str = LOG_IN
 ) -> dict[str, Any]:
     """What is typed, in the environment and in the profile, with a password if one is needed.
 
@@ -105,9 +108,8 @@ def gathered(
     except InvalidSettings as exc:
         if exc.option != "CLOUDTOWER_ENDPOINT":
             raise
-        otherwise = f", or {or_else}" if or_else else ""
         raise UsageError(
-            f"no endpoint: pass --endpoint or set CLOUDTOWER_ENDPOINT{otherwise}"
+            f"no endpoint: pass --endpoint, set CLOUDTOWER_ENDPOINT, or {or_else}"
         ) from None
     if not found.get("token"):
         if not found.get("username"):

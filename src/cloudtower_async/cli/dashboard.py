@@ -19,7 +19,7 @@ from rich.live import Live
 from ..errors import CallError
 from ..recipes import build_dashboard
 from .clusters import cluster_ids
-from .connect import ConnectOptions, connect
+from .connect import LOG_IN, ConnectOptions, connect
 from .endings import UsageError, one_line
 from .outputs import show_any_text
 from .render import picture
@@ -107,7 +107,7 @@ def _tower(wanted: Wanted, connection: ConnectOptions) -> Cloudtower | None:
         connection,
         language=wanted.language,
         all_languages=wanted.json,
-        or_else="pass --demo to see a simulated fleet",
+        or_else=f"{LOG_IN}; --demo shows a simulated fleet",
     )
 
 

@@ -12,7 +12,7 @@ import anyio
 from ..profiles import Profile, profiles_file, read_profiles, remove_profile, save_profile
 from ..session import Cloudtower
 from .connect import DEFAULT, ConnectOptions, gathered
-from .endings import printable
+from .outputs import table, write
 
 if TYPE_CHECKING:
     from ..profiles import TokenPlace
@@ -32,7 +32,8 @@ def login(*, connection: ConnectOptions | None = None) -> None:
     """
     options = connection or ConnectOptions()
     name = options.profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
-    found = gathered(_completed(options, read_profiles().get(name)))
+    completed = _completed(options, read_profiles().get(name))
+    found = gathered(completed, or_else="run this on a terminal")
     token = anyio.run(_token, Cloudtower(**found))
     place = save_profile(name, _profile(found), token)
     where = "the keyring" if place == "keyring" else str(profiles_file())
@@ -52,9 +53,14 @@ def logout(*, profile: str | None = None) -> None:
 
 def profiles() -> None:
     """List the profiles: name, endpoint, user, and where the token is."""
+    lines: list[list[str]] = []
     for name, profile in read_profiles().items():
         place: TokenPlace = "keyring" if profile.keyring else "file"
-        print(printable(f"{name}  {profile.endpoint}  {profile.username or '-'}  {place}"))
+        lines.append([name, profile.endpoint, profile.username or "", place])
+    if lines:
+        write(table(["name", "endpoint", "username", "token"], lines))
+    else:
+        print("There are no profiles: `cloudtower-async login` makes one", file=sys.stderr)
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:

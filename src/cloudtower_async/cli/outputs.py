@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import anyio.to_thread
@@ -102,16 +102,19 @@ async def _csv(rows: AsyncIterable[object], columns: Columns, _: bool) -> Chunks
 
 
 async def _table(rows: AsyncIterable[object], columns: Columns, _: bool) -> Chunks:
-    names = [name.upper() for name in columns.names]
-    lines = [[printable(one) or "-" for one in columns.cells(row)] async for row in rows]
+    yield table(columns.names, [columns.cells(row) async for row in rows])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """A table with a line of names above. On a terminal it fits; in a pipe nothing is cut."""
+    names = [name.upper() for name in columns]
+    lines = [[printable(cell) or "-" for cell in row] for row in rows]
     console = Console(highlight=False)
     if console.is_terminal:
-        yield _drawn(console, names, lines)
-        return
+        return _drawn(console, names, lines)
     widths = [max(map(cell_len, column)) for column in zip(names, *lines, strict=True)]
-    for line in (names, *lines):
-        padded = "  ".join(map(_padded, line, widths))
-        yield padded.rstrip().encode() + b"\n"
+    padded = ("  ".join(map(_padded, line, widths)).rstrip() for line in (names, *lines))
+    return "".join(f"{line}\n" for line in padded).encode()
 
 
 def _padded(text: str, width: int) -> str:
