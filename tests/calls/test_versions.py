@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SMALL = FleetSize(clusters=1, hosts_per_cluster=1, vms=1)
+NOTHING_THERE = (
+    "Check the where and the ids of the call: nothing matches them, or what did is gone."
+)
 
 
 @pytest.fixture
@@ -76,17 +79,35 @@ async def test_the_error_says_that_the_server_is_too_old(sim: Simulator) -> None
     assert asked(sim) == 1
 
 
-async def test_where_the_server_is_new_enough_the_advice_stays() -> None:
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (None, NOTHING_THERE),  # as CloudTower does
+        (b'{"message": "no such page"}', NotFound.default_hint),
+        (b"<html>no such page</html>", NotFound.default_hint),
+        (b"", NotFound.default_hint),
+    ],
+)
+async def test_where_the_server_is_new_enough_it_counts_who_says_no(
+    body: bytes | None, hint: str
+) -> None:
     async with Simulator(SMALL, clock=Clock(running=False)) as sim, session(sim) as tower:
-        sim.faults.fail("get-disk-pools", status=404)
+        sim.faults.fail("get-disk-pools", status=404, body=body)
         with pytest.raises(NotFound) as info:
             await tower.disk_pool.get_disk_pools()
-        assert info.value.hint == NotFound.default_hint
-        sim.faults.fail("get-vms", status=404)
+        assert info.value.hint == hint
+        sim.faults.fail("get-vms", status=404, body=body)
         with pytest.raises(NotFound) as info:
             await tower.vm.get_vms()
-        assert info.value.hint == NotFound.default_hint
+        assert info.value.hint == hint
         assert asked(sim) == 1  # not for an operation that every server has
+
+
+async def test_a_mutation_that_matches_nothing_says_so(sim: Simulator) -> None:
+    async with session(sim) as tower:
+        with pytest.raises(NotFound, match="no VM matches the where") as info:
+            await tower.vm.start_vm(where={"id": "gone"})
+        assert info.value.hint == NOTHING_THERE
 
 
 @pytest.mark.parametrize("status", [404, 500])

@@ -59,7 +59,7 @@ async def explain(
         error: What is to be explained.
         timeout: Seconds to find out; then it stays as it is.
     """
-    if error.operation != operation.name or timeout <= 0:
+    if error.operation != operation.name:
         return
     if type(error) is NotFound:
         needed = {operation.name.rpartition(".")[2]: operation.since}
@@ -70,11 +70,14 @@ async def explain(
         return
     if all(since == OLDEST for since in needed.values()):
         return
-    version = None
-    # What goes wrong here says less than the error that there is.
-    with anyio.move_on_after(timeout), suppress(CloudtowerError):
-        version = await server_version(caller, timeout)
+    version = caller.transport.server_version
+    if version is None and timeout > 0:
+        # What goes wrong here says less than the error that there is.
+        with anyio.move_on_after(timeout), suppress(CloudtowerError):
+            version = await server_version(caller, timeout)
     if version is None:
+        if type(error) is NotFound:
+            error.hint = error.default_hint  # whatever the server said: it may be too old
         return
     missing = [
         f"{what} needs CloudTower {since}"

@@ -37,6 +37,9 @@ _HINTS = {
     ),
     501: "To call again does not help. The simulator answers so for what it does not model.",
 }
+_NOTHING_THERE = (
+    "Check the where and the ids of the call: nothing matches them, or what did is gone."
+)
 
 WITH_HTML = ", with an HTML page, perhaps of a proxy"
 HTML_INSTEAD = "an HTML page came back instead of JSON"
@@ -72,7 +75,7 @@ def status_error(
         code=code and mask(code),
         props=said.get("props"),
         server_message=mask(text) or None,
-        hint=_HINTS.get(status),
+        hint=_NOTHING_THERE if status == 404 and _is_of_api(said) else _HINTS.get(status),
     )
     if retry_after is not None:
         error.retry_after = retry_after
@@ -83,6 +86,12 @@ def looks_like_html(body: bytes) -> bool:
     """Tell a web page, as login portals and proxies send it, from an answer of the API."""
     start = body[:256].lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml"))
+
+
+def _is_of_api(said: dict[str, object]) -> bool:
+    """Whether CloudTower itself said no, as its errors do, and not something before it."""
+    texts = said.get("message"), said.get("path")
+    return isinstance(said.get("status"), int) and all(isinstance(text, str) for text in texts)
 
 
 def _classify(status: int, code: str | None) -> tuple[type[StatusError], str]:
