@@ -10,5 +10,11 @@ def test_the_nearest_names_are_told() -> None:
     assert did_you_mean("vms", ["vm", "vmd"]) == "; did you mean vm or vmd?"
 
 
+def test_case_does_not_count() -> None:
+    assert did_you_mean("VM", ["VmDisk", "Vm"]) == "; did you mean Vm?"
+    assert did_you_mean("name", ["NAME", "Name", "named"]) == "; did you mean NAME or Name?"
+    assert did_you_mean("VMDISKS", ["Vm", "VmDisk"]) == "; did you mean VmDisk?"
+
+
 def test_without_near_names_nothing_is_said() -> None:
     assert did_you_mean("x", ["name"]) == ""

@@ -9,8 +9,18 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known: the nearest ones, or nothing."""
-    import difflib  # only here, as most programs never need it
+    """The end of a message about a name that is not known: the nearest ones, or nothing.
 
-    near = difflib.get_close_matches(name, known)
+    Those that only differ in case are nearest.
+    """
+    from difflib import get_close_matches  # only here, as most programs never need it
+
+    known = list(known)
+    by_lower: dict[str, list[str]] = {}
+    for one in known:
+        by_lower.setdefault(one.lower(), []).append(one)
+    near = by_lower.get(name.lower()) or get_close_matches(name, known)
+    if not near:
+        for lower in get_close_matches(name.lower(), by_lower):
+            near += by_lower[lower]
     return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -367,7 +367,13 @@ async def test_wrong_arguments_are_refused(
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("vm", "did you mean Vm?"), ("Hosts", "did you mean Host"), ("_LabelToVm", ""), ("Vm", "")],
+    [
+        ("vm", "did you mean Vm?"),
+        ("VM", "did you mean Vm?"),
+        ("Hosts", "did you mean Host"),
+        ("_LabelToVm", ""),
+        ("Vm", ""),
+    ],
 )
 async def test_a_type_that_is_not_known_is_told(
     tower: Cloudtower, name: str, told: str, caplog: pytest.LogCaptureFixture

@@ -260,7 +260,7 @@ class Changes:
         for kind in types or ():
             # Tables of relations are in no list, and a newer server may have other types.
             if kind not in READERS and not kind.startswith("_"):
-                meant = did_you_mean(kind[:1].upper() + kind[1:], READERS)
+                meant = did_you_mean(kind, READERS)
                 _log.warning("changes: this version knows no type %.80r%s", kind, meant)
         if since is not None and not _is_revision(since):
             raise InvalidInput(
