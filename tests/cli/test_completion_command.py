@@ -19,6 +19,7 @@ COMMANDS = (
     "logout",
     "metrics",
     "profiles",
+    "resources",
     "simulate",
     "tasks",
     "upload",

@@ -280,6 +280,7 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "--limit", "0"], "--limit"),
         (["vm", "-o", "xml"], "-o"),
         (["vm", "host"], "unexpected argument 'host'"),
+        (["vm", "--columns", "foo"], "Vm has no 'foo'; `cloudtower-async resources vm` lists them"),
         (["task-metrics"], "there is no resource 'task-metrics'"),
     ):
         assert told in await refused(capsys, *arguments)

@@ -43,6 +43,7 @@ for _command in (
     "completion:completion",
     "dashboard:dashboard",
     "get:get",
+    "kinds:resources",
     "login:login",
     "login:logout",
     "login:profiles",

@@ -37,14 +37,17 @@ class Columns:
     Args:
         kind: Its struct.
         names: The columns; None: those that tell most.
+        or_else: What to do about a column that is like none there is.
 
     Raises:
         UsageError: There is no such column.
     """
 
-    def __init__(self, kind: type[msgspec.Struct], names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, kind: type[msgspec.Struct], names: Sequence[str] | None = None, *, or_else: str = ""
+    ) -> None:
         self.names: list[str] = _telling(kind) if names is None else list(names)
-        self._paths = [_path(kind, name) for name in self.names]
+        self._paths = [_path(kind, name, or_else) for name in self.names]
 
     def values(self, row: object) -> list[object]:
         """What stands in the columns of a resource."""
@@ -57,6 +60,19 @@ class Columns:
     def picked(self, row: object) -> dict[str, object]:
         """The same by the names of the columns."""
         return dict(zip(self.names, self.values(row), strict=True))
+
+
+def every_column(kind: type[msgspec.Struct]) -> dict[str, object]:
+    """The types of all columns, those of what a resource belongs to included."""
+    columns: dict[str, object] = {}
+    for one in msgspec.structs.fields(kind):
+        inner = _struct(one.type)
+        if inner is None:
+            columns[one.name] = one.type
+        else:
+            fields = msgspec.structs.fields(inner)
+            columns |= {f"{one.name}.{field.name}": field.type for field in fields}
+    return columns
 
 
 def cell(value: object) -> str:
@@ -98,7 +114,7 @@ def _has(kind: type[msgspec.Struct], name: str) -> bool:
     return True
 
 
-def _path(kind: type[msgspec.Struct], name: str) -> Path:
+def _path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
     """The attributes that lead to a column."""
     path: list[str] = []
     inner: type[msgspec.Struct] | None = kind
@@ -109,9 +125,8 @@ def _path(kind: type[msgspec.Struct], name: str) -> Path:
         found = _field(inner, part)
         if found is None:
             known = [one.name for one in msgspec.structs.fields(inner)]
-            raise UsageError(
-                f"--columns: {inner.__name__} has no {part!r}{did_you_mean(part, known)}"
-            )
+            meant = did_you_mean(part, known) or or_else
+            raise UsageError(f"--columns: {inner.__name__} has no {part!r}{meant}")
         path.append(found.name)
         inner = _struct(found.type)
     return tuple(path)

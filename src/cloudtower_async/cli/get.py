@@ -36,14 +36,15 @@ def get(
     """Show resources of any kind: vms, hosts, vm-snapshots, content-library-images, …
 
     Args:
-        resource: As the API calls them, one or many: vm, vms, content-library-vm-template.
+        resource: As the API calls them, one or many: vm, vms, content-library-vm-template. The
+            command resources lists them.
         where: Which ones, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the
             API's JSON; repeat it for more, all of which must hold.
         output: table, or a format for programs. They have each resource as it comes; a table has
             to wait for the last one.
         columns: Fields with commas between them, also of what a resource belongs to:
-            id,name,cluster.name. Without it csv and table have the most telling ones, the others
-            all.
+            id,name,cluster.name; the command resources lists them. Without it csv and table have
+            the most telling ones, the others all.
         order_by: The field to sort by: name, name_DESC. Without it: by id.
         limit: Most resources to show.
         language: Language of texts. [default: en-US]
@@ -55,6 +56,7 @@ def get(
     chosen = Columns(
         get_args(operation.answer())[0],
         None if columns is None else [name.strip() for name in columns.split(",")],
+        or_else=f"; `cloudtower-async resources {resource}` lists them",
     )
     query = {
         "where": where_of(where or (), operation),

@@ -24,6 +24,8 @@ _UNCOUNTED = (
 )
 """Queries of many resources that have no sister which counts them."""
 
+_MOST_ENDS = 5  # in a message
+
 
 def queries() -> dict[str, str]:
     """The query of each kind of resource, by its names: ``vms`` and ``vm`` for vm.get_vms."""
@@ -40,13 +42,21 @@ def queries() -> dict[str, str]:
     return found
 
 
+def resource_names() -> list[str]:
+    """One name of each kind of resource, as it is typed."""
+    names: dict[str, str] = {}
+    for name, method in queries().items():
+        names.setdefault(method, name.replace("_", "-"))
+    return sorted(names.values())
+
+
 def query_for(resource: str) -> str:
     """The query of a resource as somebody names it: ``VMs``, ``vm``, ``content-library-image``.
 
     Raises:
         UsageError: There is no such resource.
     """
-    return _look_up("resource", resource, queries())
+    return _look_up("resource", resource, queries(), "; `cloudtower-async resources` lists them")
 
 
 def method_for(operation: str) -> str:
@@ -70,12 +80,16 @@ def operation_for(method: str) -> Operation[object]:
     return operation
 
 
-def _look_up(what: str, name: str, known: Mapping[str, str]) -> str:
+def _look_up(what: str, name: str, known: Mapping[str, str], or_else: str = "") -> str:
     by_letters = {_letters(one): method for one, method in known.items()}
     if method := by_letters.get(_letters(name)):
         return method
     shown = {one.replace("_", "-") for one in known if "." not in one}
-    meant = did_you_mean(name.lower().replace("_", "-"), shown)
+    typed = name.lower().replace("_", "-")
+    # Who types the last word of a name does not misspell it.
+    ends = sorted(sorted(one for one in shown if one.endswith(f"-{typed}")), key=len)
+    near = f"; did you mean {' or '.join(ends[:_MOST_ENDS])}?" if ends else ""
+    meant = near or did_you_mean(typed, shown) or or_else
     raise UsageError(f"there is no {what} {name!r}{meant}")
 
 
