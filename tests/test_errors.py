@@ -10,6 +10,7 @@ import re
 import pytest
 
 from cloudtower_async import errors
+from cloudtower_async.models import TaskStatus
 
 FULL = {
     "operation": "vm.start_vm",
@@ -120,6 +121,12 @@ def test_task_errors_say_which_and_what_next() -> None:
     late = str(errors.TaskTimeout(["1", "2", "3", "4", "5", "6"], 300.0))
     assert late.startswith("6 tasks still running after 300 s: 1, 2, 3, 4, 5, …. They go on")
     assert "still running: a." in str(errors.TaskTimeout(["a"]))
+    seen = {"a": (TaskStatus.EXECUTING, 0.5)}
+    some = str(errors.TaskTimeout(["a", "b"], last_seen=seen, unknown=["b"]))
+    assert some.startswith(
+        "2 tasks not known to have ended: a (EXECUTING, 50%), b (unknown to the server so far). "
+        "The others go on. Check the unknown ids"
+    )
     assert "unknown to the server" in str(errors.TaskNotFound("t"))
 
 

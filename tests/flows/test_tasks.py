@@ -236,6 +236,31 @@ async def test_a_task_that_goes_on_times_out_and_is_named(
     assert caught.value.pending == (ids_of(started)[1],)
 
 
+async def test_of_a_task_that_the_server_never_showed_that_is_said(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    with pytest.raises(TaskTimeout) as caught:
+        await tower.wait("nope", timeout=0.5, interval=QUICK)
+    error = caught.value
+    assert (error.pending, error.unknown, error.last_seen) == (("nope",), ("nope",), {})
+    assert str(error) == (
+        "1 task not known to have ended after 0.5 s: nope (unknown to the server so far). "
+        "Check the unknown ids and the endpoint, or wait again, with a longer timeout= if need be."
+    )
+
+
+async def test_a_task_that_shows_up_late_is_not_unknown_any_more(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.tasks.hide_next(polls=1)
+    (task_id,) = ids_of(await start(tower, 1))
+    sim.tasks.pause(task_id)
+    with pytest.raises(TaskTimeout) as caught:
+        await tower.wait([task_id, "nope"], timeout=0.5, interval=QUICK)
+    assert caught.value.unknown == ("nope",)
+    assert list(caught.value.last_seen) == [task_id]
+
+
 async def test_a_paused_task_is_no_ended_task(sim: Simulator, tower: Cloudtower) -> None:
     (started,) = await start(tower, 1)
     assert started.task_id is not None
@@ -600,7 +625,8 @@ async def test_a_time_out_tells_how_the_tasks_were_and_what_came_of_the_others(
     error = caught.value
     assert error.pending == (stuck, "cl01")
     assert error.last_seen == {stuck: ("PAUSED", 0.0)}
-    assert f"{stuck} (PAUSED, 0%), cl01. Of the others 1 failed." in str(error)
+    assert error.unknown == ("cl01",)
+    assert f"{stuck} (PAUSED, 0%), cl01 (unknown to the server so far). Of the" in str(error)
     assert [task.id for task in error.succeeded] == [ended]
     assert [str(one) for one in error.failures] != []
 

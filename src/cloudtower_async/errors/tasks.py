@@ -80,6 +80,7 @@ class TaskTimeout(TaskError, TimeoutError):
         timeout: How long they were waited for, in seconds.
         poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
         last_seen: Status and progress (0 to 1) of those of them that were seen, by their ids.
+        unknown: The ids of those that the server did not show: just started, or no tasks of it.
         failures: What went wrong with other tasks meanwhile.
         succeeded: Other tasks, which have ended well.
     """
@@ -94,12 +95,14 @@ class TaskTimeout(TaskError, TimeoutError):
         poll_error: CloudtowerError | None = None,
         *,
         last_seen: Mapping[str, tuple[TaskStatus, float]] | None = None,
+        unknown: Sequence[str] = (),
     ) -> None:
         super().__init__(pending)
         self.pending: tuple[str, ...] = tuple(pending)
         self.timeout = timeout
         self.poll_error = poll_error
         self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})
+        self.unknown: tuple[str, ...] = tuple(unknown)
 
     def __str__(self) -> str:
         number = f"{len(self.pending)} task" + ("s" if len(self.pending) != 1 else "")
@@ -107,17 +110,23 @@ class TaskTimeout(TaskError, TimeoutError):
         shown = ", ".join(map(self._shown, self.pending[:5]))
         shown += ", …" if len(self.pending) > 5 else ""
         failed = f"Of the others {len(self.failures)} failed. " if self.failures else ""
+        ended = "still running"
+        if self.unknown or self.poll_error is not None:
+            ended = "not known to have ended"
+        return f"{number} {ended}{after}: {shown}. {failed}{self._advice()}"
+
+    def _advice(self) -> str:
         if self.poll_error is not None:
-            return (
-                f"{number} not known to have ended{after}: {shown}. {failed}"
-                f"The last poll failed: {self.poll_error}"
-            )
-        return (
-            f"{number} still running{after}: {shown}. {failed}"
-            "They go on: wait again, with a longer timeout= if need be."
-        )
+            return f"The last poll failed: {self.poll_error}"
+        again = "wait again, with a longer timeout= if need be."
+        if not self.unknown:
+            return f"They go on: {again}"
+        goes_on = "" if len(self.unknown) == len(self.pending) else "The others go on. "
+        return f"{goes_on}Check the unknown ids and the endpoint, or {again}"
 
     def _shown(self, task_id: str) -> str:
+        if task_id in self.unknown:
+            return f"{task_id} (unknown to the server so far)"
         if task_id not in self.last_seen:
             return task_id
         status, progress = self.last_seen[task_id]

@@ -182,7 +182,9 @@ def _timed_out(
     watch: Watch, timeout: float | None, failures: list[TaskError], ended: list[Task]
 ) -> TaskTimeout:
     seen = {task_id: state for task_id, state in watch.pending.items() if state is not None}
-    error = TaskTimeout(list(watch.pending), timeout, watch.error, last_seen=seen)
+    error = TaskTimeout(
+        list(watch.pending), timeout, watch.error, last_seen=seen, unknown=watch.unknown
+    )
     error.failures, error.succeeded = failures, _succeeded(ended)
     error.__cause__ = watch.error
     return error

@@ -102,6 +102,11 @@ class Watch:
         """Whether the caller has what it came for, or will never have it."""
         return not self.pending or self.lost is not None or self._enough(self)
 
+    @property
+    def unknown(self) -> list[str]:
+        """Tasks that go on for all that is known, which the server did not show."""
+        return [task_id for task_id in self._missing or () if task_id in self.pending]
+
     def wake(self) -> None:
         """Let the caller look again."""
         if self._turn is not None and not self._turn.done():
