@@ -177,6 +177,17 @@ def test_the_app_on_its_page_is_the_example() -> None:
     assert app.text == "# app.py\n" + re.sub(r"  # noqa: .*", "", start + code)
 
 
+def test_the_program_that_serves_trouble_says_where() -> None:
+    [block] = [block for block in blocks(DOCS / "testing.md", "python") if "# fl" in block.text]
+    text = block.text.replace("port=8081", "port=0")
+    command = [sys.executable, "-c", text]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:  # noqa: S603
+        assert program.stdout
+        told = [program.stdout.readline().split("=")[0] for _ in range(3)]
+        program.kill()
+    assert told == [f"export CLOUDTOWER_{name}" for name in ("ENDPOINT", "USERNAME", "PASSWORD")]
+
+
 @pytest.mark.parametrize("section", ["Run it", "Test it"])
 def test_the_readme_has_one_line_to_run_and_one_to_test(section: str) -> None:
     sections = re.split(r"^## ", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
