@@ -42,7 +42,7 @@ def wait(
     """Wait until tasks have ended, and show how far they are.
 
     On a terminal each has a bar; elsewhere each change is a line. The exit status is 1 when a task
-    failed, is unknown to the server, or still ran at the end of the time.
+    failed, still ran at the end of the time, or was unknown to the server for 30 seconds.
 
     Args:
         ids: The tasks.
