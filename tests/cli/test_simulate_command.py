@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import pytest
 
-from cloudtower_async import Cloudtower
+from cloudtower_async import Cloudtower, RetryPolicy, ServerError
 from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
 from tests.support import unused_port
 
@@ -38,17 +38,21 @@ def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[s
             process.kill()
 
 
+def tower_of(variables: dict[str, str]) -> Cloudtower:
+    return Cloudtower(
+        variables["CLOUDTOWER_ENDPOINT"],
+        username=variables["CLOUDTOWER_USERNAME"],
+        password=variables["CLOUDTOWER_PASSWORD"],
+    )
+
+
 @pytest.mark.anyio
 async def test_it_serves_until_ctrl_c() -> None:
     port = unused_port()
     options = ("--port", str(port), "--size", "3 clusters, 12 VMs", "--seed", "7")
     with simulating(*options) as (process, variables):
         assert variables["CLOUDTOWER_ENDPOINT"] == f"http://127.0.0.1:{port}"
-        async with Cloudtower(
-            variables["CLOUDTOWER_ENDPOINT"],
-            username=variables["CLOUDTOWER_USERNAME"],
-            password=variables["CLOUDTOWER_PASSWORD"],
-        ) as tower:
+        async with tower_of(variables) as tower:
             assert len(await tower.cluster.get_clusters()) == 3
             assert len(await tower.vm.get_vms()) == 12
         process.send_signal(signal.SIGINT)
@@ -57,6 +61,42 @@ async def test_it_serves_until_ctrl_c() -> None:
         assert out == ""
         assert "(clusters: 3, VMs: 12)" in err
         assert "Traceback" not in err
+
+
+@pytest.mark.anyio
+async def test_tasks_take_as_long_and_hold_their_vm_as_long_as_is_said() -> None:
+    for options, ends in (
+        (("--task-duration", "1000"), False),
+        (("--task-duration", "0.05", "--settle-delay", "1000"), True),
+    ):
+        with simulating("--size", "1 cluster, 8 VMs", *options) as (_, variables):
+            async with tower_of(variables) as tower:
+                [vm] = await tower.vm.get_vms(where={"status": "STOPPED"}, first=1)
+                [started] = await tower.vm.start_vm(where={"id": vm.id})
+                if ends:
+                    await tower.wait(started)
+                [vm] = await tower.vm.get_vms(where={"id": vm.id})
+        assert vm.status == ("RUNNING" if ends else "STOPPED")
+        assert vm.entity_async_status == "UPDATING"
+
+
+@pytest.mark.anyio
+async def test_a_share_of_the_requests_goes_wrong() -> None:
+    with simulating("--size", "1 cluster, 2 VMs", "--faults", "1", "--seed", "5") as (_, variables):
+        url = variables["CLOUDTOWER_ENDPOINT"]
+        async with Cloudtower(url, token="t", retry=RetryPolicy(attempts=1)) as tower:
+            with pytest.raises(ServerError) as failed:
+                await tower.cluster.get_clusters()
+    assert failed.value.status == 504  # what this seed begins with
+
+
+@pytest.mark.parametrize("option", ["--task-duration", "--settle-delay", "--faults"])
+def test_a_number_that_makes_no_sense_is_one_line(option: str) -> None:
+    ended = run("simulate", option, "-1")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("cloudtower-async: ")
+    assert option in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_in_a_terminal_it_says_what_to_paste_and_ends_quietly() -> None:
