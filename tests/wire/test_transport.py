@@ -475,30 +475,34 @@ async def test_arguments_that_cannot_be_sent() -> None:
 
 async def test_who_gives_up_while_a_body_is_still_being_sent_leaves_no_connection() -> None:
     # The whole answer is there, but the server takes no more of the body: aiohttp's `read` waits.
-    gone = anyio.Event()
+    answered, given_up, gone = anyio.Event(), anyio.Event(), anyio.Event()
 
     async def answer_at_once(stream: anyio.abc.ByteStream) -> None:
         async with stream:
             await stream.receive()
             await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]")
+            answered.set()
             await given_up.wait()
             with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
                 while True:
                     await stream.receive()
         gone.set()
 
-    given_up = anyio.Event()
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     endpoint = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
     transport = Transport(settings(endpoint))
     body = bytes(2**26)  # more than fits in the buffers of the system
-    async with listener, anyio.create_task_group() as group:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(transport.close)
+        await stack.enter_async_context(listener)
+        group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(listener.serve, answer_at_once)
         async with anyio.create_task_group() as calling:
             calling.start_soon(partial(transport.exchange, "x", "POST", endpoint, {}, body=body))
-            await anyio.wait_all_tasks_blocked()
+            await answered.wait()
+            for _ in range(9):  # of the event loop, which reads the answer
+                await anyio.lowlevel.checkpoint()
             calling.cancel_scope.cancel()
         given_up.set()
         await gone.wait()  # though the session is still open
-        await transport.close()
         group.cancel_scope.cancel()
