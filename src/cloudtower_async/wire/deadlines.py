@@ -71,7 +71,7 @@ class Limit:
     __slots__ = ("_cancelling", "_deadlines", "_ended", "_task", "deadline")
 
     def __init__(self, deadlines: Deadlines, deadline: float) -> None:
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._deadlines = deadlines
         self._ended = False
 
