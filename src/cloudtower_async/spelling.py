@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -23,4 +23,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not near:
         for lower in get_close_matches(name.lower(), by_lower):
             near += by_lower[lower]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return may_mean(near)
+
+
+def may_mean(names: Sequence[str]) -> str:
+    """The end of a message that names what may be meant, or nothing."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""

@@ -37,10 +37,11 @@ _GET_VERSION = Operation(
 async def server_version(caller: Caller, timeout: float | None = None) -> str:
     """The version of the server, asked once for each connection."""
     transport = caller.transport
-    async with transport.asking_version:
-        if transport.server_version is None:
-            transport.server_version = await caller.send(_GET_VERSION, timeout=timeout)
-        return transport.server_version
+    if transport.server_version is None:
+        async with transport.asking_version:
+            if transport.server_version is None:
+                transport.server_version = await caller.send(_GET_VERSION, timeout=timeout)
+    return transport.server_version
 
 
 async def explain(
@@ -70,11 +71,10 @@ async def explain(
         return
     if all(since == OLDEST for since in needed.values()):
         return
-    version = caller.transport.server_version
-    if version is None and timeout > 0:
-        # What goes wrong here says less than the error that there is.
-        with anyio.move_on_after(timeout), suppress(CloudtowerError):
-            version = await server_version(caller, timeout)
+    version = None
+    # What goes wrong here says less than the error that there is.
+    with anyio.move_on_after(timeout), suppress(CloudtowerError):
+        version = await server_version(caller, timeout)
     if version is None:
         if type(error) is NotFound:
             error.hint = error.default_hint  # whatever the server said: it may be too old

@@ -34,10 +34,14 @@ class UsageError(Exception):
 
 
 def one_line(error: Exception) -> str:
-    """The text of an error or a warning without line breaks and what would steer a terminal."""
+    """The text of an error without line breaks and what would steer a terminal."""
     text = str(error)
-    if isinstance(error, CloudtowerError | Warning):  # not what was written for the command
+    if isinstance(error, CloudtowerError):  # not what was written for the command
         text = for_the_command(text)
+    return _on_one_line(text)
+
+
+def _on_one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
@@ -48,7 +52,7 @@ def printable(text: str) -> str:
 
 def warn(text: str) -> None:
     """Say on the standard error what does not end the command."""
-    line = printable(" ".join(for_the_command(text).split()))
+    line = _on_one_line(for_the_command(text))
     print(f"cloudtower-async: warning: {line}", file=sys.stderr, flush=True)
 
 

@@ -15,7 +15,7 @@ from ..errors import CloudtowerError
 from ..flows.measurements import MetricRow, MetricsWarning
 from .columns import Columns
 from .connect import ConnectOptions, connect
-from .endings import UsageError, one_line, warn
+from .endings import UsageError, warn
 from .outputs import Format, pages_of, put, show_any_text
 from .plots import plot
 
@@ -93,7 +93,7 @@ async def _metrics(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MetricsWarning)  # told below
             measured = await tower.measure(getattr(tower.metrics, method), **wanted)
-    told = [one_line(warning) for warning in measured.warnings]
+    told = [str(warning) for warning in measured.warnings]
     if not any(one.times for one in measured.series):
         raise CloudtowerError("; ".join(told) or "nothing was measured")
     for line in told:

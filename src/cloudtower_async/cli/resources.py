@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from ..api.catalogue import OPERATIONS
-from ..spelling import did_you_mean
+from ..spelling import did_you_mean, may_mean
 from .endings import UsageError
 
 if TYPE_CHECKING:
@@ -87,9 +87,10 @@ def _look_up(what: str, name: str, known: Mapping[str, str], or_else: str = "") 
     shown = {one.replace("_", "-") for one in known if "." not in one}
     typed = name.lower().replace("_", "-")
     # Who types the last word of a name does not misspell it.
-    ends = sorted(sorted(one for one in shown if one.endswith(f"-{typed}")), key=len)
-    near = f"; did you mean {' or '.join(ends[:_MOST_ENDS])}?" if ends else ""
-    meant = near or did_you_mean(typed, shown) or or_else
+    ends = sorted(
+        (one for one in shown if one.endswith(f"-{typed}")), key=lambda one: (len(one), one)
+    )
+    meant = may_mean(ends[:_MOST_ENDS]) or did_you_mean(typed, shown) or or_else
     raise UsageError(f"there is no {what} {name!r}{meant}")
 
 

@@ -284,8 +284,6 @@ class _Run:
 
     async def _settled(self, ended: Sequence[WithTask[models.Vm]]) -> _Came:
         """Read VMs anew, when nothing changes them any more."""
-        if not ended:
-            return {}
         try:
             return {vm.id: vm for vm in await self.tower.settle(ended, timeout=self.timeout)}
         except SettleTimeout as error:

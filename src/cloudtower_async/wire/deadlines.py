@@ -25,9 +25,8 @@ class Deadlines:
         """Make a block that ends with TimeoutError at a time, by the clock of the event loop."""
         return Limit(self, deadline)
 
-    def watch(self, limit: Limit) -> None:
-        """Begin to watch a limit."""
-        loop = asyncio.get_running_loop()
+    def watch(self, limit: Limit, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to watch a limit, by the clock of this event loop."""
         self._limits.add(limit)
         if self._timer is None or limit.deadline < self._timer.when() or self._loop is not loop:
             self._set_timer(loop, limit.deadline)
@@ -78,7 +77,7 @@ class Limit:
     def __enter__(self) -> None:
         self._task = cast("asyncio.Task[object]", asyncio.current_task())
         self._cancelling = self._task.cancelling()
-        self._deadlines.watch(self)
+        self._deadlines.watch(self, self._task.get_loop())
 
     def __exit__(
         self,
