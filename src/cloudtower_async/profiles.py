@@ -15,6 +15,7 @@ import msgspec
 
 from .addresses import normalise_endpoints
 from .errors import InvalidSettings
+from .types import CODEC_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,7 @@ def read_profiles() -> dict[str, Profile]:
         return {}
     except OSError as exc:
         raise _refused(f"{path}: {exc.strerror}") from exc
-    except ValueError as exc:
+    except CODEC_ERRORS as exc:
         raise _refused(f"{path}: {exc}") from exc
     if loose and any(profile.token for profile in profiles.values()):
         raise _refused(f"{path}: others may read the tokens in it: chmod 600 {path}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from ..errors import EmptyFilter
-from ..types import Everything
+from ..types import CODEC_ERRORS, Everything
 from .operation import Kind
 from .shapes import Record, Shape, arguments_of, member, place
 
@@ -128,7 +128,7 @@ def _judge(wanted: Shape, where: object, operation: str, path: str) -> None:
     if wanted.kind is str and isinstance(where, str):
         try:
             where = msgspec.json.decode(where) if where else None
-        except msgspec.DecodeError:
+        except CODEC_ERRORS:
             return
     if matches_all(where):
         raise EmptyFilter(

@@ -17,7 +17,7 @@ from ..errors import (
     Unauthorized,
 )
 from ..settings import check_option, choice_fault, header_fault, seconds_fault
-from ..types import ContentLanguage
+from ..types import CODEC_ERRORS, ContentLanguage
 from ..wire import spans
 from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames
@@ -301,7 +301,7 @@ def _content(operation: Operation[R], arguments: object) -> dict[str, Any]:
     if operation.carries is Carries.JSON:
         try:
             return {"body": _encode(arguments)}
-        except (TypeError, ValueError, RecursionError) as exc:
+        except (TypeError, *CODEC_ERRORS) as exc:
             raise InvalidInput(
                 f"{operation.name}: the arguments cannot be written as JSON: {exc}"
             ) from exc

@@ -15,7 +15,7 @@ import msgspec
 
 from ..errors import InvalidInput
 from ..spelling import did_you_mean
-from ..types import Everything
+from ..types import CODEC_ERRORS, Everything
 from .breadth import is_guarded, refuse_wide
 from .shapes import Record, Shape, arguments_of, member, place
 
@@ -168,7 +168,7 @@ def _as_text(check: Check) -> Check:
         if isinstance(value, str):
             try:
                 value = msgspec.json.decode(value)
-            except msgspec.DecodeError:
+            except CODEC_ERRORS:
                 return
         elif type(value) is not Everything:
             raise _wrong("a text with JSON", value)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from ..errors import ResponseDecodeError
+from ..types import CODEC_ERRORS
 from ..wire.masking import is_secret, without_secret_members
 from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from .operation import Auth, Kind
@@ -46,7 +47,7 @@ def decode(operation: Operation[R], answer: Answer, endpoint: str, *, strict: bo
         return cast(R, [])
     try:
         return operation.decoder.decode(answer.body)
-    except (ValueError, RecursionError) as exc:
+    except CODEC_ERRORS as exc:
         first_fault = str(exc)
     error = _Error(operation, answer, endpoint)
     wanted = operation.answer()
@@ -66,7 +67,7 @@ def decode(operation: Operation[R], answer: Answer, endpoint: str, *, strict: bo
 def _parse(body: bytes, error: _Error) -> object:
     try:
         return msgspec.json.decode(body)
-    except (ValueError, RecursionError) as exc:
+    except CODEC_ERRORS as exc:
         reason = str(exc)  # not the exception: it and this frame would keep each other
     # Raised out here, as the exception above can hold the body, and that a secret.
     if not body.strip():
@@ -84,7 +85,7 @@ def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
         raise error("an HTML page came back", body, hint=OTHER_SERVICE)
     try:
         content = msgspec.json.decode(body, type=str)
-    except (ValueError, RecursionError):
+    except CODEC_ERRORS:
         if wanted is bytes:
             return body
         content = body.decode(errors="replace").strip()

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Union, cast, get_args, get_origin
 
 import msgspec
 
+from ..types import CODEC_ERRORS
+
 WRONG: Any = object()
 """Stands for a value of which nothing can be used."""
 
@@ -31,7 +33,7 @@ def repair(value: object, wanted: Any, place: str, faults: list[Fault]) -> Any:
     """
     try:
         return msgspec.convert(value, wanted)
-    except (msgspec.ValidationError, RecursionError) as exc:
+    except CODEC_ERRORS as exc:
         why = str(exc).partition(" - at ")[0]
     origin = get_origin(wanted) or wanted
     if origin in (Union, types.UnionType):

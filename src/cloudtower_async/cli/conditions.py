@@ -9,6 +9,7 @@ import msgspec
 from ..calls.checks import check
 from ..calls.shapes import Shape, arguments_of, member
 from ..errors import InvalidInput
+from ..types import CODEC_ERRORS
 from .endings import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def json_of(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be 
     """
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except CODEC_ERRORS as exc:
         raise UsageError(f"{what}: this is no JSON: {exc}") from None
 
 
@@ -87,5 +88,5 @@ def _value(text: str, shape: Shape) -> object:
         return [_value(part, item) for part in text.split(",")]
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except CODEC_ERRORS:
         return text

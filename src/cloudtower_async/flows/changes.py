@@ -32,6 +32,7 @@ from ..errors import (
 )
 from ..settings import seconds_fault
 from ..spelling import did_you_mean
+from ..types import CODEC_ERRORS
 from .outages import Outage, pause
 from .polling import may_pass
 
@@ -107,7 +108,7 @@ class Change:
 def _row(text: str | None) -> dict[str, object] | None:
     try:
         value = msgspec.json.decode(text or "null")
-    except (ValueError, RecursionError):
+    except CODEC_ERRORS:
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import TaskFailed
+from ..types import CODEC_ERRORS
 
 if TYPE_CHECKING:
     from ..models import Task
@@ -42,7 +43,7 @@ def task_failed(task: Task) -> TaskFailed:
     code, nested = _CODE.search(one), _MESSAGE.search(one)
     inner = _Message()
     if nested:
-        with contextlib.suppress(ValueError, RecursionError):
+        with contextlib.suppress(*CODEC_ERRORS):
             inner = _DECODER.decode(nested[1])
     said = inner.error.msg if inner.error else None
     return TaskFailed(
@@ -58,5 +59,5 @@ def _in_one_language(text: str) -> str:
     """With the language ``*`` a text is JSON with each language; any of them has the codes."""
     try:
         return next(iter(_BY_LANGUAGE.decode(text).values()), text)
-    except (ValueError, RecursionError):
+    except CODEC_ERRORS:
         return text

@@ -10,6 +10,7 @@ import msgspec
 
 from ..calls.operation import Kind, Operation
 from ..errors import BadRequest, GraphQLError, InvalidInput, ResponseDecodeError
+from ..types import CODEC_ERRORS
 from ..wire.telemetry import record_exchanges
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _changes(query: str) -> bool:
 def _errors_in(text: str | None) -> list[Any] | None:
     try:
         return msgspec.json.decode(text or "", type=_Refusal).errors
-    except msgspec.DecodeError:
+    except CODEC_ERRORS:
         return None
 
 
@@ -313,7 +314,7 @@ def _read(caller: Caller, data: dict[str, Any], field: str, wanted: type[T]) -> 
     fault = ""
     try:
         return msgspec.convert(data.get(field), wanted)
-    except msgspec.ValidationError as exc:
+    except CODEC_ERRORS as exc:
         fault = str(exc)
     del data  # errors show the variables of this frame; and the one above holds it, too
     raise ResponseDecodeError(

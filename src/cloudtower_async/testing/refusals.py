@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from ..types import CODEC_ERRORS
+
 T = TypeVar("T")
 
 
@@ -39,5 +41,5 @@ def member(body: object, name: str, kind: type[T]) -> T:
         raise QueryError(f"{name}: required")
     try:
         return msgspec.convert(cast("dict[str, Any]", body)[name], kind)
-    except msgspec.ValidationError as exc:
+    except CODEC_ERRORS as exc:
         raise QueryError(f"{name}: {exc}") from None

@@ -12,6 +12,7 @@ import msgspec
 from ..addresses import API_PATH
 from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
 from ..settings import token_fault
+from ..types import CODEC_ERRORS
 from .failures import another, without_frames
 from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
 from .transport import LOGIN, Transport, closed_during
@@ -200,7 +201,7 @@ class Authenticator:
                 LOGIN, "POST", endpoint, {}, path="/api", body=_STRATEGIES
             )
             found = msgspec.json.decode(answer.body, type=_StrategiesAnswer)
-        except (StatusError, ValueError, RecursionError):
+        except (StatusError, *CODEC_ERRORS):
             return None
         strategies = found.data.authn_strategies
         return next((strategy.id for strategy in strategies if strategy.type == "LDAP"), None)
@@ -225,7 +226,7 @@ def _token_of(body: bytes) -> str | None:
     # The body may hold the token also when it cannot be read: nothing of it goes into an error.
     try:
         return msgspec.json.decode(body, type=_LoginAnswer).data.token or None
-    except (ValueError, RecursionError):
+    except CODEC_ERRORS:
         return None
 
 

@@ -10,6 +10,7 @@ from typing import cast
 
 import msgspec
 
+from ..types import CODEC_ERRORS
 from .secret_fields import PLAIN_FIELDS, SECRET_FIELDS, SUSPICIOUS
 
 _SHORTEST = 3  # characters; to mask a shorter secret would only make texts unreadable
@@ -60,7 +61,7 @@ class Mask:
             try:
                 value = self.within(msgspec.json.decode(text))
                 return json.dumps(value, ensure_ascii=False)
-            except (ValueError, RecursionError):
+            except CODEC_ERRORS:
                 pass
         for secret in self._secrets:
             text = text.replace(secret, _STARS)

@@ -17,6 +17,7 @@ from ..errors import (
     Unauthorized,
     UnexpectedStatus,
 )
+from ..types import CODEC_ERRORS
 
 if TYPE_CHECKING:
     from .masking import Mask
@@ -110,5 +111,5 @@ def _read(body: bytes, mask: Mask) -> dict[str, object]:
     try:
         said = msgspec.json.decode(body, type=dict[str, object])
         return {**said, "props": mask.within(said.get("props"))}
-    except (ValueError, RecursionError):
+    except CODEC_ERRORS:
         return {}

@@ -19,6 +19,7 @@ from yarl import URL
 from .._version import __version__
 from ..addresses import API_PATH
 from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
+from ..types import CODEC_ERRORS
 from . import telemetry
 from .deadlines import Deadlines
 from .failures import connection_error
@@ -307,6 +308,6 @@ def _content(
             # A query string knows no null.
             given = {name: text(value) for name, value in query.items() if value is not None}
             return {"params": given}, _NO_TYPE
-    except (TypeError, ValueError, RecursionError) as exc:
+    except (TypeError, *CODEC_ERRORS) as exc:
         raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
     return {}, _NO_TYPE

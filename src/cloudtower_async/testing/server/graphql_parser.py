@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ...types import CODEC_ERRORS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -124,7 +126,7 @@ class _Parser:
             return _WORDS.get(token, token)
         try:
             return msgspec.json.decode(token)
-        except msgspec.DecodeError:
+        except CODEC_ERRORS:
             raise GraphQLSyntaxError(f"expected a value, found {token!r}") from None
 
     def _next(self) -> str:

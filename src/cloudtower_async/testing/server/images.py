@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ...types import CODEC_ERRORS
 from ..effects.blanks import new_document
 from ..refusals import QueryError, RefusedError
 
@@ -80,7 +81,7 @@ def library_image(wanted: Wanted) -> Target | None:
     ids = wanted.maker.ids
     try:
         where = msgspec.json.decode(wanted.fields["clusters"])
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, *CODEC_ERRORS):
         raise QueryError("clusters: required, a filter as JSON") from None
     clusters = wanted.maker.store.select("Cluster", where)
     if not clusters:

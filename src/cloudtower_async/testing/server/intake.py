@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import BodyPartReader
 from aiohttp.hdrs import CONTENT_TYPE
 
+from ...types import CODEC_ERRORS
 from .answers import Request
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ async def take_in(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
     if content:
         try:
             body = msgspec.json.decode(content)
-        except msgspec.DecodeError:
+        except CODEC_ERRORS:
             body = content
     return Request(request.method, path, headers, body), b""
 

@@ -84,7 +84,8 @@ class Node:
         if self._runner is not None and self._site is None:
             site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
             await site.start()
-            self._site, self._port = site, site.port
+            # Not site.port: aiohttp has that only since 3.14.
+            self._site, self._port = site, self._runner.addresses[0][1]
 
     async def _refuse(self) -> None:
         site, self._site = self._site, None
