@@ -15,8 +15,8 @@ from sphinx.util.docutils import SphinxDirective
 from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.operation import Operation
+from cloudtower_async.retry.classify import DECISIONS, Decision, statuses_of
 from cloudtower_async.testing import Simulator
-from cloudtower_async.wire.retry import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,15 +55,22 @@ class ErrorHints(_Markdown):
 
 
 class Decisions(_Markdown):
-    """What comes of each fault, for queries and for mutations."""
+    """What follows each kind of failure, for queries, mutations and polls."""
 
     def lines(self) -> Iterator[str]:
         yield from (
-            "| what went wrong | a query | a mutation or an upload |",
-            "| --- | --- | --- |",
+            "| what went wrong | status | a query | a mutation or an upload | a wait or a watch |",
+            "| --- | --- | --- | --- | --- |",
         )
-        for fault, (query, mutation) in DECISIONS.items():
-            yield f"| {fault} | {query} | {mutation} |"
+        for kind, (query, mutation, poll) in DECISIONS.items():
+            yield f"| {kind} | {statuses_of(kind)} | {query} | {mutation} | {_POLLS[poll]} |"
+
+
+_POLLS = {
+    Decision.AGAIN: "polls on",
+    Decision.LOG_IN: "polls on, unless the session has only a `token`",
+    Decision.RAISE: Decision.RAISE,
+}
 
 
 class Namespaces(_Markdown):

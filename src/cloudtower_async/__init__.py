@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     )
     from .flows.uploads import Upload, UploadProgress
     from .flows.views import Watch, WatchEvent
+    from .retry.policy import RetryPolicy
     from .session import Cloudtower
     from .types import (
         EVERYTHING,
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
         Texts,
         WithTask,
     )
-    from .wire.retry import RetryPolicy
     from .wire.telemetry import Exchange, record_exchanges
 
 __all__ = [
@@ -167,7 +167,7 @@ _HOMES = {
     "Changes": ".flows.changes",
     "Cloudtower": ".session",
     "Exchange": ".wire.telemetry",
-    "RetryPolicy": ".wire.retry",
+    "RetryPolicy": ".retry.policy",
     "Upload": ".flows.uploads",
     "UploadProgress": ".flows.uploads",
     "Watch": ".flows.views",

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from .retry.policy import RetryPolicy
     from .settings import ClientCert, Credentials, Failover, FromEnv, Source, StrPath
-    from .wire.retry import RetryPolicy
 
 
 Method: TypeAlias = Literal["POST", "GET"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from .wire.retry import RetryPolicy
+    from .retry.policy import RetryPolicy
 
     class FromEnv(TypedDict, total=False):
         """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""

@@ -32,10 +32,10 @@ from cloudtower_async import (
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.again import where_to_look
 from cloudtower_async.calls.operation import Kind
+from cloudtower_async.retry.classify import DECISIONS, Decision, FailureKind, kind_of
 from cloudtower_async.testing import Simulator, faults
 from cloudtower_async.testing.faults import EVERY_FAULT, Trouble
 from cloudtower_async.testing.store.schema import operation
-from cloudtower_async.wire.retry import DECISIONS, Decision, Fault, fault_of
 from tests.support import PASSWORD, is_login, login_answer, serve
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ pytestmark = pytest.mark.anyio
 QUICK = RetryPolicy(backoff=0.002, cap=0.01)
 LOCKED = b"""{"message": "locked", "code": "ResourceLocked", "status": 400,
  "props": {"locked_resources": [{"id": "v1", "type": "VM"}, {"id": "d1", "type": "VM_VOLUME"}]}}"""
+
+CONFLICT = b"""{"message": "exists", "code": "VM_DUPLICATE", "status": 409, "path": "/x"}"""
 
 
 @pytest.fixture
@@ -89,41 +91,49 @@ def answers(status: int, **options: Any) -> Callable[[Simulator, str], None]:  #
     return lambda sim, path: sim.faults.fail(path, status=status, times=10_000, **options)
 
 
-FAULTS: list[tuple[str, Fault, Callable[[Simulator, str], Awaitable[None] | None]]] = [
-    ("refused", Fault.NO_CONNECTION, break_connections),
-    ("reset", Fault.CUT_OFF, lambda sim, path: sim.faults.reset(path, times=9)),
+FAULTS: list[tuple[str, FailureKind, Callable[[Simulator, str], Awaitable[None] | None]]] = [
+    ("refused", FailureKind.NO_CONNECTION, break_connections),
+    ("reset", FailureKind.CUT_OFF, lambda sim, path: sim.faults.reset(path, times=9)),
     (
         "reset after it was carried out",
-        Fault.CUT_OFF,
+        FailureKind.CUT_OFF,
         lambda sim, path: sim.faults.reset(path, times=9, executed=True),
     ),
-    ("cut off", Fault.CUT_OFF, lambda sim, path: sim.faults.truncate(path, times=9)),
-    ("hanging", Fault.NO_ANSWER, lambda sim, path: sim.faults.hang(path, times=9)),
+    ("cut off", FailureKind.CUT_OFF, lambda sim, path: sim.faults.truncate(path, times=9)),
+    ("hanging", FailureKind.NO_RESPONSE, lambda sim, path: sim.faults.hang(path, times=9)),
     (
         "hanging after it was carried out",
-        Fault.NO_ANSWER,
+        FailureKind.NO_RESPONSE,
         lambda sim, path: sim.faults.hang(path, times=9, executed=True),
     ),
-    ("307", Fault.PASSIVE, answers(307)),
-    ("401", Fault.LOGGED_OUT, answers(401)),
-    ("locked", Fault.LOCKED, answers(400, body=LOCKED)),
-    ("429", Fault.TOO_MANY, answers(429)),
-    ("429 with a time", Fault.TOO_MANY, answers(429, headers={"retry-after": "0"})),
-    ("502", Fault.UNREACHED, answers(502)),
-    ("503", Fault.UNREACHED, answers(503)),
-    ("504", Fault.UNREACHED, answers(504, executed=True)),
-    ("500", Fault.FAILED, answers(500)),
-    ("500 after it was carried out", Fault.FAILED, answers(500, executed=True)),
+    ("307", FailureKind.MAYBE_PASSIVE, answers(307)),
+    ("401", FailureKind.LOGGED_OUT, answers(401)),
+    ("locked", FailureKind.LOCKED, answers(400, body=LOCKED)),
+    ("429", FailureKind.TOO_MANY, answers(429)),
+    ("429 with a time", FailureKind.TOO_MANY, answers(429, headers={"retry-after": "0"})),
+    ("502", FailureKind.UNAVAILABLE, answers(502)),
+    ("503", FailureKind.UNAVAILABLE, answers(503)),
+    ("504", FailureKind.UNAVAILABLE, answers(504, executed=True)),
+    ("500", FailureKind.FAILED, answers(500)),
+    ("500 after it was carried out", FailureKind.FAILED, answers(500, executed=True)),
     (
         "garbage",
-        Fault.UNREADABLE,
+        FailureKind.UNREADABLE,
         lambda sim, path: sim.faults.garbage(path, times=9, executed=True),
     ),
-    ("web page", Fault.UNREADABLE, lambda sim, path: sim.faults.html(path, times=9)),
-    ("400", Fault.REFUSED, answers(400)),
-    ("403", Fault.REFUSED, answers(403)),
-    ("404", Fault.REFUSED, answers(404)),
-    ("501", Fault.REFUSED, answers(501)),
+    ("web page", FailureKind.UNREADABLE, lambda sim, path: sim.faults.html(path, times=9)),
+    ("400", FailureKind.REFUSED, answers(400)),
+    ("403", FailureKind.REFUSED, answers(403)),
+    ("404", FailureKind.REFUSED, answers(404)),
+    ("501", FailureKind.REFUSED, answers(501)),
+    ("409 with a code", FailureKind.REFUSED, answers(409, body=CONFLICT)),
+    ("408", FailureKind.UNAVAILABLE, answers(408)),
+    ("421", FailureKind.NOT_ACCEPTED, answers(421)),
+    ("425", FailureKind.NOT_ACCEPTED, answers(425)),
+    ("302", FailureKind.UNEXPECTED, answers(302)),
+    ("304 that the schema does not declare", FailureKind.UNEXPECTED, answers(304, body=b"")),
+    ("409 of a proxy", FailureKind.UNEXPECTED, answers(409, body=b"conflict")),
+    ("423 after it was executed", FailureKind.UNEXPECTED, answers(423, executed=True)),
 ]
 
 
@@ -155,8 +165,9 @@ CALLS = [
 
 
 def test_the_walk_meets_every_fault() -> None:
-    # That a certificate is refused is met where TLS is tested; it comes before any sending.
-    assert {fault for _, fault, _ in FAULTS} == {*Fault} - {Fault.NOT_TRUSTED}
+    # Refused certificates are met where TLS is tested, passive nodes where pairs are.
+    elsewhere = {FailureKind.TLS_FAILED, FailureKind.PASSIVE}
+    assert {fault for _, fault, _ in FAULTS} == {*FailureKind} - elsewhere
 
 
 @pytest.mark.parametrize(("call", "path", "changes"), CALLS)
@@ -166,18 +177,18 @@ def test_the_walk_meets_every_fault() -> None:
 )
 async def test_the_table_is_what_happens(
     sim: Simulator,
-    fault: Fault,
+    fault: FailureKind,
     strike: Callable[[Simulator, str], Awaitable[None] | None],
     call: Callable[[Cloudtower, str], Coroutine[Any, Any, object]],
     path: str,
     changes: bool,
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
-    decision = DECISIONS[fault][changes]
+    decision = DECISIONS[fault].mutation if changes else DECISIONS[fault].query
     options: dict[str, Any] = {}
-    if fault is Fault.NO_CONNECTION:
+    if fault is FailureKind.NO_CONNECTION:
         options["token"] = token(sim)
-    if fault is Fault.NO_ANSWER:
+    if fault is FailureKind.NO_RESPONSE:
         options["read_timeout"] = 0.15
     async with session(sim, lock_timeout=0.05, **options) as tower:
         if (striking := strike(sim, path)) is not None:
@@ -187,13 +198,13 @@ async def test_the_table_is_what_happens(
     error = info.value
     cause = error.__cause__ if decision is Decision.UNKNOWN else error
     assert isinstance(cause, CallError)
-    assert fault_of(cause) is fault
+    assert kind_of(cause, pair=False) is fault
     assert isinstance(error, OutcomeUnknown) is (decision is Decision.UNKNOWN)
     if decision is Decision.WAIT:
         assert error.attempts > 1
     else:
         assert error.attempts == {Decision.AGAIN: 4, Decision.LOG_IN: 2}.get(decision, 1)
-    if fault is not Fault.NO_CONNECTION:
+    if fault is not FailureKind.NO_CONNECTION:
         assert count(sim, path) == error.attempts
     if changes:
         assert len([one for one in sim.executed if one.path == path]) <= 1

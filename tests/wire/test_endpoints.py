@@ -329,9 +329,21 @@ async def test_calls_that_hang_leave_room_to_ask(room: int) -> None:
 
 async def test_the_passive_one_alone_says_what_to_pass(sim: Simulator) -> None:
     alone = session(sim, endpoint=sim.nodes[1].url)
-    with pytest.raises(UnexpectedStatus, match="of an active/passive pair pass both addresses"):
+    with pytest.raises(UnexpectedStatus, match="may be the passive node; pass both addresses"):
         await alone.open()
     await alone.close()
+
+
+async def test_the_passive_one_alone_turns_a_mutation_away_once(sim: Simulator) -> None:
+    token = sim.accounts.log_in(sim.username, sim.password, "LOCAL")
+    vm = sim.add_vm(status="RUNNING")["id"]
+    async with session(sim, endpoint=sim.nodes[1].url, token=token) as alone:
+        with pytest.raises(UnexpectedStatus, match="may be the passive node") as info:
+            await alone.vm.poweroff_vm(where={"id": vm})
+        assert (info.value.status, info.value.attempts) == (307, 1)
+        with pytest.raises(UnexpectedStatus) as info:
+            await alone.cluster.get_clusters()
+        assert info.value.attempts > 1
 
 
 # following

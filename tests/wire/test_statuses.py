@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +66,18 @@ def test_a_lock_has_a_class_of_its_own() -> None:
     assert error.locked_resources == [errors.LockedResource("v", "VM")]
     assert str(error).count("locked") == 1
     assert type(made(500, body)) is errors.ServerError
+
+
+def test_a_request_that_is_too_large_says_to_pass_fewer_ids() -> None:
+    assert re.search(r"too large.*fewer ids", str(made(413, b"<html>too large</html>")))
+
+
+def test_a_redirect_of_a_pair_does_not_ask_for_the_pair() -> None:
+    assert "pass both addresses" in str(made(307))
+    error = status_error(
+        307, b"", operation="x", endpoint="https://t", request_id=None, mask=Mask(), pair=True
+    )
+    assert "both addresses" not in str(error)
 
 
 def test_what_is_not_implemented_is_not_for_later() -> None:

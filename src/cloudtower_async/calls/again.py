@@ -23,8 +23,8 @@ from ..errors import (
     StatusError,
     Unauthorized,
 )
+from ..retry.classify import LOST, Decision, FailureKind, decide, kind_of
 from ..wire.failures import without_frames
-from ..wire.retry import LOST, Decision, Fault, decide, fault_of
 from ..wire.statuses import HTML_INSTEAD
 from ..wire.transport import closed_during
 from .operation import Auth, Kind
@@ -78,7 +78,7 @@ class Again(Generic[R]):
             SessionClosed: Meanwhile.
         """
         while True:
-            if fault_of(failure) in LOST:
+            if self._kind_of(failure) in LOST:
                 self._caller.endpoints.forget(failure.endpoint)
             pause = self._pause(failure)
             if pause is None or not self._call.rewind():
@@ -107,7 +107,7 @@ class Again(Generic[R]):
     def _pause(self, failure: CallError) -> float | None:
         """Seconds until the next sending; None: there is none."""
         match self._decide(failure):
-            case Decision.AGAIN if fault_of(failure) is Fault.PASSIVE:
+            case Decision.AGAIN if self._kind_of(failure) is FailureKind.PASSIVE:
                 return self._turn_to_active(failure)
             case Decision.AGAIN:
                 return self._back_off(failure)
@@ -120,10 +120,14 @@ class Again(Generic[R]):
 
     def _decide(self, failure: CallError) -> Decision:
         operation = self._call.operation
-        decision = decide(failure, changes=operation.kind is not Kind.QUERY)
+        mutation = operation.kind is not Kind.QUERY
+        decision = decide(failure, mutation=mutation, pair=self._caller.endpoints.several)
         if decision is Decision.LOG_IN and operation.auth is not Auth.TOKEN:
             return Decision.RAISE
         return decision
+
+    def _kind_of(self, failure: CallError) -> FailureKind:
+        return kind_of(failure, pair=self._caller.endpoints.several)
 
     def _back_off(self, failure: CallError) -> float | None:
         policy = self._caller.retry
@@ -142,10 +146,10 @@ class Again(Generic[R]):
 
     def _turn_to_active(self, failure: CallError) -> float | None:
         endpoints = self._caller.endpoints
-        if endpoints.several and not endpoints.follows:
+        if not endpoints.follows:
             failure.hint = _FOLLOW_BY_HAND
             return None
-        if self._turned or not endpoints.several:
+        if self._turned:
             return self._back_off(failure)
         self._turned = True
         self._logged_in = False  # the other one may not know the token

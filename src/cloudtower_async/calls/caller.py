@@ -16,6 +16,8 @@ from ..errors import (
     NotFound,
     Unauthorized,
 )
+from ..retry.backoff import Budget
+from ..retry.policy import RetryPolicy, policy_fault
 from ..settings import check_option, choice_fault, header_fault, seconds_fault
 from ..types import CODEC_ERRORS, ContentLanguage
 from ..wire import spans
@@ -23,7 +25,6 @@ from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames
 from ..wire.forms import Marks
 from ..wire.limits import Limits
-from ..wire.retry import Budget, RetryPolicy, policy_fault
 from ..wire.transport import closed_during
 from .again import Again
 from .checks import check

@@ -17,18 +17,8 @@ import anyio
 import anyio.lowlevel
 
 from ..api.task import TaskNamespace
-from ..errors import (
-    CallTimeout,
-    CloudtowerError,
-    ConnectionFailed,
-    LoginFailed,
-    ResponseDecodeError,
-    ServerError,
-    SessionClosed,
-    TooManyRequests,
-    Unauthorized,
-    UnexpectedStatus,
-)
+from ..errors import CloudtowerError, SessionClosed
+from ..retry.classify import is_transient
 from ..wire.failures import another, without_frames
 from .watching import JITTER, Watch
 
@@ -49,18 +39,12 @@ _PATIENCE = 1.0
 _WARN_EVERY = 60.0
 """Seconds between warnings that polls fail."""
 
-_PASSING = (CallTimeout, ConnectionFailed, ResponseDecodeError, ServerError, TooManyRequests)
-
 
 def may_pass(error: CloudtowerError, caller: Caller) -> bool:
-    """Whether a later call of a query may not meet this error any more."""
-    if isinstance(error, LoginFailed):
-        return False  # a wrong password is not to be tried again and again
-    if isinstance(error, Unauthorized):
-        return caller.authenticator.can_log_in
-    if isinstance(error, UnexpectedStatus):
-        return error.status == 307  # the nodes of a pair are changing their places
-    return isinstance(error, _PASSING)
+    """Return whether a later call of a query may succeed, after this one failed."""
+    return is_transient(
+        error, pair=caller.endpoints.several, can_log_in=caller.authenticator.can_log_in
+    )
 
 
 class _Request:

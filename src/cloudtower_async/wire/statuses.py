@@ -28,16 +28,27 @@ _KNOWN: dict[int, tuple[type[StatusError], str]] = {
     401: (Unauthorized, "not logged in"),
     403: (Forbidden, "not permitted"),
     404: (NotFound, "not found"),
+    408: (UnexpectedStatus, "the server did not receive the request in time"),
+    409: (UnexpectedStatus, "the request conflicts with the state of the server"),
+    413: (UnexpectedStatus, "the request is too large"),
+    421: (UnexpectedStatus, "the server is not responsible for this connection"),
+    425: (UnexpectedStatus, "the server does not accept the request yet"),
     429: (TooManyRequests, "too many calls"),
     501: (ServerError, "the server does not implement the operation"),
 }
 _HINTS = {
-    307: (
-        "Check that the endpoint is the address of CloudTower itself; "
-        "of an active/passive pair pass both addresses."
-    ),
+    408: "Try again later.",
+    409: "Read the resources again, then decide whether to repeat the call.",
+    413: "Pass fewer ids at a time; for an upload, pass a smaller chunk_size=.",
+    421: "Check that the endpoint is the address of CloudTower itself.",
+    425: "Try again later.",
     501: "To call again does not help. The simulator answers so for what it does not model.",
 }
+_PASSIVE = "The nodes of the pair may be changing places: try again later."
+_MAYBE_PASSIVE = (
+    "This may be the passive node; pass both addresses of the pair. "
+    "If there is no pair, check that the endpoint is the address of CloudTower itself."
+)
 _NOTHING_THERE = (
     "Check the where and the ids of the call: nothing matches them, or what did is gone."
 )
@@ -55,9 +66,21 @@ def status_error(
     endpoint: str,
     request_id: str | None,
     mask: Mask,
+    pair: bool = False,
     retry_after: float | None = None,
 ) -> StatusError:
-    """Say what an answer with this status means, without the secrets that the server echoes."""
+    """Return the error for an error status, without the secrets that the server echoes.
+
+    Args:
+        status: The HTTP status.
+        body: Body of the response.
+        operation: For the error: what was called.
+        endpoint: For the error: root address of the server.
+        request_id: For the error: ``x-tower-request-id`` of the response.
+        mask: Redacts the session's secrets.
+        pair: The session has several addresses.
+        retry_after: Seconds that the server asks to wait.
+    """
     said = _read(body, mask)
     code = said.get("code")
     code = code if isinstance(code, str) else None
@@ -76,11 +99,19 @@ def status_error(
         code=code and mask(code),
         props=said.get("props"),
         server_message=mask(text) or None,
-        hint=_NOTHING_THERE if status == 404 and _is_of_api(said) else _HINTS.get(status),
+        hint=_hint(status, said, pair=pair),
     )
     if retry_after is not None:
         error.retry_after = retry_after
     return error
+
+
+def _hint(status: int, said: dict[str, object], *, pair: bool) -> str | None:
+    if status == 307:
+        return _PASSIVE if pair else _MAYBE_PASSIVE
+    if status == 404 and _is_of_api(said):
+        return _NOTHING_THERE
+    return _HINTS.get(status)
 
 
 def looks_like_html(body: bytes) -> bool:

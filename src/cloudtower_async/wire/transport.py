@@ -19,13 +19,13 @@ from yarl import URL
 from .._version import __version__
 from ..addresses import API_PATH
 from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
+from ..retry.backoff import retry_after
 from ..types import CODEC_ERRORS
 from . import telemetry
 from .deadlines import Deadlines
 from .failures import connection_error
 from .forms import form, text
 from .masking import Mask
-from .retry import retry_after
 from .statuses import status_error
 from .tls import tls_context
 
@@ -204,6 +204,7 @@ class Transport:
                 request_id=request_id,
                 retry_after=retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
                 mask=self.mask,
+                pair=len(self.settings.endpoints) > 1,
             )
         return Answer(status, content, request_id)
 

@@ -1,0 +1,73 @@
+"""Retry policy of a session: how often requests are resent, and after which pauses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InvalidSettings
+from ..settings import seconds_fault
+
+_MOST_DOUBLINGS = 32  # the cap has long been reached; larger powers overflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often, and after which pauses, a request is retried where that is safe.
+
+    Pauses are random, from 0 to a bound that doubles each time, so that callers that failed
+    together do not retry together. If the server sends ``Retry-After``, the pause is at least that
+    long. Retries stay within the call's ``timeout``: if not enough of it is left, the error is
+    raised at once.
+
+    Args:
+        attempts: Maximum number of times that one call is sent, the first included; 1: no retries.
+            Waiting for locked resources and one new login do not count.
+        backoff: Bound of the first pause, in seconds.
+        cap: Largest bound, in seconds.
+        budget: Retry budget of the session (token bucket), so that retries do not overload a server
+            in trouble: each retry consumes one token, and two successful calls return one.
+
+    Raises:
+        InvalidSettings: A value cannot be used.
+
+    Example:
+        ::
+
+            once = RetryPolicy(attempts=1)
+            async with Cloudtower(endpoint, token=token, retry=once) as tower:
+                ...
+    """
+
+    attempts: int = 4
+    backoff: float = 0.2
+    cap: float = 5.0
+    budget: int = 500
+
+    def __post_init__(self) -> None:
+        for name, least in (("attempts", 1), ("budget", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise InvalidSettings(
+                    f"retry: {name}: expected a whole number from {least} on, got {value!r}",
+                    option="retry",
+                )
+        for name in ("backoff", "cap"):
+            if fault := seconds_fault(getattr(self, name)):
+                raise InvalidSettings(f"retry: {name}: {fault}", option="retry")
+
+    def pause(self, number: int, chance: float) -> float:
+        """Return the seconds to wait before a retry.
+
+        Args:
+            number: Which pause of the call this is; 1 is the first.
+            chance: Random number from 0 to 1.
+        """
+        doubled = self.backoff * 2.0 ** min(number - 1, _MOST_DOUBLINGS)
+        return chance * min(self.cap, doubled)
+
+
+def policy_fault(value: object) -> str | None:
+    """Return why a value is no policy; None: it is one, or is None."""
+    if value is None or isinstance(value, RetryPolicy):
+        return None
+    return f"expected a RetryPolicy, such as RetryPolicy(attempts=3), got {value!r}"
