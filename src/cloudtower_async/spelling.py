@@ -8,10 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known: the nearest ones, or nothing.
+_FEW = 12
+"""Names that a message lists when none of them is near."""
 
-    Those that only differ in case are nearest.
+
+def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
+    """Return the end of a message about an unknown name: the nearest names, or nothing.
+
+    Names that only differ in case are nearest.
+
+    Args:
+        name: The unknown name.
+        known: The known names.
+        few: If none is near, list all of them, unless there are many.
     """
     from difflib import get_close_matches  # only here, as most programs never need it
 
@@ -23,6 +32,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not near:
         for lower in get_close_matches(name.lower(), by_lower):
             near += by_lower[lower]
+    if few and not near and len(known) <= _FEW:
+        return f"; expected one of {', '.join(sorted(known))}"
     return may_mean(near)
 
 

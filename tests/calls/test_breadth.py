@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import itertools
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cloudtower_async import EVERYTHING, EmptyFilter
+from cloudtower_async import EVERYTHING, EmptyFilter, InvalidInput, recipes
 from cloudtower_async.api.metrics import GET_VM_METRICS, GET_VM_NET_WORK_METRICS
-from cloudtower_async.api.vm import GET_VMS, START_VM
+from cloudtower_async.api.vm import GET_VMS, MIGRATE_VM, START_VM
 from cloudtower_async.calls.breadth import matches_all
 from cloudtower_async.calls.checks import check
 from cloudtower_async.calls.operation import Operation
@@ -56,6 +59,10 @@ def test_the_table_is_true(text: str, matches: str, outcome: str) -> None:
     if outcome == "refused":
         with pytest.raises(EmptyFilter, match=r"^vm\.start_vm: where: .* or pass EVERYTHING$"):
             check(START_VM, {"where": where}, validate=True)
+    elif outcome == "refused: a lost value":
+        with pytest.raises(InvalidInput, match=r"^vm\.start_vm: where.*: got None, but") as caught:
+            check(START_VM, {"where": where}, validate=True)
+        assert not isinstance(caught.value, EmptyFilter)
     else:
         assert outcome == "sent"
         check(START_VM, {"where": where}, validate=True)
@@ -196,6 +203,117 @@ async def test_no_operation_that_changes_anything_lets_an_empty_filter_out(
         "upload_task.cancel_upload_task",
         "content_library_image.create_content_library_image",
     } < operations
+
+
+LOST: list[tuple[Where, str]] = [
+    ({"id": None, "cluster": {"name": "c"}}, "where.id"),
+    ({"id_not": None, "cluster": {"name": "c"}}, "where.id_not"),
+    ({"id_in": None, "name": "web"}, "where.id_in"),
+    ({"name_starts_with": None, "status": "STOPPED"}, "where.name_starts_with"),
+    ({"name": "web", "cluster": {"id": None, "name": "c"}}, "where.cluster.id"),
+    ({"AND": [{"name": "a"}, {"vcpu_gte": None, "ha": True}]}, "where.AND[1].vcpu_gte"),
+    ({"NOT": [{"id": None}], "name": "web"}, "where.NOT[0].id"),
+]
+
+
+@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize(("where", "place"), LOST, ids=[place for _, place in LOST])
+def test_none_for_a_field_that_is_never_null_is_refused_in_a_mutation(
+    where: Where, place: str, validate: bool
+) -> None:
+    with pytest.raises(InvalidInput, match=r"its value was probably lost") as caught:
+        check(START_VM, {"where": where}, validate=validate)
+    assert str(caught.value).startswith(f"vm.start_vm: {place}: got None, but the field is never")
+    check(GET_VMS, {"where": where}, validate=True)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"folder": None, "name": "web"},
+        {"name": "web", "cluster": None},
+        {"name": "web", "cluster": {"name": "c", "management_vip": None}},
+        {"name": "web", "key_of_a_newer_server": None},
+    ],
+)
+def test_none_for_a_field_that_can_be_null_is_sent(where: Where) -> None:
+    check(START_VM, {"where": where}, validate=False)
+
+
+@pytest.mark.anyio
+async def test_a_recipe_refuses_a_lost_id_before_anything_is_sent() -> None:
+    async with Simulator() as sim, our_client(sim) as tower:
+        before = len(sim.requests)
+        with pytest.raises(InvalidInput, match=r"^shut_down_vms: where\.id: got None"):
+            await recipes.shut_down_vms(tower, {"id": None, "cluster": {"name": "atlas-01"}})
+        assert len(sim.requests) == before
+
+
+class ClusterFilter(msgspec.Struct, omit_defaults=True):
+    """A filter of a caller's own, of which nothing is set."""
+
+    name: str | None = None
+    id: str | None = None
+
+
+@dataclass
+class ClusterRecord:
+    """The same as a dataclass."""
+
+    name: str | None = None
+
+
+HIDDEN: list[Any] = [
+    ClusterFilter(),
+    ClusterRecord(),
+    msgspec.Raw(b"{}"),
+    msgspec.Raw(b'{"id": null}'),
+    msgspec.Raw(b"null"),
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN, ids=lambda one: type(one).__name__)
+def test_an_empty_filter_does_not_hide_in_a_struct_or_raw_json(hidden: object) -> None:
+    for where in (hidden, {"cluster": hidden}, {"AND": [{"cluster": hidden}]}):
+        with pytest.raises(EmptyFilter):
+            check(START_VM, {"where": where}, validate=False)
+        with pytest.raises(InvalidInput):
+            check(START_VM, {"where": where}, validate=True)
+    with pytest.raises(EmptyFilter):
+        check(START_VM, msgspec.Raw(b'{"where": {}}'), validate=False)
+
+
+def test_what_was_judged_is_what_is_sent() -> None:
+    where = {"cluster": ClusterFilter(name="c"), "id_in": msgspec.Raw(b'["a"]'), Field.NAME: "web"}
+    sent = {"where": {"cluster": {"name": "c"}, "id_in": ["a"], "name": "web"}}
+    assert check(START_VM, {"where": where}, validate=False) == sent
+    everything = {"where": EVERYTHING, "data": {"new_key": ClusterFilter(id="x")}}
+    found = check(MIGRATE_VM, everything, validate=False)
+    assert found == {"where": EVERYTHING, "data": {"new_key": {"id": "x"}}}
+
+
+class Field(Enum):
+    """Names of fields that are no texts themselves."""
+
+    NAME = "name"
+
+
+@pytest.mark.parametrize("broken", [msgspec.Raw(b"{"), object()])
+def test_what_is_no_json_is_refused_in_place_of_a_filter(broken: object) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"vm\.start_vm: the arguments cannot be written as JSON"
+    ):
+        check(START_VM, {"where": {"cluster": broken}}, validate=False)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_keys_that_are_no_texts_are_no_fault_of_the_guard(validate: bool) -> None:
+    where: dict[Any, Any] = {7: None, "name": "web"}
+    if validate:
+        with pytest.raises(InvalidInput, match=r"where\.7: no such field"):
+            check(START_VM, {"where": where}, validate=True)
+    else:
+        check(START_VM, {"where": where}, validate=False)
 
 
 @pytest.mark.parametrize("validate", [True, False])

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import gc
 import logging
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudtower_async import Cloudtower, EmptyFilter, InvalidInput, models
 from cloudtower_async.api.resource_change import GET_RESOURCE_CHANGES
 from cloudtower_async.api.task import UPDATE_TASK
-from cloudtower_async.api.vm import CREATE_VM, GET_VMS, MIGRATE_VM, START_VM
+from cloudtower_async.api.vm import (
+    CREATE_VM,
+    CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE,
+    GET_VMS,
+    MIGRATE_VM,
+    START_VM,
+)
 from cloudtower_async.calls.checks import check
 from cloudtower_async.calls.operation import Kind, Operation
 from cloudtower_async.testing import Simulator
+from tests.support import serve
 from tests.testing.client import our_client
 
 from .random_inputs import arguments, corruptions, every_operation
 
 OPERATIONS = every_operation()
+SENT_ALL_THE_SAME = (
+    "; the API schema requires it, and a session with validate=False sends the call without it"
+)
 
 
 def said(operation: Any, given_: object) -> str:  # noqa: ANN401
@@ -59,7 +70,11 @@ def said(operation: Any, given_: object) -> str:  # noqa: ANN401
         ({"name": b"x"}, "where.name: expected a text, got bytes"),
         ({"vcpu": True}, "where.vcpu: expected a whole number, got True or False"),
         ({"vcpu": "2"}, "where.vcpu: expected a whole number, got a text"),
-        ({"vcpu": 2.0}, "where.vcpu: expected a whole number, got a number"),
+        ({"vcpu": 2.5}, "where.vcpu: expected a whole number, got a fraction; round it"),
+        (
+            {"vcpu_in": [4.0, float("inf")]},
+            "where.vcpu_in[1]: expected a whole number, got a fraction; round it",
+        ),
         ({"ha": 1}, "where.ha: expected True or False, got a whole number"),
         ({"ha": "true"}, "where.ha: expected True or False, got a text"),
         ({"cpu_usage": True}, "where.cpu_usage: expected a number, got True or False"),
@@ -92,14 +107,83 @@ def test_what_is_missing_is_named() -> None:
     one |= {"cpu_cores": 1, "cpu_sockets": 1, "firmware": "BIOS", "vm_disks": {}, "vm_nics": []}
     check(CREATE_VM, [one], validate=True)
     without: dict[str, object] = {key: value for key, value in one.items() if key != "memory"}
-    assert said(CREATE_VM, [one, without]) == "items[1].memory: missing"
+    assert said(CREATE_VM, [one, without]) == f"items[1].memory: missing{SENT_ALL_THE_SAME}"
     del without["name"], without["ha"]
-    assert said(CREATE_VM, (without,)) == "items[0].ha: missing, and so are memory, name"
+    missing = f"items[0].ha: missing, and so are memory, name{SENT_ALL_THE_SAME}"
+    assert said(CREATE_VM, (without,)) == missing
     disk = {"boot": 1, "vm_volume": {"name": "v", "size": 1}}
     one["vm_disks"] = {"mount_new_create_disks": [disk]}
     place = "items[0].vm_disks.mount_new_create_disks[0].bus"
-    assert said(CREATE_VM, [one]) == f"{place}: missing"
+    assert said(CREATE_VM, [one]) == f"{place}: missing{SENT_ALL_THE_SAME}"
     assert said(CREATE_VM, one) == "items: expected a list, got an object; put it in a list"
+
+
+def test_a_key_that_documentation_leaves_out_is_named_with_the_way_around() -> None:
+    one: dict[str, Any] = {"name": "web", "template_id": "t", "is_full_copy": True}
+    network = {"nic_index": 0, "ip_address": "10.0.0.2"}
+    one["cloud_init"] = {"networks": [network]}
+    message = said(CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE, [one])
+    assert message == f"items[0].cloud_init.networks[0].type: missing{SENT_ALL_THE_SAME}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ({"where": {"vcpu": 4.0}}, {"where": {"vcpu": 4}}),
+        ({"first": 2.0, "skip": 0.0}, {"first": 2, "skip": 0}),
+        (
+            {"where": {"OR": [{"memory_in": (8e9, 5)}]}},
+            {"where": {"OR": [{"memory_in": [8e9, 5]}]}},
+        ),
+    ],
+)
+def test_a_float_without_a_fraction_is_sent_as_an_integer(
+    arguments: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    before = repr(arguments)
+    found = check(GET_VMS, arguments, validate=True)
+    assert found == sent
+    assert ".0" not in repr(found)
+    assert repr(arguments) == before
+
+
+def test_arguments_without_such_floats_are_sent_as_they_are() -> None:
+    arguments = {"where": {"vcpu": 4, "cpu_usage": 5.5}}
+    assert check(GET_VMS, arguments, validate=True) is arguments
+
+
+@pytest.mark.anyio
+async def test_whole_floats_reach_the_server_as_integers() -> None:
+    bodies: list[bytes] = []
+
+    async def note(request: web.Request) -> web.Response:
+        bodies.append(await request.read() or request.query_string.encode())
+        return web.json_response([])
+
+    first: Any = 2.0
+    async with serve(note) as url, Cloudtower(url, token="t") as tower:
+        await tower.vm.get_vms(first=first, where={"memory": cast("Any", 8e9)})
+        await tower.vm.update_vm(where={"id": "v"}, data={"memory": cast("Any", 1.07e11)})
+        vms = tower.iterate(tower.vm.get_vms, page_size=first, first=first)
+        assert [vm async for vm in vms] == []
+    assert bodies == [
+        b'{"first":2,"where":{"memory":8000000000}}',
+        b'{"data":{"memory":107000000000},"where":{"id":"v"}}',
+        b'{"first":2,"orderBy":"id_ASC"}',
+    ]
+
+
+def test_a_text_of_json_may_hold_whole_floats() -> None:
+    upload = next(op for op in OPERATIONS if op.path == "/upload-content-library-image")
+    arguments = {"file": b"", "clusters": '{"host_num": 3.0}'}
+    assert check(upload, arguments, validate=True) == arguments
+
+
+def test_an_order_without_a_direction_is_refused_with_the_two_that_there_are() -> None:
+    assert said(GET_VMS, {"orderBy": "name"}) == (
+        "order_by: expected a field and a direction, got only the field; "
+        "did you mean name_ASC or name_DESC?"
+    )
 
 
 def test_null_goes_where_the_api_allows_it() -> None:

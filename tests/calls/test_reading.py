@@ -7,7 +7,7 @@ import gc
 import random
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import anyio
@@ -544,7 +544,14 @@ def refused(tower: Cloudtower) -> dict[str, Callable[[], AsyncGenerator[Any]]]:
         r"in the order of cpu": lambda: iterate(vm.get_vms, order_by="cpu_ASC"),
         r"in the order of nmae": lambda: iterate(vm.get_vms, order_by="nmae_ASC"),
         r"page_size: .* got 0": lambda: iterate(vm.get_vms, page_size=0),
-        r"page_size: .* got \{\}": lambda: iterate(vm.get_vms, {}),
+        r"page_size: .* got 1\.5": lambda: iterate(vm.get_vms, page_size=1.5),
+        r"page_size: .* got '500'": lambda: iterate(vm.get_vms, "500"),
+        r"vm\.get_vms: first: expected a whole number, got a fraction": lambda: iterate(
+            vm.get_vms, first=2.5
+        ),
+        r"order_by: expected a field and a direction, such as name_ASC": lambda: iterate(
+            vm.get_vms, order_by="name"
+        ),
     }
 
 
@@ -557,6 +564,45 @@ async def test_what_cannot_be_read_page_by_page_is_refused_at_once(
     with pytest.raises(InvalidInput, match=r"fetch_all: concurrency: .* got -1"):
         await tower.fetch_all(tower.vm.get_vms, concurrency=-1)
     assert not [request for request in sim.requests if request.path != "login"]
+
+
+async def test_arguments_of_the_query_are_never_taken_by_position(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    untyped: Any = tower
+    get, where = tower.vm.get_vms, {"name": "no-such"}
+    metrics = tower.metrics.get_vm_metrics
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("iterate", lambda: untyped.iterate(get, where)),
+        ("iterate", lambda: untyped.iterate(get, 500, where)),
+        ("fetch_all", lambda: untyped.fetch_all(get, where)),
+        ("fetch_all", lambda: untyped.fetch_all(get, 8, where)),
+        ("fetch_all", lambda: untyped.fetch_all(get, 8, 500, where)),
+        ("get_one", lambda: untyped.get_one(get, where)),
+        ("count", lambda: untyped.count(get, where)),
+        ("watch", lambda: untyped.watch(get, where)),
+        ("watch", lambda: untyped.watch(get, 5.0, where)),
+        ("measure", lambda: untyped.measure(metrics, where)),
+        ("measure", lambda: untyped.measure(metrics, 50, 4, where)),
+    ]
+    for name, call in calls:
+        shown = (
+            rf"^{name}\(\) takes the arguments of the query by keyword: tower\.{name}\(tower\..*="
+        )
+        with pytest.raises(TypeError, match=shown):
+            await cast("Any", call())
+    assert not [request for request in sim.requests if request.path != "login"]
+
+
+async def test_numbers_may_be_floats_without_a_fraction(sim: Simulator, tower: Cloudtower) -> None:
+    untyped: Any = tower
+    expected = ids(sim)[:7]
+    by_page = untyped.iterate(tower.vm.get_vms, page_size=3.0, first=7.0)
+    assert [vm.id async for vm in by_page] == expected
+    at_once = await untyped.fetch_all(tower.vm.get_vms, concurrency=2.0, page_size=3.0, first=7.0)
+    assert [vm.id for vm in at_once] == expected
+    chosen = untyped.iterate(tower.vm.get_vms, where={"id_in": expected}, first=2.0)
+    assert [vm.id async for vm in chosen] == expected[:2]
 
 
 # Exactly one, and how many

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -185,6 +185,29 @@ async def test_the_error_says_that_the_server_is_too_old_for_an_argument(sim: Si
     )
     assert info.value.hint == BadRequest.default_hint
     assert asked(sim) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("RUNING", "this version does not know the value 'RUNING'; did you mean RUNNING?"),
+        ("ON", "this version does not know the value 'ON'; expected one of DELETED, RUNNING,"),
+        ("\x1b[2J", r"this version does not know the value '\x1b[2J'; expected one of DELETED,"),
+    ],
+)
+async def test_a_refused_value_of_an_enum_is_named_with_the_nearest_one(
+    sim: Simulator, value: str, hint: str
+) -> None:
+    where: Any = {
+        "OR": [{"name": "a"}, {"vm_disks_some": {"vm": {"status_in": ["STOPPED", value]}}}]
+    }
+    async with session(sim) as tower:
+        sim.faults.fail("get-vms", status=400)
+        with pytest.raises(BadRequest) as info:
+            await tower.vm.get_vms(where=where)
+    place = "where.OR[1].vm_disks_some.vm.status_in[1]: "
+    assert info.value.hint.startswith(f"{place}{hint}")
+    assert asked(sim) == 0
 
 
 async def test_a_server_that_is_new_enough_for_an_argument_has_other_reasons() -> None:

@@ -60,7 +60,13 @@ async def mistakes(tower: Cloudtower) -> None:
     await tower.get_one(tower.cluster.get_meta_leader, where={})  # type: ignore[type-var]
     await tower.resolve(tower.vm.get_vms_connection, "v1")  # type: ignore[arg-type]
     await tower.count(tower.user.login, username="root", password="x")  # type: ignore[arg-type]
+    # arguments of the query by position
+    tower.iterate(tower.vm.get_vms, 500, {"name": "web"})  # type: ignore[arg-type,call-arg,unused-ignore]
+    await tower.fetch_all(tower.vm.get_vms, 8, 500, {"name": "web"})  # type: ignore[arg-type,call-arg,unused-ignore]
+    await tower.get_one(tower.vm.get_vms, {"name": "web"})  # type: ignore[arg-type,call-arg,unused-ignore]
+    await tower.count(tower.vm.get_vms, {"name": "web"})  # type: ignore[arg-type,call-arg,unused-ignore]
     # arguments of another method, or wrong ones
+    tower.iterate(tower.vm.get_vms, first=2.0)  # type: ignore[arg-type]
     tower.iterate(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[arg-type]
     tower.iterate(tower.vm.get_vms, where={"host": {"cluster": {"idin": ["c"]}}})  # type: ignore[arg-type]
     tower.iterate(tower.vm.get_vms, where={"id_in": "v1"})  # type: ignore[arg-type]

@@ -1,12 +1,18 @@
-"""Filters that match everything: no mutation leaves with one unless that is said."""
+"""Reject mutations whose filter matches more than was meant, unless that is said explicitly.
+
+A filter that matches every resource is rejected, and so is one that compares a field that is never
+null with None: there a value was lost, and the rest of the filter would match too much.
+"""
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from ..errors import EmptyFilter
+from ..errors import EmptyFilter, InvalidInput
 from ..types import CODEC_ERRORS, Everything
 from .operation import Kind
 from .shapes import Record, Shape, arguments_of, member, place
@@ -21,6 +27,9 @@ R = TypeVar("R")
 _LISTS = (list, tuple, set, frozenset)
 _TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")  # what each text does to an empty one
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
+_SUFFIX = re.compile(
+    r"(_not)?(_in|_contains|_starts_with|_ends_with)?(_lte?|_gte?|_every|_some|_none)?$"
+)
 
 
 def is_guarded(operation: Operation[R]) -> bool:
@@ -33,10 +42,11 @@ def is_guarded(operation: Operation[R]) -> bool:
 
 
 def refuse_wide(operation: Operation[R], arguments: object) -> None:
-    """Refuse arguments of such a call with a filter that matches everything.
+    """Refuse arguments of such a call with a filter that matches more than was meant.
 
     Raises:
-        EmptyFilter: There is one.
+        EmptyFilter: A filter may match everything.
+        InvalidInput: A field that is never null is compared with None.
     """
     if operation.kind is not Kind.QUERY:
         _walk(arguments_of(operation), arguments, operation.name, "")
@@ -64,10 +74,12 @@ def _matches_none(where: object) -> bool:
     return where is None
 
 
-def _holds(key: str, value: object, *, everywhere: bool) -> bool:
+def _holds(key: object, value: object, *, everywhere: bool) -> bool:
     """Whether a condition may hold of everything, or with `everywhere=False` of nothing."""
     if value is None:
         return True
+    if not isinstance(key, str):  # no field: nothing is known of what it does
+        return False
     if key in ("AND", "OR", "NOT"):
         return _combination(key, value, everywhere=everywhere)
     if _is_object(value):  # a relation
@@ -122,6 +134,53 @@ def _require(record: Record, fields: dict[str, object], operation: str, path: st
             _judge(found, fields.get(key), operation, f"{path}.{key}")
 
 
+def refuse_lost_values(asker: str, record: Record, where: object, path: str) -> None:
+    """Refuse a filter that compares a field that is never null with None.
+
+    Args:
+        asker: What it is an argument of, for the error.
+        record: The TypedDict of the filter.
+        where: The filter.
+        path: Its place.
+
+    Raises:
+        InvalidInput: It does; the message names the place.
+    """
+    for key, value in cast("dict[str, object]", where).items() if isinstance(where, dict) else ():
+        here = f"{path}.{key}"
+        if value is None:
+            if _is_never_null(record, key):
+                raise InvalidInput(
+                    f"{asker}: {place(here)}: got None, but the field is never null, so its value "
+                    "was probably lost; give it a value, or leave the key out"
+                )
+        elif key in ("AND", "OR", "NOT"):
+            parts = list(cast("Any", value)) if isinstance(value, _LISTS) else [value]
+            for index, part in enumerate(parts):
+                refuse_lost_values(asker, record, part, f"{here}[{index}]")
+        elif isinstance(value, dict):
+            found = member(record, key)
+            if found is not None and found.record is not None:
+                refuse_lost_values(asker, found.record, cast("object", value), here)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_never_null(record: Record, key: str) -> bool:
+    """Whether every server sends the field that a condition is about, and never as null."""
+    from .. import models  # only now, as importing the session must load nothing generated
+
+    name = record.__name__.removesuffix("WhereInput").removesuffix("WhereUniqueInput")
+    model: Any = getattr(models, name, None)
+    never_null = {"id"}
+    if model is not None:
+        never_null |= {
+            field.encode_name for field in msgspec.structs.fields(model) if field.required
+        }
+    return member(record, key) is not None and not never_null.isdisjoint(
+        (key, _SUFFIX.sub("", key))
+    )
+
+
 def _judge(wanted: Shape, where: object, operation: str, path: str) -> None:
     if type(where) is Everything:
         return
@@ -135,3 +194,4 @@ def _judge(wanted: Shape, where: object, operation: str, path: str) -> None:
             f"{operation}: {place(path)}: this may match everything: it is missing, or empty, or "
             "all in it is None or empty; say which resources are meant, or pass EVERYTHING"
         )
+    refuse_lost_values(operation, wanted.record, where, path)

@@ -192,7 +192,7 @@ class Caller:
             headers["external-cloudtower-id"] = external_cloudtower_id
         if operation.auth is Auth.BASIC:
             headers["x-bypass-whitelist"] = "true"
-        check(operation, arguments, validate=self.validate)
+        arguments = check(operation, arguments, validate=self.validate)
         call = Call(operation, headers, _content(operation, arguments), timeout)
         if operation.carries is Carries.FORM and arguments is not None:
             call.marks = Marks(call.content["fields"])

@@ -16,11 +16,12 @@ import msgspec
 from ..errors import InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, Everything
+from ..validators import whole_number
 from .breadth import is_guarded, refuse_wide
 from .shapes import Record, Shape, arguments_of, member, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .operation import Operation
 
@@ -37,30 +38,79 @@ _MOST_TOLD = 1000  # unknown values of enums: a program that makes them up must 
 _told: set[tuple[str, str]] = set()
 
 
-def check(operation: Operation[R], arguments: object, *, validate: bool) -> None:
-    """Refuse arguments that must not be sent, before anything is.
+def check(operation: Operation[R], arguments: object, *, validate: bool) -> object:
+    """Check arguments before they are sent.
 
     Args:
-        operation: What is called; without a `body` nothing is known of its arguments.
-        arguments: What it would be sent, by the keys of the API.
-        validate: Look at keys and values too, not only at how wide filters are.
+        operation: Operation to call. Without a `body` nothing is known of its arguments.
+        arguments: Arguments by the keys of the API.
+        validate: Check keys and values, too, not only how much a filter matches.
+
+    Returns:
+        The arguments to send: those that were passed, except that floats without a fraction are
+        integers where the API wants these.
 
     Raises:
         EmptyFilter: A filter may match everything.
         InvalidInput: A key or a value that the API does not have; the message names the place.
     """
     if operation.body is None:  # some of these are made for one call: nothing may keep them
-        return
+        return arguments
+    checks = _checks_of(operation, validate)
+    if checks and not validate:
+        # Structs and the like would hide an empty filter; with `validate` they are refused.
+        arguments = _as_sent(operation.name, arguments)
     try:
-        for one in _checks_of(operation, validate):
-            one(arguments)
+        try:
+            for one in checks:
+                one(arguments)
+        except _WholeFloat:
+            arguments = _with_integers(arguments)
+            for one in checks:
+                one(arguments)
     except _Refused as refused:
         message = f"{place(''.join(reversed(refused.path)))}: {refused.why}"
     except RecursionError:
         message = "the arguments are nested too deeply, or hold themselves"
     else:
-        return
+        return arguments
     raise InvalidInput(f"{operation.name}: {message}")
+
+
+class _WholeFloat(Exception):  # noqa: N818 - no error: the arguments are to be converted
+    """A float without a fraction stands where the API wants an integer."""
+
+
+def _with_integers(value: object) -> object:
+    """Copy arguments with an integer for each float without a fraction: JSON has no difference."""
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        return {key: _with_integers(field) for key, field in fields.items()}
+    if isinstance(value, _LISTS):
+        return [_with_integers(item) for item in cast("Iterable[object]", value)]
+    return whole_number(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_sent(name: str, arguments: object) -> object:
+    """Copy arguments as they will be sent: structs, dataclasses and raw JSON as dicts and lists."""
+    try:
+        return _plain(arguments)
+    except (TypeError, *CODEC_ERRORS) as exc:
+        raise InvalidInput(f"{name}: the arguments cannot be written as JSON: {exc}") from exc
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, str | int | float | Everything):
+        return value
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        if all(isinstance(key, str) for key in fields):
+            return {key: _plain(field) for key, field in fields.items()}
+    elif isinstance(value, _LISTS):
+        return [_plain(item) for item in cast("Iterable[object]", value)]
+    elif _is_file(value):
+        return value
+    return cast("object", msgspec.json.decode(msgspec.json.encode(value)))
 
 
 class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known on the way out
@@ -156,7 +206,11 @@ def _record(record: Record) -> Check:
         if not required <= fields.keys():
             missing, *others = sorted(required - fields.keys())
             more = f", and so {'are' if others[1:] else 'is'} {', '.join(others)}" if others else ""
-            raise _Refused(f"missing{more}", f".{missing}")
+            raise _Refused(
+                f"missing{more}; the API schema requires it, and a session with validate=False "
+                "sends the call without it",
+                f".{missing}",
+            )
 
     return check_record
 
@@ -167,7 +221,7 @@ def _as_text(check: Check) -> Check:
     def check_text(value: object) -> None:
         if isinstance(value, str):
             try:
-                value = msgspec.json.decode(value)
+                value = _with_integers(msgspec.json.decode(value))
             except CODEC_ERRORS:
                 return
         elif type(value) is not Everything:
@@ -182,10 +236,15 @@ def _choice(choices: frozenset[str], name: str) -> Check:
         _check_text(value)
         if cast("str", value) in choices:
             return
+        if f"{value}_ASC" in choices:
+            raise _Refused(
+                f"expected a field and a direction, got only the field; did you mean "
+                f"{value}_ASC or {value}_DESC?"
+            )
         seen = (name, str(value))
         if seen not in _told and len(_told) < _MOST_TOLD:
             _told.add(seen)
-            meant = did_you_mean(seen[1], choices)
+            meant = did_you_mean(seen[1], choices, few=True)
             _log.warning("%s: sending %.80r, which this version does not know%s", *seen, meant)
 
     return check_choice
@@ -197,8 +256,13 @@ def _check_text(value: object) -> None:
 
 
 def _check_whole(value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong("a whole number", value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return
+    if isinstance(value, float):
+        if value.is_integer():
+            raise _WholeFloat
+        raise _Refused("expected a whole number, got a fraction; round it")
+    raise _wrong("a whole number", value)
 
 
 def _check_number(value: object) -> None:
@@ -219,12 +283,16 @@ def _check_object(value: object) -> None:
 
 
 def _check_file(value: object) -> None:
-    if not isinstance(value, _FILES) and not hasattr(value, "read"):
+    if not _is_file(value):
         raise _wrong("bytes or a binary file", value)
 
 
 def _check_nothing(_: object) -> None:
     pass
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, _FILES) or hasattr(value, "read")
 
 
 def _is_number(value: object) -> bool:

@@ -20,6 +20,7 @@ import msgspec
 
 from ..errors import InvalidInput, SetChanged
 from ..types import Everything
+from ..validators import whole_number
 from .namespace import operation_of
 from .operation import Kind
 from .unawaited import no_method
@@ -81,9 +82,7 @@ class Listing(Generic[T]):
                 raise self._refused(f"{name}: it reads all that matches, or the `first` so many")
         where = given.get("where")
         self.where: Filter | None = None if type(where) is Everything else where
-        self.limit: int | None = given.get("first")
-        if self.limit is not None and self.limit < 0:
-            raise self._refused(f"first: must not be negative, got {self.limit}")
+        self.limit: int | None = self._limit(given.get("first"))
         self._order: str | None = given.get("order_by")
         options = {name: value for name, value in given.items() if name not in _TAKEN}
         self._fetch = partial(method, **options)
@@ -92,6 +91,16 @@ class Listing(Generic[T]):
 
     def _refused(self, why: str) -> InvalidInput:
         return InvalidInput(f"{self._asker}: {self.operation.name}: {why}")
+
+    def _limit(self, first: object) -> int | None:
+        if first is None:
+            return None
+        limit = whole_number(first)
+        if limit is None:
+            raise self._refused("first: expected a whole number, got " + _kind(first))
+        if limit < 0:
+            raise self._refused(f"first: must not be negative, got {limit}")
+        return limit
 
     def _ids(self) -> list[str] | None:
         """The ids that are asked for, each once, where they decide on the order."""
@@ -116,6 +125,11 @@ class Listing(Generic[T]):
         for candidate in msgspec.structs.fields(_element(self.operation)):
             if candidate.encode_name == field and _sortable(candidate.type):
                 return None if candidate.required else field
+        if not field:
+            raise self._refused(
+                f"order_by: expected a field and a direction, such as {self._order}_ASC, "
+                f"got {self._order!r}"
+            )
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
     def _field(self) -> str:
@@ -213,6 +227,10 @@ def has_field(operation: Operation[object], field: str) -> bool:
     """Whether the resources of a query have a field, by its name on the wire."""
     fields = msgspec.structs.fields(_element(operation))
     return any(one.encode_name == field for one in fields)
+
+
+def _kind(value: object) -> str:
+    return "a fraction" if isinstance(value, float) else type(value).__name__
 
 
 def _element(operation: Operation[object]) -> type[msgspec.Struct]:

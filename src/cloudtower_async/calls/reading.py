@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import msgspec
 
 from ..errors import Ambiguous, InvalidInput, NotFound
+from ..validators import positive_number, reject_positional
 from .listing import Listing, Resource, has_field, query_of
 from .paging import all_at_once, one_by_one
 from .versions import server_version
@@ -27,6 +28,8 @@ _FEW = 5
 
 _LONGEST = 200
 """Characters of a where that an error quotes."""
+
+_KEYWORDS = "tower.vm.get_vms, where={…}"
 
 
 class Reading:
@@ -49,12 +52,13 @@ class Reading:
         Args:
             method: A query: ``tower.vm.get_vms``.
             page_size: Resources in a request.
-            args: None; the query goes by keyword.
+            args: None: pass the arguments of the query by keyword.
             query: As for the method: ``where``, ``order_by``, ``first`` for at most so many.
                 Without ``order_by`` they come in the order of their ids, or of ``id_in``.
 
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read. SetChanged: with ``order_by``, all of a page went away
                 before the next could be read.
 
@@ -64,8 +68,9 @@ class Reading:
                 async for vm in tower.iterate(tower.vm.get_vms, where={"status": "RUNNING"}):
                     print(vm.name)
         """
-        _check("iterate", page_size=page_size)
-        return one_by_one(Listing("iterate", method, query), page_size)
+        reject_positional("iterate", _KEYWORDS, args, page_size)
+        size = positive_number("iterate", "page_size", page_size)
+        return one_by_one(Listing("iterate", method, query), size)
 
     async def fetch_all(
         self,
@@ -84,11 +89,12 @@ class Reading:
             method: A query: ``tower.vm.get_vms``.
             concurrency: Most requests at a time.
             page_size: Resources in a request.
-            args: None; the query goes by keyword.
+            args: None: pass the arguments of the query by keyword.
             query: As for `iterate`.
 
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
 
         Example:
@@ -96,7 +102,9 @@ class Reading:
 
                 vms = await tower.fetch_all(tower.vm.get_vms, where={"cluster": {"name": "prod"}})
         """
-        _check("fetch_all", concurrency=concurrency, page_size=page_size)
+        reject_positional("fetch_all", _KEYWORDS, args, concurrency, page_size)
+        concurrency = positive_number("fetch_all", "concurrency", concurrency)
+        page_size = positive_number("fetch_all", "page_size", page_size)
         listing = Listing("fetch_all", method, query)
         ask = _sister(method)
 
@@ -113,13 +121,14 @@ class Reading:
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            args: None; the query goes by keyword.
+            args: None: pass the arguments of the query by keyword.
             query: As for the method.
 
         Raises:
             NotFound: Nothing matches.
             Ambiguous: Several match; it has the ``count`` and the first ``ids``.
             InvalidInput: The method is no query.
+            TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
 
         Example:
@@ -127,6 +136,7 @@ class Reading:
 
                 vm = await tower.get_one(tower.vm.get_vms, where={"name": "web-1"})
         """
+        reject_positional("get_one", _KEYWORDS, args)
         operation = query_of("get_one", method)
         ask: Callable[..., Awaitable[list[T]]] = method
         found = await ask(**{"first": _FEW + 1, **query})
@@ -176,11 +186,12 @@ class Reading:
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            args: None; the query goes by keyword.
+            args: None: pass the arguments of the query by keyword.
             query: As for the method.
 
         Raises:
             InvalidInput: The method is no query, or the API has no count for it.
+            TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
 
         Example:
@@ -188,6 +199,7 @@ class Reading:
 
                 running = await tower.count(tower.vm.get_vms, where={"status": "RUNNING"})
         """
+        reject_positional("count", _KEYWORDS, args)
         operation = query_of("count", method)
         ask = _sister(method)
         if ask is None:
@@ -248,9 +260,3 @@ def _quoted(where: object, mask: Mask) -> str:
     """The start of a where, for an error."""
     text = mask.body(msgspec.json.encode(where)) if where else ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _check(asker: str, **numbers: int) -> None:
-    for name, number in numbers.items():
-        if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"{asker}: {name}: expected a whole number above 0, got {number!r}")

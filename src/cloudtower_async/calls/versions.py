@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from ..errors import BadRequest, CallError, CloudtowerError, NotFound
+from ..spelling import did_you_mean
 from .operation import Auth, Carries, Kind, Operation
 from .shapes import Shape, arguments_of, key_since, member, place
 
@@ -51,7 +52,9 @@ async def explain(
     error: CallError,
     timeout: float,
 ) -> None:
-    """Say in the hint when the server is too old for what it was asked.
+    """Say in the hint why the server may have refused the call, if that can be told.
+
+    The server may be too old for the operation or an argument, or a value of an enum is unknown.
 
     Args:
         caller: Who asks for the version, if need be.
@@ -66,7 +69,11 @@ async def explain(
         needed = {operation.name.rpartition(".")[2]: operation.since}
     elif type(error) is BadRequest and "body" in content:
         sent = msgspec.json.decode(content["body"])
-        needed = dict(_newer_keys(arguments_of(operation), sent, ""))
+        wanted = arguments_of(operation)
+        if unknown := next(_unknown_values(wanted, sent, ""), None):
+            error.hint = unknown
+            return
+        needed = dict(_newer_keys(wanted, sent, ""))
     else:
         return
     if all(since == OLDEST for since in needed.values()):
@@ -88,18 +95,34 @@ async def explain(
         error.hint = f"{', '.join(missing)}; this is {version}."
 
 
+def _unknown_values(wanted: Shape, value: object, path: str) -> Iterator[str]:
+    """Say which values of enums in what was sent this version does not know."""
+    if wanted.choices and isinstance(value, str) and value not in wanted.choices:
+        meant = did_you_mean(value, wanted.choices, few=True)
+        yield f"{place(path)}: this version does not know the value {repr(value)[:80]}{meant}"
+    for key, inner, field in _parts(wanted, value):
+        if inner is not None:
+            yield from _unknown_values(inner, field, f"{path}{key}")
+
+
 def _newer_keys(wanted: Shape, value: object, path: str) -> Iterator[tuple[str, str]]:
     """The keys in what was sent that not every server has, and since when they are there."""
+    for key, inner, field in _parts(wanted, value):
+        where = f"{path}{key}"
+        if wanted.record is not None and (since := key_since(wanted.record, key[1:])):
+            yield place(where), since
+        elif inner is not None:
+            yield from _newer_keys(inner, field, where)
+
+
+def _parts(wanted: Shape, value: object) -> Iterator[tuple[str, Shape | None, object]]:
+    """The items of a list (``"[0]"``), or the members of an object (``".name"``)."""
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
-            yield from _newer_keys(wanted.item, item, f"{path}[{index}]")
+            yield f"[{index}]", wanted.item, item
     elif wanted.record is not None and isinstance(value, dict):
         for key, field in cast("dict[str, object]", value).items():
-            where = f"{path}.{key}"
-            if since := key_since(wanted.record, key):
-                yield place(where), since
-            elif found := member(wanted.record, key):
-                yield from _newer_keys(found, field, where)
+            yield f".{key}", member(wanted.record, key), field
 
 
 def is_older(version: str, other: str) -> bool:

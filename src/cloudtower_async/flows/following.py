@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ..calls.listing import Resource
+from ..validators import reject_positional
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -84,7 +85,7 @@ class Following:
         Args:
             method: A query: ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
-            args: None; the query goes by keyword.
+            args: None: pass the arguments of the query by keyword.
             query: As for the method: ``where``, and options such as ``content_language``.
 
         Returns:
@@ -93,6 +94,7 @@ class Following:
 
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
             SessionClosed: The session was closed meanwhile.
 
@@ -106,4 +108,5 @@ class Following:
         """
         from .views import Watch
 
+        reject_positional("watch", "tower.vm.get_vms, where={…}", args, interval)
         return Watch(self._caller, method, query, interval)

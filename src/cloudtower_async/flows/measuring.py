@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, ParamSpec
 
+from ..validators import reject_positional
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from .measurements import Measurements
 
 P = ParamSpec("P")
+
+_KEYWORDS = 'tower.metrics.get_vm_metrics, vms={…}, metrics=[…], range="24h"'
 
 
 class Measuring:
@@ -40,12 +44,13 @@ class Measuring:
             method: Of ``tower.metrics``: ``tower.metrics.get_vm_metrics``.
             chunk_size: Things in one request.
             concurrency: Most requests at a time.
-            args: None; the query goes by keyword.
+            args: None: pass the arguments of the query by keyword.
             query: As for the method: the filter such as ``vms``, ``metrics``, and ``range``: a
                 number and its unit, s, m, h, d or w. ``24h`` and ``7d`` are known to work.
 
         Raises:
             InvalidInput: The method is none of ``tower.metrics``, or an argument cannot be used.
+            TypeError: Arguments of the query were passed by position.
             EmptyFilter: The filter matches everything, and is not `EVERYTHING`.
             CallError: See its subclasses.
 
@@ -63,6 +68,7 @@ class Measuring:
         """
         from .metrics import measure
 
+        reject_positional("measure", _KEYWORDS, args, chunk_size, concurrency)
         measured = await measure(self._caller, method, chunk_size, concurrency, query)
         for warning in measured.warnings:
             warnings.warn(warning, stacklevel=2)

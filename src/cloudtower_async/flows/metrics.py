@@ -21,6 +21,7 @@ from ..calls.unawaited import no_method
 from ..errors import InvalidInput
 from ..models import MetricLabel
 from ..types import Everything
+from ..validators import positive_number
 from .measurements import Measurements, MetricSeries, MetricsWarning, Subject
 
 if TYPE_CHECKING:
@@ -114,13 +115,12 @@ async def measure(
             "measure: expected a method of tower.metrics, such as tower.metrics.get_vm_metrics; "
             f"got {no_method(method)}"
         )
-    for name, number in (("chunk_size", chunk_size), ("concurrency", concurrency)):
-        if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"measure: {name}: expected a whole number above 0, got {number!r}")
+    chunk_size = positive_number("measure", "chunk_size", chunk_size)
+    concurrency = positive_number("measure", "concurrency", concurrency)
     inspect.signature(method).bind(**query)  # as a call does: a TypeError names what is missing
     options = {name: value for name, value in query.items() if name in _OPTIONS}
     given = {_on_the_wire(name): value for name, value in query.items() if name not in options}
-    check(operation, given, validate=caller.validate)
+    given = cast("dict[str, object]", check(operation, given, validate=caller.validate))
     _check_range(operation.name, query["range"])
     if not query["metrics"]:
         raise InvalidInput(f"{operation.name}: metrics: name at least one")
@@ -132,7 +132,9 @@ async def measure(
         await reading.look_up(caller, options)
         return reading.measurements()
     keys: dict[Subject, str | None] = {}
-    async for one in _matching(caller, family.resource, query[family.argument], options):
+    async for one in _matching(
+        caller, family.resource, given[_on_the_wire(family.argument)], options
+    ):
         keys[_subject(one)] = getattr(one, family.field)
     subjects = list(keys)
     size = 1 if family.alone else chunk_size

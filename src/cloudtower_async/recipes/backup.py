@@ -227,7 +227,7 @@ class _Plan:
             and one.entity_async_status is None  # else somebody makes or deletes it now
         ]
         older.sort(key=lambda one: one.name)
-        return older[: max(0, len(older) + 1 - self.keep)]
+        return older[: max(0, len(older) + 1 - int(self.keep))]
 
     async def _remove(self, old: models.VmSnapshot, vm: models.Vm, tell: Telling) -> None:
         tell.step(vm.name, "remove")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from ..calls.breadth import matches_all
-from ..errors import EmptyFilter, InvalidInput
+from ..calls.breadth import matches_all, refuse_lost_values
+from ..errors import EmptyFilter
 from ..types import EVERYTHING
+from ..validators import positive_number
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +35,7 @@ async def each(
         limit: Most calls at a time.
     """
     results: dict[int, R] = {}
-    limiter = anyio.CapacityLimiter(math.inf if limit is None else limit)
+    limiter = anyio.CapacityLimiter(math.inf if limit is None else int(limit))
     failures: list[Exception] = []
 
     async def call(place: int, item: T) -> None:
@@ -62,8 +63,8 @@ def check_number(recipe: str, **numbers: int | None) -> None:
         InvalidInput: One of them is not.
     """
     for name, number in numbers.items():
-        if number is not None and (not isinstance(number, int) or number < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"{recipe}: {name}: expected a whole number above 0, got {number!r}")
+        if number is not None:
+            positive_number(recipe, name, number)
 
 
 async def chosen_vms(recipe: str, tower: Cloudtower, where: inputs.VmWhereInput) -> list[models.Vm]:
@@ -71,11 +72,15 @@ async def chosen_vms(recipe: str, tower: Cloudtower, where: inputs.VmWhereInput)
 
     Raises:
         EmptyFilter: The where may match everything, which nobody said was meant.
+        InvalidInput: A field in it that is never null is None.
     """
+    from ..inputs import VmWhereInput  # only now, as importing recipes must load nothing generated
+
     if where is not EVERYTHING and matches_all(where):
         raise EmptyFilter(
             f"{recipe}: where: this may match every VM: it is empty, or all in it is None or "
             "empty; say which VMs are meant, or pass EVERYTHING"
         )
+    refuse_lost_values(recipe, VmWhereInput, where, ".where")
     vms = await tower.fetch_all(tower.vm.get_vms, where=where)
     return sorted(vms, key=lambda vm: (vm.name, vm.id))

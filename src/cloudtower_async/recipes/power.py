@@ -21,7 +21,8 @@ from ..errors import (
     TaskError,
 )
 from ..types import WithTask
-from .many import check_number, chosen_vms, each
+from ..validators import positive_number
+from .many import chosen_vms, each
 from .progress import Telling, follow
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class _Run:
         ends: str | None,
     ) -> list[PowerOutcome]:
         """Do something to what matches and is as it has to be before, so many at a time."""
-        check_number(self.recipe, limit=limit)
+        limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where)
         self.tell = Telling(on_progress, len(vms))
         outcomes: dict[str, PowerOutcome] = {}
