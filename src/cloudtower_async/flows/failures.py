@@ -1,10 +1,10 @@
-"""What a failed task says, taken out of the text that it says it in."""
+"""Parse what a failed task says into its codes and its message."""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -14,50 +14,76 @@ from ..types import CODEC_ERRORS
 if TYPE_CHECKING:
     from ..models import Task
 
-# The server nests what the component below answered: lines `code: …` and `message: {…}`.
-_CODE = re.compile(r"^\s*code:\s*(\S+)", re.MULTILINE)
-_MESSAGE = re.compile(r"^\s*message:\s*(\{.*\})", re.MULTILINE | re.DOTALL)
+# The server nests the answer of the component below: lines `code: …` and `message: {…}`.
+_CODE_LINE = re.compile(r"^[ \t]*code:[ \t]*(\S+)", re.MULTILINE)
+_MESSAGE_LINE = re.compile(r"^[ \t]*message:\s*(?=\{)", re.MULTILINE)
+# Of the scheduler: `[VM_SCHEDULE_FAILED]EmptyCandidateHostsException::PlacementGroupMustFilter`.
+_BRACKETED = re.compile(r"\s*\[([A-Z][A-Z0-9_]*)\]\s*(\w+(?:::\w+)+)?")
+_BARE_CODE = re.compile(r"\s*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*")
+_LANGUAGE = re.compile("[a-z]{2}-[A-Z]{2}")
 
-
-class _Detail(msgspec.Struct):
-    msg: str | None = None
-
-
-class _Message(msgspec.Struct):
-    ec: str | None = None
-    error: _Detail | None = None
-
-
-_DECODER = msgspec.json.Decoder(_Message)
 _BY_LANGUAGE = msgspec.json.Decoder(dict[str, str])
+_decode_prefix = json.JSONDecoder().raw_decode  # text may follow the JSON
 
 
 def task_failed(task: Task) -> TaskFailed:
-    """The error for a task that ended as FAILED.
+    """Return the error for a task that ended as FAILED.
 
-    Its code, ec and message come from the nested text where that can be read; what cannot is left
-    as the server sent it.
+    Its codes and its message are parsed from the text of the server. A part that cannot be parsed
+    is None, and the message is then the text itself.
     """
     text = task.error_message or ""
     one = _in_one_language(text)
-    code, nested = _CODE.search(one), _MESSAGE.search(one)
-    inner = _Message()
-    if nested:
-        with contextlib.suppress(*CODEC_ERRORS):
-            inner = _DECODER.decode(nested[1])
-    said = inner.error.msg if inner.error else None
+    code, ec = _codes(one)
+    nested = _nested(one)
+    said = nested.get("error")
+    if isinstance(said, dict):
+        said = cast("dict[str, object]", said).get("msg")
     return TaskFailed(
         task.id,
-        code=task.error_code or (code[1] if code else None),
-        ec=inner.ec,
-        message=said or text.strip() or None,
+        code=task.error_code or code,
+        ec=_text(nested.get("ec")) or ec,
+        message=_text(said) or text.strip() or None,
         task=task,
     )
 
 
-def _in_one_language(text: str) -> str:
-    """With the language ``*`` a text is JSON with each language; any of them has the codes."""
+def _codes(text: str) -> tuple[str | None, str | None]:
+    """Return the error code, and that of the component below, as far as they stand outside JSON."""
+    if line := _CODE_LINE.search(text):
+        return line[1], None
+    if bracketed := _BRACKETED.match(text):
+        return bracketed[1], bracketed[2]
+    bare = _BARE_CODE.fullmatch(text)
+    return (bare[1] if bare else None), None
+
+
+def _nested(text: str) -> dict[str, object]:
+    """Return the JSON object within the text: after ``message:``, else from the first brace on."""
+    line = _MESSAGE_LINE.search(text)
+    start = line.end() if line else text.find("{")
+    if start < 0:
+        return {}
     try:
-        return next(iter(_BY_LANGUAGE.decode(text).values()), text)
+        value, _ = _decode_prefix(text, start)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, object]", value)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _in_one_language(text: str) -> str:
+    """Return one language of a text that has several: any of them has the codes.
+
+    With the content language ``*`` a text is JSON with each language.
+    """
+    try:
+        texts = _BY_LANGUAGE.decode(text)
     except CODEC_ERRORS:
         return text
+    if not all(map(_LANGUAGE.fullmatch, texts)):
+        return text
+    return next(iter(texts.values()), text)
