@@ -118,14 +118,14 @@ async def test_a_single_resource_comes_back_by_itself(sim: Simulator, tower: Clo
 async def test_the_list_of_one_answer_stays_a_list(sim: Simulator, tower: Cloudtower) -> None:
     vms = await tower.vm.get_vms(first=3)
     gone = with_id(vms[0], "cl0000000000000000000000")
-    assert await tower.settle(WithTask(data=[*vms, gone])) == vms
+    assert await tower.settle(WithTask(data=[*vms, gone]), grace=0) == vms
 
 
 async def test_many_are_read_in_batches(tower: Cloudtower, sim: Simulator) -> None:
     [vm] = await tower.vm.get_vms(first=1)
     before = len(sim.requests)
     made_up = [WithTask(data=with_id(vm, f"cl{number:022}")) for number in range(1_100)]
-    assert await tower.settle([*made_up, WithTask(data=vm), WithTask(data=vm)]) == [vm, vm]
+    assert await tower.settle([*made_up, *[WithTask(data=vm)] * 2], grace=0) == [vm, vm]
     asked = [request.body for request in sim.requests[before:]]
     assert sorted(len(body["where"]["id_in"]) for body in asked) == [101, 500, 500]
     assert all(body["first"] == len(body["where"]["id_in"]) for body in asked)
@@ -143,14 +143,14 @@ async def test_what_another_one_deleted_meanwhile_is_left_out(
     kept, deleted = await tower.vm.start_vm(where={"id_in": stopped(sim, 2)})
     await tower.wait([kept, deleted], interval=QUICK)
     sim.store.remove("Vm", deleted.data.id)
-    [vm] = await tower.settle([kept, deleted], interval=QUICK)
+    [vm] = await tower.settle([kept, deleted], interval=QUICK, grace=0)
     assert vm.id == kept.data.id
 
 
 async def test_a_single_one_that_is_gone_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
     [vm] = await tower.vm.get_vms(first=1)
     with pytest.raises(NotFound, match=r"vm.get_vms: the Vm that .* is not there any more") as e:
-        await tower.settle(WithTask(data=with_id(vm, "cl0000000000000000000000")))
+        await tower.settle(WithTask(data=with_id(vm, "cl0000000000000000000000")), grace=0)
     assert e.value.endpoint == sim.url
 
 
@@ -254,7 +254,8 @@ async def test_a_mutation_that_fails_is_its_own_error(sim: Simulator, tower: Clo
 
 
 @pytest.mark.parametrize(
-    ("argument", "wrong"), [("timeout", 0), ("timeout", float("inf")), ("interval", -1)]
+    ("argument", "wrong"),
+    [("timeout", 0), ("timeout", float("inf")), ("interval", -1), ("grace", -1)],
 )
 async def test_a_time_that_is_none_is_refused_before_anything_is_sent(
     sim: Simulator, tower: Cloudtower, argument: str, wrong: float

@@ -18,6 +18,7 @@ from cloudtower_async import (
     InvalidInput,
     ServerError,
     SessionClosed,
+    StatusError,
     TaskFailed,
     TaskNotFound,
     TasksFailed,
@@ -115,7 +116,7 @@ async def test_tasks_are_taken_as_some_operations_answer_with_them(
     assert [t.id for t in await tower.wait(tasks[0])] == [tasks[0].id]
 
 
-@pytest.mark.parametrize("wrong", [5, b"cl01", [{"task_id": "cl01"}], [["cl01", 1.5]]])
+@pytest.mark.parametrize("wrong", [5, b"cl01", [{"id": "cl01"}], [["cl01", 1.5]], {"task_id": 5}])
 async def test_what_names_no_task_is_refused(
     sim: Simulator,
     tower: Cloudtower,
@@ -362,15 +363,16 @@ async def test_a_time_out_tells_what_the_last_poll_met(
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
 
 
+@pytest.mark.parametrize("status", [403, 404, 501, 505])
 async def test_what_a_later_poll_would_meet_too_ends_every_wait(
-    sim: Simulator, tower: Cloudtower
+    sim: Simulator, tower: Cloudtower, status: int
 ) -> None:
     started = await start(tower, 3)
-    sim.faults.fail("get-tasks", status=403)
-    refused: list[Forbidden] = []
+    sim.faults.fail("get-tasks", status=status)
+    refused: list[StatusError] = []
 
     async def wait(one: WithTask[Vm]) -> None:
-        with pytest.raises(Forbidden) as caught:
+        with pytest.raises(StatusError) as caught:
             await tower.wait(one, interval=QUICK)
         refused.append(caught.value)
 
@@ -439,6 +441,18 @@ async def test_the_call_of_a_mutation_is_taken_as_it_is(sim: Simulator, tower: C
     [vm] = await tower.vm.get_vms(where={"status": "STOPPED"}, first=1)
     [task] = await tower.wait(tower.vm.start_vm(where={"id": vm.id}), interval=QUICK)
     assert (task.status, task.resource_id) == ("SUCCESSED", vm.id)
+
+
+async def test_any_answer_with_a_task_id_is_waited_for(sim: Simulator, tower: Cloudtower) -> None:
+    [host, *_] = await tower.host.get_hosts()
+    check = tower.host.enter_maintenance_mode_pre_check(where={"id": host.id})
+    [task] = await tower.wait(check, interval=QUICK)
+    assert task.status == "SUCCESSED"
+    [vm] = await tower.vm.get_vms(where={"status": "STOPPED"}, first=1)
+    answer: Any = await tower.request("start-vm", {"where": {"id": vm.id}})
+    [task] = await tower.wait(answer, interval=QUICK)
+    assert (task.status, task.resource_id) == ("SUCCESSED", vm.id)
+    assert await tower.wait({"task_id": None, "data": {}}) == []
 
 
 async def test_what_goes_wrong_with_that_call_is_raised(sim: Simulator, tower: Cloudtower) -> None:
@@ -639,8 +653,9 @@ async def test_a_task_that_vanishes_is_not_found(sim: Simulator, tower: Cloudtow
         async for _ in tower.progress(task_id, interval=QUICK, grace=0):
             sim.store.remove("Task", task_id)
 
-    with pytest.raises(TaskNotFound):
+    with pytest.raises(TaskNotFound, match=r"disappeared .* it was PAUSED \(0%\)") as caught:
         await watch()
+    assert caught.value.last_seen == ("PAUSED", 0.0)
 
 
 async def test_the_grace_counts_from_the_first_look(sim: Simulator, tower: Cloudtower) -> None:

@@ -68,7 +68,7 @@ def test_each_status_is_in_the_right_row(pair: bool) -> None:
         query = decide(error, mutation=False, pair=pair)
         mutation = decide(error, mutation=True, pair=pair)
         proves = status in NOT_EXECUTED or status == 307
-        resent = RESENT_MUTATIONS | ({307} if pair else set())
+        resent = {*RESENT_MUTATIONS, 307} if pair else RESENT_MUTATIONS
         assert (mutation is Decision.UNKNOWN) is not proves, status
         assert (mutation in {Decision.AGAIN, Decision.LOG_IN}) is (status in resent), status
         assert (query is not Decision.RAISE) is (status in RETRIED_QUERIES), status

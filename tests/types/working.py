@@ -30,7 +30,7 @@ async def settled(tower: Cloudtower, data: ExitMaintenanceModeInput) -> None:
     await tower.settle("cl01")  # type: ignore[arg-type]
     await tower.settle([models.DeleteVm(id="v1")])  # type: ignore[arg-type]
     await tower.settle(tower.vm.get_vms())  # type: ignore[arg-type]
-    await tower.settle(started, grace=3)  # type: ignore[call-overload]
+    await tower.settle(started, fail_fast=True)  # type: ignore[call-overload]
 
 
 async def locked(tower: Cloudtower) -> None:

@@ -32,6 +32,7 @@
     │   ├── TaskFailed             the task ended as FAILED
     │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
     │   ├── TaskNotFound           the server does not know the task
+    │   ├── UnknownTaskStatus      a status that this version does not know does not change
     │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
     ├── UploadError                about an upload
     │   ├── UploadInterrupted      a chunk could not be brought there; it can go on from there
@@ -90,6 +91,7 @@ from .tasks import (
     TaskNotFound,
     TasksFailed,
     TaskTimeout,
+    UnknownTaskStatus,
 )
 from .uploads import SourceChanged, UploadError, UploadFailed, UploadInterrupted, UploadTimeout
 
@@ -133,6 +135,7 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "UnexpectedStatus",
+    "UnknownTaskStatus",
     "UploadError",
     "UploadFailed",
     "UploadInterrupted",

@@ -81,6 +81,7 @@ class TaskTimeout(TaskError, TimeoutError):
         poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
         last_seen: Status and progress (0 to 1) of those of them that were seen, by their ids.
         unknown: The ids of those that the server did not show: just started, or no tasks of it.
+        answered: Whether the server answered any poll. If not, nothing is known of the tasks.
         failures: What went wrong with other tasks meanwhile.
         succeeded: Other tasks, which have ended well.
     """
@@ -96,6 +97,7 @@ class TaskTimeout(TaskError, TimeoutError):
         *,
         last_seen: Mapping[str, tuple[TaskStatus, float]] | None = None,
         unknown: Sequence[str] = (),
+        answered: bool = True,
     ) -> None:
         super().__init__(pending)
         self.pending: tuple[str, ...] = tuple(pending)
@@ -103,6 +105,7 @@ class TaskTimeout(TaskError, TimeoutError):
         self.poll_error = poll_error
         self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})
         self.unknown: tuple[str, ...] = tuple(unknown)
+        self.answered = answered
 
     def __str__(self) -> str:
         number = f"{len(self.pending)} task" + ("s" if len(self.pending) != 1 else "")
@@ -111,11 +114,14 @@ class TaskTimeout(TaskError, TimeoutError):
         shown += ", …" if len(self.pending) > 5 else ""
         failed = f"Of the others {len(self.failures)} failed. " if self.failures else ""
         ended = "still running"
-        if self.unknown or self.poll_error is not None:
+        if self.unknown or self.poll_error is not None or not self.answered:
             ended = "not known to have ended"
         return f"{number} {ended}{after}: {shown}. {failed}{self._advice()}"
 
     def _advice(self) -> str:
+        if not self.answered:
+            why = f": {self.poll_error}" if self.poll_error else ". Check the endpoint."
+            return f"The server never answered get_tasks{why}"
         if self.poll_error is not None:
             return f"The last poll failed: {self.poll_error}"
         again = "wait again, with a longer timeout= if need be."
@@ -134,14 +140,57 @@ class TaskTimeout(TaskError, TimeoutError):
 
 
 class TaskNotFound(TaskError):
-    """The server does not know the task, also after the moment a new task may need to appear."""
+    """The server does not show the task, and the time that a new task may need to appear is over.
 
-    def __init__(self, task_id: str) -> None:
+    Attributes:
+        task_id: Id of the task.
+        last_seen: Status and progress (0 to 1) of the task before it disappeared; None: the server
+            never showed it.
+    """
+
+    def __init__(self, task_id: str, *, last_seen: tuple[TaskStatus, float] | None = None) -> None:
         super().__init__(task_id)
         self.task_id = task_id
+        self.last_seen = last_seen
 
     def __str__(self) -> str:
-        return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
+        if self.last_seen is None:
+            return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
+        status, progress = self.last_seen
+        return (
+            f"task {self.task_id} disappeared from the server; when last seen it was {status} "
+            f"({progress:.0%}). Its work may be done or go on: read the resource that it is about."
+        )
+
+
+class UnknownTaskStatus(TaskError):
+    """A task has a status that this version does not know, and it has stopped changing.
+
+    The task may still run: look at it with ``tower.task.get_tasks``, or wait for it again.
+
+    Attributes:
+        task_id: Id of the task.
+        status: The status.
+        progress: Progress of the task, 0 to 1.
+        grace: For how many seconds neither has changed.
+    """
+
+    def __init__(
+        self, task_id: str, status: TaskStatus | None, progress: float = 0.0, *, grace: float = 0.0
+    ) -> None:
+        super().__init__(task_id, status, progress)
+        self.task_id = task_id
+        self.status = status
+        self.progress = progress
+        self.grace = grace
+
+    def __str__(self) -> str:
+        known = "no status" if self.status is None else f"the unknown status {self.status!s:.80}"
+        return (
+            f"task {self.task_id} has {known} ({self.progress:.0%}), unchanged for "
+            f"{self.grace:g} s. It may still run: look at it with tower.task.get_tasks, "
+            "or wait for it again."
+        )
 
 
 class SettleTimeout(TaskError, TimeoutError):

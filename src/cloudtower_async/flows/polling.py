@@ -178,7 +178,7 @@ class Poll:
         now = anyio.current_time()
         del self._requests[request]
         if error is None:
-            self._tell(request.by_id, tasks, now)
+            self._tell(request, tasks, now)
         else:
             self._note(without_frames(error), request, now)
         for watch in request.watches:
@@ -187,13 +187,15 @@ class Poll:
             if watch.over:
                 watch.wake()
 
-    def _tell(self, by_id: dict[str, list[Watch]], tasks: list[Task], now: float) -> None:
+    def _tell(self, request: _Request, tasks: list[Task], now: float) -> None:
         shown = {task.id: task for task in tasks}
-        for task_id, watches in by_id.items():
+        for watch in request.watches:
+            watch.answer(request.started, now)
+        for task_id, watches in request.by_id.items():
             task = shown.get(task_id)
             for watch in watches:
                 if task is None:
-                    watch.miss(task_id, now)
+                    watch.miss(task_id)
                 else:
                     watch.see(task)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from ..settings import seconds_fault
 from ..types import WithTask
 from .polling import MOST_IDS, may_pass
 from .shared import unless_closed
-from .watching import FIRST_DELAY
+from .watching import FIRST_DELAY, LAST_POLL, LATE, ObservedTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,23 +36,28 @@ async def settle(
     *,
     timeout: float | None,
     interval: float,
+    grace: float,
 ) -> object:
     """Do what `Working.settle` says."""
     try:
-        _check(timeout, interval)
+        _check(timeout, interval, grace)
     except InvalidInput:
         close_calls(changed)
         raise
     if isinstance(changed, Awaitable):
         changed = await cast("Awaitable[object]", changed)
     answer = _answer(changed)
-    started = anyio.current_time()
-    await wait(answer, timeout=timeout, interval=interval)
-    left = None if timeout is None else max(0.0, started + timeout - anyio.current_time())
-    readings = _readings(answer, caller)
+    deadline = math.inf if timeout is None else anyio.current_time() + timeout
+    await wait(answer, timeout=timeout, interval=interval, grace=grace)
+    left = None if timeout is None else max(0.0, deadline - anyio.current_time())
+    readings = _readings(answer, caller, grace)
     with unless_closed(caller.transport, left):
         for reading in readings.values():
             await reading.finish(interval)
+    if anyio.current_time() - deadline >= LATE:  # the clock has jumped
+        with unless_closed(caller.transport, LAST_POLL):
+            for reading in readings.values():
+                await reading.look(interval)
     unsettled = {
         resource: status
         for reading in readings.values()
@@ -68,10 +74,11 @@ async def settle(
     return resource
 
 
-def _check(timeout: float | None, interval: float) -> None:
+def _check(timeout: float | None, interval: float, grace: float) -> None:
     faults = {
         "timeout": None if timeout is None else seconds_fault(timeout),
         "interval": seconds_fault(interval),
+        "grace": None if grace == 0 else seconds_fault(grace),
     }
     for argument, fault in faults.items():
         if fault is not None:
@@ -98,7 +105,7 @@ def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
 
 
 def _readings(
-    answer: WithTask[object] | list[WithTask[object]], caller: Caller
+    answer: WithTask[object] | list[WithTask[object]], caller: Caller, grace: float
 ) -> dict[type, _Reading]:
     """What is to be read anew, by type."""
     readings: dict[type, _Reading] = {}
@@ -106,7 +113,7 @@ def _readings(
         for resource in _resources(one.data):
             kind = type(resource)
             if kind.__name__ in READERS:
-                reading = readings.setdefault(kind, _Reading(kind, caller))
+                reading = readings.setdefault(kind, _Reading(kind, caller, grace))
                 reading.unsettled[cast("Any", resource).id] = None
     return readings
 
@@ -137,14 +144,20 @@ class _Reading:
     Args:
         kind: What the mutation answers with.
         caller: How to ask the server.
+        grace: Seconds until a resource that was never listed counts as gone.
     """
 
-    def __init__(self, kind: type, caller: Caller) -> None:
+    def __init__(self, kind: type, caller: Caller, grace: float) -> None:
         self.unsettled: dict[str, str | None] = {}  # by id: what is being done to it, when known
         self.found: dict[str, object] = {}
         self.error: CloudtowerError | None = None  # of the last look; a later one may do better
         self._kind = kind
         self._caller = caller
+        # What a deletion answers with is expected to be missing.
+        self._grace = 0.0 if kind.__name__.startswith("Delete") else grace
+        self._observed = ObservedTime()
+        self._missing: dict[str, float] = {}  # by id: since when, in observed time
+        self._seen: set[str] = set()
         module, _, method = READERS[kind.__name__].partition(".")
         namespace = importlib.import_module(f"...api.{module}", __name__)
         self._query: Operation[list[Any]] = getattr(namespace, method.upper())
@@ -153,14 +166,20 @@ class _Reading:
         """Read until nothing is left to wait for."""
         delay = min(FIRST_DELAY, interval)
         while True:
-            await self._look()
+            await self.look(delay)
             if not self.unsettled:
                 return
             await anyio.sleep(delay)
             delay = min(delay * 2, interval)
 
-    async def _look(self) -> None:
+    async def look(self, delay: float) -> None:
+        """Read what is unsettled once.
+
+        Args:
+            delay: Seconds since the last look.
+        """
         ids = list(self.unsettled)
+        began = anyio.current_time()
         errors: list[CloudtowerError] = []
 
         async def read(some: list[str]) -> None:
@@ -171,6 +190,8 @@ class _Reading:
             except CloudtowerError as error:
                 errors.append(error)
             else:
+                now = anyio.current_time()
+                self._observed.tick(now, 2 * delay + now - began)
                 self._take(some, {resource.id: resource for resource in found})
 
         async with anyio.create_task_group() as group:
@@ -187,10 +208,20 @@ class _Reading:
             status = getattr(resource, "entity_async_status", None)
             if status is not None:
                 self.unsettled[identifier] = status
+                self._seen.add(identifier)
+                continue
+            if resource is None and self._may_appear(identifier):
                 continue
             del self.unsettled[identifier]
             if resource is not None:
                 self.found[identifier] = self._as_answered(resource)
+
+    def _may_appear(self, identifier: str) -> bool:
+        """Return whether a resource that is not listed may be listed later."""
+        if identifier in self._seen:
+            return False
+        now = self._observed.seconds
+        return now - self._missing.setdefault(identifier, now) < self._grace
 
     def _as_answered(self, resource: object) -> object:
         if type(resource) is self._kind:

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import anyio
+import msgspec
 
 from ..calls.unawaited import close_calls
-from ..errors import InvalidInput, TaskError, TaskNotFound, TasksFailed, TaskTimeout
+from ..errors import InvalidInput, TaskError, TasksFailed, TaskTimeout
 from ..models import Task
 from ..settings import seconds_fault
-from ..types import WithTask
 from .failures import task_failed
 from .polling import Poll
-from .watching import Watch, has_ended
+from .watching import LAST_POLL, LATE, Watch, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from ..calls.caller import Caller
 
-Waitable: TypeAlias = "str | Task | WithTask[object] | Iterable[Waitable] | None"
-"""A task, its id, the answer of a mutation, or any nesting of these. A null id is already done."""
+
+class HasTaskId(Protocol):
+    """An answer that names the task that does the work, such as `WithTask`."""
+
+    @property
+    def task_id(self) -> str | None:
+        """Id of the task; None: the work is done."""
+        ...
+
+
+Waitable: TypeAlias = "str | Task | HasTaskId | Mapping[str, object] | Iterable[Waitable] | None"
+"""A task, its id, an answer with a ``task_id``, or any nesting of these. None is already done.
+
+Answers of `Cloudtower.request`, which are plain dicts, are accepted as well.
+"""
 
 
 class TaskWaiter:
@@ -49,13 +62,12 @@ class TaskWaiter:
         given = await _tasks_in("wait", waitable)
         watch = Watch(_going_on(given), interval, grace, _failed if fail_fast else _never)
         if watch.pending:
-            with anyio.move_on_after(timeout):
-                await self._poll.follow(watch)
+            await self._follow(watch, timeout)
         ended = _ended(given) | {task.id: task for task in watch.news}
         # In the order given, not in that in which they were seen.
         tasks = [ended[task_id] for task_id in given if task_id in ended]
         failures: list[TaskError] = [task_failed(t) for t in tasks if t.status == "FAILED"]
-        failures += _not_found(watch)
+        failures += watch.given_up
         if failures and fail_fast:
             raise failures[0]
         if watch.pending:
@@ -85,17 +97,27 @@ class TaskWaiter:
             began = anyio.current_time()
             # Whoever takes the tasks may take his time: only here somebody waits, and only then
             # the tasks are asked for.
-            with anyio.move_on_after(left):
-                await self._poll.follow(watch)
+            await self._follow(watch, left)
             if left is not None:
-                left -= anyio.current_time() - began
-            if not watch.over:
-                raise _timed_out(watch, timeout, _not_found(watch), [])
+                left = max(0.0, left - (anyio.current_time() - began))
+            if not watch.satisfied:
+                raise _timed_out(watch, timeout, watch.given_up, [])
             news, watch.news = watch.news, []
             for task in news:
                 yield task
-        if failures := _not_found(watch):
+        if failures := watch.given_up:
             raise failures[0] if len(given) == 1 else _together(failures, [])
+
+    async def _follow(self, watch: Watch, timeout: float | None) -> None:
+        """Poll until the watch is over or the time is up; after a clock jump, poll once more."""
+        with anyio.move_on_after(timeout) as scope:
+            await self._poll.follow(watch)
+        now = anyio.current_time()
+        if watch.over or now - scope.deadline < LATE:
+            return
+        watch.expire(now)
+        with anyio.move_on_after(LAST_POLL):
+            await self._poll.follow(watch)
 
     def close(self) -> None:
         """End every wait with `SessionClosed`."""
@@ -151,8 +173,10 @@ def _flat(what: str, waitable: object) -> Iterator[str | Task]:
         return
     if isinstance(waitable, str | Task):
         yield waitable
-    elif isinstance(waitable, WithTask):
-        yield from _flat(what, waitable.task_id)
+    elif isinstance(waitable, msgspec.Struct) and "task_id" in waitable.__struct_fields__:
+        yield from _flat(what, cast("HasTaskId", waitable).task_id)
+    elif isinstance(waitable, Mapping) and "task_id" in waitable:
+        yield from _flat(what, cast("Mapping[str, object]", waitable)["task_id"])
     elif isinstance(waitable, Iterable) and not isinstance(waitable, Mapping):
         for part in cast("Iterable[object]", waitable):
             yield from _flat(what, part)
@@ -174,16 +198,17 @@ def _going_on(given: dict[str, Task | None]) -> list[str]:
     return [task_id for task_id, task in given.items() if task is None or not has_ended(task)]
 
 
-def _not_found(watch: Watch) -> list[TaskError]:
-    return [TaskNotFound(task_id) for task_id in watch.not_found]
-
-
 def _timed_out(
     watch: Watch, timeout: float | None, failures: list[TaskError], ended: list[Task]
 ) -> TaskTimeout:
     seen = {task_id: state for task_id, state in watch.pending.items() if state is not None}
     error = TaskTimeout(
-        list(watch.pending), timeout, watch.error, last_seen=seen, unknown=watch.unknown
+        list(watch.pending),
+        timeout,
+        watch.error,
+        last_seen=seen,
+        unknown=watch.unknown,
+        answered=watch.answered,
     )
     error.failures, error.succeeded = failures, _succeeded(ended)
     error.__cause__ = watch.error

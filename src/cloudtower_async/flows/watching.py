@@ -10,10 +10,12 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from ..errors import TaskNotFound, UnknownTaskStatus
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..errors import CloudtowerError
+    from ..errors import CloudtowerError, TaskError
     from ..models import Task, TaskStatus
 
 FIRST_DELAY = 0.25
@@ -21,6 +23,18 @@ FIRST_DELAY = 0.25
 
 JITTER = 0.1
 """Part of a delay that is left to chance, so that programs do not all ask in the same moment."""
+
+LATE = 0.5
+"""Seconds after which a timer that fires too late means that the clock has jumped.
+
+Clocks jump when a machine resumes from sleep, a process is continued, or the loop was blocked.
+What is known is stale then, so that waits poll once more before they give up.
+"""
+
+LAST_POLL = 5.0
+"""Maximum number of seconds for that poll."""
+
+_KNOWN = frozenset(("PENDING", "EXECUTING", "PAUSED", "SUCCESSED", "FAILED"))
 
 _JOINING = 0.05
 """Seconds that those who begin to wait one after the other are gathered for."""
@@ -31,13 +45,41 @@ def has_ended(task: Task) -> bool:
     return task.status in ("SUCCESSED", "FAILED")
 
 
+class ObservedTime:
+    """Time during which something was observed.
+
+    Outages and clock jumps count little: nothing was seen in them.
+
+    Attributes:
+        seconds: How long it was observed.
+    """
+
+    __slots__ = ("_latest", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds: float = 0.0
+        self._latest: float | None = None
+
+    def tick(self, now: float, longest: float) -> None:
+        """Count the time since the last observation.
+
+        Args:
+            now: When this observation ended.
+            longest: Maximum number of seconds that count.
+        """
+        if self._latest is not None:
+            self.seconds += min(now - self._latest, longest)
+        self._latest = now
+
+
 class Watch:
     """What one caller waits for, and what has been seen of it.
 
     Args:
         ids: The tasks to ask for.
         interval: Seconds between polls, when the quick first ones are over.
-        grace: Seconds until a task that the server does not show is given up.
+        grace: Seconds after which a task is given up that the server does not show, or whose status
+            is unknown and does not change.
         enough: Says when the caller has what it came for.
         every_change: Changes are news, too, not only ends.
     """
@@ -46,18 +88,23 @@ class Watch:
         "_delay",
         "_enough",
         "_every_change",
+        "_expired",
+        "_expires",
         "_grace",
         "_interval",
         "_missing",
+        "_observed",
         "_open",
         "_trouble",
         "_turn",
+        "_unclear",
+        "answered",
         "due",
         "error",
         "failed",
+        "given_up",
         "lost",
         "news",
-        "not_found",
         "pending",
         "step",
     )
@@ -75,9 +122,12 @@ class Watch:
         """Tasks that go on, and how they were when they were last seen."""
         self.news: list[Task] = []
         """What the caller has not taken yet."""
-        self.not_found: list[str] = []
+        self.given_up: list[TaskError] = []
+        """Why tasks were given up that did not end."""
         self.failed: bool = False
-        """Whether a task failed or was not found."""
+        """Whether a task failed or was given up."""
+        self.answered: bool = False
+        """Whether the server has answered a poll."""
         self.error: CloudtowerError | None = None
         """Of the last poll; a later one may do better."""
         self.lost: CloudtowerError | None = None
@@ -91,7 +141,11 @@ class Watch:
         self._delay = min(FIRST_DELAY, interval)
         self._interval = interval
         self._grace = grace
-        self._missing: dict[str, float] | None = None  # since when
+        self._observed = ObservedTime()
+        self._missing: dict[str, float] | None = None  # since when, in observed time
+        self._unclear: dict[str, float] | None = None  # since when, in observed time
+        self._expires = math.inf  # a poll that starts after this is the last one
+        self._expired = False
         self._open = 0  # requests under way
         self._trouble: CloudtowerError | None = None  # of one of these
         self._enough = enough
@@ -99,8 +153,23 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        """Whether the caller has what it came for, or will never have it."""
+        """Whether polling ends: the caller has what it came for, or will never have it."""
+        return self._expired or self.satisfied
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether there is something to tell the caller other than that its time is up."""
         return not self.pending or self.lost is not None or self._enough(self)
+
+    def expire(self, now: float) -> None:
+        """Poll once more, and then no longer."""
+        self._expires = now
+        self._delay = min(FIRST_DELAY, self._interval)
+
+    def answer(self, started: float, now: float) -> None:
+        """Learn that the server answered a request that began and ended at these times."""
+        self.answered = True
+        self._observed.tick(now, 2 * self.step + now - started)
 
     @property
     def unknown(self) -> list[str]:
@@ -132,21 +201,37 @@ class Watch:
             del self.pending[task.id]
             self.failed |= task.status == "FAILED"
             self.news.append(task)
-        elif state != self.pending[task.id]:
+            return
+        if state != self.pending[task.id]:
             self.pending[task.id] = state
+            if self._unclear:
+                self._unclear.pop(task.id, None)
             if self._every_change:
                 self.news.append(task)
+        if task.status not in _KNOWN:
+            if self._unclear is None:
+                self._unclear = {}
+            if self._lasts(self._unclear, task.id):
+                self._give_up(task.id, UnknownTaskStatus(task.id, *state, grace=self._grace))
 
-    def miss(self, task_id: str, now: float) -> None:
+    def miss(self, task_id: str) -> None:
         """Learn that the server does not show one of the tasks."""
         if task_id not in self.pending:
             return
         if self._missing is None:
             self._missing = {}
-        if now - self._missing.setdefault(task_id, now) >= self._grace:
-            del self.pending[task_id]
-            self.not_found.append(task_id)
-            self.failed = True
+        if self._lasts(self._missing, task_id):
+            self._give_up(task_id, TaskNotFound(task_id, last_seen=self.pending[task_id]))
+
+    def _lasts(self, since: dict[str, float], task_id: str) -> bool:
+        """Return whether something has been so for as long as is tolerated."""
+        now = self._observed.seconds
+        return now - since.setdefault(task_id, now) >= self._grace
+
+    def _give_up(self, task_id: str, why: TaskError) -> None:
+        del self.pending[task_id]
+        self.given_up.append(why)
+        self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
         """Be asked for at once, unless there was a poll just now that others missed, too."""
@@ -169,6 +254,7 @@ class Watch:
         self._trouble = self._trouble or error
         if self._open:
             return
+        self._expired = started >= self._expires
         if self._trouble is not None and self.error is None:
             self._delay = min(FIRST_DELAY, self._interval)
         self.error, self._trouble = self._trouble, None

@@ -35,13 +35,14 @@ class Working:
         """Wait until the tasks that mutations started have ended; one poll serves all who wait.
 
         Args:
-            tasks: Task ids, tasks, answers of mutations, or any nesting of these; or the call of a
-                mutation, not awaited yet. Only read, never changed. An answer that needed no task
-                counts as done.
+            tasks: Task ids, tasks, answers that carry a ``task_id``, or any nesting of these; or
+                the call of a mutation, not awaited yet. Only read, never changed. An answer that
+                needed no task counts as done.
             timeout: Seconds until TaskTimeout, from when the tasks are known; None waits without
                 limit.
             interval: Most seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found.
+            grace: Seconds until a task that the server does not show counts as not found, and one
+                with an unknown status that does not change as stuck.
             fail_fast: Raise at the first failure instead of after the last task has ended.
 
         Returns:
@@ -50,6 +51,7 @@ class Working:
         Raises:
             TaskFailed: The task failed; with `fail_fast`: one of them did.
             TaskNotFound: The server does not know it.
+            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
             TasksFailed: Of several tasks one or more failed: a group of these errors, also for
                 ``except*``, with the tasks that succeeded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
@@ -84,13 +86,15 @@ class Working:
             timeout: Seconds of waiting until TaskTimeout; what the body of the loop takes does not
                 count. None waits without limit.
             interval: Most seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found.
+            grace: Seconds until a task that the server does not show counts as not found, and one
+                with an unknown status that does not change as stuck.
 
         Returns:
             The ended tasks, each once.
 
         Raises:
             TaskNotFound: The server does not know the task.
+            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
             TasksFailed: Of several tasks one or more were not found.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is not one of these.
@@ -123,7 +127,8 @@ class Working:
             tasks: As of `wait`.
             timeout: As of `as_completed`.
             interval: Most seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found.
+            grace: Seconds until a task that the server does not show counts as not found, and one
+                with an unknown status that does not change as stuck.
 
         Returns:
             The tasks as they change.
@@ -151,6 +156,7 @@ class Working:
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
+        grace: float = 60.0,
     ) -> T: ...
     @overload
     async def settle(
@@ -159,9 +165,15 @@ class Working:
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
+        grace: float = 60.0,
     ) -> list[T]: ...
     async def settle(
-        self, changed: object, *, timeout: float | None = 300.0, interval: float = 5.0
+        self,
+        changed: object,
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 60.0,
     ) -> object:
         """Call a mutation, wait until the server is done, and read the resources anew.
 
@@ -181,6 +193,9 @@ class Working:
             timeout: Seconds for the waiting after that call, until TaskTimeout or SettleTimeout;
                 None waits without limit.
             interval: Seconds between polls; the first ones come quicker.
+            grace: Seconds until a task counts as not found, or a resource as gone, that the server
+                does not show: listings can lag behind by up to a minute. What a deletion answers
+                with is expected to be gone, and not waited for.
 
         Returns:
             In the order and the form of the answer: a list for a list, one for one.
@@ -188,6 +203,7 @@ class Working:
         Raises:
             TaskFailed: The only task failed.
             TaskNotFound: The server does not know it.
+            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
             TasksFailed: Of several tasks one or more failed; nothing is read then.
             TaskTimeout: Tasks were still running when the time was over.
             SettleTimeout: The tasks had ended, but resources were still being changed.
@@ -204,7 +220,9 @@ class Working:
         """
         from .settle import settle
 
-        return await settle(changed, self._caller, self.wait, timeout=timeout, interval=interval)
+        return await settle(
+            changed, self._caller, self.wait, timeout=timeout, interval=interval, grace=grace
+        )
 
     def lock(
         self, *resource_ids: str, timeout: float | None = None

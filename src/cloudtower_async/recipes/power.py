@@ -284,9 +284,11 @@ class _Run:
         return came
 
     async def _settled(self, ended: Sequence[WithTask[models.Vm]]) -> _Came:
-        """Read VMs anew, when nothing changes them any more."""
+        """Read VMs again, once nothing changes them any more."""
         try:
-            return {vm.id: vm for vm in await self.tower.settle(ended, timeout=self.timeout)}
+            # They were listed before: one that is missing now is gone.
+            settled = await self.tower.settle(ended, timeout=self.timeout, grace=0)
+            return {vm.id: vm for vm in settled}
         except SettleTimeout as error:
             rest = [one for one in ended if one.data.id not in error.unsettled]
             return {**dict.fromkeys(error.unsettled, error), **await self._settled(rest)}
