@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import inspect
+import re
 import socket
 import types
 from contextlib import asynccontextmanager, suppress
@@ -71,6 +71,91 @@ async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]
         group.cancel_scope.cancel()
 
 
+class Proxy:
+    """A proxy on loopback that speaks HTTP, with and without CONNECT.
+
+    Attributes:
+        heads: What it was sent first on each connection, up to the empty line.
+        status: Refuse everything with this status; None: do as asked.
+        credential: The `Proxy-Authorization` that it asks for; None: none.
+        url: Its address.
+    """
+
+    def __init__(self, *, status: int | None = None, credential: str | None = None) -> None:
+        self.heads: list[str] = []
+        self.status = status
+        self.credential = credential
+        self.url = ""
+
+    async def __call__(self, client: anyio.abc.ByteStream) -> None:
+        """Serve one connection."""
+        async with client:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await self._serve(client)
+
+    async def _serve(self, client: anyio.abc.ByteStream) -> None:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += await client.receive()
+        head = received.partition(b"\r\n\r\n")[0].decode()
+        self.heads.append(head)
+        status = self.status
+        if self.credential and f"proxy-authorization: {self.credential}" not in _lower(head):
+            status = 407
+        if status is not None:
+            await self._refuse(client, status)
+            return
+        method, target, _ = head.split(" ", 2)
+        place = target if method == "CONNECT" else target.split("/")[2]
+        host, _, port = place.rpartition(":")
+        try:
+            server = await anyio.connect_tcp(host, int(port))
+        except (OSError, ValueError):
+            await self._refuse(client, 502)
+            return
+        async with server, anyio.create_task_group() as group:
+            if method == "CONNECT":
+                await client.send(b"HTTP/1.1 200 OK\r\n\r\n")
+            else:
+                await server.send(received)
+            group.start_soon(self._pump, client, server, group.cancel_scope)
+            group.start_soon(self._pump, server, client, group.cancel_scope)
+
+    async def _refuse(self, client: anyio.abc.ByteStream, status: int) -> None:
+        head = f"HTTP/1.1 {status} Sorry\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        await client.send(head.encode())
+
+    async def _pump(
+        self,
+        source: anyio.abc.ByteStream,
+        target: anyio.abc.ByteStream,
+        scope: anyio.CancelScope,
+    ) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                await target.send(await source.receive())
+        scope.cancel()
+
+
+def _lower(head: str) -> str:
+    """Bring the names of headers into lower case."""
+    return re.sub(r"^[\w-]+:", lambda name: name[0].lower(), head, flags=re.MULTILINE)
+
+
+@asynccontextmanager
+async def serve_proxy(proxy: Proxy) -> AsyncGenerator[Proxy]:
+    """Serve a proxy; its address is in `url`."""
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, proxy)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        proxy.url = f"http://127.0.0.1:{port}"
+        yield proxy
+        group.cancel_scope.cancel()
+
+
 def tasks_of_clients() -> set[asyncio.Task[Any]]:
     """The tasks of this event loop, without those of the connections of a server in it."""
     of_servers = ("RequestHandler", "_accept_connection")
@@ -98,7 +183,7 @@ def settings_of(**options: object) -> Settings:
     """Settings with these options, and the defaults of `Cloudtower` for the others."""
     parameters = inspect.signature(Cloudtower).parameters
     chosen: dict[str, Any] = {
-        one.name: parameters[one.name].default for one in dataclasses.fields(Settings) if one.init
+        name: parameters[name].default for name in inspect.signature(Settings).parameters
     }
     chosen.update(options)
     return Settings(**chosen)

@@ -37,6 +37,8 @@ STORED = Profile(
     content_language="zh-CN",
     verify_tls=False,
     ca_file="/profile/ca.pem",
+    proxy="http://profile-proxy.example:3128",
+    trust_env=True,
 )
 
 
@@ -63,6 +65,8 @@ PROFILE: dict[str, object] = {
     "content_language": "zh-CN",
     "verify_tls": False,
     "ca_file": "/profile/ca.pem",
+    "proxy": "http://profile-proxy.example:3128",
+    "trust_env": True,
     "token": "profile-token",
 }
 
@@ -78,6 +82,9 @@ def without(*options: str) -> dict[str, object]:
         ({}, {"SOURCE": "LOCAL"}, {**PROFILE, "source": "LOCAL"}),
         ({}, {"VERIFY_TLS": "true"}, {**PROFILE, "verify_tls": True}),
         ({}, {"CA_FILE": "/env.pem"}, {**PROFILE, "ca_file": "/env.pem"}),
+        ({}, {"PROXY": "env.example"}, {**PROFILE, "proxy": "env.example"}),
+        ({"proxy": ""}, {}, {**PROFILE, "proxy": ""}),
+        ({"trust_env": False}, {}, {**PROFILE, "trust_env": False}),
         ({"source": "SSO"}, {"SOURCE": "LOCAL"}, {**PROFILE, "source": "SSO"}),
         ({"content_language": "*"}, {}, {**PROFILE, "content_language": "*"}),
         ({"timeout": 5.0}, {}, {**PROFILE, "timeout": 5.0}),
@@ -212,6 +219,25 @@ def test_tokens_that_others_may_read_are_refused() -> None:
         read_profiles()
     profiles_file().chmod(0o600)
     assert "prod" in read_profiles()
+
+
+def test_credentials_of_a_proxy_that_others_may_read_are_refused() -> None:
+    path = profiles_file()
+    path.parent.mkdir()
+    text = '[prod]\nendpoint = "tower.example"\nproxy = "http://me:pw@proxy.example"\n'
+    path.write_text(text)
+    path.chmod(0o644)
+    with pytest.raises(InvalidSettings, match="chmod 600"):
+        read_profiles()
+    path.chmod(0o600)
+    assert from_environment({"token": "t"}, "prod")["proxy"] == "http://me:pw@proxy.example"
+
+
+def test_a_proxy_of_a_profile_that_cannot_be_used_is_named() -> None:
+    save_profile("prod", Profile(endpoint="tower.example", proxy="socks5://me:pw@x"), "t")
+    with pytest.raises(InvalidSettings, match="profile prod: proxy: a SOCKS proxy") as info:
+        from_environment({}, "prod")
+    assert "pw" not in str(info.value)
 
 
 def test_a_profile_that_is_not_there_is_named_with_those_that_are() -> None:

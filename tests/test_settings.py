@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import SecretBytes, SecretStr
 
-from cloudtower_async.addresses import normalise_endpoint
+from cloudtower_async import Cloudtower
+from cloudtower_async.addresses import Proxy, normalise_endpoint
 from cloudtower_async.errors import InvalidSettings
-from cloudtower_async.settings import from_environment
+from cloudtower_async.settings import Settings, from_environment
 from tests.support import PASSWORD, TOKEN, settings, settings_of
 
+PEM = f"-----BEGIN PRIVATE KEY-----\n{PASSWORD}\n-----END PRIVATE KEY-----\n"
 CONTEXT = ssl.create_default_context()
 NORMAL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.%a-z]+\])(:[1-9]\d*)?(/[^\s?#]*[^\s?#/])?")
 
@@ -166,6 +169,32 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"token": "t", "headers": PASSWORD}, "headers"),
         ({"token": "t", "headers": {"a b": "x"}}, "headers"),
         ({"token": "t", "headers": {"a": "x\ny"}}, "headers"),
+        ({"token": "t", "headers": {5: "x"}}, "headers"),
+        ({"token": "t", "headers": {"Proxy-Authorization": PASSWORD}}, "headers"),
+        ({"token": PASSWORD.encode()}, "token"),
+        ({"username": 5, "password": PASSWORD}, "username"),
+        ({"username": "root", "password": PASSWORD.encode()}, "password"),
+        ({"token": "t", "auth_config_id": 5}, "auth_config_id"),
+        ({"token": "t", "auth_config_id": ""}, "auth_config_id"),
+        ({"token": "t", "timeout": True}, "timeout"),
+        ({"token": "t", "lock_timeout": False}, "lock_timeout"),
+        ({"token": "t", "rate_limit": True}, "rate_limit"),
+        ({"token": "t", "ca_file": 5}, "ca_file"),
+        ({"token": "t", "ca_file": b"ca.pem"}, "ca_file"),
+        ({"token": "t", "ca_file": PEM}, "ca_file"),
+        ({"token": "t", "client_cert": PEM}, "client_cert"),
+        ({"token": "t", "client_cert": ("cert.pem", PEM)}, "client_cert"),
+        ({"token": "t", "client_cert": ["cert.pem", "key.pem"]}, "client_cert"),
+        ({"token": "t", "client_cert": ("cert.pem", "key.pem", PASSWORD)}, "client_cert"),
+        ({"token": "t", "client_cert": ("cert.pem", None)}, "client_cert"),
+        ({"token": "t", "trust_env": "no"}, "trust_env"),
+        ({"token": "t", "proxy": 3128}, "proxy"),
+        ({"token": "t", "proxy": f"ftp://root:{PASSWORD}@proxy.example"}, "proxy"),
+        ({"token": "t", "proxy": f"http://root:{PASSWORD}@"}, "proxy"),
+        ({"token": "t", "proxy": f"http://root:{PASSWORD}@proxy.example/path"}, "proxy"),
+        ({"token": "t", "proxy": f"http://root:{PASSWORD}@proxy.example:0"}, "proxy"),
+        ({"token": "t", "proxy": f"http://root:{PASSWORD}@pro xy.example"}, "proxy"),
+        ({"token": "t", "proxy": f"socks5://root:{PASSWORD}@proxy.example"}, "proxy"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], option: str) -> None:
@@ -173,6 +202,65 @@ def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], option:
         settings_of(endpoint="tower.example", **options)
     assert info.value.option == option
     assert PASSWORD not in repr(info.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"token": b"secret"}, "token: expected a text, got bytes"),
+        ({"client_cert": ["a", "b"]}, "client_cert: expected a path or a pair of paths, got list"),
+        ({"client_cert": PEM}, "client_cert: expected the path of a PEM file, got what looks like"),
+        ({"ca_file": 5}, "ca_file: expected a path, got int"),
+        ({"session": 5}, "session: expected a ClientSession, got int"),
+        ({"connector": 5}, "connector: expected a BaseConnector, got int"),
+        ({"trace_configs": 5}, "trace_configs: expected a list, got int"),
+        ({"trace_configs": [5]}, "trace_configs: expected a TraceConfig, got int"),
+        ({"proxy": "socks5://proxy.example"}, "proxy: a SOCKS proxy is not supported"),
+        ({"proxy": 5}, "proxy: expected the address of an HTTP proxy, such as .*, got int"),
+    ],
+)
+def test_a_session_says_what_is_wrong_with_an_option(options: dict[str, Any], told: str) -> None:
+    options.setdefault("token", "t")
+    with pytest.raises(InvalidSettings, match=f"^{told}"):
+        Cloudtower("tower.example", **options)
+
+
+def settings_within(tower: Cloudtower) -> Settings:
+    return tower._transport.settings  # pyright: ignore[reportPrivateUsage]
+
+
+def test_secrets_may_be_wrapped_in_an_object_that_hides_them() -> None:
+    hidden = SecretStr(PASSWORD)
+    tower = Cloudtower(
+        "tower.example", username="root", password=hidden, change_feed=("feed", hidden)
+    )
+    found = settings_within(tower)
+    assert (found.password, found.change_feed) == (PASSWORD, ("feed", PASSWORD))
+    assert settings_within(Cloudtower("tower.example", token=hidden)).token == PASSWORD
+    by_env = Cloudtower.from_env(endpoint="tower.example", token=hidden)
+    assert settings_within(by_env).token == PASSWORD
+    with pytest.raises(InvalidSettings, match="token: expected a text, got bytes"):
+        Cloudtower("tower.example", token=SecretBytes(b"s"))  # type: ignore[arg-type] # pyright: ignore
+    with pytest.raises(InvalidSettings, match="password: missing"):
+        Cloudtower("tower.example", username="root", password=SecretStr(""))
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("proxy.example:3128", Proxy("http://proxy.example:3128")),
+        ("http://proxy.example", Proxy("http://proxy.example:80")),
+        ("HTTPS://Proxy.Example/", Proxy("https://proxy.example:443")),
+        ("http://[::1]:3128", Proxy("http://[::1]:3128")),
+        ("http://me:p%40ss@proxy.example:1", Proxy("http://proxy.example:1", "me", "p@ss")),
+        ("me:a:b@proxy.example:1", Proxy("http://proxy.example:1", "me", "a:b")),
+        ("http://me@proxy.example:1", Proxy("http://proxy.example:1", "me")),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_proxy_is_brought_into_one_form(given_: str | None, expected: Proxy | None) -> None:
+    assert settings(proxy=given_).via == expected
 
 
 def test_settings_cannot_change() -> None:
@@ -187,7 +275,16 @@ def test_header_names_are_lower_case_so_that_none_is_sent_twice() -> None:
 def test_the_repr_masks_secrets() -> None:
     headers = {"x-key": "key-of-the-tests"}
     feed = ("feed", PASSWORD)
-    shown = repr(settings(username="root", token=TOKEN, headers=headers, change_feed=feed))
+    shown = repr(
+        settings(
+            username="root",
+            token=TOKEN,
+            headers=headers,
+            change_feed=feed,
+            client_cert="key-of-the-tests",
+            proxy=f"http://me:{PASSWORD}@proxy.example",
+        )
+    )
     assert "username='root'" in shown
     assert "password='***'" in shown
     assert "token='***'" in shown
@@ -205,6 +302,7 @@ ENVIRONMENT = {
     "CLOUDTOWER_CONTENT_LANGUAGE": "zh-CN",
     "CLOUDTOWER_VERIFY_TLS": "no",
     "CLOUDTOWER_CA_FILE": "/env/ca.pem",
+    "CLOUDTOWER_PROXY": "http://env-proxy.example:3128",
 }
 
 
@@ -227,6 +325,7 @@ def test_every_variable_is_read() -> None:
         content_language="zh-CN",
         verify_tls=False,
         ca_file="/env/ca.pem",
+        proxy="http://env-proxy.example:3128",
     )
 
 
@@ -242,6 +341,8 @@ def test_every_variable_is_read() -> None:
         ("content_language", "*"),
         ("verify_tls", True),
         ("ca_file", "/arg/ca.pem"),
+        ("proxy", "http://arg-proxy.example"),
+        ("proxy", ""),
     ],
 )
 def test_an_argument_wins_over_its_variable(option: str, value: object) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import cast
-from urllib.parse import urlsplit
+from typing import NamedTuple, cast
+from urllib.parse import unquote, urlsplit
 
 from .errors import InvalidSettings
 
@@ -72,6 +72,68 @@ def normalise_endpoint(text: object) -> str:
     if port == 0 or parts.netloc.endswith(":"):
         raise _refused("its port is not between 1 and 65535")
     return f"{scheme}://{host}" + (f":{port}" if port else "") + _prefix(parts.path)
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy.
+
+    Attributes:
+        address: ``scheme://host:port``, without credentials.
+        username: User name for the proxy; None if it needs none.
+        password: Its password, a secret.
+    """
+
+    address: str
+    username: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.address}>"
+
+
+def parse_proxy(given: object, option: str) -> Proxy | None:
+    """Parse the address of an HTTP proxy; None and an empty text mean that there is none.
+
+    Without a scheme it is http. The default port is that of the scheme.
+
+    Args:
+        given: ``http://[user:password@]host[:port]``; the user and password percent-encoded.
+        option: Where the address comes from, for the error.
+
+    Raises:
+        InvalidSettings: It is not such an address. The error does not quote it, because it may
+            hold a password.
+    """
+    if given is None or given == "":
+        return None
+    expected = "expected the address of an HTTP proxy, such as http://proxy.example:3128"
+    fault = f"{expected}, got {type(given).__name__}"
+    if isinstance(given, str):
+        scheme, separator, rest = given.strip().partition("://")
+        if not separator:
+            scheme, rest = "http", scheme
+        scheme, fault = scheme.lower(), expected
+        if scheme.startswith("socks"):
+            fault = (
+                "a SOCKS proxy is not supported; pass a connector that speaks SOCKS as connector="
+            )
+        elif scheme in ("http", "https") and not re.search(r"[\s\x00-\x1f\x7f\\]", rest):
+            userinfo, _, place = rest.rpartition("@")
+            username, colon, password = userinfo.partition(":")
+            try:
+                address = normalise_endpoint(f"{scheme}://{place}")
+                parts = urlsplit(address)
+            except InvalidSettings:
+                pass
+            else:
+                if not parts.path:
+                    port = "" if parts.port else ":443" if scheme == "https" else ":80"
+                    return Proxy(
+                        f"{address}{port}",
+                        unquote(username) if userinfo else None,
+                        unquote(password) if colon else None,
+                    )
+    raise InvalidSettings(f"{option}: {fault}", option=option)
 
 
 def _host(host: str) -> str:

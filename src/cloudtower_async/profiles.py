@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from .addresses import normalise_endpoints
+from .addresses import normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
 from .types import CODEC_ERRORS
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TokenPlace: TypeAlias = Literal["keyring", "file"]
+
+STORED = ("source", "content_language", "verify_tls", "ca_file", "proxy", "trust_env")
+"""Options of a profile besides the endpoint, the user and the token."""
 
 _SERVICE = "cloudtower-async"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -42,11 +45,18 @@ class Profile(
     content_language: str | None = None
     verify_tls: bool | None = None
     ca_file: str | None = None
+    proxy: str | None = None
+    trust_env: bool | None = None
     token: str | None = None
     keyring: bool = False
 
     def __repr__(self) -> str:
         return f"<Profile {self.endpoint} {self.username}>"  # the token is a secret
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the file holds a secret of it: the token, or credentials for the proxy."""
+        return self.token is not None or (self.proxy is not None and "@" in self.proxy)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -88,7 +98,7 @@ def read_profiles() -> dict[str, Profile]:
         raise _refused(f"{path}: {exc.strerror}") from exc
     except CODEC_ERRORS as exc:
         raise _refused(f"{path}: {exc}") from exc
-    if loose and any(profile.token for profile in profiles.values()):
+    if loose and any(profile.is_secret for profile in profiles.values()):
         raise _refused(f"{path}: others may read the tokens in it: chmod 600 {path}")
     return profiles
 
@@ -114,9 +124,11 @@ def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
         )
     found: dict[str, object] = {
         option: value
-        for option in ("username", "source", "content_language", "verify_tls", "ca_file")
+        for option in (*STORED, "username")
         if (value := getattr(profile, option)) is not None
     }
+    if "proxy" in found:
+        parse_proxy(found["proxy"], f"profile {name}: proxy")
     found["endpoint"] = endpoint
     if {"token", "credentials"} & over.keys():
         found.pop("username", None)

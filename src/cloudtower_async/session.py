@@ -25,6 +25,8 @@ from .settings import (
     choice_fault,
     from_environment,
     lock_timeout_fault,
+    reveal,
+    reveal_pair,
     seconds_fault,
 )
 from .spelling import did_you_mean
@@ -41,7 +43,15 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .retry.policy import RetryPolicy
-    from .settings import ClientCert, Credentials, Failover, FromEnv, Source, StrPath
+    from .settings import (
+        ClientCert,
+        Credentials,
+        Failover,
+        FromEnv,
+        SecretText,
+        Source,
+        StrPath,
+    )
 
 
 Method: TypeAlias = Literal["POST", "GET"]
@@ -62,7 +72,8 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             ``always``: before every request.
 
         username: Name to log in with.
-        password: Password to log in with.
+        password: Password to log in with. Each password and token may be a ``SecretStr`` of
+            pydantic.
         source: Where the user is kept: LOCAL, or LDAP for a directory.
         token: A token or an API key; there is no login then.
         credentials: Called at each login instead, such as to ask a vault: an async function that
@@ -93,6 +104,11 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         client_cert: PEM file with our certificate and key, or a pair of files.
         ssl_context: Use this instead of the three.
 
+        proxy: Address of an HTTP proxy: ``http://[user:password@]host:port``. It wins over
+            ``trust_env``.
+        trust_env: Use the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name. Unlike in aiohttp,
+            no .netrc file is read.
+
         session: Use this aiohttp session. It, as the connector, stays yours to close, and
             max_connections is then its own matter.
         connector: Use this aiohttp connector.
@@ -115,12 +131,12 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         failover: Failover = "auto",
         # who
         username: str | None = None,
-        password: str | None = None,
+        password: str | SecretText | None = None,
         source: Source = "LOCAL",
-        token: str | None = None,
+        token: str | SecretText | None = None,
         credentials: Credentials | None = None,
         auth_config_id: str | None = None,
-        change_feed: tuple[str, str] | None = None,
+        change_feed: tuple[str, str | SecretText] | None = None,
         # what
         content_language: ContentLanguage = "en-US",
         strict: bool = False,
@@ -140,6 +156,9 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         ca_file: StrPath | None = None,
         client_cert: ClientCert | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        # proxy
+        proxy: str | None = None,
+        trust_env: bool = False,
         # aiohttp
         session: aiohttp.ClientSession | None = None,
         connector: aiohttp.BaseConnector | None = None,
@@ -149,12 +168,12 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             endpoint=endpoint,
             failover=failover,
             username=username,
-            password=password,
+            password=reveal(password),
             source=source,
-            token=token,
+            token=reveal(token),
             credentials=credentials,
             auth_config_id=auth_config_id,
-            change_feed=change_feed,
+            change_feed=reveal_pair(change_feed),
             content_language=content_language,
             strict=strict,
             validate=validate,
@@ -171,6 +190,8 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             ca_file=ca_file,
             client_cert=client_cert,
             ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
         )
         transport = Transport(
             settings, session=session, connector=connector, trace_configs=trace_configs
@@ -190,7 +211,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
 
         The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
         CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS
-        (true or false), CLOUDTOWER_CA_FILE.
+        (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
 
         Args:
             profile: Where what is in neither comes from: a name under which ``cloudtower-async

@@ -12,19 +12,27 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, TypeGuard, cast, get_args
 
-from .addresses import normalise_endpoints
+from .addresses import normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
 from .types import ContentLanguage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import TypedDict
+    from typing import Protocol, TypedDict
 
     import aiohttp
 
+    from .addresses import Proxy
     from .retry.policy import RetryPolicy
+
+    class SecretText(Protocol):
+        """An object that hides a secret from logs, such as pydantic's ``SecretStr``."""
+
+        def get_secret_value(self) -> str:
+            """Return the secret."""
+            ...
 
     class FromEnv(TypedDict, total=False):
         """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
@@ -32,12 +40,12 @@ if TYPE_CHECKING:
         endpoint: str | Sequence[str] | None
         failover: Failover
         username: str | None
-        password: str | None
+        password: str | SecretText | None
         source: Source | None
-        token: str | None
+        token: str | SecretText | None
         credentials: Credentials | None
         auth_config_id: str | None
-        change_feed: tuple[str, str] | None
+        change_feed: tuple[str, str | SecretText] | None
         content_language: ContentLanguage | None
         strict: bool
         validate: bool
@@ -54,12 +62,14 @@ if TYPE_CHECKING:
         ca_file: StrPath | None
         client_cert: ClientCert | None
         ssl_context: ssl.SSLContext | None
+        proxy: str | None
+        trust_env: bool
         session: aiohttp.ClientSession | None
         connector: aiohttp.BaseConnector | None
         trace_configs: Sequence[aiohttp.TraceConfig]
 
 
-Credentials: TypeAlias = "Callable[[], Awaitable[str | tuple[str, str]]]"
+Credentials: TypeAlias = "Callable[[], Awaitable[str | SecretText | tuple[str, str | SecretText]]]"
 Failover: TypeAlias = Literal["auto", "manual", "always"]
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -96,25 +106,32 @@ class Settings:
     ca_file: StrPath | None
     client_cert: ClientCert | None
     ssl_context: ssl.SSLContext | None
+    proxy: InitVar[str | None]
+    via: Proxy | None = field(init=False)
+    trust_env: bool
     strict: bool
     validate: bool
     headers: Mapping[str, str] | None
 
-    def __post_init__(self, endpoint: str | Sequence[str]) -> None:
+    def __post_init__(self, endpoint: str | Sequence[str], proxy: str | None) -> None:
         set_ = object.__setattr__
         set_(self, "endpoints", normalise_endpoints(endpoint))
         set_(self, "headers", _checked_headers(self.headers))
+        set_(self, "via", parse_proxy(proxy, "proxy"))
         _check_credentials(self)
         check_option("change_feed", _pair_fault(self.change_feed))
+        check_option("auth_config_id", _text_fault(self.auth_config_id))
         check_option("failover", choice_fault(self.failover, Failover))
         check_option("source", choice_fault(self.source, Source))
         check_option("content_language", choice_fault(self.content_language, ContentLanguage))
         for option in ("timeout", "connect_timeout"):
             check_option(option, seconds_fault(getattr(self, option)))
-        for option in ("verify_tls", "strict", "validate"):
+        for option in ("verify_tls", "trust_env", "strict", "validate"):
             check_option(option, _bool_fault(getattr(self, option)))
         alone = self.ca_file is None and self.client_cert is None and self.verify_tls
         check_option("ssl_context", _context_fault(self.ssl_context, alone=alone))
+        check_option("ca_file", _path_fault(self.ca_file))
+        check_option("client_cert", _client_cert_fault(self.client_cert))
         check_option("lock_timeout", lock_timeout_fault(self.lock_timeout))
         if self.read_timeout is not None:
             check_option("read_timeout", seconds_fault(self.read_timeout))
@@ -133,7 +150,7 @@ class Settings:
 
     def _shown(self, name: str) -> str:
         value = getattr(self, name)
-        if name in ("password", "token") and value is not None:
+        if name in ("password", "token", "client_cert") and value is not None:
             return "'***'"
         if name == "change_feed" and value is not None:
             return f"({value[0]!r}, '***')"
@@ -168,6 +185,7 @@ def from_environment(
         "token",
         "content_language",
         "ca_file",
+        "proxy",
     ):
         if text := os.environ.get(f"CLOUDTOWER_{name.upper()}"):
             found[name] = text
@@ -202,14 +220,14 @@ def from_environment(
 
 def seconds_fault(value: object) -> str | None:
     """Why this is no time to wait; None: it is. Without end is no choice: nothing may hang."""
-    if isinstance(value, int | float) and 0 < value < math.inf:
+    if _is_number(value) and 0 < value < math.inf:
         return None
     return f"expected a number of seconds above 0, got {value!r}"
 
 
 def lock_timeout_fault(value: object) -> str | None:
     """Why this is no time to wait for a lock; None: it is. 0 is: not to wait."""
-    return None if value == 0 else seconds_fault(value)
+    return None if value == 0 and _is_number(value) else seconds_fault(value)
 
 
 def choice_fault(value: object, choices: object) -> str | None:
@@ -232,9 +250,13 @@ def _count_fault(value: object) -> str | None:
 
 
 def _rate_fault(value: object) -> str | None:
-    if isinstance(value, int | float) and 0 < value < math.inf:
+    if _is_number(value) and 0 < value < math.inf:
         return None
     return f"expected a number of calls a second above 0, got {value!r}"
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _bool_fault(value: object) -> str | None:
@@ -257,9 +279,65 @@ def _mapping_fault(value: object) -> str | None:
     return f"expected a dict of names and values, got {type(value).__name__}"
 
 
+def _header_name_fault(value: object) -> str | None:
+    return None if isinstance(value, str) else f"a name is a text, got {type(value).__name__}"
+
+
 def _function_fault(value: object) -> str | None:
     # Of what is given only the type: it may be the secret itself.
     return None if callable(value) else f"expected an async function, got {type(value).__name__}"
+
+
+def reveal(value: str | SecretText | None) -> str | None:
+    """Return the secret in an object such as pydantic's ``SecretStr``, and anything else as is.
+
+    The object is recognized by its method, so pydantic need not be installed.
+    """
+    get_secret_value = getattr(value, "get_secret_value", None)
+    return cast("str | None", get_secret_value() if callable(get_secret_value) else value)
+
+
+def reveal_pair(pair: tuple[str, str | SecretText] | None) -> tuple[str, str] | None:
+    """Apply `reveal` to both parts of a user name and a password."""
+    parts = tuple(map(reveal, pair)) if isinstance(pair, tuple) else pair
+    return cast("tuple[str, str] | None", parts)
+
+
+def _text_fault(value: object) -> str | None:
+    # The value is not quoted: it may be a secret that was passed in the wrong place.
+    if value is None or (isinstance(value, str) and value):
+        return None
+    return f"expected a text, got {'an empty one' if value == '' else type(value).__name__}"
+
+
+def _path_fault(value: object) -> str | None:
+    """Say why this is not the path of a file, without quoting it: it may hold a private key."""
+    if value is None:
+        return None
+    try:
+        path: object = os.fspath(cast("str", value))
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        return f"expected a path, got {type(value).__name__}"
+    if "-----BEGIN" in path or "\n" in path:
+        return (
+            "expected the path of a PEM file, got what looks like its content; write it to a file, "
+            "or load it into a context of your own and pass that as ssl_context="
+        )
+    return None
+
+
+def _client_cert_fault(value: object) -> str | None:
+    if not isinstance(value, tuple):
+        fault = _path_fault(value)
+        return fault and fault.replace("expected a path,", "expected a path or a pair of paths,")
+    paths = cast("tuple[object, ...]", value)
+    if len(paths) != 2:
+        return f"expected a path or a pair (certificate, key), got a tuple of {len(paths)}"
+    if None in paths:
+        return "expected a pair of paths (certificate, key), got None in it"
+    return _path_fault(paths[0]) or _path_fault(paths[1])
 
 
 def _pair_fault(value: object) -> str | None:
@@ -280,8 +358,10 @@ def check_option(option: str, fault: str | None) -> None:
         raise InvalidSettings(f"{option}: {fault}", option=option)
 
 
-def token_fault(token: str) -> str | None:
+def token_fault(token: object) -> str | None:
     """Why this cannot be a token; None: it can. Of a secret only its fault is told."""
+    if not isinstance(token, str):
+        return f"expected a text, got {type(token).__name__}"
     if _SENDABLE.fullmatch(token):
         return None
     return "it is empty, or holds a space or a character that no header may hold"
@@ -300,7 +380,9 @@ def _check_credentials(settings: Settings) -> None:
         check_option("token", token_fault(settings.token))
         return
     for option in ("username", "password"):
-        if not getattr(settings, option):
+        if getattr(settings, option):
+            check_option(option, _text_fault(getattr(settings, option)))
+        else:
             raise InvalidSettings(
                 f"{option}: missing; pass username= and password=, or token= (an API key); "
                 "from_env() takes what is not passed from CLOUDTOWER_USERNAME, "
@@ -313,6 +395,7 @@ def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked: dict[str, str] = {}
     check_option("headers", _mapping_fault(headers))
     for name, value in (headers or {}).items():
+        check_option("headers", _header_name_fault(name))
         lower = name.lower()
         if instead := _MANAGED_HEADERS.get(lower):
             raise InvalidSettings(f"headers: {name} is not one to set; {instead}", option="headers")
@@ -342,6 +425,7 @@ _MANAGED_HEADERS = {
     "content-language": "pass content_language=",
     "content-length": "it follows from the body",
     "content-type": "it follows from the body",
+    "proxy-authorization": "pass the user and password in proxy=",
     "host": "it follows from the endpoint",
     "transfer-encoding": "it follows from the body",
 }

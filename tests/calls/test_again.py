@@ -165,8 +165,8 @@ CALLS = [
 
 
 def test_the_walk_meets_every_fault() -> None:
-    # Refused certificates are met where TLS is tested, passive nodes where pairs are.
-    elsewhere = {FailureKind.TLS_FAILED, FailureKind.PASSIVE}
+    # Refused certificates are met where TLS is tested, proxies and passive nodes where those are.
+    elsewhere = {FailureKind.TLS_FAILED, FailureKind.PROXY_REFUSED, FailureKind.PASSIVE}
     assert {fault for _, fault, _ in FAULTS} == {*FailureKind} - elsewhere
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from cloudtower_async import InvalidSettings
+from cloudtower_async.addresses import Proxy
 from cloudtower_async.cli.connect import ConnectOptions, connect
+from cloudtower_async.cli.endings import UsageError
+
+if TYPE_CHECKING:
+    from cloudtower_async.settings import Settings
 
 
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +26,26 @@ def test_a_given_user_wins_over_a_token_of_the_environment(monkeypatch: pytest.M
     monkeypatch.setenv("CLOUDTOWER_PASSWORD", "p")
     options = ConnectOptions(endpoint="tower.example", username="root")
     assert "as 'root'" in repr(connect(options, language=None))
+
+
+def settings_within(options: ConnectOptions) -> Settings:
+    return connect(options)._transport.settings  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_proxy_is_an_option_but_its_credentials_are_not() -> None:
+    options = ConnectOptions(endpoint="tower.example", token="t", proxy="proxy.example:3128")
+    assert settings_within(options).via == Proxy("http://proxy.example:3128")
+    options = ConnectOptions(
+        endpoint="tower.example", token="t", proxy="http://me:pw@proxy.example"
+    )
+    with pytest.raises(UsageError, match=r"--proxy: others can see .* as CLOUDTOWER_PROXY") as info:
+        connect(options)
+    assert "pw" not in str(info.value)
+
+
+def test_the_proxy_of_the_environment_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDTOWER_PROXY", "http://me:pw@proxy.example:3128")
+    options = ConnectOptions(endpoint="tower.example", token="t", trust_env=True)
+    settings = settings_within(options)
+    assert settings.via == Proxy("http://proxy.example:3128", "me", "pw")
+    assert settings.trust_env

@@ -14,6 +14,7 @@ import pytest
 
 from cloudtower_async.testing import Simulator
 from tests.cli.terminal import Terminal, run
+from tests.support import Proxy, serve_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -164,3 +165,25 @@ async def test_without_a_terminal_what_is_missing_is_one_line(tmp_path: Path) ->
     assert missing.stderr.startswith("cloudtower-async: no endpoint: pass --endpoint, ")
     assert missing.stderr.endswith(", or run this on a terminal\n")
     assert missing.stderr.count("\n") == 1
+
+
+async def test_a_profile_keeps_the_proxy_without_its_credentials(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    variables = kept(tmp_path)
+    who = {"CLOUDTOWER_USERNAME": sim.username, "CLOUDTOWER_PASSWORD": sim.password}
+    async with serve_proxy(Proxy()) as proxy:
+        address = proxy.url.replace("://", "://me:s3cret@")
+        done = await ended(
+            "login", "--endpoint", sim.url, **variables, **who, CLOUDTOWER_PROXY=address
+        )
+        assert done.returncode == 0, done.stderr
+        assert (
+            "the credentials of the proxy are not stored: keep CLOUDTOWER_PROXY set" in done.stderr
+        )
+        text = await anyio.Path(tmp_path / "cloudtower-async" / "profiles.toml").read_text()
+        assert f'proxy = "{proxy.url}"' in text
+        assert "s3cret" not in text + done.stdout + done.stderr
+        before = len(proxy.heads)
+        assert (await ended("get", "cluster", **variables)).returncode == 0
+        assert len(proxy.heads) > before

@@ -24,6 +24,7 @@ OF_PROGRAMS = (
     "Report this with the request id; without strict=True the rest of such an answer is kept.",
     "upload: name: it cannot be told from what is uploaded; pass name=",
     "upload: size: how long this is cannot be told from it; pass size=, in bytes",
+    "the server speaks no version of TLS that ssl_context= allows",
     ". Pass a longer timeout=.",  # of locks within a program
 )
 """What comes of nothing that a command does."""
@@ -66,6 +67,15 @@ def test_no_argument_of_python_is_left_in_what_is_said() -> None:
             "tower.vm_volume.get_vm_volumes shows how things are",
             "`get vm_volumes` shows how things are",
         ),
+        (
+            "HTTPS_PROXY is set but not used: pass trust_env=True to use it.",
+            "HTTPS_PROXY is set but not used: pass --trust-env to use it.",
+        ),
+        (
+            "Pass them in its address: proxy='http://user:password@host:port'.",
+            "Pass them in its address: CLOUDTOWER_PROXY=http://user:password@host:port.",
+        ),
+        ("It is up. If the server requires a client certificate, pass client_cert=.", "It is up."),
         ("a text with token=abc of somebody", "a text with token=abc of somebody"),
     ],
 )

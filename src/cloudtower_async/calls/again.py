@@ -229,6 +229,7 @@ def _unknown(failure: CallError) -> OutcomeUnknown:
         hint=where_to_look(failure.operation),
     )
     error.attempts = failure.attempts
+    error.proxy = failure.proxy
     error.__cause__ = failure
     return error
 

@@ -282,13 +282,16 @@ class Caller:
         operation = call.operation.name
         if self.transport.closed:
             return closed_during(operation)
-        return CallTimeout(
+        endpoint = endpoint or self.endpoints.latest
+        error = CallTimeout(
             f"no answer within {call.timeout:g} s",
             operation=operation,
-            endpoint=endpoint or self.endpoints.latest,
+            endpoint=endpoint,
             sent=sent,
             hint=None if sent else _STILL_HERE,
         )
+        error.proxy = self.transport.proxy_of(endpoint)
+        return error
 
 
 def _check(operation: Operation[R], argument: str, fault: str | None) -> None:

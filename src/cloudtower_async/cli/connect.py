@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from ..addresses import parse_proxy
 from ..errors import InvalidSettings
 from ..profiles import read_profiles
 from ..session import Cloudtower
@@ -29,10 +30,11 @@ LOG_IN = "log in once with `cloudtower-async login`"
 _GROUP = Group(
     "Connection",
     help="What is not given comes from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
-    "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS and "
-    "CLOUDTOWER_CA_FILE; there a token wins over a user name, but --username wins over it. What is "
-    "not there either comes from the profile. The password is that of CLOUDTOWER_PASSWORD, or "
-    "asked for on a terminal; it is no option, as others can see what a process was started with.",
+    "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS, "
+    "CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY; there a token wins over a user name, but --username "
+    "wins over it. What is not there either comes from the profile. The password is that of "
+    "CLOUDTOWER_PASSWORD, or asked for on a terminal; it is no option, as others can see what a "
+    "process was started with.",
     sort_key=2,
 )
 
@@ -62,6 +64,12 @@ class ConnectOptions:
 
     ca_file: Path | None = None
     "PEM file with the authorities to trust instead of the system's."
+
+    proxy: str | None = None
+    "Address of an HTTP proxy: http://proxy.example:3128. With credentials: CLOUDTOWER_PROXY."
+
+    trust_env: Annotated[bool | None, Parameter(negative="--no-trust-env")] = None
+    "Use the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name."
 
 
 def connect(
@@ -100,6 +108,12 @@ def gathered(
     given = {**dataclasses.asdict(options), "content_language": language}
     if options.endpoint is not None and "," in options.endpoint:
         given["endpoint"] = options.endpoint.split(",")
+    proxy = parse_proxy(options.proxy, "--proxy")
+    if proxy is not None and proxy.username is not None:
+        raise UsageError(
+            "--proxy: others can see the options of a process; pass an address with user and "
+            "password as CLOUDTOWER_PROXY"
+        )
     profile = given.pop("profile")
     if profile is None:
         profile = _default_profile(options)

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..profiles import Profile, profiles_file, read_profiles, remove_profile, save_profile
+from ..addresses import parse_proxy
+from ..profiles import (
+    STORED,
+    Profile,
+    profiles_file,
+    read_profiles,
+    remove_profile,
+    save_profile,
+)
 from ..session import Cloudtower
 from .connect import DEFAULT, ConnectOptions, gathered
+from .endings import warn
 from .outputs import table, write
 
 if TYPE_CHECKING:
     from ..profiles import TokenPlace
-
-_KEPT = ("username", "source", "content_language", "verify_tls", "ca_file")
 
 
 def login(*, connection: ConnectOptions | None = None) -> None:
@@ -36,6 +43,8 @@ def login(*, connection: ConnectOptions | None = None) -> None:
     found = gathered(completed, or_else="run this on a terminal")
     token = anyio.run(_token, Cloudtower(**found))
     place = save_profile(name, _profile(found), token)
+    if (proxy := parse_proxy(found.get("proxy"), "proxy")) and proxy.username is not None:
+        warn("the credentials of the proxy are not stored: keep CLOUDTOWER_PROXY set")
     where = "the keyring" if place == "keyring" else str(profiles_file())
     print(f"Logged in: the profile {name!r} has the token in {where}")
 
@@ -67,7 +76,16 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
     """Fill in what is not said: from the profile so far, if it is for this server, or by asking."""
     said = {
         option: typed or os.environ.get(f"CLOUDTOWER_{option.upper()}")
-        for option in ("endpoint", "username", "source", "token", "verify_tls", "ca_file")
+        for option in (
+            "endpoint",
+            "username",
+            "source",
+            "token",
+            "verify_tls",
+            "ca_file",
+            "proxy",
+            "trust_env",
+        )
         if (typed := getattr(options, option)) is not None
         or os.environ.get(f"CLOUDTOWER_{option.upper()}")
     }
@@ -77,7 +95,7 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
     if known is not None and _same_server(said.get("endpoint"), known):
         filled |= {
             option: getattr(known, option)
-            for option in ("endpoint", "source", "verify_tls", "ca_file")
+            for option in ("endpoint", "source", "verify_tls", "ca_file", "proxy", "trust_env")
             if option not in said
         }
         if anonymous:
@@ -102,7 +120,9 @@ async def _token(tower: Cloudtower) -> str:
 
 def _profile(found: dict[str, Any]) -> Profile:
     endpoint = found["endpoint"]
-    kept = {option: found[option] for option in _KEPT if option in found}
+    kept = {option: found[option] for option in ("username", *STORED) if option in found}
+    if proxy := parse_proxy(kept.get("proxy"), "proxy"):
+        kept["proxy"] = proxy.address  # without its credentials, as no password is stored
     if "ca_file" in kept:
         kept["ca_file"] = os.path.abspath(kept["ca_file"])  # noqa: PTH100 - links stay
     if found.get("token"):

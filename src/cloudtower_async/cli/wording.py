@@ -8,6 +8,9 @@ _WORDS = (
     # What an option or a variable is for.
     (r"\bverify_tls=False\b", "--no-verify-tls"),
     (r"\bca_file=", "--ca-file"),
+    (r"\bproxy='(http://user:password@host:port)'", r"CLOUDTOWER_PROXY=\1"),
+    (r"\bproxy=", "--proxy"),
+    (r"\btrust_env=True\b", "--trust-env"),
     (r"\btoken=", "--token"),
     (r"\busername=", "--username"),
     (r"\bpassword=", "CLOUDTOWER_PASSWORD"),
@@ -28,6 +31,13 @@ _WORDS = (
     (r" \(max_connections=, max_in_flight=, rate_limit=\)", ""),
     (r"; connect_timeout= is the time for it", ""),
     (r", and client_cert=", ""),
+    (r" ?If the server requires a client certificate, pass client_cert=\.", ""),
+    (r" ?The server may have refused the client certificate \(client_cert=\)\.", ""),
+    (
+        r"\bPass a certificate .*?client_cert=\.",
+        "The command line has no option for one; use the package from Python.",
+    ),
+    (r"; until then pass an ssl_context= with a lower minimum_version", ""),
     (r"(?<=--resume to wait on, and a longer )timeout=", "--timeout"),
     (r"; of a stream, check size=", ""),
     (r" with chunk_size=", ""),

@@ -9,6 +9,8 @@
     │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
     │   │   ├── NameNotResolved    the host name has no address
     │   │   ├── TLSFailed          the certificate was refused, or TLS not spoken
+    │   │   ├── ProxyFailed        the proxy is not reached, or does not reach the server
+    │   │   │   └── ProxyRefused   it wants credentials, or its rules forbid the server
     │   │   ├── NoActive           no server of a pair is the active one
     │   │   └── MultipleActive     more than one is
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
@@ -73,6 +75,8 @@ from .calls import (
     NoActive,
     NotFound,
     OutcomeUnknown,
+    ProxyFailed,
+    ProxyRefused,
     ResourceLocked,
     ResponseDecodeError,
     ServerError,
@@ -117,6 +121,8 @@ __all__ = [
     "NoChangeFeed",
     "NotFound",
     "OutcomeUnknown",
+    "ProxyFailed",
+    "ProxyRefused",
     "ResourceLocked",
     "ResponseDecodeError",
     "Resync",

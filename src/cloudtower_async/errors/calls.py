@@ -27,11 +27,13 @@ class CallError(CloudtowerError):
         sent: False when it is certain that the server did not get the request: no connection was
             made, or the session did not get as far as it was logging in first.
         hint: What to do next.
-        attempts: How often it was tried to send the call.
+        attempts: How often it was tried to send the call; of an error of the login, the login.
+        proxy: Address of the proxy that the request went through, without credentials.
     """
 
     default_hint: ClassVar[str] = ""
     attempts: int = 1
+    proxy: str | None = None
 
     def __init__(
         self,
@@ -64,6 +66,8 @@ class CallError(CloudtowerError):
         if self.server_message:
             line += f": {one_line(self.server_message)}"
         where = [self.endpoint] if self.endpoint else []
+        if self.proxy is not None:
+            where.append(f"via proxy {self.proxy}")
         if self.status is not None:
             where.append(f"HTTP {self.status}")
         if self.code:
@@ -98,6 +102,27 @@ class TLSFailed(ConnectionFailed):
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+class ProxyFailed(ConnectionFailed):
+    """The proxy could not be reached, or did not connect to the server. Nothing was sent.
+
+    ``proxy_status`` is the HTTP status with which the proxy answered, if it did.
+    """
+
+    default_hint = "Check proxy= (or HTTPS_PROXY and HTTP_PROXY), and that the proxy is up."
+
+    def __init__(
+        self, message: str, *, proxy_status: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, sent=False, hint=hint)
+        self.proxy_status = proxy_status
+
+
+class ProxyRefused(ProxyFailed):
+    """The proxy wants credentials, or its rules forbid connections to the server."""
+
+    default_hint = "Ask who runs the proxy to allow connections to the endpoint."
 
 
 class _NotOneActive(ConnectionFailed):

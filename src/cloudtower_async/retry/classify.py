@@ -15,6 +15,7 @@ from ..errors import (
     CloudtowerError,
     ConnectionFailed,
     LoginFailed,
+    ProxyRefused,
     ResourceLocked,
     ResponseDecodeError,
     ServerError,
@@ -29,6 +30,7 @@ class FailureKind(StrEnum):
 
     NO_CONNECTION = "no connection, or no active node in a pair"
     TLS_FAILED = "TLS failed: the certificate was refused, or the server does not speak TLS"
+    PROXY_REFUSED = "the proxy wants credentials, or its rules forbid the connection"
     CUT_OFF = "the connection broke before the end of the response"
     NO_RESPONSE = "no complete response in time"
     PASSIVE = "the node is the passive one of a pair"
@@ -72,6 +74,7 @@ _RAISE, _UNKNOWN = Decision.RAISE, Decision.UNKNOWN
 DECISIONS: dict[FailureKind, Decisions] = {
     FailureKind.NO_CONNECTION: Decisions(_AGAIN, _AGAIN, _AGAIN),
     FailureKind.TLS_FAILED: Decisions(_RAISE, _RAISE, _RAISE),
+    FailureKind.PROXY_REFUSED: Decisions(_RAISE, _RAISE, _RAISE),
     FailureKind.CUT_OFF: Decisions(_AGAIN, _UNKNOWN, _AGAIN),
     FailureKind.NO_RESPONSE: Decisions(_AGAIN, _UNKNOWN, _AGAIN),
     FailureKind.PASSIVE: Decisions(_AGAIN, _AGAIN, _AGAIN),
@@ -173,6 +176,8 @@ def kind_of(error: CallError, *, pair: bool) -> FailureKind:
     if isinstance(error, ConnectionFailed):
         if error.sent:
             return FailureKind.CUT_OFF
+        if isinstance(error, ProxyRefused):
+            return FailureKind.PROXY_REFUSED
         is_tls = isinstance(error, TLSFailed)
         return FailureKind.TLS_FAILED if is_tls else FailureKind.NO_CONNECTION
     if isinstance(error, CallTimeout):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +12,7 @@ from ..addresses import API_PATH
 from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
 from ..settings import token_fault
 from ..types import CODEC_ERRORS
+from .basic_auth import basic
 from .failures import another, without_frames
 from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
 from .transport import LOGIN, Transport, closed_during
@@ -46,7 +46,7 @@ class Authenticator:
         self.token = transport.settings.token
         self.basic: str | None = None
         if transport.settings.change_feed is not None:
-            self.basic = _basic(*transport.settings.change_feed)
+            self.basic = basic(*transport.settings.change_feed)
             transport.mask.add(transport.settings.change_feed[1])
             transport.mask.add(self.basic)
             transport.mask.add(self.basic.removeprefix("Basic "))
@@ -249,7 +249,3 @@ class _Strategies(msgspec.Struct):
 
 class _StrategiesAnswer(msgspec.Struct):
     data: _Strategies
-
-
-def _basic(username: str, password: str) -> str:
-    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"

@@ -7,6 +7,7 @@ import os
 import ssl
 import sys
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -17,10 +18,13 @@ from ..errors import (
     CloudtowerError,
     ConnectionFailed,
     NameNotResolved,
+    ProxyFailed,
     TLSFailed,
 )
+from .proxies import proxy_refusal, unused_variable
 
 if TYPE_CHECKING:
+    from ..addresses import Proxy
     from ..settings import Settings
 
 E = TypeVar("E", bound=CloudtowerError)
@@ -50,32 +54,83 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-def connection_error(exc: BaseException, endpoint: str, settings: Settings) -> CallError:
-    """Explain an exception of aiohttp or of the operating system."""
-    error = _explain(exc, endpoint, settings)
+# The end of OpenSSL's names of alerts → what the server says of the client certificate. It sends
+# them during the handshake, although with TLS 1.3 the client may have sent its request by then.
+_CLIENT_CERT_ALERTS = {
+    "CERTIFICATE_REQUIRED": "the server requires a client certificate",
+    "UNKNOWN_CA": "the server does not know the authority that signed the client certificate",
+    "BAD_CERTIFICATE": "the server refused the client certificate",
+    "UNSUPPORTED_CERTIFICATE": "the server does not support the kind of the client certificate",
+    "CERTIFICATE_REVOKED": "the server says that the client certificate was revoked",
+    "CERTIFICATE_EXPIRED": "the server says that the client certificate has expired",
+    "CERTIFICATE_UNKNOWN": "the server refused the client certificate",
+    "ACCESS_DENIED": "the server denies access to the owner of the client certificate",
+    "DECRYPT_ERROR": "the server could not verify the client certificate's signature",
+}
+_TOO_OLD = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION")
+
+
+def connection_error(
+    exc: BaseException,
+    endpoint: str,
+    settings: Settings,
+    proxy: Proxy | None = None,
+    *,
+    direct: bool = True,
+) -> CallError:
+    """Explain an exception of aiohttp or of the operating system.
+
+    Args:
+        exc: The exception.
+        endpoint: Root address of the server.
+        settings: The session's options.
+        proxy: The proxy on the way to the server.
+        direct: Whether the environment may name a proxy that is not used.
+    """
+    error = _explain(exc, endpoint, settings, proxy)
     error.endpoint = endpoint
-    error.sent = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    error.proxy = proxy and proxy.address
+    unsent = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+    if isinstance(exc, unsent):
+        error.sent = False
+    unreached = not error.sent and not isinstance(error, TLSFailed)
+    if unreached and direct and proxy is None and (variable := unused_variable(endpoint)):
+        error.hint += f" {variable} is set but not used: pass trust_env=True to use it."
     return error
 
 
-def _explain(exc: BaseException, endpoint: str, settings: Settings) -> CallError:
+def _explain(
+    exc: BaseException, endpoint: str, settings: Settings, proxy: Proxy | None
+) -> CallError:
     cause: BaseException | None = exc
     while cause is not None:
         # aiohttp's own classes count as SSLError but lack what OpenSSL found; their cause has it.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
-            return _explain_tls(cause, settings)
+            return _explain_tls(cause, settings, of_proxy=_is_from_proxy(exc, proxy))
         cause = cause.__cause__
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        _forget_request(exc)
+        return proxy_refusal(exc.status, proxy)
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        if _is_from_proxy(exc, proxy):
+            return ProxyFailed(f"the host name {exc.host!r} of the proxy cannot be resolved")
         return NameNotResolved(f"the host name {exc.host!r} cannot be resolved")
+    if isinstance(exc, aiohttp.ClientProxyConnectionError):
+        where = "" if proxy else f" {exc.host}:{exc.port}"
+        return ProxyFailed(f"no connection to the proxy{where}: {_reason(exc.os_error)}")
     if isinstance(exc, aiohttp.ClientConnectorError):
-        number = exc.os_error.errno
+        if endpoint.startswith("https:") and _is_reset(exc.os_error):
+            return ConnectionFailed(
+                "the server closed the connection during the TLS handshake",
+                hint=f"Check that the port of the endpoint speaks https. {_ask_cert(settings)}",
+            )
         return ConnectionFailed(
-            f"no connection: {os.strerror(number) if number else exc.os_error}",
+            f"no connection: {_reason(exc.os_error)}",
             hint="Check host and port of the endpoint, and that the server is up.",
         )
     if isinstance(exc, aiohttp.ConnectionTimeoutError):
         return CallTimeout(
-            "no connection in time",
+            "no connection in time" if proxy is None else "no connection by the proxy in time",
             hint="Check host, port and firewalls; connect_timeout= is the time for it.",
         )
     if isinstance(exc, aiohttp.ServerTimeoutError):
@@ -92,20 +147,80 @@ def _explain(exc: BaseException, endpoint: str, settings: Settings) -> CallError
             hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
         )
     hint = ConnectionFailed.default_hint
+    if proxy is not None:
+        hint = "Check that the proxy and the server are up."
     if endpoint.startswith("http:"):
         hint += " The port may speak https: then the endpoint begins with https://."
+    else:
+        hint += f" {_ask_cert(settings)}"
     return ConnectionFailed("the connection was closed before the answer", hint=hint)
 
 
-def _explain_tls(exc: ssl.SSLError, settings: Settings) -> TLSFailed:
+def _is_reset(error: OSError) -> bool:
+    reset = isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
+    return reset or "start TLS" in str(error)  # what aiohttp says of a tunnel
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _is_from_proxy(exc: BaseException, proxy: Proxy | None) -> bool:
+    """Whether an error of a connection is about the proxy and not about the server behind it."""
+    if proxy is None or not isinstance(exc, aiohttp.ClientConnectorError):
+        return False
+    parts = urlsplit(proxy.address)
+    return (exc.host, exc.port) == (parts.hostname, parts.port)
+
+
+def _has_client_cert(settings: Settings) -> bool:
+    return bool(settings.client_cert or settings.ssl_context)
+
+
+def _ask_cert(settings: Settings) -> str:
+    if _has_client_cert(settings):
+        return "The server may have refused the client certificate (client_cert=)."
+    return "If the server requires a client certificate, pass client_cert=."
+
+
+def _explain_tls(exc: ssl.SSLError, settings: Settings, *, of_proxy: bool = False) -> TLSFailed:
     if isinstance(exc, ssl.SSLCertVerificationError):
         fault, hint = _CERTIFICATE_FAULTS.get(exc.verify_code, (exc.verify_message, _TRUST))
         if settings.ca_file is not None and exc.verify_code in _UNKNOWN_AUTHORITY:
             fault = "it is not signed by an authority of the given ca_file"
+        whose = "proxy's" if of_proxy else "server's"
         return TLSFailed(
-            f"the server's certificate was refused: {fault}", reason=exc.verify_message, hint=hint
+            f"the {whose} certificate was refused: {fault}", reason=exc.verify_message, hint=hint
         )
     reason = exc.reason or str(exc)
+    alert = reason.rpartition("ALERT_")[2]
+    if alert in _CLIENT_CERT_ALERTS:
+        hint = "Pass a certificate that the server accepts, with its key, as client_cert=."
+        message = _CLIENT_CERT_ALERTS[alert]
+        if not _has_client_cert(settings):
+            message = _CLIENT_CERT_ALERTS["CERTIFICATE_REQUIRED"]
+        error = TLSFailed(message, reason=reason, hint=hint)
+        error.sent = False
+        return error
+    if alert in _TOO_OLD:
+        if settings.ssl_context is not None:
+            return TLSFailed(
+                "the server speaks no version of TLS that ssl_context= allows",
+                reason=reason,
+                hint="Check minimum_version and maximum_version of the context.",
+            )
+        return TLSFailed(
+            "the server speaks TLS 1.0 or 1.1 only, which is not safe",
+            reason=reason,
+            hint="Enable TLS 1.2 on the server; until then pass an ssl_context= with "
+            "a lower minimum_version.",
+        )
+    if alert == "HANDSHAKE_FAILURE":
+        return TLSFailed(
+            "the server broke off the TLS handshake",
+            reason=reason,
+            hint=f"It may share no cipher with this machine. {_ask_cert(settings)}",
+        )
     return TLSFailed(
         f"no TLS connection: {reason}",
         reason=reason,

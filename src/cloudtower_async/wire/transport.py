@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -26,13 +27,14 @@ from .deadlines import Deadlines
 from .failures import connection_error
 from .forms import form, text
 from .masking import Mask
+from .proxies import about_proxy, credential, find_proxies, go_through
 from .statuses import status_error
-from .tls import tls_context
+from .tls import TLS
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Coroutine, Mapping, Sequence
 
+    from ..addresses import Proxy
     from ..settings import Settings
 
 LOGIN = "user.login"
@@ -70,6 +72,14 @@ class Transport:
         connector: aiohttp.BaseConnector | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
+        _check_kind("session", session, aiohttp.ClientSession)
+        _check_kind("connector", connector, aiohttp.BaseConnector)
+        given: object = trace_configs
+        if not isinstance(given, Iterable):
+            _check_kind("trace_configs", given, list)
+        self._trace_configs = list(trace_configs)
+        for config in self._trace_configs:
+            _check_kind("trace_configs", config, aiohttp.TraceConfig)
         if session is not None and (connector is not None or trace_configs):
             raise InvalidSettings(
                 "session: it brings its own connector and trace_configs; pass them when making it",
@@ -90,11 +100,11 @@ class Transport:
         self.asking_version: anyio.Lock = anyio.Lock()
         self._given = session
         self._connector = connector
-        self._trace_configs = list(trace_configs)
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = anyio.Lock()
-        self._ssl: ssl.SSLContext | bool = True
+        self._tls = TLS(settings)
+        self._proxies: dict[str, Proxy] = {}  # by endpoint
         # The whole call is timed where it begins, as logging in and waiting for a connection of
         # the pool are parts of it.
         self._timeout = aiohttp.ClientTimeout(
@@ -174,10 +184,14 @@ class Transport:
         session = self._session
         if session is None or session.closed or self._loop is not asyncio.get_running_loop():
             session = await self.open()
+        if self._tls.reloads:
+            await self._tls.refresh()
         options, content_type = _content(operation, body, query, fields)
         headers = {**self._more_headers, **content_type, **headers}
         if token is not None:
             headers["authorization"] = token
+        if self._proxies:
+            go_through(self._proxies.get(endpoint), endpoint, options, headers)
         try:
             # Not `async with`, which would cost as much as all the rest of this: `read` leaves
             # nothing open, whether it comes to the end, fails or is cancelled.
@@ -188,7 +202,7 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._timeout,
-                ssl=self._ssl,
+                ssl=self._tls.context,
                 **options,
             )
             content = await response.read()
@@ -196,7 +210,7 @@ class Transport:
             raise self._explain(exc, operation, endpoint) from exc
         status, request_id = response.status, response.headers.get("x-tower-request-id")
         if status >= 300 and not (status == 304 and not_modified):
-            raise status_error(
+            error = status_error(
                 status,
                 content,
                 operation=operation,
@@ -206,6 +220,7 @@ class Transport:
                 mask=self.mask,
                 pair=len(self.settings.endpoints) > 1,
             )
+            raise about_proxy(error, self._proxies.get(endpoint))
         return Answer(status, content, request_id)
 
     async def close(self) -> None:
@@ -230,11 +245,27 @@ class Transport:
         async with self._opening:
             self._check_usable()
             if self._session is None:
-                self._ssl = await anyio.to_thread.run_sync(tls_context, self.settings)
+                await anyio.to_thread.run_sync(self._tls.load)
+                await self._find_proxies()
                 self._check_usable()  # it may have been closed meanwhile
                 self._loop = asyncio.get_running_loop()
                 self._session = self._given or self._make_session()
             return self._session
+
+    def proxy_of(self, endpoint: str) -> str | None:
+        """Return the address of the proxy on the way to a server; None if there is none."""
+        proxy = self._proxies.get(endpoint)
+        return proxy and proxy.address
+
+    async def _find_proxies(self) -> None:
+        self._proxies = await anyio.to_thread.run_sync(find_proxies, self.settings)
+        for proxy in self._proxies.values():
+            sent = credential(proxy)
+            for secret in (proxy.password, sent, sent and sent.removeprefix("Basic ")):
+                self.mask.add(secret)
+        if self._proxies:
+            # Those of the session would also go to the proxy, in clear.
+            self._more_headers = self._headers
 
     def _is_closed(self) -> bool:
         session = self._session or self._given
@@ -256,7 +287,7 @@ class Transport:
         return aiohttp.ClientSession(
             connector=self._connector or aiohttp.TCPConnector(limit=connections),
             connector_owner=self._connector is None,
-            headers=self._headers,
+            headers=None if self._more_headers else self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
         )
@@ -266,9 +297,19 @@ class Transport:
             return closed_during(operation)
         if isinstance(exc, aiohttp.InvalidURL):
             return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
-        error: CallError = connection_error(exc, endpoint, self.settings)
+        # A session that was handed in may know a proxy of its own.
+        direct = self._given is None and not self.settings.trust_env
+        proxy = self._proxies.get(endpoint)
+        error: CallError = connection_error(exc, endpoint, self.settings, proxy, direct=direct)
         error.operation = operation
         return error
+
+
+def _check_kind(option: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidSettings(
+            f"{option}: expected a {kind.__qualname__}, got {type(value).__name__}", option=option
+        )
 
 
 @lru_cache(maxsize=1024)
