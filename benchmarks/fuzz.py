@@ -8,6 +8,7 @@ replaced, taken out, put in, doubled; and some bodies are nothing but chance.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import logging
 import random
@@ -19,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.decoding import decode
+from cloudtower_async.calls.decoding import Mismatch, decode
 from cloudtower_async.errors import ResponseDecodeError
 from cloudtower_async.wire.transport import Answer
 
@@ -96,6 +97,10 @@ def fuzz(bodies: int, seed: int = 1) -> Counter[str]:
     Raises:
         Exception: One that is none of ours came out.
     """
+    return asyncio.run(_fuzz(bodies, seed))
+
+
+async def _fuzz(bodies: int, seed: int) -> Counter[str]:
     chance = random.Random(seed)
     asked = operations()
     right: dict[str, Any] = {}
@@ -113,7 +118,10 @@ def fuzz(bodies: int, seed: int = 1) -> Counter[str]:
             body = way(msgspec.json.encode(value), chance)
         answer = Answer(200, body, "r-1")
         try:
-            decode(operation, answer, "https://tower.example", strict=chance.random() < 0.3)
+            strict = chance.random() < 0.3
+            found = decode(operation, answer, "https://tower.example", strict=strict)
+            if isinstance(found, Mismatch):
+                await found.read()
         except ResponseDecodeError as exc:
             counted["refused"] += 1
             counted["of several lines"] += len(str(exc).splitlines()) != 1

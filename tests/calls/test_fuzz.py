@@ -5,14 +5,15 @@ from __future__ import annotations
 from msgspec import json
 
 from benchmarks.fuzz import fuzz, operations, right_answer
-from cloudtower_async.calls.decoding import decode
+from cloudtower_async.calls.decoding import Mismatch, decode
 from cloudtower_async.wire.transport import Answer
 
 
 def test_right_answers_of_all_operations_decode_strictly() -> None:
     for operation in operations():
         answer = Answer(200, json.encode(right_answer(operation)), "r-1")
-        decode(operation, answer, "https://tower.example", strict=True)
+        found = decode(operation, answer, "https://tower.example", strict=True)
+        assert not isinstance(found, Mismatch)
 
 
 def test_broken_answers_are_repaired_or_refused() -> None:

@@ -28,7 +28,7 @@ from ..wire.limits import Limits
 from ..wire.transport import closed_during
 from .again import Again
 from .checks import check
-from .decoding import decode
+from .decoding import Mismatch, decode
 from .operation import Auth, Carries
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Caller:
                     call.login = authenticator.logins
                     sent = True
                     # No variable holds the token or the answer: errors show those of this frame.
-                    return decode(
+                    decoded = decode(
                         operation,
                         await transport.exchange(
                             operation.name,
@@ -259,6 +259,10 @@ class Caller:
                         endpoint,
                         strict=self.strict,
                     )
+                    # What is taken apart takes long: the time-out and other tasks interrupt it.
+                    if isinstance(decoded, Mismatch):
+                        return await decoded.read()  # pyright: ignore[reportUnknownVariableType]
+                    return decoded
                 finally:
                     limits.leave()
         except CallError as exc:

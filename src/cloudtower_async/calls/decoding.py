@@ -1,7 +1,8 @@
-"""Bytes → the declared type, also when the server breaks its own schema.
+"""Decode answers, also when the server breaks its own schema.
 
-The strict decode comes first and is all that happens to a right answer. Only when it fails is the
-body taken apart: what is right is kept, what is wrong becomes None, and one warning says where.
+Strict decoding comes first and is all that happens to a right answer. Only if it fails, the items
+of a list are decoded one by one, and those that fail again are taken apart: what is right is kept,
+what is wrong becomes None, and one warning says where.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import binascii
 import logging
 import re
 from base64 import b64decode
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -19,49 +20,136 @@ from ..types import CODEC_ERRORS
 from ..wire.masking import is_secret, without_secret_members
 from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from .operation import Auth, Kind
-from .repair import WRONG, Fault, repair
+from .repair import ROOT, WRONG, Repair, Slices
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..wire.transport import Answer
     from .operation import Operation
+    from .repair import Fault, Faults
 
 R = TypeVar("R")
 
 _log = logging.getLogger("cloudtower_async")
 _LONGEST_EXCERPT = 80  # characters
-_MOST_PLACES = 5  # named in the warning
 _NAMES = re.compile(r"[\w-]+")  # of the members on the way to a place
 
 _CUT = "Something on the way may limit the size of answers: try again, or ask for less at once."
 _SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
 
 
-def decode(operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool) -> R:
-    """Decode an answer; of status 304, where that is one, it is an empty list.
+def decode(
+    operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool
+) -> R | Mismatch[R]:
+    """Decode an answer. With status 304, where the operation declares it, it is an empty list.
+
+    Args:
+        operation: Operation that was called.
+        answer: Its answer.
+        endpoint: Root address of the server, for errors.
+        strict: Refuse an answer that breaks the API schema anywhere.
+
+    Returns:
+        The decoded answer; or, if it is not exactly as declared, a `Mismatch` to be read.
 
     Raises:
-        ResponseDecodeError: It is not JSON, or nothing of what was declared; with ``strict``: it
-            differs from what was declared in any place.
+        ResponseDecodeError: A text or a file was declared, and there is none.
     """
     if answer.status == 304:
         return cast(R, [])
     try:
         return operation.decoder.decode(answer.body)
-    except CODEC_ERRORS as exc:
-        first_fault = str(exc)
-    error = _Error(operation, answer, endpoint)
+    except CODEC_ERRORS:
+        pass
     wanted = operation.answer()
     if wanted is str or wanted is bytes:
-        return cast(R, _plain(wanted, answer.body, error))
-    value = _parse(answer.body, error)
-    faults: list[Fault] = []
-    repaired = repair(value, wanted, "$", faults)
-    faults = faults or [Fault("$", first_fault, value)]
-    # A list of which nothing is left must not look like "there are none".
-    if strict or repaired is WRONG or (value and repaired == []):
-        raise error.at(faults[0])
-    _warn(operation.name, faults, answer.request_id)
-    return cast(R, repaired)
+        return cast(R, _plain(wanted, answer.body, _Error(operation, answer, endpoint)))
+    return Mismatch(operation, answer, endpoint, strict=strict)
+
+
+class Mismatch(Generic[R]):
+    """An answer that is not exactly as declared.
+
+    Args:
+        operation: Operation that was called.
+        answer: Its answer.
+        endpoint: Root address of the server, for errors.
+        strict: Refuse an answer that breaks the API schema anywhere.
+    """
+
+    def __init__(
+        self, operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool
+    ) -> None:
+        self._operation = operation
+        self._answer = answer
+        self._strict = strict
+        self._error = _Error(operation, answer, endpoint)
+        self._slices = Slices()
+        self._repair = Repair(self._slices, strict=strict)
+
+    async def read(self) -> R:
+        """Keep what is right. What is wrong becomes None, and one warning says where.
+
+        Raises:
+            ResponseDecodeError: The answer is not JSON, or nothing of it is as declared; with
+                ``strict``: it is not as declared in some place.
+        """
+        await self._slices.rest()  # strict decoding has taken its time, too
+        wanted: Any = self._operation.answer()
+        rows = self._rows(wanted)
+        repaired: object = await self._read_rows(rows, get_args(wanted)[0]) if rows else WRONG
+        if repaired is WRONG:
+            value = _parse(self._answer.body, self._error)
+            self._repair = Repair(self._slices, strict=self._strict)
+            repaired = await self._repair.convert(value, wanted, ROOT)
+        if rows and repaired == []:
+            repaired = WRONG  # a list of which nothing is left must not look like "there are none"
+        faults = self._repair.faults
+        if faults.count and (self._strict or repaired is WRONG):
+            raise self._error.at(faults.first[0])
+        if faults.count:
+            _warn(self._operation.name, faults, self._answer.request_id)
+        return cast(R, repaired)
+
+    def _rows(self, wanted: object) -> list[msgspec.Raw]:
+        """Split a list into its items, which are not decoded yet; empty if it cannot be split."""
+        if get_origin(wanted) is not list:
+            return []
+        try:
+            return _SPLIT(self._answer.body)
+        except CODEC_ERRORS:
+            return []
+
+    async def _read_rows(self, rows: Sequence[msgspec.Raw], wanted: Any) -> object:  # noqa: ANN401
+        """Decode the items of a list, and repair those that fail.
+
+        Returns:
+            The list, or WRONG if an item is not JSON.
+        """
+        decode_row = msgspec.json.Decoder(wanted).decode
+        kept: list[object] = []
+        for index, row in enumerate(rows):
+            try:
+                found: object = decode_row(row)
+            except CODEC_ERRORS:
+                found = WRONG
+            if found is WRONG:
+                try:
+                    value = msgspec.json.decode(row)
+                except CODEC_ERRORS:
+                    return WRONG
+                found = await self._repair.convert(value, wanted, (ROOT, f"[{index}]"))
+            if found is not WRONG:
+                kept.append(found)
+            if self._strict and self._repair.faults.count:
+                break
+            if self._slices.over():
+                await self._slices.rest()
+        return kept
+
+
+_SPLIT = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _parse(body: bytes, error: _Error) -> object:
@@ -99,9 +187,9 @@ def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
     return content
 
 
-def _warn(operation: str, faults: list[Fault], request_id: str | None) -> None:
-    places = ", ".join(fault.place for fault in faults[:_MOST_PLACES])
-    more = len(faults) - _MOST_PLACES
+def _warn(operation: str, faults: Faults, request_id: str | None) -> None:
+    places = ", ".join(fault.place for fault in faults.first)
+    more = faults.count - len(faults.first)
     _log.warning(
         "%s: the answer breaks the API schema at %s%s; left out or None there (request id %s)",
         operation,

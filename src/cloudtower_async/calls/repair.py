@@ -1,95 +1,244 @@
-"""What can be kept of an answer that breaks the schema. Pure."""
+"""Keep what is right of an answer that breaks the API schema.
+
+Large answers take long: the work is done in slices, and other tasks run between them.
+"""
 
 # ruff: noqa: ANN401 - types found at run time have no narrower type
 from __future__ import annotations
 
+import asyncio
+import functools
+import math
 import types
-from typing import Any, NamedTuple, Union, cast, get_args, get_origin
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
 import msgspec
 
 from ..types import CODEC_ERRORS
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 WRONG: Any = object()
 """Stands for a value of which nothing can be used."""
 
+Place: TypeAlias = "tuple[Place | None, str]"
+"""Place in the body: the place around it, and its own step, such as ``".name"`` or ``"[3]"``."""
+
+ROOT: Place = (None, "$")
+
+_SLICE = 0.01  # seconds of work until other tasks get their turn
+_MOST_KEPT = 5  # faults that are kept; of the others only their number
+
 
 class Fault(NamedTuple):
-    """One place that is not as declared: where, what is wrong, and what stands there."""
+    """One place that is not as declared: where, what is wrong, and the value there."""
 
     place: str
     why: str
     value: object
 
 
-def repair(value: object, wanted: Any, place: str, faults: list[Fault]) -> Any:
-    """Convert to the type what is right of a decoded value, and note the rest in ``faults``.
+class Faults:
+    """Faults of an answer: the first few, and how many there are."""
 
-    A wrong member becomes None, a required one too; an element of a list that is wrong as a whole
-    is dropped.
+    __slots__ = ("count", "first")
 
-    Returns:
-        The value, or WRONG.
+    def __init__(self) -> None:
+        self.first: list[Fault] = []
+        self.count: int = 0
+
+    def add(self, place: Place, value: object, why: str = "", wanted: Any = None) -> None:
+        """Note a fault.
+
+        Args:
+            place: Place of the value.
+            value: What is there.
+            why: What is wrong; if empty, what conversion says.
+            wanted: The declared type.
+        """
+        self.count += 1
+        if len(self.first) < _MOST_KEPT:
+            self.first.append(Fault(_spelled(place), why or _reason(value, wanted), value))
+
+    def add_all(self, other: Faults) -> None:
+        """Note all faults of another one."""
+        self.count += other.count
+        self.first += other.first[: _MOST_KEPT - len(self.first)]
+
+
+class Slices:
+    """Divides long work into slices.
+
+    Args:
+        seconds: Length of a slice.
     """
-    try:
-        return msgspec.convert(value, wanted)
-    except CODEC_ERRORS as exc:
-        why = str(exc).partition(" - at ")[0]
-    origin = get_origin(wanted) or wanted
-    if origin in (Union, types.UnionType):
-        return _union(value, wanted, place, faults, why)
-    if origin is list and isinstance(value, list):
-        return _list(cast("list[object]", value), get_args(wanted)[0], place, faults)
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        if origin is dict:
-            return _dict(members, get_args(wanted)[1], place, faults)
-        if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
-            return _struct(members, wanted, place, faults)
-    faults.append(Fault(place, why, value))
-    return WRONG
+
+    __slots__ = ("_end", "_seconds")
+
+    def __init__(self, seconds: float = _SLICE) -> None:
+        self._seconds = seconds
+        self._end = monotonic() + seconds
+
+    def over(self) -> bool:
+        """Whether it is time to `rest`."""
+        return monotonic() >= self._end
+
+    async def rest(self) -> None:
+        """Let other tasks run. A time-out or a cancellation takes effect here."""
+        await asyncio.sleep(0)
+        self._end = monotonic() + self._seconds
 
 
-def _struct(members: dict[str, object], wanted: Any, place: str, faults: list[Fault]) -> object:
-    declared = msgspec.structs.fields(wanted)
-    if not any(field.encode_name in members for field in declared):
-        # Something else altogether, an error message for example.
-        faults.append(Fault(place, "it has none of the declared members", members))
+class Repair:
+    """Converts decoded JSON to declared types, as far as it fits.
+
+    A wrong member becomes None, a required one, too; an element of a list that is wrong as a whole
+    is dropped. To the server 5.0 is 5: where an integer is declared, a float without a fraction is
+    no fault. A fraction is rounded.
+
+    Args:
+        slices: Divides the work.
+        strict: Count a fraction where an integer is declared as a fault.
+    """
+
+    def __init__(self, slices: Slices, *, strict: bool) -> None:
+        self.faults: Faults = Faults()
+        self._slices = slices
+        self._strict = strict
+
+    async def convert(self, value: object, wanted: Any, place: Place) -> Any:
+        """Convert a value, and note its faults.
+
+        Returns:
+            The value, or WRONG.
+        """
+        fitted = self._fit(value, wanted)
+        return await self._take_apart(value, wanted, place) if fitted is WRONG else fitted
+
+    def _fit(self, value: object, wanted: Any) -> Any:
+        """Convert what is right as a whole; else return WRONG."""
+        if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
+            return round(value)
+        try:
+            return msgspec.convert(value, wanted)
+        except CODEC_ERRORS:
+            return WRONG
+
+    async def _take_apart(self, value: object, wanted: Any, place: Place) -> Any:
+        if self._slices.over():
+            await self._slices.rest()
+        origin = get_origin(wanted) or wanted
+        if origin in (Union, types.UnionType):
+            return await self._union(value, wanted, place)
+        items = _items(value)
+        if items is not None and origin is list:
+            return await self._list(items, get_args(wanted)[0], place)
+        members = _members(value)
+        if members is not None and origin is dict:
+            return await self._dict(members, get_args(wanted)[1], place)
+        if members is not None and isinstance(origin, type) and issubclass(origin, msgspec.Struct):
+            return await self._struct(members, wanted, place)
+        self.faults.add(place, value, wanted=wanted)
         return WRONG
-    fields: dict[str, object] = {}
-    for field in declared:
-        here = f"{place}.{field.encode_name}"
-        if field.encode_name in members:
-            member = members[field.encode_name]
-            fields[field.name] = _or_none(repair(member, field.type, here, faults))
-        elif field.required:
-            faults.append(Fault(here, "it is missing", None))
-            fields[field.name] = None
-    # The constructor checks no types: that is what lets a required field be None here.
-    return (get_origin(wanted) or wanted)(**fields)
+
+    async def _struct(self, members: dict[str, object], wanted: Any, place: Place) -> object:
+        declared = _declared(wanted)
+        if declared.keys().isdisjoint(members):
+            # Something else altogether, an error message for example.
+            self.faults.add(place, members, "it has none of the declared members")
+            return WRONG
+        fields: dict[str, object] = {}
+        for key, field in declared.items():
+            if key in members:
+                value = members[key]
+                fitted = self._fit(value, field.type)
+                if fitted is WRONG:
+                    fitted = await self._take_apart(value, field.type, (place, f".{key}"))
+                fields[field.name] = _or_none(fitted)
+            elif field.required:
+                self.faults.add((place, f".{key}"), None, "it is missing")
+                fields[field.name] = None
+        # The constructor checks no types: that is what lets a required field be None here.
+        return (get_origin(wanted) or wanted)(**fields)
+
+    async def _dict(self, members: dict[str, object], wanted: Any, place: Place) -> object:
+        fields: dict[str, object] = {}
+        for key, value in members.items():
+            fitted = self._fit(value, wanted)
+            if fitted is WRONG:
+                fitted = await self._take_apart(value, wanted, (place, f".{key}"))
+            elif self._slices.over():
+                await self._slices.rest()
+            fields[key] = _or_none(fitted)
+        return fields
+
+    async def _list(self, items: Sequence[object], wanted: Any, place: Place) -> list[object]:
+        kept: list[object] = []
+        for index, item in enumerate(items):
+            fitted = self._fit(item, wanted)
+            if fitted is WRONG:
+                fitted = await self._take_apart(item, wanted, (place, f"[{index}]"))
+            elif self._slices.over():
+                await self._slices.rest()
+            if fitted is not WRONG:
+                kept.append(fitted)
+        return kept
+
+    async def _union(self, value: object, wanted: Any, place: Place) -> object:
+        before = self.faults
+        for member in get_args(wanted):
+            self.faults = Faults()
+            try:
+                repaired = await self.convert(value, member, place)
+            finally:
+                tried, self.faults = self.faults, before
+            if repaired is not WRONG:
+                before.add_all(tried)
+                return repaired
+        before.add(place, value, wanted=wanted)
+        return WRONG
 
 
-def _dict(members: dict[str, object], wanted: Any, place: str, faults: list[Fault]) -> object:
-    return {
-        key: _or_none(repair(member, wanted, f"{place}.{key}", faults))
-        for key, member in members.items()
-    }
+def repair_at_once(value: object, wanted: Any) -> Any:
+    """Convert a small value in one go; return it, or WRONG."""
+    converting = Repair(Slices(math.inf), strict=False).convert(value, wanted, ROOT)
+    try:
+        converting.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("conversion in one slice never rests")
 
 
-def _list(items: list[object], wanted: Any, place: str, faults: list[Fault]) -> object:
-    repaired = (repair(item, wanted, f"{place}[{i}]", faults) for i, item in enumerate(items))
-    return [item for item in repaired if item is not WRONG]
+@functools.lru_cache(maxsize=4096)
+def _declared(wanted: Any) -> dict[str, msgspec.structs.FieldInfo]:
+    """The fields of a struct, by their names in JSON. Finding them takes long."""
+    return {field.encode_name: field for field in msgspec.structs.fields(wanted)}
 
 
-def _union(value: object, wanted: Any, place: str, faults: list[Fault], why: str) -> object:
-    for member in get_args(wanted):
-        tried: list[Fault] = []
-        repaired = repair(value, member, place, tried)
-        if repaired is not WRONG:
-            faults.extend(tried)
-            return repaired
-    faults.append(Fault(place, why, value))
-    return WRONG
+def _items(value: object) -> list[object] | None:
+    return cast("list[object]", value) if isinstance(value, list) else None
+
+
+def _members(value: object) -> dict[str, object] | None:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _reason(value: object, wanted: Any) -> str:
+    try:
+        msgspec.convert(value, wanted)
+    except CODEC_ERRORS as exc:
+        return str(exc).partition(" - at ")[0]
+    return "it cannot be converted"
+
+
+def _spelled(place: Place | None) -> str:
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    return "".join(reversed(steps))
 
 
 def _or_none(value: object) -> object:

@@ -19,7 +19,7 @@ import msgspec
 from .. import models
 from ..api.catalogue import READERS
 from ..api.resource_change import ResourceChangeNamespace
-from ..calls.repair import WRONG, repair
+from ..calls.repair import WRONG, repair_at_once
 from ..errors import (
     CallError,
     InvalidInput,
@@ -119,7 +119,7 @@ def _resource(
     model: Any = None if resource_type.startswith("_") else getattr(models, resource_type, None)
     if values is None or not (isinstance(model, type) and issubclass(model, msgspec.Struct)):
         return values
-    resource = repair(values, model, "$", [])
+    resource = repair_at_once(values, model)
     return values if resource is WRONG else cast("msgspec.Struct", resource)
 
 
