@@ -28,6 +28,7 @@ PARTS = (
     "reading",
     "metrics",
     "uploads",
+    "late_chunks",
     "watch",
     "simulator_scale",
 )

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         MetricsWarning,
         Subject,
     )
+    from .flows.upload_state import UploadState
     from .flows.uploads import Upload, UploadProgress
     from .flows.views import Watch, WatchEvent
     from .retry.policy import RetryPolicy
@@ -154,6 +155,7 @@ __all__ = [
     "UploadFailed",
     "UploadInterrupted",
     "UploadProgress",
+    "UploadState",
     "UploadTimeout",
     "VncTicket",
     "Watch",
@@ -176,6 +178,7 @@ _HOMES = {
     "RetryPolicy": ".retry.policy",
     "Upload": ".flows.uploads",
     "UploadProgress": ".flows.uploads",
+    "UploadState": ".flows.upload_state",
     "Watch": ".flows.views",
     "WatchEvent": ".flows.views",
     **dict.fromkeys(_MEASURED.split(), ".flows.measurements"),

@@ -9,12 +9,13 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 import pytest
 
-from cloudtower_async import EVERYTHING, Cloudtower
+from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Clock, Simulator
-from tests.cli.terminal import Terminal, run
+from tests.cli.terminal import COMMAND, Terminal, environment, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,9 +54,14 @@ def variables(sim: Simulator) -> dict[str, str]:
     }
 
 
-async def upload(sim: Simulator, *arguments: str) -> CompletedProcess[str]:
-    """Run the command in a pipe."""
-    return await anyio.to_thread.run_sync(partial(run, "upload", *arguments, **variables(sim)))
+async def upload(
+    sim: Simulator, *arguments: str, state: Path | None = None
+) -> CompletedProcess[str]:
+    """Run the command in a pipe; it keeps states below `state`."""
+    given = variables(sim)
+    if state is not None:
+        given["XDG_STATE_HOME"] = str(state)
+    return await anyio.to_thread.run_sync(partial(run, "upload", *arguments, **given))
 
 
 def clusters(sim: Simulator) -> list[dict[str, Any]]:
@@ -102,27 +108,71 @@ async def test_each_kind_goes_its_way(sim: Simulator, file: Path) -> None:
 
 
 async def test_what_goes_wrong_is_one_line_and_it_can_be_resumed(
-    sim: Simulator, file: Path
+    sim: Simulator, file: Path, tmp_path: Path
 ) -> None:
     where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
-    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
-        [task] = await tower.elf_image.create_elf_image(
-            file=CONTENT[: 8 * 1024 * 1024],
-            cluster_id=clusters(sim)[0]["id"],
-            name="tools.iso",
-            size=str(len(CONTENT)),
-        )
-        sim.faults.fail("upload-elf-image", status=403)
-        ended = await upload(sim, str(file), "--resume", task.id, *where)
-        assert (ended.returncode, ended.stdout) == (1, "")
-        assert ended.stderr.count("\n") == 1
-        assert "the upload was interrupted" in ended.stderr
-        assert f"upload task {task.id}, 8,388,608 of" in ended.stderr
-        assert ended.stderr.endswith(f" bytes sent]. Go on with --resume {task.id}\n")
-        ended = await upload(sim, str(file), "--resume", task.id, *where)
-        assert (ended.returncode, ended.stderr) == (0, "")
-        assert sim.uploads[task.id].sha256 == hashlib.sha256(CONTENT).hexdigest()
-        await tower.upload_task.cancel_upload_task(where=EVERYTHING)
+    sim.faults.slow(0.0, "upload-elf-image")
+    sim.faults.fail("upload-elf-image", status=403)
+    ended = await upload(sim, str(file), *where, state=tmp_path)
+    [task] = tasks(sim)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "the upload was interrupted" in ended.stderr
+    assert f"upload task {task['id']}, 8,388,608 of" in ended.stderr
+    assert ended.stderr.endswith(f" bytes sent]. Go on with --resume {task['id']}\n")
+    [stored] = await anyio.to_thread.run_sync(files_below, tmp_path / "cloudtower-async")
+    assert stored.stat().st_mode & 0o077 == 0
+
+    other = tmp_path / "other"
+    other.write_bytes(bytes(len(CONTENT)))
+    other_where = [*where, "--name", "tools.iso", "--resume", task["id"]]
+    ended = await upload(sim, str(other), *other_where, state=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "the upload is of another file: its modification time in ns was" in ended.stderr
+    ended = await upload(sim, str(file), "--resume", "none", *where, state=tmp_path)
+    assert ended.returncode == 2
+    assert "--resume none: this machine does not know what was sent" in ended.stderr
+    assert len(sim.sent("upload-elf-image")) == 2
+
+    ended = await upload(sim, str(file), "--resume", task["id"], *where, state=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sim.uploads[task["id"]].sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert not await anyio.to_thread.run_sync(files_below, tmp_path / "cloudtower-async")
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_a_state_that_cannot_be_stored_is_told(
+    sim: Simulator, file: Path, tmp_path: Path
+) -> None:
+    sim.faults.slow(0.0, "upload-elf-image")
+    sim.faults.fail("upload-elf-image", status=403)
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
+    ended = await upload(sim, str(file), *where, state=in_the_way)
+    assert ended.returncode == 1
+    assert "Start again: its state could not be stored: " in ended.stderr
+
+
+async def test_a_killed_upload_is_resumed(sim: Simulator, file: Path, tmp_path: Path) -> None:
+    where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
+    sim.faults.slow(0.0, "upload-elf-image")
+    sim.faults.hang("upload-elf-image", executed=True)
+    given = {**variables(sim), "XDG_STATE_HOME": str(tmp_path)}
+    async with await anyio.open_process(
+        [*COMMAND, "upload", str(file), *where], env=environment(**given), stdin=None
+    ) as process:
+        while len(sim.sent("upload-elf-image")) < 2:
+            await anyio.wait_all_tasks_blocked()
+        process.kill()
+    [task] = tasks(sim)
+    more = ["--resume", task["id"], "--settling-time", "0.1", *where]
+    ended = await upload(sim, str(file), *more, state=tmp_path)
+    assert ended.returncode == 0
+    assert sim.uploads[task["id"]].sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize(

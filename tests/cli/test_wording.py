@@ -54,7 +54,7 @@ def test_no_argument_of_python_is_left_in_what_is_said() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Upload anew, without upload_task_id=.", "Upload anew, without --resume."),
+        ("Start again, without resume=.", "Start again, without --resume."),
         (
             "with username= and password= a session logs in again by itself.",
             "with --username and CLOUDTOWER_PASSWORD a command logs in by itself.",

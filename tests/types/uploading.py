@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_type
 
-from cloudtower_async import EVERYTHING, Upload, UploadProgress, models
+from cloudtower_async import EVERYTHING, Upload, UploadProgress, UploadState, models
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +46,9 @@ async def finished(tower: Cloudtower, pieces: AsyncIterator[bytes]) -> None:
 
 async def stepwise(tower: Cloudtower) -> None:
     """So does the result at the end of the steps."""
-    upload = tower.uploading("x.iso", cluster_id="c1", kind="elf_image", upload_task_id="t1")
+    stored = UploadState.from_json("{}")
+    upload = tower.uploading("x.iso", cluster_id="c1", kind="elf_image", resume=stored)
+    assert_type(upload.state, UploadState | None)
     assert_type(upload, Upload[models.ElfImage])
     async with upload as entered:
         assert_type(entered, Upload[models.ElfImage])

@@ -14,11 +14,12 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
-from ..errors import CloudtowerError, UploadInterrupted, UploadTimeout
+from ..errors import CloudtowerError, UploadError, UploadInterrupted, UploadTimeout
 from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
 from .endings import UsageError, printable
 from .outputs import show_any_text
+from .upload_states import StateMemory, load_state
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -43,6 +44,7 @@ def upload(
     name: str | None = None,
     resume: str | None = None,
     timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
+    settling_time: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 300.0,
     connection: ConnectOptions | None = None,
 ) -> None:
     """Upload a file, and show how far it is.
@@ -56,8 +58,11 @@ def upload(
             to several: repeat it.
         kind: What it becomes.
         name: What it will be called. [default: as the file]
-        resume: Upload task of an upload of this file that was interrupted, to send the rest.
+        resume: Upload task of an upload of this file that was interrupted, to send the rest. What
+            was sent is remembered on this machine, and checked first.
         timeout: Seconds that the server may take after the last byte; 0: without limit.
+        settling_time: Seconds that a chunk whose outcome is unknown, as after a 504, has to show at
+            the server before it is sent again; longer than the time-out of any proxy.
         connection: How to reach the server.
     """
     names = cluster or []
@@ -69,7 +74,12 @@ def upload(
         raise UsageError(f"--cluster: {kind} goes to one cluster")
     # Outside the event loop, as this may ask for the password.
     tower = connect(connection or ConnectOptions(), all_languages=False)
-    options = {"name": name, "upload_task_id": resume, "timeout": timeout or None}
+    options = {
+        "name": name,
+        "resume": None if resume is None else load_state(resume),
+        "timeout": timeout or None,
+        "settling_time": settling_time,
+    }
     anyio.run(_upload, tower, file, names, kind, options)
 
 
@@ -85,14 +95,21 @@ async def _upload(
                 raise UsageError(f"--cluster: several are called {names[0]!r}: pass an id")
             options["cluster_id"] = ids[0]
         method: Any = tower.uploading
+        memory = StateMemory(options["resume"])
         try:
             async with method(file, kind=kind.replace("-", "_"), **options) as upload:
                 with _outlet(options["name"] or file.name) as put:
                     async for progress in upload:
+                        await memory.keep(upload.state)
                         put(progress)
         except (UploadInterrupted, UploadTimeout) as exc:
+            await memory.keep(exc.state)
             told = str(exc).removesuffix(exc.hint)  # that is for programs
-            raise CloudtowerError(f"{told}Go on with --resume {exc.upload_task_id}") from exc
+            raise CloudtowerError(f"{told}{memory.advice}") from exc
+        except (UploadError, anyio.get_cancelled_exc_class()):
+            memory.forget()
+            raise
+        memory.forget()
     what = "upload-task" if kind == "elf-file" else kind
     print(f"{what} {upload.result.id}", flush=True)
 

@@ -37,9 +37,9 @@
     │   ├── UnknownTaskStatus      a status that this version does not know does not change
     │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
     ├── UploadError                about an upload
-    │   ├── UploadInterrupted      a chunk could not be brought there; it can go on from there
-    │   ├── UploadFailed           the server gave it up, or somebody cancelled it
-    │   ├── UploadTimeout          all was sent, but nothing came of it in time      (TimeoutError)
+    │   ├── UploadInterrupted      a chunk could not be delivered; the upload can be resumed
+    │   ├── UploadFailed           given up, cancelled, or unknown what the server has
+    │   ├── UploadTimeout          everything was sent, but no result came in time   (TimeoutError)
     │   └── SourceChanged          the file became shorter or longer meanwhile
     ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or no credential for it is given

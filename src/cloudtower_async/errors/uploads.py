@@ -1,21 +1,25 @@
-"""What can go wrong with an upload, besides the calls that it is made of."""
+"""Errors of uploads, besides those of the calls that they are made of."""
 
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .base import CloudtowerError
 
+if TYPE_CHECKING:
+    from ..flows.upload_state import UploadState
+
 
 class UploadError(CloudtowerError):
-    """About an upload that has begun, or could not begin.
+    """An upload failed after it had begun, or could not begin.
 
     Attributes:
         message: What happened.
-        upload_task_id: The upload task of the server; None: there is none yet.
-        sent: Bytes that the server has.
+        upload_task_id: The upload task of the server; None if there is none yet.
+        sent: Bytes that the server certainly has.
         total: Bytes of the whole file.
+        state: What resuming the upload needs; None if it cannot be resumed.
     """
 
     hint: ClassVar[str] = ""
@@ -28,6 +32,7 @@ class UploadError(CloudtowerError):
         self.upload_task_id = upload_task_id
         self.sent = sent
         self.total = total
+        self.state: UploadState | None = None
 
     def __str__(self) -> str:
         where = f"{self.sent:,} of {self.total:,} bytes sent"
@@ -38,28 +43,33 @@ class UploadError(CloudtowerError):
 
 
 class UploadInterrupted(UploadError):
-    """A chunk could not be brought to the server; ``__cause__`` is why.
+    """A chunk could not be delivered; ``__cause__`` says why.
 
-    The upload stays open there: upload the same file again with
-    ``upload_task_id=error.upload_task_id``, and only what is missing is sent.
+    The upload stays open on the server: upload the same file again with ``resume=error.state``, and
+    only what is missing is sent.
     """
 
-    hint = "Upload again with upload_task_id= to send the rest, or cancel the upload task."
+    hint = "Upload again with resume=error.state to send the rest, or cancel the upload task."
 
 
 class UploadFailed(UploadError):
-    """Nothing comes of the upload: the server gave it up, or somebody cancelled it."""
+    """Nothing will come of the upload.
 
-    hint = "Upload the file anew."
+    The server gave it up, somebody cancelled it, the server refuses its chunks, or it is unknown
+    what the server has: then the message says "unknown". Unless it failed as it was resumed, it was
+    cancelled on the server.
+    """
+
+    hint = "Start again: upload the whole file."
 
 
 class UploadTimeout(UploadError, TimeoutError):
-    """All was sent, but what comes of it was not there when the time to wait was over.
+    """Everything was sent, but the result did not appear within `timeout`.
 
-    The server goes on: upload again with ``upload_task_id=error.upload_task_id`` to wait again.
+    The server goes on: upload again with ``resume=error.state`` to continue waiting.
     """
 
-    hint = "Upload again with upload_task_id= to wait on, and a longer timeout= if need be."
+    hint = "Upload again with resume=error.state to wait on, and a longer timeout= if need be."
 
 
 class SourceChanged(UploadError):

@@ -1,21 +1,23 @@
 """Chunks on their way to the server, each exactly once.
 
-The server has no way to check where a chunk belongs: it appends what it gets. So there is never
-more than one on its way, and none is sent again unless it certainly was not taken. An error that
-leaves that open is followed by a question: the upload task counts the chunks it has. That count is
-only relied upon as long as it has agreed with ours before.
+The server cannot check where a chunk belongs: it appends what it gets. So there is never more than
+one chunk in flight, and a chunk whose outcome is unknown is not sent again until that is certain.
+The upload task counts the chunks that it has. When the count moves, the chunk was taken. When it
+stays for the whole settling time, which outlasts any proxy, the chunk was not taken and is sent
+again; from then on every count has to agree, and the result is verified. As long as the first one
+could still arrive, no later doubt can be settled by the count. When the count cannot tell, the
+upload fails: nothing is guessed.
 """
 
 from __future__ import annotations
 
 import logging
-import random
+import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
-from ..api.upload_task import UploadTaskNamespace
 from ..errors import (
     CallError,
     CloudtowerError,
@@ -23,11 +25,10 @@ from ..errors import (
     NotFound,
     OutcomeUnknown,
     UploadFailed,
-    UploadInterrupted,
 )
-from .outages import pause
-from .polling import may_pass
+from .chunk_count import ChunkCount, count_of, unknown
 from .side_by_side import let_end
+from .upload_tasks import UploadTasks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,12 +37,20 @@ if TYPE_CHECKING:
     from ..models import UploadTask
     from .locks import Locks
     from .targets import Target
-
-T = TypeVar("T")
+    from .upload_state import UploadState
 
 _log = logging.getLogger("cloudtower_async")
 
-_CLEAN_UP_SECONDS = 10.0
+CHUNK_SIZE = 8 * 1024 * 1024
+"""Bytes of the first chunk, unless another size is asked for."""
+
+LARGEST_CHUNK = 64 * 1024 * 1024
+"""Most bytes of a chunk, whatever size the server asks for."""
+
+STRAY_SECONDS = 300.0
+"""Seconds after which no chunk is on its way any more; a shorter settling time is no proof."""
+
+CLEAN_UP_SECONDS = 10.0
 """Most seconds to cancel an upload task, and before that to learn which one it is."""
 
 
@@ -52,69 +61,113 @@ class Delivery:
         caller: Asks the server.
         locks: Of the session.
         target: Where they lead.
-        first_size: Bytes of the first chunk.
+        chunk_size: Bytes of the first chunk, and most bytes of those after it; None: 8 MiB, then
+            what the server asks for.
+        settling_time: Seconds that a chunk whose outcome is unknown has to show in the count.
+        interval: Most seconds between looks at the count.
 
     Attributes:
         task: The upload task as it was last seen; None: there is none yet.
-        sent: Bytes that the server has.
+        sent: Bytes that the server certainly has.
+        count: The chunks that it certainly has, and its own count of them.
+        in_doubt: Whether the server may have one chunk more.
+        resent: Whether a chunk was sent again after the settling time.
     """
 
-    def __init__(self, caller: Caller, locks: Locks, target: Target, first_size: int) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        locks: Locks,
+        target: Target,
+        *,
+        chunk_size: int | None,
+        settling_time: float,
+        interval: float,
+    ) -> None:
         self.task: UploadTask | None = None
         self.sent: int = 0
+        self.count: ChunkCount = ChunkCount()
+        self.in_doubt: bool = False
+        self.resent: bool = False
+        self.largest: int = LARGEST_CHUNK if chunk_size is None else chunk_size
         self._caller = caller
         self._locks = locks
         self._target = target
-        self._first_size = first_size
-        self._tasks = UploadTaskNamespace(caller)
-        self._taken = 0  # chunks
-        self._counts = False  # the server's count of them is as ours
+        self._first_size = chunk_size or CHUNK_SIZE
+        self._stray_until = -math.inf
+        self._tasks = UploadTasks(caller, settling_time, interval)
 
     @property
     def next_size(self) -> int:
-        """How large the next chunk is to be, in bytes."""
-        if self.task is None or self.task.chunk_size < 1:
-            return self._first_size
-        return self.task.chunk_size
-
-    async def go_on(self, upload_task_id: str, size: int) -> None:
-        """Take up an upload where it was left.
-
-        Args:
-            upload_task_id: Its upload task.
-            size: Of the file, in bytes.
+        """Size of the next chunk, in bytes.
 
         Raises:
-            InvalidInput: It is of something else.
-            UploadFailed: Nothing comes of it any more.
-            CallError: The server does not know it, or could not be asked.
+            UploadFailed: The server does not say what size it wants.
         """
-        task = await self._ask(upload_task_id)
+        if self.task is None:
+            return self._first_size
+        wanted: object = self.task.chunk_size
+        if type(wanted) is not int or wanted < 1:
+            raise UploadFailed(
+                f"chunk_size: the server asks for chunks of {wanted!r} bytes, which is no size"
+            )
+        return min(wanted, self.largest)
+
+    async def resume(self, state: UploadState) -> bool:
+        """Resume an upload whose state has been checked against the source and the target.
+
+        Returns:
+            Whether the server has the pending chunk, too. It then has to be noted with `skip`.
+
+        Raises:
+            InvalidInput: The upload task is that of something else.
+            UploadFailed: The upload has failed, or it is unknown what the server has.
+            CallError: The server does not know the upload, or could not be asked.
+        """
+        task = await self._tasks.read(state.upload_task_id)
         if task is None:
             raise NotFound(
-                f"there is no upload task {upload_task_id}",
+                f"there is no upload task {state.upload_task_id}",
                 operation="upload_task.get_upload_tasks",
                 endpoint=self._caller.endpoints.latest,
-                hint="Upload anew, without upload_task_id=.",
+                hint="Start again, without resume=.",
             )
         if task.resource_type not in self._target.resource_types:
             raise InvalidInput(
-                f"upload: upload_task_id: {task.id} is of kind {task.resource_type}, not "
+                f"upload: resume: upload task {task.id} is of kind {task.resource_type}, not "
                 + " or ".join(self._target.resource_types)
             )
-        if task.size != size:
+        if task.size != state.size:
             raise InvalidInput(
-                f"upload: upload_task_id: {task.id} is of a file of {task.size:,} bytes; this one "
-                f"has {size:,}"
+                f"upload: resume: upload task {task.id} is of a file of {task.size} bytes, the "
+                f"state of one of {state.size:,}"
             )
+        self.sent = state.sent
+        if state.resent:
+            self._lose(anyio.current_time())
+        self.count = ChunkCount(state.chunks, state.count_base)
+        self._target.restore(state.existing_ids)
         self._see(task)
-        self._taken, self._counts = task.current_chunk, True
-        if task.status == "SUCCESSED":
-            self.sent = size
-            return
-        if self._taken:
-            self.sent = min(self._first_size + (self._taken - 1) * self.next_size, size)
-        await self._patiently(self._target.look_around)
+        if state.sent == state.size:
+            return False
+        taken = self._has_the_chunk(task)
+        if not taken and state.pending:
+            self.in_doubt = True
+            taken = await self._settle(task.id) is not None
+            self.in_doubt = False
+        elif taken and not state.pending:
+            raise unknown("the server has a chunk that this state does not know")
+        elif count_of(task) is None:
+            raise unknown("the server does not tell how many chunks it has")
+        # Whoever stored a state with a pending chunk may have sent that more than once.
+        if state.pending:
+            self._lose(anyio.current_time())
+        return taken
+
+    def skip(self, size: int) -> None:
+        """Note that the server has the pending chunk of this size already."""
+        self.sent += size
+        self.count.chunks += 1
 
     async def send(self, chunk: bytes, size: int) -> None:
         """Bring the next chunk to the server.
@@ -124,14 +177,15 @@ class Delivery:
             size: Of the whole file, in bytes.
 
         Raises:
-            CallError: The server does not have it, or whether it has could not be found out.
-            UploadInterrupted: Whether it has cannot be told from its answers.
-            UploadFailed: Nothing comes of the upload any more.
+            CallError: The server does not have it, or could not be asked whether it has.
+            UploadFailed: The upload has failed, or it is unknown what the server has.
         """
         if self.task is None:
             await self._begin(chunk, size)
         else:
-            await self._continue(chunk, self.task.id)
+            fields = self._target.next(chunk, self.task.id)
+            task = await self._deliver(fields, partial(self._settle, self.task.id))
+            self._note(task, chunk)
 
     async def look_again(self) -> UploadTask:
         """See how the upload task is now.
@@ -142,142 +196,195 @@ class Delivery:
         """
         known = cast("UploadTask", self.task)
         # It may be out of sight for a moment.
-        task = await self._ask(known.id) or known
+        task = await self._tasks.read(known.id) or known
         self._see(task)
         return task
 
-    async def cancel(self) -> None:
-        """Tell the server that nothing more comes. To say that twice does no harm."""
-        if self.task is None:
+    def verify(self, task: UploadTask, made: object) -> None:
+        """Check the end of an upload that had to send a chunk again.
+
+        Args:
+            task: The upload task, which has succeeded.
+            made: What has come of it.
+
+        Raises:
+            UploadFailed: It is not what was sent, or the server does not tell.
+        """
+        if not self.resent:
             return
-        failure: CloudtowerError | None = None
-        with anyio.move_on_after(_CLEAN_UP_SECONDS, shield=True):
-            for _ in range(self._caller.retry.attempts):
-                try:
-                    await self._tasks.cancel_upload_task(where={"id": self.task.id})
-                except OutcomeUnknown as exc:
-                    failure = exc
-                except CloudtowerError as exc:
-                    failure = exc
-                    break
-                else:
-                    return
-        _log.warning("upload task %s could not be cancelled: %s", self.task.id, failure)
+        size = getattr(made, "size", task.size)
+        if not self.count.agrees(task) or size != self.sent:
+            raise unknown(
+                f"a chunk was sent again, and the result {getattr(made, 'id', '')} cannot be "
+                f"verified: the server has counted {count_of(task)} chunks and has {size} bytes, "
+                f"where {self.count.chunks} chunks and {self.sent} bytes were sent; delete it"
+            )
+
+    async def cancel(self) -> None:
+        """Tell the server that nothing more comes. Repeating that does no harm."""
+        if self.task is not None:
+            await self._tasks.cancel(self.task.id, CLEAN_UP_SECONDS)
 
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which makes the upload task.
 
-        When its fate is unknown, the task that has come is ours. So that it cannot be that of
-        another upload of this session, those of as large a file begin one after the other.
+        When its outcome is unknown, the new task that bears our name is ours. So that it cannot be
+        that of another upload of this session, those of as large a file begin one after the other.
         """
         fields = self._target.first(chunk, size)
         async with self._locks.hold(f"{self._target.send.path} {size}"):
-            await self._patiently(self._target.look_around)
-            before = {task.id for task in await self._alike(size)}
+            await self._tasks.patiently(self._target.look_around)
+            alike = partial(self._tasks.alike, size, self._target.resource_types)
+            before = {task.id for task in await alike()}
 
-            async def look() -> UploadTask | None:
-                new = [task for task in await self._alike(size) if task.id not in before]
-                if len(new) > 1:
-                    new = [task for task in new if _mentions(task.args, self._target.name)]
-                return new[0] if len(new) == 1 else None
+            async def new() -> list[UploadTask]:
+                return [task for task in await alike() if task.id not in before]
 
             async def send() -> None:
-                self._note(await self._deliver(fields, look), chunk)
+                self._note(await self._deliver(fields, partial(self._settle_first, new)), chunk)
 
             try:
                 # Broken off, it would leave a task behind of which nobody knows.
-                await let_end(send, _CLEAN_UP_SECONDS)
+                await let_end(send, CLEAN_UP_SECONDS)
             except anyio.get_cancelled_exc_class():
                 if self.task is None:
-                    await self._find_out(look)
+                    await self._find_out(new)
                 raise
 
-    async def _find_out(self, look: Callable[[], Awaitable[UploadTask | None]]) -> None:
+    async def _find_out(self, new: Callable[[], Awaitable[list[UploadTask]]]) -> None:
         """Learn which upload task has come of a first chunk that was broken off."""
-        with anyio.move_on_after(_CLEAN_UP_SECONDS, shield=True):
+        with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             try:
-                self.task = await look()
+                ours = [task for task in await new() if self._target.is_named_in(task)]
+                self.task = ours[0] if len(ours) == 1 else None
             except CloudtowerError as exc:
                 _log.warning("whether an upload has begun could not be found out: %s", exc)
 
-    async def _continue(self, chunk: bytes, upload_task_id: str) -> None:
-        """Send a later chunk."""
-
-        async def look() -> UploadTask | None:
-            task = await self._ask(upload_task_id)
-            if task is None or not self._counts:
-                raise UploadInterrupted("whether the server has the last chunk cannot be told")
-            return task if task.current_chunk > self._taken else None
-
-        fields = self._target.next(chunk, upload_task_id)
-        self._note(await self._deliver(fields, look), chunk)
-
     async def _deliver(
-        self, fields: dict[str, object], look: Callable[[], Awaitable[UploadTask | None]]
+        self, fields: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
         """Send a chunk until the server has it.
 
         Args:
             fields: Of the form.
-            look: Asks whether it has; returns the upload task then.
+            settle: Waits until the outcome is certain; returns the upload task if it has the chunk.
         """
+        again = False  # whether it was sent before
 
         async def send() -> UploadTask:
+            nonlocal again
+            sent_at = anyio.current_time()
+            self.in_doubt = True
             try:
-                return self._task_in(await self._caller.call(self._target.send, fields))
+                answer = await self._caller.call(self._target.send, fields)
+                return self._tasks.task_in(answer, self._target.send, self.task)
             except OutcomeUnknown:
-                # First a pause, as what was sent may still be on its way.
-                await self._pause(1)
-                if (task := await look()) is not None:
+                if (task := await settle()) is not None:
                     return task
+                self.in_doubt = False
+                again = self.task is not None  # else another upload task is made
+                if again:
+                    self._lose(sent_at)
                 # No name for the error: it and this frame would keep each other, and the chunk.
                 raise
-
-        return await self._patiently(send)
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Try what changes nothing when it fails as often as the session tries calls."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await ask()
             except CallError as exc:
-                passes = isinstance(exc, OutcomeUnknown) or may_pass(exc, self._caller)
-                if not passes or attempt >= self._caller.retry.attempts:
-                    raise
-            await self._pause(attempt)
+                # A server that has all bytes refuses the chunk that it gets again.
+                if again and (task := await self._taken_late()):
+                    return task
+                self.in_doubt = again
+                if exc.status == 413:
+                    raise _too_large(len(cast("bytes", fields["file"]))) from exc
+                raise
 
-    async def _pause(self, number: int) -> None:
-        seconds = self._caller.retry.pause(number, random.random())  # noqa: S311 - no secret
-        await pause(self._caller.transport, seconds)
+        task = await self._tasks.patiently(send)
+        self.in_doubt = False
+        return task
 
-    def _task_in(self, answer: UploadTask | list[UploadTask]) -> UploadTask:
-        if not isinstance(answer, list):
-            return answer
-        if not answer:  # status 304
-            raise NotFound(
-                "no cluster matches clusters=",
-                operation=self._target.send.name,
-                endpoint=self._caller.endpoints.latest,
-                hint="Nothing was uploaded; check the filter.",
-            )
-        return answer[0]
+    def _lose(self, sent_at: float) -> None:
+        """Note that a chunk counts as lost, which was sent then."""
+        self.resent = True
+        self._stray_until = max(self._stray_until, sent_at + STRAY_SECONDS)
+
+    async def _settle(self, upload_task_id: str) -> UploadTask | None:
+        """Wait until it is certain whether the server has the chunk in doubt.
+
+        Returns:
+            The upload task if it has, else None.
+
+        Raises:
+            UploadFailed: That cannot be told.
+            CallError: The server could not be asked.
+        """
+        self.count.reliable_base()
+
+        async def look() -> UploadTask | None:
+            task = await self._tasks.glance(upload_task_id)
+            return task if task is not None and self._has_the_chunk(task) else None
+
+        self._tasks.tell_waiting(f"upload task {upload_task_id}")
+        if (task := await self._tasks.until_settled(look)) is not None:
+            return task
+        task = await self._tasks.read(upload_task_id)
+        if task is None or count_of(task) is None:
+            raise unknown("the server does not tell how many chunks it has")
+        return task if self._has_the_chunk(task) else None
+
+    def _has_the_chunk(self, task: UploadTask) -> bool:
+        """Whether the server has the chunk in doubt.
+
+        Raises:
+            UploadFailed: It has one more, but that can be one that was thought lost; its count does
+                not fit.
+        """
+        self._see(task)
+        if not self.count.has_one_more(task):
+            return False
+        if anyio.current_time() < self._stray_until:
+            raise unknown("a chunk was sent again, and one has come late: it can be either")
+        return True
+
+    async def _settle_first(
+        self, new: Callable[[], Awaitable[list[UploadTask]]]
+    ) -> UploadTask | None:
+        """Wait until it is certain whether the first chunk has made an upload task.
+
+        Args:
+            new: Asks for the upload tasks that could be it.
+
+        Raises:
+            UploadFailed: That cannot be told.
+            CallError: The server could not be asked.
+        """
+
+        async def look() -> UploadTask | None:
+            ours = [task for task in await new() if self._target.is_named_in(task)]
+            # A count of 0 may mean that the chunk itself is still on its way.
+            return ours[0] if len(ours) == 1 and count_of(ours[0]) == 1 else None
+
+        self._tasks.tell_waiting(f"the upload of {self._target.name!r}")
+        if (task := await self._tasks.until_settled(look) or await look()) is not None:
+            return task
+        if not (found := await new()):
+            return None
+        raise unknown(
+            "the outcome of the first chunk does not show; it may have made upload task "
+            + " or ".join(str(task.id) for task in found)
+        )
+
+    async def _taken_late(self) -> UploadTask | None:
+        """Return the upload task if it has the chunk in doubt by now."""
+        task = await self.look_again()
+        return task if self.count.has_one_more(task) else None
 
     def _note(self, task: UploadTask, chunk: bytes) -> None:
-        """Take down that the server has a chunk.
+        """Note that the server has a chunk.
 
         Raises:
             UploadFailed: It has more than that, or has given the upload up.
         """
         self.task = task
         self.sent += len(chunk)
-        self._taken += 1
-        if self._counts and task.current_chunk > self._taken:
-            raise UploadFailed(
-                f"the server has {task.current_chunk} chunks where {self._taken} were sent"
-            )
-        self._counts = task.current_chunk == self._taken
+        self.count.add(task, exactly=self.resent)
         self._see(task)
 
     def _see(self, task: UploadTask) -> None:
@@ -285,19 +392,9 @@ class Delivery:
         if task.status == "FAILED":
             raise UploadFailed("the server has given the upload up", task.id)
 
-    async def _ask(self, upload_task_id: str) -> UploadTask | None:
-        ask = partial(self._tasks.get_upload_tasks, where={"id": upload_task_id})
-        tasks = await self._patiently(ask)
-        return tasks[0] if tasks else None
 
-    async def _alike(self, size: int) -> list[UploadTask]:
-        """The upload tasks that could be that of this file."""
-        where: Any = {"size": size, "resource_type_in": list(self._target.resource_types)}
-        return await self._patiently(partial(self._tasks.get_upload_tasks, where=where))
-
-
-def _mentions(args: object, name: str) -> bool:
-    """Whether a name is among the texts in the arguments of an upload task."""
-    if isinstance(args, dict):
-        return any(_mentions(value, name) for value in cast("dict[str, object]", args).values())
-    return args == name
+def _too_large(size: int) -> UploadFailed:
+    return UploadFailed(
+        f"a chunk of {size:,} bytes is too large for the server or a proxy before it (HTTP 413); "
+        "pass a smaller chunk_size=, or raise the limit of the proxy"
+    )

@@ -1,15 +1,17 @@
 """What is uploaded: a file or a stream, read forwards, one chunk at a time.
 
-Files are read in threads. How long a source is has to be known when the upload begins, and it is
-checked that it was right before the last chunk is handed out.
+Files are read, and their content is hashed, in threads. How long a source is has to be known when
+the upload begins, and it is checked that it was right before the last chunk is handed out.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import AsyncIterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
 
 import anyio
 import anyio.to_thread
@@ -25,7 +27,14 @@ Uploadable: TypeAlias = "StrPath | BinaryIO | AsyncIterable[bytes | bytearray | 
 """What can be uploaded: a path, a file opened in binary mode, or what yields the content."""
 
 _CLOSE_SECONDS = 5.0
-_PIECE = 1024 * 1024
+_PIECE = 8 * 1024 * 1024  # bytes read at once where the content is only hashed
+
+
+class Chunk(NamedTuple):
+    """A part of the source, and the SHA-256 of the source up to its end, in hexadecimal."""
+
+    content: bytes
+    sha256: str
 
 
 class _File:
@@ -40,7 +49,7 @@ class _File:
         self._source = source
         self._file: BinaryIO | None = None
         self._closed = False
-        self._start: int | None = None  # None: it cannot be rewound
+        self.modified_ns: int | None = None
 
     async def open(self) -> int | None:
         """Make ready to read, and return how much there is; None: that is not known."""
@@ -49,10 +58,6 @@ class _File:
     async def read(self, number: int) -> bytes:
         """The next so many bytes; fewer only at the end."""
         return await anyio.to_thread.run_sync(self._read, number)
-
-    async def skip(self, number: int) -> int:
-        """Leave out so many bytes; returns how many there were."""
-        return await anyio.to_thread.run_sync(self._skip, number)
 
     async def close(self) -> None:
         """Close what was opened here: at once, as a cancellation must not come between."""
@@ -74,10 +79,12 @@ class _File:
             self._file = file = self._source
         if not file.seekable():
             return None
-        self._start = file.tell()
+        with contextlib.suppress(OSError, AttributeError):  # a file in memory has none
+            self.modified_ns = os.fstat(file.fileno()).st_mtime_ns
+        start = file.tell()
         end = file.seek(0, os.SEEK_END)
-        file.seek(self._start)
-        return end - self._start
+        file.seek(start)
+        return end - start
 
     def _read(self, number: int) -> bytes:
         content = self._read_some(number)
@@ -97,15 +104,6 @@ class _File:
             )
         return content
 
-    def _skip(self, number: int) -> int:
-        if self._start is not None:
-            cast("BinaryIO", self._file).seek(self._start + number)
-            return number
-        skipped = 0
-        while content := self._read(min(_PIECE, number - skipped)):
-            skipped += len(content)
-        return skipped
-
 
 class _Stream:
     """What yields the content in pieces of any size.
@@ -119,6 +117,7 @@ class _Stream:
     def __init__(self, source: AsyncIterable[bytes | bytearray | memoryview]) -> None:
         self._pieces = aiter(source)
         self._rest = memoryview(b"")
+        self.modified_ns: int | None = None
 
     async def open(self) -> None:
         """How much there is nobody knows."""
@@ -131,15 +130,6 @@ class _Stream:
             content += self._rest[:left]
             self._rest = self._rest[left:]
         return bytes(content)
-
-    async def skip(self, number: int) -> int:
-        """Leave out so many bytes; returns how many there were."""
-        left = number
-        while left and await self._more():
-            some = min(left, len(self._rest))
-            self._rest = self._rest[some:]
-            left -= some
-        return number - left
 
     async def _more(self) -> bool:
         """Have something to take; False at the end."""
@@ -173,6 +163,12 @@ class Source:
         self.position: int = 0
         self.name: str | None = _name(source)
         self._inner = _inner(source)
+        self._digest = hashlib.sha256()
+
+    @property
+    def modified_ns(self) -> int | None:
+        """Modification time in nanoseconds since 1970; None if it has none, or is not open."""
+        return self._inner.modified_ns
 
     async def open(self) -> None:
         """Make ready to read.
@@ -193,8 +189,8 @@ class Source:
             raise InvalidInput(f"upload: size: {self.size:,} is given, but there are {there:,}")
         self.size = there
 
-    async def chunk(self, number: int) -> bytes:
-        """The next so many bytes, or what is left.
+    async def chunk(self, number: int) -> Chunk:
+        """Return the next chunk of this many bytes, or what is left.
 
         Raises:
             SourceChanged: There is less than there should be, or more.
@@ -206,18 +202,20 @@ class Source:
             raise self._changed(f"ended after {self.position + len(content):,} of its")
         if len(content) > wanted:
             raise self._changed("has become longer than its")
+        await anyio.to_thread.run_sync(self._digest.update, content)
         self.position += wanted
-        return content
+        return Chunk(content, self._digest.hexdigest())
 
-    async def skip(self, number: int) -> None:
-        """Go on from a position.
+    async def skip(self, number: int) -> str:
+        """Read this many bytes and return the SHA-256 of what has been read so far.
 
         Raises:
-            SourceChanged: It is shorter than that.
+            SourceChanged: It is shorter than that, or longer than its size.
         """
-        self.position = await self._inner.skip(number)
-        if self.position < number:
-            raise self._changed(f"ended after {self.position:,} of its")
+        left = number
+        while left:
+            left -= len((await self.chunk(min(left, _PIECE))).content)
+        return self._digest.hexdigest()
 
     async def close(self) -> None:
         """Close what is not the caller's. Safe to repeat."""

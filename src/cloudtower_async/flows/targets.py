@@ -12,7 +12,7 @@ from ..errors import InvalidInput
 from ..settings import choice_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..calls.caller import Caller
     from ..calls.operation import Operation
@@ -132,6 +132,20 @@ class Target:
         """Of upload tasks that lead here."""
         return self._way.resource_types
 
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of the first chunk that say what it becomes and where."""
+        return {name: str(value) for name, value in self._first.items()}
+
+    @property
+    def existing_ids(self) -> tuple[str, ...]:
+        """The resources that `look_around` has found."""
+        return tuple(sorted(self._there_before))
+
+    def restore(self, existing_ids: Iterable[str]) -> None:
+        """Take over what `look_around` found before the upload began."""
+        self._there_before = frozenset(existing_ids)
+
     def first(self, chunk: bytes, size: int) -> dict[str, object]:
         """What is sent with the first chunk.
 
@@ -146,6 +160,10 @@ class Target:
     def next(self, chunk: bytes, upload_task_id: str) -> dict[str, object]:
         """What is sent with a later chunk."""
         return {**self._again, "file": chunk, "upload_task_id": upload_task_id}
+
+    def is_named_in(self, task: UploadTask) -> bool:
+        """Whether the arguments of an upload task hold the name of what this becomes."""
+        return _mentions(task.args, self.name)
 
     async def look_around(self) -> None:
         """Note what is there already, where the server does not say what comes of an upload."""
@@ -192,6 +210,12 @@ def _by_args(args: Mapping[str, Any]) -> dict[str, object] | None:
             return {"local_id": uuid}
         case _:
             return None
+
+
+def _mentions(args: object, name: str) -> bool:
+    if isinstance(args, dict):
+        return any(_mentions(value, name) for value in cast("dict[str, object]", args).values())
+    return args == name
 
 
 def _svt_version(chunk: bytes) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .shared import Shared
     from .sources import Uploadable
     from .targets import UploadKind
+    from .upload_state import UploadState
     from .uploads import Upload, UploadProgress
 
 
@@ -29,9 +30,10 @@ class UploadOptions(TypedDict, total=False):
     name: str | None
     size: int | None
     chunk_size: int | None
-    upload_task_id: str | None
+    resume: UploadState | None
     timeout: float | None
     interval: float
+    settling_time: float
 
 
 class Uploading:
@@ -118,24 +120,28 @@ class Uploading:
                 the upload task's id) or ``application_package``.
             description: Of an image of the content library or an ELF image.
             on_progress: Called with an `UploadProgress` each time the server has another chunk.
-            options: ``name``, what it will be called; None: as the file.
-                ``size``, in bytes, of what cannot tell by itself: async iterators and pipes.
-                ``chunk_size``, bytes of the first chunk, 8 MiB by default; the server chooses that
-                of those after it.
-                ``upload_task_id``, to go on with an upload that was interrupted: of the same file,
-                with the same `chunk_size`.
-                ``timeout``, seconds from the last chunk until what comes of it is there, 300 by
-                default; None waits without limit. Each chunk has the session's time-out.
-                ``interval``, most seconds between looks at it then, 5 by default.
+            options: ``name``: what it will be called; None: as the file.
+                ``size``: in bytes, of what cannot tell by itself: async iterators and pipes.
+                ``chunk_size``: bytes of the first chunk, and most bytes of those after it; None:
+                8 MiB, then what the server asks for, up to 64 MiB.
+                ``resume``: state of an interrupted upload of the same file to the same place:
+                ``error.state``, or `UploadState.from_json` of what was stored.
+                ``timeout``: seconds from the last chunk until the result is there, 300 by default;
+                None waits without limit. Each chunk has the session's time-out.
+                ``interval``: most seconds between two looks at the server, 5 by default.
+                ``settling_time``: seconds that a chunk whose outcome is unknown (a 504, a broken
+                connection) has to show in the server's count before it is sent again, 300 by
+                default. It has to be longer than the time-out of any proxy on the way.
 
         Returns:
             A `ContentLibraryImage`, an `ElfImage`, an `SvtImage`, for an ELF file the `UploadTask`,
             or a `CloudTowerApplicationPackage`.
 
         Raises:
-            UploadInterrupted: A chunk could not be brought to the server; the upload can go on.
-            UploadFailed: The server gave the upload up, or somebody cancelled it.
-            UploadTimeout: All was sent, but nothing came of it in time.
+            UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
+            UploadFailed: The server gave the upload up or refuses its chunks, somebody cancelled
+                it, or it is unknown what the server has.
+            UploadTimeout: Everything was sent, but the result did not appear in time.
             SourceChanged: The file became shorter or longer meanwhile.
             InvalidInput: An argument or the file cannot be used; nothing was sent.
             EmptyFilter: `clusters` may match everything.
@@ -258,7 +264,7 @@ class Uploading:
         from ..errors import InvalidInput
         from .sources import Source
         from .targets import Target
-        from .uploads import CHUNK_SIZE, Upload
+        from .uploads import Upload
 
         known = UploadOptions.__annotations__
         if unknown := options.keys() - known:
@@ -272,8 +278,9 @@ class Uploading:
             self._shared,
             opened,
             Target(self._caller, name=name, **arguments),
-            chunk_size=options.get("chunk_size") or CHUNK_SIZE,
-            upload_task_id=options.get("upload_task_id"),
+            chunk_size=options.get("chunk_size"),
+            resume=options.get("resume"),
             timeout=options.get("timeout", 300.0),
             interval=options.get("interval", 5.0),
+            settling_time=options.get("settling_time", 300.0),
         )

@@ -1,6 +1,6 @@
 """Uploads: from a file to what the server makes of it.
 
-Nothing runs in the background: each step of the iteration sends one chunk, while the next is read.
+Nothing runs in the background: each step of the iteration sends one chunk and reads the next one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from ..errors import (
     UploadTimeout,
 )
 from ..settings import seconds_fault
-from .delivery import Delivery
+from .delivery import LARGEST_CHUNK, Delivery
 from .polling import may_pass
 from .shared import Shared, unless_closed
 from .side_by_side import side_by_side
+from .upload_state import UploadState
 from .watching import FIRST_DELAY
 
 if TYPE_CHECKING:
@@ -34,13 +35,10 @@ if TYPE_CHECKING:
 
     from ..calls.caller import Caller
     from ..models import UploadTask
-    from .sources import Source
+    from .sources import Chunk, Source
     from .targets import Target
 
 T_co = TypeVar("T_co", covariant=True)
-
-CHUNK_SIZE = 8 * 1024 * 1024
-"""Bytes of the first chunk; the server then says how large those after it are to be."""
 
 _RATE_OVER = 8
 """Steps that the rate is the mean of."""
@@ -49,7 +47,7 @@ _RATE_OVER = 8
 class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How far an upload is: bytes sent, of how many, and how many a second lately.
 
-    ``upload_task_id`` names the upload on the server, to go on with it another time.
+    ``upload_task_id`` names the upload on the server.
     """
 
     upload_task_id: str
@@ -77,20 +75,32 @@ class Upload(Generic[T_co]):
         source: Source,
         target: Target,
         *,
-        chunk_size: int,
-        upload_task_id: str | None,
+        chunk_size: int | None,
+        resume: UploadState | None,
         timeout: float | None,
         interval: float,
+        settling_time: float,
     ) -> None:
-        _check(chunk_size, timeout, interval)
+        _check(chunk_size, resume, timeout, interval, settling_time)
+        if resume is not None:
+            _check_place(resume, caller, target)
+            chunk_size = chunk_size or resume.chunk_size
         self._caller = caller
         self._source = source
         self._target = target
-        self._delivery = Delivery(caller, shared.locks, target, chunk_size)
-        self._resumed = upload_task_id
+        self._delivery = Delivery(
+            caller,
+            shared.locks,
+            target,
+            chunk_size=chunk_size,
+            settling_time=settling_time,
+            interval=interval,
+        )
+        self._resumed = resume
         self._timeout = timeout
         self._interval = interval
-        self._chunk: bytes | None = None  # read, but not yet sent
+        self._chunk: Chunk | None = None  # read, but not known to be at the server
+        self._sha256 = ""  # of what the server has
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_OVER + 1)
         self._guard = anyio.ResourceGuard("this upload")
         self._results: list[T_co] = []
@@ -99,9 +109,41 @@ class Upload(Generic[T_co]):
 
     @property
     def upload_task_id(self) -> str | None:
-        """The upload on the server; None: it has not begun there."""
+        """The upload task of the server; None if there is none yet."""
         task = self._delivery.task
-        return self._resumed if task is None else task.id
+        if task is None:
+            return None if self._resumed is None else self._resumed.upload_task_id
+        return task.id
+
+    @property
+    def state(self) -> UploadState | None:
+        """What resuming this upload needs, as of now; None before the server has the first chunk.
+
+        Store it after each step, and an upload whose process was killed can be resumed.
+        """
+        delivery, chunk = self._delivery, self._chunk
+        if delivery.task is None or not self._sha256:
+            return self._resumed
+        # A stored state does not learn whether the next chunk was sent.
+        certain = self._failure is not None and not delivery.in_doubt
+        pending = None if certain else chunk
+        return UploadState(
+            endpoint=self._caller.endpoints.latest,
+            operation=self._target.send.name,
+            upload_task_id=delivery.task.id,
+            form=self._target.form,
+            size=self._source.size,
+            modified_ns=self._source.modified_ns,
+            chunk_size=delivery.largest,
+            sent=delivery.sent,
+            sha256=self._sha256,
+            pending=len(pending.content) if pending else 0,
+            pending_sha256=pending.sha256 if pending else self._sha256,
+            chunks=delivery.count.chunks,
+            count_base=delivery.count.base,
+            resent=delivery.resent,
+            existing_ids=self._target.existing_ids,
+        )
 
     @property
     def result(self) -> T_co:
@@ -118,25 +160,53 @@ class Upload(Generic[T_co]):
         raise CloudtowerError("the upload has not ended: iterate to its end first")
 
     async def __aenter__(self) -> Self:
-        """Open the file; to go on with an upload, see how far it is.
+        """Open the file; when resuming, check it and see what the server has.
 
         Raises:
-            InvalidInput: The file cannot be uploaded, or the upload is of another one.
-            UploadFailed: Nothing comes of the upload any more.
+            InvalidInput: The file cannot be uploaded, or is not the one that the state is of.
+            UploadFailed: Nothing will come of the upload, or it is unknown what the server has.
             SourceChanged: The file has become shorter.
             CallError: The server does not know the upload, or could not be asked.
         """
         try:
             await self._source.open()
             if self._resumed is not None:
-                await self._delivery.go_on(self._resumed, self._source.size)
-                await self._source.skip(self._delivery.sent)
+                await self._resume(self._resumed)
         except BaseException as exc:
             await self._source.close()
             self._tell(exc)
             raise
         self._marks.append((anyio.current_time(), self._delivery.sent))
         return self
+
+    async def _resume(self, state: UploadState) -> None:
+        source, delivery = self._source, self._delivery
+        for what, was, now in (
+            ("size in bytes", state.size, source.size),
+            ("modification time in ns", state.modified_ns, source.modified_ns),
+        ):
+            if was != now:
+                raise InvalidInput(
+                    f"upload: resume: the upload is of another file: its {what} was {was}, that of "
+                    f"{source.name or 'this one'} is {now}"
+                )
+        if await source.skip(state.sent) != state.sha256:
+            raise self._another_content(state.sent)
+        taken = await delivery.resume(state)
+        self._sha256 = state.sha256
+        if state.pending:
+            self._chunk = chunk = await source.chunk(state.pending)
+            if chunk.sha256 != state.pending_sha256:
+                raise self._another_content(state.sent + state.pending)
+            if taken:
+                delivery.skip(state.pending)
+                self._sha256, self._chunk = chunk.sha256, None
+
+    def _another_content(self, number: int) -> InvalidInput:
+        return InvalidInput(
+            f"upload: resume: the upload is of another file: the first {number:,} bytes of "
+            f"{self._source.name or 'this one'} are not those that were sent"
+        )
 
     async def __aexit__(
         self,
@@ -145,8 +215,9 @@ class Upload(Generic[T_co]):
         traceback: TracebackType | None,
     ) -> None:
         failure = self._failure or exc_type or Exception
-        # What can go on another time is left open.
+        # What can be resumed is left open.
         can_go_on = issubclass(failure, UploadInterrupted | UploadTimeout | SessionClosed)
+        self._chunk = None
         try:
             await self._source.close()
         finally:
@@ -181,16 +252,19 @@ class Upload(Generic[T_co]):
     async def _step(self) -> None:
         """Send the next chunk, and read the one after it."""
         delivery, source = self._delivery, self._source
-        chunk, self._chunk = self._chunk, None
+        chunk = self._chunk
         if chunk is None:
-            chunk = await source.chunk(delivery.next_size)
-        send = partial(delivery.send, chunk, source.size)
+            self._chunk = chunk = await source.chunk(delivery.next_size)
+        send = partial(delivery.send, chunk.content, source.size)
         is_last = source.position == source.size
+        following: Chunk | None = None
         if is_last or delivery.task is None:  # how large the second is to be is not known before
             await send()
         else:
-            read = partial(source.chunk, delivery.next_size)
-            self._chunk = await side_by_side(send, read)
+            following = await side_by_side(send, partial(source.chunk, delivery.next_size))
+        self._chunk, self._sha256 = following, chunk.sha256
+        if following is None and not is_last:
+            self._chunk = await source.chunk(delivery.next_size)
 
     def _progress(self) -> UploadProgress:
         now, sent = anyio.current_time(), self._delivery.sent
@@ -210,20 +284,20 @@ class Upload(Generic[T_co]):
         with unless_closed(self._caller.transport, self._timeout):
             while True:
                 try:
+                    if task.status != "SUCCESSED":
+                        task = await self._delivery.look_again()
                     if task.status == "SUCCESSED" and (found := await self._target.find(task)):
+                        self._delivery.verify(task, found)
                         self._results.append(cast("T_co", found))
                         return
-                    task = await self._delivery.look_again()
-                    if task.status == "SUCCESSED":
-                        continue
                 except CallError as exc:
                     if not may_pass(exc, self._caller):
                         raise
                 await anyio.sleep(delay)
                 delay = min(delay * 2, self._interval)
         done = task.status == "SUCCESSED"
-        what = "what has come of it does not show" if done else "the server was not done with it"
-        raise UploadTimeout(f"all was sent, but {what} after {self._timeout:g} s")
+        what = "the result did not appear" if done else "the server was still processing it"
+        raise UploadTimeout(f"everything was sent, but {what} after {self._timeout:g} s")
 
     def _interrupted(self, why: CallError) -> UploadInterrupted:
         error = UploadInterrupted(f"the upload was interrupted: {why}")
@@ -235,17 +309,58 @@ class Upload(Generic[T_co]):
         if isinstance(error, UploadError):
             error.upload_task_id = self.upload_task_id
             error.sent, error.total = self._delivery.sent, self._source.size
+            if isinstance(error, UploadInterrupted | UploadTimeout):
+                error.state = self.state
 
 
-def _check(chunk_size: object, timeout: float | None, interval: float) -> None:
-    if type(chunk_size) is not int or chunk_size < 1:
+def _check(
+    chunk_size: object,
+    resume: object,
+    timeout: float | None,
+    interval: float,
+    settling_time: float,
+) -> None:
+    if chunk_size is not None and (
+        type(chunk_size) is not int or not 1 <= chunk_size <= LARGEST_CHUNK
+    ):
         raise InvalidInput(
-            f"upload: chunk_size: expected a number of bytes above 0, got {chunk_size!r}"
+            f"upload: chunk_size: expected a number of bytes from 1 to {LARGEST_CHUNK:,}, got "
+            f"{chunk_size!r}"
+        )
+    if resume is not None and not isinstance(resume, UploadState):
+        raise InvalidInput(
+            "upload: resume: expected an UploadState, such as error.state or "
+            f"UploadState.from_json(text); got {type(resume).__name__}"
         )
     faults = {
         "timeout": None if timeout is None else seconds_fault(timeout),
         "interval": seconds_fault(interval),
+        "settling_time": seconds_fault(settling_time),
     }
     for argument, fault in faults.items():
         if fault is not None:
             raise InvalidInput(f"upload: {argument}: {fault}")
+
+
+def _check_place(state: UploadState, caller: Caller, target: Target) -> None:
+    """Refuse to resume an upload to another place."""
+    if fault := state.fault():
+        raise InvalidInput(f"upload: resume: {fault}")
+    addresses = caller.transport.settings.endpoints
+    if state.endpoint not in addresses:
+        raise InvalidInput(
+            f"upload: resume: the upload is at {state.endpoint}, this session is for "
+            + " and ".join(addresses)
+        )
+    if state.operation != target.send.name:
+        raise InvalidInput(
+            f"upload: resume: the upload was begun with {state.operation}, this one takes "
+            f"{target.send.name}; pass the same kind="
+        )
+    form = target.form
+    for name in state.form.keys() | form.keys():
+        if state.form.get(name) != form.get(name):
+            raise InvalidInput(
+                f"upload: resume: {name}: the upload was begun with {state.form.get(name)!r}, not "
+                f"{form.get(name)!r}"
+            )

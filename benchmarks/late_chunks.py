@@ -1,0 +1,298 @@
+"""`python -m benchmarks.late_chunks`: uploads through a proxy that gives up before the server does.
+
+The proxy answers 504, and the server behind it takes the chunk up to ten seconds later, or never.
+200 uploads, 50 at a time, with real delays: each has to arrive whole, or to fail. None may be
+reported as a success with other content. Every fourth upload has a settling time that is shorter
+than the delays, which is the case that has to fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import logging
+import random
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import anyio
+from aiohttp import web
+
+from .figures import Figure, print_as_lines
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from cloudtower_async import Cloudtower
+
+Outcome: TypeAlias = Literal["right", "wrong", "failed"]
+
+CHUNK = 1024
+CHUNKS = 6
+NEVER = float("inf")
+JUST_BEFORE = -1.0
+"""Late until just before the next chunk."""
+_TOKEN = "any"  # noqa: S105 - the server takes every token
+
+
+class LateServer:
+    """Takes uploads of ELF images, and behaves as badly as it is told to.
+
+    Args:
+        clock: What lateness is measured by; None: by the polls of upload tasks so far.
+
+    Attributes:
+        late: By number of the request with a chunk, from 1: it is answered with 504, and the chunk
+            is taken that much later.
+        chunk_size: What upload tasks ask for.
+        count_from: The count after the first chunk.
+        count: Makes the count that is shown from the right one.
+        answers: By number of the request with a chunk: answered in place of the upload task, after
+            the chunk was taken. A number is a status, without taking the chunk.
+        name: What the arguments of upload tasks call the file; None: as the client does.
+        listed: Whether images are listed.
+        refuse_polls: Whether reading upload tasks fails with 503.
+        size_shown: Makes the size that images show from the right one.
+        requests: Paths that were asked for, in their order.
+        chunks: Size of each chunk that was taken, in bytes.
+        statuses: By upload task.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self.late: dict[int, float] = {}
+        self.chunk_size: object = CHUNK
+        self.count_from = 1
+        self.count: Callable[[int], object] = lambda count: count
+        self.answers: dict[int, object] = {}
+        self.name: str | None = None
+        self.listed = True
+        self.refuse_polls = False
+        self.size_shown: Callable[[int], object] = lambda size: size
+        self.requests: list[str] = []
+        self.chunks: list[int] = []
+        self.statuses: dict[str, str] = {}
+        self._polls = 0
+        self._clock = clock or (lambda: self._polls)
+        self._coming: list[tuple[float, str, bytes]] = []
+        self._first: dict[str, dict[str, str]] = {}
+        self._content: dict[str, bytearray] = {}
+        self._counts: dict[str, int] = {}
+        self._number = 0
+
+    def sha256(self, upload_task_id: str) -> str:
+        """SHA-256 of what an upload task has, in hexadecimal."""
+        return hashlib.sha256(self._content[upload_task_id]).hexdigest()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer a request."""
+        path = request.path.removeprefix("/v2/api/")
+        self.requests.append(path)
+        if path == "upload-elf-image":
+            return await self._chunk(request)
+        body: dict[str, Any] = await request.json() if request.can_read_body else {}
+        where: dict[str, Any] = body.get("where") or {}
+        if path == "get-upload-tasks":
+            self._polls += 1
+            if self.refuse_polls:
+                return web.Response(status=503)
+        self._take_late()
+        match path:
+            case "get-upload-tasks":
+                ids = [where["id"]] if "id" in where else list(self.statuses)
+                return web.json_response([self._task(one) for one in ids if one in self.statuses])
+            case "cancel-upload-task":
+                self.statuses[where["id"]] = "FAILED"
+                return web.json_response([where["id"]])
+            case "get-elf-images":
+                task = where["local_id"].removeprefix("local-")
+                return web.json_response([self._image(task)] if self.listed else [])
+            case _:
+                return web.json_response({}, status=404)
+
+    async def _chunk(self, request: web.Request) -> web.Response:
+        form: dict[str, Any] = dict(await request.post())
+        content = form.pop("file").file.read()
+        self._take_late()
+        self._take_late(JUST_BEFORE)
+        self._number += 1
+        task = form.get("upload_task_id")
+        lateness = self.late.get(self._number)
+        answer = self.answers.get(self._number)
+        if isinstance(answer, int):
+            return web.json_response({"message": "refused"}, status=answer)
+        if task is None:
+            task = f"task-{len(self._first)}"
+            self._first[task] = form
+        if lateness is not None:
+            due = lateness if lateness == JUST_BEFORE else self._clock() + lateness
+            self._coming.append((due, task, content))
+            return web.Response(status=504)
+        if not self._take(task, content):
+            return web.json_response({"message": "the upload task has ended"}, status=400)
+        return web.json_response([self._task(task)] if answer is None else answer)
+
+    def _take_late(self, now: float | None = None) -> None:
+        """Take the chunks whose time has come."""
+        least, most = (now, now) if now is not None else (0.0, self._clock())
+        due = sorted(one for one in self._coming if least <= one[0] <= most)
+        self._coming = [one for one in self._coming if one not in due]
+        for _, task, content in due:
+            self._take(task, content)
+
+    def _take(self, task: str, content: bytes) -> bool:
+        size = int(self._first[task]["size"])
+        there = self._content.setdefault(task, bytearray())
+        if self.statuses.get(task, "UPLOADING") != "UPLOADING" or len(there) + len(content) > size:
+            return False
+        there += content
+        self.chunks.append(len(content))
+        self._counts[task] = self._counts.get(task, self.count_from - 1) + 1
+        self.statuses[task] = "SUCCESSED" if len(there) == size else "UPLOADING"
+        return True
+
+    def _task(self, task: str) -> dict[str, object]:
+        form = self._first[task]
+        attributes = {"uuid": f"local-{task}", "name": self.name or form["name"]}
+        return {
+            "id": task,
+            "args": {"attributes": attributes},
+            "chunk_size": self.chunk_size,
+            "current_chunk": self.count(self._counts[task]),
+            "resource_type": "ELF_IMAGE",
+            "size": int(form["size"]),
+            "status": self.statuses[task],
+            "updatedAt": "2024-01-01T00:00:00.000Z",
+        }
+
+    def _image(self, task: str) -> dict[str, object]:
+        return {
+            "id": f"image-{task}",
+            "description": "",
+            "entityAsyncStatus": None,
+            "labels": [],
+            "local_created_at": "2024-01-01T00:00:00.000Z",
+            "local_id": f"local-{task}",
+            "name": self._first[task]["name"],
+            "path": "x",
+            "size": self.size_shown(len(self._content[task])),
+        }
+
+
+@asynccontextmanager
+async def serving(server: LateServer) -> AsyncGenerator[str]:
+    """Serve on a free port of this machine; yields the root address."""
+    app = web.Application(client_max_size=0)
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def content_of(seed: int) -> bytes:
+    """Make the content of a file: no two chunks are equal."""
+    return random.Random(seed).randbytes((CHUNKS - 1) * CHUNK + 100)  # noqa: S311 - any bytes
+
+
+async def run(
+    server: LateServer,
+    tower: Cloudtower,
+    seed: int,
+    *,
+    latest: float,
+    lost: bool,
+    **options: Any,  # noqa: ANN401 - of uploads
+) -> Outcome:
+    """Upload a file while one to three of its chunks come late.
+
+    Args:
+        server: Without an upload so far.
+        tower: A session for it.
+        seed: The same seed makes the same file, and chooses the same chunks.
+        latest: Chunks come from 0 to this much later, by the clock of the server.
+        lost: Whether chunks may also be lost.
+        options: Of the upload.
+    """
+    from cloudtower_async import CallError, UploadError
+
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    for number in chance.sample(range(1, CHUNKS + 1), chance.randint(1, 3)):
+        is_lost = lost and chance.random() < 0.25
+        server.late[number] = NEVER if is_lost else chance.uniform(0, latest)
+    content = content_of(seed)
+    try:
+        await tower.upload_image(
+            io.BytesIO(content),
+            cluster_id="c1",
+            kind="elf_image",
+            name=f"{seed}.iso",
+            chunk_size=CHUNK,
+            **options,
+        )
+    except (UploadError, CallError):
+        return "failed"
+    [task] = [one for one, status in server.statuses.items() if status == "SUCCESSED"]
+    return "right" if server.sha256(task) == hashlib.sha256(content).hexdigest() else "wrong"
+
+
+async def measure(runs: int, at_a_time: int, latest: float) -> None:
+    """Do all of it."""
+    from cloudtower_async import Cloudtower
+
+    logging.getLogger("cloudtower_async").setLevel(logging.ERROR)  # it tells of each late chunk
+    outcomes: Counter[tuple[str, Outcome]] = Counter()
+    limit = anyio.Semaphore(at_a_time)
+
+    async def one(seed: int) -> None:
+        short = seed % 4 == 0
+        async with limit:
+            server = LateServer(anyio.current_time)
+            async with serving(server) as url, Cloudtower(url, token=_TOKEN) as tower:
+                outcome = await run(
+                    server,
+                    tower,
+                    seed,
+                    latest=latest,
+                    lost=True,
+                    settling_time=latest / 5 if short else latest * 1.5,
+                    interval=latest / 20,
+                )
+            outcomes["too short" if short else "long enough", outcome] += 1
+
+    async with anyio.create_task_group() as group:
+        for seed in range(runs):
+            group.start_soon(one, seed)
+    wrong = sum(number for (_, outcome), number in outcomes.items() if outcome == "wrong")
+    told = "; ".join(
+        f"settling time {which}: {outcomes[which, 'right']} arrived whole, "
+        f"{outcomes[which, 'failed']} failed"
+        for which in ("long enough", "too short")
+    )
+    figure = Figure(
+        what="uploads with late chunks: other content, reported as a success",
+        value=wrong,
+        goal=0,
+        note=f"{runs} uploads, 504 with the chunk taken 0 to {latest:g} s later or never; {told}",
+    )
+    print_as_lines([figure])
+    if wrong:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--at-a-time", type=int, default=50)
+    parser.add_argument("--latest", type=float, default=10.0, help="in seconds")
+    options = parser.parse_args()
+    anyio.run(measure, options.runs, options.at_a_time, options.latest)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""States of uploads on this machine, so that `upload --resume` knows what was sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio.to_thread
+
+from ..errors import InvalidInput
+from ..flows.upload_state import UploadState
+from .endings import UsageError
+
+
+def states_folder() -> Path:
+    """Return the folder for states: below the place where the system keeps what programs note."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - raises nothing where there is no home
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    return base / "cloudtower-async" / "uploads"
+
+
+def load_state(upload_task_id: str) -> UploadState:
+    """Read the state of an upload that was interrupted.
+
+    Raises:
+        UsageError: There is none on this machine, or it cannot be read.
+    """
+    path = _path(upload_task_id)
+    try:
+        return UploadState.from_json(path.read_bytes())
+    except FileNotFoundError:
+        why = "this machine does not know what was sent"
+    except OSError as exc:
+        why = f"{path}: {exc.strerror}"
+    except InvalidInput as exc:
+        why = f"{path}: {exc}"
+    raise UsageError(f"--resume {upload_task_id}: {why}; start again without --resume")
+
+
+class StateMemory:
+    """Keeps the state of one upload in a file until the upload has ended.
+
+    Args:
+        state: The one that is resumed; None: a new upload.
+    """
+
+    def __init__(self, state: UploadState | None) -> None:
+        self._id = None if state is None else state.upload_task_id
+        self._failure: str | None = None
+
+    @property
+    def advice(self) -> str:
+        """What to do when the upload was interrupted."""
+        if self._id is None or self._failure is not None:
+            why = self._failure or "nothing is known of what was sent"
+            return f"Start again: its state could not be stored: {why}"
+        return f"Go on with --resume {self._id}"
+
+    async def keep(self, state: UploadState | None) -> None:
+        """Replace what is stored; a failure shows in `advice`."""
+        if state is None:
+            return
+        self._id = state.upload_task_id
+        try:
+            await anyio.to_thread.run_sync(_write, _path(self._id), state.to_json())
+        except OSError as exc:
+            self._failure = f"{_path(self._id)}: {exc.strerror}"
+        else:
+            self._failure = None
+
+    def forget(self) -> None:
+        """Delete what is stored: nothing can be resumed any more."""
+        if self._id is not None:
+            try:
+                _path(self._id).unlink(missing_ok=True)
+            except OSError as exc:
+                self._failure = str(exc.strerror)
+
+
+def _path(upload_task_id: str) -> Path:
+    # An id is text from outside: it must not lead out of the folder.
+    return states_folder() / f"{hashlib.sha256(upload_task_id.encode()).hexdigest()[:32]}.json"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once, readable by its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).replace(path)

@@ -1,0 +1,94 @@
+"""State of an upload that has begun, for resuming it in this or in another process."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ..errors import InvalidInput
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything needed to resume an upload: store it as JSON, pass it as ``resume=``.
+
+    Resuming checks all of it first, and refuses another file, another target or another server. It
+    holds no secret, but the names of the file and of what it becomes.
+
+    Attributes:
+        endpoint: Root address of the server.
+        operation: The call that takes the chunks: ``"elf_image.create_elf_image"``.
+        upload_task_id: The upload task of the server.
+        form: The fields that were sent with the first chunk, without the file.
+        size: Size of the whole file, in bytes.
+        modified_ns: Modification time of the file, in nanoseconds since 1970; None for a stream.
+        chunk_size: Largest chunk, in bytes.
+        sent: Bytes that the server certainly has.
+        sha256: SHA-256 of these bytes, in hexadecimal.
+        pending: Bytes of the next chunk when the server may have it, too; 0 when it certainly does
+            not.
+        pending_sha256: SHA-256 of the file up to the end of that chunk.
+        chunks: Number of chunks that the server certainly has.
+        count_base: The server's count of chunks minus `chunks`; None when its count does not follow
+            the chunks that were sent.
+        resent: A chunk was sent again after the settling time, so the result has to be verified.
+        existing_ids: Resources that were there before the upload, where the server does not say
+            which one an upload becomes.
+        version: Format of this state.
+    """
+
+    endpoint: str
+    operation: str
+    upload_task_id: str
+    form: dict[str, str]
+    size: int
+    modified_ns: int | None
+    chunk_size: int
+    sent: int
+    sha256: str
+    pending: int
+    pending_sha256: str
+    chunks: int
+    count_base: int | None
+    resent: bool
+    existing_ids: tuple[str, ...]
+    version: Literal[1] = 1
+
+    def to_json(self) -> str:
+        """Return the state as one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a state that `to_json` has written.
+
+        Raises:
+            InvalidInput: It is not the state of an upload, or of a later version of this package.
+        """
+        try:
+            state = msgspec.json.decode(text, type=cls)
+        except (ValueError, RecursionError) as exc:
+            raise InvalidInput(
+                f"upload: resume: this is not the state of an upload: {exc}"
+            ) from exc
+        if fault := state.fault():
+            raise InvalidInput(f"upload: resume: {fault}")
+        return state
+
+    def fault(self) -> str | None:
+        """Return why the values cannot be right; None if they can."""
+        ends = self.sent + self.pending
+        if not (0 < self.sent <= self.size and self.pending >= 0 and ends <= self.size):
+            return f"sent: {self.sent:,} of {self.size:,} bytes, {self.pending:,} pending"
+        if self.chunks < 1 or self.chunk_size < 1:
+            return f"chunks: {self.chunks} of at most {self.chunk_size:,} bytes"
+        for name in ("sha256", "pending_sha256"):
+            if not _SHA256.fullmatch(getattr(self, name)):
+                return f"{name}: expected a SHA-256 in hexadecimal"
+        return None
