@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from cloudtower_async import CloudtowerError
+from cloudtower_async import CloudtowerError, NotFound
 
 from .once import snapshot_once
 from .report import Report, make_report
@@ -140,12 +140,14 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
     async def remove(vm_id: str, ids: list[str]) -> None:
         async with limiter:
             try:
-                delete = tower.vm_snapshot.delete_vm_snapshot(where={"id_in": ids})
-                await tower.wait(delete, timeout=night.timeout)
+                deleted = await tower.vm_snapshot.delete_vm_snapshot(where={"id_in": ids})
+                await tower.wait(deleted, timeout=night.timeout)
+            except NotFound:
+                pass  # something else has deleted them
             except CloudtowerError as error:
                 removal.errors.append(f"VM {vm_id}: {error}")
             else:
-                removal.removed += len(ids)
+                removal.removed += len(deleted)
 
     async with anyio.create_task_group() as group:
         for vm_id, snapshots in older.items():

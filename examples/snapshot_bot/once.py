@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from cloudtower_async import CallError, OutcomeUnknown, WithTask
+from cloudtower_async import CallError, CloudtowerError, OutcomeUnknown, WithTask
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
@@ -72,7 +72,7 @@ async def snapshot_once(
             await anyio.sleep(_PAUSE)
             continue
         try:
-            [created] = await quick.vm_snapshot.create_vm_snapshot(
+            answer = await quick.vm_snapshot.create_vm_snapshot(
                 data=[
                     {
                         "vm_id": vm.id,
@@ -91,5 +91,8 @@ async def snapshot_once(
         except CallError:  # any other: the server has certainly done nothing
             await journal.answered(vm.id, None)
             raise
+        if len(answer) != 1:
+            raise CloudtowerError(f"VM {vm.name}: the server named {len(answer)} snapshots, not 1")
+        [created] = answer
         await journal.answered(vm.id, created.task_id)
         return await tower.settle(created, timeout=timeout)

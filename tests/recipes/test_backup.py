@@ -12,15 +12,17 @@ from cloudtower_async import (
     EVERYTHING,
     Ambiguous,
     Cloudtower,
+    CloudtowerError,
     EmptyFilter,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     ServerError,
     TaskFailed,
     TaskTimeout,
 )
 from cloudtower_async.recipes import Progress, backup_vm, backup_vms
-from tests.recipes.towers import simulated, steps
+from tests.recipes.towers import NOTHING_MATCHES, simulated, steps
 from tests.support import tasks_of_clients
 
 if TYPE_CHECKING:
@@ -176,6 +178,60 @@ async def test_what_fails_after_the_snapshot_is_told_with_it() -> None:
         assert (backup.lun_snapshots, backup.removed) == ([], [])
 
 
+@pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
+async def test_an_old_snapshot_that_was_deleted_meanwhile_ends_nothing(
+    status: int, body: bytes | None
+) -> None:
+    ours = ["backup-20250101T000000Z", "backup-20250102T000000Z"]
+    async with simulated(vms=0) as (sim, tower):
+        for number in range(2):
+            await make(tower, new_vm(sim, name=f"web-{number}")["id"], *ours)
+
+        def delete_the_first(news: Progress) -> None:
+            if news.step == "remove" and not gone:
+                [vm] = sim.store.select("Vm", {"name": news.subject})
+                [old] = sim.store.select("VmSnapshot", {"vm": {"id": vm["id"]}, "name": ours[0]})
+                sim.store.remove("VmSnapshot", old["id"])
+                sim.faults.fail("delete-vm-snapshot", status=status, body=body)
+                gone.append(old["id"])
+
+        gone: list[str] = []
+        backups = await backup_vms(tower, EVERYTHING, keep=1, limit=1, on_progress=delete_the_first)
+        assert gone
+        assert [backup.error for backup in backups] == [None, None]
+        assert [one.name for one in backups[0].removed][-1:] == ours[1:]
+        assert [one.name for one in backups[1].removed] == ours
+        for backup in backups:
+            assert backup.snapshot is not None
+            assert await snapshots(tower, backup.vm.id) == [backup.snapshot.name]
+
+
+@pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
+async def test_an_old_snapshot_that_stays_is_an_error(status: int, body: bytes | None) -> None:
+    async with simulated() as (sim, tower):
+        vm = new_vm(sim)
+        await make(tower, vm["id"], "backup-20250101T000000Z")
+        sim.faults.fail("delete-vm-snapshot", status=status, body=body)
+        backup = await backup_vm(tower, "web-1", keep=1)
+        assert backup.snapshot is not None
+        assert backup.removed == []
+        assert isinstance(backup.error, CloudtowerError)
+
+
+@pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
+async def test_a_vm_that_is_deleted_meanwhile_does_not_end_the_others(
+    status: int, body: bytes | None
+) -> None:
+    async with simulated(vms=0) as (sim, tower):
+        for number in range(2):
+            new_vm(sim, name=f"web-{number}")
+        sim.faults.fail("create-vm-snapshot", status=status, body=body)
+        first, second = await backup_vms(tower, EVERYTHING, limit=1)
+        assert first.snapshot is None
+        assert isinstance(first.error, NotFound | OutcomeUnknown)
+        assert (second.error, second.snapshot is None) == (None, False)
+
+
 async def test_a_snapshot_that_takes_too_long_is_a_time_out() -> None:
     async with simulated(task_duration=3600) as (sim, tower):
         new_vm(sim)
@@ -273,7 +329,9 @@ async def test_all_vms_are_backed_up_only_when_that_is_said() -> None:
         with pytest.raises(InvalidInput, match="backup_vms: limit: "):
             await backup_vms(tower, {"name": "web-1"}, limit=0)
         assert len(sim.requests) == before
-        assert await backup_vms(tower, {"name": "nobody"}) == []
+        with pytest.raises(NotFound, match=r"backup_vms: no VM matches .*missing_ok=True"):
+            await backup_vms(tower, {"name": "nobody"})
+        assert await backup_vms(tower, {"name": "nobody"}, missing_ok=True) == []
         assert sim.mutations() == []
 
 

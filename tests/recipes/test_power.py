@@ -12,6 +12,7 @@ from cloudtower_async import (
     EmptyFilter,
     Forbidden,
     InvalidInput,
+    NotFound,
     OutcomeUnknown,
     ResourceLocked,
     SettleTimeout,
@@ -26,7 +27,7 @@ from cloudtower_async.recipes import (
     start_vms,
 )
 from cloudtower_async.testing import Clock
-from tests.recipes.towers import after_each, simulated, steps
+from tests.recipes.towers import NOTHING_MATCHES, after_each, simulated, steps
 from tests.support import tasks_of_clients
 
 if TYPE_CHECKING:
@@ -204,6 +205,46 @@ async def test_one_that_is_deleted_meanwhile_is_said() -> None:
         assert "VM blog-1 is not there any more" in str(outcomes[1].error)
 
 
+@pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
+@pytest.mark.parametrize("recipe", [start_vms, restart_vms, shut_down_vms])
+async def test_a_call_that_switches_nothing_is_no_success(
+    recipe: Recipe, status: int, body: bytes | None
+) -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "STOPPED" if recipe is start_vms else "RUNNING")
+        for path in ("start-vm", "restart-vm", "shutdown-vm"):
+            sim.faults.fail(path, status=status, body=body)
+        [outcome] = await recipe(tower, BLOGS)
+        assert outcome.result == "failed"
+        assert isinstance(outcome.error, OutcomeUnknown if status == 304 else NotFound)
+
+
+@pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
+async def test_what_something_else_has_switched_meanwhile_is_done(
+    status: int, body: bytes | None
+) -> None:
+    def start(_: int) -> None:
+        for vm in sim.store.select("Vm", {**BLOGS}):
+            sim.store.change("Vm", vm["id"], status="RUNNING")
+
+    async with simulated(trace=after_each("start-vm", start)) as (sim, tower):
+        add_vms(sim, "STOPPED")
+        sim.faults.fail("start-vm", status=status, body=body)
+        [outcome] = await start_vms(tower, BLOGS)
+        assert (outcome.result, outcome.vm.status) == ("done", "RUNNING")
+
+
+@pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES[::2])
+async def test_a_shut_down_that_switches_nothing_can_be_forced(
+    status: int, body: bytes | None
+) -> None:
+    async with simulated() as (sim, tower):
+        add_vms(sim, "RUNNING")
+        sim.faults.fail("shutdown-vm", status=status, body=body)
+        [outcome] = await shut_down_vms(tower, BLOGS, force_after=60)
+        assert (outcome.result, outcome.vm.status) == ("forced", "STOPPED")
+
+
 async def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 2)
@@ -365,7 +406,9 @@ async def test_every_vm_is_switched_only_when_that_is_said(recipe: Recipe) -> No
         with pytest.raises(InvalidInput, match=f"{recipe.__name__}: limit: "):
             await recipe(tower, BLOGS, limit=0)
         assert len(sim.requests) == before
-        assert await recipe(tower, BLOGS) == []
+        with pytest.raises(NotFound, match=r"_vms: no VM matches the where .*missing_ok=True"):
+            await recipe(tower, BLOGS)
+        assert await recipe(tower, BLOGS, missing_ok=True) == []
         assert sim.mutations() == []
 
 

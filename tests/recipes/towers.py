@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from cloudtower_async.recipes import Progress
 
+NOTHING_MATCHES = [(200, b"[]"), (304, b""), (404, None)]
+"""Status and body that servers may answer to a mutation whose filter matches nothing."""
+
 
 @asynccontextmanager
 async def simulated(

@@ -42,6 +42,7 @@ def backup(
     prefix: str = "backup",
     at_a_time: Annotated[int, Parameter(validator=Whole)] = 5,
     quiesce: Annotated[bool, Parameter(negative="--no-quiesce")] = True,
+    missing_ok: Annotated[bool, Parameter(negative="")] = False,
     timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
     connection: ConnectOptions | None = None,
 ) -> None:
@@ -59,6 +60,7 @@ def backup(
         prefix: What the names of these backups begin with.
         at_a_time: Most VMs that are worked on at once.
         quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+        missing_ok: Succeed when no VM matches --where, instead of failing.
         timeout: Seconds to wait for each task; 0: without limit.
         connection: How to reach the server.
     """
@@ -72,6 +74,7 @@ def backup(
         "prefix": prefix,
         "limit": at_a_time,
         "quiesce": quiesce,
+        "missing_ok": missing_ok,
         "timeout": timeout or None,
     }
     tower = connect(connection or ConnectOptions(), all_languages=False)
@@ -88,8 +91,6 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
     for each in backups:
         print(_line(each))
     sys.stdout.flush()
-    if not backups:
-        raise CloudtowerError("no VM matches, so none was backed up")
     failed = [each.vm.name for each in backups if each.error is not None]
     if failed:
         raise CloudtowerError(

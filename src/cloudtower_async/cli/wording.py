@@ -18,6 +18,7 @@ _WORDS = (
     (r"\bresume=", "--resume"),
     (r"\bpass the same kind=", "pass the same --kind"),
     (r"\bpass a smaller chunk_size=, or raise", "raise"),
+    (r"\bmissing_ok=True\b", "--missing-ok"),
     (r"\bclusters=", "--cluster"),
     (r"\bpass EVERYTHING\b", "pass --everything"),
     (r"\btower\.\w+\.get_(\w+)", r"`get \1`"),
@@ -44,6 +45,7 @@ _WORDS = (
     (r"(?<=--resume to wait on, and a longer )timeout=", "--timeout"),
     (r"; of a stream, check size=", ""),
     (r" with chunk_size=", ""),
+    (r"; for an upload, pass a smaller chunk_size=", ""),
 )
 """What to look for, and what is said here instead. A name with a value is somebody's own text."""
 

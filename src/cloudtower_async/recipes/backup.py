@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .. import models  # noqa: TC001 - to be read from the annotations of structs
-from ..errors import CloudtowerError, InvalidInput
-from .many import check_number, chosen_vms, each
+from .. import models
+from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
+from ..types import WithTask
+from .many import check_number, chosen_vms, each, only
 from .progress import Telling, carry_out, follow
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ async def backup_vms(
     keep: int | None = None,
     quiesce: bool = True,
     limit: int = 5,
+    missing_ok: bool = False,
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[Backup]:
@@ -120,7 +122,8 @@ async def backup_vms(
         prefix: What the names of these backups begin with.
         keep: How many of these backups each VM is to have afterwards; None: delete none.
         quiesce: As of `backup_vm`.
-        limit: Most VMs at a time.
+        limit: Maximum number of VMs at a time.
+        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for each task; None: no limit.
         on_progress: Told how far it is.
 
@@ -128,6 +131,7 @@ async def backup_vms(
         What has become of each VM, by name: an `error` is where one could not be backed up.
 
     Raises:
+        NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: The where may match everything.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
@@ -140,7 +144,7 @@ async def backup_vms(
     """
     check_number("backup_vms", limit=limit)
     plan = _Plan("backup_vms", tower, None, prefix, keep, quiesce, timeout)
-    vms = await chosen_vms("backup_vms", tower, where)
+    vms = await chosen_vms("backup_vms", tower, where, missing_ok=missing_ok)
     return await each(partial(plan.back_up, Telling(on_progress, len(vms))), vms, limit)
 
 
@@ -177,8 +181,8 @@ class _Plan:
                 tell.step(vm.name, "lun snapshots")
                 luns = await self._lun_snapshots(snapshot)
                 for old in await self._surplus(vm, snapshot):
-                    await self._remove(old, vm, tell)
-                    removed.append(old)
+                    if await self._remove(old, vm, tell):
+                        removed.append(old)  # noqa: PERF401 - what came before an error counts
         except CloudtowerError as exc:
             error = exc
         tell.end(vm.name, error)
@@ -188,7 +192,7 @@ class _Plan:
         quiesce = self.quiesce and vm.vm_tools_status == "RUNNING"
         stamp = datetime.now(UTC).strftime(_STAMP)
         tell.step(vm.name, "snapshot")
-        [created] = await self.tower.vm_snapshot.create_vm_snapshot(
+        answer = await self.tower.vm_snapshot.create_vm_snapshot(
             data=[
                 {
                     "vm_id": vm.id,
@@ -197,6 +201,7 @@ class _Plan:
                 }
             ]
         )
+        created = only(answer, "vm_snapshot.create_vm_snapshot", self.tower)
         told = partial(tell.step, vm.name, "snapshot")
         return await carry_out(self.tower, created, told, self.timeout)
 
@@ -229,7 +234,20 @@ class _Plan:
         older.sort(key=lambda one: one.name)
         return older[: max(0, len(older) + 1 - int(self.keep))]
 
-    async def _remove(self, old: models.VmSnapshot, vm: models.Vm, tell: Telling) -> None:
+    async def _remove(self, old: models.VmSnapshot, vm: models.Vm, tell: Telling) -> bool:
+        """Delete an old backup; return False if something else has deleted it meanwhile."""
         tell.step(vm.name, "remove")
-        [deleted] = await self.tower.vm_snapshot.delete_vm_snapshot(where={"id": old.id})
-        await follow(self.tower, deleted, partial(tell.step, vm.name, "remove"), self.timeout)
+        doubt: NotFound | OutcomeUnknown | None = None
+        deleted: Sequence[WithTask[models.DeleteVmSnapshot]] = ()
+        try:
+            deleted = await self.tower.vm_snapshot.delete_vm_snapshot(where={"id": old.id})
+        except (NotFound, OutcomeUnknown) as exc:
+            doubt = exc
+        for one in deleted:
+            await follow(self.tower, one, partial(tell.step, vm.name, "remove"), self.timeout)
+        if deleted:
+            return True
+        gone = WithTask(data=models.DeleteVmSnapshot(id=old.id))
+        if await self.tower.settle([gone], timeout=self.timeout):
+            raise doubt or CloudtowerError(f"the server did not delete snapshot {old.name}")
+        return isinstance(doubt, OutcomeUnknown)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import InvalidInput
 from .devices import Place
+from .many import only
 from .progress import Telling, carry_out
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ async def import_template(
             )
             tasks.append(uploaded.id)
         tell.step(name, "import")
-        [created] = await tower.content_library_vm_template.import_content_library_vm_template(
+        answer = await tower.content_library_vm_template.import_content_library_vm_template(
             [
                 {
                     "name": name,
@@ -103,6 +104,8 @@ async def import_template(
                 }
             ]
         )
+        operation = "content_library_vm_template.import_content_library_vm_template"
+        created = only(answer, operation, tower)
         return await carry_out(tower, created, partial(tell.step, name, "import"), timeout)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -212,18 +213,20 @@ async def _check(
 ) -> MaintenanceCheck:
     tell.step(host.name, "check")
     check = await tower.host.enter_maintenance_mode_pre_check(where={"id": host.id})
-    await follow(tower, check.task_id, partial(tell.step, host.name, "check"), timeout)
-    with anyio.move_on_after(timeout):
-        while True:
-            result = await tower.host.enter_maintenance_mode_precheck_result(
-                where={"task_id": check.task_id}
-            )
-            if result.done:
-                break
-            await anyio.sleep(_PAUSE)
-        names = [vm.vm_uuid for vm in result.shutdown_vms]
-        return MaintenanceCheck(host=host, must_stop=await _vms(tower, names))
-    raise TaskTimeout([check.task_id], timeout)
+    await follow(tower, check, partial(tell.step, host.name, "check"), timeout)
+    deadline = math.inf if timeout is None else anyio.current_time() + timeout
+    while True:
+        result = await tower.host.enter_maintenance_mode_precheck_result(
+            where={"task_id": check.task_id}
+        )
+        if result.done:
+            break
+        left = deadline - anyio.current_time()
+        if left <= 0:  # only now: after a clock jump there is one more look
+            raise TaskTimeout([check.task_id], timeout)
+        await anyio.sleep(min(_PAUSE, left))
+    names = [vm.vm_uuid for vm in result.shutdown_vms]
+    return MaintenanceCheck(host=host, must_stop=await _vms(tower, names))
 
 
 async def _vms(tower: Cloudtower, local_ids: list[str]) -> list[models.Vm]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from ..calls.breadth import matches_all, refuse_lost_values
-from ..errors import EmptyFilter
+from ..errors import EmptyFilter, NotFound, OutcomeUnknown
 from ..types import EVERYTHING
 from ..validators import positive_number
 
@@ -67,10 +67,19 @@ def check_number(recipe: str, **numbers: int | None) -> None:
             positive_number(recipe, name, number)
 
 
-async def chosen_vms(recipe: str, tower: Cloudtower, where: inputs.VmWhereInput) -> list[models.Vm]:
+async def chosen_vms(
+    recipe: str, tower: Cloudtower, where: inputs.VmWhereInput, *, missing_ok: bool
+) -> list[models.Vm]:
     """Read the VMs that a recipe is to change, by name.
 
+    Args:
+        recipe: Name of the recipe, for errors.
+        tower: The session.
+        where: Which VMs.
+        missing_ok: Return an empty list when nothing matches.
+
     Raises:
+        NotFound: Nothing matches, and `missing_ok` is False.
         EmptyFilter: The where may match everything, which nobody said was meant.
         InvalidInput: A field in it that is never null is None.
     """
@@ -83,4 +92,31 @@ async def chosen_vms(recipe: str, tower: Cloudtower, where: inputs.VmWhereInput)
         )
     refuse_lost_values(recipe, VmWhereInput, where, ".where")
     vms = await tower.fetch_all(tower.vm.get_vms, where=where)
+    if not vms and not missing_ok:
+        raise NotFound(
+            "no VM matches the where",
+            operation=recipe,
+            endpoint=tower.endpoint,
+            hint="Check the where; pass missing_ok=True if it may match nothing.",
+        )
     return sorted(vms, key=lambda vm: (vm.name, vm.id))
+
+
+def only(answers: Sequence[R], operation: str, tower: Cloudtower) -> R:
+    """Return what a mutation that creates one resource answered with.
+
+    Args:
+        answers: The answer: one for each resource.
+        operation: Name of the method, for errors.
+        tower: The session.
+
+    Raises:
+        OutcomeUnknown: The server answered with none, or with several.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    raise OutcomeUnknown(
+        f"the server answered with {len(answers)} resources where one was to be created",
+        operation=operation,
+        endpoint=tower.endpoint,
+    )

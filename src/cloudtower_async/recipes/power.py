@@ -15,6 +15,7 @@ from .. import models  # noqa: TC001 - to be read from the annotations of struct
 from ..errors import (
     BadRequest,
     CloudtowerError,
+    NotFound,
     OutcomeUnknown,
     ResourceLocked,
     SettleTimeout,
@@ -59,6 +60,7 @@ async def start_vms(
     where: inputs.VmWhereInput,
     *,
     limit: int = 50,
+    missing_ok: bool = False,
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
@@ -70,7 +72,8 @@ async def start_vms(
     Args:
         tower: The session to work with.
         where: Which VMs. Those that run already are left alone; one that is suspended fails.
-        limit: Most VMs at a time; the next ones begin when all of these have ended.
+        limit: Maximum number of VMs at a time; the next ones begin when all of these have ended.
+        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
         on_progress: Told how far it is.
 
@@ -78,6 +81,7 @@ async def start_vms(
         What has become of each VM, by name.
 
     Raises:
+        NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: The where may match everything.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
@@ -88,7 +92,7 @@ async def start_vms(
             for outcome in await start_vms(tower, {"name_starts_with": "web-"}):
                 print(outcome.vm.name, outcome.result, outcome.error or "")
     """
-    run = _Run("start_vms", tower, timeout)
+    run = _Run("start_vms", tower, timeout, missing_ok)
     return await run.over(where, limit, on_progress, run.start, "STOPPED", "RUNNING")
 
 
@@ -97,6 +101,7 @@ async def restart_vms(
     where: inputs.VmWhereInput,
     *,
     limit: int = 50,
+    missing_ok: bool = False,
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
@@ -108,7 +113,8 @@ async def restart_vms(
     Args:
         tower: The session to work with.
         where: Which VMs.
-        limit: Most VMs at a time; the next ones begin when all of these have ended.
+        limit: Maximum number of VMs at a time; the next ones begin when all of these have ended.
+        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
         on_progress: Told how far it is.
 
@@ -116,11 +122,12 @@ async def restart_vms(
         What has become of each VM, by name.
 
     Raises:
+        NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: The where may match everything.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
     """
-    run = _Run("restart_vms", tower, timeout)
+    run = _Run("restart_vms", tower, timeout, missing_ok)
     return await run.over(where, limit, on_progress, run.restart, "RUNNING", None)
 
 
@@ -130,6 +137,7 @@ async def shut_down_vms(
     *,
     force_after: float | None = None,
     limit: int = 50,
+    missing_ok: bool = False,
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
@@ -143,7 +151,8 @@ async def shut_down_vms(
         where: Which VMs. Those that are off already are left alone; one that is suspended fails.
         force_after: Seconds until VMs that have not shut down are powered off, as if pulling the
             plug; one that cannot shut down is at once. None: never, they fail after `timeout`.
-        limit: Most VMs at a time; the next ones begin when all of these have ended.
+        limit: Maximum number of VMs at a time; the next ones begin when all of these have ended.
+        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
         on_progress: Told how far it is.
 
@@ -151,6 +160,7 @@ async def shut_down_vms(
         What has become of each VM, by name.
 
     Raises:
+        NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: The where may match everything.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
@@ -161,7 +171,7 @@ async def shut_down_vms(
             outcomes = await shut_down_vms(tower, {"name_starts_with": "web-"}, force_after=120)
             print([outcome.vm.name for outcome in outcomes if outcome.result == "forced"])
     """
-    run = _Run("shut_down_vms", tower, timeout)
+    run = _Run("shut_down_vms", tower, timeout, missing_ok)
     act = partial(run.shut_down, force_after=force_after)
     return await run.over(where, limit, on_progress, act, "RUNNING", "STOPPED")
 
@@ -177,6 +187,7 @@ class _Run:
     recipe: str
     tower: Cloudtower
     timeout: float | None
+    missing_ok: bool
     tell: Telling = field(default_factory=lambda: Telling(None))
 
     async def over(
@@ -190,7 +201,7 @@ class _Run:
     ) -> list[PowerOutcome]:
         """Do something to what matches and is as it has to be before, so many at a time."""
         limit = positive_number(self.recipe, "limit", limit)
-        vms = await chosen_vms(self.recipe, self.tower, where)
+        vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
         self.tell = Telling(on_progress, len(vms))
         outcomes: dict[str, PowerOutcome] = {}
         waiting: list[models.Vm] = []
@@ -257,7 +268,8 @@ class _Run:
     ) -> _Came:
         """Call a power operation for some, and wait for what becomes of each.
 
-        Where the answer to the call was lost, those tell that are as they are to be in the end.
+        A VM that the answer does not name, or whose answer was lost, is read again: it counts as
+        switched if it is as it was to become.
         """
         names = {vm.id: vm.name for vm in vms}
         came: _Came = {}
@@ -274,11 +286,15 @@ class _Run:
 
         await each(wait, await _send(call, vms, came))
         came |= await self._settled(ended)
-        lost = [vm for vm in vms if isinstance(came.get(vm.id), OutcomeUnknown)]
+        lost = [vm for vm in vms if isinstance(came.get(vm.id), OutcomeUnknown | NotFound | None)]
         # Also where it does not tell: the next ones are to begin when these are done.
         for one, vm in (await self._settled([WithTask(data=vm) for vm in lost])).items():
-            if not isinstance(vm, CloudtowerError) and vm.status == ends:
+            if isinstance(vm, CloudtowerError):
+                came.setdefault(one, vm)
+            elif vm.status == ends:
                 came[one] = vm
+            else:
+                came.setdefault(one, NotFound(f"the server found no VM {vm.name} to {step}"))
         for vm in vms:
             came.setdefault(vm.id, CloudtowerError(f"VM {vm.name} is not there any more"))
         return came
@@ -317,7 +333,7 @@ def _is_on(came: models.Vm | CloudtowerError) -> bool:
 
 def _may_be_on(came: models.Vm | CloudtowerError) -> bool:
     """Whether a VM has not shut down, or was refused to; not when nobody knows what was done."""
-    return isinstance(came, TaskError | BadRequest) or _is_on(came)
+    return isinstance(came, TaskError | BadRequest | NotFound) or _is_on(came)
 
 
 def _off(came: models.Vm | CloudtowerError) -> models.Vm | CloudtowerError:

@@ -14,6 +14,7 @@ from ..types import WithTask
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from ..flows.tasks import HasTaskId
     from ..models import Task
     from ..session import Cloudtower
 
@@ -90,7 +91,7 @@ class Telling:
 
 async def follow(
     tower: Cloudtower,
-    started: WithTask[object] | str,
+    started: HasTaskId,
     tell: Callable[[float], None],
     timeout: float | None,
 ) -> None:

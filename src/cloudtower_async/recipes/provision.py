@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
 from .devices import ExistingVolume, NewDisk, Nic, Place
-from .many import check_number
+from .many import check_number, only
 from .progress import Telling, carry_out
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ async def create_blank_vm(
         "vm_disks": vm_disks,
         "vm_nics": [await place.nic(nic) for nic in nics],
     }
-    return await _made(tower, name, partial(tower.vm.create_vm, [params]), timeout, on_progress)
+    create = partial(tower.vm.create_vm, [params])
+    return await _made(tower, name, "vm.create_vm", create, timeout, on_progress)
 
 
 async def create_vm_from_template(
@@ -202,7 +203,8 @@ async def create_vm_from_template(
     if cloud_init is not None:
         params["cloud_init"] = cloud_init
     create = partial(tower.vm.create_vm_from_content_library_template, [params])
-    return await _made(tower, name, create, timeout, on_progress)
+    operation = "vm.create_vm_from_content_library_template"
+    return await _made(tower, name, operation, create, timeout, on_progress)
 
 
 def _check(
@@ -230,6 +232,7 @@ def _check(
 async def _made(
     tower: Cloudtower,
     name: str,
+    operation: str,
     create: Callable[[], Awaitable[list[WithTask[models.Vm]]]],
     timeout: float | None,
     on_progress: OnProgress | None,
@@ -237,5 +240,5 @@ async def _made(
     tell = Telling(on_progress)
     with tell.about(name):
         tell.step(name, "create")
-        [created] = await create()
+        created = only(await create(), operation, tower)
         return await carry_out(tower, created, partial(tell.step, name, "create"), timeout)
