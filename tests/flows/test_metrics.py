@@ -279,11 +279,11 @@ async def test_cancelled_anywhere_it_leaves_nothing(sim: Simulator, tower: Cloud
     assert len((await ask()).series) == 12
 
 
-def odd(request: web.Request) -> web.StreamResponse:
+async def odd(request: web.Request) -> web.StreamResponse:
     """What breaks the schema, and what only is unusual."""
     if request.path.endswith("get-clusters"):
         clusters: list[dict[str, object]] = [{"id": "c1", "local_id": None}]
-        return web.json_response(clusters)
+        return web.json_response([] if b"id_gt" in await request.read() else clusters)
     points = [{"t": 1000, "v": 1}, {"t": 2000, "v": None}, {"v": 3}, {"t": 2500.5, "v": 2}]
     labels = {"instance": "10.0.0.1", "_cluster": None}
     unusual = {"unit": "FURLONG", "step": 1, "dropped": False}
@@ -299,7 +299,7 @@ def odd(request: web.Request) -> web.StreamResponse:
 
 async def test_odd_answers_are_no_end() -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
-        return odd(request)
+        return await odd(request)
 
     async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
         with pytest.warns(MetricsWarning, match="nothing of c, d"):
@@ -359,7 +359,7 @@ async def test_an_arrow_table_of_odd_values_and_of_none() -> None:
     pytest.importorskip("pyarrow")
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        return odd(request)
+        return await odd(request)
 
     async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
         with pytest.warns(MetricsWarning):

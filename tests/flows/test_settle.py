@@ -127,7 +127,7 @@ async def test_many_are_read_in_batches(tower: Cloudtower, sim: Simulator) -> No
     made_up = [WithTask(data=with_id(vm, f"cl{number:022}")) for number in range(1_100)]
     assert await tower.settle([*made_up, *[WithTask(data=vm)] * 2], grace=0) == [vm, vm]
     asked = [request.body for request in sim.requests[before:]]
-    assert sorted(len(body["where"]["id_in"]) for body in asked) == [101, 500, 500]
+    assert sorted(len(body["where"]["id_in"]) for body in asked) == [100, 101, 500, 500]
     assert all(body["first"] == len(body["where"]["id_in"]) for body in asked)
 
 

@@ -18,7 +18,8 @@ from typing import (
 
 import msgspec
 
-from ..errors import InvalidInput, SetChanged
+from ..errors import InvalidInput, PagingFailed, SetChanged
+from ..queries.batches import IDS_AT_ONCE, read_by_ids
 from ..types import Everything
 from ..validators import whole_number
 from .namespace import operation_of
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from .operation import Operation
-
-IDS_AT_ONCE = 500
-"""Ids in one request: enough for few requests, and far below any limit on a body's size."""
 
 _VALUES = (str, int, float, NoneType)
 _TAKEN = ("where", "order_by", "first")
@@ -50,10 +48,22 @@ T = TypeVar("T", bound=Resource)
 
 
 class Stretch(NamedTuple):
-    """A part of what matches, in an order in which a server can go on behind a resource."""
+    """A part of what matches, in an order in which a server can go on behind a resource.
+
+    Args:
+        order_by: As it is sent.
+        where: What to add to the filter.
+        without: True: the resources without a value in the field to sort by; False: those with one.
+    """
 
     order_by: str
     where: Filter | None = None
+    without: bool | None = None
+
+    @property
+    def by_id(self) -> bool:
+        """Whether the order is that of the ids, which never change."""
+        return self.order_by in ("id_ASC", "id_DESC")
 
 
 class Listing(Generic[T]):
@@ -87,7 +97,9 @@ class Listing(Generic[T]):
         options = {name: value for name, value in given.items() if name not in _TAKEN}
         self._fetch = partial(method, **options)
         self.ids: list[str] | None = self._ids()
-        self._nullable: str | None = None if self.ids is not None else self._nullable_order()
+        self._sorted_by: tuple[str, str] | None = (
+            None if self.ids is not None else self._sort_field()
+        )
 
     def _refused(self, why: str) -> InvalidInput:
         return InvalidInput(f"{self._asker}: {self.operation.name}: {why}")
@@ -117,14 +129,14 @@ class Listing(Generic[T]):
             )
         return None
 
-    def _nullable_order(self) -> str | None:
-        """The field to sort by, if it can be null."""
-        field = self._field()
+    def _sort_field(self) -> tuple[str, str] | None:
+        """The field to sort by, on the wire and in the structs; None: the id."""
+        field = (self._order or "id_ASC").rpartition("_")[0]
         if field == "id":
             return None
         for candidate in msgspec.structs.fields(_element(self.operation)):
             if candidate.encode_name == field and _sortable(candidate.type):
-                return None if candidate.required else field
+                return field, candidate.name
         if not field:
             raise self._refused(
                 f"order_by: expected a field and a direction, such as {self._order}_ASC, "
@@ -132,31 +144,32 @@ class Listing(Generic[T]):
             )
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
-    def _field(self) -> str:
-        return (self._order or "id_ASC").rpartition("_")[0]
-
     def stretches(self, start: T | None) -> list[Stretch]:
         """What to read one after the other, from the one in which this resource is.
 
         A server finds what lies behind a resource by comparing, and nothing compares with null:
-        the resources without a value are a stretch of their own.
+        the resources without a value are a stretch of their own. Fields that the schema requires
+        are no exception, as servers send null in these, too.
         """
         order = self._order or "id_ASC"
-        field = self._nullable
-        if field is None:
+        if self._sorted_by is None:
             return [Stretch(order)]
-        parts = [Stretch(order, {f"{field}_not": None}), Stretch("id_ASC", {field: None})]
+        field, _ = self._sorted_by
+        parts = [
+            Stretch(order, {f"{field}_not": None}, without=False),
+            Stretch("id_ASC", {field: None}, without=True),
+        ]
         if order.endswith("_DESC"):
             parts.reverse()
-        if start is not None:
-            empty = getattr(start, self._attribute(field)) is None
-            if empty is not order.endswith("_DESC"):
-                del parts[0]
+        if start is not None and not self.belongs(start, parts[0]):
+            del parts[0]
         return parts
 
-    def _attribute(self, field: str) -> str:
-        fields = msgspec.structs.fields(_element(self.operation))
-        return next(one.name for one in fields if one.encode_name == field)
+    def belongs(self, row: T, stretch: Stretch) -> bool:
+        """Whether a resource is part of a stretch: servers may ignore a comparison with null."""
+        if stretch.without is None or self._sorted_by is None:
+            return True
+        return (getattr(row, self._sorted_by[1]) is None) is stretch.without
 
     async def page(self, where: Filter | None, order_by: str | None, **part: object) -> list[T]:
         """Ask once.
@@ -174,34 +187,52 @@ class Listing(Generic[T]):
 
     async def batch(self, ids: Sequence[str]) -> list[T]:
         """Ask for some of the ids, and sort the answer as they are."""
-        where = {**(self.where or {}), "id_in": ids}
-        found = {row.id: row for row in await self._fetch(where=where, first=len(ids))}
+
+        async def ask(some: list[str]) -> list[T]:
+            where = {**(self.where or {}), "id_in": some}
+            return await self._fetch(where=where, first=len(some))
+
+        found = await read_by_ids(self.operation.name, ask, ids)
         return [found[one] for one in ids if one in found]
 
-    async def behind(self, last: Sequence[T], stretch: Stretch, size: int) -> list[T]:
-        """The page behind these, when the server knows of nothing behind the last one.
-
-        That may be the end. Or it does not find its place, as the last one was deleted, or no
-        longer matches.
+    async def following(self, last: Sequence[T], stretch: Stretch, size: int) -> list[T]:
+        """Return the page that follows these resources, or the first page; empty: the end.
 
         Raises:
             SetChanged: It cannot be said which of these was the last.
+            PagingFailed: Nor do the server's answers make sense.
         """
         order = stretch.order_by
-        if order in ("id_ASC", "id_DESC"):
+        if not last:
+            return await self.page(stretch.where, order, first=size)
+        if stretch.by_id:
             beyond: Filter = {"id_gt" if order == "id_ASC" else "id_lt": last[-1].id}
             return await self.page(_both(stretch.where, beyond), order, first=size)
-        these: Filter = {"id_in": [row.id for row in last]}
-        left = await self.page(_both(stretch.where, these), order, first=len(last))
-        if not left:
+        rows = await self.page(stretch.where, order, first=size, after=last[-1].id)
+        return rows or await self._behind_the_rest(last, stretch, size)
+
+    async def _behind_the_rest(self, last: Sequence[T], stretch: Stretch, size: int) -> list[T]:
+        """Return the page behind these, when the server knows of nothing behind the last one.
+
+        That may be the end. Or the server does not find its place, as the last one was deleted, or
+        no longer matches.
+        """
+        these = [row.id for row in last]
+        where = _both(stretch.where, {"id_in": these})
+        rest = await self.page(where, stretch.order_by, last=1)
+        if not rest:
             raise SetChanged(
                 "all of the last page was deleted or no longer matches, so the place is lost",
                 operation=self.operation.name,
             )
-        if left[-1].id == last[-1].id:
+        if rest[-1].id not in these:
+            raise PagingFailed(
+                "an answer has resources that its filter excludes", operation=self.operation.name
+            )
+        place = these.index(rest[-1].id)
+        if place == len(these) - 1:
             return []
-        found = await self.page(stretch.where, order, first=size, after=left[-1].id)
-        return found or await self.behind(left, stretch, size)
+        return await self.following(last[: place + 1], stretch, size)
 
 
 def query_of(asker: str, method: object) -> Operation[object]:

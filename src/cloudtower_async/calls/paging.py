@@ -1,8 +1,8 @@
 """Reading all that matches: page by page while the caller works, or many pages at once.
 
-A page follows the one before it by a cursor, the id of its last resource. The order is total, as
-the server sorts what is equal by id; so a resource that is there all the time is read once,
-whatever else comes and goes.
+A page follows the one before it by the id of its last resource. The order is total, as the server
+sorts what is equal by id; so a resource that is there all the time is read once, whatever else
+comes and goes. A server may return fewer resources than requested: only an empty page is the end.
 """
 
 from __future__ import annotations
@@ -10,25 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
-from ..errors import CloudtowerError
+from ..errors import CloudtowerError, PagingFailed
+from ..queries.batches import batches
 from ..types import Fetched
 from ..wire.failures import without_frames
-from .listing import IDS_AT_ONCE, Resource
+from .listing import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 
-    from .listing import Listing
+    from .listing import Listing, Stretch
 
 T = TypeVar("T", bound=Resource)
 A = TypeVar("A")
 R = TypeVar("R")
 
 _log = logging.getLogger("cloudtower_async")
+
+_MOST_REPEATS = 8
+"""Pages in a row that may end with a resource that ended an earlier page.
+
+One that is changed while pages are read can move behind them and come once more, unless they are
+read in the order of ids.
+"""
 
 
 async def one_by_one(listing: Listing[T], size: int) -> AsyncGenerator[T]:
@@ -50,55 +60,113 @@ async def one_by_one(listing: Listing[T], size: int) -> AsyncGenerator[T]:
 
 
 async def _next(pages: AsyncGenerator[list[T]]) -> list[T]:
-    """The next page; empty behind the last."""
+    """The next page that is not empty; empty behind the last."""
     async for page in pages:
-        return page
+        if page:
+            return page
     return []
 
 
 def _pages(listing: Listing[T], size: int) -> AsyncGenerator[list[T]]:
     if listing.ids is not None:
-        return _batches(listing, listing.ids[: listing.limit], size)
+        return _batches(listing, listing.ids, size, listing.limit)
     return _cursor(listing, size, (), listing.limit)
 
 
-async def _batches(listing: Listing[T], ids: Sequence[str], size: int) -> AsyncGenerator[list[T]]:
-    for part in _parts(ids, size):
-        if rows := await listing.batch(part):
-            yield rows
-
-
-def _parts(ids: Sequence[str], size: int) -> list[Sequence[str]]:
-    length = min(size, IDS_AT_ONCE)
-    return [ids[start : start + length] for start in range(0, len(ids), length)]
+async def _batches(
+    listing: Listing[T], ids: Sequence[str], size: int, limit: int | None
+) -> AsyncGenerator[list[T]]:
+    for part in batches(ids, size if limit is None else max(1, min(size, limit))):
+        if limit is not None and limit <= 0:
+            return
+        rows = await listing.batch(part)
+        yield rows[:limit]
+        if limit is not None:
+            limit -= len(rows)
 
 
 async def _cursor(
     listing: Listing[T], size: int, last: Sequence[T], limit: int | None = None
 ) -> AsyncGenerator[list[T]]:
-    """Page by page, behind those that were last."""
+    """Yield page after page, behind those that were last."""
+    last = _with_id(last)
     for stretch in listing.stretches(last[-1] if last else None):
+        place = _Place(listing, stretch, last)
         while limit is None or limit > 0:
             wanted = size if limit is None else min(size, limit)
-            after = last[-1].id if last else None
-            rows = await listing.page(stretch.where, stretch.order_by, first=wanted, after=after)
-            if last and not rows:
-                rows = await listing.behind(last, stretch, wanted)
-            if rows:
-                yield rows
-            if limit is not None:
-                limit -= len(rows)
-            if len(rows) < wanted:
+            rows = await listing.following(place.last, stretch, wanted)
+            if not rows:
                 break
-            last = rows
+            new = place.move(rows)
+            yield new[:limit]
+            if limit is not None:
+                limit -= len(new)
         last = ()
+
+
+class _Place(Generic[T]):
+    """How far a stretch has been read. Finds out when pages do not lead further.
+
+    Args:
+        listing: What is read.
+        stretch: The part of it.
+        last: The page that was read last.
+    """
+
+    def __init__(self, listing: Listing[T], stretch: Stretch, last: Sequence[T]) -> None:
+        self.last = last
+        self._listing = listing
+        self._stretch = stretch
+        self._ends: set[str] = set()
+        self._repeats = 0
+        self._nameless = 0  # resources without an id at the end of the last page
+
+    def move(self, rows: Sequence[T]) -> list[T]:
+        """Move behind a page.
+
+        Returns:
+            Those of its resources that are part of the stretch, and were not on the page before.
+
+        Raises:
+            PagingFailed: The page does not lead further.
+        """
+        mine = [row for row in rows if self._listing.belongs(row, self._stretch)]
+        with_id = _with_id(rows if self._stretch.by_id else mine)
+        if not with_id:
+            raise self._failed("a page has no resource with an id and a value to go on from")
+        before = {row.id for row in self.last}
+        end = with_id[-1].id
+        self._repeats = self._repeats + 1 if end in self._ends else 0
+        if self._repeats > (0 if self._stretch.by_id else _MOST_REPEATS):
+            raise self._failed("the server repeats pages")
+        on_page = {row.id for row in with_id}
+        if on_page <= before and self.last[-1].id in on_page:
+            raise self._failed("a page has nothing that was not on the page before it")
+        again = min(_nameless(mine), self._nameless)
+        self._ends.add(end)
+        self._nameless = _nameless(reversed(mine))
+        self.last = with_id
+        return [row for row in mine[again:] if row.id not in before]
+
+    def _failed(self, what: str) -> PagingFailed:
+        return PagingFailed(what, operation=self._listing.operation.name)
+
+
+def _with_id(rows: Sequence[T]) -> Sequence[T]:
+    """Leave out the resources whose id the server left out: it breaks its schema."""
+    return [row for row in rows if row.id]
+
+
+def _nameless(rows: Iterable[Resource]) -> int:
+    """Count the resources without an id that come first."""
+    return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 
 async def all_at_once(
     listing: Listing[T],
     size: int,
     concurrency: int,
-    count: Callable[[], Awaitable[int]] | None,
+    count: Callable[[], Awaitable[int | None]] | None,
 ) -> Fetched[T]:
     """Read the pages concurrently.
 
@@ -106,35 +174,35 @@ async def all_at_once(
         listing: What to read.
         size: Resources on a page.
         concurrency: Most requests at a time.
-        count: Asks how many match; None: the server does not tell.
+        count: Asks how many match; None, or an answer of None: the server does not tell.
     """
-    if listing.ids is not None:
-        ids = listing.ids[: listing.limit]
-        batches = await concurrently(listing.batch, _parts(ids, size), concurrency)
-        return Fetched(row for batch in batches for row in batch)
-    if count is None:
+    limit = listing.limit
+    if listing.ids is not None and (limit is None or limit >= len(listing.ids)):
+        parts = await concurrently(listing.batch, batches(listing.ids, size), concurrency)
+        return Fetched(row for part in parts for row in part)
+    if listing.ids is not None or count is None:
         return Fetched([row async for page in _pages(listing, size) for row in page])
-    expected = await count()
-    to_the_end = listing.limit is None or expected < listing.limit
-    if listing.limit is not None:
-        expected = min(expected, listing.limit)
-    # Each page begins with the last resource of the one before, to see that they still meet; the
-    # last one asks for one more than there should be.
-    parts = [
-        (max(0, start - 1), size + (start > 0) + (to_the_end and start + size >= expected))
-        for start in range(0, max(expected, 1), size)
-    ]
-    pages = await concurrently(lambda part: listing.whole(*part), parts, concurrency)
+    # The first page is one longer, to see whether the server returns that many.
+    first = size + 1 if limit is None else min(size + 1, limit)
+    asks: list[Callable[[], Awaitable[Any]]] = [count, partial(listing.whole, 0, first)]
+    expected, start = await concurrently(lambda ask: ask(), asks, concurrency)
+    if expected is None:
+        return Fetched([row async for page in _pages(listing, size) for row in page])
+    if limit is not None:
+        expected = min(expected, limit)
+    # A first page that is too short shows how many the server returns at most.
+    step = len(start) - 1 if len(start) < min(first, expected) else size
+    pages = [start, *await _rest(listing, start, step, expected, concurrency)]
     found = await _joined(listing, size, pages)
-    if to_the_end and len(pages[-1]) == parts[-1][1]:
-        last = found[-size:]
-        async for page in _cursor(listing, size, last):
+    if len(found) != expected or len(pages[-1]) > step:
+        left = None if limit is None else max(0, limit - len(found))
+        async for page in _cursor(listing, size, found[-size:], left):
             found.extend(page)
-    if listing.limit is not None:
-        del found[listing.limit :]
+    if limit is not None:
+        del found[limit:]
     found.changed = found.changed or len(found) != expected
     if found.changed:
-        found[:] = {row.id: row for row in found}.values()  # one whose place changed came twice
+        found[:] = _distinct(found)  # one whose place changed came twice
         _log.warning(
             "%s: resources came or went while %d pages were read; the others are all there",
             listing.operation.name,
@@ -143,10 +211,49 @@ async def all_at_once(
     return found
 
 
+async def _rest(
+    listing: Listing[T], start: Sequence[T], step: int, expected: int, concurrency: int
+) -> list[list[T]]:
+    """Read the pages that follow the first one, up to one that has nothing new.
+
+    Each page begins with the last resource of the one before, to see that they still meet.
+    """
+    seen = {row.id for row in start}
+    over = step < 1  # nothing is left for a page if it begins with what is known
+
+    def places() -> Iterator[int]:
+        for place in range(len(start), expected, max(1, step)):
+            if over:
+                return
+            yield place
+
+    async def ask(place: int) -> list[T]:
+        nonlocal over
+        first = step + 1 if listing.limit is None else min(step, listing.limit - place) + 1
+        rows = await listing.whole(place - 1, first)
+        ids = {row.id for row in rows}
+        over = over or ids <= seen
+        seen.update(ids)
+        return rows
+
+    return await concurrently(ask, places(), concurrency)
+
+
+def _distinct(rows: Iterable[T]) -> list[T]:
+    """Leave out repetitions; resources without an id cannot be told apart."""
+    seen: dict[object, T] = {}
+    for place, row in enumerate(rows):
+        seen[row.id or place] = row
+    return list(seen.values())
+
+
 async def _joined(listing: Listing[T], size: int, pages: Sequence[Sequence[T]]) -> Fetched[T]:
     """Put the pages together; where two do not meet, what follows the first is asked for."""
     found = Fetched(pages[0])
     for page in pages[1:]:
+        if not page:  # fewer resources than were counted
+            found.changed = True
+            continue
         place = _place(page, found[-1].id) if found else -1
         found.changed = found.changed or place != 0
         if place is None:
@@ -179,24 +286,25 @@ async def _until(
 
 
 async def concurrently(
-    ask: Callable[[R], Awaitable[A]], parts: Sequence[R], concurrency: int
+    ask: Callable[[R], Awaitable[A]], parts: Iterable[R], concurrency: int
 ) -> list[A]:
     """Ask for each part, and return the answers in their order; the first error ends it."""
     answers: dict[int, A] = {}
     waiting = iter(enumerate(parts))
     failures: list[CloudtowerError] = []
 
-    async def work() -> None:
+    async def work(place: int, part: R) -> None:
         try:
-            for place, part in waiting:
-                answers[place] = await ask(part)
+            answers[place] = await ask(part)
+            for later, another in waiting:
+                answers[later] = await ask(another)
         except CloudtowerError as exc:
             failures.append(exc)
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
-        for _ in range(min(concurrency, len(parts))):
-            group.start_soon(work)
+        for place, part in islice(waiting, concurrency):
+            group.start_soon(work, place, part)
     if failures:
         raise without_frames(failures[0])
-    return [answers[place] for place in range(len(parts))]
+    return [answers[place] for place in sorted(answers)]

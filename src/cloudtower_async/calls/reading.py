@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
-from ..errors import Ambiguous, InvalidInput, NotFound
+from ..errors import Ambiguous, InvalidInput, NotFound, ResponseDecodeError
 from ..validators import positive_number, reject_positional
 from .listing import Listing, Resource, has_field, query_of
+from .namespace import operation_of
 from .paging import all_at_once, one_by_one
 from .versions import server_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from ..types import Connection, Fetched
+    from ..types import Aggregate, Connection, Fetched
     from ..wire.masking import Mask
     from .caller import Caller
     from .operation import Operation
@@ -47,7 +48,8 @@ class Reading:
         """Read all that matches page by page, the next page while you work on the last one.
 
         Each resource that matches all the time comes exactly once, whatever comes and goes
-        meanwhile. No more than three pages are in memory.
+        meanwhile. No more than three pages are in memory. A server may return fewer resources than
+        requested: only an empty page is the end.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
@@ -59,8 +61,9 @@ class Reading:
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
             TypeError: Arguments of the query were passed by position.
-            CallError: A page cannot be read. SetChanged: with ``order_by``, all of a page went away
-                before the next could be read.
+            CallError: A page cannot be read.
+            SetChanged: With ``order_by``: all of a page was deleted before the next could be read.
+            PagingFailed: The server repeats a page, or ignores where a page is to begin.
 
         Example:
             ::
@@ -83,7 +86,8 @@ class Reading:
         """Read all that matches: counts first, then asks for many pages at a time.
 
         The answer is that of one big query. Each resource that matches all the time is in it once;
-        when others came or went meanwhile, its ``changed`` is True, and a warning is logged.
+        when others came or went meanwhile, its ``changed`` is True, and a warning is logged. If the
+        server returns fewer resources than requested, smaller pages are requested.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
@@ -96,6 +100,8 @@ class Reading:
             InvalidInput: The method is no query, or the arguments cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
+            SetChanged: As `iterate`.
+            PagingFailed: As `iterate`.
 
         Example:
             ::
@@ -108,9 +114,9 @@ class Reading:
         listing = Listing("fetch_all", method, query)
         ask = _sister(method)
 
-        async def count() -> int:
+        async def count() -> int | None:
             assert ask is not None  # noqa: S101
-            return await _count(ask, query)
+            return _number(await ask(**query))
 
         return await all_at_once(listing, page_size, concurrency, count if ask else None)
 
@@ -236,7 +242,7 @@ class Reading:
         ask = _sister(method)
         if total > _FEW and ask is not None:
             total = await _count(ask, query)
-        ids = [row.id for row in found[:_FEW]]
+        ids = [str(row.id) for row in found[:_FEW]]
         raise Ambiguous(
             f"{total} match where one was wanted: {', '.join(ids)}{', …' if total > _FEW else ''}",
             operation=operation.name,
@@ -253,7 +259,21 @@ def _sister(method: object) -> Callable[..., Awaitable[Connection]] | None:
 
 
 async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
-    return (await ask(**query)).aggregate.count
+    number = _number(await ask(**query))
+    if number is None:
+        operation = operation_of(ask)
+        raise ResponseDecodeError(
+            "the answer has no count",
+            operation=operation.name if operation else "",
+            place="$.aggregate.count",
+        )
+    return number
+
+
+def _number(answer: Connection) -> int | None:
+    """The count in an answer; None where a server that breaks its schema left it out."""
+    aggregate = cast("Aggregate | None", answer.aggregate)
+    return None if aggregate is None else cast("int | None", aggregate.count)
 
 
 def _quoted(where: object, mask: Mask) -> str:

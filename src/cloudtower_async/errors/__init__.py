@@ -15,6 +15,7 @@
     │   │   └── MultipleActive     more than one is
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
+    │   │   └── PagingFailed       the pages of a result set do not lead to its end
     │   ├── GraphQLError           the answer to a GraphQL request tells of errors
     │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
     │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
@@ -75,6 +76,7 @@ from .calls import (
     NoActive,
     NotFound,
     OutcomeUnknown,
+    PagingFailed,
     ProxyFailed,
     ProxyRefused,
     ResourceLocked,
@@ -121,6 +123,7 @@ __all__ = [
     "NoChangeFeed",
     "NotFound",
     "OutcomeUnknown",
+    "PagingFailed",
     "ProxyFailed",
     "ProxyRefused",
     "ResourceLocked",

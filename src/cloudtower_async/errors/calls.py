@@ -248,6 +248,16 @@ class SetChanged(CallError):
     default_hint = "Read again; without order_by, or with larger pages, this does not happen."
 
 
+class PagingFailed(ResponseDecodeError):
+    """The pages of a result set do not lead to its end.
+
+    The server repeats a page, ignores ``after`` or a filter, or leaves out the ids that the next
+    page would start after. What was read before the error is right, but more may be missing.
+    """
+
+    default_hint = "Report this with the name of the operation; a filter may avoid it."
+
+
 class StatusError(CallError):
     """The server answered with an error status.
 

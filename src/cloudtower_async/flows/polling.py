@@ -18,6 +18,7 @@ import anyio.lowlevel
 
 from ..api.task import TaskNamespace
 from ..errors import CloudtowerError, SessionClosed
+from ..queries.batches import batches, read_by_ids
 from ..retry.classify import is_transient
 from ..wire.failures import another, without_frames
 from .watching import JITTER, Watch
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("cloudtower_async")
 
-MOST_IDS = 500
-"""Ids in one request: enough for few requests, and far below any limit on a body's size."""
+_OPERATION = "task.get_tasks"
 
 _PATIENCE = 1.0
 """Seconds that a leader who has what it came for stays for answers that others wait for."""
@@ -66,9 +66,8 @@ def _requests(watches: Iterable[Watch], now: float) -> Iterator[_Request]:
     for watch in watches:
         for task_id in watch.pending:
             by_id.setdefault(task_id, []).append(watch)
-    ids = list(by_id)
-    for start in range(0, len(ids), MOST_IDS):
-        yield _Request({task_id: by_id[task_id] for task_id in ids[start : start + MOST_IDS]}, now)
+    for ids in batches(list(by_id)):
+        yield _Request({task_id: by_id[task_id] for task_id in ids}, now)
 
 
 def _due(watch: Watch) -> float:
@@ -168,11 +167,10 @@ class Poll:
 
     async def _ask(self, request: _Request) -> None:
         """Ask for some tasks, and tell those who wait for each."""
-        ids = list(request.by_id)
-        tasks: list[Task] = []
+        tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
         try:
-            tasks = await self._tasks.get_tasks(where={"id_in": ids}, first=len(ids))
+            tasks = await read_by_ids(_OPERATION, self._read, list(request.by_id))
         except CloudtowerError as exc:
             error = exc
         now = anyio.current_time()
@@ -187,12 +185,14 @@ class Poll:
             if watch.over:
                 watch.wake()
 
-    def _tell(self, request: _Request, tasks: list[Task], now: float) -> None:
-        shown = {task.id: task for task in tasks}
+    async def _read(self, ids: list[str]) -> list[Task]:
+        return await self._tasks.get_tasks(where={"id_in": ids}, first=len(ids))
+
+    def _tell(self, request: _Request, tasks: dict[str, Task], now: float) -> None:
         for watch in request.watches:
             watch.answer(request.started, now)
         for task_id, watches in request.by_id.items():
-            task = shown.get(task_id)
+            task = tasks.get(task_id)
             for watch in watches:
                 if task is None:
                     watch.miss(task_id)

@@ -13,14 +13,15 @@ import msgspec
 from ..api.catalogue import READERS
 from ..calls.unawaited import close_calls
 from ..errors import CloudtowerError, InvalidInput, NotFound, SettleTimeout
+from ..queries.batches import batches, read_by_ids
 from ..settings import seconds_fault
 from ..types import WithTask
-from .polling import MOST_IDS, may_pass
+from .polling import may_pass
 from .shared import unless_closed
 from .watching import FIRST_DELAY, LAST_POLL, LATE, ObservedTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..calls.caller import Caller
     from ..calls.operation import Operation
@@ -182,27 +183,29 @@ class _Reading:
         began = anyio.current_time()
         errors: list[CloudtowerError] = []
 
-        async def read(some: list[str]) -> None:
+        async def ask(some: list[str]) -> list[Any]:
+            arguments = {"where": {"id_in": some}, "first": len(some)}
+            return await self._caller.call(self._query, arguments)
+
+        async def read(some: Sequence[str]) -> None:
             try:
-                found = await self._caller.call(
-                    self._query, {"where": {"id_in": some}, "first": len(some)}
-                )
+                found = await read_by_ids(self._query.name, ask, some)
             except CloudtowerError as error:
                 errors.append(error)
             else:
                 now = anyio.current_time()
                 self._observed.tick(now, 2 * delay + now - began)
-                self._take(some, {resource.id: resource for resource in found})
+                self._take(some, found)
 
         async with anyio.create_task_group() as group:
-            for start in range(0, len(ids), MOST_IDS):
-                group.start_soon(read, ids[start : start + MOST_IDS])
+            for some in batches(ids):
+                group.start_soon(read, some)
         self.error = next(iter(errors), None)
         for error in errors:
             if not may_pass(error, self._caller):
                 raise error
 
-    def _take(self, ids: list[str], found: dict[str, Any]) -> None:
+    def _take(self, ids: Sequence[str], found: dict[str, Any]) -> None:
         for identifier in ids:
             resource = found.get(identifier)
             status = getattr(resource, "entity_async_status", None)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 import anyio
 import msgspec
 
-from ..calls.listing import IDS_AT_ONCE, Listing, Resource
+from ..calls.listing import Listing, Resource
 from ..calls.paging import one_by_one
 from ..errors import CloudtowerError, InvalidInput, NoChangeFeed, Resync
+from ..queries.batches import IDS_AT_ONCE, read_by_ids
 from .changes import Feed, check_interval
 from .outages import Outage, pause
 from .polling import may_pass
@@ -190,11 +191,13 @@ class Watch(Generic[R]):
 
     async def _list(self) -> dict[str, R]:
         async with aclosing(one_by_one(self._listing, IDS_AT_ONCE)) as rows:
-            return {row.id: row async for row in rows}
+            return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
-        rows = await self._listing.page({"id_in": ids}, "id_ASC", first=len(ids))
-        return {row.id: row for row in rows}
+        return await read_by_ids(self._name, self._ask, ids)
+
+    async def _ask(self, ids: Sequence[str]) -> list[R]:
+        return await self._listing.page({"id_in": ids}, "id_ASC", first=len(ids))
 
     async def _in_the_end(self, read: Callable[[], Awaitable[dict[str, R]]]) -> dict[str, R]:
         """Read, however long the server cannot be reached."""
