@@ -98,6 +98,8 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         max_connections: Most connections at a time; further calls wait for one.
         max_in_flight: Most requests at a time; None: as many as connections.
         rate_limit: Most requests a second, on average; None: any number.
+        max_response_bytes: Maximum size of an answer in bytes, after decompression. Error bodies,
+            logins and HTML pages have a fixed limit of 1 MiB.
 
         verify_tls: Check the server's certificate. False trusts any.
         ca_file: PEM file with the authorities to trust instead of the system's.
@@ -151,6 +153,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         max_connections: int = 100,
         max_in_flight: int | None = None,
         rate_limit: float | None = None,
+        max_response_bytes: int = 2**30,
         # TLS
         verify_tls: bool = True,
         ca_file: StrPath | None = None,
@@ -186,6 +189,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             max_connections=max_connections,
             max_in_flight=max_in_flight,
             rate_limit=rate_limit,
+            max_response_bytes=max_response_bytes,
             verify_tls=verify_tls,
             ca_file=ca_file,
             client_cert=client_cert,
@@ -272,9 +276,13 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
     async def close(self) -> None:
         """Close the connections; calls under way end with SessionClosed. Safe to repeat.
 
+        Raises:
+            SessionClosed: The session belongs to another event loop, which still exists.
+
         On what `with_options` returned this does nothing: the connection is the first session's.
         """
         if self._owner:
+            self._transport.check_closable()
             self._shared.close()
             await self._transport.close()
 
@@ -295,6 +303,14 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a session is asynchronous: use `async with Cloudtower(...) as tower:`")
+
+        def __exit__(self, *_: object) -> None:
+            """Is never called, but Python looks for it first."""
 
     def with_options(
         self,

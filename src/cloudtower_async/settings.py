@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         max_connections: int
         max_in_flight: int | None
         rate_limit: float | None
+        max_response_bytes: int
         verify_tls: bool | None
         ca_file: StrPath | None
         client_cert: ClientCert | None
@@ -102,6 +103,7 @@ class Settings:
     max_connections: int
     max_in_flight: int | None
     rate_limit: float | None
+    max_response_bytes: int
     verify_tls: bool
     ca_file: StrPath | None
     client_cert: ClientCert | None
@@ -140,6 +142,7 @@ class Settings:
             check_option("max_in_flight", _count_fault(self.max_in_flight))
         if self.rate_limit is not None:
             check_option("rate_limit", _rate_fault(self.rate_limit))
+        check_option("max_response_bytes", _count_fault(self.max_response_bytes))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("settings cannot be pickled: they hold secrets")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -14,6 +13,7 @@ from ..errors import (
     CloudtowerError,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     Unauthorized,
 )
 from ..retry.backoff import Budget
@@ -25,11 +25,11 @@ from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames
 from ..wire.forms import Marks
 from ..wire.limits import Limits
-from ..wire.transport import closed_during
-from .again import Again
+from ..wire.transport import HookError, closed_during
+from .again import Again, where_to_look
 from .checks import check
 from .decoding import Mismatch, decode
-from .operation import Auth, Carries
+from .operation import Auth, Carries, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -47,7 +47,8 @@ _NO_SUCH_PATH = (
 )
 _STILL_HERE = (
     "It was not sent: it waited for its turn (max_connections=, max_in_flight=, rate_limit=), "
-    "or for a login or an active server. Pass a longer timeout=, or call less at a time."
+    "for a login, for an active server, or for a connection. Pass a longer timeout=, call less at "
+    "a time, or check that the server can be reached."
 )
 _OWN_CREDENTIAL = (
     "It wants HTTP Basic with a credential of its own, not the session's: "
@@ -66,6 +67,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         marks: Where the files among the fields were at first.
         login: Which login the token comes from that it was sent with last.
         attempts: How often it was tried to send it.
+        sent: The server may have received the latest attempt.
     """
 
     operation: Operation[R]
@@ -75,6 +77,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     marks: Marks | None = None
     login: int = 0
     attempts: int = 0
+    sent: bool = False
 
     def rewind(self) -> bool:
         """Make ready to be sent again; False when it cannot be."""
@@ -196,7 +199,7 @@ class Caller:
         call = Call(operation, headers, _content(operation, arguments), timeout)
         if operation.carries is Carries.FORM and arguments is not None:
             call.marks = Marks(call.content["fields"])
-        deadline = asyncio.get_running_loop().time() + timeout
+        deadline = self.transport.running_loop().time() + timeout
         failure: CloudtowerError
         try:
             result = await self.once(call, deadline)
@@ -229,7 +232,8 @@ class Caller:
         with_token = operation.auth is Auth.TOKEN
         endpoints, endpoint = self.endpoints, None
         call.attempts += 1
-        sent = False
+        call.sent = False
+        broken: BaseException | None
         try:
             with transport.deadlines.limit(deadline):
                 if not limits.enter_at_once():
@@ -241,7 +245,6 @@ class Caller:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
-                    sent = True
                     # No variable holds the token or the answer: errors show those of this frame.
                     decoded = decode(
                         operation,
@@ -254,6 +257,7 @@ class Caller:
                             token=self._credential(operation.auth),
                             not_modified=operation.not_modified,
                             attempt=call.attempts,
+                            progress=call,
                             **call.content,
                         ),
                         endpoint,
@@ -274,15 +278,24 @@ class Caller:
                 exc.hint = _NO_SUCH_PATH
             raise
         except TimeoutError:
-            pass
-        raise self._cut_short(call, endpoint, sent)
+            broken = None
+        except HookError as exc:
+            broken = exc.__cause__
+        try:
+            if broken is None:
+                raise self._cut_short(call, endpoint)
+            if operation.kind is Kind.QUERY:
+                raise broken
+            raise _interrupted(call, endpoint, broken) from broken
+        finally:
+            del broken  # it and this frame would keep each other
 
     def _credential(self, auth: Auth) -> str | None:
         if auth is Auth.TOKEN:
             return self.authenticator.token
         return self.authenticator.basic if auth is Auth.BASIC else None
 
-    def _cut_short(self, call: Call[R], endpoint: str | None, sent: bool) -> CloudtowerError:
+    def _cut_short(self, call: Call[R], endpoint: str | None) -> CloudtowerError:
         operation = call.operation.name
         if self.transport.closed:
             return closed_during(operation)
@@ -291,11 +304,21 @@ class Caller:
             f"no answer within {call.timeout:g} s",
             operation=operation,
             endpoint=endpoint,
-            sent=sent,
-            hint=None if sent else _STILL_HERE,
+            sent=call.sent,
+            hint=None if call.sent else _STILL_HERE,
         )
         error.proxy = self.transport.proxy_of(endpoint)
         return error
+
+
+def _interrupted(call: Call[R], endpoint: str | None, cause: BaseException) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"a client middleware or trace hook raised {type(cause).__name__} after the request was "
+        "sent, so it may have been carried out or not",
+        operation=call.operation.name,
+        endpoint=endpoint or "",
+        hint=where_to_look(call.operation.name),
+    )
 
 
 def _check(operation: Operation[R], argument: str, fault: str | None) -> None:

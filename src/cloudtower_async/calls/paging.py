@@ -19,6 +19,7 @@ import anyio
 from ..errors import CloudtowerError, PagingFailed
 from ..queries.batches import batches
 from ..types import Fetched
+from ..wire.event_loop import running_loop
 from ..wire.failures import without_frames
 from .listing import Resource
 
@@ -43,6 +44,7 @@ read in the order of ids.
 
 async def one_by_one(listing: Listing[T], size: int) -> AsyncGenerator[T]:
     """Yield all resources; one page is fetched while the caller works on the one before."""
+    running_loop()
     pages = _pages(listing, size)
     fetching = asyncio.create_task(_next(pages))
     try:
@@ -302,6 +304,7 @@ async def concurrently(
             failures.append(exc)
             group.cancel_scope.cancel()
 
+    running_loop()
     async with anyio.create_task_group() as group:
         for place, part in islice(waiting, concurrency):
             group.start_soon(work, place, part)

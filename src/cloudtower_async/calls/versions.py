@@ -39,6 +39,7 @@ async def server_version(caller: Caller, timeout: float | None = None) -> str:
     """The version of the server, asked once for each connection."""
     transport = caller.transport
     if transport.server_version is None:
+        transport.running_loop()
         async with transport.asking_version:
             if transport.server_version is None:
                 transport.server_version = await caller.send(_GET_VERSION, timeout=timeout)

@@ -268,6 +268,7 @@ class Changes:
                 f"changes: since: expected a revision, a whole number as text; got {since!r}"
             )
         check_interval("changes", interval)
+        self._caller = caller
         self._feed = Feed(caller, types, since, interval)
         self._page: deque[Change] = deque()
         self._told: str | None = since
@@ -291,6 +292,7 @@ class Changes:
             NoChangeFeed: The server has none, or the session has no credential for it.
             CallError: The server could not be asked.
         """
+        self._caller.transport.running_loop()
         with self._guard:
             return str(await self._feed.anchor())
 
@@ -298,6 +300,7 @@ class Changes:
         return self
 
     async def __anext__(self) -> Change:
+        self._caller.transport.running_loop()
         with self._guard:
             if not self._page:
                 self._page.extend(await self._feed.read())

@@ -47,6 +47,7 @@ class Locks:
     async def hold(self, *ids: str, timeout: float | None = None) -> AsyncGenerator[None]:
         """Do what `Working.lock` says."""
         _check(ids, timeout)
+        self._transport.running_loop()
         claim = _Claim(ids)
         self._refuse_again(claim)
         for identifier in claim.ids:

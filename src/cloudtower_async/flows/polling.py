@@ -102,9 +102,10 @@ class Poll:
         """Lead, or be served by who leads, until the watch is over.
 
         Raises:
-            SessionClosed: Before or meanwhile.
+            SessionClosed: Before or meanwhile, or the session belongs to another event loop.
             CloudtowerError: One that any later poll would meet, too.
         """
+        self._caller.transport.running_loop()
         self._watches[watch] = None
         watch.first_due(anyio.current_time(), self._asked)
         self._expect(watch)

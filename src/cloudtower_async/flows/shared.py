@@ -58,8 +58,9 @@ def unless_closed(transport: Transport, seconds: float | None) -> Generator[None
         seconds: What is left of the block after these is cancelled; None: no limit.
 
     Raises:
-        SessionClosed: Before or meanwhile.
+        SessionClosed: Before or meanwhile, or the session belongs to another event loop.
     """
+    transport.running_loop()
     if transport.closed:
         raise SessionClosed
     scope = anyio.move_on_after(seconds)

@@ -47,6 +47,7 @@ class TaskWaiter:
 
     def __init__(self, caller: Caller) -> None:
         self._poll = Poll(caller)
+        self._transport = caller.transport
 
     async def wait(
         self,
@@ -60,6 +61,7 @@ class TaskWaiter:
         """Wait until every task has ended: what `Cloudtower.wait` does."""
         _check_times("wait", waitable, timeout, interval, grace)
         given = await _tasks_in("wait", waitable)
+        self._transport.running_loop()
         watch = Watch(_going_on(given), interval, grace, _failed if fail_fast else _never)
         if watch.pending:
             await self._follow(watch, timeout)
@@ -89,6 +91,7 @@ class TaskWaiter:
         what = "progress" if every_change else "as_completed"
         _check_times(what, waitable, timeout, interval, grace)
         given = await _tasks_in(what, waitable)
+        self._transport.running_loop()
         for task in _ended(given).values():
             yield task
         watch = Watch(_going_on(given), interval, grace, _has_news, every_change=every_change)

@@ -168,6 +168,7 @@ class Upload(Generic[T_co]):
             SourceChanged: The file has become shorter.
             CallError: The server does not know the upload, or could not be asked.
         """
+        self._caller.transport.running_loop()
         try:
             await self._source.open()
             if self._resumed is not None:
@@ -228,6 +229,7 @@ class Upload(Generic[T_co]):
         return self
 
     async def __anext__(self) -> UploadProgress:
+        self._caller.transport.running_loop()
         with self._guard:
             if not self._marks:
                 raise CloudtowerError(

@@ -98,6 +98,7 @@ class Watch(Generic[R]):
             CallError: It cannot be read.
             SessionClosed: Before or meanwhile.
         """
+        self._caller.transport.running_loop()
         with self._guard:
             if self._feed is not None:
                 try:
@@ -124,6 +125,7 @@ class Watch(Generic[R]):
 
     async def __anext__(self) -> WatchEvent[R]:
         """Wait for the next event. Cancelling that loses none: go on whenever you like."""
+        self._caller.transport.running_loop()
         with self._guard:
             while not self._events:
                 if self._open is None:

@@ -80,6 +80,7 @@ class Authenticator:
             CallError: The server could not be asked.
             SessionClosed: Before or meanwhile.
         """
+        self._transport.running_loop()
         failures = self._failures
         async with self._lock:
             if self.token is not None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..errors import CallError, MultipleActive, NoActive
+from ..errors import CallError, MultipleActive, NoActive, StatusError
 from .failures import another
-from .transport import closed_during
+from .transport import FIND_ACTIVE, closed_during
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -80,6 +80,7 @@ class Endpoints:
         """
         if not self.several:
             return self.latest
+        self._transport.running_loop()
         rounds = self._rounds
         async with self._lock:
             if self.active is not None and not anew:
@@ -106,7 +107,7 @@ class Endpoints:
         finally:
             self._transport.under_way.discard(scope)
         if self._transport.closed:
-            raise closed_during("find_active")
+            raise closed_during(FIND_ACTIVE)
         if broken:
             raise broken[0]
         return self._choose(answers)
@@ -122,7 +123,7 @@ class Endpoints:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 answer = await exchange(
-                    "find_active", "GET", address, {}, path=_HEALTH, attempt=attempt
+                    FIND_ACTIVE, "GET", address, {}, path=_HEALTH, attempt=attempt
                 )
             except CallError as exc:
                 answers[address] = _said(exc)
@@ -159,4 +160,4 @@ class Endpoints:
 def _said(error: CallError) -> str:
     if error.status == 307:
         return _PASSIVE
-    return error.message if error.status is None else f"HTTP {error.status}"
+    return f"HTTP {error.status}" if isinstance(error, StatusError) else error.message

@@ -22,6 +22,7 @@ from ..errors import (
     TLSFailed,
 )
 from .proxies import proxy_refusal, unused_variable
+from .stale_connections import StaleConnection
 
 if TYPE_CHECKING:
     from ..addresses import Proxy
@@ -77,6 +78,7 @@ def connection_error(
     proxy: Proxy | None = None,
     *,
     direct: bool = True,
+    sent: bool | None = None,
 ) -> CallError:
     """Explain an exception of aiohttp or of the operating system.
 
@@ -86,12 +88,15 @@ def connection_error(
         settings: The session's options.
         proxy: The proxy on the way to the server.
         direct: Whether the environment may name a proxy that is not used.
+        sent: Whether the request was written to a connection; None if that is not known.
     """
     error = _explain(exc, endpoint, settings, proxy)
     error.endpoint = endpoint
     error.proxy = proxy and proxy.address
     unsent = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
     if isinstance(exc, unsent):
+        error.sent = bool(sent)  # True: a middleware sent it before
+    elif sent is False:
         error.sent = False
     unreached = not error.sent and not isinstance(error, TLSFailed)
     if unreached and direct and proxy is None and (variable := unused_variable(endpoint)):
@@ -145,6 +150,11 @@ def _explain(
         return ConnectionFailed(
             "the answer is not HTTP",
             hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
+        )
+    if isinstance(exc, StaleConnection):
+        return ConnectionFailed(
+            "the server sent data before the request",
+            hint="Check host and port of the endpoint: another protocol may be spoken there.",
         )
     hint = ConnectionFailed.default_hint
     if proxy is not None:

@@ -27,7 +27,7 @@ def form(fields: Mapping[str, object]) -> aiohttp.FormData:
     for name, value in fields.items():
         if isinstance(value, bytes | bytearray | memoryview):
             content = cast("bytes | bytearray | memoryview[int]", value)
-            _add_file(data, name, _Memory(content), name)
+            _add_file(data, name, Memory(content), name)
         elif hasattr(value, "read"):
             source = cast(BinaryIO, value)
             _add_file(data, name, _borrow(source), _file_name(source, name))
@@ -67,7 +67,7 @@ def text(value: object) -> str:
 
 
 def _add_file(
-    data: aiohttp.FormData, field: str, content: io.IOBase | _Memory, filename: str
+    data: aiohttp.FormData, field: str, content: io.IOBase | Memory, filename: str
 ) -> None:
     data.add_field(field, content, filename=filename, content_type=_ANY)
 
@@ -87,7 +87,7 @@ def _borrow(source: BinaryIO) -> io.IOBase:
     return _Borrowed(source)
 
 
-class _Memory(aiohttp.Payload):
+class Memory(aiohttp.Payload):
     """Bytes, sent piece by piece. What aiohttp makes of a BytesIO has a copy of all of it."""
 
     def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,33 +12,49 @@ import aiohttp
 import anyio
 import anyio.to_thread
 import msgspec
-from aiohttp import BytesPayload
 from yarl import URL
 
 from .._version import __version__
 from ..addresses import API_PATH
-from ..errors import CallError, InvalidInput, InvalidSettings, SessionClosed
+from ..errors import (
+    CallError,
+    InvalidInput,
+    InvalidSettings,
+    ResponseDecodeError,
+    SessionClosed,
+)
 from ..retry.backoff import retry_after
-from ..types import CODEC_ERRORS
 from . import telemetry
 from .deadlines import Deadlines
+from .event_loop import running_loop
 from .failures import connection_error
-from .forms import form, text
 from .masking import Mask
 from .proxies import about_proxy, credential, find_proxies, go_through
-from .statuses import status_error
+from .request_bodies import Unwatched, request_content, watch_body
+from .responses import SMALL_BODY, read_body
+from .stale_connections import CheckedRequest, StaleConnection
+from .statuses import OTHER_SERVICE, looks_like_html, status_error
 from .tls import TLS
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Coroutine, Mapping, Sequence
 
     from ..addresses import Proxy
     from ..settings import Settings
+    from .request_bodies import Progress
 
 LOGIN = "user.login"
+FIND_ACTIVE = "find_active"
+_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE})  # and from servers that are not known yet
 _CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
-_LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
+
+_OTHER_LOOP = "the session belongs to another event loop; make one inside each asyncio.run()"
+
+
+class HookError(Exception):
+    """A client middleware or trace hook raised ``__cause__`` after the request was sent."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +119,7 @@ class Transport:
         self._opening = anyio.Lock()
         self._tls = TLS(settings)
         self._proxies: dict[str, Proxy] = {}  # by endpoint
+        self._max_response_bytes = settings.max_response_bytes
         # The whole call is timed where it begins, as logging in and waiting for a connection of
         # the pool are parts of it.
         self._timeout = aiohttp.ClientTimeout(
@@ -134,6 +149,7 @@ class Transport:
         token: str | None = None,
         not_modified: bool = False,
         attempt: int = 1,
+        progress: Progress | None = None,
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
@@ -152,14 +168,27 @@ class Transport:
             token: Sent as the credential.
             not_modified: Status 304 is an answer, not an error.
             attempt: Which sending of its call it is.
+            progress: Where to record that the server may have received the request.
 
         Raises:
             CallError: No answer, or one with an error status.
+            HookError: With `progress`: code of the caller's aiohttp session raised an exception
+                after the request was sent. Before, the exception is raised as it is.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
         """
         sending = self._exchange(
-            operation, method, endpoint, headers, path, body, query, fields, token, not_modified
+            operation,
+            method,
+            endpoint,
+            headers,
+            path,
+            body,
+            query,
+            fields,
+            token,
+            not_modified,
+            progress or Unwatched(),
         )
         if not telemetry.watched():
             return sending
@@ -180,39 +209,60 @@ class Transport:
         fields: Mapping[str, object] | None,
         token: str | None,
         not_modified: bool,
+        progress: Progress,
     ) -> Answer:
         session = self._session
-        if session is None or session.closed or self._loop is not asyncio.get_running_loop():
+        if session is None or session.closed or self._loop is not running_loop():
             session = await self.open()
         if self._tls.reloads:
             await self._tls.refresh()
-        options, content_type = _content(operation, body, query, fields)
+        options, content_type = request_content(operation, method, body, query, fields, progress)
+        if self._given is not None:
+            self._watch_middlewares(session, options, progress)
         headers = {**self._more_headers, **content_type, **headers}
         if token is not None:
             headers["authorization"] = token
         if self._proxies:
             go_through(self._proxies.get(endpoint), endpoint, options, headers)
-        try:
-            # Not `async with`, which would cost as much as all the rest of this: `read` leaves
-            # nothing open, whether it comes to the end, fails or is cancelled.
-            response = await session.request(
-                method,
-                _url(endpoint + path),
-                headers=headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=self._timeout,
-                ssl=self._tls.context,
-                **options,
-            )
-            content = await response.read()
-        except (aiohttp.ClientError, OSError) as exc:
-            raise self._explain(exc, operation, endpoint) from exc
-        status, request_id = response.status, response.headers.get("x-tower-request-id")
+        while True:
+            try:
+                # Not `async with`, which would cost as much as all the rest of this: `read` leaves
+                # nothing open, whether it comes to the end, fails or is cancelled.
+                response = await session.request(
+                    method,
+                    _url(endpoint + path),
+                    headers=headers,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    timeout=self._timeout,
+                    ssl=self._tls.context,
+                    **options,
+                )
+                status = response.status
+                small = status >= 300 or operation in _SMALL_ANSWERS
+                limit = SMALL_BODY if small else self._max_response_bytes
+                if response.content.is_eof():  # all of it came with the headers
+                    content = await response.read()
+                    too_large = len(content) > limit
+                else:
+                    content, too_large = await read_body(response, limit)
+            except StaleConnection as exc:
+                if exc.reused:
+                    continue  # nothing was written, and another connection may be clean
+                raise self._explain(exc, operation, endpoint, sent=False) from exc
+            except (aiohttp.ClientError, OSError) as exc:
+                sent = progress.sent if "data" in options else None
+                raise self._explain(exc, operation, endpoint, sent=sent) from exc
+            except Exception as exc:
+                if progress.sent and not isinstance(progress, Unwatched):
+                    raise HookError from exc
+                raise
+            break
+        request_id = response.headers.get("x-tower-request-id")
         if status >= 300 and not (status == 304 and not_modified):
             error = status_error(
                 status,
-                content,
+                content[:SMALL_BODY],
                 operation=operation,
                 endpoint=endpoint,
                 request_id=request_id,
@@ -221,11 +271,40 @@ class Transport:
                 pair=len(self.settings.endpoints) > 1,
             )
             raise about_proxy(error, self._proxies.get(endpoint))
+        if too_large and not looks_like_html(content):
+            raise ResponseDecodeError(
+                f"the answer is larger than {limit:,} bytes",
+                operation=operation,
+                endpoint=endpoint,
+                status=status,
+                request_id=request_id,
+                hint=OTHER_SERVICE if small else _ASK_FOR_LESS,
+            )
         return Answer(status, content, request_id)
 
+    def _watch_middlewares(
+        self, session: aiohttp.ClientSession, options: dict[str, Any], progress: Progress
+    ) -> None:
+        """See what the middlewares of a session that was handed in make of the body."""
+        # aiohttp has no public name for them.
+        middlewares: Sequence[aiohttp.ClientMiddlewareType] | None
+        middlewares = getattr(session, "_middlewares", None)
+        if middlewares is None:
+            progress.sent = True
+        elif middlewares:
+            options["middlewares"] = (*middlewares, watch_body(progress))
+
     async def close(self) -> None:
-        """Close the connections. Calls under way end with SessionClosed. Safe to repeat."""
+        """Close the connections. Calls under way end with SessionClosed. Safe to repeat.
+
+        Raises:
+            SessionClosed: It belongs to an event loop that runs elsewhere; it stays as it is.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        self.check_closable()
         self.closed = True
+        if self._loop is None:  # it was never used
+            return
         for scope in tuple(self.under_way):
             scope.cancel()
         self.deadlines.end_all()
@@ -242,13 +321,13 @@ class Transport:
             InvalidSettings: A file for TLS cannot be used.
             SessionClosed: It is closed, or belongs to another event loop.
         """
+        self.running_loop()
         async with self._opening:
             self._check_usable()
             if self._session is None:
                 await anyio.to_thread.run_sync(self._tls.load)
                 await self._find_proxies()
                 self._check_usable()  # it may have been closed meanwhile
-                self._loop = asyncio.get_running_loop()
                 self._session = self._given or self._make_session()
             return self._session
 
@@ -271,13 +350,36 @@ class Transport:
         session = self._session or self._given
         return self.closed or (session is not None and session.closed)
 
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop; the first use binds the session to it.
+
+        To be called before anything is touched that the tasks of the session share.
+
+        Raises:
+            SessionClosed: The session belongs to another event loop, perhaps of another thread.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        loop = running_loop()
+        if loop is not self._loop:
+            # A loop that has ended before anything was opened left nothing behind.
+            if self._loop is not None and not (self._session is None and self._loop.is_closed()):
+                raise SessionClosed(_OTHER_LOOP)
+            self._loop = loop
+        return loop
+
+    def check_closable(self) -> None:
+        """Refuse to close the session from elsewhere than its own event loop, unless that ended.
+
+        Raises:
+            SessionClosed: It belongs to an event loop that runs elsewhere.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        if self._loop is not None and not self._loop.is_closed():
+            self.running_loop()
+
     def _check_usable(self) -> None:
         if self._is_closed():
             raise SessionClosed
-        if self._loop not in (None, asyncio.get_running_loop()):
-            raise SessionClosed(
-                "the session belongs to another event loop; make one inside each asyncio.run()"
-            )
 
     def _make_session(self) -> aiohttp.ClientSession:
         connections = self.settings.max_connections
@@ -290,9 +392,12 @@ class Transport:
             headers=None if self._more_headers else self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
+            request_class=CheckedRequest,
         )
 
-    def _explain(self, exc: Exception, operation: str, endpoint: str) -> Exception:
+    def _explain(
+        self, exc: Exception, operation: str, endpoint: str, *, sent: bool | None
+    ) -> Exception:
         if self._is_closed():
             return closed_during(operation)
         if isinstance(exc, aiohttp.InvalidURL):
@@ -300,7 +405,9 @@ class Transport:
         # A session that was handed in may know a proxy of its own.
         direct = self._given is None and not self.settings.trust_env
         proxy = self._proxies.get(endpoint)
-        error: CallError = connection_error(exc, endpoint, self.settings, proxy, direct=direct)
+        error: CallError = connection_error(
+            exc, endpoint, self.settings, proxy, direct=direct, sent=sent
+        )
         error.operation = operation
         return error
 
@@ -331,25 +438,6 @@ def _is_confidential(operation: str, path: str) -> bool:
     return operation == LOGIN or not path.startswith(API_PATH)
 
 
-_JSON = {"content-type": "application/json"}
-_NO_TYPE: dict[str, str] = {}
-
-
-def _content(
-    operation: str,
-    body: bytes | None,
-    query: Mapping[str, object] | None,
-    fields: Mapping[str, object] | None,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    if body is not None:
-        return {"data": BytesPayload(body) if len(body) <= _LARGE else io.BytesIO(body)}, _JSON
-    try:
-        if fields is not None:
-            return {"data": form(fields)}, _NO_TYPE
-        if query:
-            # A query string knows no null.
-            given = {name: text(value) for name, value in query.items() if value is not None}
-            return {"params": given}, _NO_TYPE
-    except (TypeError, *CODEC_ERRORS) as exc:
-        raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
-    return {}, _NO_TYPE
+_ASK_FOR_LESS = (
+    "Ask for less at a time (first=, a narrower where=), or pass a larger max_response_bytes=."
+)

@@ -1,0 +1,167 @@
+"""Request bodies that record when their bytes may have left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+from aiohttp import BytesPayload
+from aiohttp.http import StreamWriter
+
+from ..errors import InvalidInput
+from ..types import CODEC_ERRORS
+from .forms import Memory, form, text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp.abc import AbstractStreamWriter
+
+
+_LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
+_JSON = {"content-type": "application/json"}
+_NO_TYPE: dict[str, str] = {}
+
+
+class Progress(Protocol):
+    """What is known of one request.
+
+    Attributes:
+        sent: The server may have received it.
+    """
+
+    sent: bool
+
+
+class Unwatched:
+    """Progress of a request that nobody asks for."""
+
+    __slots__ = ("sent",)
+
+    def __init__(self) -> None:
+        self.sent = False
+
+
+class JsonBody(BytesPayload):
+    """A small body, written at once.
+
+    aiohttp writes headers and body together, so before this body is written nothing has left.
+
+    Args:
+        content: The bytes; empty: a request that has no body.
+        progress: Where to record that it is being written.
+    """
+
+    def __init__(self, content: bytes, progress: Progress) -> None:
+        BytesPayload.__init__(self, content)
+        self._content = content
+        self._progress = progress
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body, whose length is always `content_length`."""
+        _record(self._progress, writer)
+        await writer.write(self._content)
+
+
+class TrackedBody(aiohttp.Payload):
+    """Any other body.
+
+    It is not closed after the request, so it can be given to another one if nothing was written.
+
+    Args:
+        body: The body.
+        progress: Where to record that it is being written.
+    """
+
+    def __init__(self, body: aiohttp.Payload, progress: Progress) -> None:
+        super().__init__(body, headers=body.headers)
+        self._body = body
+        self._progress = progress
+        self._size = body.size
+
+    @property
+    def autoclose(self) -> bool:
+        """Whether nothing has to be closed: the files of a form are the caller's."""
+        return True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return self._body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
+        _record(self._progress, writer)
+        await self._body.write(writer)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body."""
+        _record(self._progress, writer)
+        await self._body.write_with_length(writer, content_length)
+
+
+def _record(progress: Progress, writer: AbstractStreamWriter) -> None:
+    if isinstance(writer, StreamWriter):
+        transport = writer.transport
+        if transport is None or transport.is_closing():
+            return  # writing then fails
+    progress.sent = True
+
+
+def watch_body(progress: Progress) -> aiohttp.ClientMiddlewareType:
+    """Return the innermost client middleware, for a session whose middlewares change requests.
+
+    When one of them has replaced the body, nobody records when the request is written: it then
+    counts as sent from the start.
+    """
+
+    async def watch(
+        request: aiohttp.ClientRequest,
+        handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+    ) -> aiohttp.ClientResponse:
+        if not isinstance(request.body, JsonBody | TrackedBody):
+            progress.sent = True
+        return await handler(request)
+
+    return watch
+
+
+def request_content(
+    operation: str,
+    method: str,
+    body: bytes | None,
+    query: Mapping[str, object] | None,
+    fields: Mapping[str, object] | None,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what aiohttp takes for the content of a request, and its headers.
+
+    Raises:
+        InvalidInput: The content cannot be sent.
+    """
+    if body is not None:
+        if len(body) <= _LARGE:
+            return {"data": JsonBody(body, progress)}, _JSON
+        return {"data": TrackedBody(Memory(body), progress)}, _JSON
+    options: dict[str, Any] = {}
+    try:
+        if fields is not None:
+            options["data"] = TrackedBody(form(fields)(), progress)
+        elif method == "GET":
+            progress.sent = True  # nothing tells when the headers of a GET leave
+        else:
+            options["data"] = JsonBody(b"", progress)
+        if query:
+            # A query string knows no null.
+            given = {name: text(value) for name, value in query.items() if value is not None}
+            options["params"] = given
+    except (TypeError, *CODEC_ERRORS) as exc:
+        raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
+    return options, _NO_TYPE

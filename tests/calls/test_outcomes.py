@@ -1,0 +1,320 @@
+"""What an error says of a mutation: whether the server may have received it."""
+
+from __future__ import annotations
+
+import io
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+import pytest
+from aiohttp import web
+
+from cloudtower_async import (
+    CallTimeout,
+    Cloudtower,
+    ConnectionFailed,
+    MutationTimeout,
+    NotFound,
+    OutcomeUnknown,
+    RetryPolicy,
+)
+from tests.support import TOKEN, serve, serve_bytes, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+    Mutation = Callable[[Cloudtower], Awaitable[object]]
+
+pytestmark = pytest.mark.anyio
+
+ONCE = RetryPolicy(attempts=1)
+
+
+async def with_json(tower: Cloudtower) -> object:
+    return await tower.vm.start_vm(where={"id": "a"})
+
+
+async def with_much_json(tower: Cloudtower) -> object:
+    return await tower.request("big", {"x": "y" * 2**20})
+
+
+async def with_a_form(tower: Cloudtower) -> object:
+    return await tower.elf_image.create_elf_image(file=io.BytesIO(b"z"), upload_task_id="u")
+
+
+async def without_a_body(tower: Cloudtower) -> object:
+    return await tower.request("bare")
+
+
+MUTATIONS = [with_json, with_much_json, with_a_form, without_a_body]
+WHOSE = ["ours", "connector", "session", "session with a middleware"]
+
+
+@asynccontextmanager
+async def session(whose: str, url: str, **options: Any) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
+    """A session over our own aiohttp objects, or over those of the caller."""
+
+    async def middleware(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        return await handler(request)
+
+    async with (
+        aiohttp.TCPConnector() as connector,
+        aiohttp.ClientSession() as plain,
+        aiohttp.ClientSession(middlewares=[middleware]) as changing,
+    ):
+        given: dict[str, dict[str, Any]] = {
+            "ours": {},
+            "connector": {"connector": connector},
+            "session": {"session": plain},
+            "session with a middleware": {"session": changing},
+        }
+        options.setdefault("retry", ONCE)
+        async with Cloudtower(url, token=TOKEN, **given[whose], **options) as tower:
+            yield tower
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+@pytest.mark.parametrize("mutate", MUTATIONS)
+async def test_who_gives_up_before_there_is_a_connection_has_sent_nothing(
+    mutate: Mutation, whose: str
+) -> None:
+    async with (
+        serve_bytes(hang=True) as url,  # which never answers the greeting of TLS
+        session(whose, url.replace("http:", "https:"), timeout=0.1) as tower,
+    ):
+        with pytest.raises(CallTimeout) as info:
+            await mutate(tower)
+    assert not isinstance(info.value, OutcomeUnknown)
+    assert not info.value.sent
+    assert "It was not sent" in info.value.hint
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+@pytest.mark.parametrize("mutate", MUTATIONS)
+async def test_who_gives_up_after_the_request_has_left_does_not_know(
+    mutate: Mutation, whose: str
+) -> None:
+    async with serve_bytes(hang=True) as url, session(whose, url, timeout=0.2) as tower:
+        with pytest.raises(MutationTimeout) as info:
+            await mutate(tower)
+    assert info.value.sent
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+@pytest.mark.parametrize("mutate", MUTATIONS)
+async def test_a_connection_that_ends_after_the_request_has_left_tells_nothing(
+    mutate: Mutation, whose: str
+) -> None:
+    async with serve_bytes() as url, session(whose, url) as tower:
+        with pytest.raises(OutcomeUnknown) as info:
+            await mutate(tower)
+    assert info.value.sent
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+async def test_a_connection_that_is_refused_has_taken_nothing(whose: str) -> None:
+    async with session(whose, f"http://127.0.0.1:{unused_port()}") as tower:
+        with pytest.raises(ConnectionFailed) as info:
+            await with_json(tower)
+    assert not info.value.sent
+
+
+async def test_only_the_last_attempt_counts() -> None:
+    """The first one is turned away, and the second one does not get a connection."""
+    attempts = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal attempts
+        attempts += 1
+        await request.read()
+        return web.json_response({"message": "later"}, status=429, headers={"connection": "close"})
+
+    async def stall(*_: object) -> None:
+        if attempts:
+            await anyio.sleep_forever()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(stall)
+    quick = RetryPolicy(attempts=3, backoff=0.001)
+    async with (
+        serve(handler) as url,
+        Cloudtower(url, token=TOKEN, trace_configs=[trace], timeout=0.3, retry=quick) as tower,
+    ):
+        with pytest.raises(CallTimeout) as info:
+            await with_json(tower)
+    assert attempts == 1
+    assert not isinstance(info.value, OutcomeUnknown)
+
+
+class BrokenError(Exception):
+    """Of a hook."""
+
+
+class Counting:
+    """Answers everything with an empty list, and counts."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        await request.read()
+        self.requests += 1
+        if request.path.endswith("/missing"):
+            return web.json_response({"message": "no"}, status=404)
+        return web.json_response([])
+
+
+async def fail(*_: object) -> None:
+    raise BrokenError
+
+
+async def fail_with_a_time_out(*_: object) -> None:
+    raise TimeoutError
+
+
+def hooks(moment: str, raising: Callable[..., Awaitable[None]] = fail) -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+    getattr(trace, moment).append(raising)
+    return trace
+
+
+BEFORE = ["on_request_start", "on_connection_create_start", "on_connection_create_end"]
+AFTER = ["on_request_chunk_sent", "on_request_end", "on_response_chunk_received"]
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+@pytest.mark.parametrize("whose", ["ours", "session"])
+@pytest.mark.parametrize("moment", BEFORE + AFTER)
+async def test_a_trace_hook_that_raises_does_not_hide_that_a_mutation_was_sent(
+    moment: str, whose: str
+) -> None:
+    server = Counting()
+    async with serve(server) as url, aiohttp.ClientSession(trace_configs=[hooks(moment)]) as own:
+        given: dict[str, Any] = {"session": own}
+        if whose == "ours":
+            given = {"trace_configs": [hooks(moment)]}
+        async with Cloudtower(url, token=TOKEN, retry=ONCE, **given) as tower:
+            if moment in BEFORE:
+                with pytest.raises(BrokenError):
+                    await with_json(tower)
+                assert not server.requests
+            else:
+                with pytest.raises(OutcomeUnknown) as info:
+                    await with_json(tower)
+                assert any(isinstance(cause, BrokenError) for cause in causes(info.value))
+                assert info.value.sent
+                assert "tower.vm.get_vms" in info.value.hint
+            # A query raises the hook's own error, unless aiohttp has replaced it.
+            with pytest.raises((BrokenError, ConnectionFailed)):
+                await tower.vm.get_vms()
+
+
+async def test_a_time_out_of_a_hook_is_not_the_calls_own() -> None:
+    trace = hooks("on_request_end", fail_with_a_time_out)
+    async with (
+        serve(Counting()) as url,
+        Cloudtower(url, token=TOKEN, retry=ONCE, trace_configs=[trace]) as tower,
+    ):
+        with pytest.raises(OutcomeUnknown) as info:
+            await with_json(tower)
+    assert info.value.sent
+
+
+async def raise_before(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    raise BrokenError
+
+
+async def raise_after(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    await handler(request)
+    raise BrokenError
+
+
+async def replace_the_body_and_raise_after(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    await request.update_body(b"{}")
+    await handler(request)
+    raise BrokenError
+
+
+@asynccontextmanager
+async def changed_by(middleware: Any, url: str) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
+    async with (
+        aiohttp.ClientSession(middlewares=[middleware]) as own,
+        Cloudtower(url, token=TOKEN, session=own, retry=ONCE) as tower,
+    ):
+        yield tower
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS)
+async def test_a_middleware_that_raises_before_the_request_has_sent_nothing(
+    mutate: Mutation,
+) -> None:
+    server = Counting()
+    async with serve(server) as url, changed_by(raise_before, url) as tower:
+        with pytest.raises(BrokenError):
+            await mutate(tower)
+    assert not server.requests
+
+
+@pytest.mark.parametrize("middleware", [raise_after, replace_the_body_and_raise_after])
+@pytest.mark.parametrize("mutate", MUTATIONS)
+async def test_a_middleware_that_raises_after_the_request_leaves_the_outcome_unknown(
+    mutate: Mutation, middleware: object
+) -> None:
+    server = Counting()
+    async with serve(server) as url, changed_by(middleware, url) as tower:
+        with pytest.raises(OutcomeUnknown) as info:
+            await mutate(tower)
+        assert isinstance(info.value.__cause__, BrokenError)
+    assert server.requests == 1
+
+
+async def test_an_error_of_the_sdk_from_a_middleware_is_not_taken_for_the_calls_own() -> None:
+    server = Counting()
+    async with serve(server) as url, Cloudtower(url, token=TOKEN) as other:
+
+        async def ask_another(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            await handler(request)
+            await other.request("missing")
+            raise AssertionError
+
+        async with changed_by(ask_another, url) as tower:
+            with pytest.raises(OutcomeUnknown, match=r"vm\.start_vm") as info:
+                await with_json(tower)
+            assert isinstance(info.value.__cause__, NotFound)
+
+
+async def test_a_middleware_that_asks_elsewhere_does_not_hide_the_first_request() -> None:
+    elsewhere = f"http://127.0.0.1:{unused_port()}"
+
+    async def ask_elsewhere(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectionError:
+            async with aiohttp.ClientSession() as other, other.get(elsewhere) as response:
+                return response
+
+    async with serve_bytes() as url, changed_by(ask_elsewhere, url) as tower:
+        with pytest.raises(OutcomeUnknown) as info:
+            await with_json(tower)
+    assert isinstance(info.value.__cause__, ConnectionFailed)
+    assert isinstance(info.value.__cause__.__cause__, aiohttp.ClientConnectorError)
