@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDTOWER_VERIFY_TLS", "perhaps")
     with pytest.raises(InvalidSettings, match="CLOUDTOWER_VERIFY_TLS: expected true or false"):
-        connect(ConnectOptions(endpoint="tower.example", token="t"), language=None)
+        connect(ConnectOptions(endpoint="tower.example", username="root"), language=None)
 
 
 def test_a_given_user_wins_over_a_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

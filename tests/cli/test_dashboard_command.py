@@ -125,7 +125,7 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
 
 def test_an_endpoint_where_nobody_answers_is_one_line() -> None:
     endpoint = f"http://127.0.0.1:{unused_port()}"
-    ended = run("dashboard", "--endpoint", endpoint, "--token", "t")
+    ended = run("dashboard", "--endpoint", endpoint, CLOUDTOWER_TOKEN="t")
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
@@ -223,11 +223,11 @@ def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str
     [
         ([], "--endpoint"),
         (["--endpoint", "x y"], "no credentials"),
-        (["--endpoint", "x y", "--token", "t"], "endpoint: it holds a space"),
+        (["--endpoint", "x y", "--token-stdin"], "endpoint: it holds a space"),
         (["--endpoint", "x", "--username", "me"], "CLOUDTOWER_PASSWORD"),
-        (["--demo", "--token", "t"], "--demo"),
-        (["--token", "t", "--size", "3"], "--size is about the simulated fleet"),
-        (["--token", "t", "--seed", "1"], "--seed is about the simulated fleet"),
+        (["--demo", "--token-stdin"], "--demo"),
+        (["--token-stdin", "--size", "3"], "--size is about the simulated fleet"),
+        (["--token-stdin", "--seed", "1"], "--seed is about the simulated fleet"),
         (["atlas-01"], "unexpected argument 'atlas-01'; a cluster is given with --cluster"),
         (["--endpoint", "x", "--source", "AD"], "--source"),
         (["--demo", "--interval", "0"], "--interval"),
@@ -235,6 +235,8 @@ def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str
         (["--demo", "--format", "yaml"], "--format"),
         (["--demo", "--language", "fr-FR"], "--language"),
         (["--password", "p"], "--password"),
+        (["--token", "s3cret"], "set CLOUDTOWER_TOKEN, pass --token-stdin"),
+        (["--token=s3cret"], "set CLOUDTOWER_TOKEN, pass --token-stdin"),
     ],
 )
 def test_wrong_arguments_are_one_line(
@@ -243,12 +245,13 @@ def test_wrong_arguments_are_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"t\n")))
     assert main(["dashboard", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert told in captured.err
+    assert "s3cret" not in captured.err
 
 
 @pytest.mark.anyio
@@ -385,12 +388,15 @@ async def test_ctrl_c_while_the_server_takes_its_time_ends_it_quietly() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_answer_that_is_no_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_answer_that_is_no_json_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(text="<html>Sign in</html>", content_type="text/html")
 
     async with serve(answer) as url:
-        arguments = ["dashboard", "--endpoint", url, "--token", "t"]
+        monkeypatch.setenv("CLOUDTOWER_TOKEN", "t")
+        arguments = ["dashboard", "--endpoint", url]
         assert await anyio.to_thread.run_sync(main, arguments) == 1
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1

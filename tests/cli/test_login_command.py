@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import pytest
 
+from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Simulator
-from tests.cli.terminal import Terminal, run
+from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
 from tests.support import Proxy, serve_proxy
 
 if TYPE_CHECKING:
@@ -122,14 +124,49 @@ async def test_a_profile_is_listed_used_renewed_and_forgotten(
 async def test_a_token_that_is_given_is_tried_before_it_is_kept(
     sim: Simulator, tmp_path: Path
 ) -> None:
-    options = ("--endpoint", sim.url, "--token", "n0ne")
-    refused = await ended("login", *options, **kept(tmp_path))
+    variables = kept(tmp_path) | {"CLOUDTOWER_TOKEN": "n0ne"}
+    refused = await ended("login", "--endpoint", sim.url, **variables)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.count("\n") == 1
     assert "n0ne" not in refused.stderr
     listed = await ended("profiles", **kept(tmp_path))
     assert (listed.returncode, listed.stdout) == (0, "")
     assert listed.stderr == "There are no profiles: `cloudtower-async login` makes one\n"
+
+
+async def test_a_token_is_read_from_the_standard_input(sim: Simulator, tmp_path: Path) -> None:
+    async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+        token = await tower.get_token()
+    variables = kept(tmp_path)
+
+    def typed(text: bytes, *command: str) -> CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603
+            [*COMMAND, *command, "--token-stdin", "--endpoint", sim.url],
+            input=text,
+            capture_output=True,
+            timeout=PATIENCE,
+            env=environment(**variables),
+            check=False,
+        )
+
+    for end in (b"", b"\n", b"\r\n"):
+        done = await anyio.to_thread.run_sync(typed, token.encode() + end, "login")
+        assert (done.returncode, done.stderr) == (0, b"")
+    listed = await anyio.to_thread.run_sync(typed, token.encode(), "get", "cluster")
+    assert (listed.returncode, listed.stderr) == (0, b"")
+    faults = {
+        b"": b"expected one token",
+        b"a b": b"token: ",
+        b"\xff": b"token: ",
+        b"x" * 70_000: b"expected one token",
+    }
+    for text, fault in faults.items():
+        refused = await anyio.to_thread.run_sync(typed, text, "get", "cluster")
+        assert (refused.returncode, refused.stdout) == (2, b"")
+        assert fault in refused.stderr
+    body = await anyio.to_thread.run_sync(typed, token.encode(), "call", "get-vms", "-")
+    assert (body.returncode, body.stdout) == (2, b"")
+    assert b"the standard input is the body already" in body.stderr
 
 
 async def test_who_has_a_token_that_is_no_longer_good_is_told_to_log_in_again(

@@ -87,5 +87,5 @@ def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
     assert one_line(TaskTimeout(["t"], 5.0)).endswith(
         "They go on: wait again with `tasks wait`, and a longer --timeout if need be."
     )
-    assert one_line(Unauthorized("no")).endswith("or pass a new --token.")
+    assert one_line(Unauthorized("no")).endswith("or set a new CLOUDTOWER_TOKEN.")
     assert one_line(UsageError("pass token=")) == "pass token="

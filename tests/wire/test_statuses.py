@@ -116,10 +116,10 @@ def test_a_web_page_is_told_and_not_quoted() -> None:
 
 def test_a_secret_that_is_a_word_of_the_json_leaves_it_readable() -> None:
     body = (
-        b'{"message": "the message is busy", "code": "ResourceLocked",'
-        b' "props": {"locked_resources": [{"id": "message", "type": "VM"}], "n": 1}}'
+        b'{"message": "the messages is busy", "code": "ResourceLocked",'
+        b' "props": {"locked_resources": [{"id": "messages", "type": "VM"}], "n": 1}}'
     )
-    error = made(400, body, "message", "Resource", "locked_resources")
+    error = made(400, body, "messages", "Resource", "locked_resources")
     assert isinstance(error, errors.ResourceLocked)
     assert error.server_message == "the *** is busy"
     assert error.code == "***Locked"
@@ -127,7 +127,9 @@ def test_a_secret_that_is_a_word_of_the_json_leaves_it_readable() -> None:
 
 
 def test_what_is_no_json_is_masked_as_it_is() -> None:
-    assert made(500, b'{"message": "secret', "secret").server_message == '{"message": "***'
+    assert (
+        made(500, b'{"message": "secret-token', "secret-token").server_message == '{"message": "***'
+    )
 
 
 def test_props_of_any_depth_are_read_or_left_out() -> None:

@@ -119,8 +119,11 @@ async def test_secrets_of_bodies_are_masked_and_files_left_out(
         return login_answer() if is_login(request) else web.json_response([{"token": "s3cret"}])
 
     caplog.set_level(logging.DEBUG, LOGGER)
-    async with serve(handler) as url, Cloudtower(url, username="u", password="passw0rd") as tower:
-        await tower.request("/x", {"password": "s3cret", "name": "shown", "note": "is passw0rd"})
+    async with (
+        serve(handler) as url,
+        Cloudtower(url, username="u", password="Tr0ub4dor&3") as tower,
+    ):
+        await tower.request("/x", {"password": "s3cret", "name": "shown", "note": "is Tr0ub4dor&3"})
         await tower.request("/x", method="GET", query={"token": "s3cret", "first": 1})
         with pytest.raises(OutcomeUnknown):  # for the answer is no upload task
             await tower.ovf.upload_elf_file(
@@ -128,7 +131,7 @@ async def test_secrets_of_bodies_are_masked_and_files_left_out(
             )
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert "s3cret" not in text
-    assert "passw0rd" not in text
+    assert "Tr0ub4dor&3" not in text
     assert (
         '{"password": "***", "name": "shown", "note": "is ***"}; answered [{"token": "***"}]'
         in text

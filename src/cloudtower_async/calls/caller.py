@@ -262,6 +262,7 @@ class Caller:
                         ),
                         endpoint,
                         strict=self.strict,
+                        mask=transport.mask,
                     )
                     # What is taken apart takes long: the time-out and other tasks interrupt it.
                     if isinstance(decoded, Mismatch):

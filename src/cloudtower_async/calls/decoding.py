@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_ori
 
 import msgspec
 
+from ..control_characters import escaped
 from ..errors import ResponseDecodeError
 from ..types import CODEC_ERRORS
-from ..wire.masking import is_secret, without_secret_members
+from ..wire.masking import Mask, is_secret
 from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from .operation import Auth, Kind
 from .repair import ROOT, WRONG, Repair, Slices
@@ -33,6 +34,8 @@ R = TypeVar("R")
 
 _log = logging.getLogger("cloudtower_async")
 _LONGEST_EXCERPT = 80  # characters
+_FIELDS_ONLY = Mask()
+_LARGEST_SHOWN = 2**16  # bytes of an answer that are read for an excerpt
 _NAMES = re.compile(r"[\w-]+")  # of the members on the way to a place
 
 _CUT = "Something on the way may limit the size of answers: try again, or ask for less at once."
@@ -40,7 +43,12 @@ _SCHEMA = "Report this with the request id; without strict=True the rest of such
 
 
 def decode(
-    operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool
+    operation: Operation[R],
+    answer: Answer,
+    endpoint: str,
+    *,
+    strict: bool,
+    mask: Mask = _FIELDS_ONLY,
 ) -> R | Mismatch[R]:
     """Decode an answer. With status 304, where the operation declares it, it is an empty list.
 
@@ -49,6 +57,7 @@ def decode(
         answer: Its answer.
         endpoint: Root address of the server, for errors.
         strict: Refuse an answer that breaks the API schema anywhere.
+        mask: Redacts what errors quote.
 
     Returns:
         The decoded answer; or, if it is not exactly as declared, a `Mismatch` to be read.
@@ -64,8 +73,8 @@ def decode(
         pass
     wanted = operation.answer()
     if wanted is str or wanted is bytes:
-        return cast(R, _plain(wanted, answer.body, _Error(operation, answer, endpoint)))
-    return Mismatch(operation, answer, endpoint, strict=strict)
+        return cast(R, _plain(wanted, answer.body, _Error(operation, answer, endpoint, mask)))
+    return Mismatch(operation, answer, endpoint, strict=strict, mask=mask)
 
 
 class Mismatch(Generic[R]):
@@ -76,15 +85,22 @@ class Mismatch(Generic[R]):
         answer: Its answer.
         endpoint: Root address of the server, for errors.
         strict: Refuse an answer that breaks the API schema anywhere.
+        mask: Redacts what errors quote.
     """
 
     def __init__(
-        self, operation: Operation[R], answer: Answer, endpoint: str, *, strict: bool
+        self,
+        operation: Operation[R],
+        answer: Answer,
+        endpoint: str,
+        *,
+        strict: bool,
+        mask: Mask = _FIELDS_ONLY,
     ) -> None:
         self._operation = operation
         self._answer = answer
         self._strict = strict
-        self._error = _Error(operation, answer, endpoint)
+        self._error = _Error(operation, answer, endpoint, mask)
         self._slices = Slices()
         self._repair = Repair(self._slices, strict=strict)
 
@@ -202,10 +218,11 @@ def _warn(operation: str, faults: Faults, request_id: str | None) -> None:
 class _Error:
     """Makes the errors about one answer."""
 
-    def __init__(self, operation: Operation[R], answer: Answer, endpoint: str) -> None:
+    def __init__(self, operation: Operation[R], answer: Answer, endpoint: str, mask: Mask) -> None:
         self._operation = operation
         self._answer = answer
         self._endpoint = endpoint
+        self._mask = mask
 
     def __call__(
         self, message: str, shown: bytes = b"", *, place: str = "$", hint: str
@@ -223,8 +240,8 @@ class _Error:
 
     def at(self, fault: Fault) -> ResponseDecodeError:
         return self(
-            f"the answer breaks the API schema at {fault.place}: {fault.why}",
-            msgspec.json.encode(fault.value),
+            f"the answer breaks the API schema at {fault.place}: {self._mask(fault.why)}",
+            msgspec.json.encode(self._mask.within(fault.value)),
             place=fault.place,
             hint=_SCHEMA,
         )
@@ -233,6 +250,7 @@ class _Error:
         gives_token = (self._operation.auth, self._operation.kind) == (Auth.NONE, Kind.MUTATION)
         if gives_token or any(map(is_secret, _NAMES.findall(place))):
             return ""
-        start = shown[: _LONGEST_EXCERPT * 8].decode(errors="replace")
-        text = " ".join(without_secret_members(start).split())
+        # Redacted before it is cut, so that no part of a secret is left at the end.
+        text = shown[:_LARGEST_SHOWN].decode(errors="replace")
+        text = escaped(" ".join(self._mask.text(text).split()))
         return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

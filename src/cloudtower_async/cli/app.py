@@ -76,8 +76,10 @@ def _carry_out(arguments: Sequence[str]) -> int:
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except UnusedCliTokensError as exc:
-        return _fail(_unexpected(exc), USAGE)
-    except (CycloptsError, UsageError, InvalidInput, InvalidSettings) as exc:
+        return _fail(_NO_TOKEN if _names_token(arguments) else _unexpected(exc), USAGE)
+    except CycloptsError as exc:
+        return _fail(_NO_TOKEN if _names_token(arguments) else exc, USAGE)
+    except (UsageError, InvalidInput, InvalidSettings) as exc:
         return _fail(exc, USAGE)
     except CloudtowerError as exc:
         return _fail(exc, FAILED)
@@ -86,6 +88,16 @@ def _carry_out(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED if isinstance(exc, BrokenPipeError) else _fail(exc, FAILED)
     return OK
+
+
+_NO_TOKEN = UsageError(
+    "--token is no option, as others can see what a process was started with: set "
+    "CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
+)
+
+
+def _names_token(arguments: Sequence[str]) -> bool:
+    return any(argument.partition("=")[0] == "--token" for argument in arguments)
 
 
 def _unexpected(exc: UnusedCliTokensError) -> UsageError:

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ..calls.breadth import matches_all
+from ..control_characters import printable
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
 from .conditions import where_of
 from .connect import ConnectOptions, connect
-from .endings import UsageError, one_line, printable
+from .endings import UsageError, one_line
 from .outputs import show_any_text
 from .resources import operation_for
 

@@ -14,6 +14,7 @@ from ..calls.breadth import matches_all
 from ..calls.checks import check
 from ..calls.operation import Carries, Kind, Operation
 from ..calls.shapes import Record, arguments_of, member, place
+from ..control_characters import printable
 from ..types import EVERYTHING
 from .conditions import json_of
 from .connect import ConnectOptions, connect
@@ -51,6 +52,8 @@ def call(
         everything: Let a filter match everything: "where" may be empty or missing.
         connection: How to reach the server.
     """
+    if body == "-" and connection is not None and connection.token_stdin:
+        raise UsageError("--token-stdin: the standard input is the body already")
     method = method_for(operation)
     called = operation_for(method)
     arguments = _arguments(called, body, everything=everything)
@@ -127,6 +130,6 @@ def _read(body: str) -> str | bytes:
 
 
 def _confirm(question: str) -> None:
-    print(question, end="", file=sys.stderr, flush=True)
+    print(printable(question), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError("not confirmed; nothing was sent")

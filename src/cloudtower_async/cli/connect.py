@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from ..addresses import parse_proxy
+from ..control_characters import printable
 from ..errors import InvalidSettings
 from ..profiles import read_profiles
 from ..session import Cloudtower
@@ -27,14 +28,16 @@ DEFAULT = "default"
 LOG_IN = "log in once with `cloudtower-async login`"
 """What those do who want to say it no more."""
 
+_LONGEST_TOKEN = 1 << 16  # bytes
+
 _GROUP = Group(
     "Connection",
     help="What is not given comes from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
     "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS, "
     "CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY; there a token wins over a user name, but --username "
     "wins over it. What is not there either comes from the profile. The password is that of "
-    "CLOUDTOWER_PASSWORD, or asked for on a terminal; it is no option, as others can see what a "
-    "process was started with.",
+    "CLOUDTOWER_PASSWORD, or asked for on a terminal. Neither it nor the token is an option, as "
+    "others can see what a process was started with: see --token-stdin.",
     sort_key=2,
 )
 
@@ -56,8 +59,8 @@ class ConnectOptions:
     source: Source | None = None
     "Where that user is kept; LDAP for a directory. [default: LOCAL]"
 
-    token: str | None = None
-    "A token or an API key, instead of logging in."
+    token_stdin: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    "Read a token or an API key from the standard input, instead of logging in."
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
     "Check the server's certificate."
@@ -115,6 +118,8 @@ def gathered(
             "password as CLOUDTOWER_PROXY"
         )
     profile = given.pop("profile")
+    if given.pop("token_stdin"):
+        given["token"] = _read_token()
     if profile is None:
         profile = _default_profile(options)
     try:
@@ -128,7 +133,7 @@ def gathered(
     if not found.get("token"):
         if not found.get("username"):
             raise UsageError(
-                "no credentials: pass --username or set CLOUDTOWER_USERNAME, or pass --token"
+                "no credentials: pass --username or set CLOUDTOWER_USERNAME or CLOUDTOWER_TOKEN"
             )
         if "password" not in found:
             found["password"] = _ask_password(found["username"])
@@ -143,7 +148,17 @@ def _default_profile(options: ConnectOptions) -> str | None:
     return DEFAULT if DEFAULT in read_profiles() else None
 
 
+def _read_token() -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass("Token: ")
+    token = sys.stdin.buffer.read(_LONGEST_TOKEN + 1)
+    text = token.decode("ascii", "replace").rstrip("\r\n")
+    if not text or len(token) > _LONGEST_TOKEN:
+        raise UsageError("--token-stdin: expected one token on the standard input")
+    return text
+
+
 def _ask_password(username: str) -> str | None:
     if not sys.stdin.isatty():
         raise UsageError("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal")
-    return getpass.getpass(f"Password of {username}: ") or None
+    return getpass.getpass(f"Password of {printable(username)}: ") or None

@@ -21,7 +21,7 @@ from ..recipes import build_dashboard
 from .clusters import cluster_ids
 from .connect import LOG_IN, ConnectOptions, connect
 from .endings import UsageError, one_line
-from .outputs import show_any_text
+from .outputs import json_text, show_any_text, write
 from .render import picture
 
 if TYPE_CHECKING:
@@ -190,9 +190,7 @@ def _write_json(board: Dashboard, trouble: CallError | None, *, indent: int) -> 
     if trouble is not None:
         _complain(trouble)
         return
-    text = msgspec.json.format(msgspec.json.encode(board), indent=indent)
-    sys.stdout.buffer.write(text + b"\n")
-    sys.stdout.buffer.flush()
+    write(msgspec.json.format(json_text(board), indent=indent) + b"\n")
 
 
 def _complain(trouble: CallError) -> None:

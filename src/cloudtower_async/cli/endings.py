@@ -9,6 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ..control_characters import printable
 from ..errors import CloudtowerError
 from .wording import for_the_command
 
@@ -42,12 +43,7 @@ def one_line(error: Exception) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """The text without characters that would steer a terminal; servers send what they like."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable(" ".join(line.strip() for line in text.splitlines()))
 
 
 def warn(text: str) -> None:

@@ -14,11 +14,12 @@ from .columns import Columns
 from .conditions import where_of
 from .connect import ConnectOptions, connect
 from .endings import UsageError
-from .outputs import Format, pages_of, put
+from .outputs import Format, RawCsv, pages_of, put
 from .resources import operation_for, query_for
 
 if TYPE_CHECKING:
     from ..session import Cloudtower
+    from .outputs import Pages
 
 
 def get(
@@ -30,6 +31,7 @@ def get(
     columns: str | None = None,
     order_by: str | None = None,
     limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    raw_csv: RawCsv = False,
     language: Literal["en-US", "zh-CN"] | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
@@ -47,6 +49,8 @@ def get(
             the most telling ones, the others all.
         order_by: The field to sort by: name, name_DESC. Without it: by id.
         limit: Most resources to show.
+        raw_csv: Leave texts alone that a spreadsheet runs as formulas. Without it those that begin
+            with =, +, - or @ get an apostrophe before them.
         language: Language of texts. [default: en-US]
         connection: How to reach the server.
     """
@@ -63,24 +67,25 @@ def get(
         "order_by": _order(order_by, cast(Shape, member(arguments, "orderBy")).choices),
         "first": limit,
     }
+    pages = pages_of(output, raw_csv=raw_csv)
     tower = connect(
         connection or ConnectOptions(), language=language, all_languages=output != "table"
     )
-    anyio.run(_get, tower, method, query, output, chosen, columns is not None)
+    anyio.run(_get, tower, method, query, pages, chosen, columns is not None)
 
 
 async def _get(
     tower: Cloudtower,
     method: str,
     query: dict[str, Any],
-    output: Format,
+    pages: Pages,
     columns: Columns,
     chosen: bool,
 ) -> None:
     namespace, _, name = method.partition(".")
     async with tower:
         rows = tower.iterate(getattr(getattr(tower, namespace), name), **query)
-        async with aclosing(rows), aclosing(pages_of(output)(rows, columns, chosen)) as chunks:
+        async with aclosing(rows), aclosing(pages(rows, columns, chosen)) as chunks:
             await put(chunks)
 
 

@@ -86,10 +86,10 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
             "proxy",
             "trust_env",
         )
-        if (typed := getattr(options, option)) is not None
+        if (typed := getattr(options, option, None)) is not None
         or os.environ.get(f"CLOUDTOWER_{option.upper()}")
     }
-    anonymous = not said.keys() & {"username", "token"}
+    anonymous = not (options.token_stdin or said.keys() & {"username", "token"})
     # The profile is taken apart here: its token is not the one to keep.
     filled: dict[str, Any] = {"profile": ""}
     if known is not None and _same_server(said.get("endpoint"), known):

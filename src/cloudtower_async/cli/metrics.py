@@ -16,7 +16,7 @@ from ..flows.measurements import MetricRow, MetricsWarning
 from .columns import Columns
 from .connect import ConnectOptions, connect
 from .endings import UsageError, warn
-from .outputs import Format, pages_of, put, show_any_text
+from .outputs import RAW_CSV_ONLY, Format, RawCsv, pages_of, put, show_any_text
 from .plots import plot
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..flows.measurements import Measurements
     from ..session import Cloudtower
+    from .outputs import Pages
 
 Kind: TypeAlias = Literal[
     "vm", "vm-network", "vm-volume", "host", "host-network", "disk", "cluster"
@@ -49,6 +50,7 @@ def metrics(
     *names: str,
     metric: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     range_: Annotated[str, Parameter(name="--range")] = "24h",
+    raw_csv: RawCsv = False,
     output: Annotated[Literal["plot"] | Format | None, Parameter(name=("--output", "-o"))] = None,
     connection: ConnectOptions | None = None,
 ) -> None:
@@ -62,6 +64,7 @@ def metrics(
         names: Names or ids of one or more of these.
         metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent; repeat it for more.
         range_: How far back from now: a number and s, m, h, d or w.
+        raw_csv: Leave texts alone that a spreadsheet runs as formulas, as for get.
         output: plot draws a picture for each metric; the others have a row for each value.
             Without it: plot on a terminal, csv elsewhere.
         connection: How to reach the server.
@@ -72,8 +75,13 @@ def metrics(
         raise UsageError(
             "metrics: pass the name of a metric, such as --metric elf_vm_cpu_overall_usage_percent"
         )
+    if raw_csv and output == "plot":
+        raise UsageError(RAW_CSV_ONLY)
+    if raw_csv and output is None:
+        output = "csv"
+    pages = pages_of("csv" if output is None or output == "plot" else output, raw_csv=raw_csv)
     tower = connect(connection or ConnectOptions(), all_languages=False)
-    anyio.run(_metrics, tower, kind, names, metric, range_, output)
+    anyio.run(_metrics, tower, kind, names, metric, range_, output, pages)
 
 
 async def _metrics(
@@ -83,6 +91,7 @@ async def _metrics(
     metrics: list[str],
     span: str,
     output: Literal["plot"] | Format | None,
+    pages: Pages,
 ) -> None:
     method, argument, lookup = _KINDS[kind]
     namespace, _, query = lookup.partition(".")
@@ -104,7 +113,7 @@ async def _metrics(
         await anyio.to_thread.run_sync(_draw, measured, console)
         return
     rows, columns = _rows(measured), Columns(MetricRow, _COLUMNS)
-    async with aclosing(rows), aclosing(pages_of(output or "csv")(rows, columns, False)) as chunks:
+    async with aclosing(rows), aclosing(pages(rows, columns, False)) as chunks:
         await put(chunks)
 
 

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
-import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import anyio.to_thread
 import msgspec
+from cyclopts import Parameter
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .endings import printable
+from ..control_characters import escaped, printable
+from .columns import cell
+from .endings import UsageError
 
 if TYPE_CHECKING:
     from .columns import Columns
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv", "yaml"]
 Chunks: TypeAlias = AsyncGenerator[bytes]
+Pages: TypeAlias = "Callable[[AsyncIterable[object], Columns, bool], Chunks]"
+"""Formats resources, of their columns; True: of those that were asked for."""
+
+RAW_CSV_ONLY = "--raw-csv goes with --output csv only"
+RawCsv = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _AT_ONCE = 1 << 16  # bytes, to write
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # East Asian keyboards have wide ones
+_CUT_OFF = frozenset("\t\r\n")  # what spreadsheets drop before they look
 
 
 async def put(chunks: AsyncIterable[bytes]) -> None:
@@ -50,20 +61,25 @@ def show_any_text() -> None:
 
 
 def json_text(value: object) -> bytes:
-    """JSON without what would steer a terminal; the ends of lines between values stay."""
-    return _STEERING.sub(_escaped, msgspec.json.encode(value))
+    """Return JSON on one line, with the control characters of its texts escaped."""
+    return escaped(msgspec.json.encode(value).decode()).encode()
 
 
-_STEERING = re.compile(rb"\x7f|\xc2[\x80-\x9f]")  # which JSON lets stand in texts
+def pages_of(kind: Format, *, raw_csv: bool = False) -> Pages:
+    """Return the function that formats resources.
 
+    Args:
+        kind: The format.
+        raw_csv: Leave CSV cells alone that a spreadsheet takes for formulas.
 
-def _escaped(found: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(found.group().decode())
-
-
-def pages_of(kind: Format) -> Callable[[AsyncIterable[object], Columns, bool], Chunks]:
-    """What makes text of resources, of their columns; True: of those that were asked for."""
-    return _FORMATS[kind]
+    Raises:
+        UsageError: `raw_csv` with another format.
+    """
+    if not raw_csv:
+        return _FORMATS[kind]
+    if kind != "csv":
+        raise UsageError(RAW_CSV_ONLY)
+    return partial(_csv, raw=True)
 
 
 async def _json(rows: AsyncIterable[object], columns: Columns, chosen: bool) -> Chunks:
@@ -82,23 +98,50 @@ async def _json_lines(rows: AsyncIterable[object], columns: Columns, chosen: boo
 async def _yaml(rows: AsyncIterable[object], columns: Columns, chosen: bool) -> Chunks:
     empty = True
     async for row in rows:
-        yield msgspec.yaml.encode([columns.picked(row) if chosen else row])
+        yield _yaml_text([columns.picked(row) if chosen else row])
         empty = False
     if empty:
         yield b"[]\n"
 
 
-async def _csv(rows: AsyncIterable[object], columns: Columns, _: bool) -> Chunks:
+def _yaml_text(value: object) -> bytes:
+    data = msgspec.yaml.encode(value)
+    text = data.decode()
+    if escaped(text.replace("\n", "")) == text.replace("\n", ""):
+        return data
+    # YAML lets some control characters stand. Whatever is not ASCII is escaped then.
+    yaml: Any = importlib.import_module("yaml")
+    plain = msgspec.to_builtins(value)
+    return cast("str", yaml.safe_dump(plain, allow_unicode=False, sort_keys=False)).encode()
+
+
+async def _csv(
+    rows: AsyncIterable[object], columns: Columns, _: bool, *, raw: bool = False
+) -> Chunks:
     def line(cells: list[str]) -> bytes:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(cells)
         return text.getvalue().encode()
 
-    watched = sys.stdout.isatty()
+    spelt = cell if raw else _no_formula
+    # For a program, a line break within quotes is part of the text.
+    safe = printable if sys.stdout.isatty() else _printable_lines
     yield line(columns.names)
     async for row in rows:
-        cells = columns.cells(row)
-        yield line([printable(one) for one in cells] if watched else cells)
+        yield line([safe(spelt(value)) for value in columns.values(row)])
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _no_formula(value: object) -> str:
+    """Keep a spreadsheet from running a text as a formula."""
+    text = cell(value)
+    if isinstance(value, int | float):
+        return text
+    begins = printable(text).lstrip()[:1]
+    return f"'{text}" if begins in _FORMULA or text[:1] in _CUT_OFF else text
 
 
 async def _table(rows: AsyncIterable[object], columns: Columns, _: bool) -> Chunks:
@@ -133,7 +176,7 @@ def _drawn(console: Console, names: list[str], lines: list[list[str]]) -> bytes:
     return captured.get().encode(console.encoding, errors="replace")
 
 
-_FORMATS: dict[Format, Callable[[AsyncIterable[object], Columns, bool], Chunks]] = {
+_FORMATS: dict[Format, Pages] = {
     "table": _table,
     "json": _json,
     "jsonl": _json_lines,

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from .endings import UsageError, printable
+from ..control_characters import printable
+from .endings import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

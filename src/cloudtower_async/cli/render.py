@@ -13,7 +13,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from .endings import one_line, printable
+from ..control_characters import printable
+from .endings import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

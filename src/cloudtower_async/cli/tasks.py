@@ -13,10 +13,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from ..control_characters import printable
 from ..flows.failures import task_failed
 from ..flows.watching import has_ended
 from .connect import ConnectOptions, connect
-from .endings import UsageError, printable
+from .endings import UsageError
 from .outputs import show_any_text
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _outlet(ids: Sequence[str]) -> Generator[Put]:
             bars.remove_task(bar)
             console.print(Text(_line(task), style=_STYLES[task.status]), soft_wrap=True)
         else:
-            status, description = task.status.value, printable(task.description)
+            status, description = printable(task.status.value), printable(task.description)
             bars.update(bar, completed=task.progress, status=status, description=description)
         bars.refresh()
 
@@ -105,6 +106,6 @@ def _outlet(ids: Sequence[str]) -> Generator[Put]:
 
 
 def _line(task: Task) -> str:
-    line = f"{task.id} {task.status.value} {task.progress:.0%} {printable(task.description)}"
+    line = f"{task.id} {task.status.value} {task.progress:.0%} {task.description}"
     reason = task_failed(task).message if task.status == "FAILED" else None
-    return f"{line}: {printable(' '.join(reason.split()))}" if reason else line
+    return printable(f"{line}: {' '.join(reason.split())}" if reason else line)

@@ -14,10 +14,11 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
+from ..control_characters import printable
 from ..errors import CloudtowerError, UploadError, UploadInterrupted, UploadTimeout
 from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
-from .endings import UsageError, printable
+from .endings import UsageError
 from .outputs import show_any_text
 from .upload_states import StateMemory, load_state
 
@@ -111,7 +112,7 @@ async def _upload(
             raise
         memory.forget()
     what = "upload-task" if kind == "elf-file" else kind
-    print(f"{what} {upload.result.id}", flush=True)
+    print(printable(f"{what} {upload.result.id}"), flush=True)
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def _outlet(name: str) -> Generator[Put]:
     show_any_text()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _as_lines(printable(name))
+        yield _as_lines(name)
         return
     bar = Progress(
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
@@ -151,7 +152,8 @@ def _as_lines(name: str) -> Put:
         if tenth > told:
             told = tenth
             share = progress.sent / progress.total
-            print(f"{progress.upload_task_id} {share:.0%} {_pace(progress)} {name}", flush=True)
+            line = f"{progress.upload_task_id} {share:.0%} {_pace(progress)} {name}"
+            print(printable(line), flush=True)
 
     return put
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..control_characters import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LONGEST_TEXT = 500  # characters of a server's message in the printed line; the attribute has all
-
 
 class CloudtowerError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    ``str(error)`` is one line without control characters, whatever a server has put into it; the
+    attributes hold the texts as they are. Subclasses override `_describe`, not ``__str__``.
+    """
+
+    def __str__(self) -> str:
+        return printable(self._describe())
+
+    def _describe(self) -> str:
+        return super().__str__()
 
 
 class InvalidSettings(CloudtowerError, ValueError):
@@ -54,13 +64,7 @@ class LockTimeout(CloudtowerError, TimeoutError):
         self.resource_ids: tuple[str, ...] = tuple(resource_ids)
         self.timeout = timeout
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
         shown = ", ".join(self.resource_ids[:5]) + (", …" if len(self.resource_ids) > 5 else "")
         return f"locked by other callers of this process{after}: {shown}. Pass a longer timeout=."
-
-
-def one_line(text: str) -> str:
-    """Bring a text of the server into the one line that an error prints."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from .base import CloudtowerError, one_line
+from ..control_characters import one_line
+from .base import CloudtowerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ class CallError(CloudtowerError):
         self.sent = sent
         self.hint: str = self.default_hint if hint is None else hint
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         line = f"{self.operation}: {self.message}" if self.operation else self.message
         if self.server_message:
             line += f": {one_line(self.server_message)}"

@@ -29,7 +29,7 @@ class Resync(CloudtowerError):
         self.compact_revision = compact_revision
         self.revision = revision
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         return (
             f"changes after revision {self.since} are lost: the feed keeps those after "
             f"{self.compact_revision}, and the latest is {self.revision}. "

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import CloudtowerError, one_line
+from ..control_characters import one_line
+from .base import CloudtowerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ class TaskFailed(TaskError):
         """Its type, such as ``"Vm"``."""
         return self.task.resource_type if self.task else None
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         said = one_line(self.message) if self.message else "the server gives no reason"
         codes = ", ".join(code for code in (self.code, self.ec) if code)
         what = f" ({one_line(self.task.description)})" if self.task else ""
@@ -107,7 +108,7 @@ class TaskTimeout(TaskError, TimeoutError):
         self.unknown: tuple[str, ...] = tuple(unknown)
         self.answered = answered
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         number = f"{len(self.pending)} task" + ("s" if len(self.pending) != 1 else "")
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
         shown = ", ".join(map(self._shown, self.pending[:5]))
@@ -153,7 +154,7 @@ class TaskNotFound(TaskError):
         self.task_id = task_id
         self.last_seen = last_seen
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         if self.last_seen is None:
             return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
         status, progress = self.last_seen
@@ -184,7 +185,7 @@ class UnknownTaskStatus(TaskError):
         self.progress = progress
         self.grace = grace
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         known = "no status" if self.status is None else f"the unknown status {self.status!s:.80}"
         return (
             f"task {self.task_id} has {known} ({self.progress:.0%}), unchanged for "
@@ -216,7 +217,7 @@ class SettleTimeout(TaskError, TimeoutError):
         self.timeout = timeout
         self.poll_error = poll_error
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         number = f"{len(self.unsettled)} resource" + ("s" if len(self.unsettled) != 1 else "")
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
         first = list(self.unsettled.items())[:5]

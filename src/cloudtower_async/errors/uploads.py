@@ -34,7 +34,7 @@ class UploadError(CloudtowerError):
         self.total = total
         self.state: UploadState | None = None
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         where = f"{self.sent:,} of {self.total:,} bytes sent"
         if self.upload_task_id is not None:
             where = f"upload task {self.upload_task_id}, {where}"

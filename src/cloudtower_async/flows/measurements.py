@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from ..control_characters import printable
 from ..models import MetricUnit  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class MetricsWarning(UserWarning):
         super().__init__(message)
         self.fault: MetricsFault = fault
         self.metrics: tuple[str, ...] = tuple(metrics)
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Subject(msgspec.Struct, frozen=True, gc=False):

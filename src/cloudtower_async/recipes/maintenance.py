@@ -76,7 +76,7 @@ class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name says what happened
         super().__init__(check)
         self.check: MaintenanceCheck = check
 
-    def __str__(self) -> str:
+    def _describe(self) -> str:
         names = [vm.name for vm in self.check.must_stop]
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         return (

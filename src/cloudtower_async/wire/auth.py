@@ -47,7 +47,7 @@ class Authenticator:
         self.basic: str | None = None
         if transport.settings.change_feed is not None:
             self.basic = basic(*transport.settings.change_feed)
-            transport.mask.add(transport.settings.change_feed[1])
+            transport.mask.add_password(transport.settings.change_feed[1])
             transport.mask.add(self.basic)
             transport.mask.add(self.basic.removeprefix("Basic "))
         self.logins: int = 0
@@ -176,7 +176,7 @@ class Authenticator:
                 if fault is None:
                     return given
             case (str(username), str(password)):
-                self._transport.mask.add(password)
+                self._transport.mask.add_password(password)
                 return username, password
             case _:
                 pass

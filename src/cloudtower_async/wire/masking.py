@@ -1,35 +1,63 @@
-"""Keeps what must stay secret out of everything that is shown."""
+"""Redaction: keep secrets out of everything that is shown.
+
+Three rules decide what is redacted, in JSON and in any other text:
+
+- The value of a field whose name is that of a secret, whatever it is: in JSON, forms, query
+  strings, headers and dumps of objects; and the password in the address of a server.
+- A token, an API key, a ticket or an ``Authorization`` header of the session, wherever it stands.
+- A password, wherever it stands, if no sentence, name or version can contain it. Other passwords
+  are redacted by the first rule only: "the user name or the *** is wrong" would give one away.
+"""
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections import deque
 from functools import cache
+from itertools import pairwise
 from typing import cast
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from ..control_characters import escaped
 from ..types import CODEC_ERRORS
 from .secret_fields import PLAIN_FIELDS, SECRET_FIELDS, SUSPICIOUS
 
-_SHORTEST = 3  # characters; to mask a shorter secret would only make texts unreadable
+_SHORTEST = 8  # characters; a shorter secret may be a word
+_LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no text
 _MOST_PASSING = 100  # tickets of consoles: a portal that runs for weeks must not grow for them
 _LARGEST = 2**16  # bytes; what is larger is not read just to be shown in part
 _LONGEST = 2000  # characters
 _STARS = "***"
 
-_SUSPICIOUS = re.compile(SUSPICIOUS, re.IGNORECASE)
+_SUSPICIOUS = re.compile(f"{SUSPICIOUS}|cookie", re.IGNORECASE)
 # A key of JSON, in a text of JSON perhaps, where backslashes stand before the quotes.
 _KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
+# name=value, name:value, name: "value", 'name' => 'value'
+_PAIR = re.compile(
+    r"""(?<![\w.-])([A-Za-z_][\w.-]{0,80}+)(['"]?(?:=>|[=:]|\s*(?:=>|[=:])\s*(?=["'])))"""
+    r"""("(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s&;,"'<>(){}\[\]]+)""",
+    re.DOTALL,
+)
+# A line of a header or of YAML: a sentence has more words after the colon.
+_LINE = re.compile(r"^([ \t]*)([A-Za-z_][\w.-]{0,80}+)(:[ \t]+)(\S[^\r\n]*)", re.MULTILINE)
+_HEADER = re.compile(r"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]+", re.IGNORECASE)
+_USER_INFO = re.compile(
+    r"""([a-z][a-z0-9+.-]{0,20}+://)([^\s/?#"'<>@:]{0,200})[^\s/?#"'<>]{0,500}@"""
+)
 
 
 class Mask:
-    """Blots out secrets in what is shown of requests and answers: those it knows, wherever they
-    are, and whatever is in a field for secrets.
+    """Redacts secrets in what is shown of requests and answers.
 
-    A server or a proxy may echo the credentials it was sent. Known secrets are masked in texts
-    only, after JSON was read: a password such as ``message`` is also a word of the JSON itself.
+    A server or a proxy may echo the credentials that it was sent. Known secrets are redacted in
+    texts only, after JSON was read: a token such as ``message`` is also a word of the JSON itself.
+
+    Args:
+        secrets: Tokens and other secrets that programs made; None is ignored.
     """
 
     def __init__(self, *secrets: str | None) -> None:
@@ -40,11 +68,11 @@ class Mask:
             self.add(secret)
 
     def add(self, secret: str | None, *, passing: bool = False) -> None:
-        """From now on mask this one as well.
+        """Redact a secret that a program made, such as a token, wherever it stands.
 
         Args:
-            secret: What to mask; None: nothing.
-            passing: It is good for a short time only: it is forgotten when many more have come.
+            secret: What to redact. None and texts of less than 8 characters are ignored.
+            passing: It is valid for a short time only; it is forgotten after 100 more of these.
         """
         if secret is None or len(secret) < _SHORTEST:
             return
@@ -56,6 +84,11 @@ class Mask:
         # Longest first, so that one secret that holds another goes as a whole.
         self._secrets = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
 
+    def add_password(self, password: str | None) -> None:
+        """Redact a password wherever it stands, unless a sentence may contain it by chance."""
+        if password is not None and _is_distinctive(password):
+            self.add(password)
+
     def __call__(self, text: str) -> str:
         if text.lstrip().startswith(("{", "[")):
             try:
@@ -63,9 +96,13 @@ class Mask:
                 return json.dumps(value, ensure_ascii=False)
             except CODEC_ERRORS:
                 pass
+        return self.text(text)
+
+    def text(self, text: str) -> str:
+        """Redact a text without reading it as JSON first."""
         for secret in self._secrets:
             text = text.replace(secret, _STARS)
-        return without_secret_members(text)
+        return _without_echoes(without_secret_members(text))
 
     def within(self, value: object) -> object:
         """Mask every text in what was decoded from JSON."""
@@ -82,7 +119,7 @@ class Mask:
         return value
 
     def body(self, content: bytes) -> str:
-        """Spell what was sent or answered, for a log: masked, and the start of it only."""
+        """Return the start of what was sent or answered for a log: redacted, on one line."""
         size = f"<{len(content)} bytes>"
         if len(content) > _LARGEST:
             return size
@@ -90,7 +127,7 @@ class Mask:
             text = self(content.decode())
         except UnicodeDecodeError:
             return size
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        return escaped(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._secrets)} spellings>"
@@ -118,6 +155,58 @@ def without_secret_members(text: str) -> str:
     return "".join([*pieces, text[end:]])
 
 
+def _without_echoes(text: str) -> str:
+    """Redact what a text repeats of forms, query strings, headers, dumps and addresses."""
+    text = _USER_INFO.sub(_without_user_info, text)
+    text = _LINE.sub(_without_line, text)
+    return _PAIR.sub(_without_value, text)
+
+
+def _without_user_info(found: re.Match[str]) -> str:
+    # A user name that stands alone may be a token.
+    user = f"{found[2]}:" if found[0][found.end(2) - found.start()] == ":" else ""
+    return f"{found[1]}{user}{_STARS}@"
+
+
+def _without_line(found: re.Match[str]) -> str:
+    indent, name, colon, value = found.groups()
+    if not _is_suspicious(name) or (" " in value.strip() and not _HEADER.fullmatch(name)):
+        return found[0]
+    return f"{indent}{name}{colon}{_STARS}"
+
+
+def _without_value(found: re.Match[str]) -> str:
+    name, equals, value = found.groups()
+    if not _is_suspicious(name):
+        return found[0]
+    mark = value[0] if value[0] in "\"'" else ""
+    return f"{name}{equals}{mark}{_STARS}{mark}"
+
+
+def _is_suspicious(name: str) -> bool:
+    # Not by the schema's other fields for secrets: outside of JSON, `url:` is a word of prose.
+    return name not in PLAIN_FIELDS and _SUSPICIOUS.search(name) is not None
+
+
+def _is_distinctive(password: str) -> bool:
+    """Whether no sentence, name, number or version contains the password by chance.
+
+    What counts is how often letters, digits and symbols change within its words.
+    """
+    if any(map(str.isspace, password)):
+        return False
+    changes = sum(
+        _kind(one) != _kind(other)
+        for word in re.split(r"[-._/:]", password)
+        for one, other in pairwise(word)
+    )
+    return changes >= _LEAST_CHANGES
+
+
+def _kind(letter: str) -> int:
+    return 0 if letter.isalpha() else 1 if letter.isdigit() else 2
+
+
 @cache
 def _value(quote: str) -> re.Pattern[str]:
     # Of a list or an object the end is not looked for: nothing after it is shown.
@@ -127,7 +216,8 @@ def _value(quote: str) -> re.Pattern[str]:
 
 def _spellings(secret: str) -> set[str]:
     # Twice, as what cannot be read as JSON may hold the JSON that was sent as a text of its own.
-    once = {secret, *_in_json(secret)}
+    once = {secret, *_in_json(secret), html.escape(secret)}
+    once |= {quote(secret, safe=""), quote_plus(secret)}
     return once.union(*map(_in_json, once))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ..control_characters import printable
 from ..errors import CallError, InvalidInput
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _tell_success(sent: Sent, duration: float, answer: Answer) -> None:
         attempt=sent.attempt,
         duration=duration,
         status=answer.status,
-        request_id=answer.request_id,
+        request_id=_printable(answer.request_id),
     )
     for one in _lists.get():
         one.append(exchange)
@@ -150,7 +151,7 @@ def _tell_failure(sent: Sent, duration: float, exc: BaseException) -> None:
         attempt=sent.attempt,
         duration=duration,
         status=None if about is None else about.status,
-        request_id=None if about is None else about.request_id,
+        request_id=None if about is None else _printable(about.request_id),
         error=type(exc).__name__,
     )
     for one in _lists.get():
@@ -166,6 +167,10 @@ def _tell_failure(sent: Sent, duration: float, exc: BaseException) -> None:
             f"; sent {_shown(sent, sent.content)}" if debugging else "",
             extra=msgspec.structs.asdict(exchange),
         )
+
+
+def _printable(request_id: str | None) -> str | None:
+    return None if request_id is None else printable(request_id)
 
 
 def _shown(sent: Sent, content: bytes | Mapping[str, object] | None) -> str:

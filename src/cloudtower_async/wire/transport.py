@@ -100,7 +100,8 @@ class Transport:
                 option="session",
             )
         self.settings = settings
-        self.mask: Mask = Mask(settings.password, settings.token)
+        self.mask: Mask = Mask(settings.token)
+        self.mask.add_password(settings.password)
         for name, value in (settings.headers or {}).items():
             if _CREDENTIAL.search(name):
                 self.mask.add(value)

@@ -1,0 +1,78 @@
+"""Control characters in texts of a server, made harmless before a text is shown.
+
+Escape sequences can rewrite a terminal, line breaks forge log records, and bidirectional or
+zero-width characters hide what a text says. Everything that prints or logs uses these functions.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from unicodedata import category
+
+_LONGEST_LINE = 500  # characters
+
+# C0, DEL and C1; bidirectional, zero-width and other format characters; lone surrogates, which
+# cannot be encoded; line and paragraph separators.
+_CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+_EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_CANDIDATE = re.compile(
+    # A zero-width joiner between two emoji makes them one, such as a family.
+    rf"(?<=[{_EMOJI}\ufe0f])(?P<joiner>\u200d)(?=[{_EMOJI}])|[^\x20-\x7e]"
+)
+
+
+def printable(text: str) -> str:
+    """Replace each control character with a space."""
+    return text if text.isprintable() else _CANDIDATE.sub(_as_space, text)
+
+
+def one_line(text: str) -> str:
+    """Collapse white space, replace control characters and cut the text to 500 characters."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+
+
+def escaped(text: str) -> str:
+    r"""Write each control character as JSON does, such as ``\u001b`` or ``\n``.
+
+    JSON stays valid and keeps its meaning, unless line breaks stand between its values.
+    """
+    return text if text.isprintable() else _CANDIDATE.sub(_as_escape, text)
+
+
+def _as_space(found: re.Match[str]) -> str:
+    return " " if _is_control(found) else found[0]
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    if not _is_control(found):
+        return found[0]
+    # JSON itself lets DEL stand.
+    return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]
+
+
+def _is_control(found: re.Match[str]) -> bool:
+    return found.lastgroup != "joiner" and category(found[0]) in _CONTROLS
+
+
+def _escape_arguments(record: logging.LogRecord) -> bool:
+    """Escape the texts that are filled into a log message; servers choose most of them."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_escaped_argument, record.args))
+    return True
+
+
+def _escaped_argument(argument: object) -> object:
+    """Return numbers and harmless objects as they are: formats and handlers use them."""
+    if isinstance(argument, int | float):
+        return argument
+    text = str(argument)
+    safe = escaped(text)
+    return argument if safe == text else safe
+
+
+# Every module of the package logs to this logger, and every one needs the errors, which need this.
+logging.getLogger("cloudtower_async").addFilter(_escape_arguments)
