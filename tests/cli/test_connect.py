@@ -32,20 +32,20 @@ def settings_within(options: ConnectOptions) -> Settings:
     return connect(options)._transport.settings  # pyright: ignore[reportPrivateUsage]
 
 
-def test_a_proxy_is_an_option_but_its_credentials_are_not() -> None:
-    options = ConnectOptions(endpoint="tower.example", token="t", proxy="proxy.example:3128")
+def test_a_proxy_is_an_option_but_its_credentials_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDTOWER_TOKEN", "t")
+    options = ConnectOptions(endpoint="tower.example", proxy="proxy.example:3128")
     assert settings_within(options).via == Proxy("http://proxy.example:3128")
-    options = ConnectOptions(
-        endpoint="tower.example", token="t", proxy="http://me:pw@proxy.example"
-    )
+    options = ConnectOptions(endpoint="tower.example", proxy="http://me:pw@proxy.example")
     with pytest.raises(UsageError, match=r"--proxy: others can see .* as CLOUDTOWER_PROXY") as info:
         connect(options)
     assert "pw" not in str(info.value)
 
 
 def test_the_proxy_of_the_environment_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDTOWER_TOKEN", "t")
     monkeypatch.setenv("CLOUDTOWER_PROXY", "http://me:pw@proxy.example:3128")
-    options = ConnectOptions(endpoint="tower.example", token="t", trust_env=True)
+    options = ConnectOptions(endpoint="tower.example", trust_env=True)
     settings = settings_within(options)
     assert settings.via == Proxy("http://proxy.example:3128", "me", "pw")
     assert settings.trust_env

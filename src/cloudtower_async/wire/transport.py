@@ -341,8 +341,9 @@ class Transport:
         self._proxies = await anyio.to_thread.run_sync(find_proxies, self.settings)
         for proxy in self._proxies.values():
             sent = credential(proxy)
-            for secret in (proxy.password, sent, sent and sent.removeprefix("Basic ")):
-                self.mask.add(secret)
+            self.mask.add_password(proxy.password)
+            self.mask.add(sent)
+            self.mask.add(sent and sent.removeprefix("Basic "))
         if self._proxies:
             # Those of the session would also go to the proxy, in clear.
             self._more_headers = self._headers
