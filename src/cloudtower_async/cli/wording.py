@@ -36,6 +36,7 @@ _WORDS = (
     (r" \(max_connections=, max_in_flight=, rate_limit=\)", ""),
     (r"; connect_timeout= is the time for it", ""),
     (r", and client_cert=", ""),
+    (r", and a session with validate=False sends the call without it", ""),
     (r" ?If the server requires a client certificate, pass client_cert=\.", ""),
     (r" ?The server may have refused the client certificate \(client_cert=\)\.", ""),
     (
