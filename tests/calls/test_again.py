@@ -165,8 +165,13 @@ CALLS = [
 
 
 def test_the_walk_meets_every_fault() -> None:
-    # Refused certificates are met where TLS is tested, proxies and passive nodes where those are.
-    elsewhere = {FailureKind.TLS_FAILED, FailureKind.PROXY_REFUSED, FailureKind.PASSIVE}
+    # The others are met where TLS, proxies, logins and pairs are tested.
+    elsewhere = {
+        FailureKind.TLS_FAILED,
+        FailureKind.PROXY_REFUSED,
+        FailureKind.NO_CREDENTIALS,
+        FailureKind.PASSIVE,
+    }
     assert {fault for _, fault, _ in FAULTS} == {*FailureKind} - elsewhere
 
 

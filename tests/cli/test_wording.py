@@ -21,6 +21,7 @@ ARGUMENT = re.compile(r"(?:^|[ (])[a-z_]+=(?=[\s.,;:)]|$)|=(?:True|False)\b")
 SHORTEST = 20  # of what is said; the parts of a repr are shorter
 OF_PROGRAMS = (
     "Check the function that was passed as credentials=.",
+    "Check the function that was passed as credentials=, and what it asks.",
     "Report this with the request id; without strict=True the rest of such an answer is kept.",
     "upload: name: it cannot be told from what is uploaded; pass name=",
     "upload: size: how long this is cannot be told from it; pass size=, in bytes",

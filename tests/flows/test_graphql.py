@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import pytest
 from aiohttp import web
 
@@ -264,3 +265,106 @@ async def test_what_cannot_be_right_is_not_sent(sim: Simulator, tower: Cloudtowe
 def test_two_keys_are_the_same_when_all_is() -> None:
     assert ApiKey("i", "n", "k") == ApiKey("i", "n", "k")
     assert ApiKey("i", "n", "k") != ApiKey("i", "n", "other")
+
+
+# A token that is not valid any more
+
+
+class Expiring:
+    """A server of GraphQL whose first token has expired, which it says in a body."""
+
+    def __init__(self, *refusals: dict[str, Any], status: int = 200, data: object = None) -> None:
+        self.refusals = refusals
+        self.status = status
+        self.data = data
+        self.logins = 0
+        self.seen: list[str] = []
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/v2/api/login":
+            self.logins += 1
+            return web.json_response({"data": {"token": f"token-{self.logins}"}})
+        token = request.headers["authorization"]
+        self.seen.append(token)
+        if token == "token-1":
+            body: dict[str, object] = {"errors": self.refusals}
+            if self.data is not None:
+                body["data"] = self.data
+            return web.json_response(body, status=self.status)
+        return web.json_response({"data": {"apiKeys": []}})
+
+
+UNAUTHENTICATED = {"message": "jwt expired", "extensions": {"code": "UNAUTHENTICATED"}}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (UNAUTHENTICATED, 200),
+        (UNAUTHENTICATED, 400),
+        (UNAUTHENTICATED, 401),
+        ({"message": "x", "extensions": {"code": "X", "http": {"status": 401}}}, 200),
+        ({"message": "x", "extensions": {"response": {"statusCode": 401}}}, 200),
+        ({"message": "x", "statusCode": 401}, 200),
+    ],
+)
+async def test_an_expired_token_is_replaced_wherever_the_server_says_so(
+    refusal: dict[str, Any], status: int
+) -> None:
+    server = Expiring(refusal, status=status)
+    async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
+        assert await tower.api_keys.list() == []
+    assert server.seen == ["token-1", "token-2"]
+
+
+async def test_many_calls_with_an_expired_token_log_in_once() -> None:
+    server = Expiring(UNAUTHENTICATED)
+    async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(tower.api_keys.list)
+        assert server.logins == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "again"), [(None, True), ({"a": None}, True), ({"a": {"id": "1"}, "b": None}, False)]
+)
+async def test_a_mutation_is_sent_again_only_if_no_part_of_it_was_done(
+    data: object, again: bool
+) -> None:
+    server = Expiring(UNAUTHENTICATED, data=data)
+    async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
+        if again:
+            await tower.graphql("mutation { a { id } b { id } }")
+        else:
+            with pytest.raises(Unauthorized, match="jwt expired"):
+                await tower.graphql("mutation { a { id } b { id } }")
+    assert server.seen == ["token-1", "token-2"][: 1 + again]
+
+
+async def test_an_expired_token_without_credentials_says_what_to_do() -> None:
+    server = Expiring(UNAUTHENTICATED)
+    async with serve(server) as url, Cloudtower(url, token="token-1") as tower:
+        with pytest.raises(Unauthorized, match=r"jwt expired .*pass a new token=") as info:
+            await tower.api_keys.list()
+    assert (info.value.status, info.value.code) == (200, "UNAUTHENTICATED")
+    assert server.seen == ["token-1"]
+
+
+async def test_a_new_token_that_is_refused_too_says_so() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        if request.path == "/v2/api/login":
+            return web.json_response({"data": {"token": "t0ken"}})
+        return web.json_response({"errors": [UNAUTHENTICATED]})
+
+    async with serve(refuse) as url, Cloudtower(url, username="root", password="p") as tower:
+        with pytest.raises(Unauthorized, match=r"tried 2 times.* session has logged in again"):
+            await tower.vnc("vm")
+
+
+async def test_a_permission_that_is_missing_is_not_an_expired_token() -> None:
+    server = Expiring({"message": "no", "extensions": {"code": "FORBIDDEN"}})
+    async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
+        with pytest.raises(GraphQLError, match="no"):
+            await tower.api_keys.list()
+    assert server.logins == 1

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
-from cloudtower_async import errors
+from cloudtower_async import Cloudtower, RetryPolicy, errors
+from cloudtower_async.testing import Simulator
 from cloudtower_async.wire.auth import Authenticator
 from cloudtower_async.wire.transport import Transport
 from tests.support import PASSWORD, TOKEN, login_answer, serve, serve_bytes, settings, settings_of
@@ -261,7 +263,10 @@ async def logged_in_by_ldap(strategies: web.Response, **options: object) -> list
     return asked
 
 
-def strategies(*pairs: tuple[str, str]) -> web.Response:
+NO_FIELD = 'Cannot query field "authnStrategies" on type "Query".'  # of graphql-js
+
+
+def strategies(*pairs: tuple[str | None, str | None]) -> web.Response:
     found = [{"id": id_, "type": type_} for id_, type_ in pairs]
     return web.json_response({"data": {"authnStrategies": found}})
 
@@ -282,10 +287,11 @@ async def test_ldap_with_a_given_strategy_asks_nothing() -> None:
     [
         strategies,
         lambda: strategies(("a", "OIDC")),
-        lambda: web.json_response({"errors": [{"message": "no such field"}], "data": None}),
+        lambda: strategies(("a", None), (None, "LDAP")),
+        lambda: web.json_response({"data": {"authnStrategies": None}}),
+        lambda: web.json_response({"errors": [{"message": NO_FIELD}], "data": None}),
+        lambda: web.json_response({"errors": [{"message": NO_FIELD}]}, status=400),
         lambda: web.Response(status=404),
-        lambda: web.Response(status=500, text="<html>"),
-        lambda: web.Response(text="<html>"),
     ],
 )
 async def test_ldap_of_a_server_without_strategies_is_sent_as_it_is(
@@ -294,6 +300,55 @@ async def test_ldap_of_a_server_without_strategies_is_sent_as_it_is(
     _, login = await logged_in_by_ldap(answer())
     assert login["source"] == "LDAP"
     assert "auth_config_id" not in login
+
+
+async def test_a_strategy_of_no_type_is_skipped() -> None:
+    _, login = await logged_in_by_ldap(strategies(("a", None), ("b", "LDAP")))
+    assert (login["source"], login["auth_config_id"]) == ("AUTHN", "b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda: web.Response(status=401), errors.Unauthorized),
+        (lambda: web.json_response({"errors": [{"message": "?"}]}, status=400), errors.BadRequest),
+        (lambda: web.Response(status=429), errors.TooManyRequests),
+        (lambda: web.Response(status=503), errors.ServerError),
+        (lambda: web.json_response({"errors": [{"message": "no DB"}]}), errors.ServerError),
+        (lambda: web.json_response({"data": None}), errors.ResponseDecodeError),
+        (lambda: web.Response(text="<html>"), errors.ResponseDecodeError),
+        (lambda: web.json_response({"data": {"authnStrategies": 5}}), errors.ResponseDecodeError),
+    ],
+)
+async def test_a_failed_lookup_of_the_strategy_sends_no_login(
+    answer: Callable[[], web.Response], kind: type[errors.CallError]
+) -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return answer()
+
+    async with serve(handler) as url, authenticator(url, source="LDAP") as auth:
+        with pytest.raises(kind, match="looking up the LDAP strategy failed") as info:
+            await auth.log_in(url)
+    assert asked == ["/api"]
+    assert "auth_config_id=" in info.value.hint
+    assert (info.value.operation, info.value.endpoint) == ("user.login", url)
+
+
+async def test_of_several_ldap_strategies_one_has_to_be_chosen() -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return strategies(("a", "LDAP"), ("b", "OIDC"), ("c", "LDAP"))
+
+    async with serve(handler) as url, authenticator(url, source="LDAP") as auth:
+        with pytest.raises(errors.LoginFailed, match="2 LDAP strategies: a, c") as info:
+            await auth.log_in(url)
+    assert asked == ["/api"]
+    assert "auth_config_id=" in info.value.hint
 
 
 async def test_another_source_is_sent_with_its_strategy() -> None:
@@ -335,7 +390,7 @@ async def test_a_function_may_give_the_token_itself() -> None:
 
 async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None:
     asked: list[int] = []
-    failures: list[errors.LoginFailed] = []
+    failures: list[errors.CredentialsUnavailable] = []
 
     async def ask() -> str:
         asked.append(1)
@@ -343,7 +398,7 @@ async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None
         raise PermissionError("sealed with s3cret")
 
     async def log_in() -> None:
-        with pytest.raises(errors.LoginFailed, match="credentials: it raised Perm") as info:
+        with pytest.raises(errors.CredentialsUnavailable, match="function raised Perm") as info:
             await auth.log_in(NOWHERE)
         failures.append(info.value)
 
@@ -355,7 +410,121 @@ async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None
     assert "s3cret" not in str(failures[0])
 
 
-@pytest.mark.parametrize("given", [None, "", "a b", ("root",), ("root", 5), 7])
+async def test_a_function_may_hide_the_secret_in_an_object() -> None:
+    door = Door()
+    door.opened.set()
+    given: list[Any] = [SecretStr("of-the-vault"), ("root", SecretStr("p"))]
+
+    async def ask() -> Any:  # noqa: ANN401
+        return given.pop(0)
+
+    async with serve(door) as url, by_function(url, ask) as auth:
+        assert await auth.log_in(url) == "of-the-vault"
+        auth.forget(1)
+        await auth.log_in(url)
+    assert door.bodies[0]["password"] == "p"
+
+
+async def test_a_wait_outlives_a_function_that_raises_for_a_while() -> None:
+    broken = False
+
+    async with Simulator(clusters=1, vms=1, task_duration=0) as sim:
+
+        async def ask() -> tuple[str, str]:
+            nonlocal broken
+            if broken:
+                broken = False
+                raise OSError("the vault restarts")
+            return sim.username, sim.password
+
+        async with Cloudtower(sim.url, credentials=ask) as tower:
+            vm = sim.add_vm(status="STOPPED")
+            started = await tower.vm.start_vm(where={"id": vm["id"]})
+            sim.accounts.revoke_tokens()
+            broken = True
+            await tower.wait(started, timeout=30)
+            assert not broken
+            sim.accounts.revoke_tokens()
+            broken = True
+            with pytest.raises(errors.CredentialsUnavailable) as info:
+                await tower.vm.get_vms()
+            assert not info.value.sent
+            assert isinstance(info.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    "token", ["a b", "a\nb", "a\x00b", "tök", " "], ids=["space", "line", "nul", "letter", "blank"]
+)
+async def test_a_token_of_a_login_that_no_header_can_hold_is_refused(token: str) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return login_answer(token)
+
+    async with serve(handler) as url, authenticator(url) as auth:
+        with pytest.raises(errors.LoginFailed, match="a token that cannot be used: it is") as info:
+            await auth.log_in(url)
+    assert info.value.__context__ is None
+    if len(token) > 1:
+        assert token not in str(info.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"mfa_types": ["Totp"]}},
+        {"data": {"token": None, "mfa_required": True}},
+        {"data": None, "mfa": {}},
+        {"code": "MFA_REQUIRED"},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 401])
+async def test_an_answer_that_asks_for_a_second_factor_is_named(
+    body: dict[str, Any], status: int
+) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(body, status=status)
+
+    async with serve(handler) as url, authenticator(url) as auth:
+        with pytest.raises(errors.LoginFailed) as info:
+            await auth.log_in(url)
+    if status == 200 or "code" in body:
+        assert "the server asks for a second factor" in str(info.value)
+    assert "pass an API key as token=" in info.value.hint
+
+
+async def test_an_error_of_the_login_tells_how_often_a_login_was_tried() -> None:
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        if request.path == "/v2/api/login" and seen.count("/v2/api/login") == 1:
+            return login_answer()
+        return web.json_response({"message": "no"}, status=401)
+
+    async with serve(handler) as url, Cloudtower(url, username="root", password=PASSWORD) as tower:
+        with pytest.raises(errors.LoginFailed) as info:
+            await tower.vm.get_vms()
+    assert [path.rpartition("/")[2] for path in seen] == ["login", "get-vms", "login"]
+    assert info.value.attempts == 1
+    assert "tried" not in str(info.value)
+
+
+async def test_an_error_of_a_login_that_was_tried_again_counts_the_logins() -> None:
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return web.Response(status=503)
+
+    retry = RetryPolicy(attempts=3, backoff=0.001)
+    async with serve(handler) as url:
+        tower = Cloudtower(url, username="root", password=PASSWORD, retry=retry)
+        with pytest.raises(errors.ServerError, match="tried 3 times"):
+            await tower.vm.get_vms()
+        await tower.close()
+    assert seen == ["/v2/api/login"] * 3
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", ("root",), ("root", 5), ("root", ""), 7])
 async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noqa: ANN401
     async def ask() -> Any:  # noqa: ANN401
         return given

@@ -26,7 +26,7 @@ from ..errors import (
 from ..retry.classify import LOST, Decision, FailureKind, decide, kind_of
 from ..wire.failures import without_frames
 from ..wire.statuses import HTML_INSTEAD
-from ..wire.transport import closed_during
+from ..wire.transport import LOGIN, closed_during
 from .operation import Auth, Kind
 from .versions import explain
 
@@ -37,11 +37,11 @@ R = TypeVar("R")
 
 _log = logging.getLogger("cloudtower_async")
 
-_NO_LOGIN = (
+NO_LOGIN = (
     "The token is not valid (any more): pass a new token=, or renew that of a profile with "
     "`cloudtower-async login`; with username= and password= a session logs in again by itself."
 )
-_LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
+LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
 _FOLLOW_BY_HAND = (
     "Another server of the pair is the active one: await tower.find_active(), then call again."
 )
@@ -194,6 +194,9 @@ class Again(Generic[R]):
 
     def _final(self, failure: CallError) -> CallError:
         failure.attempts = self._call.attempts
+        if failure.operation == LOGIN and self._call.operation.name != LOGIN:
+            tries = self._caller.authenticator.tries - self._call.login_tries
+            failure.attempts = max(tries, 1)
         if self._decide(failure) is Decision.UNKNOWN:
             return _unknown(failure)
         if isinstance(failure, ResourceLocked) and self._locked_at is not None:
@@ -201,7 +204,7 @@ class Again(Generic[R]):
             _tell_locks(failure, waited)
         elif type(failure) is Unauthorized and self._call.operation.auth is Auth.TOKEN:
             can_log_in = self._caller.authenticator.can_log_in
-            failure.hint = _LOGIN_IN_VAIN if can_log_in else _NO_LOGIN
+            failure.hint = LOGIN_IN_VAIN if can_log_in else NO_LOGIN
         return failure
 
 

@@ -68,6 +68,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         login: Which login the token comes from that it was sent with last.
         attempts: How often it was tried to send it.
         sent: The server may have received the latest attempt.
+        login_tries: How often a login had been tried in the session before the call.
     """
 
     operation: Operation[R]
@@ -78,6 +79,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     login: int = 0
     attempts: int = 0
     sent: bool = False
+    login_tries: int = 0
 
     def rewind(self) -> bool:
         """Make ready to be sent again; False when it cannot be."""
@@ -197,6 +199,7 @@ class Caller:
             headers["x-bypass-whitelist"] = "true"
         arguments = check(operation, arguments, validate=self.validate)
         call = Call(operation, headers, _content(operation, arguments), timeout)
+        call.login_tries = self.authenticator.tries
         if operation.carries is Carries.FORM and arguments is not None:
             call.marks = Marks(call.content["fields"])
         deadline = self.transport.running_loop().time() + timeout
@@ -298,6 +301,8 @@ class Caller:
 
     def _cut_short(self, call: Call[R], endpoint: str | None) -> CloudtowerError:
         operation = call.operation.name
+        if not call.sent and call.attempts > 1:
+            call.attempts -= 1  # this one was not made
         if self.transport.closed:
             return closed_during(operation)
         endpoint = endpoint or self.endpoints.latest

@@ -59,6 +59,9 @@ class ConnectOptions:
     source: Source | None = None
     "Where that user is kept; LDAP for a directory. [default: LOCAL]"
 
+    auth_config_id: str | None = None
+    "Id of the LDAP strategy to log in with, if the server has several."
+
     token_stdin: Annotated[bool, Parameter(negative="", show_default=False)] = False
     "Read a token or an API key from the standard input, instead of logging in."
 

@@ -10,6 +10,7 @@ _WORDS = (
     (r"\bca_file=", "--ca-file"),
     (r"\bproxy='(http://user:password@host:port)'", r"CLOUDTOWER_PROXY=\1"),
     (r"\bproxy=", "--proxy"),
+    (r"\bauth_config_id=", "--auth-config-id"),
     (r"\btrust_env=True\b", "--trust-env"),
     (r"\bpass (a new )?token=", r"set \1CLOUDTOWER_TOKEN"),
     (r"\btoken=", "CLOUDTOWER_TOKEN"),

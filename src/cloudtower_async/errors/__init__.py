@@ -13,6 +13,7 @@
     │   │   │   └── ProxyRefused   it wants credentials, or its rules forbid the server
     │   │   ├── NoActive           no server of a pair is the active one
     │   │   └── MultipleActive     more than one is
+    │   ├── CredentialsUnavailable the function passed as credentials= raised
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
     │   │   └── PagingFailed       the pages of a result set do not lead to its end
@@ -66,6 +67,7 @@ from .calls import (
     CallError,
     CallTimeout,
     ConnectionFailed,
+    CredentialsUnavailable,
     Forbidden,
     GraphQLError,
     LockedResource,
@@ -108,6 +110,7 @@ __all__ = [
     "CallTimeout",
     "CloudtowerError",
     "ConnectionFailed",
+    "CredentialsUnavailable",
     "EmptyFilter",
     "Forbidden",
     "GraphQLError",

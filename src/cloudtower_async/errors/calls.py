@@ -322,6 +322,15 @@ class LoginFailed(Unauthorized):
     )
 
 
+class CredentialsUnavailable(CallError):
+    """The function passed as ``credentials=`` raised an exception, which is ``__cause__``.
+
+    A call raises this at once. Waits and watches try again later, as a vault may be down.
+    """
+
+    default_hint = "Check the function that was passed as credentials=, and what it asks."
+
+
 class Forbidden(StatusError):
     """HTTP 403: the user may not do this."""
 

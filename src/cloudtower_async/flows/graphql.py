@@ -6,15 +6,18 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
+import anyio
 import msgspec
 
+from ..calls.again import LOGIN_IN_VAIN, NO_LOGIN
 from ..calls.operation import Kind, Operation
-from ..errors import BadRequest, GraphQLError, InvalidInput, ResponseDecodeError
+from ..errors import BadRequest, GraphQLError, InvalidInput, ResponseDecodeError, Unauthorized
 from ..types import CODEC_ERRORS
+from ..wire.failures import without_frames
 from ..wire.telemetry import record_exchanges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..calls.caller import Caller
 
@@ -246,6 +249,34 @@ async def _ask(
     body: dict[str, object] = {"query": query}
     if variables is not None:
         body["variables"] = variables
+    authenticator = caller.authenticator
+    deadline = anyio.current_time() + (caller.timeout if timeout is None else timeout)
+    login = authenticator.logins
+    try:
+        return await _ask_once(caller, operation, body, timeout)
+    except GraphQLError as exc:
+        refused = exc
+    if not _is_logged_out(refused):
+        raise without_frames(refused)
+    left = deadline - anyio.current_time()
+    if not authenticator.can_log_in or not _is_untouched(refused, kind) or left <= 0:
+        raise _logged_out(refused, NO_LOGIN)
+    authenticator.forget(login)  # unless somebody has logged in since
+    try:
+        return await _ask_once(caller, operation, body, left)
+    except GraphQLError as exc:
+        refused = exc
+    if not _is_logged_out(refused):
+        raise without_frames(refused)
+    raise _logged_out(refused, LOGIN_IN_VAIN, attempts=2)
+
+
+async def _ask_once(
+    caller: Caller,
+    operation: Operation[dict[str, Any]],
+    body: dict[str, object],
+    timeout: float | None,
+) -> dict[str, Any]:
     try:
         with record_exchanges() as log:
             answer = await caller.send(operation, body, timeout=timeout)
@@ -259,6 +290,50 @@ async def _ask(
     error = _error(caller, answer, log[-1].status, log[-1].request_id)
     del answer, data  # errors show the variables of this frame
     raise error
+
+
+def _is_logged_out(error: GraphQLError) -> bool:
+    """Whether an answer says that the token is not valid: with Apollo's code, or with a 401."""
+    return any(
+        said.get("code") == "UNAUTHENTICATED" or 401 in (said.get("status"), said.get("statusCode"))
+        for one in error.errors
+        for said in _parts(one)
+    )
+
+
+def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the places of a GraphQL error where servers put a code or a status."""
+    yield error
+    extensions: object = error.get("extensions")
+    if isinstance(extensions, dict):
+        known = cast("dict[str, Any]", extensions)
+        yield known
+        for name in ("http", "response", "exception"):
+            if isinstance(known.get(name), dict):
+                yield known[name]
+
+
+def _is_untouched(error: GraphQLError, kind: Kind) -> bool:
+    """Whether the document may be sent again: it changes nothing, or nothing of it was done."""
+    if kind is Kind.QUERY or not error.data:
+        return True
+    data = error.data
+    return isinstance(data, dict) and not any(cast("dict[str, object]", data).values())
+
+
+def _logged_out(error: GraphQLError, hint: str, attempts: int = 1) -> Unauthorized:
+    unauthorized = Unauthorized(
+        "not logged in",
+        operation=_NAME,
+        endpoint=error.endpoint,
+        status=error.status,
+        request_id=error.request_id,
+        code=error.code,
+        server_message=error.server_message,
+        hint=hint,
+    )
+    unauthorized.attempts = attempts
+    return unauthorized
 
 
 def _changes(query: str) -> bool:

@@ -14,6 +14,7 @@ from ..errors import (
     CallTimeout,
     CloudtowerError,
     ConnectionFailed,
+    CredentialsUnavailable,
     LoginFailed,
     ProxyRefused,
     ResourceLocked,
@@ -35,6 +36,7 @@ class FailureKind(StrEnum):
     NO_RESPONSE = "no complete response in time"
     PASSIVE = "the node is the passive one of a pair"
     MAYBE_PASSIVE = "the only address redirects: it may be a passive node"
+    NO_CREDENTIALS = "the function passed as `credentials` raised an exception"
     LOGGED_OUT = "the token is invalid or has expired"
     LOCKED = "another task holds the resource (`ResourceLocked`)"
     TOO_MANY = "rate limit of the server"
@@ -79,6 +81,7 @@ DECISIONS: dict[FailureKind, Decisions] = {
     FailureKind.NO_RESPONSE: Decisions(_AGAIN, _UNKNOWN, _AGAIN),
     FailureKind.PASSIVE: Decisions(_AGAIN, _AGAIN, _AGAIN),
     FailureKind.MAYBE_PASSIVE: Decisions(_AGAIN, _RAISE, _AGAIN),
+    FailureKind.NO_CREDENTIALS: Decisions(_RAISE, _RAISE, _AGAIN),
     FailureKind.LOGGED_OUT: Decisions(_LOG_IN, _LOG_IN, _LOG_IN),
     FailureKind.LOCKED: Decisions(_WAIT, _WAIT, _AGAIN),
     FailureKind.TOO_MANY: Decisions(_AGAIN, _AGAIN, _AGAIN),
@@ -184,6 +187,8 @@ def kind_of(error: CallError, *, pair: bool) -> FailureKind:
         return FailureKind.NO_RESPONSE if error.sent else FailureKind.NO_CONNECTION
     if isinstance(error, ResponseDecodeError):
         return FailureKind.UNREADABLE
+    if isinstance(error, CredentialsUnavailable):
+        return FailureKind.NO_CREDENTIALS
     if isinstance(error, LoginFailed):
         return FailureKind.REFUSED
     if isinstance(error, Unauthorized):

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import msgspec
 
 from ..addresses import API_PATH
-from ..errors import CallError, CallTimeout, CloudtowerError, LoginFailed, StatusError
-from ..settings import token_fault
+from ..errors import (
+    CallError,
+    CallTimeout,
+    CloudtowerError,
+    CredentialsUnavailable,
+    LoginFailed,
+    NotFound,
+    ResponseDecodeError,
+    ServerError,
+    StatusError,
+)
+from ..settings import reveal, token_fault
 from ..types import CODEC_ERRORS
 from .basic_auth import basic
 from .failures import another, without_frames
@@ -20,6 +31,13 @@ from .transport import LOGIN, Transport, closed_during
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .transport import Answer
+
+_SECOND_FACTOR = re.compile("mfa|2fa|two_?factor|second_?factor|totp|otp$", re.IGNORECASE)
+"""Found in the names of what an answer says of two-factor authentication."""
+
+_USE_API_KEY = "Two-factor authentication has no password login; pass an API key as token=."
+_STRATEGY = "Pass the strategy's id as auth_config_id= to skip the lookup."
 _CHECK_BOTH = (
     "Check that the endpoint is a CloudTower's; "
     "with two-factor authentication pass an API key as token=."
@@ -38,6 +56,7 @@ class Authenticator:
         token: The token, when there is one already.
         basic: For operations with a credential of their own: the header, if one was given.
         logins: How many logins there have been.
+        tries: How many times a login was tried.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -51,6 +70,7 @@ class Authenticator:
             transport.mask.add(self.basic)
             transport.mask.add(self.basic.removeprefix("Basic "))
         self.logins: int = 0
+        self.tries: int = 0
         self._lock = anyio.Lock()
         self._failures: int = 0
         self._failure: CloudtowerError | None = None
@@ -87,6 +107,7 @@ class Authenticator:
                 return self.token
             failure = self._failure
             if failure is None or self._failures == failures:
+                self.tries += 1
                 try:
                     self.token = await self._ask_in_time(endpoint)
                 except CloudtowerError as exc:
@@ -113,7 +134,9 @@ class Authenticator:
                 under_way.discard(scope)
         if self._transport.closed:
             raise closed_during(LOGIN)
-        raise CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
+        error = CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
+        error.proxy = self._transport.proxy_of(endpoint)
+        raise error
 
     async def _ask(self, endpoint: str) -> str:
         username, password = self._settings.username, self._settings.password
@@ -143,17 +166,26 @@ class Authenticator:
                 exc.hint = OTHER_SERVICE
             raise
         token = _token_of(answer.body)
-        if token is None:
-            page = looks_like_html(answer.body)
-            raise LoginFailed(
-                HTML_INSTEAD if page else "the server answered without a token",
-                operation=LOGIN,
-                endpoint=endpoint,
-                status=answer.status,
-                request_id=answer.request_id,
-                hint=OTHER_SERVICE if page else _CHECK_BOTH,
-            )
-        return token
+        fault = token_fault(token) if token else None
+        if token and fault is None:
+            return token
+        message, hint = "the server answered without a token", _CHECK_BOTH
+        if fault is not None:
+            message = f"the server answered with a token that cannot be used: {fault}"
+        elif looks_like_html(answer.body):
+            message, hint = HTML_INSTEAD, OTHER_SERVICE
+        elif _asks_second_factor(answer.body):
+            message = "the server asks for a second factor instead of sending a token"
+            hint = _USE_API_KEY
+        del token  # errors show the variables of this frame
+        raise LoginFailed(
+            message,
+            operation=LOGIN,
+            endpoint=endpoint,
+            status=answer.status,
+            request_id=answer.request_id,
+            hint=hint,
+        )
 
     async def _ask_hook(
         self, credentials: Callable[[], object], endpoint: str
@@ -169,13 +201,19 @@ class Authenticator:
                 fault = "it is no async function"
         except Exception as exc:
             cause = exc
-            fault = f"it raised {type(exc).__name__}"
-        match given:
-            case str():
-                fault = token_fault(given)
+        if cause is not None:
+            raise CredentialsUnavailable(
+                f"credentials: the function raised {type(cause).__name__}",
+                operation=LOGIN,
+                endpoint=endpoint,
+            ) from cause
+        parts = cast("tuple[str, ...]", given if isinstance(given, tuple) else (given,))
+        match tuple(map(reveal, parts)):
+            case (str(token),) if not isinstance(given, tuple):
+                fault = token_fault(token)
                 if fault is None:
-                    return given
-            case (str(username), str(password)):
+                    return token
+            case (str(username), str(password)) if username and password:
                 self._transport.mask.add_password(password)
                 return username, password
             case _:
@@ -185,7 +223,7 @@ class Authenticator:
             operation=LOGIN,
             endpoint=endpoint,
             hint="Check the function that was passed as credentials=.",
-        ) from cause
+        )
 
     async def _source(self, endpoint: str) -> tuple[str, str | None]:
         source, auth_config_id = self._settings.source, self._settings.auth_config_id
@@ -197,21 +235,54 @@ class Authenticator:
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
+        """Look up the server's LDAP strategy; None if it has none, or is too old to have any.
+
+        Any other failure is raised: logging in with another source would cost the user an attempt.
+        """
+        exchange = self._transport.exchange
         try:
-            answer = await self._transport.exchange(
-                LOGIN, "POST", endpoint, {}, path="/api", body=_STRATEGIES
-            )
-            found = msgspec.json.decode(answer.body, type=_StrategiesAnswer)
-        except (StatusError, *CODEC_ERRORS):
+            answer = await exchange(LOGIN, "POST", endpoint, {}, path="/api", body=_STRATEGIES)
+        except NotFound:
             return None
-        strategies = found.data.authn_strategies
-        return next((strategy.id for strategy in strategies if strategy.type == "LDAP"), None)
+        except StatusError as exc:
+            if exc.status == 400 and _lacks_strategies(exc.server_message or ""):
+                return None
+            exc.message = f"looking up the LDAP strategy failed: {exc.message}"
+            exc.hint = _STRATEGY
+            raise
+        found = _strategies_of(answer.body)
+        if isinstance(found, str):
+            if _lacks_strategies(found):
+                return None
+            raise ServerError(
+                "looking up the LDAP strategy failed",
+                server_message=self._transport.mask(found),
+                **_about(answer, endpoint),
+            )
+        if found is None:
+            page = looks_like_html(answer.body)
+            raise ResponseDecodeError(
+                "looking up the LDAP strategy failed: "
+                + (HTML_INSTEAD if page else "the answer cannot be read"),
+                **_about(answer, endpoint),
+            )
+        ids = [one.id for one in found if one.type == "LDAP" and one.id]
+        if len(ids) > 1:
+            raise LoginFailed(
+                f"the server has {len(ids)} LDAP strategies: {', '.join(ids)}",
+                **{**_about(answer, endpoint), "hint": "Pass one of the ids as auth_config_id=."},
+            )
+        return ids[0] if ids else None
 
 
 def _refused(exc: StatusError) -> LoginFailed:
     page = exc.message.endswith(WITH_HTML)  # nothing that checks credentials answers so
-    return LoginFailed(
-        HTML_INSTEAD if page else "the credentials were refused",
+    message = HTML_INSTEAD if page else "the credentials were refused"
+    hint = OTHER_SERVICE if page else None
+    if exc.code and _SECOND_FACTOR.search(exc.code):
+        message, hint = "the server asks for a second factor", _USE_API_KEY
+    error = LoginFailed(
+        message,
         operation=exc.operation,
         endpoint=exc.endpoint,
         status=exc.status,
@@ -219,8 +290,10 @@ def _refused(exc: StatusError) -> LoginFailed:
         code=exc.code,
         props=exc.props,
         server_message=exc.server_message,
-        hint=OTHER_SERVICE if page else None,
+        hint=hint,
     )
+    error.proxy = exc.proxy
+    return error
 
 
 def _token_of(body: bytes) -> str | None:
@@ -239,14 +312,52 @@ class _LoginAnswer(msgspec.Struct):
     data: _Token
 
 
+def _asks_second_factor(body: bytes) -> bool:
+    """Whether an answer without a token names two-factor authentication in one of its fields."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, object])
+    except CODEC_ERRORS:
+        return False
+    data = said.get("data")
+    names = [*said, *(cast("dict[str, object]", data) if isinstance(data, dict) else ())]
+    return any(_SECOND_FACTOR.search(name) for name in (*names, str(said.get("code"))))
+
+
+def _about(answer: Answer, endpoint: str) -> dict[str, Any]:
+    return {
+        "operation": LOGIN,
+        "endpoint": endpoint,
+        "status": answer.status,
+        "request_id": answer.request_id,
+        "hint": _STRATEGY,
+    }
+
+
+def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
+    """Read the strategies. A text means that errors came instead, None that it is unreadable."""
+    try:
+        said = msgspec.json.decode(body, type=_StrategiesAnswer)
+    except CODEC_ERRORS:
+        return None
+    if said.errors:
+        return "; ".join(str(error.get("message", "")) for error in said.errors)
+    return None if said.data is None else said.data.authn_strategies or []
+
+
+def _lacks_strategies(said: str) -> bool:
+    """Whether a GraphQL server says that its schema has no field of that name."""
+    return "authnStrategies" in said and "field" in said.lower()
+
+
 class _Strategy(msgspec.Struct):
-    id: str
-    type: str
+    id: str | None = None
+    type: str | None = None
 
 
 class _Strategies(msgspec.Struct):
-    authn_strategies: list[_Strategy] = msgspec.field(name="authnStrategies")
+    authn_strategies: list[_Strategy] | None = msgspec.field(name="authnStrategies", default=None)
 
 
 class _StrategiesAnswer(msgspec.Struct):
-    data: _Strategies
+    data: _Strategies | None = None
+    errors: list[dict[str, Any]] | None = None
