@@ -270,7 +270,7 @@ class Authenticator:
         if len(ids) > 1:
             raise LoginFailed(
                 f"the server has {len(ids)} LDAP strategies: {', '.join(ids)}",
-                **{**_about(answer, endpoint), "hint": "Pass one of the ids as auth_config_id=."},
+                **_about(answer, endpoint, hint="Pass one of the ids as auth_config_id=."),
             )
         return ids[0] if ids else None
 
@@ -323,13 +323,13 @@ def _asks_second_factor(body: bytes) -> bool:
     return any(_SECOND_FACTOR.search(name) for name in (*names, str(said.get("code"))))
 
 
-def _about(answer: Answer, endpoint: str) -> dict[str, Any]:
+def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, Any]:
     return {
         "operation": LOGIN,
         "endpoint": endpoint,
         "status": answer.status,
         "request_id": answer.request_id,
-        "hint": _STRATEGY,
+        "hint": hint,
     }
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import anyio
@@ -88,7 +88,7 @@ class Transport:
     ) -> None:
         _check_kind("session", session, aiohttp.ClientSession)
         _check_kind("connector", connector, aiohttp.BaseConnector)
-        given: object = trace_configs
+        given = cast("object", trace_configs)
         if not isinstance(given, Iterable):
             _check_kind("trace_configs", given, list)
         self._trace_configs = list(trace_configs)
