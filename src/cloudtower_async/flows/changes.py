@@ -167,10 +167,13 @@ class Feed:
             self._cursor = self._current = _number(answer.current_revision)
         return self._cursor
 
-    async def read(self) -> list[Change]:
+    async def read(self, until: float = math.inf) -> list[Change]:
         """Wait for changes and return them, the oldest first.
 
         Cancelling it loses nothing: the next call returns what this one would have.
+
+        Args:
+            until: When to stop waiting, by the clock of the event loop; then nothing is returned.
 
         Raises:
             Resync: Some are lost. The next call returns what came after that was found.
@@ -178,7 +181,8 @@ class Feed:
             CallError: The first answer could not be had, or one that no later request will change.
         """
         while True:
-            if changes := await self._page():
+            changes = await self._page()
+            if changes or anyio.current_time() >= until:
                 return changes
 
     async def _page(self) -> list[Change]:

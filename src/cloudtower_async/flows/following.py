@@ -72,6 +72,7 @@ class Following:
         self,
         method: Callable[P, Awaitable[list[R]]],
         interval: float = 5.0,
+        grace: float = 60.0,
         *args: P.args,
         **query: P.kwargs,
     ) -> Watch[R]:
@@ -85,6 +86,9 @@ class Following:
         Args:
             method: A query: ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
+            grace: Seconds for which a resource that the change feed tells of, but that the server
+                does not list, is looked for again. Everything is read once more this long after
+                entering. 0 turns both off.
             args: None: pass the arguments of the query by keyword.
             query: As for the method: ``where``, and options such as ``content_language``.
 
@@ -109,4 +113,4 @@ class Following:
         from .views import Watch
 
         reject_positional("watch", "tower.vm.get_vms, where={…}", args, interval)
-        return Watch(self._caller, method, query, interval)
+        return Watch(self._caller, method, query, interval, grace)

@@ -37,11 +37,14 @@ class Reach:
     Args:
         operation: The query of the view.
         where: Its filter, or None.
+
+    Attributes:
+        resource_type: Type of the resources of the view.
     """
 
     def __init__(self, operation: Operation[Any], where: object) -> None:
         model: Model = get_args(operation.answer())[0]
-        self._type = model.__name__
+        self.resource_type: str = model.__name__
         self._columns: dict[str, set[str]] = defaultdict(set)
         """By type: the columns that matter to resources which the row does not name."""
         self._filtered: set[str] = set()
@@ -51,19 +54,19 @@ class Reach:
         self._show(model)
         shape = member(arguments_of(operation).record, "where")
         if where is not None and shape is not None:
-            self._filter(where, shape.record, self._type)
+            self._filter(where, shape.record, self.resource_type)
 
     @property
     def types(self) -> list[str]:
         """Which changes to ask the feed for."""
-        return sorted({self._type, *self._columns, *self._tables})
+        return sorted({self.resource_type, *self._columns, *self._tables})
 
     def of(self, change: Change) -> set[str] | None:
         """The ids of the resources that a change may have touched; None: of any."""
         if change.resource_type.startswith("_"):
             return self._of_relation(change)
         touched: set[str] = set()
-        if change.resource_type == self._type:
+        if change.resource_type == self.resource_type:
             if change.resource_id is None:
                 return None
             touched = {change.resource_id}
@@ -76,7 +79,9 @@ class Reach:
         types = self._tables.get(change.resource_type, ())
         row = change.new_values or change.old_values or {}
         ends = [
-            row.get(column) for column, end in zip("AB", types, strict=False) if end == self._type
+            row.get(column)
+            for column, end in zip("AB", types, strict=False)
+            if end == self.resource_type
         ]
         return _texts(ends) if ends else None
 
@@ -84,7 +89,7 @@ class Reach:
         kind = change.resource_type
         old, new = change.old_values, change.new_values
         rows = [row for row in (old, new) if row is not None]
-        keys = _keys_to(self._type, kind)
+        keys = _keys_to(self.resource_type, kind)
         if not rows or any(key not in row for key in keys for row in rows):
             return None
         owners = _texts([row[key] for row in rows for key in keys if row[key] is not None])

@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import anyio
@@ -14,7 +15,8 @@ import msgspec
 from ..calls.listing import Listing, Resource
 from ..calls.paging import one_by_one
 from ..errors import CloudtowerError, InvalidInput, NoChangeFeed, Resync
-from ..queries.batches import IDS_AT_ONCE, read_by_ids
+from ..queries.batches import IDS_AT_ONCE, batches, read_by_ids
+from ..settings import seconds_fault
 from .changes import Feed, check_interval
 from .outages import Outage, pause
 from .polling import may_pass
@@ -32,6 +34,9 @@ _log = logging.getLogger("cloudtower_async")
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
+
+_LOOKS = 12
+"""Number of looks for a late resource in its grace period."""
 
 What: TypeAlias = Literal["added", "changed", "removed"]
 
@@ -61,14 +66,18 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
         interval: float,
+        grace: float,
     ) -> None:
         self._listing = Listing("watch", method, query)
         for name in ("first", "order_by"):
             if query.get(name) is not None:
                 raise InvalidInput(f"watch: {name}: a view is of all that matches, in no order")
         check_interval("watch", interval)
+        if grace != 0 and (fault := seconds_fault(grace)):
+            raise InvalidInput(f"watch: grace: {fault}")
         self._caller = caller
         self._interval = interval
+        self._grace = grace
         self._name = self._listing.operation.name
         self._reach = Reach(self._listing.operation, self._listing.where)
         self._feed: Feed | None = Feed(caller, self._reach.types, None, interval)
@@ -78,8 +87,12 @@ class Watch(Generic[R]):
         self._due = -math.inf
         self._view: dict[str, R] = {}
         self._events: deque[WatchEvent[R]] = deque()
-        self._touched: dict[str, None] = {}  # ids to read again, in the order of their changes
+        # Ids to read again, in the order of their changes, and whether each should be listed.
+        self._touched: dict[str, bool] = {}
         self._stale = False  # everything is to be read again
+        self._late: dict[str, float] = {}  # ids that should be listed but are not; given up when
+        self._look_at = math.inf  # when to look for these
+        self._relist_at = math.inf  # when to read everything again, for what was late before
 
     @property
     def snapshot(self) -> dict[str, R]:
@@ -106,9 +119,11 @@ class Watch(Generic[R]):
                     await self._feed.anchor()
                 except NoChangeFeed as exc:
                     self._do_without(exc)
+            self._late.clear()
             self._view = await self._list()
             self._events.clear()
             self._due = anyio.current_time() + self._interval
+            self._relist_later()
             self._open = True
         return self
 
@@ -147,15 +162,21 @@ class Watch(Generic[R]):
         if self._stale:
             found = await self._in_the_end(self._list)
             self._stale = False
+            listed = dict.fromkeys(self._view, True) | self._touched
             self._touched.clear()
             self._due = anyio.current_time() + self._interval
+            self._expect(listed, found)
             self._tell({**self._view, **found}, found)
         elif self._touched:
             ids = list(self._touched)[:IDS_AT_ONCE]
             found = await self._in_the_end(lambda: self._read(ids))
-            for one in ids:
-                del self._touched[one]
+            self._expect({one: self._touched.pop(one) for one in ids}, found)
             self._tell(ids, found)
+        elif anyio.current_time() >= self._look_at:
+            await self._look_again()
+        elif anyio.current_time() >= self._relist_at:
+            self._relist_at = math.inf
+            self._stale = True
         elif self._feed is not None:
             await self._hear(self._feed)
         else:
@@ -164,24 +185,88 @@ class Watch(Generic[R]):
 
     async def _hear(self, feed: Feed) -> None:
         try:
-            changes = await feed.read()
+            changes = await feed.read(min(self._look_at, self._relist_at))
         except Resync as exc:
             _log.info("all of %s is read again for a view: %s", self._name, exc)
             self._stale = True
+            self._relist_later()
             return
         except NoChangeFeed as exc:
             self._do_without(exc)
             return
         for change in changes:
             touched = self._reach.of(change)
+            own = change.resource_id if change.resource_type == self._reach.resource_type else None
             if touched is None:
                 self._stale = True
-                return
-            self._touched.update(dict.fromkeys(touched))
+                touched = {own} if own is not None else set[str]()
+            for one in touched:
+                self._touch(one, change.action if one == own else "")
+
+    def _touch(self, one: str, action: str) -> None:
+        """Note a resource to read again.
+
+        Args:
+            one: Its id.
+            action: What was done to its own row; empty: something related to it was changed.
+        """
+        if action == "DELETE":
+            self._late.pop(one, None)
+            self._touched[one] = False
+        elif action == "INSERT":
+            self._touched[one] = True
+        else:
+            self._touched.setdefault(one, one in self._view)
+
+    def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
+        """Note which resources a listing does not show although it should.
+
+        Servers list new resources up to a minute late, and no further change tells when they do.
+
+        Args:
+            ids: What was read, and whether it should be listed.
+            found: What is listed.
+        """
+        for one in self._late.keys() & found.keys():
+            del self._late[one]
+        if self._feed is None or not self._grace:
+            return
+        now = anyio.current_time()
+        for one, listed in ids.items():
+            if listed and one not in found:
+                self._late.setdefault(one, now + self._grace)
+        if self._late:
+            self._look_at = min(self._look_at, now + self._pause)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two looks for late resources."""
+        return max(self._interval, self._grace / _LOOKS)
+
+    async def _look_again(self) -> None:
+        """Look for late resources; those that stay away for too long are given up."""
+        now = anyio.current_time()
+        for ids in batches(list(self._late)):
+            found = await self._in_the_end(partial(self._read, ids))
+            for one in ids:
+                if one in found or self._late[one] <= now:
+                    del self._late[one]
+            self._tell(found, found)
+        self._look_at = now + self._pause if self._late else math.inf
+
+    def _relist_later(self) -> None:
+        """Read everything once more after the grace period.
+
+        What was changed shortly before may be late, and the feed does not tell of it any more.
+        """
+        if self._feed is not None and self._grace:
+            self._relist_at = anyio.current_time() + self._grace
 
     def _do_without(self, why: NoChangeFeed) -> None:
         _log.info("%s is read again and again for a view: %s", self._name, why)
         self._feed = None
+        self._late.clear()
+        self._look_at = self._relist_at = math.inf
 
     def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
         """Queue an event for each of these resources that is not as in the view."""
