@@ -23,7 +23,7 @@ from cloudtower_async import (
     TLSFailed,
     UnknownTaskStatus,
 )
-from tests.support import TOKEN, serve
+from tests.support import TOKEN, serve, serve_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -142,6 +142,15 @@ async def test_a_time_out_after_an_answer_does_not_say_so() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_connection_that_is_cut_in_the_tls_handshake_is_polled_again() -> None:
+    async with serve_bytes(b"") as url:
+        endpoint = url.replace("http:", "https:")
+        async with Cloudtower(endpoint, token=TOKEN, retry=RetryPolicy(attempts=1)) as tower:
+            with pytest.raises(TaskTimeout, match=r"never answered get_tasks: .*TLS handshake"):
+                await tower.wait("t1", timeout=0.2, interval=QUICK)
+
+
+@pytest.mark.anyio
 async def test_a_refused_certificate_ends_a_wait() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
@@ -188,6 +197,25 @@ async def test_settle_does_not_wait_for_what_was_deleted() -> None:
     async with odd(delete_label=created({"id": "l1"}), get_labels=[[]]) as (server, tower):
         assert await tower.settle(tower.label.delete_label(where={"id": "l1"})) == []
         assert server.requests["get_labels"] == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("answer", [[], 304])
+async def test_a_mutation_that_matches_nothing_settles_to_an_empty_list(answer: object) -> None:
+    async with odd(update_label=[answer]) as (server, tower):
+        update = tower.label.update_label
+        assert await update(where={"id": "l1"}, data={"value": "db"}) == []
+        assert await tower.wait(update(where={"id": "l1"}, data={"value": "db"})) == []
+        assert await tower.settle(update(where={"id": "l1"}, data={"value": "db"})) == []
+        assert server.requests == {"update_label": 3}
+
+
+@pytest.mark.anyio
+async def test_a_mutation_that_is_answered_with_404_raises_not_found() -> None:
+    async with odd(update_label=[404]) as (server, tower):
+        with pytest.raises(NotFound):
+            await tower.settle(tower.label.update_label(where={"id": "l1"}, data={"value": "db"}))
+        assert server.requests == {"update_label": 1}
 
 
 # clocks that jump
