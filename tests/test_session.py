@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -317,72 +316,6 @@ async def test_with_options_checks_them() -> None:
     for wrong in ("fr", ""):
         with pytest.raises(errors.InvalidSettings, match="content_language: expected one of"):
             Cloudtower("tower.example", token=TOKEN).with_options(content_language=wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("path", ["get-vms", "/get-vms", "v2/api/get-vms", "/v2/api//get-vms"])
-async def test_request_takes_paths_with_or_without_the_slash_and_the_root(
-    tower: Tower, path: str
-) -> None:
-    async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
-        assert await session.request(path, {"first": 1}) == []
-    assert tower.seen == [("/v2/api/get-vms", '{"first":1}', "en-US")]
-
-
-async def test_request_leaves_a_path_alone_that_only_looks_like_the_root(tower: Tower) -> None:
-    async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
-        await session.request("v2/apis")
-    assert tower.paths == ["/v2/apis"]
-
-
-async def test_request_returns_plain_values_and_names_its_path_in_errors() -> None:
-    async def handler(request: web.Request) -> web.Response:
-        if request.method == "GET":
-            return web.json_response({"got": request.query_string})
-        return web.json_response({"message": "no"}, status=404)
-
-    async with serve(handler) as url, Cloudtower(url, token=TOKEN) as session:
-        answer = await session.request("things", method="GET", query={"a": 1})
-        assert answer == {"got": "a=1"}
-        with pytest.raises(errors.NotFound, match=r"^/things: not found: no .*Check the path") as i:
-            await session.request("things")
-        assert "ids" not in i.value.hint
-
-
-async def test_request_tells_a_login_that_is_not_found_from_its_path() -> None:
-    async def handler(_: web.Request) -> web.Response:
-        return web.Response(status=404)
-
-    async with serve(handler) as url:
-        session = Cloudtower(url, username="root", password=PASSWORD)
-        with pytest.raises(errors.NotFound, match=r"^user\.login: .*Check the endpoint"):
-            await session.request("things")
-        await session.close()
-
-
-@pytest.mark.parametrize("path", ["https://other.example/x", "get-vms?x=1", "a#b"])
-async def test_request_refuses_what_is_no_path(path: str) -> None:
-    with pytest.raises(errors.InvalidInput, match=f"request: '{re.escape(path)}' is not a path"):
-        await Cloudtower("tower.example", token=TOKEN).request(path)
-
-
-async def test_request_sends_the_body_as_it_is_and_the_language_always(tower: Tower) -> None:
-    async with serve(tower) as url, Cloudtower(url, token=TOKEN, content_language="*") as session:
-        await session.request("x", {"where": {"id": "a"}, "data": None})
-        await session.request("y", method="GET")
-    assert tower.seen == [
-        ("/v2/api/x", '{"where":{"id":"a"},"data":null}', "*"),
-        ("/v2/api/y", "", "*"),
-    ]
-
-
-async def test_request_refuses_other_methods() -> None:
-    with pytest.raises(errors.InvalidInput, match="request x: method: expected one of POST, GET"):
-        await Cloudtower("tower.example", token=TOKEN).request("x", method="PUT")  # type: ignore[arg-type]
-
-
-async def test_request_takes_a_body_or_a_query() -> None:
-    with pytest.raises(errors.InvalidInput, match="not both"):
-        await Cloudtower("tower.example", token=TOKEN).request("x", {}, query={})
 
 
 async def test_preload_loads_a_namespace_with_its_decoders() -> None:

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         Fetched,
         FileContent,
         OpenEnum,
+        RawResponse,
         Texts,
         WithTask,
     )
@@ -132,6 +133,7 @@ __all__ = [
     "PagingFailed",
     "ProxyFailed",
     "ProxyRefused",
+    "RawResponse",
     "ResourceLocked",
     "ResponseDecodeError",
     "Resync",
@@ -170,7 +172,8 @@ __all__ = [
 ]
 
 _TYPES = (
-    "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum Texts WithTask"
+    "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum RawResponse "
+    "Texts WithTask"
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning Subject"
 _HOMES = {

@@ -14,6 +14,8 @@ API_PATH = "/v2/api"
 
 _EXPECTED = "expected an address such as https://tower.example or tower.example:8443"
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MOST_ENCODINGS = 4
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
 
 
@@ -153,6 +155,37 @@ def _prefix(path: str) -> str:
     if not _PREFIX.fullmatch(path) or not {".", ".."}.isdisjoint(path.split("/")):
         raise _refused(f"{path!r} is not a path")
     return path
+
+
+def path_fault(path: object) -> str | None:
+    """Return why a path cannot be requested below a fixed prefix, or None.
+
+    Servers and proxies decode a path once or more before they look at its segments. So whatever
+    they could take for ``..`` or for another slash is a fault: it could leave the prefix, and the
+    session's token would go to another service.
+    """
+    if not isinstance(path, str):
+        return f"expected a text, got {type(path).__name__}"
+    if "://" in path or "?" in path or "#" in path:
+        return f"{path!r} is not a path; a query string goes in query="
+    decoded = path
+    for _ in range(_MOST_ENCODINGS):
+        before = decoded
+        try:
+            decoded = unquote(before, errors="strict")
+        except UnicodeDecodeError:
+            return f"{path!r} holds percent-encoded bytes that are not UTF-8"
+        if decoded == before:
+            break
+    else:
+        return f"{path!r} is percent-encoded too many times"
+    if _CONTROL.search(decoded):
+        return f"{path!r} holds a control character"
+    if "\\" in decoded or decoded.count("/") != path.count("/"):
+        return f"{path!r} holds a backslash or an encoded slash"
+    if any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/")):
+        return f"{path!r} holds a segment . or .., which could lead to another service"
+    return None
 
 
 def _is_ipv6(text: str) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import anyio.to_thread
 
-from .addresses import API_PATH
 from .api import Namespaces
 from .calls.caller import Caller
-from .calls.operation import Carries, Kind, Operation
+from .calls.direct import Direct
+from .calls.operation import Operation
 from .calls.reading import Reading
 from .errors import CloudtowerError, InvalidInput
 from .flows.following import Following
@@ -54,10 +54,7 @@ if TYPE_CHECKING:
     )
 
 
-Method: TypeAlias = Literal["POST", "GET"]
-
-
-class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Uploading):
+class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Uploading, Direct):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs
@@ -345,56 +342,6 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             self._shared,
         )
         return other
-
-    async def request(
-        self,
-        path: str,
-        body: object = None,
-        *,
-        method: Method = "POST",
-        query: Mapping[str, object] | None = None,
-        content_language: ContentLanguage | None = None,
-        external_cloudtower_id: str | None = None,
-        timeout: float | None = None,
-    ) -> object:
-        """Call what the schema does not know, and return plain dicts, lists and values.
-
-        Args:
-            path: Below ``/v2/api``; that and the slash may be there or not.
-            body: Sent as JSON just as it is; None: no body.
-            method: HTTP method.
-            query: Query string, for a call without a body. What is None is left out.
-            content_language: Language of texts; None: the session's.
-            external_cloudtower_id: Sent as the header of that name.
-            timeout: Seconds for the whole call; None: the session's.
-
-        Raises:
-            CallError: See its subclasses.
-            InvalidInput: The path or the body cannot be sent.
-        """
-        if fault := choice_fault(method, Method):
-            raise InvalidInput(f"request {path}: method: {fault}")
-        if "://" in path or "?" in path or "#" in path:
-            raise InvalidInput(f"request: {path!r} is not a path; a query string goes in query=")
-        path = f"/{path.lstrip('/')}".removeprefix(f"{API_PATH}/")
-        path = f"/{path.lstrip('/')}"
-        if body is not None and query is not None:
-            raise InvalidInput(f"request {path}: pass body= or query=, not both")
-        operation = Operation[object](
-            path,
-            path,
-            Kind.QUERY if method == "GET" else Kind.MUTATION,
-            lambda: object,
-            carries=Carries.JSON if query is None else Carries.QUERY_STRING,
-            method=method,
-        )
-        return await self._caller.send(
-            operation,
-            body if query is None else query,
-            content_language,
-            external_cloudtower_id,
-            timeout,
-        )
 
     async def preload(self, *namespaces: str) -> None:
         """Load namespaces and the types of their calls now, in a thread, not at their first use.

@@ -121,7 +121,7 @@ class Settings:
         set_(self, "headers", _checked_headers(self.headers))
         set_(self, "via", parse_proxy(proxy, "proxy"))
         _check_credentials(self)
-        check_option("change_feed", _pair_fault(self.change_feed))
+        check_option("change_feed", pair_fault(self.change_feed))
         check_option("auth_config_id", _text_fault(self.auth_config_id))
         check_option("failover", choice_fault(self.failover, Failover))
         check_option("source", choice_fault(self.source, Source))
@@ -343,7 +343,7 @@ def _client_cert_fault(value: object) -> str | None:
     return _path_fault(paths[0]) or _path_fault(paths[1])
 
 
-def _pair_fault(value: object) -> str | None:
+def pair_fault(value: object) -> str | None:
     """Why this is no credential for HTTP Basic. It may hold a secret: nothing of it is told."""
     if value is None:
         return None

@@ -96,6 +96,23 @@ class Connection(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     aggregate: Aggregate
 
 
+class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
+    """Answer of `Cloudtower.raw`.
+
+    Attributes:
+        status: HTTP status, 200 to 299.
+        headers: Headers; their names are looked up in any case.
+        body: The whole body, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<RawResponse {self.status}, {len(self.body)} bytes>"  # it may hold secrets
+
+
 class Fetched(list[T]):
     """What `Cloudtower.fetch_all` has read: a list."""
 

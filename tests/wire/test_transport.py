@@ -65,7 +65,8 @@ async def test_request_and_answer_go_through() -> None:
 
     async with serve(handler) as url:
         answer = await exchange(url, headers={"X-Mine": "1"})
-    assert answer == Answer(200, b"[]", "r-1")
+    assert answer == Answer(200, b"[]", "r-1", answer.headers)
+    assert answer.headers["X-Tower-Request-Id"] == "r-1"
 
 
 async def test_compressed_answers_are_unpacked() -> None:

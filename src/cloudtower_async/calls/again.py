@@ -240,7 +240,7 @@ def _unknown(failure: CallError) -> OutcomeUnknown:
 def where_to_look(operation: str) -> str:
     """Name the calls that show whether a mutation was carried out."""
     namespace, _, method = operation.partition(".")
-    if not method or namespace in _WITHOUT_LIST:
+    if not method or not namespace.isidentifier() or namespace in _WITHOUT_LIST:
         return OutcomeUnknown.default_hint
     plural = namespace + ("es" if namespace[-1] in "os" else "s")
     if namespace[-1] == "y" and namespace[-2] not in "aeiou":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import msgspec
 
@@ -29,7 +29,7 @@ from ..wire.transport import HookError, closed_during
 from .again import Again, where_to_look
 from .checks import check
 from .decoding import Mismatch, decode
-from .operation import Auth, Carries, Kind
+from .operation import Auth, Carries, Credential, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -200,8 +200,8 @@ class Caller:
         arguments = check(operation, arguments, validate=self.validate)
         call = Call(operation, headers, _content(operation, arguments), timeout)
         call.login_tries = self.authenticator.tries
-        if operation.carries is Carries.FORM and arguments is not None:
-            call.marks = Marks(call.content["fields"])
+        if operation.carries is not Carries.JSON:
+            _prepare(call)
         deadline = self.transport.running_loop().time() + timeout
         failure: CloudtowerError
         try:
@@ -275,8 +275,8 @@ class Caller:
                     limits.leave()
         except CallError as exc:
             exc.operation = exc.operation or operation.name  # none, when nobody could be asked
-            if operation.auth is Auth.BASIC and isinstance(exc, Unauthorized):
-                exc.hint = _OWN_CREDENTIAL
+            if isinstance(exc, Unauthorized) and operation.auth is not Auth.TOKEN:
+                exc.hint = _refused_hint(operation) or exc.hint
             # Calls outside the schema are named by their path.
             elif isinstance(exc, NotFound) and exc.operation == operation.path:
                 exc.hint = _NO_SUCH_PATH
@@ -294,9 +294,11 @@ class Caller:
         finally:
             del broken  # it and this frame would keep each other
 
-    def _credential(self, auth: Auth) -> str | None:
+    def _credential(self, auth: Auth | Credential) -> str | None:
         if auth is Auth.TOKEN:
             return self.authenticator.token
+        if isinstance(auth, Credential):
+            return auth.header
         return self.authenticator.basic if auth is Auth.BASIC else None
 
     def _cut_short(self, call: Call[R], endpoint: str | None) -> CloudtowerError:
@@ -332,6 +334,21 @@ def _check(operation: Operation[R], argument: str, fault: str | None) -> None:
         raise InvalidInput(f"{operation.name}: {argument}: {fault}")
 
 
+def _refused_hint(operation: Operation[R]) -> str | None:
+    if operation.auth is Auth.BASIC:
+        return _OWN_CREDENTIAL
+    if operation.carries is Carries.AS_GIVEN:
+        return "Check auth=: the server refuses the credential, or wants one."
+    return None
+
+
+def _prepare(call: Call[R]) -> None:
+    """Set what depends on how the arguments travel: headers, and where files begin."""
+    call.headers.update(call.content.pop("headers", {}))
+    if fields := call.content.get("fields"):
+        call.marks = Marks(fields)
+
+
 def _content(operation: Operation[R], arguments: object) -> dict[str, Any]:
     if arguments is None:
         return {}
@@ -342,4 +359,6 @@ def _content(operation: Operation[R], arguments: object) -> dict[str, Any]:
             raise InvalidInput(
                 f"{operation.name}: the arguments cannot be written as JSON: {exc}"
             ) from exc
+    if operation.carries is Carries.AS_GIVEN:
+        return cast("dict[str, Any]", arguments)
     return {"fields" if operation.carries is Carries.FORM else "query": arguments}

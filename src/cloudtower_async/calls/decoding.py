@@ -17,10 +17,10 @@ import msgspec
 
 from ..control_characters import escaped
 from ..errors import ResponseDecodeError
-from ..types import CODEC_ERRORS
+from ..types import CODEC_ERRORS, RawResponse
 from ..wire.masking import Mask, is_secret
 from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
-from .operation import Auth, Kind
+from .operation import Auth, Carries, Kind
 from .repair import ROOT, WRONG, Repair, Slices
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def decode(
     Raises:
         ResponseDecodeError: A text or a file was declared, and there is none.
     """
+    if operation.carries is Carries.AS_GIVEN:
+        response = RawResponse(status=answer.status, headers=answer.headers, body=answer.body)
+        return cast(R, response)
     if answer.status == 304:
         return cast(R, [])
     try:

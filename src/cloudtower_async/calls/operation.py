@@ -24,11 +24,12 @@ class Kind(StrEnum):
 
 
 class Carries(StrEnum):
-    """How the arguments travel."""
+    """How the arguments travel. AS_GIVEN: they say so themselves."""
 
     JSON = "json"
     QUERY_STRING = "query_string"
     FORM = "form"
+    AS_GIVEN = "as_given"
 
 
 class Auth(StrEnum):
@@ -37,6 +38,15 @@ class Auth(StrEnum):
     TOKEN = "token"  # noqa: S105 - the kind of credential, not one
     BASIC = "basic"
     NONE = "none"
+
+
+class Credential:
+    """Credential of one call: an Authorization header that no variable and no repr shows."""
+
+    __slots__ = ("header",)
+
+    def __init__(self, header: str) -> None:
+        self.header = header
 
 
 class Operation(Generic[R]):
@@ -81,7 +91,7 @@ class Operation(Generic[R]):
         body: Callable[[], object] | None = None,
         carries: Carries = Carries.JSON,
         method: str = "POST",
-        auth: Auth = Auth.TOKEN,
+        auth: Auth | Credential = Auth.TOKEN,
         since: str = "3.0.0",
         not_modified: bool = False,
         root: str = API_PATH,
@@ -93,7 +103,7 @@ class Operation(Generic[R]):
         self.body: Callable[[], object] | None = body
         self.carries: Carries = carries
         self.method: str = method
-        self.auth: Auth = auth
+        self.auth: Auth | Credential = auth
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root

@@ -78,16 +78,23 @@ class Mask:
             return
         spellings = _spellings(secret)
         if passing:
+            if spellings in self._passing:
+                return
             self._passing.append(spellings)
         else:
             self._lasting |= spellings
         # Longest first, so that one secret that holds another goes as a whole.
         self._secrets = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
 
-    def add_password(self, password: str | None) -> None:
-        """Redact a password wherever it stands, unless a sentence may contain it by chance."""
+    def add_password(self, password: str | None, *, passing: bool = False) -> None:
+        """Redact a password wherever it stands, unless a sentence may contain it by chance.
+
+        Args:
+            password: What to redact. None is ignored.
+            passing: As for `add`.
+        """
         if password is not None and _is_distinctive(password):
-            self.add(password)
+            self.add(password, passing=passing)
 
     def __call__(self, text: str) -> str:
         if text.lstrip().startswith(("{", "[")):

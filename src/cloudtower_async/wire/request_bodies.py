@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
 _JSON = {"content-type": "application/json"}
 _NO_TYPE: dict[str, str] = {}
+_WITHOUT_BODY = ("GET", "HEAD")
 
 
 class Progress(Protocol):
@@ -146,15 +147,18 @@ def request_content(
     Raises:
         InvalidInput: The content cannot be sent.
     """
-    if body is not None:
-        if len(body) <= _LARGE:
-            return {"data": JsonBody(body, progress)}, _JSON
-        return {"data": TrackedBody(Memory(body), progress)}, _JSON
     options: dict[str, Any] = {}
+    content_type = _NO_TYPE
     try:
-        if fields is not None:
+        if body is not None:
+            small = len(body) <= _LARGE
+            options["data"] = (
+                JsonBody(body, progress) if small else TrackedBody(Memory(body), progress)
+            )
+            content_type = _JSON
+        elif fields is not None:
             options["data"] = TrackedBody(form(fields)(), progress)
-        elif method == "GET":
+        elif method in _WITHOUT_BODY:
             progress.sent = True  # nothing tells when the headers of a GET leave
         else:
             options["data"] = JsonBody(b"", progress)
@@ -164,4 +168,4 @@ def request_content(
             options["params"] = given
     except (TypeError, *CODEC_ERRORS) as exc:
         raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
-    return options, _NO_TYPE
+    return options, content_type

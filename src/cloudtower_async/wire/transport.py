@@ -63,6 +63,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     status: int
     body: bytes
     request_id: str | None
+    headers: Mapping[str, str] = {}
 
 
 class Transport:
@@ -281,7 +282,7 @@ class Transport:
                 request_id=request_id,
                 hint=OTHER_SERVICE if small else _ASK_FOR_LESS,
             )
-        return Answer(status, content, request_id)
+        return Answer(status, content, request_id, response.headers)
 
     def _watch_middlewares(
         self, session: aiohttp.ClientSession, options: dict[str, Any], progress: Progress
