@@ -108,9 +108,9 @@ async def _upload(
             told = str(exc).removesuffix(exc.hint)  # that is for programs
             raise CloudtowerError(f"{told}{memory.advice}") from exc
         except (UploadError, anyio.get_cancelled_exc_class()):
-            memory.forget()
+            await memory.forget()
             raise
-        memory.forget()
+        await memory.forget()
     what = "upload-task" if kind == "elf-file" else kind
     print(printable(f"{what} {upload.result.id}"), flush=True)
 

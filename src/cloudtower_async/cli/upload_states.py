@@ -6,8 +6,10 @@ import hashlib
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from ..errors import InvalidInput
@@ -76,13 +78,15 @@ class StateMemory:
         else:
             self._failure = None
 
-    def forget(self) -> None:
-        """Delete what is stored: nothing can be resumed any more."""
-        if self._id is not None:
-            try:
-                _path(self._id).unlink(missing_ok=True)
-            except OSError as exc:
-                self._failure = str(exc.strerror)
+    async def forget(self) -> None:
+        """Delete what is stored: nothing can be resumed any more. Cancellation waits for it."""
+        if self._id is None:
+            return
+        try:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(_path(self._id).unlink, missing_ok=True))
+        except OSError as exc:
+            self._failure = str(exc.strerror)
 
 
 def _path(upload_task_id: str) -> Path:
