@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).parent.parent / "src" / "cloudtower_async"
 
 
 def generate(schema_file: Path, history_file: Path, package: Path) -> None:
-    """Write `api`, `models`, `inputs` and `wire/secret_fields.py` below `package`."""
+    """Write `api`, `models`, `inputs` and `secret_fields.py` below `package`."""
     api = schema.load(schema_file)
     history = History.load(history_file)
     head = writing.header(api)
     writing.write(package / "models", emit_models.files(api, history), head)
     writing.write(package / "inputs", emit_inputs.files(api, history), head)
     writing.write(package / "api", emit_api.files(api, history), head)
-    writing.write_module(package / "wire" / "secret_fields.py", emit_secrets.module(api), head)
+    writing.write_module(package / "secret_fields.py", emit_secrets.module(api), head)
 
 
 def main() -> None:

@@ -60,5 +60,8 @@ SECRETS = frozenset(
     }
 )
 
+# Properties with JSON as a text, which may hold any secret.
+JSON_TEXTS = frozenset({"new_value", "old_value"})
+
 # Properties whose names look like those of secrets, though their texts are none.
 NO_SECRETS = frozenset({"api_key_name", "password_updated_at"})

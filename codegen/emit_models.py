@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from . import layout, names, writing
+from . import emit_secrets, layout, names, writing
 from .history import FIRST, History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
 
@@ -67,7 +67,10 @@ def _imports(
         if isinstance(kind, Enum):
             yield f"..{up}types", "OpenEnum"
             continue
-        yield "msgspec", "Struct"
+        if emit_secrets.may_show_one(kind):
+            yield f"..{up}types", "HoldsSecrets"
+        else:
+            yield "msgspec", "Struct"
         for prop in kind.properties:
             for ref in refs(prop.node):
                 if ref not in wanted:
@@ -100,7 +103,8 @@ def _struct(history: History, record: Record) -> Iterator[str]:
     if renamed:
         options += f", rename={renamed!r}"
     oldest = history.schema_since(record.within)
-    yield f"class {record.name}(Struct, {options}):"
+    base = "HoldsSecrets" if emit_secrets.may_show_one(record) else "Struct"
+    yield f"class {record.name}({base}, {options}):"
     yield f'    """Since CloudTower {oldest}."""'
     yield ""
     for prop in record.properties:

@@ -1,4 +1,4 @@
-"""Writes `wire/secret_fields.py`: which fields hold secrets, so that nothing shows their values."""
+"""Writes `secret_fields.py`: which fields hold secrets, so that nothing shows their values."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ SECRET_FIELDS = frozenset({{{_texts(secret)}}})
 PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
 """Fields whose values are none, although their names look like it."""
 '''
+
+
+def may_show_one(record: Record) -> bool:
+    """Return whether an answer of this shape may hold a secret: in a field for it or in JSON."""
+    return any(
+        prop.wire in corrections.SECRETS | corrections.JSON_TEXTS
+        or isinstance(prop.node, FreeForm)
+        or prop.node == Scalar("Any")
+        or (
+            re.search(SUSPICIOUS, prop.wire, re.IGNORECASE) is not None
+            and prop.wire not in corrections.NO_SECRETS
+            and not (isinstance(prop.node, Scalar) and prop.node.python in ("int", "float", "bool"))
+        )
+        for prop in record.properties
+    )
 
 
 def _can_hold(api: Api, node: Node) -> bool:

@@ -78,6 +78,7 @@ def test_an_error_is_loaded_without_the_session() -> None:
     assert {name for name in modules if not name.startswith(f"{PACKAGE}.errors.")} == {
         PACKAGE,
         f"{PACKAGE}._version",
+        f"{PACKAGE}.control_characters",
         f"{PACKAGE}.errors",
     }
 

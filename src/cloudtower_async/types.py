@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeAli
 
 import msgspec
 
+from .secret_names import STARS, is_secret, redacted, without_secret_members
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -72,6 +74,36 @@ class OpenEnum(StrEnum):
         member._name_ = value
         member._value_ = value
         return member
+
+
+class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Base of answers that may hold secrets: their ``repr`` shows ``***`` instead.
+
+    The attributes hold the values themselves.
+    """
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        shown: list[tuple[str, Any]] = []
+        names = zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
+        for name, encoded in names:
+            value = getattr(self, name)
+            hidden = value is not None and is_secret(encoded)
+            shown.append((name, STARS if hidden else redacted(value, _redacted_json)))
+        return shown
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+
+def _redacted_json(text: str) -> str:
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        value = msgspec.json.decode(text)
+        return msgspec.json.encode(redacted(value, _redacted_json)).decode()
+    except CODEC_ERRORS:
+        return without_secret_members(text)
 
 
 class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=False):

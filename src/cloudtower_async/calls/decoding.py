@@ -17,8 +17,9 @@ import msgspec
 
 from ..control_characters import escaped
 from ..errors import ResponseDecodeError
+from ..secret_names import is_secret
 from ..types import CODEC_ERRORS, RawResponse
-from ..wire.masking import Mask, is_secret
+from ..wire.masking import Mask
 from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from .operation import Auth, Carries, Kind
 from .repair import ROOT, WRONG, Repair, Slices

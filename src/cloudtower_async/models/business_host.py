@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import HoldsSecrets
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_business_host_group import NestedBusinessHostGroup
 from .shared.nested_cluster import NestedCluster
@@ -13,7 +14,7 @@ from .shared.nested_nvmf_namespace import NestedNvmfNamespace
 from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
 
 
-class NestedInitiator(Struct, kw_only=True, frozen=True, gc=False):
+class NestedInitiator(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     chap_name: str | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_user import NestedUser
 
@@ -35,7 +35,7 @@ class CloudTowerApplicationState(OpenEnum):
 
 
 class CloudTowerApplication(
-    Struct,
+    HoldsSecrets,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -3,14 +3,13 @@
 
 from typing import Any
 
-from msgspec import Struct
-
+from ..types import HoldsSecrets
 from .shared.architecture import Architecture
 from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
 
 
 class CloudTowerApplicationPackage(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"scos_version": "scosVersion"}
+    HoldsSecrets, kw_only=True, frozen=True, gc=False, rename={"scos_version": "scosVersion"}
 ):
     """Since CloudTower 3.0.0."""
 

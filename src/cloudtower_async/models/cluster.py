@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.architecture import Architecture
 from .shared.cluster_type import ClusterType
 from .shared.entity_async_status import EntityAsyncStatus
@@ -96,7 +96,7 @@ class MetroCheckStatusEnum(OpenEnum):
     NOTICE = "NOTICE"
 
 
-class NestedMetroCheckItem(Struct, kw_only=True, frozen=True, gc=False):
+class NestedMetroCheckItem(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     critical: list[str]

@@ -3,12 +3,11 @@
 
 from typing import Any
 
-from msgspec import Struct
-
+from ..types import HoldsSecrets
 from .shared.nested_cluster import NestedCluster
 
 
-class ClusterUpgradeHistory(Struct, kw_only=True, frozen=True, gc=False):
+class ClusterUpgradeHistory(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster

@@ -3,14 +3,17 @@
 
 from typing import Any
 
-from msgspec import Struct
-
+from ..types import HoldsSecrets
 from .shared.architecture import Architecture
 from .shared.entity_async_status import EntityAsyncStatus
 
 
 class EveroutePackage(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    HoldsSecrets,
+    kw_only=True,
+    frozen=True,
+    gc=False,
+    rename={"entity_async_status": "entityAsyncStatus"},
 ):
     """Since CloudTower 3.0.0."""
 

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_vm_recycle_bin import NestedVmRecycleBin
 
@@ -30,7 +30,7 @@ class PasswordComplexity(OpenEnum):
     MIDDLE = "MIDDLE"
 
 
-class NestedAuthSettings(Struct, kw_only=True, frozen=True, gc=False):
+class NestedAuthSettings(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     access_list: list[str] | None = None

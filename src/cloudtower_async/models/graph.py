@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_disk import NestedDisk
@@ -50,7 +50,7 @@ class NestedView(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Graph(
-    Struct,
+    HoldsSecrets,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.iommu_status import IommuStatus
 from .shared.nested_cluster import NestedCluster
@@ -21,7 +21,7 @@ from .shared.nested_zone import NestedZone
 from .shared.task_status import TaskStatus
 
 
-class NestedTask(Struct, kw_only=True, frozen=True, gc=False):
+class NestedTask(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import HoldsSecrets
 from .shared.configuration_method import ConfigurationMethod
 from .shared.encrypt_method import EncryptMethod
 from .shared.entity_async_status import EntityAsyncStatus
@@ -21,7 +22,7 @@ class DeleteIscsiTarget(Struct, kw_only=True, frozen=True, gc=False):
     id: str
 
 
-class NestedInitiatorChap(Struct, kw_only=True, frozen=True, gc=False):
+class NestedInitiatorChap(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     chap_name: str
@@ -30,7 +31,11 @@ class NestedInitiatorChap(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class IscsiTarget(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    HoldsSecrets,
+    kw_only=True,
+    frozen=True,
+    gc=False,
+    rename={"entity_async_status": "entityAsyncStatus"},
 ):
     """Since CloudTower 3.0.0."""
 

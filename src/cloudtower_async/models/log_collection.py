@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_host import NestedHost
 from .shared.nested_witness import NestedWitness
@@ -26,7 +26,7 @@ class LogCollectionStatus(OpenEnum):
     SUCCESSED = "SUCCESSED"
 
 
-class LogCollection(Struct, kw_only=True, frozen=True, gc=False):
+class LogCollection(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster

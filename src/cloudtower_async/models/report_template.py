@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 
 
 class DeleteReportTemplate(Struct, kw_only=True, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class ReportResourceInputEnum(OpenEnum):
     VM_TEMPLATE = "VM_TEMPLATE"
 
 
-class NestedResourceMeta(Struct, kw_only=True, frozen=True, gc=False):
+class NestedResourceMeta(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     fields: list[str]

@@ -3,10 +3,10 @@
 
 from typing import Any
 
-from msgspec import Struct
+from ..types import HoldsSecrets
 
 
-class ResourceChangeEvent(Struct, kw_only=True, frozen=True, gc=False):
+class ResourceChangeEvent(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     action: str | None = None
@@ -20,7 +20,7 @@ class ResourceChangeEvent(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ResourceChangeResponse(
-    Struct,
+    HoldsSecrets,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
@@ -38,7 +38,11 @@ class SnapshotPlanStatus(OpenEnum):
 
 
 class SnapshotPlan(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    HoldsSecrets,
+    kw_only=True,
+    frozen=True,
+    gc=False,
+    rename={"entity_async_status": "entityAsyncStatus"},
 ):
     """Since CloudTower 3.0.0."""
 

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import HoldsSecrets
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.snmp_auth_protocol import SnmpAuthProtocol
@@ -18,7 +19,11 @@ class DeleteSnmpTransport(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class SnmpTransport(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    HoldsSecrets,
+    kw_only=True,
+    frozen=True,
+    gc=False,
+    rename={"entity_async_status": "entityAsyncStatus"},
 ):
     """Since CloudTower 3.0.0."""
 

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.snmp_auth_protocol import SnmpAuthProtocol
@@ -26,7 +26,11 @@ class SnmpLanguageCode(OpenEnum):
 
 
 class SnmpTrapReceiver(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    HoldsSecrets,
+    kw_only=True,
+    frozen=True,
+    gc=False,
+    rename={"entity_async_status": "entityAsyncStatus"},
 ):
     """Since CloudTower 3.0.0."""
 

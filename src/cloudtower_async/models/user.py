@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import HoldsSecrets, OpenEnum
 
 
 class DeleteUser(Struct, kw_only=True, frozen=True, gc=False):
@@ -12,7 +12,7 @@ class DeleteUser(Struct, kw_only=True, frozen=True, gc=False):
     id: str
 
 
-class LoginResponse(Struct, kw_only=True, frozen=True, gc=False):
+class LoginResponse(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     token: str
@@ -55,7 +55,7 @@ class UserSource(OpenEnum):
     SSO = "SSO"  # since 4.5.0
 
 
-class User(Struct, kw_only=True, frozen=True, gc=False):
+class User(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str | None = None

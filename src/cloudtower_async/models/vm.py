@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..types import HoldsSecrets
 from .shared.entity_async_status import EntityAsyncStatus
 from .shared.gpu_device_status import GpuDeviceStatus
 from .shared.gpu_device_usage import GpuDeviceUsage
@@ -53,7 +54,7 @@ class NvramDownloadResponseData(Struct, kw_only=True, frozen=True, gc=False):
     resource_uuid: str
 
 
-class NvramDownloadResponse(Struct, kw_only=True, frozen=True, gc=False):
+class NvramDownloadResponse(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.9.0."""
 
     data: NvramDownloadResponseData | None = None
@@ -181,7 +182,7 @@ class VmGpuInfo(Struct, kw_only=True, frozen=True, gc=False):
     name: str
 
 
-class VmVncInfo(Struct, kw_only=True, frozen=True, gc=False):
+class VmVncInfo(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     cluster_ip: str

@@ -15,27 +15,23 @@ import html
 import json
 import re
 from collections import deque
-from functools import cache
 from itertools import pairwise
-from typing import cast
 from urllib.parse import quote, quote_plus
 
 import msgspec
 
 from ..control_characters import escaped
+from ..secret_fields import PLAIN_FIELDS, SUSPICIOUS
+from ..secret_names import STARS, redacted, without_secret_members
 from ..types import CODEC_ERRORS
-from .secret_fields import PLAIN_FIELDS, SECRET_FIELDS, SUSPICIOUS
 
 _SHORTEST = 8  # characters; a shorter secret may be a word
 _LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no text
 _MOST_PASSING = 100  # tickets of consoles: a portal that runs for weeks must not grow for them
 _LARGEST = 2**16  # bytes; what is larger is not read just to be shown in part
 _LONGEST = 2000  # characters
-_STARS = "***"
 
 _SUSPICIOUS = re.compile(f"{SUSPICIOUS}|cookie", re.IGNORECASE)
-# A key of JSON, in a text of JSON perhaps, where backslashes stand before the quotes.
-_KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
 # name=value, name:value, name: "value", 'name' => 'value'
 _PAIR = re.compile(
     r"""(?<![\w.-])([A-Za-z_][\w.-]{0,80}+)(['"]?(?:=>|[=:]|\s*(?:=>|[=:])\s*(?=["'])))"""
@@ -108,22 +104,12 @@ class Mask:
     def text(self, text: str) -> str:
         """Redact a text without reading it as JSON first."""
         for secret in self._secrets:
-            text = text.replace(secret, _STARS)
+            text = text.replace(secret, STARS)
         return _without_echoes(without_secret_members(text))
 
     def within(self, value: object) -> object:
         """Mask every text in what was decoded from JSON."""
-        if isinstance(value, str):
-            return self(value)
-        if isinstance(value, list):
-            return [self.within(item) for item in cast("list[object]", value)]
-        if isinstance(value, dict):
-            members = cast("dict[str, object]", value)
-            return {
-                name: _STARS if member and is_secret(name) else self.within(member)
-                for name, member in members.items()
-            }
-        return value
+        return redacted(value, self)
 
     def body(self, content: bytes) -> str:
         """Return the start of what was sent or answered for a log: redacted, on one line."""
@@ -140,28 +126,6 @@ class Mask:
         return f"<Mask of {len(self._secrets)} spellings>"
 
 
-def is_secret(field: str) -> bool:
-    """Whether a field of arguments or answers holds a secret, going by its name."""
-    return field in SECRET_FIELDS or (
-        field not in PLAIN_FIELDS and _SUSPICIOUS.search(field) is not None
-    )
-
-
-def without_secret_members(text: str) -> str:
-    """Mask the values of fields for secrets in JSON that is cut off, or within some other text."""
-    pieces: list[str] = []
-    end = 0
-    for key in _KEY.finditer(text):
-        # An API key comes as "key"; in the fields of the schema that is a harmless name.
-        if key.start() < end or not (is_secret(key[2]) or key[2] == "key"):
-            continue
-        value = _value(key[1]).match(text, key.end())
-        if value is not None:
-            pieces += [text[end : key.end()], f"{key[1]}{_STARS}{key[1]}"]
-            end = value.end()
-    return "".join([*pieces, text[end:]])
-
-
 def _without_echoes(text: str) -> str:
     """Redact what a text repeats of forms, query strings, headers, dumps and addresses."""
     text = _USER_INFO.sub(_without_user_info, text)
@@ -172,14 +136,14 @@ def _without_echoes(text: str) -> str:
 def _without_user_info(found: re.Match[str]) -> str:
     # A user name that stands alone may be a token.
     user = f"{found[2]}:" if found[0][found.end(2) - found.start()] == ":" else ""
-    return f"{found[1]}{user}{_STARS}@"
+    return f"{found[1]}{user}{STARS}@"
 
 
 def _without_line(found: re.Match[str]) -> str:
     indent, name, colon, value = found.groups()
     if not _is_suspicious(name) or (" " in value.strip() and not _HEADER.fullmatch(name)):
         return found[0]
-    return f"{indent}{name}{colon}{_STARS}"
+    return f"{indent}{name}{colon}{STARS}"
 
 
 def _without_value(found: re.Match[str]) -> str:
@@ -187,7 +151,7 @@ def _without_value(found: re.Match[str]) -> str:
     if not _is_suspicious(name):
         return found[0]
     mark = value[0] if value[0] in "\"'" else ""
-    return f"{name}{equals}{mark}{_STARS}{mark}"
+    return f"{name}{equals}{mark}{STARS}{mark}"
 
 
 def _is_suspicious(name: str) -> bool:
@@ -212,13 +176,6 @@ def _is_distinctive(password: str) -> bool:
 
 def _kind(letter: str) -> int:
     return 0 if letter.isalpha() else 1 if letter.isdigit() else 2
-
-
-@cache
-def _value(quote: str) -> re.Pattern[str]:
-    # Of a list or an object the end is not looked for: nothing after it is shown.
-    quote = re.escape(quote)
-    return re.compile(rf"{quote}.*?(?:(?<!\\){quote}|\Z)|[\[{{].*|[^\s,\]}}]+", re.DOTALL)
 
 
 def _spellings(secret: str) -> set[str]:

@@ -3,8 +3,7 @@
 
 from typing import Any
 
-from msgspec import Struct
-
+from ...types import HoldsSecrets
 from ..shared.nested_cluster import NestedCluster
 from ..shared.nested_step import NestedStep
 from ..shared.nested_user import NestedUser
@@ -12,7 +11,7 @@ from ..shared.task_status import TaskStatus
 from ..shared.task_type import TaskType
 
 
-class Task(Struct, kw_only=True, frozen=True, gc=False):
+class Task(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]

@@ -3,13 +3,14 @@
 
 from typing import Any
 
-from msgspec import Struct
-
+from ...types import HoldsSecrets
 from ..shared.upload_resource_type import UploadResourceType
 from ..shared.upload_task_status import UploadTaskStatus
 
 
-class UploadTask(Struct, kw_only=True, frozen=True, gc=False, rename={"updated_at": "updatedAt"}):
+class UploadTask(
+    HoldsSecrets, kw_only=True, frozen=True, gc=False, rename={"updated_at": "updatedAt"}
+):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]

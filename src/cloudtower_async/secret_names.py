@@ -1,0 +1,68 @@
+"""Fields that hold secrets, by their names."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+from .secret_fields import PLAIN_FIELDS, SECRET_FIELDS, SUSPICIOUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STARS = "***"
+"""Shown in place of a secret."""
+
+_SUSPICIOUS = re.compile(SUSPICIOUS, re.IGNORECASE)
+# A key of JSON, in a text of JSON perhaps, where backslashes stand before the quotes.
+_KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
+
+
+def is_secret(field: str) -> bool:
+    """Return whether a field of arguments or answers holds a secret, going by its name."""
+    return field in SECRET_FIELDS or (
+        field not in PLAIN_FIELDS and _SUSPICIOUS.search(field) is not None
+    )
+
+
+def redacted(value: object, redact_text: Callable[[str], str]) -> object:
+    """Redact what was decoded from JSON: the fields for secrets, and each text.
+
+    Args:
+        value: The decoded value.
+        redact_text: Applied to each text that is in no such field.
+    """
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, list):
+        return [redacted(item, redact_text) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {
+            name: STARS if member and is_secret(name) else redacted(member, redact_text)
+            for name, member in members.items()
+        }
+    return value
+
+
+def without_secret_members(text: str) -> str:
+    """Redact the fields for secrets in JSON that is cut off, or within some other text."""
+    pieces: list[str] = []
+    end = 0
+    for key in _KEY.finditer(text):
+        # An API key comes as "key"; in the fields of the schema that is a harmless name.
+        if key.start() < end or not (is_secret(key[2]) or key[2] == "key"):
+            continue
+        value = _value(key[1]).match(text, key.end())
+        if value is not None:
+            pieces += [text[end : key.end()], f"{key[1]}{STARS}{key[1]}"]
+            end = value.end()
+    return "".join([*pieces, text[end:]])
+
+
+@cache
+def _value(quote: str) -> re.Pattern[str]:
+    # Of a list or an object the end is not looked for: nothing after it is shown.
+    quote = re.escape(quote)
+    return re.compile(rf"{quote}.*?(?:(?<!\\){quote}|\Z)|[\[{{].*|[^\s,\]}}]+", re.DOTALL)
