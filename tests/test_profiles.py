@@ -168,7 +168,8 @@ def test_a_keyring_has_the_token_where_there_is_one(home: Path) -> None:
     # Who edits the file cannot have the token sent elsewhere.
     text = profiles_file().read_text().replace("profile.example", "other.example")
     profiles_file().write_text(text)
-    assert "token" not in from_environment({}, "prod")
+    with pytest.raises(InvalidSettings, match="profile prod: its token is not in the keyring any"):
+        from_environment({}, "prod")
     profiles_file().write_text(text.replace("other.example", "profile.example"))
     remove_profile("prod")
     assert (home / "keyring.json").read_text() == "{}"
@@ -188,10 +189,73 @@ def test_a_keyring_that_fails_is_told(home: Path) -> None:
     use(FileKeyring)
     save_profile("prod", STORED, "profile-token")
     use(keyring.backends.fail.Keyring)
-    with pytest.raises(InvalidSettings, match="profile prod: its token is in the keyring: "):
+    with pytest.raises(InvalidSettings, match="in the keyring: this machine has no keyring"):
         from_environment({}, "prod")
     with pytest.raises(InvalidSettings, match="profile prod: the keyring keeps the token"):
         remove_profile("prod")
+
+
+class Broken(FileKeyring):
+    """A keyring whose backend raises what no keyring should, with all that it was given."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        raise OSError(f"no bus for {service}\n\x1b[31m{username}")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise RuntimeError(f"cannot\nstore {password} {'x' * 500}")
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise OSError(5, "the bus is gone")
+
+
+class Forgetful(FileKeyring):
+    """A keyring that takes a secret and loses it."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(Broken, "RuntimeError: cannot store ***"), (Forgetful, "does not return what was stored")],
+)
+def test_a_keyring_that_does_not_work_is_told_and_the_file_has_the_token(
+    kind: Any,  # noqa: ANN401
+    told: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    use(kind)
+    assert save_profile("prod", STORED, "profile-token") == "file"
+    (record,) = caplog.records
+    line = record.getMessage()
+    assert told in line
+    assert "profile-token" not in line
+    assert len(line.splitlines()) == 1
+    assert len(line) < 700
+    assert from_environment({}, "prod") == PROFILE
+    remove_profile("prod")
+
+
+def test_what_a_keyring_raises_is_told_in_one_line_without_control_characters() -> None:
+    use(FileKeyring)
+    save_profile("prod", STORED, "profile-token")
+    use(Broken)
+    for act in (lambda: from_environment({}, "prod"), lambda: remove_profile("prod")):
+        with pytest.raises(InvalidSettings, match=r"prod: .*keyring.*OSError: no bus") as info:
+            act()
+        assert str(info.value).isprintable()
+    # With another credential, the keyring is not asked.
+    assert from_environment({"token": "t"}, "prod")["token"] == "t"
+
+
+def test_a_token_that_is_missing_from_the_keyring_says_so(home: Path) -> None:
+    use(FileKeyring)
+    save_profile("prod", STORED, "profile-token")
+    (home / "keyring.json").write_text("{}")
+    with pytest.raises(InvalidSettings, match=r"not in the keyring any more: log in again with `c"):
+        from_environment({}, "prod")
+    remove_profile("prod")
+    assert read_profiles() == {}
 
 
 @pytest.mark.parametrize(

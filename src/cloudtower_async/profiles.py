@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import logging
 import os
 import re
 import sys
@@ -14,16 +16,20 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from .addresses import normalise_endpoints, parse_proxy
+from .control_characters import one_line
 from .errors import InvalidSettings
 from .types import CODEC_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
 STORED = ("source", "content_language", "verify_tls", "ca_file", "proxy", "trust_env")
 """Options of a profile besides the endpoint, the user and the token."""
+
+_log = logging.getLogger("cloudtower_async")
 
 _SERVICE = "cloudtower-async"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -174,15 +180,7 @@ def remove_profile(name: str) -> None:
     others = {other: each for other, each in read_profiles().items() if other != name}
     shared = any(each.keyring and each.account == profile.account for each in others.values())
     if profile.keyring and not shared:
-        import keyring
-        import keyring.errors
-
-        try:
-            keyring.delete_password(_SERVICE, profile.account)
-        except keyring.errors.PasswordDeleteError:
-            pass  # somebody was faster
-        except keyring.errors.KeyringError as exc:
-            raise _refused(f"profile {name}: the keyring keeps the token: {exc}") from exc
+        _forget(name, profile.account)
     _write(others)
 
 
@@ -190,30 +188,58 @@ def _token(name: str, profile: Profile) -> str | None:
     if not profile.keyring:
         return profile.token
     try:
-        import keyring
-        import keyring.errors
-    except ModuleNotFoundError as exc:
-        raise _refused(f"profile {name}: its token is in the keyring: pip install keyring") from exc
-    try:
-        return keyring.get_password(_SERVICE, profile.account)
-    except keyring.errors.KeyringError as exc:
-        raise _refused(f"profile {name}: its token is in the keyring: {exc}") from exc
+        token: str | None = _keyring().get_password(_SERVICE, profile.account)
+    except Exception as exc:
+        raise _refused(f"profile {name}: its token is in the keyring: {_reason(exc)}") from exc
+    if not token:
+        raise _refused(
+            f"profile {name}: its token is not in the keyring any more: log in again with "
+            f"`cloudtower-async login --profile {name}`"
+        )
+    return token
 
 
 def _keep(account: str, token: str) -> bool:
-    """Put a token into the keyring; False when there is none."""
+    """Put a token into the keyring; False if there is none, or if it does not work."""
     try:
-        import keyring
-        import keyring.errors
-    except ModuleNotFoundError:
-        return False
-    if keyring.get_keyring().priority < 1:  # it would keep nothing, or not in a safe way
-        return False
-    try:
+        keyring = _keyring()
+        if keyring.get_keyring().priority < 1:  # it would keep nothing, or not in a safe way
+            return False
         keyring.set_password(_SERVICE, account, token)
-    except keyring.errors.KeyringError:
-        return False
-    return True
+        if keyring.get_password(_SERVICE, account) == token:
+            return True
+        reason = "it does not return what was stored"
+    except Exception as exc:
+        if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
+            return False
+        reason = _reason(exc).replace(token, "***")
+    _log.warning("the keyring cannot be used, so the token is stored in the file: %s", reason)
+    return False
+
+
+def _forget(name: str, account: str) -> None:
+    try:
+        keyring = _keyring()
+        if keyring.get_password(_SERVICE, account) is not None:
+            keyring.delete_password(_SERVICE, account)
+    except Exception as exc:
+        if type(exc).__name__ == "PasswordDeleteError":
+            return  # somebody was faster
+        raise _refused(f"profile {name}: the keyring keeps the token: {_reason(exc)}") from exc
+
+
+def _keyring() -> ModuleType:
+    # Its backends come from anywhere, and raise anything.
+    return importlib.import_module("keyring")
+
+
+def _reason(exc: Exception) -> str:
+    """Say in one line what a keyring raised."""
+    if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
+        return "pip install keyring"
+    if type(exc).__name__ == "NoKeyringError":
+        return "this machine has no keyring"
+    return one_line(f"{type(exc).__name__}: {exc}")
 
 
 def _write(profiles: Mapping[str, Profile]) -> None:

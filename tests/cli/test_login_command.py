@@ -224,3 +224,36 @@ async def test_a_profile_keeps_the_proxy_without_its_credentials(
         before = len(proxy.heads)
         assert (await ended("get", "cluster", **variables)).returncode == 0
         assert len(proxy.heads) > before
+
+
+@pytest.mark.parametrize("backend", ["no.such.module.Keyring", "keyring.backends.null.Keyring"])
+async def test_a_login_is_usable_where_the_keyring_is_not(
+    sim: Simulator, tmp_path: Path, backend: str
+) -> None:
+    variables = {**kept(tmp_path), "PYTHON_KEYRING_BACKEND": backend}
+    who = {"CLOUDTOWER_USERNAME": sim.username, "CLOUDTOWER_PASSWORD": sim.password}
+    done = await ended("login", "--endpoint", sim.url, **variables, **who)
+    assert done.returncode == 0
+    assert "profiles.toml" in done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == backend.startswith("no.")
+    assert all(
+        "warning: the keyring cannot be used, so the token is stored" in line for line in lines
+    )
+    assert (await ended("get", "cluster", **variables)).returncode == 0
+
+
+async def test_a_profile_whose_token_is_lost_says_so_and_can_log_in_again(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    variables = kept(tmp_path, keyring=True)
+    who = {"CLOUDTOWER_USERNAME": sim.username, "CLOUDTOWER_PASSWORD": sim.password}
+    assert (await ended("login", "--endpoint", sim.url, **variables, **who)).returncode == 0
+    await anyio.Path(tmp_path / "keyring.json").write_text("{}")
+    done = await ended("get", "cluster", **variables)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("log in again with `cloudtower-async login --profile default`")
+    password = {"CLOUDTOWER_PASSWORD": sim.password}
+    assert (await ended("login", **variables, **password)).returncode == 0
+    assert (await ended("get", "cluster", **variables)).returncode == 0
