@@ -63,6 +63,12 @@ VmFilter: TypeAlias = Annotated[VmWhereInput, Depends(vm_filter)]
 app = FastAPI(lifespan=lifespan)
 
 
+@app.get("/healthz")
+async def health(tower: Tower) -> dict[str, str]:
+    await tower.ping(timeout=2)
+    return {"status": "ok"}
+
+
 @app.get("/vms")
 async def list_vms(tower: Tower, where: VmFilter) -> Response:
     vms = await tower.vm.get_vms(where=where, order_by="name_ASC", first=100)

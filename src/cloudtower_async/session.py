@@ -270,6 +270,37 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         """
         return await self._caller.endpoints.find(anew=True)
 
+    async def ping(self, *, timeout: float = 5.0) -> str:
+        """Check that the server is ready, without logging in.
+
+        Meant for readiness checks of load balancers and web services: one request for
+        ``/api/healthz``, without credentials and outside ``max_in_flight`` and ``rate_limit``.
+        For an active/passive pair, exactly one node must be active; calls stay with the node that
+        they go to.
+
+        Args:
+            timeout: Time-out in seconds.
+
+        Returns:
+            Root address of the server; for a pair, of the active node.
+
+        Raises:
+            CallError: The server is not ready; see its subclasses.
+            InvalidInput: ``timeout`` is not a number of seconds.
+            SessionClosed: The session is closed.
+
+        Example:
+            ::
+
+                try:
+                    await tower.ping(timeout=2)
+                except CallError as error:
+                    print("not ready:", error)
+        """
+        if fault := seconds_fault(timeout):
+            raise InvalidInput(f"ping: timeout: {fault}")
+        return await self._caller.endpoints.ping(timeout)
+
     async def close(self) -> None:
         """Close the connections; calls under way end with SessionClosed. Safe to repeat.
 

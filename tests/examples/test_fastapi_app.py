@@ -73,5 +73,7 @@ async def test_errors_become_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "vm.start_vm" in told["detail"]
         sim.faults.fail("get-vms", status=403)
         assert (await answer(session.get("/vms/web")))[0] == 502
+        assert await answer(session.get("/healthz")) == (200, {"status": "ok"})
         await sim.nodes[0].refuse()
         assert (await answer(session.get("/vms/web")))[0] == 503
+        assert (await answer(session.get("/healthz")))[0] == 503

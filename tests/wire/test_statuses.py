@@ -147,3 +147,53 @@ def test_any_answer_becomes_an_error_of_one_line(status: int, body: bytes) -> No
 def test_pages_are_told_from_answers(page: bytes) -> None:
     assert looks_like_html(page)
     assert not looks_like_html(b'{"a": "<html>"}')
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://portal.example/login", "https://portal.example/login"),
+        ("//portal.example:8443/a//b", "//portal.example:8443/a//b"),
+        ("/web/login", "/web/login"),
+        ("https://me:s3cret@portal.example/a", "https://portal.example/a"),
+        ("https://me:s3cret@@portal.example", "https://portal.example"),
+        ("https://portal.example/a?token=s3cret#s3cret", "https://portal.example/a?…"),
+        ("https://portal.example/\x1b[31m\x9b\u202ered\r\n", "https://portal.example/ [31m  red"),
+        ("https://portal.example/the-token-1", "https://portal.example/***"),
+        ("https://portal.example/" + "a" * 999, "https://portal.example/" + "a" * 177 + "…"),
+    ],
+)
+def test_a_redirect_names_its_target_without_credentials_and_controls(
+    location: str, shown: str
+) -> None:
+    error = status_error(
+        302,
+        b"<html>s3cret",
+        operation="x",
+        endpoint="https://t",
+        request_id=None,
+        mask=Mask("the-token-1"),
+        location=location,
+    )
+    assert (
+        f"the server points to another address, with an HTML page, perhaps of a proxy: {shown}"
+        == (error.message)
+    )
+
+
+def test_only_a_redirect_names_a_location() -> None:
+    error = status_error(
+        400,
+        b"",
+        operation="x",
+        endpoint="https://t",
+        request_id=None,
+        mask=Mask(),
+        location="https://portal.example",
+    )
+    assert "portal" not in str(error)
+
+
+def test_nginx_that_misses_a_client_certificate_names_client_cert() -> None:
+    page = b"<html><head><title>400 No required SSL certificate was sent</title></head></html>"
+    assert "client_cert=" in made(400, page).hint

@@ -204,6 +204,15 @@ async def test_an_answer_that_is_not_http_shows_no_token() -> None:
     assert TOKEN not in repr(vars(error.__cause__))
 
 
+async def test_a_redirect_is_not_followed_and_names_its_target() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"location": "https://portal.example/login?t=1"})
+
+    async with serve(handler) as url:
+        error = await failure(url)
+    assert "points to another address: https://portal.example/login?… [" in str(error)
+
+
 async def test_a_redirect_to_nonsense_is_still_only_a_status() -> None:
     async with serve_bytes(
         b"HTTP/1.1 302 Found\r\nlocation: ::\r\ncontent-length: 0\r\n\r\n"

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..errors import CallError, MultipleActive, NoActive, StatusError
-from .failures import another
-from .transport import FIND_ACTIVE, closed_during
+from ..errors import (
+    CallError,
+    CallTimeout,
+    MultipleActive,
+    NoActive,
+    StatusError,
+    UnexpectedStatus,
+)
+from .failures import another, without_frames
+from .transport import FIND_ACTIVE, PING, closed_during
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -86,34 +93,83 @@ class Endpoints:
             if self.active is not None and not anew:
                 return self.active
             if self._rounds == rounds:  # nobody has asked meanwhile
-                self._outcome = await self._ask_all()
+                self._outcome = self._adopt(_choose(await self._ask_all()))
                 self._rounds += 1
             outcome = self._outcome
         if isinstance(outcome, str):
             return outcome
         raise another(outcome)
 
-    async def _ask_all(self) -> str | CallError:
+    async def ping(self, seconds: float) -> str:
+        """Ask whether the server is ready, or whether exactly one node of the pair is active.
+
+        Unlike `find`, this changes nothing: calls go on to the node that they went to.
+
+        Args:
+            seconds: Time-out.
+
+        Returns:
+            Root address of the server.
+
+        Raises:
+            CallError: It is not ready.
+            InvalidSettings: A file for TLS cannot be used.
+            SessionClosed: Before or meanwhile.
+        """
+        self._transport.running_loop()
+        if self.several:
+            outcome = _choose(await self._ask_all(PING, seconds))
+        else:
+            outcome = await self._ask_only(seconds)
+        if isinstance(outcome, str):
+            return outcome
+        raise without_frames(outcome)
+
+    async def _ask_only(self, seconds: float) -> str | CallError:
+        (address,) = self._addresses
+        with anyio.move_on_after(seconds) as scope:
+            self._transport.under_way.add(scope)
+            try:
+                answer = await self._transport.exchange(PING, "GET", address, {}, path=_HEALTH)
+            except CallError as exc:
+                return exc
+            finally:
+                self._transport.under_way.discard(scope)
+            if answer.status == 200:
+                return address
+            return UnexpectedStatus(
+                "the server is not ready", operation=PING, endpoint=address, status=answer.status
+            )
+        if self._transport.closed:
+            raise closed_during(PING)
+        error = CallTimeout(f"no answer within {seconds:g} s", operation=PING, endpoint=address)
+        error.proxy = self._transport.proxy_of(address)
+        return error
+
+    async def _ask_all(
+        self, operation: str = FIND_ACTIVE, seconds: float = _ROUND_SECONDS
+    ) -> dict[str, str]:
         await self._transport.open()
         answers = dict.fromkeys(self._addresses, _SILENT)
         broken: list[Exception] = []
-        scope = anyio.move_on_after(_ROUND_SECONDS)
+        scope = anyio.move_on_after(seconds)
         self._transport.under_way.add(scope)
         try:
             with scope:
                 async with anyio.create_task_group() as group:
                     for address in self._addresses:
-                        group.start_soon(self._ask, address, answers, broken, scope)
+                        group.start_soon(self._ask, operation, address, answers, broken, scope)
         finally:
             self._transport.under_way.discard(scope)
         if self._transport.closed:
-            raise closed_during(FIND_ACTIVE)
+            raise closed_during(operation)
         if broken:
             raise broken[0]
-        return self._choose(answers)
+        return answers
 
     async def _ask(
         self,
+        operation: str,
         address: str,
         answers: dict[str, str],
         broken: list[Exception],
@@ -123,7 +179,7 @@ class Endpoints:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 answer = await exchange(
-                    FIND_ACTIVE, "GET", address, {}, path=_HEALTH, attempt=attempt
+                    operation, "GET", address, {}, path=_HEALTH, attempt=attempt
                 )
             except CallError as exc:
                 answers[address] = _said(exc)
@@ -141,20 +197,25 @@ class Endpoints:
             if _ACTIVE in answers.values():
                 return
 
-    def _choose(self, answers: dict[str, str]) -> str | CallError:
-        active = [address for address, said in answers.items() if said == _ACTIVE]
-        if len(active) != 1:
-            told = ", ".join(f"{address}: {said}" for address, said in answers.items())
-            if active:
-                return MultipleActive(f"several servers are active ({told})", answers=answers)
-            return NoActive(f"no server is active ({told})", answers=answers)
-        (address,) = active
-        if address != self.latest:
-            _log.info("%s is the active server now, no longer %s", address, self.latest)
-        self.latest = address
-        if self._failover != "always":
-            self.active = address
-        return address
+    def _adopt(self, outcome: str | CallError) -> str | CallError:
+        """Send calls to the node that is active from now on."""
+        if isinstance(outcome, str):
+            if outcome != self.latest:
+                _log.info("%s is the active server now, no longer %s", outcome, self.latest)
+            self.latest = outcome
+            if self._failover != "always":
+                self.active = outcome
+        return outcome
+
+
+def _choose(answers: dict[str, str]) -> str | CallError:
+    active = [address for address, said in answers.items() if said == _ACTIVE]
+    if len(active) == 1:
+        return active[0]
+    told = ", ".join(f"{address}: {said}" for address, said in answers.items())
+    if active:
+        return MultipleActive(f"several servers are active ({told})", answers=answers)
+    return NoActive(f"no server is active ({told})", answers=answers)
 
 
 def _said(error: CallError) -> str:

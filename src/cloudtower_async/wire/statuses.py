@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..control_characters import one_line
 from ..errors import (
     BadRequest,
     Forbidden,
@@ -53,6 +54,9 @@ _NOTHING_THERE = (
     "Check the where and the ids of the call: nothing matches them, or what did is gone."
 )
 
+_LONGEST_TARGET = 200  # characters
+_PAGE = 1024  # bytes, for the text of a short HTML page
+
 WITH_HTML = ", with an HTML page, perhaps of a proxy"
 HTML_INSTEAD = "an HTML page came back instead of JSON"
 OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may answer there."
@@ -68,6 +72,7 @@ def status_error(
     mask: Mask,
     pair: bool = False,
     retry_after: float | None = None,
+    location: str | None = None,
 ) -> StatusError:
     """Return the error for an error status, without the secrets that the server echoes.
 
@@ -80,6 +85,7 @@ def status_error(
         mask: Redacts the session's secrets.
         pair: The session has several addresses.
         retry_after: Seconds that the server asks to wait.
+        location: Where a redirect points.
     """
     said = _read(body, mask)
     code = said.get("code")
@@ -90,6 +96,8 @@ def status_error(
         text = body.decode(errors="replace").strip()
         if looks_like_html(body):
             message, text = message + WITH_HTML, ""
+    if location and 300 <= status < 400:
+        message += f": {_target(location, mask)}"
     error = kind(
         message,
         operation=operation,
@@ -99,18 +107,34 @@ def status_error(
         code=code and mask(code),
         props=said.get("props"),
         server_message=mask(text) or None,
-        hint=_hint(status, said, pair=pair),
+        hint=_hint(status, said, body, pair=pair),
     )
     if retry_after is not None:
         error.retry_after = retry_after
     return error
 
 
-def _hint(status: int, said: dict[str, object], *, pair: bool) -> str | None:
+def _target(location: str, mask: Mask) -> str:
+    """Return where a redirect points, without what may be a credential in it.
+
+    A query string is left out, because login portals put tokens there.
+    """
+    address, question, _ = location.partition("#")[0].partition("?")
+    scheme, separator, rest = address.partition("//")
+    host, slash, path = rest.partition("/")
+    if separator:
+        address = f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    shown = one_line(mask(f"{address}?…" if question else address))
+    return shown if len(shown) <= _LONGEST_TARGET else f"{shown[:_LONGEST_TARGET]}…"
+
+
+def _hint(status: int, said: dict[str, object], body: bytes, *, pair: bool) -> str | None:
     if status == 307:
         return _PASSIVE if pair else _MAYBE_PASSIVE
     if status == 404 and _is_of_api(said):
         return _NOTHING_THERE
+    if status == 400 and b"SSL certificate" in body[:_PAGE]:  # nginx's page
+        return "Pass a certificate that the server accepts, with its key, as client_cert=."
     return _HINTS.get(status)
 
 

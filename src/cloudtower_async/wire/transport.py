@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
-_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE})  # and from servers that are not known yet
+PING = "ping"
+_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
 _CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
 
@@ -271,6 +272,7 @@ class Transport:
                 retry_after=retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
                 mask=self.mask,
                 pair=len(self.settings.endpoints) > 1,
+                location=response.headers.get("location"),
             )
             raise about_proxy(error, self._proxies.get(endpoint))
         if too_large and not looks_like_html(content):
@@ -385,9 +387,10 @@ class Transport:
             raise SessionClosed
 
     def _make_session(self) -> aiohttp.ClientSession:
-        connections = self.settings.max_connections
+        # Room to ask each whether it is ready, whatever calls are under way.
+        connections = self.settings.max_connections + len(self.settings.endpoints)
         if len(self.settings.endpoints) > 1:
-            # Room to ask each which one is active, and to log in, whatever calls are under way.
+            # Room to ask each which one is active, and to log in.
             connections += len(self.settings.endpoints) + 1
         return aiohttp.ClientSession(
             connector=self._connector or aiohttp.TCPConnector(limit=connections),
