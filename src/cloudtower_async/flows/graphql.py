@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
-import anyio
 import msgspec
 
 from ..calls.again import LOGIN_IN_VAIN, NO_LOGIN
@@ -250,7 +249,8 @@ async def _ask(
     if variables is not None:
         body["variables"] = variables
     authenticator = caller.authenticator
-    deadline = anyio.current_time() + (caller.timeout if timeout is None else timeout)
+    now = caller.transport.running_loop().time
+    deadline = now() + (caller.timeout if timeout is None else timeout)
     login = authenticator.logins
     try:
         return await _ask_once(caller, operation, body, timeout)
@@ -258,7 +258,7 @@ async def _ask(
         refused = exc
     if not _is_logged_out(refused):
         raise without_frames(refused)
-    left = deadline - anyio.current_time()
+    left = deadline - now()
     if not authenticator.can_log_in or not _is_untouched(refused, kind) or left <= 0:
         raise _logged_out(refused, NO_LOGIN)
     authenticator.forget(login)  # unless somebody has logged in since
