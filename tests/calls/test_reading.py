@@ -586,6 +586,7 @@ async def test_arguments_of_the_query_are_never_taken_by_position(
         ("count", lambda: untyped.count(get, where)),
         ("watch", lambda: untyped.watch(get, where)),
         ("watch", lambda: untyped.watch(get, 5.0, where)),
+        ("watch", lambda: untyped.watch(get, 5.0, 60.0, where)),
         ("measure", lambda: untyped.measure(metrics, where)),
         ("measure", lambda: untyped.measure(metrics, 50, 4, where)),
     ]

@@ -112,5 +112,5 @@ class Following:
         """
         from .views import Watch
 
-        reject_positional("watch", "tower.vm.get_vms, where={…}", args, interval)
+        reject_positional("watch", "tower.vm.get_vms, where={…}", args, interval, grace)
         return Watch(self._caller, method, query, interval, grace)
