@@ -524,6 +524,34 @@ async def test_an_error_of_a_login_that_was_tried_again_counts_the_logins() -> N
     assert seen == ["/v2/api/login"] * 3
 
 
+async def test_an_attempt_that_only_waited_for_its_turn_is_not_counted() -> None:
+    answered = anyio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path.endswith("get-vms"):
+            answered.set()
+            return web.Response(status=503, headers={"retry-after": "1"})
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with (
+        serve(handler) as url,
+        Cloudtower(url, token=TOKEN, max_in_flight=1, timeout=1.2) as tower,
+        anyio.create_task_group() as group,
+    ):
+
+        async def occupy() -> None:
+            await answered.wait()
+            await tower.cluster.get_clusters(timeout=60)
+
+        group.start_soon(occupy)
+        with pytest.raises(errors.CallTimeout) as info:
+            await tower.vm.get_vms()
+        assert info.value.attempts == 1
+        assert isinstance(info.value.__cause__, errors.ServerError)
+        group.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("given", [None, "", "a b", ("root",), ("root", 5), ("root", ""), 7])
 async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noqa: ANN401
     async def ask() -> Any:  # noqa: ANN401

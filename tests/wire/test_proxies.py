@@ -255,6 +255,32 @@ async def test_a_time_out_names_the_proxy() -> None:
     assert f"via proxy {proxy}" in str(outcome)
 
 
+async def test_a_web_page_in_place_of_an_answer_names_the_proxy() -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome to the proxy", content_type="text/html")
+
+    async with serve(page) as url, serve_proxy(Proxy()) as proxy:
+        error = await failure(url, proxy=proxy.url)
+        tower = Cloudtower(url, username="root", password=PASSWORD, proxy=proxy.url)
+        with pytest.raises(errors.LoginFailed) as info:
+            await tower.open()
+        await tower.close()
+    assert isinstance(error, errors.ResponseDecodeError)
+    for each in (error, info.value):
+        assert f"via proxy {proxy.url}" in str(each)
+
+
+async def test_a_pair_behind_a_proxy_that_is_down_names_the_proxy() -> None:
+    address = f"http://127.0.0.1:{unused_port()}"
+    tower = Cloudtower(
+        ["https://a.example", "https://b.example"], token=TOKEN, proxy=address, retry=ONCE
+    )
+    error = await failed_call(tower)
+    await tower.close()
+    assert isinstance(error, errors.NoActive)
+    assert f"no connection to the proxy: Connection refused, via proxy {address}" in str(error)
+
+
 # The environment
 
 

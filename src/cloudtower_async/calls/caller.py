@@ -275,6 +275,7 @@ class Caller:
                     limits.leave()
         except CallError as exc:
             exc.operation = exc.operation or operation.name  # none, when nobody could be asked
+            exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
             if isinstance(exc, Unauthorized) and operation.auth is not Auth.TOKEN:
                 exc.hint = _refused_hint(operation) or exc.hint
             # Calls outside the schema are named by their path.

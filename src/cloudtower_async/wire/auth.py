@@ -119,6 +119,7 @@ class Authenticator:
                     return self.token
                 if isinstance(failure, CallError):
                     failure.sent = False  # of the call that wanted the token
+                    failure.proxy = self._transport.proxy_of(endpoint)
                 self._failures += 1
                 self._failure = without_frames(failure)
             raise another(failure)
@@ -134,9 +135,7 @@ class Authenticator:
                 under_way.discard(scope)
         if self._transport.closed:
             raise closed_during(LOGIN)
-        error = CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
-        error.proxy = self._transport.proxy_of(endpoint)
-        raise error
+        raise CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
 
     async def _ask(self, endpoint: str) -> str:
         username, password = self._settings.username, self._settings.password
@@ -281,7 +280,7 @@ def _refused(exc: StatusError) -> LoginFailed:
     hint = OTHER_SERVICE if page else None
     if exc.code and _SECOND_FACTOR.search(exc.code):
         message, hint = "the server asks for a second factor", _USE_API_KEY
-    error = LoginFailed(
+    return LoginFailed(
         message,
         operation=exc.operation,
         endpoint=exc.endpoint,
@@ -292,8 +291,6 @@ def _refused(exc: StatusError) -> LoginFailed:
         server_message=exc.server_message,
         hint=hint,
     )
-    error.proxy = exc.proxy
-    return error
 
 
 def _token_of(body: bytes) -> str | None:

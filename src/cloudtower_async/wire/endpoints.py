@@ -221,4 +221,5 @@ def _choose(answers: dict[str, str]) -> str | CallError:
 def _said(error: CallError) -> str:
     if error.status == 307:
         return _PASSIVE
-    return f"HTTP {error.status}" if isinstance(error, StatusError) else error.message
+    said = f"HTTP {error.status}" if isinstance(error, StatusError) else error.message
+    return said if error.proxy is None else f"{said}, via proxy {error.proxy}"
