@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ARGUMENT = re.compile(r"(?:^|[ (])[a-z_]+=(?=[\s.,;:)]|$)|=(?:True|False)\b")
 SHORTEST = 20  # of what is said; the parts of a repr are shorter
 OF_PROGRAMS = (
+    "Check auth=: the server refuses the credential, or wants one.",
+    ": pass json= or data=, not both",
+    ": pass body= or query=, not both",
     "Check the function that was passed as credentials=.",
     "Check the function that was passed as credentials=, and what it asks.",
     "Report this with the request id; without strict=True the rest of such an answer is kept.",
