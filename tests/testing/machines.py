@@ -51,6 +51,13 @@ async def refused(client: Client, path: str, body: object, status: int = 400) ->
     return message
 
 
+async def matches_nothing(client: Client, path: str, body: object) -> None:
+    """Send a mutation whose filter matches nothing: it succeeds, and changes nothing."""
+    before = client.sim.store.select("Vm")
+    assert await client.ask(path, body) == []
+    assert client.sim.store.select("Vm") == before
+
+
 def a_vm(client: Client, status: str, **where: object) -> Document:
     """Some VM in this status, of the first cluster."""
     store = client.sim.store

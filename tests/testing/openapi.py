@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from contextlib import suppress
 from typing import Any, cast
 
 import jsonschema
 import msgspec
 
+from cloudtower_async.testing.server import javascript
 from tests.api.from_schema import ABSENT, SPECS, answer_schema, operations, spec
 
 __all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present"]
@@ -26,19 +28,22 @@ VALIDATED: Counter[str] = Counter()
 
 
 def check(path: str, content: bytes) -> None:
-    """Compare an answer with the schema; garbage that a test has asked for is none.
+    """Check that an answer is written as JavaScript writes it, and that it fits the schema.
+
+    Bodies that are not JSON are what a test asked for, and are not checked.
 
     Args:
-        path: Of the operation, with or without a query string.
-        content: The body of the answer.
+        path: Path of the operation, with or without a query string.
+        content: Body of the answer.
     """
+    answer: object = None
+    with suppress(msgspec.DecodeError):
+        answer = msgspec.json.decode(content)
+        assert javascript.encode(answer) == content, content[:500]
     path = path.partition("?")[0]
     if not present() or path not in paths():
         return
-    answer: object
-    try:
-        answer = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    if answer is None:
         if _answers()[path].get("type") != "string":
             return
         answer = content.decode()  # a text that is not in quotes: a table, a word

@@ -56,7 +56,11 @@ class Accounts:
         self._keys.pop(key, None)
 
     def user_of(self, token: str) -> str | None:
-        """The id of the user that a token or an API key belongs to; None when it is not good."""
+        """Return the id of the user of an Authorization header; None when it is not valid.
+
+        The header holds a token or an API key, as it is or after ``Bearer``.
+        """
+        token = token.removeprefix("Bearer ")  # the Terraform provider sends it so
         user = self._tokens.get(token) or self._keys.get(token)
         return user if user in self._store.table("User") else None
 

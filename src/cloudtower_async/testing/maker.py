@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .behavior import Behavior
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -25,6 +27,7 @@ class Maker:
         random: Chooses.
         clock: Knows when the server started.
         targets: Of each cluster the iSCSI target that holds the disks of its VMs.
+        behavior: Choices where real servers differ.
     """
 
     store: Store
@@ -32,6 +35,7 @@ class Maker:
     random: Random
     clock: Clock
     targets: dict[str, str] = field(default_factory=dict[str, str])
+    behavior: Behavior = field(default_factory=Behavior)
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
         """A date before the server started."""

@@ -35,6 +35,13 @@ class RefusedError(Exception):
         self.props = props
 
 
+class NothingMatchesError(RefusedError):
+    """The filter of a mutation matches nothing; `Behavior.nothing_matches` decides the answer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, message)
+
+
 def member(body: object, name: str, kind: type[T]) -> T:
     """A required member of a body, of the type that it has to have."""
     if not isinstance(body, dict) or name not in body:

@@ -7,7 +7,7 @@ import gc
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio.to_thread
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from ..api.catalogue import OPERATIONS
 from . import journal
 from .accounts import Accounts
+from .behavior import Behavior, BehaviorOptions
 from .clock import Clock
 from .faults import Faults
 from .fleet import builders
@@ -67,6 +68,8 @@ class Simulator:
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
         keep_requests: How many requests are written down, the latest; None for all.
+        behavior: Choices where real servers differ, by keyword: ``nothing_matches="404"``,
+            ``fractions=True``. See `Behavior`.
 
     Example:
         async with Simulator(vms=100, seed=7) as sim:
@@ -126,6 +129,7 @@ class Simulator:
         task_duration: float = 0.2,
         settle_delay: float = 0.0,
         keep_requests: int | None = 10_000,
+        **behavior: Unpack[BehaviorOptions],
     ) -> None:
         chosen = {"clusters": clusters, "hosts_per_cluster": hosts_per_cluster, "vms": vms}
         given = {name: number for name, number in chosen.items() if number is not None}
@@ -147,6 +151,7 @@ class Simulator:
         self._task_duration = task_duration
         self._settle_delay = settle_delay
         self._keep_requests = keep_requests
+        self._behavior = Behavior(**behavior)
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -284,7 +289,8 @@ class Simulator:
     def _build(self) -> Server:
         self.store = store = Store(every_resource())
         with _not_collected():
-            self._maker = maker = self._make_fleet(store)
+            made = self._make_fleet(store)
+        self._maker = maker = dataclasses.replace(made, behavior=self._behavior)
         self.accounts = Accounts(store, maker.ids)
         self.accounts.set_password(self.username, self.password)
         self.tasks = TaskEngine(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
-from ..refusals import RefusedError
+from ..refusals import NothingMatchesError, RefusedError
 from ..tasks import Failure, Work
 from .drafts import VmDraft, check_draft, discard_vm, plan_creation
 from .parts import NicDraft, nics_of
@@ -165,7 +165,7 @@ def _migrations(world: World, body: Body) -> list[Document]:
         if task["resource_mutation"] == ACROSS and world.tasks.runs(task["id"])
     ]
     if not tasks:
-        raise RefusedError(404, "tasks: none is a migration that is under way")
+        raise NothingMatchesError("tasks: none is a migration that is under way")
     return tasks
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
 from ...types import WithTask
-from ..refusals import RefusedError
+from ..refusals import NothingMatchesError, RefusedError
 from ..store.schema import describe, operation
 from ..tasks import Failure, Work
 from . import exceptions
@@ -102,8 +102,8 @@ def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Docu
         relation = next(one for one in describe(resource).relations if one.target == target)
         found = [one for one in store.table(resource).values() if one[relation.field] in ends]
     if not found:
-        status = 304 if mutation.not_modified else 404
-        raise RefusedError(status, f"no {noun(resource)} matches the where")
+        message = f"no {noun(resource)} matches the where"
+        raise RefusedError(304, message) if mutation.not_modified else NothingMatchesError(message)
     return found
 
 

@@ -178,7 +178,7 @@ def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
         found = [check_pci_nic(world, nic, draft.cluster)["id"] for nic in nics]
         draft.finish.append(partial(_tied, world, "pci_nics", found))
     if "vm_placement_group" in values:
-        groups = find(world, "VmPlacementGroup", values["vm_placement_group"])
+        groups = find(world, "VmPlacementGroup", values["vm_placement_group"], "vm_placement_group")
         ids = [of_cluster(group, draft.cluster)["id"] for group in groups]
         draft.finish.append(partial(_tied, world, "vm_placement_group", ids))
     return draft

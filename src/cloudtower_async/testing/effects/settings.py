@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..refusals import RefusedError
+from ..refusals import NothingMatchesError, RefusedError
 from ..tasks import Work
 from .blanks import new_document
 from .bodies import body_of
@@ -34,7 +34,7 @@ def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
     clusters = set(linked(world, "Cluster", body["where"]))
     found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
     if not found:
-        raise RefusedError(404, "no cluster matches the where")
+        raise NothingMatchesError("no cluster matches the where")
 
     def clear(settings: Document) -> None:
         store.change("ClusterSettings", settings["id"], vm_recycle_bin=None)
@@ -55,7 +55,7 @@ def _customize_alert_rule(world: World, body: Body) -> Outcomes:
     clusters = linked(world, "Cluster", data.pop("clusters"))
     found = store.select(resource, body["where"])
     if not found or not clusters:
-        raise RefusedError(404, "no alert rule or no cluster matches")
+        raise NothingMatchesError("no alert rule or no cluster matches")
 
     def customize(rule: Document) -> None:
         own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import freeze, lun_snapshots, snapshot_fields
-from ..refusals import RefusedError, member
+from ..refusals import NothingMatchesError, RefusedError, member
 from ..tasks import Work
 from .world import Outcome, refuse_locked
 
@@ -61,7 +61,7 @@ def _delete_snapshots(world: World, body: Body) -> list[Outcome]:
     store = world.maker.store
     snapshots = store.select("VmSnapshot", member(body, "where", dict[str, Any]))
     if not snapshots:
-        raise RefusedError(404, "no snapshot matches the where")
+        raise NothingMatchesError("no snapshot matches the where")
     refuse_locked(snapshots, owner="vm")
 
     def delete(snapshot: Document) -> str:

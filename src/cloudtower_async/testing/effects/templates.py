@@ -71,7 +71,7 @@ class _FromVm:
         template = _placeholder(world, self.resource, values, vm)
         clusters = [vm["cluster"]]
         if self.resource == LIBRARY:
-            clusters = [one["id"] for one in find(world, "Cluster", values["clusters"])]
+            clusters = [one["id"] for one in find(world, "Cluster", values["clusters"], "clusters")]
         store = world.maker.store
 
         def succeed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..refusals import RefusedError
+from ..refusals import NothingMatchesError, RefusedError
 from .parts import add_nic, nics_of
 from .requested import nic_drafts, nic_fields, qos_fields, vlan_of
 from .units import part
@@ -63,7 +63,7 @@ def _remove_by_where(world: World, body: Body) -> list[Outcome]:
         if only is None or nic["vm"] in only:
             by_vm.setdefault(nic["vm"], []).append(nic)
     if not by_vm:
-        raise RefusedError(404, "where: no VmNic matches")
+        raise NothingMatchesError("where: no VmNic matches")
     vms = [world.maker.store.get("Vm", one) for one in by_vm]
     refuse_locked(vms)
     return [change_vm(world, "removeVmNic", vm, _removal(world, vm, by_vm[vm["id"]])) for vm in vms]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..fleet.totals import refresh_around
-from ..refusals import RefusedError
+from ..refusals import NothingMatchesError, RefusedError
 from .bodies import body_of
 from .parts import refresh_vm, renew_ids
 from .world import Outcome, refuse_locked, start_on_vm, vms_of
@@ -37,9 +37,16 @@ def _checked(path: str, effect: Effect) -> Effect:
 
 
 def find(world: World, resource: str, where: object, path: str = "where") -> list[Document]:
-    """What a filter inside a body matches: at least one."""
+    """Return what a filter inside a body matches: at least one.
+
+    Raises:
+        NothingMatchesError: Nothing matches, and it is the filter of the mutation itself.
+        RefusedError: Nothing matches a filter at another place.
+    """
     found = world.maker.store.select(resource, where)
     if not found:
+        if path == "where":
+            raise NothingMatchesError(f"no {resource} matches the where")
         raise RefusedError(404, f"{path}: no {resource} matches")
     return found
 

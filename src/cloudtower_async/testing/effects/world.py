@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..fleet.incidents import translated
-from ..refusals import RefusedError, member
+from ..refusals import NothingMatchesError, RefusedError, member
 from ..tasks import Work
 from .texts import TEXTS
 
@@ -119,7 +119,7 @@ def vms_of(world: World, body: Body, *, recycled: bool = False) -> list[Document
     """
     vms = world.maker.store.select("Vm", member(body, "where", dict[str, Any]))
     if not vms:
-        raise RefusedError(404, "no VM matches the where")
+        raise NothingMatchesError("no VM matches the where")
     refuse_locked(vms)
     for vm in vms:
         if vm["in_recycle_bin"] and not recycled:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 import anyio.lowlevel
-import msgspec
 from aiohttp import web
 
 from ...api.catalogue import OPERATIONS
 from ...calls.operation import Auth
 from ...calls.versions import is_older
 from .. import journal
-from ..refusals import QueryError, RefusedError
+from ..refusals import NothingMatchesError, QueryError, RefusedError
 from ..store import schema
 from ..store.ids import Ids
 from ..store.store import EVERY_LANGUAGE, LANGUAGES
 from . import graphql, routes
 from .answers import JSON, Asked, Found, Reply, Request
 from .intake import API_ROOT, LARGEST_CHUNK, take_in
+from .javascript import encode
 
 if TYPE_CHECKING:
     from ..accounts import Accounts
@@ -151,11 +151,16 @@ class Server:
                 self._store.report()
         except QueryError as exc:
             return _error(request, 400, str(exc))
+        except NothingMatchesError as exc:
+            empty = self._maker.behavior.nothing_matches == "empty"
+            if empty and schema.answers_list(recorded.path):
+                return Reply(b"[]")
+            return _error(request, exc.status, exc.message)
         except RefusedError as exc:
             return _error(request, exc.status, exc.message, code=exc.code, props=exc.props)
         if isinstance(answer, Found):
             return await self._rendered(answer, language)
-        return answer if isinstance(answer, Reply) else Reply(msgspec.json.encode(answer))
+        return answer if isinstance(answer, Reply) else Reply(encode(answer))
 
     def _dispatch(self, path: str, asked: Asked) -> object:
         if path == "/api/healthz":
@@ -183,7 +188,7 @@ class Server:
                 await anyio.lowlevel.checkpoint()
             some = found.documents[start : start + _AT_ONCE]
             shown = [self._store.render(found.resource, document, language) for document in some]
-            parts.append(msgspec.json.encode(shown)[1:-1])
+            parts.append(encode(shown)[1:-1])
         return Reply(b"[" + b",".join(parts) + b"]")
 
 
@@ -198,7 +203,7 @@ def _error(
     body: dict[str, object] = {"message": message, "status": status, "path": request.path}
     if code is not None:
         body |= {"code": code, "props": props}
-    return Reply(msgspec.json.encode(body), status)
+    return Reply(encode(body), status)
 
 
 def _faulty(request: web.BaseRequest, fault: Fault) -> Reply:

@@ -166,6 +166,12 @@ def operation(path: str) -> Operation[Any]:
     return found
 
 
+@functools.cache
+def answers_list(path: str) -> bool:
+    """Whether the operation at a path (``"start-vm"``) answers with a list."""
+    return get_origin(operation(f"/{path}").answer()) is list
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A query that answers with the resources that match, or with how many they are."""

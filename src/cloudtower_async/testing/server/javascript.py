@@ -1,0 +1,69 @@
+"""JSON as a JavaScript server writes it: `JSON.stringify` of the same value."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import cast
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+# The ends of numbers that JavaScript writes in another way: ``5.0``, ``1e16``, ``1.5e-05``, whole
+# numbers above 2**53. A text may hold one too: then the slow path runs, with the same result.
+_ODD = re.compile(rb"(?:\.0|[0-9]e[+-]?[0-9]+|[0-9]{16,})(?:[,\]}]|\Z)")
+
+_LARGEST_EXACT = 2**53  # above, JavaScript has only the nearest float
+_EXPONENT_FROM = 1e21  # from here on JavaScript writes whole numbers with an exponent, too
+_EXPONENT_BELOW = 1e-6  # below, it writes fractions with one
+
+
+def encode(value: object) -> bytes:
+    """Write a value as compact JSON, its numbers as JavaScript does: ``5``, never ``5.0``."""
+    encoded = _encode(value)
+    if _ODD.search(encoded) is None:
+        return encoded
+    return _encode(_written(value))
+
+
+def _written(value: object) -> object:
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
+        return _number(float(value))
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {name: _written(member) for name, member in members.items()}
+    if isinstance(value, list | tuple):
+        return [_written(item) for item in cast("list[object]", value)]
+    return value
+
+
+def _number(value: float) -> object:
+    size = abs(value)
+    if value.is_integer() and size < _EXPONENT_FROM:
+        # JavaScript writes the shortest digits that read back as the same float, then zeros.
+        digits, _, exponent = repr(value).partition("e")
+        if not exponent:
+            return int(value)  # -0.0 becomes 0
+        whole, _, fraction = digits.partition(".")
+        return msgspec.Raw(f"{whole}{fraction}{'0' * (int(exponent) - len(fraction))}".encode())
+    if not math.isfinite(value):
+        return None  # JavaScript has no other way to write it
+    if _EXPONENT_BELOW <= size < _EXPONENT_FROM:
+        return msgspec.Raw(_plain(repr(value)).encode())
+    digits, _, exponent = repr(value).partition("e")
+    sign = "-" if exponent.startswith("-") else "+"
+    return msgspec.Raw(f"{digits.removesuffix('.0')}e{sign}{exponent.lstrip('+-0')}".encode())
+
+
+def _plain(text: str) -> str:
+    """Write out what Python writes with an exponent and JavaScript does not: ``1.5e-05``."""
+    digits, _, exponent = text.partition("e-")
+    if not exponent:
+        return text
+    sign = "-" if digits.startswith("-") else ""
+    whole, _, fraction = digits.lstrip("-").partition(".")
+    zeros = "0" * (int(exponent) - len(whole))
+    return f"{sign}0.{zeros}{whole}{'' if fraction == '0' else fraction}"
