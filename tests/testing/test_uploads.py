@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from cloudtower_async import EVERYTHING, BadRequest, Cloudtower, NotFound, UnexpectedStatus
+from cloudtower_async import EVERYTHING, BadRequest, Cloudtower, NotFound
 from cloudtower_async.testing import Clock, Simulator
 from tests.testing.client import our_client
 from tests.testing.vendor import Vendor
@@ -290,8 +290,8 @@ async def test_what_goes_wrong_at_the_end_is_the_failure_of_the_upload(
 async def test_a_form_is_in_the_journal_without_its_content(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    sim.faults.fail("upload-elf-image", status=418)
-    with pytest.raises(UnexpectedStatus):
+    sim.faults.fail("upload-elf-image", status=400)
+    with pytest.raises(BadRequest):
         await tower.elf_image.create_elf_image(file=CONTENT, name="x", size="9")
     body = sim.requests[-1].body
     assert (body["name"], body["size"]) == ("x", "9")
