@@ -115,7 +115,7 @@ def _spoilt(shape: Shape, value: Any, path: str) -> Iterator[tuple[str, str, Any
     if value is None or shape.kind is object:
         return
     if isinstance(value, list) and shape.item is not None:
-        if shape.item.kind not in (list, object):
+        if shape.item.kind not in (list, object) and not shape.item.is_filter:
             yield "unwrapped", path, value[0]
         items = cast("list[object]", value)
         for index, item in enumerate(items):

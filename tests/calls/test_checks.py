@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudtower_async import Cloudtower, EmptyFilter, InvalidInput, models
+from cloudtower_async import EVERYTHING, Cloudtower, EmptyFilter, InvalidInput, models
 from cloudtower_async.api.resource_change import GET_RESOURCE_CHANGES
 from cloudtower_async.api.task import UPDATE_TASK
 from cloudtower_async.api.vm import (
@@ -60,7 +60,8 @@ def said(operation: Any, given_: object) -> str:  # noqa: ANN401
             ),
         ),
         ({"id_in": "abc"}, "where.id_in: expected a list, got a text; put it in a list"),
-        ({"OR": {"id": "a"}}, "where.OR: expected a list, got an object; put it in a list"),
+        ({"OR": "a"}, "where.OR: expected a list, got a text; put it in a list"),
+        ({"NOT": {"nmae": "a"}}, "where.NOT[0].nmae: no such field; did you mean name?"),
         (
             {"id_in": ["a", 7]},
             "where.id_in[1]: expected a text, got a whole number; give it as str(…)",
@@ -94,6 +95,21 @@ def said(operation: Any, given_: object) -> str:  # noqa: ANN401
 )
 def test_what_is_wrong_with_a_filter_is_said_with_its_place(where: object, message: str) -> None:
     assert said(GET_VMS, {"where": where}) == message
+
+
+@pytest.mark.parametrize("key", ["AND", "OR", "NOT"])
+def test_a_single_filter_in_a_combination_is_sent_in_a_list(key: str) -> None:
+    where = {key: {"name": "a", "cluster": {key: {"name": "b"}}}}
+    sent = {key: [{"name": "a", "cluster": {key: [{"name": "b"}]}}]}
+    assert check(GET_VMS, {"where": where}, validate=True) == {"where": sent}
+
+
+def test_a_single_filter_in_a_combination_is_judged_like_one_in_a_list() -> None:
+    wheres: list[object] = [{"AND": {}}, {"OR": {}}, {"NOT": {"id_in": []}}, {"AND": EVERYTHING}]
+    for where in wheres:
+        for validate in (True, False):
+            with pytest.raises(EmptyFilter):
+                check(START_VM, {"where": where}, validate=validate)
 
 
 def test_a_key_at_the_top_is_named_as_it_was_passed() -> None:

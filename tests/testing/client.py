@@ -55,8 +55,20 @@ class Client:
         method: str = "POST",
         **headers: str,
     ) -> Answer:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
         content = None if body is None else msgspec.json.encode(body)
+        return await self.send_raw(operation, content, root=root, method=method, **headers)
+
+    async def send_raw(
+        self,
+        operation: str,
+        content: bytes | None,
+        *,
+        root: str = API_ROOT,
+        method: str = "POST",
+        **headers: str,
+    ) -> Answer:
+        """Send a body that is not encoded here."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(
             method, f"{self.sim.url}{root}{operation}", data=content, headers=self.headers | sent
         ) as response:

@@ -54,3 +54,73 @@ async def test_a_bearer_token_is_accepted() -> None:
         assert len(await client.ask("get-vms")) == 3
         client.headers["authorization"] = "Bearer made-up"
         assert (await client.send("get-vms")).status == 401
+
+
+async def test_whole_numbers_are_accepted_as_floats() -> None:
+    async with connected(Simulator(clusters=1, vms=3)) as client:
+        [vm] = client.sim.store.select("Vm")[:1]
+        body = b'{"where":{"id":"%s","vcpu_in":[%d.0]},"first":1e0}' % (
+            vm["id"].encode(),
+            vm["vcpu"],
+        )
+        found = await client.send_raw("get-vms", body)
+        assert [one["id"] for one in found.json] == [vm["id"]]
+        cluster = client.sim.store.select("Cluster")[0]["id"].encode()
+        target = (
+            b'[{"cluster_id":"%s","name":"x","thin_provision":true,"replica_num":2.0,' % cluster
+        )
+        target += b'"stripe_num":4.0,"stripe_size":262144.0,"bps":8e9}]'
+        answer = await client.send_raw("create-iscsi-target", target)
+        assert answer.status == 200, answer.content
+        assert b'"stripe_size":262144,' in answer.content
+        assert b'"bps":8000000000,' in answer.content
+
+
+async def test_sizes_and_frequencies_have_fractions_only_where_that_is_asked_for() -> None:
+    for fractions in (False, True):
+        async with connected(Simulator(clusters=1, vms=3, fractions=fractions)) as client:
+            [host, *_] = await client.ask("get-hosts")
+            assert isinstance(host["used_cpu_hz"], float) is fractions
+            [vm, *_] = await client.ask("get-vms")
+            assert isinstance(vm["unique_logical_size"], float) is fractions
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"orderBy": ["name_ASC"]},
+        {"orderBy": {"name": "ASC"}},
+        {"where": {"status": "UNHEARD_OF"}},
+        {"where": {"status_in": [["RUNNING"]]}},
+        {"where": {"name_in": {"set": ["a"]}}},
+        {"first": "2"},
+        {"first": 2.5},
+    ],
+)
+async def test_what_graphql_refuses_is_an_error_body_with_400(body: object) -> None:
+    async with connected(Simulator(clusters=1, vms=3)) as client:
+        answer = await client.send("get-vms", body)
+        assert (answer.status, answer.json["status"]) == (400, 400), answer.content
+        assert answer.json["message"]
+
+
+@pytest.mark.parametrize("depth", [200, 3_000, 100_000])
+async def test_a_body_that_is_nested_deeply_is_an_error_body_with_400(depth: int) -> None:
+    async with connected(Simulator(clusters=1, vms=3)) as client:
+        for start, end in ((b'{"where":{"AND":[', b"]}}"), (b'{"where":{"NOT":', b"}}")):
+            pairs = {b"[": (b'{"AND":[', b"]}"), b":": (b'{"NOT":', b"}")}[start[-1:]]
+            body = start + pairs[0] * depth + b"{}" + pairs[1] * depth + end
+            answer = await client.send_raw("get-vms", body)
+            if depth > 200:
+                assert (answer.status, answer.json["status"]) == (400, 400)
+            assert answer.status in {200, 400}
+
+
+async def test_a_single_item_is_taken_where_a_list_belongs() -> None:
+    async with connected(Simulator(clusters=1, vms=3)) as client:
+        [one, *others] = await client.ask("get-vms")
+        for where in ({"NOT": {"id": one["id"]}}, {"id_not_in": one["id"]}):
+            assert [vm["id"] for vm in await client.ask("get-vms", {"where": where})] == [
+                vm["id"] for vm in others
+            ]
+        assert await client.ask("get-vms", {"where": {"NOT": {}}}) == []

@@ -230,9 +230,9 @@ WRONG: list[tuple[object, str]] = [
     ({"host": {"cluster": {}}}, "where.host.cluster: Host has no such key"),
     ({"host": 1}, "where.host: expected an object, got a number: 1"),
     ({"disks_some": None}, "where.disks_some: a relation to many cannot be compared with null"),
-    ({"OR": {}}, "where.OR: expected a list, got an object: {}"),
+    ({"OR": "web"}, "where.OR: expected a list, got a text: 'web'"),
     ({"AND": [{"ha": "yes"}]}, "where.AND[0].ha: expected bool, got a text: 'yes'"),
-    ({"name_in": "web"}, "where.name_in: expected a list, got a text: 'web'"),
+    ({"name_in": {}}, "where.name_in: expected a list, got an object: {}"),
     ({"name_in": ["web", None]}, "where.name_in[1]: expected str, got null"),
     ({"vcpu": True}, "where.vcpu: expected int, got a boolean: True"),
 ]

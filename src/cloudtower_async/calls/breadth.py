@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+COMBINATIONS = ("AND", "OR", "NOT")
+"""Keys of a filter that take a list of filters."""
+
 _LISTS = (list, tuple, set, frozenset)
 _TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")  # what each text does to an empty one
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
@@ -80,7 +83,7 @@ def _holds(key: object, value: object, *, everywhere: bool) -> bool:
         return True
     if not isinstance(key, str):  # no field: nothing is known of what it does
         return False
-    if key in ("AND", "OR", "NOT"):
+    if key in COMBINATIONS:
         return _combination(key, value, everywhere=everywhere)
     if _is_object(value):  # a relation
         flipped = key.endswith("_none")
@@ -154,7 +157,7 @@ def refuse_lost_values(asker: str, record: Record, where: object, path: str) -> 
                     f"{asker}: {place(here)}: got None, but the field is never null, so its value "
                     "was probably lost; give it a value, or leave the key out"
                 )
-        elif key in ("AND", "OR", "NOT"):
+        elif key in COMBINATIONS:
             parts = list(cast("Any", value)) if isinstance(value, _LISTS) else [value]
             for index, part in enumerate(parts):
                 refuse_lost_values(asker, record, part, f"{here}[{index}]")

@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, Everything
 from ..validators import whole_number
-from .breadth import is_guarded, refuse_wide
+from .breadth import COMBINATIONS, is_guarded, refuse_wide
 from .shapes import Record, Shape, arguments_of, member, place
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
 
     Returns:
         The arguments to send: those that were passed, except that floats without a fraction are
-        integers where the API wants these.
+        integers, and a single filter in AND, OR or NOT is in a list.
 
     Raises:
         EmptyFilter: A filter may match everything.
@@ -64,8 +64,8 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
         try:
             for one in checks:
                 one(arguments)
-        except _WholeFloat:
-            arguments = _with_integers(arguments)
+        except _NotAsSent:
+            arguments = _normalized(arguments)
             for one in checks:
                 one(arguments)
     except _Refused as refused:
@@ -77,17 +77,24 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
     raise InvalidInput(f"{operation.name}: {message}")
 
 
-class _WholeFloat(Exception):  # noqa: N818 - no error: the arguments are to be converted
-    """A float without a fraction stands where the API wants an integer."""
+class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be normalized
+    """A value is right, but the API wants it in another form; see `_normalized`."""
 
 
-def _with_integers(value: object) -> object:
-    """Copy arguments with an integer for each float without a fraction: JSON has no difference."""
+def _normalized(value: object, key: object = None) -> object:
+    """Copy arguments in the form that the API wants.
+
+    Floats without a fraction become integers: JSON makes no difference. A single filter in AND, OR
+    or NOT goes into a list, as GraphQL servers would put it.
+    """
     if isinstance(value, dict):
         fields = cast("dict[object, object]", value)
-        return {key: _with_integers(field) for key, field in fields.items()}
+        copied = {name: _normalized(field, name) for name, field in fields.items()}
+        return [copied] if key in COMBINATIONS else copied
     if isinstance(value, _LISTS):
-        return [_with_integers(item) for item in cast("Iterable[object]", value)]
+        return [_normalized(item) for item in cast("Iterable[object]", value)]
+    if type(value) is Everything and key in COMBINATIONS:
+        return [value]
     return whole_number(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -138,7 +145,7 @@ def _compile(shape: Shape, name: str) -> Check:
         if shape.kind is str:
             check = _as_text(check)
     elif shape.item is not None:
-        check = _list_of(_compile(shape.item, name))
+        check = _list_of(_compile(shape.item, name), of_filters=shape.item.is_filter)
     elif shape.choices:
         check = _choice(shape.choices, name)
     else:
@@ -154,9 +161,11 @@ def _nullable(check: Check) -> Check:
     return check_nullable
 
 
-def _list_of(check: Check) -> Check:
+def _list_of(check: Check, *, of_filters: bool = False) -> Check:
     def check_list(value: object) -> None:
         if not isinstance(value, _LISTS):
+            if of_filters and isinstance(value, dict | Everything):
+                raise _NotAsSent
             raise _wrong("a list", value, "; put it in a list" if _could_be_item(value) else "")
         for item in cast("list[object]", value):
             try:
@@ -221,7 +230,7 @@ def _as_text(check: Check) -> Check:
     def check_text(value: object) -> None:
         if isinstance(value, str):
             try:
-                value = _with_integers(msgspec.json.decode(value))
+                value = _normalized(msgspec.json.decode(value))
             except CODEC_ERRORS:
                 return
         elif type(value) is not Everything:
@@ -260,7 +269,7 @@ def _check_whole(value: object) -> None:
         return
     if isinstance(value, float):
         if value.is_integer():
-            raise _WholeFloat
+            raise _NotAsSent
         raise _Refused("expected a whole number, got a fraction; round it")
     raise _wrong("a whole number", value)
 

@@ -6,12 +6,12 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import msgspec
 from aiohttp import BodyPartReader
 from aiohttp.hdrs import CONTENT_TYPE
 
 from ...types import CODEC_ERRORS
 from .answers import Request
+from .javascript import decode
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -71,7 +71,7 @@ async def take_in(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
     body: Any = None
     if content:
         try:
-            body = msgspec.json.decode(content)
+            body = decode(content)
         except CODEC_ERRORS:
             body = content
     return Request(request.method, path, headers, body), b""

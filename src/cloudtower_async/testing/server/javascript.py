@@ -1,4 +1,4 @@
-"""JSON as a JavaScript server writes it: `JSON.stringify` of the same value."""
+"""JSON as a JavaScript server reads and writes it: `JSON.parse` and `JSON.stringify`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,39 @@ _EXPONENT_FROM = 1e21  # from here on JavaScript writes whole numbers with an ex
 _EXPONENT_BELOW = 1e-6  # below, it writes fractions with one
 
 
+# A number with a fraction or an exponent, or one that may be above 2**53.
+_SPECIAL = re.compile(rb"[0-9](?:\.|[eE])[0-9+-]|[0-9]{16,}")
+
+
+def decode(content: bytes) -> object:
+    """Read JSON as JavaScript does: ``5.0`` and ``5`` are the same number.
+
+    Raises:
+        ValueError: The content is no JSON. `RecursionError` when it is nested too deeply.
+    """
+    value = cast("object", msgspec.json.decode(content))
+    return _read(value) if _SPECIAL.search(content) else value
+
+
 def encode(value: object) -> bytes:
     """Write a value as compact JSON, its numbers as JavaScript does: ``5``, never ``5.0``."""
     encoded = _encode(value)
     if _ODD.search(encoded) is None:
         return encoded
     return _encode(_written(value))
+
+
+def _read(value: object) -> object:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
+        return int(float(value))
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {name: _read(member) for name, member in members.items()}
+    if isinstance(value, list):
+        return [_read(item) for item in cast("list[object]", value)]
+    return value
 
 
 def _written(value: object) -> object:

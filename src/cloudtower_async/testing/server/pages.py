@@ -26,7 +26,7 @@ def page_of(resource: str, arguments: Mapping[str, Any]) -> Page:
     given = {name: value for name, value in arguments.items() if value is not None}
     given.pop("where", None)
     order = given.pop("orderBy", None)
-    if order is not None and order not in orders(resource):
+    if order is not None and not (isinstance(order, str) and order in orders(resource)):
         raise QueryError(f"orderBy: {order!r} is no order of {resource}")
     for name, value in given.items():
         kind = _TYPES.get(name)

@@ -82,4 +82,5 @@ def _shown(asked: Asked, resource: str | None, identifier: str) -> dict[str, Any
     if resource is None:
         return {"id": identifier}
     store = asked.maker.store
-    return store.render(resource, store.get(resource, identifier), asked.language)
+    document = store.render(resource, store.get(resource, identifier), asked.language)
+    return asked.maker.behavior.shown(document)

@@ -151,6 +151,8 @@ class Server:
                 self._store.report()
         except QueryError as exc:
             return _error(request, 400, str(exc))
+        except RecursionError:
+            return _error(request, 400, "the body is nested too deeply")
         except NothingMatchesError as exc:
             empty = self._maker.behavior.nothing_matches == "empty"
             if empty and schema.answers_list(recorded.path):
@@ -187,7 +189,10 @@ class Server:
             if start:
                 await anyio.lowlevel.checkpoint()
             some = found.documents[start : start + _AT_ONCE]
-            shown = [self._store.render(found.resource, document, language) for document in some]
+            shown = [
+                self._maker.behavior.shown(self._store.render(found.resource, document, language))
+                for document in some
+            ]
             parts.append(encode(shown)[1:-1])
         return Reply(b"[" + b",".join(parts) + b"]")
 

@@ -107,6 +107,8 @@ def _compile(where: object, resource: str, sources: Sources, path: str, *, want:
 def _combination(
     key: str, value: object, resource: str, sources: Sources, path: str, *, want: bool
 ) -> Predicate:
+    if isinstance(value, dict):
+        value = [value]  # GraphQL servers take a single item where a list belongs
     if not isinstance(value, list):
         raise QueryError(f"{path}: expected a list, got {_name(value)}")
     if not value:  # of nothing everything holds; Prisma 1 says so of an empty OR, too
@@ -139,6 +141,8 @@ def _comparison(condition: Condition, value: object, path: str, *, want: bool) -
 
 
 def _membership(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
+    if not isinstance(value, list | dict):
+        value = [value]  # as above
     if not isinstance(value, list):
         raise QueryError(f"{path}: expected a list, got {_name(value)}")
     chosen = frozenset(
