@@ -3,7 +3,7 @@
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..control_characters import one_line
 from .base import CloudtowerError
@@ -57,7 +57,8 @@ class TaskFailed(TaskError):
     def _describe(self) -> str:
         said = one_line(self.message) if self.message else "the server gives no reason"
         codes = ", ".join(code for code in (self.code, self.ec) if code)
-        what = f" ({one_line(self.task.description)})" if self.task else ""
+        description = cast("str | None", self.task.description) if self.task else None
+        what = f" ({one_line(description)})" if description else ""
         return f"task {self.task_id}{what} failed: {said}" + (f" [{codes}]" if codes else "")
 
 

@@ -230,6 +230,8 @@ class Feed:
 
 
 def _check(answer: ResourceChangeResponse) -> None:
+    if cast("object", answer.data) is None and not answer.error:
+        raise ResponseDecodeError("no list of changes", operation=_OPERATION, place="$.data")
     if answer.error:
         raise ServerError(
             "the feed could not be read",

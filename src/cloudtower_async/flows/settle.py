@@ -12,7 +12,13 @@ import msgspec
 
 from ..api.catalogue import READERS
 from ..calls.unawaited import close_calls
-from ..errors import CloudtowerError, InvalidInput, NotFound, SettleTimeout
+from ..errors import (
+    CloudtowerError,
+    InvalidInput,
+    NotFound,
+    ResponseDecodeError,
+    SettleTimeout,
+)
 from ..queries.batches import batches, read_by_ids
 from ..settings import seconds_fault
 from ..types import WithTask
@@ -51,6 +57,7 @@ async def settle(
     deadline = math.inf if timeout is None else anyio.current_time() + timeout
     await wait(answer, timeout=timeout, interval=interval, grace=grace)
     left = None if timeout is None else max(0.0, deadline - anyio.current_time())
+    _require_ids(answer)
     readings = _readings(answer, caller, grace)
     with unless_closed(caller.transport, left):
         for reading in readings.values():
@@ -103,6 +110,27 @@ def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
         "settle: expected a call of a mutation that starts tasks, or what it answered with; "
         f"got {got}{remedy}"
     )
+
+
+def _require_ids(answer: WithTask[object] | list[WithTask[object]]) -> None:
+    """Require the answer of a mutation to say which resources it is about.
+
+    Raises:
+        ResponseDecodeError: A resource, or its id, is missing: the server breaks its schema.
+    """
+    answers = answer if isinstance(answer, list) else [answer]
+    nameless = sum(
+        resource is None or (type(resource).__name__ in READERS and not cast("Any", resource).id)
+        for one in answers
+        for resource in _resources(one.data)
+    )
+    if nameless:
+        raise ResponseDecodeError(
+            f"settle: the mutation has succeeded, but its answer leaves out the id of {nameless} "
+            "resources, so these cannot be read",
+            place="$.data.id",
+            hint="Do not repeat the mutation; find the resources with a query.",
+        )
 
 
 def _readings(

@@ -9,7 +9,7 @@ import anyio
 import msgspec
 
 from ..calls.unawaited import close_calls
-from ..errors import InvalidInput, TaskError, TasksFailed, TaskTimeout
+from ..errors import InvalidInput, ResponseDecodeError, TaskError, TasksFailed, TaskTimeout
 from ..models import Task
 from ..settings import seconds_fault
 from .failures import task_failed
@@ -161,9 +161,14 @@ async def _tasks_in(what: str, waitable: Waitable | Awaitable[Waitable]) -> dict
         for one in _flat(what, given):
             if isinstance(one, str):
                 tasks.setdefault(one)
+            elif not one.id:
+                raise ResponseDecodeError(
+                    f"{what}: the server left out the id of a task, so it cannot be waited for",
+                    place="$.id",
+                )
             else:
                 tasks[one.id] = one
-    except InvalidInput:
+    except (InvalidInput, ResponseDecodeError):
         close_calls(given)
         raise
     return tasks

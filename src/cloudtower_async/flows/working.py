@@ -208,6 +208,8 @@ class Working:
             TaskTimeout: Tasks were still running when the time was over.
             SettleTimeout: The tasks had ended, but resources were still being changed.
             NotFound: The single resource is not there any more.
+            ResponseDecodeError: The tasks have succeeded, but the answer of the mutation leaves out
+                the id of a resource.
             CallError: The mutation failed, or the resources may not be read.
             InvalidInput: An argument is not one of these.
             SessionClosed: The session was closed meanwhile.
