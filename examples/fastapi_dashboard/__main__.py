@@ -15,6 +15,7 @@ from cloudtower_async import Cloudtower, InvalidSettings
 
 from .app import create_app, let_go
 from .demo import simulated
+from .guard import LOCAL
 
 if TYPE_CHECKING:
     from socket import socket
@@ -34,14 +35,14 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve(host: str, port: int, interval: float) -> None:
+async def serve(host: str, port: int, interval: float, names: list[str]) -> None:
     async with AsyncExitStack() as stack:
         if os.environ.get("CLOUDTOWER_ENDPOINT"):
             tower = Cloudtower.from_env()
         else:
             sim = await stack.enter_async_context(simulated())
             tower = Cloudtower(sim.url, username=sim.username, password=sim.password)
-        app = create_app(tower, interval=interval)
+        app = create_app(tower, interval=interval, hosts=[*LOCAL, host, *names])
         page = f"http://{host}:{port}"
         print(f"The dashboard of the CloudTower at {tower.endpoint} is on {page}", file=sys.stderr)
         await Server(app, host, port).serve()
@@ -52,9 +53,15 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=8000, help="port to listen at")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two polls")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="host name under which browsers find the page, besides --host; repeat it for more",
+    )
     options = parser.parse_args()
     try:
-        anyio.run(serve, options.host, options.port, options.interval)
+        anyio.run(serve, options.host, options.port, options.interval, options.name)
     except InvalidSettings as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

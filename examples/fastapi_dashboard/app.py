@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import (  # noqa: TC003 - FastAPI reads the annotations
     AsyncGenerator,
     AsyncIterator,
+    Iterable,
 )
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from cloudtower_async import CallError, Cloudtower
 from cloudtower_async.recipes import build_dashboard
 
 from .feed import Feed, Language
+from .guard import LOCAL, Guard
 
 PAGE = Path(__file__).parent / "page"
 
@@ -53,12 +55,15 @@ def let_go(app: FastAPI) -> None:
     feed.close()
 
 
-def create_app(tower: Cloudtower | None = None, *, interval: float = 5.0) -> FastAPI:
+def create_app(
+    tower: Cloudtower | None = None, *, interval: float = 5.0, hosts: Iterable[str] = LOCAL
+) -> FastAPI:
     """Make the app.
 
     Args:
         tower: The session to show, closed when the app ends; None: that of the environment.
         interval: Seconds between two polls.
+        hosts: Host names and addresses that browsers may use for the page.
 
     Raises:
         InvalidSettings: The environment does not say how to reach a CloudTower.
@@ -79,7 +84,9 @@ def create_app(tower: Cloudtower | None = None, *, interval: float = 5.0) -> Fas
         finally:
             await session.close()
 
-    app = FastAPI(title="CloudTower dashboard", lifespan=lifespan)
+    # The pages of FastAPI's own documentation load scripts from elsewhere.
+    app = FastAPI(title="CloudTower dashboard", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, hosts=hosts)
     app.add_api_route("/events", events, response_class=EventSourceResponse)
     app.add_api_route("/api/dashboard", dashboard)
     app.add_exception_handler(CallError, unavailable)

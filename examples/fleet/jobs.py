@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 from redis.asyncio import Redis
 from taskiq import TaskiqDepends, TaskiqEvents, TaskiqState
+from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from cloudtower_async import Cloudtower, CloudtowerError
@@ -37,7 +38,13 @@ broker = RedisStreamBroker(
     xread_count=1,  # what a worker can't begin yet is for others
     maxlen=1_000_000,
 ).with_result_backend(
-    RedisAsyncResultBackend(REDIS, prefix_str=RESULTS, result_ex_time=_REMEMBERED)
+    RedisAsyncResultBackend(
+        REDIS,
+        prefix_str=RESULTS,
+        result_ex_time=_REMEMBERED,
+        # The default unpickles results: whoever can write to Redis could run code here.
+        serializer=JSONSerializer(),
+    )
 )
 
 

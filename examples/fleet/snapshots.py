@@ -63,7 +63,12 @@ async def snapshot_fleet(profiles: list[str], name: str) -> Outcome:
 
 async def _succeeded(task_id: str) -> bool:
     backend = broker.result_backend
-    return await backend.is_result_ready(task_id) and not (await backend.get_result(task_id)).is_err
+    if not await backend.is_result_ready(task_id):
+        return False
+    try:
+        return not (await backend.get_result(task_id)).is_err
+    except ValueError:  # not JSON: no worker of this version wrote it
+        return False
 
 
 async def _collect(waiting: set[str], outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ async def test_one_session_serves_all_requests(monkeypatch: pytest.MonkeyPatch) 
         stopped = {"name": "web", "status": "STOPPED"}
         running = {"name": "web", "status": "RUNNING"}
         assert await answer(session.get("/vms/web")) == (200, stopped)
-        assert await answer(session.post("/vms/web/start")) == (200, running)
+        assert await answer(session.post("/vms/web/start", json={})) == (200, running)
         assert await answer(session.get("/vms/web")) == (200, running)
         assert len(sim.sent("login")) == 1
 
@@ -53,10 +54,47 @@ async def test_the_query_string_is_a_filter(monkeypatch: pytest.MonkeyPatch) -> 
         query = "name_contains=il&status=STOPPED&vcpu_gte=8&cluster=edge"
         status, vms = await answer(session.get(f"/vms?{query}"))
         assert (status, [(vm["name"], vm["vcpu"]) for vm in vms]) == (200, [("till", 8)])
-        assert await answer(session.post(f"/vms/start?{query}")) == (200, ["till"])
-        assert (await answer(session.post(f"/vms/start?{query}")))[0] == 404  # no longer any
         assert (await answer(session.get("/vms?vcpu_gte=many")))[0] == 422
-        assert (await answer(session.post("/vms/start")))[0] == 422  # not everything
+        assert (await answer(session.get("/vms?vcpu=8")))[0] == 422
+
+
+async def test_the_body_is_the_filter_of_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client(monkeypatch) as (sim, session):
+        cluster = sim.add_cluster(name="edge")
+        sim.add_vm(name="till", status="STOPPED", vcpu=8, cluster=cluster["id"])
+        wanted = {"name_contains": "il", "status": "STOPPED", "vcpu_gte": 8, "cluster": "edge"}
+        assert await answer(session.post("/vms/start", json=wanted)) == (200, ["till"])
+        assert (await answer(session.post("/vms/start", json=wanted)))[0] == 404  # no longer any
+        assert (await answer(session.post("/vms/start", json={})))[0] == 422  # not everything
+        assert (await answer(session.post("/vms/start", json={"vcpu": 8})))[0] == 422
+
+
+async def test_no_other_site_can_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page of another site can make the browser of a user send."""
+    wanted = {"name_contains": "till"}
+    text = json.dumps(wanted)
+    form = "application/x-www-form-urlencoded"
+    ways: list[tuple[int, str, dict[str, Any]]] = [
+        (415, "", {"data": wanted}),
+        (415, "?name_contains=till", {}),
+        (415, "", {"data": text, "headers": {"content-type": "text/plain"}}),
+        (415, "", {"data": text, "headers": {"content-type": f"{form}; application/json"}}),
+        (422, "?name_contains=till", {"json": {}}),
+        (403, "", {"json": wanted, "headers": {"origin": "https://evil.example"}}),
+        (403, "", {"json": wanted, "headers": {"origin": "null"}}),
+        (400, "", {"json": wanted, "headers": {"host": "evil.example"}}),
+    ]
+    async with client(monkeypatch) as (sim, session):
+        sim.add_vm(name="till", status="STOPPED")
+        for path in ("/vms/start", "/vms/till/start"):
+            for status, query, sent in ways:
+                async with session.post(f"{path}{query}", **sent) as response:
+                    assert response.status == status, (path, query, sent)
+        async with session.get("/vms", headers={"host": "evil.example"}) as response:
+            assert response.status == 400
+        assert sim.mutations() == []
+        own = {"origin": str(session._base_url).rstrip("/")}  # pyright: ignore[reportPrivateUsage]
+        assert (await answer(session.post("/vms/start", json=wanted, headers=own)))[0] == 200
 
 
 async def test_errors_become_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +106,7 @@ async def test_errors_become_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await answer(session.get("/vms/twin")))[0] == 409
 
         sim.faults.fail("start-vm", status=500)
-        status, told = await answer(session.post("/vms/web/start"))
+        status, told = await answer(session.post("/vms/web/start", json={}))
         assert status == 504
         assert "vm.start_vm" in told["detail"]
         sim.faults.fail("get-vms", status=403)

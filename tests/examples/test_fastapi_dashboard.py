@@ -274,3 +274,24 @@ async def test_one_command_shows_a_simulated_tower() -> None:
         told += "".join([part.decode() async for part in process.stderr])
         assert await process.wait() == 0
     assert "Traceback" not in told
+
+
+async def test_only_its_own_hosts_are_answered_and_with_a_policy() -> None:
+    async with Simulator(vms=2) as sim:
+        app = create_app(session(sim), interval=NEVER, hosts=["127.0.0.1", "wall.example", "::1"])
+        async with serving(app) as address, aiohttp.ClientSession(address) as client:
+            port = address.rpartition(":")[2]
+            own = ("127.0.0.1", f"127.0.0.1:{port}", "WALL.example:80", "[::1]:8000")
+            others = ("evil.example", "127.0.0.1.evil.example", "[::1", "a@b:c:d", "")
+            for path in ("/", "/dashboard.js", "/api/dashboard", "/events", "/none"):
+                for host in (*own, *others):
+                    async with client.get(path, headers={"host": host}) as answer:
+                        expected = 404 if path == "/none" else 200
+                        assert answer.status == (expected if host in own else 400), (path, host)
+                        policy = answer.headers["content-security-policy"]
+                        assert "default-src 'none'" in policy
+                        assert "frame-ancestors 'none'" in policy
+                        assert answer.headers["x-content-type-options"] == "nosniff"
+            for path in ("/docs", "/redoc"):
+                async with client.get(path) as answer:
+                    assert answer.status == 404

@@ -98,6 +98,29 @@ def rows(sim: Simulator, resource: str, **fields: object) -> list[dict[str, Any]
     return sim.store.select(resource, fields)
 
 
+async def test_the_policy_lets_the_page_work_and_nothing_else(browser: Browser) -> None:
+    async with dashboard(NEVER) as (_, address), opened(browser, address, complains=True) as page:
+        await expect_live(page)
+        attempts = """
+            () => new Promise(resolve => {
+                const blocked = new Set();
+                document.addEventListener("securitypolicyviolation", event => {
+                    blocked.add(event.effectiveDirective);
+                    if (blocked.size === 4) resolve([...blocked].sort());
+                });
+                const add = (tag, set) => document.body.append(
+                    Object.assign(document.createElement(tag), set));
+                add("script", {textContent: "window.run = true"});
+                add("img", {src: "http://127.0.0.1:9/x.png"});
+                add("iframe", {src: "http://127.0.0.1:9/"});
+                fetch("http://127.0.0.1:9/").catch(() => {});
+            })
+        """
+        blocked = await page.evaluate(attempts)
+        assert blocked == ["connect-src", "frame-src", "img-src", "script-src-elem"]
+        assert await page.evaluate("window.run === undefined")
+
+
 async def expect_tile(page: Page, name: str, value: float, note: str | None = None) -> None:
     tile = page.locator(f"[data-tile={name}]")
     await expect(tile.locator("strong")).to_have_text(str(value))

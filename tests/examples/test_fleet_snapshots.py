@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import shutil
 import signal
 import sys
@@ -176,6 +178,33 @@ async def test_a_worker_and_the_caller_die_and_nothing_is_lost_or_doubled(tmp_pa
             assert towers.asked() == 2 * VMS + VMS + 1
             assert each_once(towers.sims[0], NEXT_NAME)
             group.cancel_scope.cancel()
+
+
+class Bomb:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return eval, (f"__import__('os').mkdir({str(self._file)!r})",)
+
+
+async def test_what_somebody_writes_to_redis_is_not_run(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as towers, towers.worker():
+        vm = next(iter(towers.sims[0].store.table("Vm")))
+        key = f"fleet:results:{NAME}/north/{vm}"
+        async with Redis.from_url(towers.environment["FLEET_REDIS"]) as client:  # pyright: ignore[reportUnknownMemberType] - its **kwargs
+            await client.set(key, pickle.dumps(Bomb(tmp_path / "run")))
+            async with anyio.create_task_group() as group:
+                group.start_soon(let_time_pass, towers.sims)
+                async with towers.dispatcher(NAME, "north") as caller:
+                    assert await output(caller) == [f"{VMS} snapshots, 0 errors"]
+                group.cancel_scope.cancel()
+            results = [await client.get(key) async for key in client.scan_iter("fleet:results:*")]
+        assert len(results) >= VMS
+        assert all(json.loads(result)["is_err"] is False for result in results)
+        assert not await anyio.Path(tmp_path, "run").exists()
 
 
 async def test_one_begins_until_the_server_has_answered_or_the_grace_is_over(
