@@ -21,6 +21,14 @@ Tell: TypeAlias = "Callable[[str, Any, Any], Any]"
 """Takes the path of an operation, the body of the request, and the answer; returns another."""
 
 
+Note: TypeAlias = "Callable[[str, Any], None]"
+"""Takes the path of an operation and the body of a request."""
+
+
+def nothing(_: str, __: Any) -> None:  # noqa: ANN401
+    """Take no note of a request."""
+
+
 def as_it_is(_: str, body: Any) -> Any:  # noqa: ANN401
     """Pass a request on unchanged."""
     return body
@@ -32,13 +40,16 @@ def unchanged(_: str, __: Any, answer: Any) -> Any:  # noqa: ANN401
 
 
 @asynccontextmanager
-async def proxy(url: str, ask: Ask = as_it_is, tell: Tell = unchanged) -> AsyncGenerator[str]:
+async def proxy(
+    url: str, ask: Ask = as_it_is, tell: Tell = unchanged, note: Note = nothing
+) -> AsyncGenerator[str]:
     """Serve what another server does, with changes to JSON requests and answers.
 
     Args:
         url: Root address of the other server.
         ask: Changes the body of each request.
         tell: Changes each successful answer.
+        note: Is told of each request.
     """
     async with aiohttp.ClientSession(auto_decompress=True) as session:
 
@@ -48,6 +59,7 @@ async def proxy(url: str, ask: Ask = as_it_is, tell: Tell = unchanged) -> AsyncG
             if content and request.content_type == "application/json":
                 body = ask(path, msgspec.json.decode(content))
                 content = msgspec.json.encode(body)
+            note(path, body)
             headers = {
                 name: value
                 for name, value in request.headers.items()

@@ -1,0 +1,352 @@
+"""Every loop that sends requests keeps its pauses against a server that never gets ready."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import sys
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+import pytest
+
+import cloudtower_async
+from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy
+from cloudtower_async.recipes import check_maintenance, shut_down_vms
+from cloudtower_async.testing import Clock, Simulator
+from tests.odd_servers import proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+SOURCE = Path(cloudtower_async.__file__).parent
+NOT_OURS = ("api", "models", "inputs", "testing", "simulator")
+
+INTERVAL = 0.05
+ONCE = RetryPolicy(attempts=1)
+
+Run: TypeAlias = "Callable[[Cloudtower, Simulator], Awaitable[object]]"
+Counts: TypeAlias = "Callable[[str, Any], bool]"
+
+
+@dataclass
+class Case:
+    """A loop against a server that never gets ready.
+
+    Attributes:
+        run: Runs into the loop.
+        path: The requests to count.
+        loops: Where the loops are that it covers: ``"module.py function"``.
+        interval: Mean seconds from one request to the next, once the quick first ones are over.
+        quick: Number of requests that may come sooner.
+        number: Number of requests to wait for; the loop may end before.
+        answer: What the answers to these requests become; None: what they are.
+        status: Status of the answers, if they fail.
+        options: Of the session.
+        counts: Tells by the body which requests to count.
+    """
+
+    run: Run
+    path: str
+    loops: list[str]
+    interval: float = INTERVAL
+    quick: int = 0
+    number: int = 12
+    answer: Callable[[Any], Any] | None = None
+    status: int | None = None
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    counts: Counts = lambda _, __: True
+
+
+def each(**fields: Any) -> Callable[[Any], Any]:  # noqa: ANN401
+    """Return what gives every row of an answer these fields."""
+    return lambda rows: [{**row, **fields} for row in rows]
+
+
+def vm_id(sim: Simulator) -> Any:  # noqa: ANN401
+    return next(iter(sim.store.table("Vm")))
+
+
+def update(tower: Cloudtower, sim: Simulator) -> Awaitable[list[Any]]:
+    return tower.vm.update_vm(where={"id": vm_id(sim)}, data={"description": "new"})
+
+
+async def as_completed(tower: Cloudtower, sim: Simulator) -> None:
+    async for _ in tower.as_completed(update(tower, sim), interval=INTERVAL):
+        pass
+
+
+async def watch(tower: Cloudtower, _: Simulator) -> None:
+    async with tower.watch(tower.vm.get_vms, INTERVAL) as view:
+        async for _event in view:
+            pass
+
+
+async def watch_through_an_outage(tower: Cloudtower, sim: Simulator) -> None:
+    async with tower.watch(tower.vm.get_vms, INTERVAL) as view:
+        sim.faults.fail("get-vms", status=500, times=1000)
+        await anext(view)
+
+
+async def changes(tower: Cloudtower, _: Simulator) -> None:
+    async for _change in tower.changes(["Vm"], interval=INTERVAL):
+        pass
+
+
+async def changes_through_an_outage(tower: Cloudtower, sim: Simulator) -> None:
+    feed = tower.changes(["Vm"], interval=INTERVAL)
+    await feed.anchor()
+    sim.faults.fail("resource-changes", status=500, times=1000)
+    await anext(feed)
+
+
+async def upload(tower: Cloudtower, sim: Simulator) -> None:
+    await tower.upload_image(
+        io.BytesIO(b"x" * 3000),
+        kind="elf_image",
+        name="disc",
+        cluster_id=next(iter(sim.store.table("Cluster"))),
+        interval=INTERVAL,
+        settling_time=60.0,
+        timeout=60.0,
+    )
+
+
+async def command(tower: Cloudtower, _: Simulator) -> None:
+    environment = {**os.environ, "CLOUDTOWER_TOKEN": await tower.get_token()}
+    arguments = ["--endpoint", tower.endpoint, "--watch", "--interval", "0.5", "--format", "json"]
+    await anyio.run_process(
+        [sys.executable, "-m", "cloudtower_async.cli", "dashboard", *arguments], env=environment
+    )
+
+
+CASES: dict[str, Case] = {
+    "wait": Case(
+        lambda tower, sim: tower.wait(update(tower, sim), interval=INTERVAL),
+        "get-tasks",
+        ["flows/polling.py Poll.follow", "flows/polling.py Poll._lead"],
+        answer=each(status="EXECUTING"),
+    ),
+    "wait for a missing task": Case(
+        lambda tower, _: tower.wait("none", interval=INTERVAL),
+        "get-tasks",
+        ["flows/polling.py Poll._lead"],
+    ),
+    "as_completed": Case(
+        as_completed,
+        "get-tasks",
+        ["flows/tasks.py TaskWaiter.iterate"],
+        answer=each(status="PENDING"),
+    ),
+    "settle": Case(
+        lambda tower, sim: tower.settle(update(tower, sim), interval=INTERVAL),
+        "get-vms",
+        ["flows/settle.py _Reading.finish"],
+        answer=each(entityAsyncStatus="UPDATING"),
+    ),
+    "settle what is not listed": Case(
+        lambda tower, sim: tower.settle(update(tower, sim), interval=INTERVAL),
+        "get-vms",
+        ["flows/settle.py _Reading.finish"],
+        answer=lambda _: [],
+    ),
+    "watch without a feed": Case(
+        watch,
+        "get-vms",
+        ["flows/views.py Watch.__anext__"],
+        counts=lambda _, body: "id_gt" not in str(body),  # other pages of the same listing
+        options={"change_feed": None},
+    ),
+    "watch by the feed": Case(
+        watch, "resource-changes", ["flows/changes.py Feed.read", "flows/views.py Watch.__anext__"]
+    ),
+    "watch through an outage": Case(
+        watch_through_an_outage,
+        "get-vms",
+        ["flows/views.py Watch._in_the_end"],
+        quick=3,  # what was read before
+        number=9,
+        options={"change_feed": None},
+    ),
+    "changes": Case(changes, "resource-changes", ["flows/changes.py Feed.read"]),
+    "changes through an outage": Case(
+        changes_through_an_outage,
+        "resource-changes",
+        ["flows/changes.py Feed._ask"],
+        quick=2,
+        number=8,
+    ),
+    "upload that never appears": Case(
+        upload,
+        "get-elf-images",
+        ["flows/uploads.py Upload._finish"],
+        answer=lambda _: [],
+        quick=1,
+    ),
+    "upload whose outcome is unknown": Case(
+        upload,
+        "get-upload-tasks",
+        ["flows/upload_tasks.py UploadTasks.until_settled"],
+        answer=lambda _: [],
+        options={"status": (504, "upload-elf-image")},
+        quick=2,
+    ),
+    "upload while looking fails": Case(
+        upload,
+        "get-upload-tasks",
+        ["flows/upload_tasks.py UploadTasks.patiently"],
+        status=503,
+        options={"retry": RetryPolicy(attempts=3, backoff=2 * INTERVAL, cap=2 * INTERVAL)},
+        number=9,  # and then it gives up
+        quick=5,
+    ),
+    "locked resource": Case(
+        update,
+        "update-vm-basic-info",
+        ["calls/again.py Again.send"],
+        number=40,
+        options={
+            "retry": RetryPolicy(backoff=2 * INTERVAL, cap=2 * INTERVAL),
+            "locked": True,
+        },
+        quick=20,  # half of it: the pauses are random
+    ),
+    "maintenance check": Case(
+        lambda tower, sim: check_maintenance(tower, next(iter(sim.store.table("Host")))),
+        "enter-maintance-mode-precheck-result",
+        ["recipes/maintenance.py _check"],
+        interval=1.0,
+        number=3,
+        answer=lambda result: {**result, "done": False},
+    ),
+    "guest that does not shut down": Case(
+        lambda tower, sim: shut_down_vms(tower, {"id": vm_id(sim)}),
+        "get-vms",
+        ["recipes/power.py _Run._until_off"],
+        interval=0.25,
+        number=6,
+        quick=3,  # reading before and after the tasks
+        answer=each(status="RUNNING", entityAsyncStatus=None),
+    ),
+    "dashboard command": Case(
+        command,
+        "get-clusters",
+        ["cli/dashboard.py _show"],
+        interval=0.5,
+        number=4,
+        counts=lambda _, body: "id_gt" not in str(body),
+    ),
+}
+
+NO_POLLING = {
+    "calls/paging.py one_by_one": "takes page after page; each must lead further",
+    "calls/paging.py _cursor": "reads page after page; each must lead further",
+    "queries/batches.py read_by_ids": "each answer must bring something that was missing",
+    "flows/sources.py _Stream.read": "reads what is uploaded",
+    "flows/sources.py _Stream._more": "reads what is uploaded",
+    "flows/sources.py Source.skip": "reads what is uploaded",
+    "wire/responses.py _BoundedStream.read": "reads one response",
+    "wire/transport.py Transport._exchange": "sends again at most once, on a new connection",
+}
+"""Loops that wait for something, but for no state of the server."""
+
+
+def loops() -> set[str]:
+    """Return every ``while`` loop of hand-written code that awaits something."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST, file: str, names: list[str]) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = names
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                inner = [*names, child.name]
+            if isinstance(child, ast.While) and any(
+                isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith) for one in ast.walk(child)
+            ):
+                found.add(f"{file} {'.'.join(names)}")
+            visit(child, file, inner)
+
+    for path in SOURCE.rglob("*.py"):
+        relative = path.relative_to(SOURCE)
+        if relative.parts[0] not in NOT_OURS:
+            visit(ast.parse(path.read_text(encoding="utf-8")), relative.as_posix(), [])
+    return found
+
+
+def test_every_loop_that_awaits_has_a_case_or_a_reason() -> None:
+    covered = {loop for case in CASES.values() for loop in case.loops}
+    assert covered.isdisjoint(NO_POLLING)
+    assert loops() == covered | NO_POLLING.keys()
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    clock = Clock(running=False, per_request=1.0)
+    async with Simulator(clusters=1, vms=4, seed=3, clock=clock, task_duration=0.0) as simulator:
+        yield simulator
+
+
+class Recorder:
+    """Notes when requests come, until there are enough."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self.times: list[float] = []
+        self.enough = anyio.Event()
+
+    def note(self, path: str, body: Any) -> None:  # noqa: ANN401
+        if path == self._case.path and self._case.counts(path, body):
+            self.times.append(time.monotonic())
+            if len(self.times) >= self._case.number:
+                self.enough.set()
+
+    def tell(self, path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
+        answers = self._case.answer
+        return answer if answers is None or path != self._case.path else answers(answer)
+
+
+@asynccontextmanager
+async def session(sim: Simulator, case: Case, recorder: Recorder) -> AsyncGenerator[Cloudtower]:
+    options: dict[str, Any] = {
+        "retry": ONCE,
+        "change_feed": (sim.changes.username, sim.changes.password),
+        **case.options,
+    }
+    status, path = options.pop("status", (case.status, case.path))
+    if status is not None:
+        sim.faults.fail(path, status=status, times=1000)
+    if options.pop("locked", False):
+        body = b'{"code": "ResourceLocked", "message": "locked", "status": 400}'
+        sim.faults.fail(case.path, status=400, times=1000, body=body)
+    async with (
+        proxy(sim.url, tell=recorder.tell, note=recorder.note) as url,
+        Cloudtower(url, username=sim.username, password=sim.password, **options) as tower,
+    ):
+        yield tower
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", CASES)
+async def test_a_loop_keeps_its_pauses(sim: Simulator, name: str) -> None:
+    case = CASES[name]
+    recorder = Recorder(case)
+    async with session(sim, case, recorder) as tower, anyio.create_task_group() as group:
+
+        async def run() -> None:
+            with suppress(CloudtowerError):
+                await case.run(tower, sim)
+            recorder.enough.set()
+
+        group.start_soon(run)
+        with anyio.fail_after(60):
+            await recorder.enough.wait()
+        group.cancel_scope.cancel()
+    number, elapsed = len(recorder.times), recorder.times[-1] - recorder.times[0]
+    assert number >= case.number
+    # Pauses vary by a tenth, and a request may arrive late and so closer to the next one.
+    assert number <= case.quick + 2 + 1.1 * elapsed / case.interval
