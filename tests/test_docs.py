@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
@@ -135,23 +134,35 @@ def run_tests(block: Block, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+NAMED = re.compile(r"# (\w+\.py)\n")
+TESTS = re.compile(r"^ *(async )?def test_", re.MULTILINE)
+
 RUN = [page for page in PAGES if page != VENDOR and blocks(page, "python")]
+TEST_MODULES = [
+    block for page in RUN for block in blocks(page, "python") if TESTS.search(block.text)
+]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("page", RUN, ids=page_id)
-async def test_the_code_of_a_page_runs_in_its_order(
-    page: Path, names: dict[str, object], tmp_path: Path
-) -> None:
+async def test_the_code_of_a_page_runs_in_its_order(page: Path, names: dict[str, object]) -> None:
     for block in blocks(page, "python"):
-        if "fastapi.testclient" in block.text:
-            pytest.importorskip("httpx2")
-        if re.search(r"^(async )?def test_", block.text, re.MULTILINE):
-            await anyio.to_thread.run_sync(partial(run_tests, block, tmp_path))
-        elif named := re.match(r"# (\w+\.py)\n", block.text):  # for tests to import
-            (tmp_path / named[1]).write_text(block.text, encoding="utf-8")
-        else:
+        if not TESTS.search(block.text) and not NAMED.match(block.text):
             await run(block, names)
+
+
+@pytest.mark.parametrize(
+    "block", TEST_MODULES, ids=[f"{page_id(block.page)}:{block.line}" for block in TEST_MODULES]
+)
+def test_the_tests_on_a_page_pass(block: Block, tmp_path: Path) -> None:
+    if "fastapi.testclient" in block.text:
+        pytest.importorskip("httpx2")
+    if re.search(r"pytest_asyncio|mark\.asyncio", block.text):
+        pytest.importorskip("pytest_asyncio")
+    for other in blocks(block.page, "python"):
+        if named := NAMED.match(other.text):  # for tests to import
+            (tmp_path / named[1]).write_text(other.text, encoding="utf-8")
+    run_tests(block, tmp_path)
 
 
 @pytest.mark.anyio

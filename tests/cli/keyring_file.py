@@ -7,16 +7,13 @@ import os
 from pathlib import Path
 
 from keyring.backend import KeyringBackend
-from keyring.compat import properties
 from keyring.errors import PasswordDeleteError
 
 
 class FileKeyring(KeyringBackend):
     """Not safe, but a keyring."""
 
-    @properties.classproperty
-    def priority(cls) -> float:  # noqa: N805
-        return 5.0
+    priority = 5.0
 
     def get_password(self, service: str, username: str) -> str | None:
         return _read().get(f"{service}: {username}")

@@ -16,14 +16,18 @@ pytest_plugins = ["pytester"]
 Passes: TypeAlias = "Callable[[str, int], None]"
 
 
+# pytest-asyncio warns where nobody has said which loop its fixtures get.
+ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")
+STRICT = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
+
+
 @pytest.fixture
 def passes(pytester: pytest.Pytester) -> Passes:
-    """Run a test module as users do, as strict as we are; so many tests must pass."""
+    """Run a test module as users of anyio do, as strict as we are; so many tests must pass."""
 
     def run(module: str, number: int) -> None:
         pytester.makepyfile(module)
-        options = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
-        pytester.runpytest_subprocess(*options).assert_outcomes(passed=number)
+        pytester.runpytest_subprocess(*STRICT, "-p", "no:asyncio").assert_outcomes(passed=number)
 
     return run
 
@@ -163,6 +167,168 @@ def test_a_marker_that_makes_no_sense_says_so(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*unexpected keyword argument 'vmms'"])
 
 
+def test_the_tests_of_a_module_and_of_a_run_share_a_simulator(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def session_tower_options():
+            return {"vms": 3}
+        """
+    )
+    module = """
+        import pytest
+
+        pytestmark = [pytest.mark.anyio, pytest.mark.tower(vms=5)]
+
+        @pytest.fixture
+        def tower_simulator(module_tower_simulator):
+            return module_tower_simulator
+
+        async def test_first(tower, session_tower_simulator):
+            assert await tower.count(tower.vm.get_vms) == 5
+            assert session_tower_simulator.size.vms == 3
+            session_tower_simulator.requests.append(None)
+
+        async def test_second(tower, module_tower_simulator, session_tower_simulator):
+            assert len(module_tower_simulator.sent("login")) == 2
+            assert len(session_tower_simulator.requests) == {number}
+        """
+    pytester.makepyfile(test_a=module.replace("{number}", "1"))
+    pytester.makepyfile(test_b=module.replace("{number}", "2"))
+    result = pytester.runpytest_subprocess(*STRICT, "-p", "no:asyncio")
+    result.assert_outcomes(passed=4)
+
+
+def test_a_marker_without_effect_on_a_shared_simulator_is_rejected(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.tower(vms=1)
+        def test_module(module_tower_simulator): ...
+
+        @pytest.mark.tower(vms=1)
+        class TestRun:
+            def test_run(self, session_tower_simulator): ...
+
+        @pytest.mark.tower(vms=1)
+        def test_own(tower_simulator): ...
+        """
+    )
+    result = pytester.runpytest_subprocess(*STRICT, "-p", "no:asyncio")
+    result.assert_outcomes(errors=2, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*::test_module: the marker tower*pytestmark = pytest.mark.tower*",
+            "*::test_run: the marker tower*override the fixture session_tower_options*",
+        ]
+    )
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize("scope", ["function", "module", "session"])
+def test_pytest_asyncio_runs_the_session_in_the_loop_of_the_test(
+    pytester: pytest.Pytester, mode: str, scope: str
+) -> None:
+    pytest.importorskip("pytest_asyncio")
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        pytestmark = pytest.mark.asyncio(loop_scope="{scope}")
+
+        async def test_it(tower, tower_simulator):
+            assert await tower.vm.get_vms(first=1)
+            assert tower_simulator.sent("get-vms") == [{{"first": 1}}]
+
+        async def test_again(tower):
+            assert await tower.vm.get_vms(first=1)
+
+        class TestInClasses:
+            @pytest.mark.tower(vms=2)
+            async def test_it(self, tower):
+                assert len(await tower.vm.get_vms()) == 2
+        """
+    )
+    result = pytester.runpytest_subprocess(*STRICT, *ASYNCIO, f"--asyncio-mode={mode}")
+    result.assert_outcomes(passed=3)
+
+
+def test_pytest_asyncio_may_set_the_loop_of_all_tests(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    pytester.makepyfile(
+        """
+        async def test_it(tower):
+            assert await tower.vm.get_vms(first=1)
+        """
+    )
+    options = ("--asyncio-mode=auto", "-o", "asyncio_default_test_loop_scope=session")
+    pytester.runpytest_subprocess(*STRICT, *ASYNCIO, *options).assert_outcomes(passed=1)
+
+
+def test_tests_of_anyio_and_of_pytest_asyncio_live_in_one_module(
+    pytester: pytest.Pytester,
+) -> None:
+    pytest.importorskip("pytest_asyncio")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.asyncio
+        async def test_asyncio(tower):
+            assert await tower.vm.get_vms(first=1)
+
+        @pytest.mark.anyio
+        async def test_anyio(tower):
+            assert await tower.vm.get_vms(first=1)
+
+        async def test_nobody(tower): ...
+
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_asyncio_again(tower):
+            assert await tower.vm.get_vms(first=1)
+        """
+    )
+    result = pytester.runpytest_subprocess(*ASYNCIO, "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        ["test_nobody takes the fixture tower,*@pytest.mark.anyio*@pytest.mark.asyncio*"]
+    )
+
+
+def test_a_session_can_last_as_long_as_a_module(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    pytester.makepyfile(
+        """
+        import pytest
+        import pytest_asyncio
+        from cloudtower_async import Cloudtower
+
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def tower(module_tower_simulator):
+            simulator = module_tower_simulator
+            async with Cloudtower(
+                simulator.url, username=simulator.username, password=simulator.password
+            ) as session:
+                yield session
+
+        async def test_it(tower):
+            assert await tower.vm.get_vms(first=1)
+
+        async def test_again(tower, module_tower_simulator):
+            assert await tower.vm.get_vms(first=1)
+            assert len(module_tower_simulator.sent("login")) == 1
+        """
+    )
+    pytester.runpytest_subprocess(*STRICT, *ASYNCIO).assert_outcomes(passed=2)
+
+
 def test_each_test_that_cannot_have_a_session_is_told_why(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -187,7 +353,7 @@ def test_each_test_that_cannot_have_a_session_is_told_why(pytester: pytest.Pytes
                 assert tower == "of bricks"
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(errors=3, passed=2)
     for name in ("test_no_coroutine", "test_no_mark", "test_neither_has_this"):
-        result.stdout.fnmatch_lines([f"{name} takes the fixture tower,*@pytest.mark.anyio;*"])
+        result.stdout.fnmatch_lines([f"{name} takes the fixture tower,*@pytest.mark.anyio,*"])
