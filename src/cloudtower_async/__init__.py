@@ -61,7 +61,8 @@ if TYPE_CHECKING:
         UploadInterrupted,
         UploadTimeout,
     )
-    from .flows.changes import Change, Changes
+    from .flows.change import Change
+    from .flows.changes import Changes
     from .flows.graphql import ApiKey, ApiKeyRole, ApiKeys, VncTicket
     from .flows.measurements import (
         Measurements,
@@ -178,7 +179,7 @@ _TYPES = (
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning Subject"
 _HOMES = {
     **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys", "VncTicket"), ".flows.graphql"),
-    "Change": ".flows.changes",
+    "Change": ".flows.change",
     "Changes": ".flows.changes",
     "Cloudtower": ".session",
     "Exchange": ".wire.telemetry",

@@ -12,7 +12,7 @@ from cloudtower_async.api.catalogue import READERS
 from cloudtower_async.api.user import GET_USERS
 from cloudtower_async.api.vm import GET_VMS
 from cloudtower_async.api.vm_folder import GET_VM_FOLDERS
-from cloudtower_async.flows.changes import Change
+from cloudtower_async.flows.change import Change
 from cloudtower_async.flows.reach import Reach
 from cloudtower_async.models import ResourceChangeEvent
 

@@ -51,7 +51,8 @@ class Following:
             An iterator; it may be cancelled and used again.
 
         Raises:
-            Resync: The server no longer has all changes since then. It ends the iteration, so that
+            Resync: The server no longer has all changes since then, or counts its revisions from
+                an earlier one again. It ends the iteration, so that
                 nobody overlooks it; iterate again to go on behind the gap.
             NoChangeFeed: The server has none, or the session no credential for it.
             InvalidInput: An argument is not one of these.

@@ -21,7 +21,7 @@ from ..calls.shapes import arguments_of, member
 
 if TYPE_CHECKING:
     from ..calls.operation import Operation
-    from .changes import Change
+    from .change import Change
 
 Model: TypeAlias = type[msgspec.Struct]
 

@@ -14,10 +14,11 @@ import msgspec
 
 from ..calls.listing import Listing, Resource
 from ..calls.paging import one_by_one
-from ..errors import CloudtowerError, InvalidInput, NoChangeFeed, Resync
+from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Resync
 from ..queries.batches import IDS_AT_ONCE, batches, read_by_ids
 from ..settings import seconds_fault
-from .changes import Feed, check_interval
+from .changes import check_interval
+from .feed import Feed
 from .outages import Outage, pause
 from .polling import may_pass
 from .reach import Reach
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("cloudtower_async")
 
+
+_POLLS_PER_LOOK = 10
+"""After how many polls a change feed that was missing is looked for again."""
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
@@ -80,7 +84,8 @@ class Watch(Generic[R]):
         self._grace = grace
         self._name = self._listing.operation.name
         self._reach = Reach(self._listing.operation, self._listing.where)
-        self._feed: Feed | None = Feed(caller, self._reach.types, None, interval)
+        self._feed: Feed | None = self._new_feed()
+        self._polls_left = 0  # until the feed is looked for again
         self._outage = Outage(f"reading {self._name} for a view", caller.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
         self._open: bool | None = None  # None: not yet
@@ -181,6 +186,7 @@ class Watch(Generic[R]):
             await self._hear(self._feed)
         else:
             await pause(self._caller.transport, max(0.0, self._due - anyio.current_time()))
+            await self._look_for_feed()
             self._stale = True
 
     async def _hear(self, feed: Feed) -> None:
@@ -267,6 +273,25 @@ class Watch(Generic[R]):
         self._feed = None
         self._late.clear()
         self._look_at = self._relist_at = math.inf
+        self._polls_left = _POLLS_PER_LOOK
+
+    async def _look_for_feed(self) -> None:
+        """See from time to time whether the feed is there again: a proxy may have answered 404."""
+        self._polls_left -= 1
+        feed = self._new_feed()
+        if self._polls_left > 0 or not feed.has_credential:
+            return
+        self._polls_left = _POLLS_PER_LOOK
+        try:
+            await feed.anchor()
+        except (NoChangeFeed, CallError):
+            return
+        _log.info("%s is followed by the change feed again", self._name)
+        self._feed = feed
+        self._relist_later()
+
+    def _new_feed(self) -> Feed:
+        return Feed(self._caller, self._reach.types, None, self._interval)
 
     def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
         """Queue an event for each of these resources that is not as in the view."""
