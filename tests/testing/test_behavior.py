@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async.testing import Simulator
+from cloudtower_async.testing import Clock, Simulator
 from cloudtower_async.testing.effects import power
 from tests.testing.client import connected
 
@@ -123,3 +123,44 @@ async def test_a_single_item_is_taken_where_a_list_belongs() -> None:
                 vm["id"] for vm in others
             ]
         assert await client.ask("get-vms", {"where": {"NOT": {}}}) == []
+
+
+async def test_a_canned_answer_takes_the_place_of_the_real_one() -> None:
+    async with connected(Simulator(clusters=1, vms=3)) as client:
+        client.sim.answer("get-vms", [{"id": "canned", "memory": 5.0}], times=2)
+        for _ in range(2):
+            answer = await client.send("get-labels")
+            assert answer.status == 200
+            url = f"{client.sim.url}/v2/api/get-vms"
+            async with client.session.post(url, headers=client.headers) as response:
+                assert await response.read() == b'[{"id":"canned","memory":5}]'
+        assert len(await client.ask("get-vms")) == 3
+        client.sim.answer("/observability/obs/api/v3/services", [], status=203)
+        for _ in range(3):
+            answer = await client.send_raw("observability/obs/api/v3/services", None, root="/")
+            assert (answer.status, answer.content) == (203, b"[]")
+        client.sim.faults.clear()
+        answer = await client.send_raw("observability/obs/api/v3/services", None, root="/")
+        assert answer.status == 404
+        with pytest.raises(ValueError, match="get-vmz: no operation has this path"):
+            client.sim.answer("get-vmz", [])
+        assert client.sim.executed[-1].path == "get-vms"
+
+
+async def test_a_cluster_is_connected_by_its_address() -> None:
+    clock = Clock(running=False)
+    async with connected(Simulator(clusters=1, vms=3, clock=clock, task_duration=5)) as client:
+        body = [{"ip": "10.99.0.2", "username": "admin", "password": "secret"}]
+        [started] = await client.ask("connect-cluster", body)
+        assert started["data"]["connect_state"] == "INITIALIZING"
+        clock.advance(10)
+        [task] = await client.ask("get-tasks", {"where": {"id": started["task_id"]}})
+        assert task["status"] == "SUCCESSED"
+        where = {"id": started["data"]["id"]}
+        [cluster] = await client.ask("get-clusters", {"where": where})
+        assert (cluster["ip"], cluster["connect_state"]) == ("10.99.0.2", "CONNECTED")
+        assert cluster["entityAsyncStatus"] is None
+        assert await client.ask("get-hosts", {"where": {"cluster": where}})
+        again = await client.send("connect-cluster", body)
+        assert (again.status, again.json["status"]) == (400, 400)
+        assert "secret" not in again.content.decode()

@@ -122,7 +122,7 @@ async def test_what_is_no_graphql_is_refused(client: Client) -> None:
         ({"query": "{"}, 400),
         ({"query": 1}, 400),
         ({}, 400),
-        ({"query": "{ vms { id } }"}, 501),
+        ({"query": "{ hosts { id } }"}, 501),
         ({"query": "mutation { vnc { token } }"}, 501),
     ):
         assert (await client.send("", body, root="/api")).status == status
@@ -164,3 +164,58 @@ def test_the_parser_reads_values() -> None:
 def test_the_parser_refuses_the_rest(text: str) -> None:
     with pytest.raises(GraphQLSyntaxError):
         parse(text, {})
+
+
+async def test_clusters_and_vms_are_read_with_what_they_lead_to(client: Client) -> None:
+    text = (
+        "query vms($where: VmWhereInput) { vms(where: $where, orderBy: name_ASC, first: 2)"
+        " { id name memory cluster { name hosts { id } } vm_nics { vlan { name } } } }"
+    )
+    found = (await ask(client, text, where={"status": "STOPPED"}))["data"]["vms"]
+    stopped = client.sim.store.select("Vm", {"status": "STOPPED"})
+    stopped.sort(key=lambda vm: (vm["name"], vm["id"]))
+    assert [vm["id"] for vm in found] == [vm["id"] for vm in stopped[:2]]
+    cluster = client.sim.store.get("Cluster", stopped[0]["cluster"])
+    assert found[0]["cluster"] == {
+        "name": cluster["name"],
+        "hosts": [{"id": one} for one in cluster["hosts"]],
+    }
+    assert found[0]["vm_nics"][0]["vlan"]["name"]
+    data = (await ask(client, '{ cluster(where: {id: "none"}) { id } clusters { ip } }'))["data"]
+    assert data["cluster"] is None
+    assert len(data["clusters"]) == len(client.sim.store.table("Cluster"))
+    wrong = await ask(client, "{ vms { nmae } }")
+    assert 'Cannot query field "nmae" on type "Vm".' in wrong["errors"][0]["message"]
+
+
+async def test_a_login_over_graphql_gives_a_token(client: Client) -> None:
+    client.headers.clear()
+    text = "mutation login($data: LoginInput!) { login(data: $data) { token } }"
+    credentials = {"username": client.sim.username, "password": client.sim.password}
+    answer = await ask(client, text, data={**credentials, "source": "LOCAL"})
+    client.headers["authorization"] = f"Bearer {answer['data']['login']['token']}"
+    assert await client.ask("get-vms")
+    assert (await ask(client, text, data={"username": "root"}))["errors"]
+
+
+async def test_a_vm_is_edited_over_graphql_by_a_task_that_is_found_by_its_mutation(
+    client: Client,
+) -> None:
+    vm = client.sim.store.select("Vm", {"status": "STOPPED"})[0]
+    text = (
+        "mutation updateVm($data: VmUpdateInput!, $where: VmWhereUniqueInput!)"
+        " { updateVm(data: $data, where: $where) { id entityAsyncStatus } }"
+    )
+    data = {"name": "renamed", "cpu": {"cores": 2, "sockets": 3}, "vcpu": 6}
+    answer = await ask(client, text, data=data, where={"id": vm["id"]})
+    assert answer["data"]["updateVm"] == {"id": vm["id"], "entityAsyncStatus": "UPDATING"}
+    where = {"resource_id": vm["id"], "resource_mutation": "updateVm"}
+    [task] = await client.ask("get-tasks", {"where": where})
+    assert task["status"] != "SUCCESSED"
+    client.sim.clock.advance(60)
+    [task] = await client.ask("get-tasks", {"where": where})
+    assert task["status"] == "SUCCESSED"
+    [shown] = await client.ask("get-vms", {"where": {"id": vm["id"]}})
+    assert (shown["name"], shown["vcpu"]) == ("renamed", 6)
+    assert (shown["cpu"]["cores"], shown["cpu"]["sockets"]) == (2, 3)
+    assert (await ask(client, text, data=data, where={"id": "none"}))["errors"]

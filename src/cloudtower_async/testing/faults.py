@@ -73,6 +73,7 @@ class Faults:
     def __init__(self) -> None:
         self._coming: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._delays: dict[str, float] = {}
+        self._lasting: dict[str, Fault] = {}
         self._share = 0.0
         self._choices: Sequence[Fault] = ()
         self._random = random.Random(0)  # noqa: S311 - the same seed, the same faults
@@ -105,6 +106,21 @@ class Faults:
         more = tuple((headers or {}).items())
         fault = Fault(kind="answer", status=status, body=body, headers=more, executed=executed)
         self._add(operation, times, fault)
+
+    def answer(self, operation: str, body: bytes, *, status: int = 200, times: int | None) -> None:
+        """Answer with this status and JSON body instead of executing requests.
+
+        Args:
+            operation: Path of the operation, or a whole path that begins with a slash.
+            body: JSON.
+            status: HTTP status of the answer.
+            times: Number of requests that are answered so; None: all, until `clear`.
+        """
+        fault = Fault(kind="answer", status=status, body=body)
+        if times is None:
+            self._lasting[_known(operation)] = fault
+        else:
+            self._add(operation, times, fault)
 
     def hang(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
         """Take the request and never answer it."""
@@ -147,6 +163,7 @@ class Faults:
         """Forget faults and delays."""
         self._coming.clear()
         self._delays.clear()
+        self._lasting.clear()
         self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
@@ -154,6 +171,8 @@ class Faults:
         for name in (operation, EVERY):
             if coming := self._coming.get(name):
                 return coming.popleft()
+        if lasting := self._lasting.get(operation):
+            return lasting
         if self._share and self._random.random() < self._share:
             return self._random.choice(self._choices)
         return None
@@ -168,6 +187,7 @@ class Faults:
 
 def _known(operation: str) -> str:
     """The name, unless it is none: a misspelt one would never strike."""
-    if operation != EVERY and f"/{operation}" not in OPERATIONS:
+    outside = operation.startswith("/")  # of the API
+    if operation != EVERY and not outside and f"/{operation}" not in OPERATIONS:
         raise ValueError(f"{operation}: no operation has this path")
     return operation

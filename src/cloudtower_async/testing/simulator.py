@@ -17,10 +17,12 @@ from . import journal
 from .accounts import Accounts
 from .behavior import Behavior, BehaviorOptions
 from .clock import Clock
+from .copying import read_fleet
 from .faults import Faults
 from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
 from .fleet.loading import load_fleet
+from .server import javascript
 from .server.feed import ChangeFeed
 from .server.metrics import Metrics
 from .server.nodes import Node
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from types import TracebackType
 
+    from .copying import Session
     from .maker import Maker
     from .server.answers import Request
 
@@ -227,6 +230,56 @@ class Simulator:
             options: As of the class.
         """
         return cls(fleet=Path(path), **options)
+
+    @classmethod
+    async def copy_of(cls, tower: Session, *, redact: bool = True, **options: Any) -> Self:  # noqa: ANN401
+        """Return a simulator with a copy of the fleet of a Tower, which is only read.
+
+        Names, addresses, free texts and secrets are replaced by made-up ones, the same text always
+        by the same: whatever is not known to be harmless. Ids, enum values, dates, versions and
+        numbers stay. Look at the copy before you give it away: save it with ``save``.
+
+        Args:
+            tower: A `Cloudtower`.
+            redact: False keeps everything as it is, secrets included, as far as the server shows
+                them.
+            options: Options of the class.
+
+        Raises:
+            CallError: The Tower cannot be read.
+
+        Example:
+            ::
+
+                async with Cloudtower.from_env() as tower:
+                    simulator = await Simulator.copy_of(tower)
+                async with simulator as sim:
+                    await sim.save("fleet.json")
+        """
+        return cls(fleet=await read_fleet(tower, redact=redact), **options)
+
+    def answer(
+        self, path: str, value: object, *, status: int = 200, times: int | None = None
+    ) -> None:
+        """Answer the requests of an operation with this value instead of executing them.
+
+        Args:
+            path: Path of the operation: ``"get-vms"``. A path outside the API begins with a slash:
+                ``"/observability/obs/api/v3/services"``.
+            value: Sent as JSON; structs of ``models`` can be used.
+            status: HTTP status of the answer.
+            times: How many requests to answer so; None: all, until ``faults.clear()``.
+
+        Raises:
+            ValueError: No operation has this path.
+
+        Example:
+            ::
+
+                sim.answer("get-vms", [{"id": "vm-1", "name": None}], times=1)
+        """
+        plain: object = msgspec.to_builtins(value)
+        self.faults.answer(path, javascript.encode(plain), status=status, times=times)
 
     async def save(self, path: str | PathLike[str]) -> None:
         """Write the fleet as it is now to a file."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import (
     actions,
+    clusters,
     copies,
     create_vm,
     exports,
@@ -35,6 +36,7 @@ EFFECTS: dict[str, Effect] = {
     **copies.EFFECTS,
     **groups.EFFECTS,
     **settings.EFFECTS,
+    **clusters.EFFECTS,
     **power.EFFECTS,
     **snapshots.EFFECTS,
     **create_vm.EFFECTS,

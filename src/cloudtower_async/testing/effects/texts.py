@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "startVm": ("Power on VM {name}", "开启虚拟机 {name}"),
+    "startVm": ("Start VM {name}", "开启虚拟机 {name}"),
     "shutDownVm": ("Shut down VM {name}", "关闭虚拟机 {name}"),
     "poweroffVm": ("Power off VM {name}", "强制关闭虚拟机 {name}"),
     "restartVm": ("Restart VM {name}", "重启虚拟机 {name}"),
@@ -11,7 +11,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "suspendVm": ("Suspend VM {name}", "暂停虚拟机 {name}"),
     "resumeVm": ("Resume VM {name}", "恢复虚拟机 {name}"),
     "updateVm": ("Edit VM {name}", "编辑虚拟机 {name}"),
-    "createVm": ("Create VM {name}", "创建虚拟机 {name}"),
+    "createVm": ("Create a VM {name}", "创建虚拟机 {name}"),
     "cloneVm": ("Clone VM {name}", "克隆虚拟机 {name}"),
     "rebuildVm": ("Rebuild VM {name} from a snapshot", "从快照重建虚拟机 {name}"),
     "rollbackVm": ("Roll back VM {name}", "回滚虚拟机 {name}"),
@@ -23,7 +23,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "convertVmTemplateToVm": ("Convert a template to VM {name}", "将模板转化为虚拟机 {name}"),
     "importVm": ("Import VM {name}", "导入虚拟机 {name}"),
     "exportVm": ("Export VM {name}", "导出虚拟机 {name}"),
-    "migrateVm": ("Migrate VM {name}", "迁移虚拟机 {name}"),
+    "migrateVm": ("Migrate VM {name} by performing a live migration", "迁移虚拟机 {name}"),
     "migrateVmAcrossCluster": ("Migrate VM {name} across clusters", "跨集群迁移虚拟机 {name}"),
     "stopVmInCutoverMigration": (
         "Stop VM {name} to complete its migration",

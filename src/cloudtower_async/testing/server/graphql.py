@@ -1,4 +1,4 @@
-"""The few things that clients ask of GraphQL: API keys, tickets for screens, ways to log in."""
+"""What clients ask of GraphQL: API keys, console tickets, logins, clusters and VMs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..refusals import QueryError, RefusedError, member
 from .consoles import ticket
 from .graphql_parser import GraphQLSyntaxError, parse
+from .graphql_resources import Node, several, single, token, update_vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ def answer(asked: Asked) -> object:
         if field.name not in known:
             raise RefusedError(501, f"the simulator does not model {field.name} of GraphQL")
         try:
-            if not asked.user and field.name != "authnStrategies":
+            if not asked.user and field.name not in _WITHOUT_TOKEN:
                 raise RefusedError(401, "the token is missing or not valid")
             data[field.alias] = _pick(known[field.name](asked, field.arguments), field)
         except (RefusedError, QueryError) as exc:
@@ -50,10 +51,12 @@ def _pick(value: object, field: Field) -> object:
     """Of a value, what is asked for."""
     if isinstance(value, list):
         return [_pick(one, field) for one in cast("list[object]", value)]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict | Node):
         return value
     if not field.fields:
         raise QueryError(f'Field "{field.name}" must have a selection of subfields.')
+    if isinstance(value, Node):
+        return {one.alias: _pick(value.field(one), one) for one in field.fields}
     members = cast("dict[str, object]", value)
     if unknown := [one.name for one in field.fields if one.name not in members]:
         raise QueryError(f'Cannot query field "{unknown[0]}".')
@@ -121,5 +124,19 @@ def _vnc(asked: Asked, arguments: dict[str, Any]) -> object:
     return ticket(asked, member(wanted, "vm", dict[str, Any]))
 
 
-_QUERIES: Mapping[str, _Resolver] = {"authnStrategies": _strategies, "apiKeys": _keys, "vnc": _vnc}
-_MUTATIONS: Mapping[str, _Resolver] = {"createApiKey": _create_key, "deleteApiKey": _delete_key}
+_QUERIES: Mapping[str, _Resolver] = {
+    "apiKeys": _keys,
+    "authnStrategies": _strategies,
+    "cluster": single("Cluster"),
+    "clusters": several("Cluster"),
+    "vm": single("Vm"),
+    "vms": several("Vm"),
+    "vnc": _vnc,
+}
+_MUTATIONS: Mapping[str, _Resolver] = {
+    "createApiKey": _create_key,
+    "deleteApiKey": _delete_key,
+    "login": token,
+    "updateVm": update_vm,
+}
+_WITHOUT_TOKEN = ("authnStrategies", "login")

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from .answers import Answer, Asked
 
 
-def _log_in(asked: Asked) -> object:
-    body: Any = asked.request.body
+def log_in(asked: Asked, given: object) -> str:
+    """Return a new token for credentials as a request has them.
+
+    Raises:
+        RefusedError: The credentials are incomplete, or wrong.
+    """
+    body: Any = given
     match body:
         case {"username": str(username), "password": str(password)}:
             source: str = body.get("source") or "LOCAL"
@@ -24,7 +29,11 @@ def _log_in(asked: Asked) -> object:
         token = accounts.log_in(username, password, source)
     if token is None:
         raise RefusedError(400, "the user name or the password is wrong")
-    return {"task_id": None, "data": {"token": token}}
+    return token
+
+
+def _log_in(asked: Asked) -> object:
+    return {"task_id": None, "data": {"token": log_in(asked, asked.request.body)}}
 
 
 def _version(asked: Asked) -> object:

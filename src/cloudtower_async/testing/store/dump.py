@@ -27,7 +27,7 @@ def save(store: Store) -> dict[str, Any]:
     """The store as the queries would answer it."""
     dump: dict[str, Any] = {
         path: [store.render(resource, document, "en-US") for document in store.select(resource)]
-        for resource, path in _queries().items()
+        for resource, path in queries().items()
     }
     return dump | {TRANSLATIONS: store.translations}
 
@@ -76,8 +76,8 @@ def load(
         _complete(store, resource, identifier, mentioned_by)
 
 
-def _queries() -> dict[str, str]:
-    """The query of each resource that lists it."""
+def queries() -> dict[str, str]:
+    """Return the path of the query that lists each resource, by resource."""
     paths = sorted(OPERATIONS, key=len, reverse=True)
     found = {asked.resource: path for path in paths if (asked := query(path)) and not asked.counts}
     return {resource: path.removeprefix("/") for resource, path in found.items()}

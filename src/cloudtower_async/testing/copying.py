@@ -1,0 +1,141 @@
+"""Copy the fleet of a real Tower, with what identifies people and places replaced."""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import anyio.to_thread
+import msgspec
+
+from .. import models
+from ..api.catalogue import OPERATIONS
+from ..errors import Forbidden, InvalidInput, NotFound
+from ..secret_names import is_secret
+from .store.dump import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class Session(Protocol):
+    """What is needed of a `Cloudtower`."""
+
+    async def fetch_all(self, method: Callable[..., Awaitable[list[Any]]], /) -> list[Any]:
+        """Read all resources of a query."""
+        ...
+
+
+async def read_fleet(tower: Session, *, redact: bool) -> dict[str, Any]:
+    """Read everything that queries list, as `Simulator.load` takes it.
+
+    Queries that the server does not have, or that the user may not make, are left out.
+
+    Args:
+        tower: Session with the Tower. It only reads.
+        redact: Replace names, addresses, secrets and free texts; see `Redactor`.
+
+    Raises:
+        CallError: A query failed otherwise.
+    """
+    fleet: dict[str, list[Any]] = {}
+    for path in queries().values():
+        namespace, _, method = OPERATIONS[f"/{path}"].partition(".")
+        try:
+            rows = await tower.fetch_all(getattr(getattr(tower, namespace), method))
+        except (NotFound, Forbidden, InvalidInput):
+            continue
+        fleet[path] = list(rows)
+    return await anyio.to_thread.run_sync(_plain, fleet, redact)
+
+
+def _plain(fleet: dict[str, list[Any]], redact: bool) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(fleet)
+    return cast("dict[str, Any]", Redactor().value(plain)) if redact else plain
+
+
+class Redactor:
+    """Replaces texts that may identify people, places and machines, and secrets.
+
+    Only texts that are known to be harmless are kept: values of enums, ids, dates, versions and
+    short numbers. IP and MAC addresses become others of their kind. Every other text becomes the
+    name of its field and a number: what nobody thought of is replaced, too. The same text always
+    gets the same replacement, so that what belonged together still does.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._harmless = _enum_values()
+
+    def value(self, value: object, field: str = "") -> object:
+        """Return a copy of decoded JSON with its texts replaced."""
+        if isinstance(value, str):
+            return self._text(value, field)
+        if isinstance(value, list):
+            return [self.value(item, field) for item in cast("list[object]", value)]
+        if isinstance(value, dict):
+            members = cast("dict[str, object]", value)
+            return {name: self.value(member, name) for name, member in members.items()}
+        return value
+
+    def _text(self, text: str, field: str) -> str:
+        secret = is_secret(field) or (field == "key" and _UUID.fullmatch(text) is not None)
+        if not text or (not secret and (text in self._harmless or _HARMLESS.fullmatch(text))):
+            return text
+        addresses = _SEPARATOR.split(text)
+        if all(_is_address(one) for one in addresses):
+            return "".join(self._address(one) if one else "" for one in addresses)
+        return self._replaced(text, field or "text", "{field}-{number}")
+
+    def _address(self, text: str) -> str:
+        if _SEPARATOR.fullmatch(text):
+            return text
+        host, slash, prefix = text.partition("/")
+        if _MAC.fullmatch(host):
+            return self._replaced(host.lower(), "mac", "52:54:02:{high:02x}:{middle:02x}:{low:02x}")
+        if ":" in host:
+            return self._replaced(host, "ipv6", "fd00::{number:x}") + slash + prefix
+        return self._replaced(host, "ip", "10.{high}.{middle}.{low}") + slash + prefix
+
+    def _replaced(self, text: str, field: str, form: str) -> str:
+        if text not in self._known:
+            number = self._counts[field] = self._counts.get(field, 0) + 1
+            digits = {
+                "high": number >> 16 & 255,
+                "middle": number >> 8 & 255,
+                "low": number & 255,
+            }
+            self._known[text] = form.format(field=field, number=number, **digits)
+        return self._known[text]
+
+
+_HARMLESS = re.compile(
+    r"c[a-z0-9]{24}"  # an id
+    r"|(placeholder-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"  # a UUID
+    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"  # a date
+    r"|\d{1,2}(\.\d{1,3}){1,2}(-[a-z0-9.]{1,12})?"  # a version
+    r"|\d{1,5}|true|false|null"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_SEPARATOR = re.compile(r"([,;\s]+)")
+
+
+def _is_address(text: str) -> bool:
+    if not text or _SEPARATOR.fullmatch(text) or _MAC.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _enum_values() -> frozenset[str]:
+    """Return every value of every enum of the models."""
+    kinds = [getattr(models, name) for name in dir(models)]
+    enums = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, enum.Enum)]
+    return frozenset(str(member.value) for kind in enums for member in kind)
