@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -417,21 +416,6 @@ async def test_trace_configs_see_the_requests() -> None:
         await transport.exchange("x", "GET", url, {})
         await transport.close()
     assert seen == ["GET"]
-
-
-def test_another_event_loop_is_a_clear_error() -> None:
-    transport = Transport(settings())
-
-    async def opened() -> None:
-        await transport.open()
-
-    async def used() -> None:
-        with pytest.raises(errors.SessionClosed, match="another event loop"):
-            await transport.exchange("x", "GET", "http://127.0.0.1", {})
-        await transport.close()
-
-    asyncio.run(opened())
-    asyncio.run(used())
 
 
 async def test_an_address_that_cannot_be_asked() -> None:

@@ -238,7 +238,7 @@ class Caller:
         call.sent = False
         broken: BaseException | None
         try:
-            with transport.deadlines.limit(deadline):
+            with transport.deadlines.limit(deadline, transport.loop):
                 if not limits.enter_at_once():
                     await limits.enter()
                 try:

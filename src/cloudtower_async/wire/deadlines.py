@@ -21,9 +21,14 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # of the timer
 
-    def limit(self, deadline: float) -> Limit:
-        """Make a block that ends with TimeoutError at a time, by the clock of the event loop."""
-        return Limit(self, deadline)
+    def limit(self, deadline: float, loop: asyncio.AbstractEventLoop | None = None) -> Limit:
+        """Make a block that ends with TimeoutError at a time, by the clock of the event loop.
+
+        Args:
+            deadline: When it ends.
+            loop: The running event loop, which is looked for if this is None.
+        """
+        return Limit(self, deadline, loop)
 
     def watch(self, limit: Limit, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to watch a limit, by the clock of this event loop."""
@@ -65,19 +70,26 @@ class Limit:
     Args:
         deadlines: Where it is watched.
         deadline: When it ends, by the clock of the event loop.
+        loop: The running event loop.
     """
 
-    __slots__ = ("_cancelling", "_deadlines", "_ended", "_task", "deadline")
+    __slots__ = ("_cancelling", "_deadlines", "_ended", "_loop", "_task", "deadline")
 
-    def __init__(self, deadlines: Deadlines, deadline: float) -> None:
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        deadline: float,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self.deadline: float = deadline
         self._deadlines = deadlines
+        self._loop = loop
         self._ended = False
 
     def __enter__(self) -> None:
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._task = cast("asyncio.Task[object]", asyncio.current_task(self._loop))
         self._cancelling = self._task.cancelling()
-        self._deadlines.watch(self, self._task.get_loop())
+        self._deadlines.watch(self, self._loop or self._task.get_loop())
 
     def __exit__(
         self,

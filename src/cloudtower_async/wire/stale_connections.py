@@ -8,6 +8,7 @@ own answer. So a connection is discarded when anything has arrived on it since i
 from __future__ import annotations
 
 import select
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     from asyncio import BaseTransport
     from collections.abc import Callable, Coroutine
 
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
-
-_LAST_USE = "_cloudtower_last_use"
 
 
 class StaleConnection(aiohttp.ClientConnectionError):
@@ -34,6 +32,21 @@ class StaleConnection(aiohttp.ClientConnectionError):
         self.reused = reused
 
 
+class _State:
+    """What is known of a connection since its last request.
+
+    Attributes:
+        poll: Tells, called with 0, whether the operating system holds unread bytes.
+        parser: Has read the last response, and what followed it.
+    """
+
+    __slots__ = ("parser", "poll")
+
+    def __init__(self, poll: Callable[[int], object]) -> None:
+        self.poll = poll
+        self.parser: Any = None
+
+
 class CheckedRequest(aiohttp.ClientRequest):
     """A request that refuses a connection on which bytes have arrived already."""
 
@@ -42,26 +55,32 @@ class CheckedRequest(aiohttp.ClientRequest):
         self, conn: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         """Write the request, or raise `StaleConnection` before anything is written."""
-        protocol = conn.protocol
-        if protocol is not None:
-            _check(protocol)
-        return aiohttp.ClientRequest.send(self, conn)
+        protocol: Any = conn.protocol
+        try:
+            state = protocol.cloudtower_state
+        except AttributeError:
+            state = _begin(protocol)
+        else:
+            if state.poll(0) or protocol.should_close or _is_inside_message(state.parser):
+                raise StaleConnection(reused=True)
+        # aiohttp has no public name for the parser. Without it, the other checks remain.
+        state.parser = getattr(protocol, "_parser", None)
+        return _send(self, conn)
 
 
-def _check(protocol: ResponseHandler) -> None:
-    # aiohttp has no public name for the parser. Without it, the other checks remain.
-    parser: Any = getattr(protocol, "_parser", None)
-    last: tuple[Any, Callable[[], object]] | None = getattr(protocol, _LAST_USE, None)
-    if last is None:
-        is_readable = _readiness_of(protocol.transport)
-        # A new TLS connection may hold session tickets, which are no answer.
-        waits = not _is_encrypted(protocol.transport) and is_readable()
-    else:
-        former_parser, is_readable = last
-        waits = is_readable() or _is_inside_message(former_parser)
+_send = aiohttp.ClientRequest.send
+
+
+def _begin(protocol: Any) -> _State:  # noqa: ANN401 - a state is added to it
+    """Check a new connection, and begin to keep its state."""
+    state = _State(_poll_of(protocol.transport))
+    # A new TLS connection may hold session tickets, which are no answer.
+    waits = not _is_encrypted(protocol.transport) and state.poll(0)
     if waits or protocol.should_close:
-        raise StaleConnection(reused=last is not None)
-    setattr(protocol, _LAST_USE, (parser, is_readable))
+        raise StaleConnection(reused=False)
+    with suppress(AttributeError):
+        protocol.cloudtower_state = state
+    return state
 
 
 def _is_inside_message(parser: Any) -> bool:  # noqa: ANN401 - a class of aiohttp's C extension
@@ -78,17 +97,16 @@ def _is_encrypted(transport: BaseTransport | None) -> bool:
     return transport is not None and transport.get_extra_info("sslcontext") is not None
 
 
-def _readiness_of(transport: BaseTransport | None) -> Callable[[], object]:
-    """Return a function that tells whether the operating system holds unread bytes."""
+def _poll_of(transport: BaseTransport | None) -> Callable[[int], object]:
     socket = None if transport is None else transport.get_extra_info("socket")
     if socket is None:
         return _never
     if not hasattr(select, "poll"):  # Windows, where `select` takes any socket
-        return lambda: select.select([socket], [], [], 0)[0]
+        return lambda seconds: select.select([socket], [], [], seconds)[0]
     poll = select.poll()
     poll.register(socket.fileno(), select.POLLIN)
-    return lambda: poll.poll(0)
+    return poll.poll
 
 
-def _never() -> bool:
+def _never(_: int) -> bool:
     return False

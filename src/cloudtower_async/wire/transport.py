@@ -118,7 +118,7 @@ class Transport:
         self._given = session
         self._connector = connector
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # that the session is bound to
         self._opening = anyio.Lock()
         self._tls = TLS(settings)
         self._proxies: dict[str, Proxy] = {}  # by endpoint
@@ -215,14 +215,14 @@ class Transport:
         progress: Progress,
     ) -> Answer:
         session = self._session
-        if session is None or session.closed or self._loop is not running_loop():
+        if session is None or session.closed:
             session = await self.open()
         if self._tls.reloads:
             await self._tls.refresh()
-        options, content_type = request_content(operation, method, body, query, fields, progress)
+        options = request_content(operation, method, body, query, fields, progress)
+        headers = {**self._more_headers, **headers}
         if self._given is not None:
-            self._watch_middlewares(session, options, progress)
-        headers = {**self._more_headers, **content_type, **headers}
+            _fit_to_given(session, options, headers, progress)
         if token is not None:
             headers["authorization"] = token
         if self._proxies:
@@ -245,7 +245,12 @@ class Transport:
                 small = status >= 300 or operation in _SMALL_ANSWERS
                 limit = SMALL_BODY if small else self._max_response_bytes
                 if response.content.is_eof():  # all of it came with the headers
-                    content = await response.read()
+                    # What is there needs no coroutines. But hooks want to hear of it, and a
+                    # middleware may have read it before.
+                    if self._given is None and not session.trace_configs:
+                        content = response.content.read_nowait()
+                    else:
+                        content = await response.read()
                     too_large = len(content) > limit
                 else:
                     content, too_large = await read_body(response, limit)
@@ -286,18 +291,6 @@ class Transport:
             )
         return Answer(status, content, request_id, response.headers)
 
-    def _watch_middlewares(
-        self, session: aiohttp.ClientSession, options: dict[str, Any], progress: Progress
-    ) -> None:
-        """See what the middlewares of a session that was handed in make of the body."""
-        # aiohttp has no public name for them.
-        middlewares: Sequence[aiohttp.ClientMiddlewareType] | None
-        middlewares = getattr(session, "_middlewares", None)
-        if middlewares is None:
-            progress.sent = True
-        elif middlewares:
-            options["middlewares"] = (*middlewares, watch_body(progress))
-
     async def close(self) -> None:
         """Close the connections. Calls under way end with SessionClosed. Safe to repeat.
 
@@ -307,7 +300,7 @@ class Transport:
         """
         self.check_closable()
         self.closed = True
-        if self._loop is None:  # it was never used
+        if self.loop is None:  # it was never used
             return
         for scope in tuple(self.under_way):
             scope.cancel()
@@ -365,11 +358,11 @@ class Transport:
             CloudtowerError: No asyncio event loop is running.
         """
         loop = running_loop()
-        if loop is not self._loop:
+        if loop is not self.loop:
             # A loop that has ended before anything was opened left nothing behind.
-            if self._loop is not None and not (self._session is None and self._loop.is_closed()):
+            if self.loop is not None and not (self._session is None and self.loop.is_closed()):
                 raise SessionClosed(_OTHER_LOOP)
-            self._loop = loop
+            self.loop = loop
         return loop
 
     def check_closable(self) -> None:
@@ -379,7 +372,7 @@ class Transport:
             SessionClosed: It belongs to an event loop that runs elsewhere.
             CloudtowerError: No asyncio event loop is running.
         """
-        if self._loop is not None and not self._loop.is_closed():
+        if self.loop is not None and not self.loop.is_closed():
             self.running_loop()
 
     def _check_usable(self) -> None:
@@ -423,6 +416,24 @@ def _check_kind(option: str, value: object, kind: type) -> None:
         raise InvalidSettings(
             f"{option}: expected a {kind.__qualname__}, got {type(value).__name__}", option=option
         )
+
+
+def _fit_to_given(
+    session: aiohttp.ClientSession,
+    options: dict[str, Any],
+    headers: dict[str, str],
+    progress: Progress,
+) -> None:
+    """Fit a request to a session that was handed in: its own headers, and its middlewares."""
+    if "data" in options:
+        headers.setdefault("content-type", options["data"].content_type)
+    # aiohttp has no public name for the middlewares.
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] | None
+    middlewares = getattr(session, "_middlewares", None)
+    if middlewares is None:
+        progress.sent = True
+    elif middlewares:
+        options["middlewares"] = (*middlewares, watch_body(progress))
 
 
 @lru_cache(maxsize=1024)
