@@ -146,7 +146,9 @@ class Reading:
         operation = query_of("get_one", method)
         ask: Callable[..., Awaitable[list[T]]] = method
         found = await ask(**{"first": _FEW + 1, **query})
-        return found[0] if len(found) == 1 else await self._not_one(method, operation, found, query)
+        if len(found) != 1:
+            return await self._not_one(method, operation, found, query)
+        return _require_id(operation, found[0])
 
     async def resolve(self, method: Callable[..., Awaitable[list[T]]], name_or_id: str) -> T:
         """Get the one resource that has this id, or this name.
@@ -183,7 +185,9 @@ class Reading:
                 f"nothing has the name or the id {name_or_id!r}",
                 "Check the spelling, and what the user may see.",
             )
-        return found[0] if len(found) == 1 else await self._not_one(method, operation, found, query)
+        if len(found) != 1:
+            return await self._not_one(method, operation, found, query)
+        return _require_id(operation, found[0])
 
     async def count(
         self, method: Callable[P, Awaitable[list[T]]], *args: P.args, **query: P.kwargs
@@ -250,6 +254,15 @@ class Reading:
             count=total,
             ids=ids,
         )
+
+
+def _require_id(operation: Operation[object], row: T) -> T:
+    """Refuse a resource whose id the server left out: nothing can be done with it."""
+    if row.id:
+        return row
+    raise ResponseDecodeError(
+        "the server left out the id of the resource", operation=operation.name, place="$[0].id"
+    )
 
 
 def _sister(method: object) -> Callable[..., Awaitable[Connection]] | None:
