@@ -13,7 +13,7 @@ from keyring.errors import PasswordDeleteError
 class FileKeyring(KeyringBackend):
     """Not safe, but a keyring."""
 
-    priority = 5.0
+    priority = 5.0  # pyright: ignore[reportAssignmentType] - a constant is no classproperty
 
     def get_password(self, service: str, username: str) -> str | None:
         return _read().get(f"{service}: {username}")

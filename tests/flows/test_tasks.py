@@ -452,7 +452,8 @@ async def test_any_answer_with_a_task_id_is_waited_for(sim: Simulator, tower: Cl
     answer: Any = await tower.request("start-vm", {"where": {"id": vm.id}})
     [task] = await tower.wait(answer, interval=QUICK)
     assert (task.status, task.resource_id) == ("SUCCESSED", vm.id)
-    assert await tower.wait({"task_id": None, "data": {}}) == []
+    nothing: dict[str, object] = {"task_id": None, "data": {}}
+    assert await tower.wait(nothing) == []
 
 
 async def test_what_goes_wrong_with_that_call_is_raised(sim: Simulator, tower: Cloudtower) -> None:

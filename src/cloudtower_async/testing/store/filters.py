@@ -108,7 +108,7 @@ def _combination(
     key: str, value: object, resource: str, sources: Sources, path: str, *, want: bool
 ) -> Predicate:
     if isinstance(value, dict):
-        value = [value]  # GraphQL servers take a single item where a list belongs
+        value = [cast("object", value)]  # GraphQL servers take one item where a list belongs
     if not isinstance(value, list):
         raise QueryError(f"{path}: expected a list, got {_name(value)}")
     if not value:  # of nothing everything holds; Prisma 1 says so of an empty OR, too
@@ -141,13 +141,11 @@ def _comparison(condition: Condition, value: object, path: str, *, want: bool) -
 
 
 def _membership(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
-    if not isinstance(value, list | dict):
-        value = [value]  # as above
-    if not isinstance(value, list):
-        raise QueryError(f"{path}: expected a list, got {_name(value)}")
+    if isinstance(value, dict):
+        raise QueryError(f"{path}: expected a list, got {_name(cast('object', value))}")
+    several = cast("list[object]", value) if isinstance(value, list) else [value]
     chosen = frozenset(
-        _checked(condition, one, f"{path}[{place}]")
-        for place, one in enumerate(cast("list[object]", value))
+        _checked(condition, one, f"{path}[{place}]") for place, one in enumerate(several)
     )
     field = condition.field
     if not chosen:  # even a null is not among none
