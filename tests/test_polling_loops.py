@@ -163,7 +163,7 @@ CASES: dict[str, Case] = {
         options={"change_feed": None},
     ),
     "watch by the feed": Case(
-        watch, "resource-changes", ["flows/changes.py Feed.read", "flows/views.py Watch.__anext__"]
+        watch, "resource-changes", ["flows/feed.py Feed.read", "flows/views.py Watch.__anext__"]
     ),
     "watch through an outage": Case(
         watch_through_an_outage,
@@ -173,11 +173,11 @@ CASES: dict[str, Case] = {
         number=9,
         options={"change_feed": None},
     ),
-    "changes": Case(changes, "resource-changes", ["flows/changes.py Feed.read"]),
+    "changes": Case(changes, "resource-changes", ["flows/feed.py Feed.read"]),
     "changes through an outage": Case(
         changes_through_an_outage,
         "resource-changes",
-        ["flows/changes.py Feed._ask"],
+        ["flows/feed.py Feed._ask"],
         quick=2,
         number=8,
     ),
