@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cloudtower_async import Cloudtower, CloudtowerError, errors
 from cloudtower_async.inputs import VmWhereInput  # noqa: TC001
-from cloudtower_async.models import VmStatus  # noqa: TC001 - FastAPI reads the annotations
+from cloudtower_async.models import Vm, VmStatus  # noqa: TC001 - FastAPI reads the annotations
 
 # Host names under which the app may be reached: another one is a trick of another site.
 HOSTS = os.environ.get("APP_HOSTS", "localhost,127.0.0.1").split(",")
@@ -82,6 +82,13 @@ async def only_from_here(request: Request) -> None:
         raise HTTPException(422, "send what to change in the body, not in the query string")
 
 
+async def start_vms(tower: Cloudtower, where: VmWhereInput) -> list[Vm]:
+    vms = await tower.settle(tower.vm.start_vm(where=where))
+    if not vms:  # a server may answer so instead of with 404
+        raise HTTPException(404, "no VM matches")
+    return vms
+
+
 Tower: TypeAlias = Annotated[Cloudtower, Depends(get_tower)]
 CHANGES = [Depends(only_from_here)]
 app = FastAPI(lifespan=lifespan)
@@ -102,8 +109,7 @@ async def list_vms(tower: Tower, wanted: Annotated[VmFilter, Query()]) -> Respon
 
 @app.post("/vms/start", dependencies=CHANGES)
 async def start_all(tower: Tower, wanted: VmFilter) -> list[str]:
-    vms = await tower.settle(tower.vm.start_vm(where=wanted.where()))
-    return [vm.name for vm in vms]
+    return [vm.name for vm in await start_vms(tower, wanted.where())]
 
 
 @app.get("/vms/{name}")
@@ -115,7 +121,7 @@ async def show(tower: Tower, name: str) -> dict[str, str]:
 @app.post("/vms/{name}/start", dependencies=CHANGES)
 async def start(tower: Tower, name: str) -> dict[str, str]:
     vm = await tower.get_one(tower.vm.get_vms, where={"name": name})
-    [vm] = await tower.settle(tower.vm.start_vm(where={"id": vm.id}))
+    [vm] = await start_vms(tower, {"id": vm.id})
     return {"name": vm.name, "status": vm.status}
 
 
