@@ -87,6 +87,7 @@ def test_every_error_is_printed_by_the_same_function() -> None:
         errors.TaskTimeout([EVERY], unknown=[EVERY]),
         errors.TasksFailed(EVERY, [errors.TaskFailed(EVERY)]),
         errors.SettleTimeout({EVERY: EVERY}),
+        errors.ReadBackFailed([EVERY], errors.CloudtowerError(EVERY), done=True),
         errors.UploadError(EVERY, EVERY),
         errors.Resync(EVERY, EVERY, EVERY),
         errors.LockTimeout([EVERY]),

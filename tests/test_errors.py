@@ -105,6 +105,19 @@ def test_errors_survive_copying_and_pickling(error: errors.CloudtowerError) -> N
         assert vars(twin) == vars(error)
 
 
+@pytest.mark.parametrize("done", [True, False])
+def test_what_was_done_but_not_read_is_told_also_by_a_copy(done: bool) -> None:
+    error = errors.ReadBackFailed(["v", "w"], errors.Forbidden("refused"), done=done)
+    for one in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
+        assert (one.done, one.resource_ids, type(one.reason)) == (
+            done,
+            ("v", "w"),
+            errors.Forbidden,
+        )
+        assert str(one) == str(error)
+        assert "v, w. Do not repeat it" in str(one)
+
+
 def test_locked_resources_are_read_from_the_props() -> None:
     props = {"locked_resources": [{"id": "v", "type": "VM"}]}
     error = errors.ResourceLocked("locked", props=props)

@@ -231,6 +231,11 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         """The server's root address, ``https://host[:port][/prefix]``; the active one of a pair."""
         return self._caller.endpoints.latest
 
+    @property
+    def lock_timeout(self) -> float:
+        """Maximum number of seconds to wait for locked resources; 0: raise at once."""
+        return self._caller.lock_timeout
+
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
 

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import ssl
+import sys
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, TypeGuard, cast, get_args
@@ -223,7 +224,7 @@ def from_environment(
 
 def seconds_fault(value: object) -> str | None:
     """Why this is no time to wait; None: it is. Without end is no choice: nothing may hang."""
-    if _is_number(value) and 0 < value < math.inf:
+    if _is_number(value) and 0 < value <= sys.float_info.max:
         return None
     return f"expected a number of seconds above 0, got {value!r}"
 

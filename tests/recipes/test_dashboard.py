@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import msgspec
@@ -182,7 +182,7 @@ async def test_a_server_that_owes_us_words_still_has_a_dashboard() -> None:
     for one in board.clusters:
         assert one.name == one.id
         assert one.type == one.version == one.connect_state == "UNKNOWN"
-        assert (one.hosts, one.cpu, one.memory) == (0, None, None)
+        assert (one.hosts, one.cpu, one.memory) == (3, None, None)
     assert board.alerts.counts.other == board.alerts.counts.total > 0
 
 
@@ -372,3 +372,44 @@ def test_memory_counts_for_elf_and_vmware_only() -> None:
     )
     assert [one.memory is None for one in board.clusters] == [True, True, False, False]
     assert (board.memory.total.value, board.memory.total.unknown) == (10, 1)
+
+
+async def test_an_overfull_cluster_takes_nothing_from_the_free_space_of_others() -> None:
+    async with simulated(2) as (sim, tower):
+        full, free = rows(sim, "Cluster")
+        space = {"total_data_capacity": 100, "failure_data_space": 0}
+        full |= {**space, "used_data_space": 150}
+        free |= {**space, "used_data_space": 40}
+        board = await build_dashboard(tower)
+    assert figure(board.storage.available) == 60
+    by_id = {one.id: one.storage for one in board.clusters}
+    overfull = by_id[full["id"]]
+    assert overfull is not None
+    assert figure(overfull.available) == 0
+
+
+async def test_hosts_that_are_not_listed_are_counted_as_unknown() -> None:
+    async with simulated(1) as (sim, tower):
+        [cluster] = rows(sim, "Cluster")
+        assert cluster["hypervisor"] == "ELF"
+        lost, *others = rows(sim, "Host")
+        sim.store.remove("Host", lost["id"])
+        cluster |= {"host_num": len(others) + 1, "hosts": []}
+        board = await build_dashboard(tower)
+    assert board.memory.total.unknown == board.memory.usage.unknown == 1
+    assert board.memory.total.value == sum(host["total_memory_bytes"] for host in others)
+    [summary] = board.clusters
+    assert summary.hosts == len(others) + 1
+
+
+async def test_hosts_and_alerts_of_no_cluster_are_not_given_to_a_cluster_without_an_id() -> None:
+    async with simulated(1) as (sim, tower):
+        [cluster] = rows(sim, "Cluster")
+        for row in (*rows(sim, "Host"), *rows(sim, "Alert")):
+            row["cluster"] = None
+        cluster |= {"host_num": 0, "hosts": []}
+        clusters = await tower.cluster.get_clusters()
+        hosts, alerts = await tower.host.get_hosts(), await tower.alert.get_alerts()
+    nameless = [msgspec.structs.replace(one, id=cast("Any", None)) for one in clusters]
+    [summary] = summarise(nameless, hosts, [], alerts).clusters
+    assert (summary.hosts, summary.alerts.total) == (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,7 +11,11 @@ import pytest
 from cloudtower_async import (
     BadRequest,
     CallError,
+    Cloudtower,
     NotFound,
+    ReadBackFailed,
+    ResponseDecodeError,
+    RetryPolicy,
     TaskFailed,
     TaskTimeout,
 )
@@ -21,12 +26,16 @@ from cloudtower_async.recipes import (
     enter_maintenance,
     leave_maintenance,
 )
+from tests.odd_servers import proxy
 from tests.recipes.towers import after_each, simulated, steps
 from tests.support import tasks_of_clients
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
     from cloudtower_async.models import Vm
     from cloudtower_async.testing import Simulator
+    from tests.odd_servers import Tell
 
 pytestmark = pytest.mark.anyio
 
@@ -207,4 +216,151 @@ async def test_cancelled_the_server_goes_on() -> None:
         with pytest.raises(BadRequest):
             await enter_maintenance(tower, host["id"])
         sim.clock.advance(3600)
+        assert (await enter_maintenance(tower, host["id"])).moved == []
+
+
+@asynccontextmanager
+async def odd(tell: Tell) -> AsyncGenerator[tuple[Simulator, Cloudtower, dict[str, Any]]]:
+    """Connect to a server whose answers are changed; it has a host as of `a_host`."""
+    async with simulated() as (sim, direct), proxy(sim.url, tell=tell) as url:
+        token = await direct.get_token()
+        async with Cloudtower(url, token=token, retry=RetryPolicy(attempts=1)) as tower:
+            yield sim, tower, a_host(sim)
+
+
+async def test_vms_that_the_user_cannot_see_are_in_the_way_even_if_vms_may_be_stopped() -> None:
+    def more(path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
+        if path == "enter-maintance-mode-precheck-result":
+            answer["shutdownVms"] += [{"vm_uuid": "of-somebody-else"}, {"vm_uuid": None}]
+        return answer
+
+    async with odd(more) as (sim, tower, host):
+        hold(sim, host)
+        check = await check_maintenance(tower, host["id"])
+        assert (names(check.must_stop), check.unseen) == (
+            ["sleeps"],
+            ["of-somebody-else", "unnamed"],
+        )
+        with pytest.raises(VmsInTheWay) as caught:
+            await enter_maintenance(tower, host["id"], stop_vms=True)
+        assert str(caught.value) == (
+            f"host {host['name']} cannot be emptied: 3 of its VMs cannot be moved: sleeps, "
+            "of-somebody-else, unnamed. 2 of them are invisible to this user: act as a user who "
+            "sees them."
+        )
+        assert sim.sent("enter-maintance-mode") == []
+
+
+async def test_a_server_that_ignores_the_filter_stops_no_other_vms() -> None:
+    def deaf(path: str, body: Any, answer: Any) -> Any:  # noqa: ANN401
+        if path == "get-vms" and "local_id_in" in str(body):
+            other = {"id": "x", "local_id": "x", "name": "other"}
+            return [*({**row, **other} for row in answer[:1]), *answer]
+        return answer
+
+    async with odd(deaf) as (sim, tower, host):
+        vm = hold(sim, host)
+        check = await check_maintenance(tower, host["id"])
+        assert names(check.must_stop) == ["sleeps"]
+        await enter_maintenance(tower, host["id"], stop_vms=True)
+        [sent] = sim.sent("enter-maintance-mode")
+        assert sent["data"] == {"shutdown_vms": [vm["local_id"]]}
+
+
+async def test_each_vm_ends_in_one_list_and_moved_means_seen_elsewhere() -> None:
+    places: dict[str, Any] = {}
+
+    def stay(path: str, body: Any, answer: Any) -> Any:  # noqa: ANN401
+        if path == "get-vms" and "id_in" in str(body) and entered:
+            answer = [{**row, **places.get(row["name"], {})} for row in answer]
+            return [row for row in answer if row["name"] != "gone"]
+        if path == "enter-maintance-mode":
+            entered.append(path)
+        return answer
+
+    entered: list[str] = []
+    async with odd(stay) as (sim, tower, host):
+        for name in ("stays", "nowhere", "gone", "off now"):
+            sim.add_vm(name=name, host=host["id"], memory=MIB)
+        places |= {
+            "stays": {"host": {"id": host["id"], "name": host["name"]}},
+            "nowhere": {"host": None},
+            "off now": {"status": "STOPPED"},
+        }
+        done = await enter_maintenance(tower, host["id"])
+    assert names(done.moved) == ["runs"]
+    assert names(done.stopped) == ["off now"]
+    assert names(done.unclear) == ["gone", "nowhere", "stays"]
+
+
+ENTERED: dict[str, Callable[[Any], Any]] = {
+    "data null": lambda answer: {**answer, "data": None},
+    "another host": lambda answer: {**answer, "data": {**answer["data"], "id": "x"}},
+}
+
+
+@pytest.mark.parametrize("case", ENTERED)
+async def test_the_host_is_returned_whatever_the_answer_names(case: str) -> None:
+    def change(path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
+        own = path in ("enter-maintance-mode", "exit-maintance-mode")
+        return ENTERED[case](answer) if own else answer
+
+    async with odd(change) as (_, tower, host):
+        assert (await enter_maintenance(tower, host["id"])).host.id == host["id"]
+        assert (await leave_maintenance(tower, host["id"])).host.id == host["id"]
+
+
+async def test_lists_that_are_null_are_empty() -> None:
+    def without(path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
+        if path.endswith("-precheck-result"):
+            return {key: True if key == "done" else None for key in answer}
+        return answer
+
+    async with odd(without) as (_, tower, host):
+        assert (await check_maintenance(tower, host["id"])).must_stop == []
+        await enter_maintenance(tower, host["id"])
+        left = await leave_maintenance(tower, host["id"])
+        assert (left.back, left.started, left.not_back, left.unseen) == ([], [], [], [])
+
+
+async def test_a_check_that_names_no_task_is_an_error() -> None:
+    def without(path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
+        return {"task_id": None} if path == "enter-maintenance-mode-precheck" else answer
+
+    async with odd(without) as (sim, tower, host):
+        with pytest.raises(ResponseDecodeError):
+            await enter_maintenance(tower, host["id"])
+        assert sim.sent("enter-maintance-mode") == []
+
+
+async def test_vms_to_bring_back_end_in_one_list_also_those_that_the_user_cannot_see() -> None:
+    def twice(path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
+        if path == "exit-maintance-mode-precheck-result":
+            again = answer["liveMigrateVms"] + [
+                {"vm_uuid": "of-somebody-else", "vm_name": "hidden"},
+                {"vm_uuid": None, "vm_name": None},
+            ]
+            return {**answer, "offlineMigrateVms": again, "shutDownVms": answer["liveMigrateVms"]}
+        return answer
+
+    async with odd(twice) as (_, tower, host):
+        await enter_maintenance(tower, host["id"])
+        left = await leave_maintenance(tower, host["id"])
+    assert (left.back, names(left.started), left.not_back) == ([], ["runs"], [])
+    assert left.unseen == ["unnamed", "hidden"]
+
+
+async def test_a_host_that_has_entered_is_reported_so_if_its_vms_cannot_be_read() -> None:
+    async with simulated() as (sim, tower):
+        host = a_host(sim)
+
+        def forbid(news: Progress) -> None:
+            if news.step == "enter" and news.fraction == 1:
+                sim.faults.fail("get-vms", status=403)
+
+        with pytest.raises(ReadBackFailed) as caught:
+            await enter_maintenance(tower, host["id"], on_progress=forbid)
+        assert caught.value.done
+        assert host["id"] in caught.value.resource_ids
+        sim.faults.clear()
         assert (await enter_maintenance(tower, host["id"])).moved == []

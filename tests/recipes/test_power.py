@@ -14,6 +14,7 @@ from cloudtower_async import (
     InvalidInput,
     NotFound,
     OutcomeUnknown,
+    ReadBackFailed,
     ResourceLocked,
     SettleTimeout,
     TaskFailed,
@@ -281,8 +282,12 @@ async def test_what_cannot_be_read_afterwards_is_said() -> None:
             if news.step == "start":
                 sim.faults.fail("get-vms", status=403)
 
-        outcomes = await start_vms(tower, BLOGS, on_progress=fail)
-        assert errors(outcomes) == [Forbidden]
+        [outcome] = await start_vms(tower, BLOGS, on_progress=fail)
+        assert outcome.result == "done"
+        assert isinstance(outcome.error, ReadBackFailed)
+        assert outcome.error.done
+        assert outcome.error.resource_ids == (outcome.vm.id,)
+        assert isinstance(outcome.error.__cause__, Forbidden)
 
 
 async def test_vms_restart_and_those_that_are_off_fail() -> None:
@@ -360,8 +365,11 @@ async def test_guests_that_cannot_be_looked_at_any_more_are_said() -> None:
             if news.step == "shut down" and news.fraction == 1:
                 sim.store.change("Vm", vm["id"], status="RUNNING")
 
-        outcomes = await shut_down_vms(tower, BLOGS, force_after=60, on_progress=still_on)
-        assert errors(outcomes) == [Forbidden]
+        [outcome] = await shut_down_vms(tower, BLOGS, force_after=60, on_progress=still_on)
+        assert outcome.result == "failed"
+        assert isinstance(outcome.error, ReadBackFailed)
+        assert not outcome.error.done
+        assert isinstance(outcome.error.__cause__, Forbidden)
         assert sim.sent("poweroff-vm") == []
 
 

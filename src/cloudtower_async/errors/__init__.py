@@ -37,7 +37,8 @@
     │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
     │   ├── TaskNotFound           the server does not know the task
     │   ├── UnknownTaskStatus      a status that this version does not know does not change
-    │   └── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
+    │   ├── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
+    │   └── ReadBackFailed         the work was done or started, but could not be read
     ├── UploadError                about an upload
     │   ├── UploadInterrupted      a chunk could not be delivered; the upload can be resumed
     │   ├── UploadFailed           given up, cancelled, or unknown what the server has
@@ -93,6 +94,7 @@ from .calls import (
 )
 from .changes import NoChangeFeed, Resync
 from .tasks import (
+    ReadBackFailed,
     SettleTimeout,
     TaskError,
     TaskFailed,
@@ -129,6 +131,7 @@ __all__ = [
     "PagingFailed",
     "ProxyFailed",
     "ProxyRefused",
+    "ReadBackFailed",
     "ResourceLocked",
     "ResponseDecodeError",
     "Resync",

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 
 class TaskError(CloudtowerError):
-    """About the tasks that a mutation started."""
+    """About the tasks that a mutation started.
+
+    Attributes:
+        resource_ids: Ids of the resources that the tasks create or change; empty where only the
+            tasks are known.
+    """
+
+    resource_ids: tuple[str, ...] = ()
 
 
 class TaskFailed(TaskError):
@@ -118,7 +125,10 @@ class TaskTimeout(TaskError, TimeoutError):
         ended = "still running"
         if self.unknown or self.poll_error is not None or not self.answered:
             ended = "not known to have ended"
-        return f"{number} {ended}{after}: {shown}. {failed}{self._advice()}"
+        about = (
+            f" (creating or changing {', '.join(self.resource_ids)})" if self.resource_ids else ""
+        )
+        return f"{number} {ended}{after}: {shown}{about}. {failed}{self._advice()}"
 
     def _advice(self) -> str:
         if not self.answered:
@@ -230,3 +240,33 @@ class SettleTimeout(TaskError, TimeoutError):
             else f"The last look failed: {self.poll_error}"
         )
         return f"{number} not known to be ready{after}: {shown}{more}. {why}"
+
+
+class ReadBackFailed(TaskError):
+    """A mutation was accepted, but its result could not be read. ``__cause__`` says why.
+
+    Do not repeat the mutation: read the resources later.
+
+    Attributes:
+        resource_ids: Ids of the resources that the mutation created or changed.
+        done: True: its work is done. False: the work could not be watched, and may still go on.
+        reason: Error that prevented reading.
+    """
+
+    def __init__(
+        self, resource_ids: Sequence[str], reason: Exception, *, done: bool = False
+    ) -> None:
+        super().__init__(resource_ids, reason)
+        self.resource_ids = tuple(resource_ids)
+        self.reason = reason
+        self.done = done
+        self.__cause__ = reason
+
+    def _describe(self) -> str:
+        state = (
+            "the work is done, but its result could not be read"
+            if self.done
+            else "the work was started, but could not be watched to its end"
+        )
+        shown = ", ".join(self.resource_ids[:5]) + (", …" if len(self.resource_ids) > 5 else "")
+        return f"{state}: {shown}. Do not repeat it; read these ids later. Reason: {self.reason}"

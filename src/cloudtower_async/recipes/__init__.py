@@ -7,14 +7,12 @@ from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
 from .devices import Disk, ExistingVolume, NewDisk, Nic
 from .imports import import_template
-from .maintenance import (
+from .maintenance import check_maintenance, enter_maintenance, leave_maintenance
+from .maintenance_results import (
     MaintenanceCheck,
     MaintenanceEntered,
     MaintenanceLeft,
     VmsInTheWay,
-    check_maintenance,
-    enter_maintenance,
-    leave_maintenance,
 )
 from .power import PowerOutcome, restart_vms, shut_down_vms, start_vms
 from .progress import OnProgress, Progress

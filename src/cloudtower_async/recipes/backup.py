@@ -13,8 +13,8 @@ import msgspec
 from .. import models
 from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
 from ..types import WithTask
-from .many import check_number, chosen_vms, each, only
-from .progress import Telling, carry_out, follow
+from .many import check_number, check_seconds, chosen_vms, each, has_id, identified, only
+from .progress import Telling, carry_out, follow, label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,18 +32,24 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         vm: The VM as it was when the backup began.
-        snapshot: Its snapshot, which has ``consistent_type``; None: it could not be made, and
-            `error` says why.
+        snapshot: Its snapshot, which has ``consistent_type``; None: it could not be made or read,
+            and `error` says why.
         lun_snapshots: Those of the snapshot's disks.
         removed: The older snapshots that were deleted.
         error: What went wrong; None: nothing. With a snapshot, it went wrong after that was made.
+        snapshot_id: Id of the snapshot; with `snapshot` None the server may still be making it, or
+            has made it: `error` says which. None: the server named none.
+        disks_without_lun_snapshot: Disks in the snapshot of which no LUN snapshot was found: what
+            is on them cannot be read from LUN snapshots.
     """
 
     vm: models.Vm
     snapshot: models.VmSnapshot | None
     lun_snapshots: list[models.IscsiLunSnapshot]
     removed: list[models.VmSnapshot]
-    error: CloudtowerError | None
+    error: Exception | None
+    snapshot_id: str | None = None
+    disks_without_lun_snapshot: list[models.NestedFrozenDisks] = []
 
 
 async def backup_vm(
@@ -82,8 +88,10 @@ async def backup_vm(
     Raises:
         NotFound: There is no such VM.
         Ambiguous: Several have the name.
-        TaskError: The snapshot was not made, or not in time.
-        CallError: One of the calls for it failed.
+        TaskError: The snapshot was not made, or not in time; `resource_ids` of the error has its
+            id. It is a `ReadBackFailed` if the snapshot was begun or made, but could not be read.
+        OutcomeUnknown: It is unknown whether the snapshot is being made.
+        CallError: Another call for it failed.
         InvalidInput: An argument cannot be used.
 
     Example:
@@ -162,6 +170,7 @@ class _Plan:
 
     def __post_init__(self) -> None:
         check_number(self.recipe, keep=self.keep)
+        check_seconds(self.recipe, timeout=self.timeout)
         if not self.prefix:
             raise InvalidInput(f"{self.recipe}: prefix: must not be empty")
         if self.name is not None and self.keep is not None:
@@ -171,83 +180,133 @@ class _Plan:
 
     async def back_up(self, tell: Telling, vm: models.Vm) -> Backup:
         """Back up one VM. What goes wrong is in what it returns."""
-        snapshot: models.VmSnapshot | None = None
-        luns: list[models.IscsiLunSnapshot] = []
-        removed: list[models.VmSnapshot] = []
-        error: CloudtowerError | None = None
+        work = _Work(self, tell, vm)
+        error: Exception | None = None
         try:
-            async with self.tower.lock(vm.id):
-                snapshot = await self._snapshot(vm, tell)
-                tell.step(vm.name, "lun snapshots")
-                luns = await self._lun_snapshots(snapshot)
-                for old in await self._surplus(vm, snapshot):
-                    if await self._remove(old, vm, tell):
-                        removed.append(old)  # noqa: PERF401 - what came before an error counts
-        except CloudtowerError as exc:
+            await work.run()
+        except Exception as exc:
+            if exc is tell.raised:
+                raise
             error = exc
-        tell.end(vm.name, error)
-        return Backup(vm=vm, snapshot=snapshot, lun_snapshots=luns, removed=removed, error=error)
+        tell.end(label(vm), error)
+        return Backup(
+            vm=vm,
+            snapshot=work.snapshot,
+            lun_snapshots=work.lun_snapshots,
+            removed=work.removed,
+            error=error,
+            snapshot_id=work.snapshot_id,
+            disks_without_lun_snapshot=work.disks_without,
+        )
 
-    async def _snapshot(self, vm: models.Vm, tell: Telling) -> models.VmSnapshot:
-        quiesce = self.quiesce and vm.vm_tools_status == "RUNNING"
+
+class _Work:
+    """The backup of one VM, as far as it has come.
+
+    Args:
+        plan: How VMs are backed up.
+        tell: Told of the progress.
+        vm: The VM.
+    """
+
+    def __init__(self, plan: _Plan, tell: Telling, vm: models.Vm) -> None:
+        self.snapshot: models.VmSnapshot | None = None
+        self.snapshot_id: str | None = None
+        self.lun_snapshots: list[models.IscsiLunSnapshot] = []
+        self.disks_without: list[models.NestedFrozenDisks] = []
+        self.removed: list[models.VmSnapshot] = []
+        self._plan = plan
+        self._tower = plan.tower
+        self._tell = partial(tell.step, label(vm))
+        self._vm = vm
+
+    async def run(self) -> None:
+        """Make the snapshot, find its LUN snapshots, and delete older backups."""
+        identified(self._vm, "vm.get_vms")
+        async with self._tower.lock(self._vm.id):
+            self.snapshot = await self._make_snapshot()
+            self._tell("lun snapshots")
+            await self._find_lun_snapshots(self.snapshot)
+            for old in await self._surplus(self.snapshot):
+                if await self._remove(old):
+                    self.removed.append(old)
+
+    async def _make_snapshot(self) -> models.VmSnapshot:
+        plan, vm = self._plan, self._vm
+        quiesce = plan.quiesce and vm.vm_tools_status == "RUNNING"
         stamp = datetime.now(UTC).strftime(_STAMP)
-        tell.step(vm.name, "snapshot")
-        answer = await self.tower.vm_snapshot.create_vm_snapshot(
+        self._tell("snapshot")
+        answer = await self._tower.vm_snapshot.create_vm_snapshot(
             data=[
                 {
                     "vm_id": vm.id,
-                    "name": self.name or f"{self.prefix}-{stamp}",
+                    "name": plan.name or f"{plan.prefix}-{stamp}",
                     "consistent_type": "FILE_SYSTEM_CONSISTENT" if quiesce else "CRASH_CONSISTENT",
                 }
             ]
         )
-        created = only(answer, "vm_snapshot.create_vm_snapshot", self.tower)
-        told = partial(tell.step, vm.name, "snapshot")
-        return await carry_out(self.tower, created, told, self.timeout)
+        created = only(answer, "vm_snapshot.create_vm_snapshot", self._tower)
+        self.snapshot_id = created.data.id
+        told = partial(self._tell, "snapshot")
+        snapshot = await carry_out(self._tower, created, told, plan.timeout)
+        if snapshot.vm is not None and snapshot.vm.id and snapshot.vm.id != vm.id:
+            raise OutcomeUnknown(
+                f"the answer names a snapshot of another VM: {snapshot.id}",
+                operation="vm_snapshot.create_vm_snapshot",
+                endpoint=self._tower.endpoint,
+            )
+        return snapshot
 
-    async def _lun_snapshots(self, snapshot: models.VmSnapshot) -> list[models.IscsiLunSnapshot]:
+    async def _find_lun_snapshots(self, snapshot: models.VmSnapshot) -> None:
         disks = [disk for disk in snapshot.vm_disks or () if disk.type == "DISK"]
-        names = [disk.snapshot_local_id for disk in disks if disk.snapshot_local_id]
-        if not names:
-            return []
-        get = self.tower.iscsi_lun_snapshot.get_iscsi_lun_snapshots
-        return await get(where={"name_in": names})
+        names = {disk.snapshot_local_id for disk in disks if disk.snapshot_local_id}
+        self.disks_without = disks
+        if names:
+            get = self._tower.iscsi_lun_snapshot.get_iscsi_lun_snapshots
+            found = await self._tower.fetch_all(get, where={"name_in": sorted(names)})
+            self.lun_snapshots = [lun for lun in found if lun.name in names]
+        there = {lun.name for lun in self.lun_snapshots}
+        self.disks_without = [disk for disk in disks if disk.snapshot_local_id not in there]
 
-    async def _surplus(
-        self, vm: models.Vm, snapshot: models.VmSnapshot
-    ) -> Sequence[models.VmSnapshot]:
+    async def _surplus(self, snapshot: models.VmSnapshot) -> Sequence[models.VmSnapshot]:
         """The backups that are too many, the oldest first; never the one just made."""
-        if self.keep is None:
+        prefix, keep = self._plan.prefix, self._plan.keep
+        if keep is None:
             return []
-        ours = re.compile(re.escape(self.prefix) + _STAMP_PATTERN)
-        found = await self.tower.fetch_all(
-            self.tower.vm_snapshot.get_vm_snapshots,
-            where={"vm": {"id": vm.id}, "name_starts_with": self.prefix},
+        ours = re.compile(re.escape(prefix) + _STAMP_PATTERN)
+        found = await self._tower.fetch_all(
+            self._tower.vm_snapshot.get_vm_snapshots,
+            where={"vm": {"id": self._vm.id}, "name_starts_with": prefix},
         )
         older = [
             one
             for one in found
-            if ours.fullmatch(one.name)
+            if one.id
             and one.id != snapshot.id
+            and ours.fullmatch(one.name or "")
+            # The server was asked for these only; but what is deleted must be certain.
+            and one.vm is not None
+            and one.vm.id == self._vm.id
             and one.entity_async_status is None  # else somebody makes or deletes it now
         ]
         older.sort(key=lambda one: one.name)
-        return older[: max(0, len(older) + 1 - int(self.keep))]
+        return older[: max(0, len(older) + 1 - int(keep))]
 
-    async def _remove(self, old: models.VmSnapshot, vm: models.Vm, tell: Telling) -> bool:
+    async def _remove(self, old: models.VmSnapshot) -> bool:
         """Delete an old backup; return False if something else has deleted it meanwhile."""
-        tell.step(vm.name, "remove")
+        self._tell("remove")
+        timeout = self._plan.timeout
         doubt: NotFound | OutcomeUnknown | None = None
         deleted: Sequence[WithTask[models.DeleteVmSnapshot]] = ()
         try:
-            deleted = await self.tower.vm_snapshot.delete_vm_snapshot(where={"id": old.id})
+            deleted = await self._tower.vm_snapshot.delete_vm_snapshot(where={"id": old.id})
         except (NotFound, OutcomeUnknown) as exc:
             doubt = exc
         for one in deleted:
-            await follow(self.tower, one, partial(tell.step, vm.name, "remove"), self.timeout)
-        if deleted:
+            await follow(self._tower, one, partial(self._tell, "remove"), timeout, [old.id])
+        if any(has_id(one) and one.data.id == old.id for one in deleted):
             return True
         gone = WithTask(data=models.DeleteVmSnapshot(id=old.id))
-        if await self.tower.settle([gone], timeout=self.timeout):
+        if await self._tower.settle([gone], timeout=timeout):
             raise doubt or CloudtowerError(f"the server did not delete snapshot {old.name}")
-        return isinstance(doubt, OutcomeUnknown)
+        return bool(deleted) or isinstance(doubt, OutcomeUnknown)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import models
 from ..errors import InvalidInput
-from .amounts import amount, total, usage
+from .amounts import total, usage
 from .many import each
 from .shapes import (
     AlertCounts,
@@ -116,16 +116,18 @@ def summarise(
     Any field may be None, also where its type says otherwise: a server that breaks its own schema
     leaves us without that figure, not without the dashboard.
     """
-    hosts_of: dict[str | None, list[models.Host]] = defaultdict(list)
+    hosts_of: dict[str, list[models.Host]] = defaultdict(list)
     for host in hosts:
-        hosts_of[_id(host.cluster)].append(host)
+        if cluster_id := _id(host.cluster):
+            hosts_of[cluster_id].append(host)
     alerts = list(alerts)
-    alerts_of: dict[str | None, list[models.Alert]] = defaultdict(list)
+    alerts_of: dict[str, list[models.Alert]] = defaultdict(list)
     for alert in alerts:
-        alerts_of[_id(alert.cluster)].append(alert)
+        if cluster_id := _id(alert.cluster):
+            alerts_of[cluster_id].append(alert)
     return Dashboard(
         clusters=[
-            _cluster(cluster, hosts_of[cluster.id], alerts_of[cluster.id])
+            _cluster(cluster, hosts_of.get(cluster.id, ()), alerts_of.get(cluster.id, ()))
             for cluster in sorted(clusters, key=lambda each: (each.name or "", each.id or ""))
         ],
         alerts=_alerts(alerts),
@@ -134,7 +136,7 @@ def summarise(
         memory=_memory(
             part
             for cluster in clusters
-            for part in _memory_parts(cluster, hosts_of[cluster.id]) or ()
+            for part in _memory_parts(cluster, hosts_of.get(cluster.id, ())) or ()
         ),
         storage=_storage(filter(_has_storage, clusters)),
         built_at=datetime.now(UTC),
@@ -150,13 +152,13 @@ def _cluster(
 ) -> ClusterSummary:
     memory = _memory_parts(cluster, hosts)
     return ClusterSummary(
-        id=cluster.id,
-        name=cluster.name or cluster.id,
+        id=cluster.id or _UNTOLD,
+        name=cluster.name or cluster.id or _UNTOLD,
         type=cluster.type or _UNTOLD,
         hypervisor=cluster.hypervisor,
         version=cluster.version or _UNTOLD,
         connect_state=cluster.connect_state or _UNTOLD,
-        hosts=len(hosts),
+        hosts=len(hosts) + _missing_hosts(cluster, hosts),
         vms=cluster.vm_num,
         running_vms=cluster.running_vm_num,
         alerts=_alerts(alerts).counts,
@@ -234,17 +236,24 @@ def _cpu(clusters: Iterable[models.Cluster]) -> CpuSummary:
 
 
 def _memory_parts(
-    cluster: models.Cluster, hosts: Iterable[models.Host]
+    cluster: models.Cluster, hosts: Sequence[models.Host]
 ) -> list[tuple[float | None, float | None]] | None:
     """What is used and what there is, of each part; None: the memory does not count."""
     if cluster.hypervisor == models.Hypervisor.ELF:
-        return [(host.used_memory_bytes, host.total_memory_bytes) for host in hosts]
+        missing = [(None, None)] * _missing_hosts(cluster, hosts)
+        return [*((host.used_memory_bytes, host.total_memory_bytes) for host in hosts), *missing]
     if cluster.type != models.ClusterType.SMTX_OS:
         return None
     if cluster.hypervisor == models.Hypervisor.VMWARE:
         return [(cluster.used_memory_bytes, cluster.total_memory_bytes)]
     # On another hypervisor it does not count; on one that we are not told of it is unknown.
     return [(None, None)] if cluster.hypervisor is None else None
+
+
+def _missing_hosts(cluster: models.Cluster, hosts: Sequence[models.Host]) -> int:
+    """Return how many hosts a cluster has that were not listed: nothing is known of them."""
+    there = max(cluster.host_num or 0, len(cluster.hosts or ()))
+    return max(0, there - len(hosts))
 
 
 def _memory(parts: Iterable[tuple[float | None, float | None]]) -> MemorySummary:
@@ -263,14 +272,11 @@ def _has_storage(cluster: models.Cluster) -> bool:
 
 def _storage(clusters: Iterable[models.Cluster]) -> StorageSummary:
     clusters = list(clusters)
-    available = total(map(_available, clusters), "B")
-    if available.value is not None and available.value < 0:
-        available = amount(0, "B", unknown=available.unknown)
     return StorageSummary(
         total=total((cluster.total_data_capacity for cluster in clusters), "B"),
         used=total((cluster.used_data_space for cluster in clusters), "B"),
         failed=total((cluster.failure_data_space for cluster in clusters), "B"),
-        available=available,
+        available=total(map(_available, clusters), "B"),
         usage=usage((cluster.used_data_space, cluster.total_data_capacity) for cluster in clusters),
     )
 
@@ -280,4 +286,4 @@ def _available(cluster: models.Cluster) -> int | None:
     failed = cluster.failure_data_space
     if capacity is None or used is None or failed is None:
         return None
-    return capacity - used - failed
+    return max(0, capacity - used - failed)  # an overfull one takes nothing from the others

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ..errors import Ambiguous, NotFound
+from .many import identified
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from .. import inputs, models
+    from ..calls.listing import Resource
     from ..session import Cloudtower
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Resource")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +156,13 @@ class Place:
         return params
 
     async def _one(self, what: str, name: str, asked: Awaitable[T]) -> T:
-        return await _one(what, name, asked, f" in cluster {self.cluster.name}")
+        return await _one(what, name, asked, f" in cluster {self.cluster.name or self.cluster.id}")
 
 
 async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
     """What was asked for; when it is not exactly one, the error says what that was."""
     try:
-        return await asked
+        return identified(await asked, what)
     except NotFound as error:
         if error.status is not None:  # the server has no such query
             raise

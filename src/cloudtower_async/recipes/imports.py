@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import InvalidInput
 from .devices import Place
-from .many import only
+from .many import check_seconds, identified, only
 from .progress import Telling, carry_out
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ async def import_template(
         InvalidInput: A file cannot be read, or there are not as many images as disks.
         NotFound: There is no such cluster.
         UploadError: An image was not brought to the server.
-        TaskError: The template was not made, or not in time.
+        TaskError: The template was not made, or not in time; `resource_ids` of the error has its
+            id. It is a `ReadBackFailed` if the template was made, but could not be read.
         CallError: One of the calls failed; `BadRequest` for a file that is no OVF.
 
     Example:
@@ -70,10 +71,11 @@ async def import_template(
     """
     if not name:
         raise InvalidInput("import_template: name: must not be empty")
+    check_seconds("import_template", timeout=timeout)
     described, sizes = await _read(ovf, disks)
     place = await Place.find(tower, cluster)
     parsed = await tower.ovf.parse_ovf(cluster_id=place.cluster.id, file=described)
-    wanted = [disk.name for disk in parsed.disks if disk.type == "DISK"]
+    wanted = [disk.name or "unnamed" for disk in parsed.disks or () if disk.type == "DISK"]
     if len(wanted) != len(disks):
         raise InvalidInput(
             f"import_template: disks: the OVF has {len(wanted)} ({', '.join(wanted)}), "
@@ -91,7 +93,7 @@ async def import_template(
                 timeout=timeout,
                 on_progress=told,
             )
-            tasks.append(uploaded.id)
+            tasks.append(identified(uploaded, "upload_image").id)
         tell.step(name, "import")
         answer = await tower.content_library_vm_template.import_content_library_vm_template(
             [
@@ -100,7 +102,7 @@ async def import_template(
                     "cluster_id": place.cluster.id,
                     "upload_tasks": tasks,
                     "parsed_ovf": _as_input(parsed),
-                    "vm_nics": [{"model": nic_model, "enabled": True} for _ in parsed.nics],
+                    "vm_nics": [{"model": nic_model, "enabled": True} for _ in parsed.nics or ()],
                 }
             ]
         )
@@ -123,11 +125,18 @@ async def _read(ovf: StrPath, disks: Sequence[StrPath]) -> tuple[bytes, list[int
 
 
 def _tell_upload(tell: Telling, name: str, before: int, total: int, news: UploadProgress) -> None:
-    tell.step(name, "upload", (before + news.sent) / total)
+    tell.step(name, "upload", (before + news.sent) / total if total else 0.0)
 
 
 def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
     """What the server said, to be said to it again, without what it left out."""
-    told: dict[str, object] = msgspec.to_builtins(parsed)
-    known = {key: value for key, value in told.items() if value is not None}
-    return cast("inputs.ParsedOVF", known)
+    return cast("inputs.ParsedOVF", _without_nulls(msgspec.to_builtins(parsed)))
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {key: _without_nulls(one) for key, one in members.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in cast("list[object]", value)]
+    return value

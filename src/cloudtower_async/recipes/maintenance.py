@@ -7,82 +7,27 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-import msgspec
 
-from .. import models  # noqa: TC001 - to be read from the annotations of structs
-from ..errors import CloudtowerError, TaskTimeout
-from .progress import Telling, carry_out, follow
+from ..errors import CallError, ReadBackFailed, ResponseDecodeError, TaskTimeout
+from .maintenance_results import (
+    MaintenanceCheck,
+    MaintenanceEntered,
+    MaintenanceLeft,
+    VmsInTheWay,
+)
+from .many import check_seconds, identified
+from .progress import Telling, follow, label, read_back
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .. import models
     from ..session import Cloudtower
+    from ..types import WithTask
     from .progress import OnProgress
 
 _PAUSE = 1.0
 """Seconds between looks at the result of a precheck whose task has ended."""
-
-
-class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
-    """What would have to happen for a host to enter maintenance mode.
-
-    Attributes:
-        host: The host.
-        must_stop: VMs that cannot be moved to another host, and would have to be shut down.
-    """
-
-    host: models.Host
-    must_stop: list[models.Vm]
-
-
-class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
-    """A host is in maintenance mode.
-
-    Attributes:
-        host: The host as it now is.
-        moved: VMs that were on on it and are so on other hosts now.
-        stopped: VMs that were shut down.
-    """
-
-    host: models.Host
-    moved: list[models.Vm]
-    stopped: list[models.Vm]
-
-
-class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
-    """A host is in use again.
-
-    Attributes:
-        host: The host as it now is.
-        back: VMs that had been moved away and are on it again.
-        started: VMs that had been shut down and run again.
-        not_back: VMs that were to come back or to be started, and did not.
-    """
-
-    host: models.Host
-    back: list[models.Vm]
-    started: list[models.Vm]
-    not_back: list[models.Vm]
-
-
-class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name says what happened
-    """A host cannot enter maintenance mode unless VMs are shut down, which was not allowed.
-
-    Nothing was changed.
-
-    Attributes:
-        check: The host, and the VMs that cannot be moved.
-    """
-
-    def __init__(self, check: MaintenanceCheck) -> None:
-        super().__init__(check)
-        self.check: MaintenanceCheck = check
-
-    def _describe(self) -> str:
-        names = [vm.name for vm in self.check.must_stop]
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        return (
-            f"host {self.check.host.name} cannot be emptied: {len(names)} of its VMs cannot be "
-            f"moved: {shown}. Move or stop them, or pass stop_vms=True."
-        )
 
 
 async def check_maintenance(
@@ -113,9 +58,10 @@ async def check_maintenance(
             check = await check_maintenance(tower, "node-3")
             print([vm.name for vm in check.must_stop])
     """
-    found = await tower.resolve(tower.host.get_hosts, host)
+    check_seconds("check_maintenance", timeout=timeout)
+    found = identified(await tower.resolve(tower.host.get_hosts, host), "host.get_hosts")
     tell = Telling(on_progress)
-    with tell.about(found.name):
+    with tell.about(label(found)):
         return await _check(tower, found, tell, timeout)
 
 
@@ -141,7 +87,8 @@ async def enter_maintenance(
         on_progress: Told how far it is.
 
     Raises:
-        VmsInTheWay: VMs cannot be moved, and `stop_vms` is False. Nothing was changed.
+        VmsInTheWay: VMs cannot be moved, and `stop_vms` is False or this user cannot see all of
+            them. Nothing was changed.
         NotFound: There is no such host.
         TaskError: The check or the entering failed, or took too long.
         CallError: One of the calls failed; `BadRequest` for a host that is on its way already.
@@ -153,11 +100,12 @@ async def enter_maintenance(
             print("moved:", [vm.name for vm in entered.moved])
             print("stopped:", [vm.name for vm in entered.stopped])
     """
-    found = await tower.resolve(tower.host.get_hosts, host)
+    check_seconds("enter_maintenance", timeout=timeout)
+    found = identified(await tower.resolve(tower.host.get_hosts, host), "host.get_hosts")
     tell = Telling(on_progress)
-    with tell.about(found.name):
+    with tell.about(label(found)):
         async with tower.lock(found.id):
-            found = await tower.get_one(tower.host.get_hosts, where={"id": found.id})
+            found = await _again(tower, found)
             if _in_maintenance(found):
                 return MaintenanceEntered(host=found, moved=[], stopped=[])
             return await _enter(tower, found, stop_vms, tell, timeout)
@@ -194,14 +142,27 @@ async def leave_maintenance(
             left = await leave_maintenance(tower, "node-3")
             print([vm.name for vm in left.not_back])
     """
-    found = await tower.resolve(tower.host.get_hosts, host)
+    check_seconds("leave_maintenance", timeout=timeout)
+    found = identified(await tower.resolve(tower.host.get_hosts, host), "host.get_hosts")
     tell = Telling(on_progress)
-    with tell.about(found.name):
+    with tell.about(label(found)):
         async with tower.lock(found.id):
-            found = await tower.get_one(tower.host.get_hosts, where={"id": found.id})
+            found = await _again(tower, found)
             if not _in_maintenance(found):
                 return MaintenanceLeft(host=found, back=[], started=[], not_back=[])
             return await _leave(tower, found, bring_back, tell, timeout)
+
+
+async def _again(tower: Cloudtower, host: models.Host) -> models.Host:
+    """Read a host again; an error says so if the server answers with another one."""
+    found = await tower.get_one(tower.host.get_hosts, where={"id": host.id})
+    if found.id != host.id:
+        raise ResponseDecodeError(
+            f"the server was asked for host {host.id} and answered with {found.id}",
+            operation="host.get_hosts",
+            endpoint=tower.endpoint,
+        )
+    return found
 
 
 def _in_maintenance(host: models.Host) -> bool:
@@ -211,9 +172,15 @@ def _in_maintenance(host: models.Host) -> bool:
 async def _check(
     tower: Cloudtower, host: models.Host, tell: Telling, timeout: float | None
 ) -> MaintenanceCheck:
-    tell.step(host.name, "check")
+    tell.step(label(host), "check")
     check = await tower.host.enter_maintenance_mode_pre_check(where={"id": host.id})
-    await follow(tower, check, partial(tell.step, host.name, "check"), timeout)
+    if not check.task_id:
+        raise ResponseDecodeError(
+            "the answer names no task, so the result of the check cannot be read",
+            operation="host.enter_maintenance_mode_pre_check",
+            endpoint=tower.endpoint,
+        )
+    await follow(tower, check, partial(tell.step, label(host), "check"), timeout)
     deadline = math.inf if timeout is None else anyio.current_time() + timeout
     while True:
         result = await tower.host.enter_maintenance_mode_precheck_result(
@@ -225,40 +192,80 @@ async def _check(
         if left <= 0:  # only now: after a clock jump there is one more look
             raise TaskTimeout([check.task_id], timeout)
         await anyio.sleep(min(_PAUSE, left))
-    names = [vm.vm_uuid for vm in result.shutdown_vms]
-    return MaintenanceCheck(host=host, must_stop=await _vms(tower, names))
+    named = [one.vm_uuid for one in result.shutdown_vms or ()]
+    found = await _vms(tower, named)
+    unseen = [one or "unnamed" for one in named if one not in found]
+    return MaintenanceCheck(host=host, must_stop=list(found.values()), unseen=unseen)
 
 
-async def _vms(tower: Cloudtower, local_ids: list[str]) -> list[models.Vm]:
-    """The VMs that the server names so in all that concerns maintenance."""
-    if not local_ids:
-        return []
-    return await tower.fetch_all(tower.vm.get_vms, where={"local_id_in": local_ids})
+async def _vms(tower: Cloudtower, local_ids: Iterable[str]) -> dict[str, models.Vm]:
+    """The VMs that the server names by `local_id` in all that concerns maintenance."""
+    wanted = list(dict.fromkeys(one for one in local_ids if one))
+    if not wanted:
+        return {}
+    found = await tower.fetch_all(tower.vm.get_vms, where={"local_id_in": wanted})
+    by_local_id = {vm.local_id: vm for vm in found}
+    return {one: by_local_id[one] for one in wanted if one in by_local_id}
+
+
+async def _done(
+    tower: Cloudtower,
+    host: models.Host,
+    started: WithTask[models.Host],
+    told: Callable[[float], None],
+    timeout: float | None,
+) -> models.Host:
+    """Wait until a host has entered or left, whatever the answer says about it, and read it."""
+    await follow(tower, started, told, timeout, [host.id])
+    return await read_back(tower, host, timeout)
 
 
 async def _enter(
     tower: Cloudtower, host: models.Host, stop_vms: bool, tell: Telling, timeout: float | None
 ) -> MaintenanceEntered:
     check = await _check(tower, host, tell, timeout)
-    if check.must_stop and not stop_vms:
+    if check.unseen or (check.must_stop and not stop_vms):
         raise VmsInTheWay(check)
     on = await tower.fetch_all(
         tower.vm.get_vms,
         where={"host": {"id": host.id}, "status_in": ["RUNNING", "SUSPENDED"]},
     )
-    tell.step(host.name, "enter")
+    tell.step(label(host), "enter")
     entering = await tower.host.enter_maintenance_mode(
         where={"host_id": host.id},
         data={"shutdown_vms": [vm.local_id for vm in check.must_stop]},
     )
-    told = partial(tell.step, host.name, "enter")
-    entered = await carry_out(tower, entering, told, timeout)
-    now = await _vms(tower, [vm.local_id for vm in on])
-    return MaintenanceEntered(
-        host=entered,
-        moved=[vm for vm in now if vm.status != "STOPPED"],
-        stopped=[vm for vm in now if vm.status == "STOPPED"],
-    )
+    entered = await _done(tower, host, entering, partial(tell.step, label(host), "enter"), timeout)
+    # Each once; those without an id cannot be told apart.
+    before = {vm.id or place: vm for place, vm in enumerate((*on, *check.must_stop))}
+    now = await _now(tower, host, [vm.id for vm in before.values() if vm.id])
+    done = MaintenanceEntered(host=entered, moved=[], stopped=[], unclear=[])
+    for old in before.values():
+        vm = now.get(old.id)
+        if vm is None:
+            done.unclear.append(old)
+        elif vm.status == "STOPPED":
+            done.stopped.append(vm)
+        elif vm.host is not None and vm.host.id and vm.host.id != host.id:
+            done.moved.append(vm)
+        else:
+            done.unclear.append(vm)
+    return done
+
+
+async def _now(tower: Cloudtower, host: models.Host, ids: list[str]) -> dict[str, models.Vm]:
+    """Read the VMs of a host again after it has entered.
+
+    Raises:
+        ReadBackFailed: They cannot be read.
+    """
+    if not ids:
+        return {}
+    try:
+        found = await tower.fetch_all(tower.vm.get_vms, where={"id_in": ids})
+    except CallError as error:
+        raise ReadBackFailed([host.id, *ids], error, done=True) from error
+    return {vm.id: vm for vm in found if vm.id in ids}
 
 
 async def _leave(
@@ -267,12 +274,22 @@ async def _leave(
     live: list[str] = []
     offline: list[str] = []
     off: list[str] = []
+    names: dict[str, str] = {}
+    unseen: list[str] = []
     if bring_back:
         plan = await tower.host.exit_maintenance_mode_precheck_result(where={"id": host.id})
-        live = _names(plan.live_migrate_vms)
-        offline = _names(plan.offline_migrate_vms)
-        off = _names(plan.shut_down_vms)
-    tell.step(host.name, "leave")
+        for wanted, found in (
+            (live, plan.live_migrate_vms),
+            (offline, plan.offline_migrate_vms),
+            (off, plan.shut_down_vms),
+        ):
+            for vm in found or ():
+                if vm.vm_uuid:
+                    wanted.append(vm.vm_uuid)
+                    names[vm.vm_uuid] = vm.vm_name or vm.vm_uuid
+                else:
+                    unseen.append(vm.vm_name or "unnamed")
+    tell.step(label(host), "leave")
     leaving = await tower.host.exit_maintenance_mode(
         where={"host_id": host.id},
         data={
@@ -281,19 +298,20 @@ async def _leave(
             "poweron_vms": off,
         },
     )
-    told = partial(tell.step, host.name, "leave")
-    in_use = await carry_out(tower, leaving, told, timeout)
-    moved = await _vms(tower, [*live, *offline])
-    stopped = await _vms(tower, off)
-    back = [vm for vm in moved if vm.host is not None and vm.host.id == host.id]
-    started = [vm for vm in stopped if vm.status == "RUNNING"]
-    return MaintenanceLeft(
-        host=in_use,
-        back=back,
-        started=started,
-        not_back=[vm for vm in (*moved, *stopped) if vm not in back and vm not in started],
-    )
-
-
-def _names(vms: list[models.MaintenanceModeVmInfo]) -> list[str]:
-    return [vm.vm_uuid for vm in vms if vm.vm_uuid]
+    in_use = await _done(tower, host, leaving, partial(tell.step, label(host), "leave"), timeout)
+    try:
+        there = await _vms(tower, names)
+    except CallError as error:
+        raise ReadBackFailed([host.id], error, done=True) from error
+    left = MaintenanceLeft(host=in_use, back=[], started=[], not_back=[], unseen=unseen)
+    for local_id, name in names.items():
+        found_vm = there.get(local_id)
+        if found_vm is None:
+            left.unseen.append(name)
+        elif local_id in off:
+            (left.started if found_vm.status == "RUNNING" else left.not_back).append(found_vm)
+        elif found_vm.host is not None and found_vm.host.id == host.id:
+            left.back.append(found_vm)
+        else:
+            left.not_back.append(found_vm)
+    return left

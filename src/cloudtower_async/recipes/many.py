@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from ..calls.breadth import matches_all, refuse_lost_values
-from ..errors import EmptyFilter, NotFound, OutcomeUnknown
+from ..errors import EmptyFilter, InvalidInput, NotFound, OutcomeUnknown, ResponseDecodeError
+from ..settings import seconds_fault
 from ..types import EVERYTHING
 from ..validators import positive_number
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from .. import inputs, models
+    from ..calls.listing import Resource
     from ..session import Cloudtower
+    from ..types import WithTask
 
 T = TypeVar("T")
 R = TypeVar("R")
+Named = TypeVar("Named", bound="Resource")
 
 
 async def each(
@@ -67,6 +71,18 @@ def check_number(recipe: str, **numbers: int | None) -> None:
             positive_number(recipe, name, number)
 
 
+def check_seconds(recipe: str, **seconds: float | None) -> None:
+    """Refuse what is no number of seconds above 0; None is no limit.
+
+    Raises:
+        InvalidInput: One of them is not.
+    """
+    for name, given in seconds.items():
+        fault = None if given is None else seconds_fault(given)
+        if fault is not None:
+            raise InvalidInput(f"{recipe}: {name}: {fault}")
+
+
 async def chosen_vms(
     recipe: str, tower: Cloudtower, where: inputs.VmWhereInput, *, missing_ok: bool
 ) -> list[models.Vm]:
@@ -99,10 +115,29 @@ async def chosen_vms(
             endpoint=tower.endpoint,
             hint="Check the where; pass missing_ok=True if it may match nothing.",
         )
-    return sorted(vms, key=lambda vm: (vm.name, vm.id))
+    # Each once, also where a server repeats rows; those without an id cannot be told apart.
+    distinct = {vm.id or place: vm for place, vm in enumerate(vms)}
+    return sorted(distinct.values(), key=lambda vm: (vm.name or "", vm.id or ""))
 
 
-def only(answers: Sequence[R], operation: str, tower: Cloudtower) -> R:
+def identified(resource: Named, query: str) -> Named:
+    """Return a resource that the server listed, if it has an id.
+
+    Args:
+        resource: What was listed.
+        query: Name of the method, for errors.
+
+    Raises:
+        ResponseDecodeError: It has none, so nothing can be done with it.
+    """
+    if resource.id:
+        return resource
+    raise ResponseDecodeError(
+        f"the server listed a {type(resource).__name__} without an id", operation=query
+    )
+
+
+def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) -> WithTask[Named]:
     """Return what a mutation that creates one resource answered with.
 
     Args:
@@ -111,12 +146,27 @@ def only(answers: Sequence[R], operation: str, tower: Cloudtower) -> R:
         tower: The session.
 
     Raises:
-        OutcomeUnknown: The server answered with none, or with several.
+        OutcomeUnknown: The server answered with none, with several, or without naming it.
     """
+    named = [one for one in answers if has_id(one)]
+    if len(answers) == len(named) == 1:
+        return named[0]
     if len(answers) == 1:
-        return answers[0]
+        what = "the answer does not name what is created"
+    else:
+        what = f"the server answered with {len(answers)} resources where one was to be created"
+    ids = [one.data.id for one in named]
+    tasks = [one.task_id for one in answers if one.task_id]
     raise OutcomeUnknown(
-        f"the server answered with {len(answers)} resources where one was to be created",
+        what
+        + (f"; ids: {', '.join(ids)}" if ids else "")
+        + (f"; tasks: {', '.join(tasks)}" if tasks else ""),
         operation=operation,
         endpoint=tower.endpoint,
     )
+
+
+def has_id(answer: WithTask[Resource]) -> bool:
+    """Return whether an answer names the resource that it is about."""
+    data: Resource | None = answer.data
+    return bool(getattr(data, "id", None))

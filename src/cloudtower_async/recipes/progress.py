@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
-from ..errors import CloudtowerError
+from ..errors import CallError, NotFound, ReadBackFailed, SettleTimeout, TaskError
 from ..types import WithTask
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
+    from .. import models
+    from ..calls.listing import Resource
     from ..flows.tasks import HasTaskId
-    from ..models import Task
     from ..session import Cloudtower
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Resource")
 
 
 class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -53,27 +54,31 @@ class Telling:
     Args:
         on_progress: Who is told.
         total: How many subjects there are.
+
+    Attributes:
+        raised: What `on_progress` raised: that ends the recipe, unlike errors of a single subject.
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
+        self.raised: Exception | None = None
         self._on_progress = on_progress
         self._done = 0
         self._total = total
 
     def step(self, subject: str, step: str, fraction: float = 0.0) -> None:
         """Tell what is being done."""
-        if self._on_progress is not None:
-            self._on_progress(
-                Progress(
-                    subject=subject,
-                    step=step,
-                    fraction=fraction,
-                    done=self._done,
-                    total=self._total,
-                )
-            )
+        if self._on_progress is None:
+            return
+        news = Progress(
+            subject=subject, step=step, fraction=fraction, done=self._done, total=self._total
+        )
+        try:
+            self._on_progress(news)
+        except Exception as error:
+            self.raised = error
+            raise
 
-    def end(self, subject: str, error: CloudtowerError | None = None) -> None:
+    def end(self, subject: str, error: Exception | None = None) -> None:
         """Tell that a subject is finished."""
         self._done += 1
         self.step(subject, "done" if error is None else "failed", 1.0)
@@ -83,10 +88,16 @@ class Telling:
         """Tell that a subject is finished when the block ends, well or with an error."""
         try:
             yield
-        except CloudtowerError as error:
-            self.end(subject, error)
+        except Exception as error:
+            if error is not self.raised:
+                self.end(subject, error)
             raise
         self.end(subject)
+
+
+def label(resource: models.Vm | models.Host) -> str:
+    """Return what people call a resource, also where the server leaves out its name."""
+    return resource.name or resource.id or "unnamed"
 
 
 async def follow(
@@ -94,12 +105,33 @@ async def follow(
     started: HasTaskId,
     tell: Callable[[float], None],
     timeout: float | None,
+    resource_ids: Sequence[str] = (),
 ) -> None:
-    """Wait as `Cloudtower.wait` does for one task, and tell of its progress meanwhile."""
-    task: Task | None = None
-    async for task in tower.progress(started, timeout=timeout):
-        tell(task.progress)
-    await tower.wait(task)  # it has ended: this asks nobody, and raises what there is to raise
+    """Wait as `Cloudtower.wait` does for one task, and tell of its progress meanwhile.
+
+    Args:
+        tower: The session.
+        started: What the mutation answered with.
+        tell: Told the progress of the task, 0 to 1.
+        timeout: Seconds to wait for the task; None: no limit.
+        resource_ids: What the task creates or changes: errors have these ids.
+
+    Raises:
+        TaskError: The task failed or is not known to have ended.
+        ReadBackFailed: The task could not be watched.
+    """
+    task: models.Task | None = None
+    try:
+        async for task in tower.progress(started, timeout=timeout):
+            tell(min(max(task.progress or 0.0, 0.0), 1.0))
+        await tower.wait(task)  # it has ended: this asks nobody, and raises what there is to raise
+    except TaskError as error:
+        error.resource_ids = error.resource_ids or tuple(resource_ids)
+        raise
+    except CallError as error:
+        if not resource_ids:
+            raise
+        raise ReadBackFailed(resource_ids, error, done=False) from error
 
 
 async def carry_out(
@@ -108,6 +140,37 @@ async def carry_out(
     tell: Callable[[float], None],
     timeout: float | None,
 ) -> T:
-    """Do what `Cloudtower.settle` does for one resource, and tell of the progress meanwhile."""
-    await follow(tower, started, tell, timeout)
-    return await tower.settle(WithTask(data=started.data), timeout=timeout)
+    """Do what `Cloudtower.settle` does for one resource, and tell of the progress meanwhile.
+
+    Args:
+        tower: The session.
+        started: What the mutation answered with; it has the resource.
+        tell: Told the progress of the task, 0 to 1.
+        timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
+
+    Raises:
+        TaskError: As `follow`, or the resource did not settle.
+        ReadBackFailed: The work is done, but the resource could not be read.
+        NotFound: The resource is not there any more.
+    """
+    await follow(tower, started, tell, timeout, [started.data.id])
+    return await read_back(tower, started.data, timeout)
+
+
+async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
+    """Read a resource again, once nothing changes it any more.
+
+    Raises:
+        SettleTimeout: Something still changes it.
+        ReadBackFailed: It could not be read.
+        NotFound: It is not there any more.
+    """
+    try:
+        return await tower.settle(WithTask(data=resource), timeout=timeout)
+    except CallError as error:
+        if isinstance(error, NotFound) and error.status is None:
+            raise
+        raise ReadBackFailed([resource.id], error, done=True) from error
+    except SettleTimeout as error:
+        error.resource_ids = (resource.id,)
+        raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
 from .devices import ExistingVolume, NewDisk, Nic, Place
-from .many import check_number, only
+from .many import check_number, check_seconds, only
 from .progress import Telling, carry_out
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ async def create_blank_vm(
     Raises:
         NotFound: Something that is named is not there, or not in the cluster. Nothing was made.
         Ambiguous: Several have a name.
-        TaskError: The VM was not made, or not in time.
+        TaskError: The VM was not made, or not in time; its id is in `resource_ids` of the error. A
+            `ReadBackFailed` means that it was made, but could not be read.
         OutcomeUnknown: Nobody knows whether it is being made: look for its name.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
@@ -83,7 +84,7 @@ async def create_blank_vm(
                 nics=[Nic(vlan="production")],
             )
     """
-    _check("create_blank_vm", name, vcpu, memory, disks=disks, nics=nics)
+    _check("create_blank_vm", name, vcpu, memory, timeout, disks=disks, nics=nics)
     place = await Place.find(tower, cluster)
     last = len(disks) + 1
     vm_disks = await place.disks(name, disks, first=1)
@@ -156,7 +157,8 @@ async def create_vm_from_template(
     Raises:
         NotFound: Something that is named is not there, or not in the cluster. Nothing was made.
         Ambiguous: Several have a name.
-        TaskError: The VM was not made, or not in time.
+        TaskError: The VM was not made, or not in time; its id is in `resource_ids` of the error. A
+            `ReadBackFailed` means that it was made, but could not be read.
         OutcomeUnknown: Nobody knows whether it is being made: look for its name.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
@@ -174,7 +176,8 @@ async def create_vm_from_template(
                 start=True,
             )
     """
-    _check("create_vm_from_template", name, vcpu, memory, new_disks=new_disks, nics=nics or ())
+    recipe = "create_vm_from_template"
+    _check(recipe, name, vcpu, memory, timeout, new_disks=new_disks, nics=nics or ())
     place = await Place.find(tower, cluster)
     found = await place.template(template)
     params: inputs.VmCreateVmFromContentLibraryTemplateParams = {
@@ -186,7 +189,7 @@ async def create_vm_from_template(
     }
     operate: inputs.VmDiskOperate = {}
     if new_disks:
-        last = max((disk.boot for disk in found.vm_disks or ()), default=0)
+        last = max((disk.boot or 0 for disk in found.vm_disks or ()), default=0)
         operate["new_disks"] = await place.disks(name, new_disks, first=last + 1)
     if change_disks:
         operate["modify_disks"] = change_disks
@@ -212,11 +215,13 @@ def _check(
     name: str,
     vcpu: int | None,
     memory: int | None,
+    timeout: float | None,
     **parts: Sequence[object],
 ) -> None:
     if not name:
         raise InvalidInput(f"{recipe}: name: must not be empty")
     check_number(recipe, vcpu=vcpu, memory=memory)
+    check_seconds(recipe, timeout=timeout)
     for argument, wanted in parts.items():
         kinds = (Nic,) if argument == "nics" else (NewDisk, ExistingVolume)
         for place, part in enumerate(wanted):

@@ -71,7 +71,8 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Data space in bytes, and how many percent are in use.
 
-    `failed` can't be used for now. `available` is what neither is used nor failed: never below 0.
+    `failed` can't be used for now. `available` is what neither is used nor failed: never below 0,
+    in no cluster, so an overfull cluster takes nothing from the free space of the others.
     """
 
     total: Amount
@@ -88,7 +89,7 @@ class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         type: Such as ``"SMTX_OS"``.
         hypervisor: Such as ``"ELF"``.
         connect_state: Whether the Tower reaches it: ``"CONNECTED"``.
-        hosts: How many.
+        hosts: How many, including those that the server did not list: their figures are unknown.
         vms: How many, running or not.
         running_vms: How many of these run.
         alerts: How many are active.

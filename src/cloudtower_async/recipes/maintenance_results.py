@@ -1,0 +1,92 @@
+"""What the recipes for host maintenance return and raise."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .. import models  # noqa: TC001 - to be read from the annotations of structs
+from ..errors import CloudtowerError
+from .progress import label
+
+
+class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
+    """What would have to happen for a host to enter maintenance mode.
+
+    Attributes:
+        host: The host.
+        must_stop: VMs that cannot be moved to another host, and would have to be shut down.
+        unseen: What the server calls further such VMs, which this user cannot see: their
+            ``local_id``, or ``"unnamed"``.
+    """
+
+    host: models.Host
+    must_stop: list[models.Vm]
+    unseen: list[str] = []
+
+
+class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
+    """A host is in maintenance mode.
+
+    Each VM that was on and on this host is in one of the lists.
+
+    Attributes:
+        host: The host as it now is.
+        moved: VMs that are on another host now.
+        stopped: VMs that were shut down.
+        unclear: VMs that are neither known to be on another host nor shut down: those that the
+            server still shows on this host or on none, as it shows them, and those that it does not
+            show any more, as they were.
+    """
+
+    host: models.Host
+    moved: list[models.Vm]
+    stopped: list[models.Vm]
+    unclear: list[models.Vm] = []
+
+
+class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
+    """A host is in use again.
+
+    Attributes:
+        host: The host as it now is.
+        back: VMs that had been moved away and are on it again.
+        started: VMs that had been shut down and run again.
+        not_back: VMs that were to come back or to be started, and did not.
+        unseen: What the server calls further VMs that were to come back or to be started, which
+            this user cannot see: their names, or their ``local_id``.
+    """
+
+    host: models.Host
+    back: list[models.Vm]
+    started: list[models.Vm]
+    not_back: list[models.Vm]
+    unseen: list[str] = []
+
+
+class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name says what happened
+    """A host cannot enter maintenance mode unless VMs are shut down.
+
+    Either that was not allowed, or some of these VMs are invisible to this user. Nothing was
+    changed.
+
+    Attributes:
+        check: The host, and the VMs that cannot be moved.
+    """
+
+    def __init__(self, check: MaintenanceCheck) -> None:
+        super().__init__(check)
+        self.check: MaintenanceCheck = check
+
+    def _describe(self) -> str:
+        names = [label(vm) for vm in self.check.must_stop] + self.check.unseen
+        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        remedy = "Move or stop them, or pass stop_vms=True."
+        if self.check.unseen:
+            remedy = (
+                f"{len(self.check.unseen)} of them are invisible to this user: act as a user who "
+                "sees them."
+            )
+        return (
+            f"host {label(self.check.host)} cannot be emptied: {len(names)} of its VMs cannot be "
+            f"moved: {shown}. {remedy}"
+        )

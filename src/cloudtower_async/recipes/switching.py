@@ -1,0 +1,309 @@
+"""One power operation for several VMs: send it, watch its tasks, and read what they become."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+
+from ..errors import (
+    BadRequest,
+    CloudtowerError,
+    NotFound,
+    OutcomeUnknown,
+    ReadBackFailed,
+    ResourceLocked,
+    SettleTimeout,
+    TaskNotFound,
+    UnknownTaskStatus,
+)
+from ..flows.side_by_side import side_by_side
+from ..queries.batches import batches, read_by_ids
+from ..retry.classify import is_transient
+from .many import each, has_id
+from .progress import follow, label
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from .. import models
+    from ..session import Cloudtower
+    from ..types import WithTask
+    from .progress import Telling
+
+    Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
+
+Result: TypeAlias = "models.Vm | Exception"
+"""What has become of a VM: as it now is, or what went wrong."""
+
+_PAUSES = (0.25, 0.5, 1.0, 2.0)
+"""Seconds between readings of VMs that are still changing; the last one is repeated."""
+
+_LAST_LOOK = 5.0
+"""Maximum number of seconds for a reading that begins when the time is over."""
+
+
+class Switch:
+    """A power operation for several VMs, in one call if the server accepts that.
+
+    VMs are read as soon as their tasks have ended, whatever the others do. A VM that the answer
+    does not name, or whose answer was lost, is read, too: it counts as switched if it is as it was
+    to become.
+
+    Args:
+        tower: The session.
+        tell: Told of the progress.
+        step: What is told: ``"start"``.
+        call: The operation, with a session and the ids.
+        vms: The VMs.
+        timeout: Seconds for everything after the answer of the server, or with `hurry` for all of
+            it; None: no limit.
+        ends: Status that the VMs are to have; None: their status does not tell.
+        wait_for_status: Wait for that status when the tasks have ended, too.
+        hurry: End when the time is over: read nothing after it, and wait no longer for locks.
+    """
+
+    def __init__(
+        self,
+        tower: Cloudtower,
+        tell: Telling,
+        step: str,
+        call: Call,
+        vms: Sequence[models.Vm],
+        *,
+        timeout: float | None,
+        ends: str | None,
+        wait_for_status: bool = False,
+        hurry: bool = False,
+    ) -> None:
+        self._tower = tower
+        self._tell = tell
+        self._step = step
+        self._call = call
+        self._vms = {vm.id: vm for vm in vms}
+        self._timeout = timeout
+        self._ends = ends
+        self._wait_for_status = wait_for_status
+        self._hurry = hurry
+        self._deadline = math.inf if timeout is None else anyio.current_time() + timeout
+        self._results: dict[str, Result] = {}
+        # To be read: None, as the task has ended, or what went wrong unless the VM is switched.
+        self._unread: dict[str, Exception | None] = {}
+        self._latest: dict[str, models.Vm] = {}  # those that still change, as last read
+        self._read_error: CloudtowerError | None = None  # of the last reading
+        self._answered = False
+        self._news = anyio.Event()
+
+    async def run(self) -> dict[str, Result]:
+        """Switch them; return what has become of each VM, by id."""
+        await side_by_side(self._read, self._send_and_follow)
+        if self._unread and not self._hurry:
+            with anyio.move_on_after(_LAST_LOOK):
+                await self._look()
+        for vm_id, error in self._unread.items():
+            self._results.setdefault(vm_id, error or self._unfinished(vm_id))
+        return self._results
+
+    @property
+    def _left(self) -> float:
+        """Seconds until the deadline; always above 0."""
+        return max(self._deadline - anyio.current_time(), 0.001)
+
+    async def _send_and_follow(self) -> None:
+        await self._send_and_follow_all()
+        self._answered = True
+        self._news.set()
+
+    async def _send_and_follow_all(self) -> None:
+        # Those that are locked must not keep the others waiting.
+        at_once = self._tower.with_options(lock_timeout=0)
+        refused: dict[str, Exception] = {}
+        answers = await self._send(at_once, list(self._vms.values()), refused)
+        patience = self._tower.lock_timeout
+        if self._hurry:
+            patience = min(patience, self._deadline - anyio.current_time())
+        locked = [vm for vm in self._vms.values() if isinstance(refused.get(vm.id), ResourceLocked)]
+        if not locked or patience <= 0:
+            await self._follow_all(answers, self._vms.keys() - refused.keys(), refused)
+            return
+        others = self._vms.keys() - refused.keys()
+        refused = {one: why for one, why in refused.items() if not isinstance(why, ResourceLocked)}
+        await side_by_side(
+            partial(self._send_locked, locked, patience),
+            partial(self._follow_all, answers, others, refused),
+        )
+
+    async def _send_locked(self, vms: list[models.Vm], patience: float) -> None:
+        refused: dict[str, Exception] = {}
+        answers = await self._send(self._tower.with_options(lock_timeout=patience), vms, refused)
+        await self._follow_all(answers, {vm.id for vm in vms} - refused.keys(), refused)
+
+    async def _send(
+        self, tower: Cloudtower, vms: Sequence[models.Vm], refused: dict[str, Exception]
+    ) -> list[WithTask[models.Vm]]:
+        """Call for all of them at once. One that is refused does not keep the others from it."""
+        ids = [vm.id for vm in vms]
+        if not ids:
+            return []
+        try:
+            return await self._call(tower, ids)
+        except BadRequest as error:  # nothing was done
+            locked = error.locked_resources if isinstance(error, ResourceLocked) else ()
+            out = {one.id for one in locked} & {*ids}
+            if len(ids) == 1:
+                out = {*ids}
+            refused |= dict.fromkeys(out, error)
+            rest = [vm for vm in vms if vm.id not in out]
+            # If the server does not say which of them is to blame, each half finds out for itself.
+            middle = len(rest) if out else len(rest) // 2
+            return [
+                *await self._send(tower, rest[:middle], refused),
+                *await self._send(tower, rest[middle:], refused),
+            ]
+        except Exception as error:
+            if isinstance(error, OutcomeUnknown | NotFound):
+                for vm_id in ids:
+                    self._to_read(vm_id, error)
+            refused |= dict.fromkeys(ids, error)
+            return []
+
+    async def _follow_all(
+        self, answers: list[WithTask[models.Vm]], accepted: set[str], refused: dict[str, Exception]
+    ) -> None:
+        """Wait for the tasks of an answer.
+
+        Args:
+            answers: The answer.
+            accepted: Ids of the VMs that it should be about.
+            refused: What the server did not accept, and why.
+        """
+        if self._timeout is not None and not self._hurry:
+            self._deadline = anyio.current_time() + self._timeout
+        for vm_id, why in refused.items():
+            if vm_id not in self._unread:
+                self._results.setdefault(vm_id, why)
+        named = [one for one in answers if has_id(one) and one.data.id in self._vms]
+        nameless = [one for one in answers if not has_id(one)]
+        await each(self._follow, [*named, *nameless])
+        for vm_id in accepted - {one.data.id for one in named} - self._results.keys():
+            name = label(self._vms[vm_id])
+            why = (
+                OutcomeUnknown(f"the answer does not name VM {name}")
+                if nameless
+                else NotFound(f"the server found no VM {name} to {self._step}")
+            )
+            self._to_read(vm_id, why)
+
+    async def _follow(self, answer: WithTask[models.Vm]) -> None:
+        vm_id = answer.data.id if has_id(answer) else None
+        ids = [] if vm_id is None else [vm_id]
+        tell = _nobody
+        if vm_id is not None:
+            tell = partial(self._tell.step, label(self._vms[vm_id]), self._step)
+        timeout = None if self._timeout is None else self._left
+        try:
+            await follow(self._tower, answer, tell, timeout, ids)
+        except Exception as error:
+            if error is self._tell.raised:
+                raise
+            vm_id = vm_id or getattr(error, "resource_id", None)
+            if vm_id not in self._vms:
+                return
+            if isinstance(error, TaskNotFound | UnknownTaskStatus | ReadBackFailed):
+                self._to_read(vm_id, error)  # the VM may tell what the task does not
+            else:
+                self._unread.pop(vm_id, None)
+                self._results[vm_id] = error
+        else:
+            if vm_id is not None and vm_id not in self._results:
+                self._to_read(vm_id, None)
+
+    def _to_read(self, vm_id: str, error: Exception | None) -> None:
+        self._unread[vm_id] = self._unread.get(vm_id) or error
+        self._news.set()
+
+    async def _read(self) -> None:
+        """Read VMs until all are as they were to become, or the time is over."""
+        pauses = _pauses()
+        while self._unread or not self._answered:
+            if self._unread:
+                with anyio.CancelScope(deadline=self._deadline):
+                    await self._look()
+            left = self._deadline - anyio.current_time()
+            if left <= 0 and (self._answered or self._hurry):
+                return
+            pause = next(pauses)
+            with anyio.move_on_after(min(pause, left) if left > 0 else pause):
+                await self._news.wait()
+                pauses = _pauses()
+            self._news = anyio.Event()
+
+    async def _look(self) -> None:
+        """Read once what is to be read."""
+        self._read_error = None
+        for ids in batches(list(self._unread)):
+            try:
+                found = await read_by_ids("vm.get_vms", self._ask, ids)
+            except Exception as error:
+                for vm_id in ids:
+                    self._take_error(vm_id, error)
+            else:
+                for vm_id in ids:
+                    self._take(vm_id, found.get(vm_id))
+
+    async def _ask(self, ids: list[str]) -> list[models.Vm]:
+        return await self._tower.vm.get_vms(where={"id_in": ids}, first=len(ids))
+
+    def _take_error(self, vm_id: str, error: Exception) -> None:
+        if isinstance(error, CloudtowerError) and is_transient(error, pair=False, can_log_in=False):
+            self._read_error = error
+            return
+        if vm_id in self._unread:
+            why = self._unread.pop(vm_id)
+            self._results[vm_id] = why or ReadBackFailed([vm_id], error, done=True)
+
+    def _take(self, vm_id: str, vm: models.Vm | None) -> None:
+        """Learn how a VM is; None: it is not there any more, as it was listed before."""
+        if vm_id not in self._unread:
+            return
+        error = self._unread[vm_id]
+        if vm is None:
+            gone = CloudtowerError(f"VM {label(self._vms[vm_id])} is not there any more")
+            self._end(vm_id, error if isinstance(error, OutcomeUnknown) else gone)
+        elif vm.entity_async_status is not None:
+            self._latest[vm_id] = vm
+        elif error is not None:
+            self._end(vm_id, vm if vm.status == self._ends else error)
+        elif self._wait_for_status and vm.status != self._ends:
+            self._latest[vm_id] = vm
+        else:
+            self._end(vm_id, vm)
+
+    def _end(self, vm_id: str, result: Result) -> None:
+        del self._unread[vm_id]
+        self._results[vm_id] = result
+
+    def _unfinished(self, vm_id: str) -> Result:
+        """Return how a VM is whose task has ended, but which is not ready in time."""
+        vm = self._latest.get(vm_id)
+        if (
+            vm is not None
+            and self._wait_for_status
+            and (vm.entity_async_status is None or vm.status == self._ends)
+        ):
+            return vm
+        status = None if vm is None else vm.entity_async_status
+        error = SettleTimeout({vm_id: status}, self._timeout, self._read_error)
+        error.resource_ids = (vm_id,)
+        return error
+
+
+def _pauses() -> Iterator[float]:
+    return chain(_PAUSES, repeat(_PAUSES[-1]))
+
+
+def _nobody(_: float) -> None:
+    """Tell nobody."""
