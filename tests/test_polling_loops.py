@@ -227,7 +227,7 @@ CASES: dict[str, Case] = {
     "guest that does not shut down": Case(
         lambda tower, sim: shut_down_vms(tower, {"id": vm_id(sim)}),
         "get-vms",
-        ["recipes/power.py _Run._until_off"],
+        ["recipes/switching.py Switch._read"],
         interval=0.25,
         number=6,
         quick=3,  # reading before and after the tasks

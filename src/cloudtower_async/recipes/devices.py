@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ..errors import Ambiguous, NotFound
-from .many import identified
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from .. import inputs, models
-    from ..calls.listing import Resource
     from ..session import Cloudtower
 
-T = TypeVar("T", bound="Resource")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +160,7 @@ class Place:
 async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
     """What was asked for; when it is not exactly one, the error says what that was."""
     try:
-        return identified(await asked, what)
+        return await asked
     except NotFound as error:
         if error.status is not None:  # the server has no such query
             raise

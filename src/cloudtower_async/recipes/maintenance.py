@@ -15,7 +15,7 @@ from .maintenance_results import (
     MaintenanceLeft,
     VmsInTheWay,
 )
-from .many import check_seconds, identified
+from .many import check_seconds
 from .progress import Telling, follow, label, read_back
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def check_maintenance(
             print([vm.name for vm in check.must_stop])
     """
     check_seconds("check_maintenance", timeout=timeout)
-    found = identified(await tower.resolve(tower.host.get_hosts, host), "host.get_hosts")
+    found = await tower.resolve(tower.host.get_hosts, host)
     tell = Telling(on_progress)
     with tell.about(label(found)):
         return await _check(tower, found, tell, timeout)
@@ -101,7 +101,7 @@ async def enter_maintenance(
             print("stopped:", [vm.name for vm in entered.stopped])
     """
     check_seconds("enter_maintenance", timeout=timeout)
-    found = identified(await tower.resolve(tower.host.get_hosts, host), "host.get_hosts")
+    found = await tower.resolve(tower.host.get_hosts, host)
     tell = Telling(on_progress)
     with tell.about(label(found)):
         async with tower.lock(found.id):
@@ -143,7 +143,7 @@ async def leave_maintenance(
             print([vm.name for vm in left.not_back])
     """
     check_seconds("leave_maintenance", timeout=timeout)
-    found = identified(await tower.resolve(tower.host.get_hosts, host), "host.get_hosts")
+    found = await tower.resolve(tower.host.get_hosts, host)
     tell = Telling(on_progress)
     with tell.about(label(found)):
         async with tower.lock(found.id):
