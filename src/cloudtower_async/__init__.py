@@ -62,9 +62,10 @@ if TYPE_CHECKING:
         UploadInterrupted,
         UploadTimeout,
     )
+    from .flows.api_keys import ApiKey, ApiKeyRole, ApiKeys
     from .flows.change import Change
     from .flows.changes import Changes
-    from .flows.graphql import ApiKey, ApiKeyRole, ApiKeys, VncTicket
+    from .flows.graphql import VncTicket
     from .flows.measurements import (
         Measurements,
         MetricRow,
@@ -180,7 +181,8 @@ _TYPES = (
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning Subject"
 _HOMES = {
-    **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys", "VncTicket"), ".flows.graphql"),
+    **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".flows.api_keys"),
+    "VncTicket": ".flows.graphql",
     "Change": ".flows.change",
     "Changes": ".flows.changes",
     "Cloudtower": ".session",

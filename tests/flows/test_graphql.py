@@ -203,7 +203,14 @@ async def test_mutations_are_not_when_they_may_have_happened(
     [
         ({"data": None}, GraphQLError, "without data"),
         ({}, GraphQLError, "without data"),
-        ({"errors": "broken"}, GraphQLError, "without data"),
+        ({"errors": "broken"}, GraphQLError, "answered with errors: broken"),
+        ({"errors": {"message": "broken"}}, GraphQLError, "answered with errors: broken"),
+        ({"errors": ["one", None, ["two"], 3]}, GraphQLError, r'one; \["two"\]; 3'),
+        ({"errors": [{"message": {"en": "no"}}]}, GraphQLError, r'\{"en":"no"\}'),
+        ({"errors": [{"reason": "no"}]}, GraphQLError, r'\{"reason":"no"\}'),
+        ({"errors": [{"message": "", "code": 7}]}, GraphQLError, '"code":7'),
+        ({"errors": True}, GraphQLError, "answered with errors: true"),
+        ({"errors": [[]], "data": {"vnc": {}}}, GraphQLError, r'errors: \{"message":\[\]\}'),
         ({"errors": [{"message": "no", "extensions": {"code": "DENIED"}}]}, GraphQLError, "DENIED"),
         ({"data": {"vnc": None}}, ResponseDecodeError, "vnc"),
         ({"data": {"vnc": {"token": SECRET}}}, ResponseDecodeError, "vnc"),
@@ -223,7 +230,7 @@ async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], 
 
 @pytest.mark.parametrize("errors", [None, [{"message": "half of it"}]])
 async def test_what_an_odd_answer_holds_is_in_no_frame(errors: object) -> None:
-    answer = {"data": {"vnc": {"token": SECRET}, "createApiKey": {"key": SECRET}, "apiKeys": 5}}
+    answer = {"data": {"vnc": {"token": SECRET}, "createApiKey": SECRET, "apiKeys": 5}}
 
     async def say(_: web.Request) -> web.StreamResponse:
         return web.json_response({**answer, "errors": errors})
@@ -260,6 +267,90 @@ async def test_what_cannot_be_right_is_not_sent(sim: Simulator, tower: Cloudtowe
     with pytest.raises(InvalidInput, match="JSON"):
         await tower.graphql("{ apiKeys { id } }", {"name": object()})
     assert sent(sim) == 0
+
+
+KEY = "k3y-of-the-tests"
+
+
+async def created(body: object, caplog: pytest.LogCaptureFixture) -> ApiKey:
+    """Make a key at a server that answers with this; it must not show in the log."""
+    caplog.set_level(logging.DEBUG)
+
+    async def say(_: web.Request) -> web.StreamResponse:
+        if isinstance(body, str):
+            return web.Response(text=body)
+        return web.json_response(body)
+
+    async with serve(say) as url, Cloudtower(url, token="t0ken") as tower:
+        try:
+            return await tower.api_keys.create("bot")
+        finally:
+            assert KEY not in caplog.text
+
+
+WHOLE = {"id": "1", "name": "bot", "key": KEY, "roles": [{"id": "r", "preset": "ROOT"}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"createApiKey": {"key": KEY}}},
+        {"data": {"createApiKey": {**WHOLE, "id": None, "name": None, "roles": "all"}}},
+        {"data": {"createApiKey": {**WHOLE, "roles": [None, {"id": None}, {"preset": 3}]}}},
+        {"data": {"createApiKey": [WHOLE]}},
+        {"data": {"apiKey": {"made": WHOLE}}},
+        {"data": [WHOLE]},
+        {"data": {"createApiKey": WHOLE}, "errors": [{"message": "roles: no permission"}]},
+        {"data": {"createApiKey": WHOLE}, "errors": "half of it"},
+        {"data": {"createApiKey": WHOLE}, "errors": [{"extensions": {"code": "UNAUTHENTICATED"}}]},
+        '{"data": {"createApiKey": {"id": "1", "key": "k3y-of-the-tests"',
+        '{"data": {"createApiKey": {"key": "k3y-of-the-tests", "id": NaN}}}',
+    ],
+)
+async def test_a_new_key_is_never_lost(body: object, caplog: pytest.LogCaptureFixture) -> None:
+    key = await created(body, caplog)
+    assert (key.key, key.name) == (KEY, "bot")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"createApiKey": None}},
+        {"data": {"createApiKey": {"id": "1", "key": None}}},
+        {"data": {"createApiKey": "done"}},
+        {"data": {}},
+        '{"data": {"createApiKey": {"id": "1"',
+        "<html>",
+        "",
+    ],
+)
+async def test_an_answer_without_the_new_key_leaves_the_outcome_unknown(
+    body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OutcomeUnknown):
+        await created(body, caplog)
+    assert KEY not in caplog.text
+
+
+async def test_a_refused_key_was_not_made(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(GraphQLError, match="taken"):
+        await created({"data": {"createApiKey": None}, "errors": ["taken"]}, caplog)
+
+
+async def test_one_odd_key_does_not_fail_the_list(caplog: pytest.LogCaptureFixture) -> None:
+    odd = [None, "x", {}, {"id": None, "key": KEY}, {"id": 7, "name": None, "key": 5, "roles": 3}]
+
+    async def say(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": {"apiKeys": [WHOLE, *odd]}})
+
+    async with serve(say) as url, Cloudtower(url, token="t0ken") as tower:
+        keys = await tower.api_keys.list()
+    assert [(key.id, key.name, key.key) for key in keys] == [
+        ("1", "bot", KEY),
+        ("", "", KEY),
+        ("7", "", "5"),
+    ]
+    assert "3 entries are no keys" in caplog.text
 
 
 def test_two_keys_are_the_same_when_all_is() -> None:

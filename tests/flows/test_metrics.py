@@ -18,6 +18,7 @@ from cloudtower_async import (
     InvalidInput,
     Measurements,
     MetricsWarning,
+    ResponseDecodeError,
     Subject,
 )
 from cloudtower_async.flows.metrics import FAMILIES
@@ -302,7 +303,10 @@ async def test_odd_answers_are_no_end() -> None:
         return await odd(request)
 
     async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
-        with pytest.warns(MetricsWarning, match="nothing of c, d"):
+        with (
+            pytest.warns(MetricsWarning, match="nothing of c, d"),
+            pytest.warns(MetricsWarning, match="values of a were left out"),
+        ):
             measured = await tower.measure(
                 tower.metrics.get_cluster_metrics,
                 clusters={"id": "c1"},
@@ -322,6 +326,137 @@ async def test_odd_answers_are_no_end() -> None:
     assert rows[0].labels == {"instance": "10.0.0.1"}
     assert repr(measured) == "<Measurements: 4 values in 3 series>"
     assert repr(measured.series[1]) == "<MetricSeries: 1 values of b, Subject(id='c1', name='c1')>"
+
+
+NOW = 1_767_225_600_000  # milliseconds
+
+
+def stream(labels: object, *points: tuple[object, object]) -> dict[str, object]:
+    return {"labels": labels, "points": [{"t": t, "v": v} for t, v in points]}
+
+
+async def measure_odd(
+    vms: list[dict[str, object]],
+    streams: list[dict[str, object]] | str,
+    chunk_size: int = 50,
+    metrics: tuple[str, ...] = ("m",),
+) -> tuple[Measurements, set[str]]:
+    """Measure VMs at a server that answers with these streams; also the faults warned of."""
+    metric = {"unit": "PERCENT", "step": 1, "dropped": False}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if request.path.endswith("get-vms"):
+            return web.json_response([] if b"id_gt" in body else vms)
+        if isinstance(streams, str):
+            return web.Response(text=streams, content_type="application/json")
+        return web.json_response([{"data": {**metric, "sample_streams": streams}}])
+
+    async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            measured = await tower.measure(
+                tower.metrics.get_vm_metrics,
+                chunk_size=chunk_size,
+                vms={"name": "web"},
+                metrics=[*metrics],
+                range="24h",
+            )
+    measured.to_rows()
+    told = [one.message for one in caught if isinstance(one.message, MetricsWarning)]
+    return measured, {one.fault for one in told}
+
+
+def vm(number: int, local_id: object) -> dict[str, object]:
+    return {"id": f"vm{number}", "name": f"web{number}", "local_id": local_id}
+
+
+def owners(measured: Measurements) -> list[str | None]:
+    return [one.subject.id if one.subject else None for one in measured.series]
+
+
+@pytest.mark.parametrize(
+    ("vms", "labels", "chunk_size", "owner"),
+    [
+        ([vm(1, None), vm(2, "b")], {}, 50, None),
+        ([vm(1, None), vm(2, "b")], None, 50, None),
+        ([vm(1, ""), vm(2, "b")], {"_vm": ""}, 50, None),
+        ([vm(1, None), vm(2, "b")], {"_vm": None}, 50, None),
+        ([vm(1, "a"), vm(2, "a")], {"_vm": "a"}, 50, None),
+        ([vm(1, "a"), vm(2, "b")], {"_vm": "c"}, 50, None),
+        ([vm(1, "a"), vm(2, "b")], {"_vm": "b"}, 50, "vm2"),
+        ([vm(1, "a")], {"_vm": "a"}, 50, "vm1"),
+        ([vm(1, "a")], {}, 50, "vm1"),
+        ([vm(1, "a")], {"_vm": "b"}, 50, None),
+        ([vm(1, None)], {"_vm": "b"}, 50, None),
+        ([vm(1, None)], {}, 50, "vm1"),
+    ],
+)
+async def test_a_curve_never_has_a_wrong_owner(
+    vms: list[dict[str, object]], labels: object, chunk_size: int, owner: str | None
+) -> None:
+    measured, faults = await measure_odd(vms, [stream(labels, (NOW, 1))], chunk_size)
+    assert owners(measured) == [owner]
+    assert ("owner" in faults) == (owner is None)
+    assert len(measured.missing) == len(vms) - (owner is not None)
+
+
+async def test_two_things_that_are_called_the_same_own_no_curve_even_alone() -> None:
+    vms = [vm(1, "a"), vm(2, "a")]
+    measured, faults = await measure_odd(vms, [stream({"_vm": "a"}, (NOW, 1))], chunk_size=1)
+    assert owners(measured) == [None, None]
+    assert faults == {"owner"}
+
+
+@pytest.mark.parametrize("time", [1e300, -1, -1e18, 9e18, 1.8e19, 253_402_300_800_000, "x", None])
+async def test_an_absurd_time_is_left_out_with_a_warning(time: object) -> None:
+    points = ((NOW, 1.0), (time, 2.0))
+    measured, faults = await measure_odd([vm(1, "a")], [stream({"_vm": "a"}, *points)])
+    assert [(row.time.year, row.value) for row in measured.to_rows()] == [(2026, 1.0)]
+    assert faults == {"time"}
+
+
+@pytest.mark.parametrize("time", [0, 253_402_300_799_999, 0.5])
+async def test_a_time_at_the_border_is_a_time(time: float) -> None:
+    measured, faults = await measure_odd([vm(1, "a")], [stream({"_vm": "a"}, (time, 1))])
+    assert len(measured.to_rows()) == 1
+    assert faults == set()
+
+
+async def test_times_in_seconds_are_read_as_such_with_a_warning() -> None:
+    points = [(NOW / 1000, 1.0), (NOW / 1000 + 30, 2.0)]
+    measured, faults = await measure_odd([vm(1, "a")], [stream({"_vm": "a"}, *points)])
+    assert [row.time for row in measured.to_rows()] == [
+        datetime(2026, 1, 1, tzinfo=UTC),
+        datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC),
+    ]
+    assert faults == {"time"}
+
+
+async def test_numbers_as_text_are_no_values(caplog: pytest.LogCaptureFixture) -> None:
+    points = [(NOW, "1.5"), (str(NOW), 2.0), (NOW, [])]
+    measured, faults = await measure_odd([vm(1, "a")], [stream({"_vm": "a"}, *points)])
+    assert [row.value for row in measured.to_rows()] == [None, None]
+    assert faults == {"time"}
+    assert "breaks the API schema" in caplog.text
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
+async def test_a_literal_that_is_no_json_is_our_error(literal: str) -> None:
+    labels = '{"_vm": "a"}'
+    body = (
+        '[{"data": {"unit": "PERCENT", "step": 1, "dropped": false, "sample_streams": '
+        f'[{{"labels": {labels}, "points": [{{"t": {NOW}, "v": {literal}}}]}}]}}}}]'
+    )
+    with pytest.raises(ResponseDecodeError):
+        await measure_odd([vm(1, "a")], body)
+
+
+async def test_where_an_answer_is_missing_no_curve_has_a_wrong_name() -> None:
+    measured, _ = await measure_odd(
+        [vm(1, "a")], [stream({"_vm": "a"}, (NOW, 1))], metrics=("m", "n")
+    )
+    assert [one.metric for one in measured.series] == [""]
 
 
 @pytest.fixture

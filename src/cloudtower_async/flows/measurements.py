@@ -16,7 +16,7 @@ from ..models import MetricUnit  # noqa: TC001 - the same
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MetricsFault: TypeAlias = Literal["empty", "dropped", "range"]
+MetricsFault: TypeAlias = Literal["empty", "dropped", "range", "time", "owner"]
 
 
 class MetricsWarning(UserWarning):
@@ -25,7 +25,8 @@ class MetricsWarning(UserWarning):
     Attributes:
         fault: ``"empty"``: there is nothing of these metrics; a wrong name looks so, too.
             ``"dropped"``: the server has cut these short. ``"range"``: a range that servers were
-            seen to answer with nothing.
+            seen to answer with nothing. ``"time"``: times that were read as seconds, or left out as
+            they cannot be right. ``"owner"``: what these curves belong to cannot be told.
         metrics: The names that it is about.
     """
 

@@ -39,6 +39,9 @@ _SEEN_EMPTY = ("72h", "168h")
 _OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
 _PAGE = 500
 _NAN = float("nan")
+_LATEST = 253_402_300_799_999  # milliseconds until the end of the year 9999, the last of `datetime`
+# As seconds the years 2001 to 2286, as milliseconds a few months of 1970.
+_LEAST_SECONDS, _MOST_SECONDS = 1e9, 1e10
 _LABELS = [
     (field.name, field.encode_name)
     for field in msgspec.structs.fields(MetricLabel)
@@ -128,22 +131,23 @@ async def measure(
     family = FAMILIES.get(operation.name)
     reading = _Reading(operation.name, query)
     if family is None:
-        reading.take(await method(**query), {}, "", None)
+        reading.take(await method(**query), lambda _: None)
         await reading.look_up(caller, options)
         return reading.measurements()
-    keys: dict[Subject, str | None] = {}
+    keys: dict[Subject, object] = {}
     async for one in _matching(
         caller, family.resource, given[_on_the_wire(family.argument)], options
     ):
         keys[_subject(one)] = getattr(one, family.field)
     subjects = list(keys)
+    owners = _Owners(family, keys)
     size = 1 if family.alone else chunk_size
 
     async def ask(chunk: Sequence[Subject]) -> None:
         where = {"id_in": [one.id for one in chunk]}
         answers = await method(**{**query, family.argument: where})
-        owners = {keys[one]: one for one in chunk}
-        reading.take(answers, owners, family.label, chunk[0] if len(chunk) == 1 else None)
+        only = chunk[0] if len(chunk) == 1 else None
+        reading.take(answers, lambda labels: owners.of(labels, only))
 
     chunks = [subjects[start : start + size] for start in range(0, len(subjects), size)]
     await concurrently(ask, chunks, concurrency)
@@ -181,6 +185,38 @@ def _subject(resource: Resource) -> Subject:
     return Subject(resource.id, getattr(resource, "name", None) or resource.id)
 
 
+class _Owners:
+    """Tells what a curve belongs to, and nothing where that cannot be told.
+
+    Args:
+        family: What is measured.
+        keys: What the label of a curve of each thing says.
+    """
+
+    def __init__(self, family: Family, keys: Mapping[Subject, object]) -> None:
+        self._family = family
+        self._keys = keys
+        self._owners: dict[object, Subject | None] = {}
+        for subject, key in keys.items():
+            # Two things with the same key cannot be told apart.
+            self._owners[key] = None if key in self._owners else subject
+
+    def of(self, labels: Mapping[str, str], only: Subject | None) -> Subject | None:
+        """Return the owner of a curve.
+
+        Args:
+            labels: Of the curve.
+            only: The one thing that was asked for; None: there were several.
+        """
+        named = labels.get(self._family.label)
+        if self._family.alone or not named:
+            return only
+        if named in self._owners:
+            return self._owners[named]
+        # Labels of volumes were seen to name something else than the volume.
+        return only if self._family.label == "_volume" else None
+
+
 class _Reading:
     """Puts the answers together.
 
@@ -195,29 +231,27 @@ class _Reading:
         self._range: str = query["range"]
         self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
         self._dropped: dict[str, None] = {}
+        self._times = _Times()
 
     def take(
         self,
         answers: Sequence[WithTask[Metric]],
-        owners: Mapping[str | None, Subject],
-        label: str,
-        only: Subject | None,
+        owner: Callable[[Mapping[str, str]], Subject | None],
     ) -> None:
         """Read the answers to one request.
 
         Args:
             answers: One for each metric.
-            owners: Whose the curves are, by the label.
-            label: Which one.
-            only: Whose they all are, if that is known.
+            owner: Tells whose a curve is, by its labels.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # an answer may break the schema
             if metric is None:
                 continue
-            asked = self._names[place] if place < len(self._names) else ""
+            # Where some are missing, the place does not tell which one this is.
+            asked = self._names[place] if len(answers) == len(self._names) else ""
             if metric.dropped:
-                self._dropped[asked] = None
+                self._dropped.update(dict.fromkeys([asked] if asked else self._names))
             streams = [(one.labels, one.points) for one in metric.sample_streams or ()]
             if not streams:
                 streams = [
@@ -226,12 +260,12 @@ class _Reading:
             for named, points in streams:
                 name = (named and named.metric_name) or asked
                 labels = _labels(named)
-                times, values = _curve(points or ())
+                times, values = self._times.curve(name, points or ())
                 self._series.setdefault(name, []).append(
                     MetricSeries(
                         metric=name,
                         unit=metric.unit,
-                        subject=owners.get(labels.get(label), only),
+                        subject=owner(labels),
                         labels=labels,
                         times=times,
                         values=values,
@@ -245,9 +279,10 @@ class _Reading:
             named = sorted({one.labels[label] for one in unknown if label in one.labels})
             if not named:
                 continue
-            found: dict[str, Subject] = {}
+            found: dict[str, Subject | None] = {}
             async for one in _matching(caller, resource, {f"{field}_in": named}, options):
-                found[getattr(one, field)] = _subject(one)
+                key = getattr(one, field)
+                found[key] = None if key in found else _subject(one)
             for series in self._series.values():
                 series[:] = [
                     one
@@ -296,6 +331,20 @@ class _Reading:
                     metrics=empty,
                 )
             )
+        if foreign := [
+            name
+            for name, curves in self._series.items()
+            if any(one.times and one.subject is None for one in curves)
+        ]:
+            warnings.append(
+                MetricsWarning(
+                    f"{self._operation}: what some curves of {', '.join(foreign)} belong to cannot "
+                    "be told: their labels name nothing that was asked for, or several things",
+                    fault="owner",
+                    metrics=foreign,
+                )
+            )
+        warnings += self._times.warnings(self._operation)
         if self._dropped:
             warnings.append(
                 MetricsWarning(
@@ -313,9 +362,37 @@ def _labels(labels: MetricLabel | None) -> dict[str, str]:
     return {name: text for name, text in given if text is not None}
 
 
-def _curve(points: Sequence[DataPoint]) -> tuple[array[int], array[float]]:
-    """Times and values: as numbers side by side they take a fifth of the memory."""
-    # A server that breaks the schema leaves out times.
-    known = [one for one in points if isinstance(one.t, float)]  # pyright: ignore[reportUnnecessaryIsInstance]
-    times = array("q", [int(one.t) for one in known])
-    return times, array("d", [_NAN if one.v is None else one.v for one in known])
+class _Times:
+    """Reads points, and notes which times cannot be right."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, None] = {}
+        self._absurd: dict[str, None] = {}
+
+    def curve(self, metric: str, points: Sequence[DataPoint]) -> tuple[array[int], array[float]]:
+        """Return times and values: as numbers side by side they take a fifth of the memory."""
+        # A server that breaks the schema leaves out times.
+        timed = [one for one in points if isinstance(one.t, float)]  # pyright: ignore[reportUnnecessaryIsInstance]
+        known = [one for one in timed if 0 <= one.t <= _LATEST]
+        if len(known) < len(points):
+            self._absurd[metric] = None
+        factor = 1
+        if known and all(_LEAST_SECONDS <= one.t <= _MOST_SECONDS for one in known):
+            self._seconds[metric] = None
+            factor = 1000
+        times = array("q", [int(one.t * factor) for one in known])
+        return times, array("d", [_NAN if one.v is None else one.v for one in known])
+
+    def warnings(self, operation: str) -> list[MetricsWarning]:
+        """Return what has to be told."""
+        told = (
+            (self._seconds, "the times of {} are in seconds and were read so"),
+            (self._absurd, "values of {} were left out, as their times are missing or absurd"),
+        )
+        return [
+            MetricsWarning(
+                f"{operation}: {text.format(', '.join(metrics))}", fault="time", metrics=[*metrics]
+            )
+            for metrics, text in told
+            if metrics
+        ]
