@@ -170,6 +170,8 @@ async def test_cloud_init_sets_up_what_one_sees_from_outside(client: Client) -> 
     body = {"template_id": template["id"], "name": "one", "is_full_copy": False}
     values = {**body, "status": "RUNNING", "cloud_init": cloud_init}
     [vm] = await made(client, "create-vm-from-template", values)
+    client.sim.clock.advance(1)  # the guest starts
+    await client.ask("get-tasks", {"first": 1})
     assert (vm["hostname"], vm["dns_servers"], vm["ips"]) == ("h", "1.1.1.1", "10.9.8.7")
     assert nics(client, vm)[0]["subnet_mask"] == "255.0.0.0"
     wrong = {"networks": [{"nic_index": 3, "type": "IPV4_DHCP"}]}

@@ -209,23 +209,25 @@ async def test_an_image_of_the_content_library_is_that_of_the_cluster(client: Cl
     assert "not on this cluster" in message
 
 
-async def test_vm_tools_are_put_into_a_cd_rom(client: Client) -> None:
-    store = client.sim.store
-    vm = await create(client, status="RUNNING")
-    for image in store.select("SvtImage", {"cluster": {"id": vm["cluster"]}}):
-        store.remove("SvtImage", image["id"])
-    assert "no image" in await refused(client, "install-vmtools", of(vm))
-    common = {"cluster": vm["cluster"], "path": "/", "size": 1, "local_id": "l", "name": "t"}
-    old = add(client, "SvtImage", version=1, **common)
-    new = add(client, "SvtImage", version=2, **common)
-    await do(client, "install-vmtools", of(vm))
-    [cd_rom] = parts(client, vm, "CD_ROM")
-    assert cd_rom["svt_image"] == new["id"]
-    assert vm["vm_tools_status"] == "NOT_INSTALLED"
-    data = {"cd_rom_id": cd_rom["id"], "svt_image_id": old["id"]}
-    await do(client, "install-vmtools", of(vm, **data))
-    assert parts(client, vm, "CD_ROM")[0]["svt_image"] == old["id"]
-    assert "no such CD-ROM" in await refused(client, "install-vmtools", of(vm, **data))
+async def test_vm_tools_are_put_into_a_cd_rom() -> None:
+    simulator = Simulator(clock=Clock(running=False), task_duration=DURATION, guest_tools=False)
+    async with connected(simulator) as client:
+        store = client.sim.store
+        vm = await create(client, status="RUNNING")
+        for image in store.select("SvtImage", {"cluster": {"id": vm["cluster"]}}):
+            store.remove("SvtImage", image["id"])
+        assert "no image" in await refused(client, "install-vmtools", of(vm))
+        common = {"cluster": vm["cluster"], "path": "/", "size": 1, "local_id": "l", "name": "t"}
+        old = add(client, "SvtImage", version=1, **common)
+        new = add(client, "SvtImage", version=2, **common)
+        await do(client, "install-vmtools", of(vm))
+        [cd_rom] = parts(client, vm, "CD_ROM")
+        assert cd_rom["svt_image"] == new["id"]
+        assert vm["vm_tools_status"] == "NOT_INSTALLED"
+        data = {"cd_rom_id": cd_rom["id"], "svt_image_id": old["id"]}
+        await do(client, "install-vmtools", of(vm, **data))
+        assert parts(client, vm, "CD_ROM")[0]["svt_image"] == old["id"]
+        assert "no such CD-ROM" in await refused(client, "install-vmtools", of(vm, **data))
 
 
 # NICs

@@ -11,11 +11,18 @@ _FRACTIONAL = ("unique_logical_size", "used_cpu_hz", "used_memory_bytes")
 """Fields that the vendor's Go SDK had to turn from integers into floats."""
 
 
+_DELAYS = ("guest_tools_delay", "guest_address_delay", "guest_shutdown_delay")
+
+
 class BehaviorOptions(TypedDict, total=False):
     """The fields of `Behavior` as keyword arguments of `Simulator`."""
 
     nothing_matches: NothingMatches
     fractions: bool
+    guest_tools: bool
+    guest_tools_delay: float
+    guest_address_delay: float
+    guest_shutdown_delay: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +34,13 @@ class Behavior:
             200 with an empty list, ``"404"`` is an error. Operations that the schema allows to
             answer 304 answer 304 either way.
         fractions: Send fractions in the sizes and frequencies in which real servers send some.
+        guest_tools: Whether the guests of VMs that start have VM tools. Without these the server
+            learns no address.
+        guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
+        guest_address_delay: Seconds from then until the address of the first NIC is known; each
+            further NIC takes half of that more.
+        guest_shutdown_delay: Seconds until a VM is shown as stopped whose guest has shut itself
+            down; see `Simulator.shut_down_guest`.
 
     Raises:
         ValueError: A value is none of the choices.
@@ -34,6 +48,10 @@ class Behavior:
 
     nothing_matches: NothingMatches = "empty"
     fractions: bool = False
+    guest_tools: bool = True
+    guest_tools_delay: float = 0.1
+    guest_address_delay: float = 0.1
+    guest_shutdown_delay: float = 0.1
 
     def __post_init__(self) -> None:
         choices = get_args(NothingMatches)
@@ -42,6 +60,9 @@ class Behavior:
                 f"nothing_matches: expected one of {', '.join(choices)}; "
                 f"got {self.nothing_matches!r}"
             )
+        for name in _DELAYS:
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected seconds from 0; got {getattr(self, name)!r}")
 
     def shown(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return a document as the server shows it, given it as the schema wants it."""

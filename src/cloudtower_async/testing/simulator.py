@@ -18,10 +18,13 @@ from .accounts import Accounts
 from .behavior import Behavior, BehaviorOptions
 from .clock import Clock
 from .copying import read_fleet
+from .effects import guests
+from .effects.world import World
 from .faults import Faults
 from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
 from .fleet.loading import load_fleet
+from .refusals import RefusedError
 from .server import javascript
 from .server.feed import ChangeFeed
 from .server.metrics import Metrics
@@ -323,6 +326,24 @@ class Simulator:
         """
         with self.store.lock:
             return builders.build_alert(self._maker, about, fields)
+
+    def shut_down_guest(self, vm: str) -> None:
+        """Let the guest of a VM shut itself down, as by a command in it.
+
+        The VM is shown as running until ``guest_shutdown_delay`` seconds later.
+
+        Args:
+            vm: The id of the VM.
+
+        Raises:
+            KeyError: There is no such VM.
+            ValueError: It is not running.
+        """
+        with self.store.lock:
+            try:
+                guests.shut_down(World(self._maker, self.tasks, "", self.accounts), vm)
+            except RefusedError as exc:
+                raise ValueError(exc.message) from None
 
     def unmodelled(self) -> list[str]:
         """The operations that are answered with status 501, as ``"vm.create_vm"``."""

@@ -10,6 +10,8 @@ mistake of the simulator: the log has it with its traceback.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -98,6 +100,19 @@ class _Running:
     settled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What happens at a time, outside of any task."""
+
+    at: float
+    number: int
+    about: str
+    happen: Callable[[], None]
+
+    def __lt__(self, other: _Event) -> bool:
+        return (self.at, self.number) < (other.at, other.number)
+
+
 def _show(task: Document, **fields: object) -> None:
     """Set what is not so yet: each change of a document has its cost, and there are many looks."""
     for name, value in fields.items():
@@ -127,6 +142,26 @@ class TaskEngine:
         self._running: dict[str, _Running] = {}
         self._failures: deque[Failure] = deque()
         self._hidden_polls: deque[int] = deque()
+        self._events: list[_Event] = []
+        self._event_numbers = itertools.count()
+        self._moment: float | None = None
+
+    def later(self, seconds: float, about: str, happen: Callable[[], None]) -> None:
+        """Let something happen after some time, unless `forget` comes first.
+
+        Args:
+            seconds: From now; within the work of a task, from its end.
+            about: Id of the resource that it is about.
+            happen: Called when the time has come. The resource may be gone by then.
+        """
+        now = self._clock.now() if self._moment is None else self._moment
+        number = next(self._event_numbers)
+        heapq.heappush(self._events, _Event(now + seconds, number, about, happen))
+
+    def forget(self, about: str) -> None:
+        """Drop what would still happen to a resource."""
+        self._events = [event for event in self._events if event.about != about]
+        heapq.heapify(self._events)
 
     def fail_next(self, failure: Failure | None = None, *, times: int = 1) -> None:
         """The next tasks that start will fail."""
@@ -223,7 +258,23 @@ class TaskEngine:
         now = self._clock.now()
         with self._store.together():
             for running in sorted(self._running.values(), key=lambda one: one.ends):
+                self._happen_until(min(running.ends, now))
                 self._look_at(running, now)
+            self._happen_until(now)
+
+    def _happen_until(self, end: float) -> None:
+        """Let the events happen that are due, in their order; an event can add another one."""
+        while self._events and self._events[0].at <= end:
+            event = heapq.heappop(self._events)
+            self._moment = event.at
+            try:
+                event.happen()
+            except MissingError:  # what it is about is gone
+                pass
+            except Exception:
+                _log.exception("a mistake of the simulator: an event about %s", event.about)
+            finally:
+                self._moment = None
 
     def _look_at(self, running: _Running, now: float) -> None:
         if running.paused_at is None and not running.ended:
@@ -257,6 +308,7 @@ class TaskEngine:
 
     def _result(self, running: _Running) -> Failure | None:
         """Do the work, however it ends."""
+        self._moment = running.ends
         try:
             return running.work.succeed()
         except MissingError as exc:
@@ -268,6 +320,8 @@ class TaskEngine:
         except Exception as exc:
             _log.exception("a mistake of the simulator: %s", running.task["description"])
             return Failure(f"a mistake of the simulator, which its log tells more of: {exc!r}")
+        finally:
+            self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
         """What comes after the work. Of what is gone meanwhile nothing is left to take back."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..fleet.guests import activity
 from ..fleet.totals import refresh_around
 from ..refusals import RefusedError
 from ..tasks import Failure, Work
+from .guests import switch
 from .parts import (
     CdRomDraft,
     DiskDraft,
@@ -168,7 +168,7 @@ def _placeholder(world: World, draft: VmDraft) -> Document:
         "Vm",
         {
             "id": identifier,
-            "local_id": f"placeholder-{identifier}",
+            "local_id": f"placeholder-{maker.ids.uuid()}",
             "entityAsyncStatus": "CREATING",
             **_SETTINGS,
             **draft.fields,
@@ -194,7 +194,7 @@ def _build(world: World, vm: Document, draft: VmDraft) -> None:
     for nic in draft.nics:
         add_nic(maker, vm, nic)
     if draft.running:
-        vm.update(activity(maker.random, "RUNNING"))
+        switch(world, vm, "RUNNING")
     for finish in draft.finish:
         finish(vm)
     refresh_vm(maker.store, vm)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..fleet.guests import activity
 from ..fleet.totals import refresh_around, refresh_cluster, refresh_host
 from ..refusals import RefusedError
 from ..tasks import Failure, Work
+from .guests import switch
 from .placement import is_usable, move, place
 from .vms import checked, find, find_one
 from .world import Outcome, refuse_locked
@@ -137,9 +137,7 @@ def _enter(world: World, body: Body) -> Outcome:
             return Failure("not enough memory on other hosts", "MAINTENANCE_FAILED", "NO_MEMORY")
         shut = [vm for vm in vms if vm["id"] in stopped]
         for vm in shut:
-            vm.update(activity(world.maker.random, "STOPPED"))
-            vm["last_shutdown_time"] = world.maker.clock.timestamp()
-            refresh_around(store, vm)
+            switch(world, vm, "STOPPED")
         for vm, target in plan.moves:
             move(store, vm, target)
         task = store.get("Task", host["host_state"]["maintenance_job_id"])
@@ -219,7 +217,7 @@ def _exit(world: World, body: Body) -> Outcome:
                 move(store, vm, host)
             starts = vm["id"] in switched_on and vm["status"] == "STOPPED"
             if starts and place(store, vm) is None:
-                vm.update(activity(world.maker.random, "RUNNING"))
+                switch(world, vm, "RUNNING")
             refresh_around(store, vm)
 
     work = Work(succeed)
@@ -256,11 +254,9 @@ def _power(world: World, body: Body) -> Outcome:
 def _lose(world: World, vm: Document) -> None:
     """The host is gone under a VM: high availability starts it elsewhere, where there is room."""
     was_running = vm["status"] == "RUNNING"
-    vm.update(activity(world.maker.random, "STOPPED"))
-    refresh_around(world.maker.store, vm)
+    switch(world, vm, "STOPPED")
     if vm["ha"] and was_running and place(world.maker.store, vm) is None:
-        vm.update(activity(world.maker.random, "RUNNING"))
-        refresh_around(world.maker.store, vm)
+        switch(world, vm, "RUNNING")
 
 
 EFFECTS: dict[str, Effect] = checked(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from ..fleet.guests import activity
-from ..fleet.totals import refresh_around
 from ..refusals import NothingMatchesError, RefusedError
 from ..tasks import Failure, Work
 from .drafts import VmDraft, check_draft, discard_vm, plan_creation
+from .guests import switch
 from .parts import NicDraft, nics_of
 from .placement import has_room, move, roomiest
 from .requested import policy
@@ -152,9 +151,7 @@ def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
 
 def _stop(world: World, vm: Document) -> None:
     if vm["status"] != "STOPPED":
-        vm.update(activity(world.maker.random, "STOPPED"))
-        vm["last_shutdown_time"] = world.maker.clock.timestamp()
-        refresh_around(world.maker.store, vm)
+        switch(world, vm, "STOPPED")
 
 
 def _migrations(world: World, body: Body) -> list[Document]:

@@ -218,8 +218,16 @@ def refresh_vm(store: Store, vm: Document) -> None:
     vm["size"] = vm["used_size"] = vm["logical_size_bytes"] = used
     vm["unique_size"] = sum(volume["unique_size"] or 0 for volume in volumes)
     vm["used_size_usage"] = round(used / provisioned, 4) if provisioned else 0.0
-    addresses = [nic["ip_address"] for nic in nics_of(store, vm) if nic["ip_address"]]
-    vm["ips"] = ",".join(addresses) if vm["status"] == "RUNNING" else vm["ips"]
+    refresh_addresses(store, vm)
+
+
+def refresh_addresses(store: Store, vm: Document) -> None:
+    """Bring the addresses of a VM up to date: those that its guest has reported."""
+    if vm["status"] == "RUNNING":
+        reported = [
+            one for nic in nics_of(store, vm) for one in nic["guest_info_ip_addresses"] or ()
+        ]
+        vm["ips"] = ",".join(reported)
 
 
 def renew_ids(maker: Maker, vm: Document) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..fleet.guests import activity
-from ..fleet.totals import refresh_around
 from ..refusals import RefusedError, member
+from .guests import switch
 from .placement import place
 from .world import Outcome, start_on_vm, vms_of
 
@@ -42,18 +41,15 @@ class _Power:
         if vm["status"] not in self.starts_from:  # it is there already
             return Outcome("Vm", vm["id"], None)
 
-        def switch() -> Failure | None:
+        def succeed() -> Failure | None:
             if self.mutation == "startVm":
                 wanted = None if host is None else host["id"]
                 if failure := place(world.maker.store, vm, wanted):
                     return failure
-            vm.update(activity(world.maker.random, self.leads_to))
-            if self.leads_to == "STOPPED":
-                vm["last_shutdown_time"] = world.maker.clock.timestamp()
-            refresh_around(world.maker.store, vm)
+            switch(world, vm, self.leads_to)
             return None
 
-        return Outcome("Vm", vm["id"], start_on_vm(world, self.mutation, vm, switch))
+        return Outcome("Vm", vm["id"], start_on_vm(world, self.mutation, vm, succeed))
 
 
 def _chosen_host(world: World, body: Body) -> Document | None:

@@ -42,7 +42,7 @@ def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str
         "VmSnapshot",
         {
             "id": identifier,
-            "local_id": f"placeholder-{identifier}",
+            "local_id": f"placeholder-{maker.ids.uuid()}",
             "entityAsyncStatus": "CREATING",
             **snapshot_fields(vm, name, consistent_type),
         },

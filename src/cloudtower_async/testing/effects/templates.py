@@ -113,7 +113,7 @@ def _placeholder(world: World, resource: str, values: Body, vm: Document) -> Doc
     if resource == LOCAL:
         own = {
             "cluster": cluster["id"],
-            "local_id": f"placeholder-{identifier}",
+            "local_id": f"placeholder-{maker.ids.uuid()}",
             "local_created_at": maker.clock.timestamp(),
         }
     return maker.store.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..refusals import NothingMatchesError, RefusedError
+from .guests import plug_in
 from .parts import add_nic, nics_of
 from .requested import nic_drafts, nic_fields, qos_fields, vlan_of
 from .units import part
@@ -27,6 +28,7 @@ def _add(world: World, vm: Document, data: Body) -> Apply:
     def apply() -> None:
         for draft in drafts:
             add_nic(world.maker, vm, draft)
+        plug_in(world, vm)
 
     return apply
 

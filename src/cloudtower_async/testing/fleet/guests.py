@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add_vm(maker: Maker, plan: VmPlan, host: Document, cluster: Document) -> Doc
     connected = cluster["connect_state"] == "CONNECTED"
     status = random.choices(_STATUSES, _STATUS_WEIGHTS)[0] if connected else "UNKNOWN"
     name = f"{_ROLES[number % len(_ROLES)]}-{_STAGES[number // 10 % len(_STAGES)]}-{number:05}"
-    address = f"192.168.{number // 250 % 250}.{1 + number % 250}" if status == "RUNNING" else ""
+    address = _address(number) if status == "RUNNING" else ""
     windows = number % 7 == 3
     provisioned, written = sum(plan.disks), sum(plan.written)
     tools = "RUNNING" if status == "RUNNING" and number % 5 else "NOT_RUNNING"
@@ -100,6 +101,19 @@ def add_vm(maker: Maker, plan: VmPlan, host: Document, cluster: Document) -> Doc
     for place, (size, used) in enumerate(zip(plan.disks, plan.written, strict=True)):
         _add_disk(maker, vm, place, size, used)
     return vm
+
+
+def _address(number: int) -> str:
+    """The address that DHCP leases: another one for each number below 2**24."""
+    if number < 250 * 250:
+        return f"192.168.{number // 250}.{1 + number % 250}"
+    return f"100.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def lease(nic: Document) -> str:
+    """The address that DHCP leases to a NIC, by its MAC address."""
+    digits = re.sub(r"[^0-9a-f]", "", (nic["mac_address"] or "").lower())
+    return _address(int(digits[-6:] or "0", 16))
 
 
 def activity(random: Random, status: str) -> dict[str, Any]:
