@@ -103,8 +103,8 @@ async def test_where_the_server_is_new_enough_it_counts_who_says_no(
         assert asked(sim) == 1  # not for an operation that every server has
 
 
-async def test_a_mutation_that_matches_nothing_says_so(sim: Simulator) -> None:
-    async with session(sim) as tower:
+async def test_a_mutation_that_matches_nothing_says_so() -> None:
+    async with Simulator(clusters=1, vms=3, nothing_matches="404") as sim, session(sim) as tower:
         with pytest.raises(NotFound, match="no VM matches the where") as info:
             await tower.vm.start_vm(where={"id": "gone"})
         assert info.value.hint == NOTHING_THERE
