@@ -20,6 +20,7 @@ from cloudtower_async import (
     OutcomeUnknown,
     RetryPolicy,
 )
+from cloudtower_async.errors import UnexpectedStatus
 from tests.support import TOKEN, serve, serve_bytes, unused_port
 
 if TYPE_CHECKING:
@@ -48,7 +49,15 @@ async def without_a_body(tower: Cloudtower) -> object:
     return await tower.request("bare")
 
 
-MUTATIONS = [with_json, with_much_json, with_a_form, without_a_body]
+async def delete(tower: Cloudtower) -> object:
+    return await tower.raw("DELETE", "/x")
+
+
+async def put(tower: Cloudtower) -> object:
+    return await tower.raw("PUT", "/x", data=b"y" * 2**21)
+
+
+MUTATIONS = [with_json, with_much_json, with_a_form, without_a_body, delete, put]
 WHOSE = ["ours", "connector", "session", "session with a middleware"]
 
 
@@ -113,6 +122,44 @@ async def test_a_connection_that_ends_after_the_request_has_left_tells_nothing(
         with pytest.raises(OutcomeUnknown) as info:
             await mutate(tower)
     assert info.value.sent
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+@pytest.mark.parametrize("whose", WHOSE)
+@pytest.mark.parametrize("mutate", MUTATIONS)
+async def test_a_connection_that_ends_is_no_reason_to_send_a_mutation_again(
+    mutate: Mutation, whose: str, end: str
+) -> None:
+    """aiohttp repeats PUT and DELETE by itself."""
+    received: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        received.append(request.method)
+        assert request.transport is not None
+        getattr(request.transport, end)()
+        return web.json_response([])
+
+    async with serve(handler) as url, session(whose, url, retry=RetryPolicy()) as tower:
+        with pytest.raises(OutcomeUnknown) as info:
+            await mutate(tower)
+    assert len(received) == 1
+    assert info.value.sent
+
+
+@pytest.mark.parametrize("status", [b"101 Switching Protocols", b"000 None"])
+async def test_a_status_below_200_is_no_success(status: bytes) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\nupgrade: x\r\nconnection: upgrade\r\n"
+    async with (
+        serve_bytes(head + b"content-length: 2\r\n\r\n[]") as url,
+        session("ours", url) as tower,
+    ):
+        with pytest.raises(OutcomeUnknown, match="may have been carried out or not"):
+            await with_json(tower)
+        with pytest.raises(UnexpectedStatus):
+            await tower.vm.get_vms(first=1)
+        with pytest.raises(UnexpectedStatus):
+            await tower.raw("GET", "/x")
 
 
 @pytest.mark.parametrize("whose", WHOSE)

@@ -33,6 +33,8 @@ def test_two_successes_earn_one_retry_and_never_more_than_there_were() -> None:
         ("Thu, 01 Jan 2026 00:01:00", None),
         ("soon", None),
         ("-1", None),
+        ("Thu, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 10000 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:

@@ -41,5 +41,5 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return float(header)
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(header) - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -1,4 +1,4 @@
-"""Request bodies that record when their bytes may have left."""
+"""Request bodies that record when their bytes may have left, and requests that leave only once."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
 _JSON = CIMultiDict({"content-type": "application/json"})
 _ANY = CIMultiDict({"content-type": "application/octet-stream"})
 _WITHOUT_BODY = ("GET", "HEAD")
+
+REPEATED_METHODS = ("PUT", "DELETE")
+"""Methods of mutations that aiohttp sends a second time when the connection breaks."""
 
 
 class Progress(Protocol):
@@ -173,6 +176,27 @@ def watch_body(progress: Progress) -> aiohttp.ClientMiddlewareType:
         return await handler(request)
 
     return watch
+
+
+def send_once(progress: Progress) -> aiohttp.ClientMiddlewareType:
+    """Return the outermost client middleware for `REPEATED_METHODS`.
+
+    aiohttp repeats these requests because HTTP calls them idempotent. To a server that is not so:
+    the second DELETE can find another resource. aiohttp repeats nothing after other errors.
+    """
+
+    async def send(
+        request: aiohttp.ClientRequest,
+        handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await handler(request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+            if progress.sent and not isinstance(exc, aiohttp.ClientConnectorError):
+                raise aiohttp.ClientConnectionError(str(exc)) from exc
+            raise
+
+    return send
 
 
 def request_content(

@@ -30,7 +30,7 @@ from .event_loop import running_loop
 from .failures import connection_error
 from .masking import Mask
 from .proxies import about_proxy, credential, find_proxies, go_through
-from .request_bodies import Unwatched, request_content, watch_body
+from .request_bodies import REPEATED_METHODS, Unwatched, request_content, send_once, watch_body
 from .responses import SMALL_BODY, read_body
 from .stale_connections import CheckedRequest, StaleConnection
 from .statuses import OTHER_SERVICE, looks_like_html, status_error
@@ -223,6 +223,8 @@ class Transport:
         headers = {**self._more_headers, **headers}
         if self._given is not None:
             _fit_to_given(session, options, headers, progress)
+        if method in REPEATED_METHODS:
+            options["middlewares"] = (send_once(progress), *options.get("middlewares", ()))
         if token is not None:
             headers["authorization"] = token
         if self._proxies:
@@ -242,7 +244,7 @@ class Transport:
                     **options,
                 )
                 status = response.status
-                small = status >= 300 or operation in _SMALL_ANSWERS
+                small = not 200 <= status < 300 or operation in _SMALL_ANSWERS
                 limit = SMALL_BODY if small else self._max_response_bytes
                 if response.content.is_eof():  # all of it came with the headers
                     # What is there needs no coroutines. But hooks want to hear of it, and a
@@ -267,7 +269,7 @@ class Transport:
                 raise
             break
         request_id = response.headers.get("x-tower-request-id")
-        if status >= 300 and not (status == 304 and not_modified):
+        if not 200 <= status < 300 and not (status == 304 and not_modified):
             error = status_error(
                 status,
                 content[:SMALL_BODY],
