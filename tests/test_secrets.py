@@ -197,6 +197,9 @@ def failures() -> list[ConnectionFailed]:
         (f"ftp://root:{MARK}@tower.example", {}),
         ("tower.example", {"token": f"{MARK}\n"}),
         ("tower.example", {"password": MARK}),
+        ("tower.example", {"username": "root", "password": f"{MARK}\udc80"}),
+        ("tower.example", {"token": "t", "change_feed": ("root", f"{MARK}\udc80")}),
+        ("tower.example", {"token": "t", "proxy": f"http://root:{MARK}\udc80@proxy.example"}),
         ("tower.example", {"token": "t", "headers": {"x-key": f"{MARK}\n"}}),
     ],
 )

@@ -14,7 +14,7 @@ API_PATH = "/v2/api"
 
 _EXPECTED = "expected an address such as https://tower.example or tower.example:8443"
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOST_ENCODINGS = 4
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
 
@@ -119,7 +119,9 @@ def parse_proxy(given: object, option: str) -> Proxy | None:
             fault = (
                 "a SOCKS proxy is not supported; pass a connector that speaks SOCKS as connector="
             )
-        elif scheme in ("http", "https") and not re.search(r"[\s\x00-\x1f\x7f\\]", rest):
+        elif scheme in ("http", "https") and not re.search(
+            r"[\s\x00-\x1f\x7f\\\ud800-\udfff]", rest
+        ):
             userinfo, _, place = rest.rpartition("@")
             username, colon, password = userinfo.partition(":")
             try:
@@ -180,7 +182,7 @@ def path_fault(path: object) -> str | None:
     else:
         return f"{path!r} is percent-encoded too many times"
     if _CONTROL.search(decoded):
-        return f"{path!r} holds a control character"
+        return f"{path!r} holds a control character, or one that is not Unicode text"
     if "\\" in decoded or decoded.count("/") != path.count("/"):
         return f"{path!r} holds a backslash or an encoded slash"
     if any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/")):

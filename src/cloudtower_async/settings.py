@@ -353,6 +353,15 @@ def pair_fault(value: object) -> str | None:
         return "expected a pair of texts, (username, password)"
     if ":" in str(pair[0]):
         return "the user name holds a colon, which HTTP Basic does not allow"
+    return encoding_fault(str(pair[0])) or encoding_fault(str(pair[1]))
+
+
+def encoding_fault(text: str) -> str | None:
+    """Why this cannot be sent as UTF-8; None: it can. The text may be a secret and is not told."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        return f"it holds a byte that is not UTF-8, as character {exc.start + 1}"
     return None
 
 
@@ -386,6 +395,7 @@ def _check_credentials(settings: Settings) -> None:
     for option in ("username", "password"):
         if getattr(settings, option):
             check_option(option, _text_fault(getattr(settings, option)))
+            check_option(option, encoding_fault(getattr(settings, option)))
         else:
             raise InvalidSettings(
                 f"{option}: missing; pass username= and password=, or token= (an API key); "

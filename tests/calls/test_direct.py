@@ -67,6 +67,8 @@ LEADING_ELSEWHERE = [
     "/x/%2e%2e/%2E%2E/api",
     "/x/.%2e/api",
     "/x/%252e%252e/api",
+    "/x/.\udc80./api",  # half of a surrogate pair, which yarl leaves out
+    "/x/%2e\ud83d%2e/api",
     "/x/%25252e%25252e/api",
     "/x/..;a=b/api",
     "/x/..%3b/api",
@@ -190,6 +192,12 @@ async def test_request_takes_a_body_or_a_query() -> None:
         await Cloudtower("tower.example", token=TOKEN).request("x", {}, query={})
 
 
+async def test_request_takes_a_dict_as_query() -> None:
+    query: Any = "a=b"
+    with pytest.raises(InvalidInput, match="query: expected a dict of names and values, got str"):
+        await Cloudtower("tower.example", token=TOKEN).request("x", query=query)
+
+
 # raw
 
 
@@ -301,6 +309,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"data": "text"}, "data: expected bytes or a dict of form fields, got str"),
     ({"json": object()}, "json: it cannot be written as JSON"),
     ({"query": {"a": object()}}, "the arguments cannot be sent"),
+    ({"query": {"a": "planted\udc80"}}, "character 8 of a text is not UTF-8"),
+    ({"query": {"planted\udc80": 1}}, "character 8 of a text is not UTF-8"),
+    ({"data": {"a": "planted\udc80"}, "method": "POST"}, "character 8 of a text is not UTF-8"),
+    ({"query": [("a", 1)]}, "query: expected a dict of names and values, got list"),
+    ({"auth": ("user", "planted\udc80")}, 'auth: expected "token", "none", or a pair '),
     ({"auth": "planted"}, 'auth: expected "token", "none", or a pair'),
     ({"auth": None}, 'auth: expected "token", "none", or a pair'),
     ({"auth": ("user", "")}, 'auth: expected "token", "none", or a pair'),

@@ -552,7 +552,9 @@ async def test_an_attempt_that_only_waited_for_its_turn_is_not_counted() -> None
         group.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("given", [None, "", "a b", ("root",), ("root", 5), ("root", ""), 7])
+@pytest.mark.parametrize(
+    "given", [None, "", "a b", ("root",), ("root", 5), ("root", "\udc80"), ("root", ""), 7]
+)
 async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noqa: ANN401
     async def ask() -> Any:  # noqa: ANN401
         return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
@@ -14,8 +15,6 @@ from ..wire.basic_auth import basic
 from .operation import Auth, Carries, Credential, Kind, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..types import ContentLanguage
     from ..wire.masking import Mask
     from .caller import Caller
@@ -70,6 +69,7 @@ class Direct:
         path = f"/{path.lstrip('/')}"
         if body is not None and query is not None:
             raise InvalidInput(f"request {path}: pass body= or query=, not both")
+        _check_query("request", path, query)
         operation = Operation[object](
             path,
             path,
@@ -156,6 +156,12 @@ def _checked(name: str, path: str) -> str:
     return f"/{path.lstrip('/')}"
 
 
+def _check_query(name: str, path: str, query: object) -> None:
+    if query is not None and not isinstance(query, Mapping):
+        kind = type(query).__name__
+        raise InvalidInput(f"{name} {path}: query: expected a dict of names and values, got {kind}")
+
+
 def _credential(path: str, auth: RawAuth | tuple[str, str], mask: Mask) -> Auth | Credential:
     if isinstance(auth, str) and auth in get_args(RawAuth):
         return Auth(auth)
@@ -180,6 +186,7 @@ def _content(
     """The keyword arguments of `Transport.exchange` that the content is passed by."""
     headers = {"accept": "*/*"}
     content: dict[str, Any] = {"headers": headers, "query": query}
+    _check_query("raw", path, query)
     if json is not None and data is not None:
         raise InvalidInput(f"raw {path}: pass json= or data=, not both")
     if isinstance(data, bytes | bytearray | memoryview):

@@ -21,7 +21,7 @@ from ..errors import (
     ServerError,
     StatusError,
 )
-from ..settings import reveal, token_fault
+from ..settings import encoding_fault, reveal, token_fault
 from ..types import CODEC_ERRORS
 from .basic_auth import basic
 from .failures import another, without_frames
@@ -213,8 +213,10 @@ class Authenticator:
                 if fault is None:
                     return token
             case (str(username), str(password)) if username and password:
-                self._transport.mask.add_password(password)
-                return username, password
+                fault = encoding_fault(username) or encoding_fault(password)
+                if fault is None:
+                    self._transport.mask.add_password(password)
+                    return username, password
             case _:
                 pass
         raise LoginFailed(

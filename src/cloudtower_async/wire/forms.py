@@ -62,8 +62,19 @@ def _can_rewind(file: BinaryIO) -> bool:
 
 
 def text(value: object) -> str:
-    """Spell a value for a form field or a query string; lists and objects as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """Spell a value for a form field or a query string; lists and objects as JSON.
+
+    Raises:
+        ValueError: It holds half of a surrogate pair, which aiohttp would leave out.
+    """
+    spelled = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    try:
+        spelled.encode()
+    except UnicodeEncodeError as exc:  # not raised further, as it holds the text
+        place = exc.start
+    else:
+        return spelled
+    raise ValueError(f"character {place + 1} of a text is not UTF-8")
 
 
 def _add_file(

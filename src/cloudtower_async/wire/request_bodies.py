@@ -231,7 +231,7 @@ def request_content(
             options["data"] = BytesBody(b"", _ANY, progress)
         if query:
             # A query string knows no null.
-            given = {name: text(value) for name, value in query.items() if value is not None}
+            given = {text(name): text(value) for name, value in query.items() if value is not None}
             options["params"] = given
     except (TypeError, *CODEC_ERRORS) as exc:
         raise InvalidInput(f"{operation}: the arguments cannot be sent: {exc}") from exc
