@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 STARS = "***"
 """Shown in place of a secret."""
 
+_DEEPEST = 100  # levels of lists and objects that are shown; Python allows no endless recursion
 _SUSPICIOUS = re.compile(SUSPICIOUS, re.IGNORECASE)
 # A key of JSON, in a text of JSON perhaps, where backslashes stand before the quotes.
 _KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
@@ -26,24 +27,27 @@ def is_secret(field: str) -> bool:
     )
 
 
-def redacted(value: object, redact_text: Callable[[str], str]) -> object:
+def redacted(value: object, redact_text: Callable[[str], str], levels: int = _DEEPEST) -> object:
     """Redact what was decoded from JSON: the fields for secrets, and each text.
 
     Args:
         value: The decoded value.
         redact_text: Applied to each text that is in no such field.
+        levels: Number of levels of lists and objects to keep; deeper ones are redacted.
     """
     if isinstance(value, str):
         return redact_text(value)
+    if not isinstance(value, list | dict):
+        return value
+    if levels == 0:
+        return STARS
     if isinstance(value, list):
-        return [redacted(item, redact_text) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        return {
-            name: STARS if member and is_secret(name) else redacted(member, redact_text)
-            for name, member in members.items()
-        }
-    return value
+        return [redacted(item, redact_text, levels - 1) for item in cast("list[object]", value)]
+    members = cast("dict[str, object]", value)
+    return {
+        name: STARS if member and is_secret(name) else redacted(member, redact_text, levels - 1)
+        for name, member in members.items()
+    }
 
 
 def without_secret_members(text: str) -> str:

@@ -246,6 +246,17 @@ async def test_what_an_odd_answer_holds_is_in_no_frame(errors: object) -> None:
             assert SECRET not in report
 
 
+async def test_errors_nested_deeply_are_cut_and_keep_their_text() -> None:
+    body = f'{{"data": {DEEP}, "errors": [{{"message": "no such field", "at": {DEEP}}}]}}'
+
+    async def say(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=body)
+
+    async with serve(say) as url, Cloudtower(url, token="t0ken") as tower:
+        with pytest.raises(GraphQLError, match="no such field"):
+            await tower.graphql("{ vms { id } }")
+
+
 async def test_a_refused_document_says_what_the_server_said() -> None:
     async def refuse(_: web.Request) -> web.StreamResponse:
         errors = [{"message": f"Syntax Error near {SECRET}", "extensions": {"code": "PARSE"}}]
@@ -289,6 +300,7 @@ async def created(body: object, caplog: pytest.LogCaptureFixture) -> ApiKey:
 
 
 WHOLE = {"id": "1", "name": "bot", "key": KEY, "roles": [{"id": "r", "preset": "ROOT"}]}
+DEEP = '{"a": ' * 800 + "1" + "}" * 800
 
 
 @pytest.mark.parametrize(
@@ -305,6 +317,7 @@ WHOLE = {"id": "1", "name": "bot", "key": KEY, "roles": [{"id": "r", "preset": "
         {"data": {"createApiKey": WHOLE}, "errors": [{"extensions": {"code": "UNAUTHENTICATED"}}]},
         '{"data": {"createApiKey": {"id": "1", "key": "k3y-of-the-tests"',
         '{"data": {"createApiKey": {"key": "k3y-of-the-tests", "id": NaN}}}',
+        f'{{"data": {{"x": {DEEP}, "made": {{"key": "{KEY}"}}}}, "errors": [{DEEP}]}}',
     ],
 )
 async def test_a_new_key_is_never_lost(body: object, caplog: pytest.LogCaptureFixture) -> None:

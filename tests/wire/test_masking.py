@@ -149,6 +149,17 @@ def test_fields_for_secrets_are_masked_whatever_they_hold() -> None:
     assert Mask().within(value) == {"items": [masked]}
 
 
+def test_values_nested_too_deeply_are_masked_as_a_whole() -> None:
+    value: object = "known-one"
+    for _ in range(101):
+        value = [value]
+    masked = Mask().within(value)
+    for _ in range(100):
+        assert isinstance(masked, list)
+        (masked,) = masked
+    assert masked == "***"
+
+
 def test_json_that_is_a_text_in_json_is_masked_too() -> None:
     value = {"new_value": '{"id": "1", "args": "{\\"password\\": \\"s3cret\\"}"}'}
     shown = Mask().within(value)

@@ -166,17 +166,20 @@ def _key_in(body: bytes, name: str) -> ApiKey | None:
 
 
 def _with_key(value: object) -> dict[str, object] | None:
-    """Return the first object that has a key, in an answer of any shape."""
+    """Return the outermost object that has a key, in an answer of any shape."""
+    level: Values = [value]
+    while level:  # an answer may be nested too deeply for recursion
+        for one in level:
+            if _text((members := _members(one)).get("key")):
+                return members
+        level = [part for one in level for part in _parts(one)]
+    return None
+
+
+def _parts(value: object) -> Values:
     if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        if _text(members.get("key")):
-            return members
-        inner = list(members.values())
-    elif isinstance(value, list):
-        inner = cast("Values", value)
-    else:
-        return None
-    return next((found for one in inner if (found := _with_key(one)) is not None), None)
+        return list(cast("dict[str, object]", value).values())
+    return cast("Values", value) if isinstance(value, list) else []
 
 
 def _api_key(given: dict[str, object], name: str = "") -> ApiKey:
