@@ -9,6 +9,7 @@ import logging
 import re
 import traceback
 from base64 import b64encode
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -190,6 +191,8 @@ async def test_request_refuses_other_methods() -> None:
 async def test_request_takes_a_body_or_a_query() -> None:
     with pytest.raises(InvalidInput, match="not both"):
         await Cloudtower("tower.example", token=TOKEN).request("x", {}, query={})
+    with pytest.raises(InvalidInput, match="request /x: query: expected a dict"):
+        await Cloudtower("tower.example", token=TOKEN).request("x", query="a=1")  # type: ignore[arg-type]
 
 
 async def test_request_takes_a_dict_as_query() -> None:
@@ -227,9 +230,8 @@ async def test_raw_sends_json_bytes_or_a_form_and_a_query(tower: Tower) -> None:
         query = {"limit": 5, "kind": "a/b", "none": None}
         await session.raw("PUT", "/x", json={"a": [1, None]}, query=query)
         await session.raw("PATCH", "/x", data=b"\x00\xff")
-        await session.raw(
-            "POST", "/x", data={"name": "n", "file": io.BytesIO(b"content")}, query={"a": 1}
-        )
+        fields = MappingProxyType({"name": "n", "file": io.BytesIO(b"content")})
+        await session.raw("POST", "/x", data=fields, query=MappingProxyType({"a": 1}))
         await session.raw("POST", "/x")
     put, patch, form, bare = tower.seen
     assert (put.target, put.body) == ("/x?limit=5&kind=a/b", b'{"a":[1,null]}')
@@ -307,6 +309,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"method": "get"}, "method: expected one of GET, HEAD"),
     ({"json": {}, "data": b""}, "pass json= or data=, not both"),
     ({"data": "text"}, "data: expected bytes or a dict of form fields, got str"),
+    ({"data": {1: "planted"}}, "data: expected texts as names, got int"),
+    ({"query": "a=planted"}, "query: expected a dict of names and values, got str"),
+    ({"query": [("a", 1)]}, "query: expected a dict of names and values, got list"),
+    ({"query": {b"planted": 1}}, "query: expected texts as names, got bytes"),
     ({"json": object()}, "json: it cannot be written as JSON"),
     ({"query": {"a": object()}}, "the arguments cannot be sent"),
     ({"query": {"a": "planted\udc80"}}, "character 8 of a text is not UTF-8"),

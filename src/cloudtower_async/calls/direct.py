@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -69,7 +69,7 @@ class Direct:
         path = f"/{path.lstrip('/')}"
         if body is not None and query is not None:
             raise InvalidInput(f"request {path}: pass body= or query=, not both")
-        _check_query("request", path, query)
+        _check_names(f"request {path}: query", query)
         operation = Operation[object](
             path,
             path,
@@ -156,10 +156,17 @@ def _checked(name: str, path: str) -> str:
     return f"/{path.lstrip('/')}"
 
 
-def _check_query(name: str, path: str, query: object) -> None:
-    if query is not None and not isinstance(query, Mapping):
-        kind = type(query).__name__
-        raise InvalidInput(f"{name} {path}: query: expected a dict of names and values, got {kind}")
+def _check_names(
+    argument: str, given: object, expected: str = "a dict of names and values"
+) -> None:
+    """Refuse what is no mapping whose keys are texts; None is accepted."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"{argument}: expected {expected}, got {type(given).__name__}")
+    for name in cast("Mapping[object, object]", given):
+        if not isinstance(name, str):
+            raise InvalidInput(f"{argument}: expected texts as names, got {type(name).__name__}")
 
 
 def _credential(path: str, auth: RawAuth | tuple[str, str], mask: Mask) -> Auth | Credential:
@@ -184,20 +191,17 @@ def _content(
     query: Mapping[str, object] | None,
 ) -> dict[str, Any]:
     """The keyword arguments of `Transport.exchange` that the content is passed by."""
+    _check_names(f"raw {path}: query", query)
     headers = {"accept": "*/*"}
     content: dict[str, Any] = {"headers": headers, "query": query}
-    _check_query("raw", path, query)
     if json is not None and data is not None:
         raise InvalidInput(f"raw {path}: pass json= or data=, not both")
     if isinstance(data, bytes | bytearray | memoryview):
         headers["content-type"] = "application/octet-stream"
         content["body"] = bytes(data)
-    elif isinstance(data, dict):
-        content["fields"] = data
     elif data is not None:
-        raise InvalidInput(
-            f"raw {path}: data: expected bytes or a dict of form fields, got {type(data).__name__}"
-        )
+        _check_names(f"raw {path}: data", data, "bytes or a dict of form fields")
+        content["fields"] = data
     elif json is not None:
         try:
             content["body"] = msgspec.json.encode(json)

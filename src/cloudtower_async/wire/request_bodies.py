@@ -212,17 +212,13 @@ def request_content(
     Raises:
         InvalidInput: The content cannot be sent.
     """
-    if body is not None and not query and len(body) <= _LARGE:
-        return {"data": BytesBody(body, _JSON, progress)}
     options: dict[str, Any] = {}
     try:
         if body is not None:
-            small = len(body) <= _LARGE
-            options["data"] = (
-                BytesBody(body, _JSON, progress)
-                if small
-                else TrackedBody(Memory(body), progress, _JSON)
-            )
+            if len(body) <= _LARGE:
+                options["data"] = BytesBody(body, _JSON, progress)
+            else:
+                options["data"] = TrackedBody(Memory(body), progress, _JSON)
         elif fields is not None:
             options["data"] = TrackedBody(form(fields)(), progress)
         elif method in _WITHOUT_BODY:
