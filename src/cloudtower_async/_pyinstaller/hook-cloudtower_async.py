@@ -1,0 +1,9 @@
+"""Include what sessions import at its first use: namespaces, models, arguments, recipes."""
+
+from PyInstaller.utils.hooks import collect_submodules
+
+_APART = ("cloudtower_async._pyinstaller", "cloudtower_async.cli", "cloudtower_async.testing")
+
+hiddenimports = collect_submodules(
+    "cloudtower_async", filter=lambda name: not name.startswith(_APART)
+)

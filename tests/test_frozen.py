@@ -1,0 +1,96 @@
+"""Applications that carry the package with them: made by PyInstaller, and as a zipapp."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipapp
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+import cloudtower_async
+from cloudtower_async.testing import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = """
+import asyncio
+import sys
+
+import cloudtower_async
+from cloudtower_async import Cloudtower
+from cloudtower_async.recipes import build_dashboard
+
+
+async def main() -> None:
+    endpoint, username, password = sys.argv[1:]
+    async with Cloudtower(endpoint, username=username, password=password) as tower:
+        vms = await tower.vm.get_vms(where={"status": "STOPPED"}, order_by="name_ASC")
+        [vm] = await tower.settle(tower.vm.start_vm(where={"id": vms[0].id}))
+        board = await build_dashboard(tower)
+        print(vm.status, len(board.clusters), cloudtower_async.__file__, sep="|")
+
+
+if sys.argv[1] == "dashboard":
+    from cloudtower_async.cli import main as command
+
+    sys.exit(command())
+asyncio.run(main())
+"""
+
+# Installed for other tests, and large: PyInstaller would look through them.
+OTHERS = ("IPython", "keyring", "numpy", "opentelemetry", "pandas", "polars", "pyarrow", "pytest")
+
+
+def run(command: Sequence[str | Path], folder: Path) -> str:
+    """Run a command; its output."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+async def call(command: Sequence[str | Path], folder: Path) -> tuple[str, str]:
+    """Run the program against a simulator; where its package was, and how many clusters it saw."""
+    async with Simulator(clusters=2) as sim:
+        arguments = [*command, sim.url, sim.username, sim.password]
+        output = await anyio.to_thread.run_sync(run, arguments, folder)
+        assert len(sim.sent("start-vm")) == 1
+    status, clusters, package = output.strip().split("|")
+    assert status == "RUNNING"
+    return package, clusters
+
+
+@pytest.mark.anyio
+@pytest.mark.timeout(600)  # it reads every module of every package that the program imports
+async def test_a_program_frozen_by_pyinstaller_runs(tmp_path: Path) -> None:
+    pytest.importorskip("PyInstaller", reason="PyInstaller is not installed")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    excluded = [f"--exclude-module={name}" for name in OTHERS]
+    freeze = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=ERROR", *excluded]
+    await anyio.to_thread.run_sync(run, [*freeze, program], tmp_path)
+    frozen = tmp_path / "dist" / "program" / "program"
+    package, clusters = await call([frozen], tmp_path)
+    assert Path(package).is_relative_to(tmp_path)
+    assert clusters == "2"
+    shown = await anyio.to_thread.run_sync(run, [frozen, "dashboard", "--demo"], tmp_path)
+    assert "CPU" in shown
+
+
+@pytest.mark.anyio
+async def test_a_zipapp_runs_where_what_it_needs_is_installed(tmp_path: Path) -> None:
+    source, target = tmp_path / "app", tmp_path / "app.pyz"
+    root = Path(cloudtower_async.__file__).parent
+    for file in root.rglob("*.py"):
+        copy = source / root.name / file.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    (source / "__main__.py").write_text(PROGRAM, encoding="utf-8")
+    zipapp.create_archive(source, target, compressed=True)
+    package, clusters = await call([sys.executable, target], tmp_path)
+    assert Path(package).is_relative_to(target)
+    assert clusters == "2"
