@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,10 +14,41 @@ nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests", "lint", "types", "docs"]
 nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = False  # a session without its interpreter is skipped
+nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 BUILD, DIST = Path("build"), Path("dist")
 SPECS = Path("..", "shared", "specs")
+
+EXTRAS = ",".join(PROJECT["project"]["optional-dependencies"])
+INTERPRETERS = ["3.12", "3.13"]  # besides the oldest one, which `tests` is run with
+
+# What `quick` stands for: tests of everything that depends on versions of other packages.
+QUICK = [
+    "tests/calls/test_caller.py",
+    "tests/calls/test_decoding.py",
+    "tests/cli/test_get_command.py",
+    "tests/cli/test_login_command.py",
+    "tests/flows/test_settle.py",
+    "tests/flows/test_tasks.py",
+    "tests/flows/test_uploads.py",
+    "tests/recipes",
+    "tests/testing/test_server.py",
+    "tests/test_errors.py",
+    "tests/test_import.py",
+    "tests/test_profiles.py",
+    "tests/test_session.py",
+    "tests/test_settings.py",
+    "tests/test_types.py",
+    "tests/wire",
+]
+
+# Interpreters of pyenv are found by nox whichever of them is active.
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+os.environ["PATH"] = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), *map(str, PYENV.glob("versions/3.*/bin"))]
+)
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -27,12 +59,43 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install("--quiet", ".[cli]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
+def install_with_uv(session: nox.Session, *options: str) -> None:
+    """Install the package with all extras and the tests, by uv.
+
+    uv does not read pip's configuration: an index other than the default is UV_DEFAULT_INDEX.
+    """
+    session.install("--quiet", "uv")
+    packages = [f".[{EXTRAS}]", *nox.project.dependency_groups(PROJECT, "test")]
+    environment = f"--python={session.virtualenv.location}"
+    session.run("uv", "pip", "install", "--quiet", "--upgrade", environment, *options, *packages)
+
+
+def run_tests(session: nox.Session) -> None:
+    """Run the tests, in as many processes as there are cores."""
+    chosen = QUICK if session.posargs == ["quick"] else session.posargs
+    session.run("python", "-m", "pytest", "-n", "auto", *chosen)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. Without any, coverage is measured too."""
     install(session, "test")
     everything = ["-n", "auto", "--cov", "--cov-report=term"]
     session.run("python", "-m", "pytest", *(session.posargs or everything))
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest versions of other packages; `quick` for the main ones."""
+    install_with_uv(session, "--resolution=lowest-direct")
+    run_tests(session)
+
+
+@nox.session(python=INTERPRETERS)
+def interpreters(session: nox.Session) -> None:
+    """Run the tests with other versions of Python; `quick` for the main ones."""
+    install_with_uv(session)
+    run_tests(session)
 
 
 @nox.session

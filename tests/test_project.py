@@ -80,3 +80,30 @@ def test_three_packages_are_all_that_users_must_install() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.split(r"[^\w-]", wanted)[0] for wanted in project["dependencies"]}
     assert names == {"aiohttp", "anyio", "msgspec"}
+
+
+def test_classifiers_name_the_versions_of_python_that_tests_run_with() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    [listed] = re.findall(r"^INTERPRETERS = \[(.*?)\]", noxfile(), re.MULTILINE)
+    oldest = project["requires-python"].removeprefix(">=")
+    assert named == [oldest, *re.findall(r"\d\.\d+", listed)]
+
+
+def test_the_quick_selection_of_tests_exists() -> None:
+    [listed] = re.findall(r"^QUICK = \[\n(.*?)^\]", noxfile(), re.MULTILINE | re.DOTALL)
+    paths = re.findall(r'"(.+)"', listed)
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_each_lower_bound_of_a_dependency_has_a_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [listed] = re.findall(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    bounds = re.findall(r'((?:^  # .*\n)*)^  "(\w+)>=[\d.]+",$', listed, re.MULTILINE)
+    assert [name for _, name in bounds] == ["aiohttp", "anyio", "msgspec"]
+    assert all(reason for reason, _ in bounds)
+
+
+def noxfile() -> str:
+    return (ROOT / "noxfile.py").read_text(encoding="utf-8")
