@@ -21,7 +21,8 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 BUILD, DIST = Path("build"), Path("dist")
 SPECS = Path("..", "shared", "specs")
 
-EXTRAS = ",".join(PROJECT["project"]["optional-dependencies"])
+# Not `speed`: aiodns watches a file for each session, and Linux limits how many a user may watch.
+EXTRAS = ",".join(PROJECT["project"]["optional-dependencies"].keys() - {"speed"})
 INTERPRETERS = ["3.12", "3.13"]  # besides the oldest one, which `tests` is run with
 
 # What `quick` stands for: tests of everything that depends on versions of other packages.
@@ -60,7 +61,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 
 def install_with_uv(session: nox.Session, *options: str) -> None:
-    """Install the package with all extras and the tests, by uv.
+    """Install the package with its extras and the tests, by uv.
 
     uv does not read pip's configuration: an index other than the default is UV_DEFAULT_INDEX.
     """
