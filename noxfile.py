@@ -22,7 +22,7 @@ BUILD, DIST = Path("build"), Path("dist")
 SPECS = Path("..", "shared", "specs")
 
 # Not `speed`: aiodns watches a file for each session, and Linux limits how many a user may watch.
-EXTRAS = ",".join(PROJECT["project"]["optional-dependencies"].keys() - {"speed"})
+EXTRAS = ",".join(sorted(PROJECT["project"]["optional-dependencies"].keys() - {"speed"}))
 INTERPRETERS = ["3.12", "3.13"]  # besides the oldest one, which `tests` is run with
 
 # What `quick` stands for: tests of everything that depends on versions of other packages.
