@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         MetricRow,
         MetricSeries,
         MetricsWarning,
+        RankedMetric,
         Subject,
     )
     from .flows.upload_state import UploadState
@@ -136,6 +137,7 @@ __all__ = [
     "PagingFailed",
     "ProxyFailed",
     "ProxyRefused",
+    "RankedMetric",
     "RawResponse",
     "ReadBackFailed",
     "ResourceLocked",
@@ -179,7 +181,7 @@ _TYPES = (
     "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum RawResponse "
     "Texts WithTask"
 )
-_MEASURED = "Measurements MetricRow MetricSeries MetricsWarning Subject"
+_MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Subject"
 _HOMES = {
     **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".flows.api_keys"),
     "VncTicket": ".flows.graphql",

@@ -168,6 +168,19 @@ async def test_what_is_off_is_missing(sim: Simulator, tower: Cloudtower) -> None
     assert measured.warnings == ()
 
 
+async def test_streams_without_points_are_missing(tower: Cloudtower) -> None:
+    with pytest.warns(MetricsWarning, match="there is nothing of host_network_made_up"):
+        measured = await tower.measure(
+            tower.metrics.get_host_network_metrics,
+            hosts=EVERYTHING,
+            metrics=["host_network_made_up"],
+            range="1m",
+        )
+    assert measured.series
+    hosts = await tower.host.get_hosts(order_by="id_ASC")
+    assert [one.id for one in measured.missing] == [host.id for host in hosts]
+
+
 @pytest.mark.parametrize(
     ("metrics", "span", "told"),
     [
@@ -204,6 +217,106 @@ async def test_what_is_cut_short_is_warned_of(sim: Simulator, tower: Cloudtower)
     assert len(caught) == 1
     [warning] = measured.warnings
     assert (warning.fault, warning.metrics) == ("dropped", (MEMORY, CPU))
+
+
+@pytest.mark.parametrize("chunk_size", [50, 1])
+async def test_fewer_things_are_advised_only_where_that_can_help(
+    chunk_size: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A server that cuts off points, and leaves out the second thing where it is not alone."""
+    vms = [{"id": f"{one}", "local_id": f"l{one}", "name": f"{one}"} for one in range(3)]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if request.path.endswith("get-vms"):
+            return web.json_response(vms if "id_gt" not in str(body) else [])
+        asked = body["vms"]["id_in"]
+        whole = {"unit": "PERCENT", "step": 1, "dropped": True, "samples": None}
+        streams = [
+            {"labels": {"_vm": f"l{one}"}, "points": [{"t": 1_700_000_000_000, "v": 1}]}
+            for one in asked
+        ]
+        fewer = streams[:1] if len(asked) > 1 else streams
+        return web.json_response(
+            [{"data": {**whole, "sample_streams": shown}} for shown in (streams, fewer)]
+        )
+
+    async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
+        measured = await tower.measure(
+            tower.metrics.get_vm_metrics,
+            chunk_size,
+            vms={"name": "x"},
+            metrics=["whole", "fewer"],
+            range="24h",
+        )
+    advice = {one.metrics: "chunk_size" in str(one) for one in measured.warnings}
+    assert all("shorter range" in str(one) for one in measured.warnings)
+    if chunk_size == 1:
+        assert advice == {("whole", "fewer"): False}
+    else:
+        assert advice == {("fewer",): True, ("whole",): False}
+    assert len(recwarn) == len(measured.warnings)
+
+
+async def test_a_ranking_has_names_and_places(sim: Simulator, tower: Cloudtower) -> None:
+    names = {vm["id"]: vm["name"] for vm in sim.store.select("Vm")}
+    top = await tower.top_n(CPU, 5, clusters=EVERYTHING, range="24h")
+    assert [one.rank for one in top] == [1, 2, 3, 4, 5]
+    values = [one.value for one in top]
+    assert values == sorted(values, reverse=True)
+    for one in top:
+        assert one.subject_id is not None
+        assert (one.subject_name, one.metric) == (names[one.subject_id], CPU)
+        assert (one.unit, set(one.labels)) == ("PERCENT", {"_vm"})
+    lowest = await tower.top_n(CPU, 3, clusters=EVERYTHING, lowest=True)
+    assert [one.rank for one in lowest] == [1, 2, 3]
+    assert [one.value for one in lowest] == sorted(one.value for one in lowest)
+    assert lowest[-1].value <= values[-1]
+    assert [body["type"] for body in sim.sent("get-top-n-metrics-in-clusters")] == ["top", "bottom"]
+    (host, *_) = await tower.top_n("host_memory_usage_percent", clusters={"name": "atlas-01"})
+    assert host.subject_name in {one["name"] for one in sim.store.select("Host")}
+
+
+async def test_a_ranking_is_sorted_however_the_server_sends_it() -> None:
+    points: list[object] = [{"t": 1e12, "v": 2}, None, {"t": 1e12, "v": None}, {"t": 1e12, "v": 3}]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("get-vms"):
+            vms = [{"id": f"{n}", "local_id": f"l{n}", "name": f"vm-{n}"} for n in range(4)]
+            return web.json_response([] if b"id_gt" in await request.read() else vms)
+        samples = [
+            {"labels": {"_vm": f"l{place}"}, "point": point}
+            for place, point in enumerate(points)
+        ]
+        data = {"unit": "PERCENT", "step": 1, "dropped": True, "samples": samples}
+        return web.json_response([{"data": {**data, "sample_streams": None}}])
+
+    async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
+        top = await tower.top_n("m", 9, clusters={"name": "x"})
+        assert [(one.rank, one.value, one.subject_name) for one in top] == [
+            (1, 3.0, "vm-3"),
+            (2, 2.0, "vm-0"),
+        ]
+        assert len(await tower.top_n("m", 1, clusters={"name": "x"})) == 1
+
+
+async def test_a_ranking_of_nothing_warns(sim: Simulator, tower: Cloudtower) -> None:
+    with pytest.warns(MetricsWarning, match="there is nothing of made_up"):
+        assert await tower.top_n("made_up", clusters=EVERYTHING) == []
+    count = len(sim.requests)
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"n": 0}, "top_n: n"),
+        ({"metric": [CPU]}, "top_n: metric"),
+        ({"range": "soon"}, "range"),
+        ({"clusters": {"nmae": "x"}}, "nmae"),
+    ]
+    for change, told in mistakes:
+        given: dict[str, Any] = {"metric": CPU, "clusters": EVERYTHING, **change}
+        with pytest.raises(InvalidInput, match=told):
+            await tower.top_n(**given)
+    with pytest.raises(EmptyFilter):
+        await tower.top_n(CPU, clusters={})
+    assert len(sim.requests) == count
 
 
 async def test_a_filter_that_matches_nothing_says_so(sim: Simulator, tower: Cloudtower) -> None:

@@ -19,9 +19,12 @@ from tests.testing.vendor import Vendor
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from cloudtower_async.testing.behavior import LongMetrics
+
 pytestmark = pytest.mark.anyio
 
 CPU = "elf_vm_cpu_overall_usage_percent"
+HOSTS = ("get-host-metrics", "hosts")
 SERVICES = ["zbs-chunkd", "mongod", "made-up"]
 
 
@@ -171,7 +174,8 @@ async def test_curves_belong_together_and_do_not_change(client: Client) -> None:
     [("24h", 240), ("7d", 240), ("5m", 10), ("90s", 3), ("2w", 240), ("72h", 0), ("168h", 0)],
 )
 async def test_ranges(client: Client, range_: str, points: int) -> None:
-    (data,) = await metric(client, "get-vm-metrics", [CPU], range_, vms={})
+    some = {"id_in": [vm["id"] for vm in client.sim.store.select("Vm")[:9]]}
+    (data,) = await metric(client, "get-vm-metrics", [CPU], range_, vms=some)
     lengths = {len(stream["points"]) for stream in data["sample_streams"]}
     assert lengths == ({points} if points else set())
     if points:
@@ -182,19 +186,86 @@ async def test_ranges(client: Client, range_: str, points: int) -> None:
         assert times[1] - times[0] == data["step"] * 1000
 
 
-async def test_wrong_names_have_no_data(client: Client) -> None:
+@pytest.mark.parametrize(("choice", "points"), [("cut", 120), ("whole", 240)])
+async def test_a_day_of_ten_vms_is_cut_short(choice: LongMetrics, points: int) -> None:
+    simulator = Simulator(clusters=1, vms=20, clock=Clock(running=False), long_metrics=choice)
+    async with connected(simulator) as client:
+        ids_ = [vm["id"] for vm in client.sim.store.select("Vm", {"status": "RUNNING"})]
+
+        async def ask(number: int, range_: str, path: str = "get-vm-metrics") -> tuple[bool, int]:
+            where = {"id_in": ids_[:number]}
+            name = CPU if path == "get-vm-metrics" else "elf_vm_network_receive_bytes"
+            (data,) = await metric(client, path, [name], range_, vms=where)
+            assert len(data["sample_streams"]) == number
+            (length,) = {len(stream["points"]) for stream in data["sample_streams"]}
+            last = data["sample_streams"][0]["points"][-1]["t"]
+            assert last == client.sim.clock.started_at.timestamp() * 1000
+            return data["dropped"], length
+
+        assert await ask(10, "24h") == (choice == "cut", points)
+        assert await ask(10, "7d") == (choice == "cut", points)
+        assert await ask(9, "24h") == await ask(10, "12h") == (False, 240)
+        assert await ask(10, "24h", "get-vm-network-metrics") == (False, 240)
+
+
+async def test_a_name_that_is_not_known_has_no_streams_at_all(client: Client) -> None:
     wrong, right = await metric(client, "get-vm-metrics", ["cpu", CPU], vms={})
     assert wrong == {
         "unit": "COUNT",
         "step": 30,
         "dropped": False,
-        "sample_streams": [],
-        "samples": None,
+        "sample_streams": None,
+        "samples": [],
     }
     assert right["unit"] == "PERCENT"
     assert right["sample_streams"]
     (other,) = await metric(client, "get-host-metrics", [CPU], hosts={})
     assert other["sample_streams"] == []
+
+
+async def test_host_network_metrics_echo_a_stream_for_any_name(client: Client) -> None:
+    path, right = "get-host-network-metrics", "host_network_receive_dropped_packets"
+    known, echoed = await metric(client, path, [right, "host_network_made_up"], hosts={})
+    names = [
+        {**stream["labels"], "metric_name": None} for stream in known["sample_streams"] if stream
+    ]
+    assert names == [{**one["labels"], "metric_name": None} for one in echoed["sample_streams"]]
+    assert all(stream["points"] for stream in known["sample_streams"])
+    assert not any(stream["points"] for stream in echoed["sample_streams"])
+
+
+@pytest.mark.parametrize(("path", "subject"), [("get-disk-metrics", "disks"), HOSTS])
+async def test_iostat_has_streams_without_points(client: Client, path: str, subject: str) -> None:
+    body: dict[str, Any] = {subject: {}}
+    (data,) = await metric(client, path, ["iostat_await"], **body)
+    assert data["sample_streams"]
+    assert not any(stream["points"] for stream in data["sample_streams"])
+
+
+async def test_what_adds_up_only_grows_and_what_is_fixed_stays(client: Client) -> None:
+    async def points(path: str, name: str) -> list[float]:
+        (data,) = await metric(client, path, [name], "6h", hosts={})
+        return [point["v"] for point in data["sample_streams"][0]["points"]]
+
+    up = await points("get-host-metrics", "host_uptime_seconds")
+    assert up[-1] - up[0] == pytest.approx(6 * 3600, rel=0.01)
+    received = await points("get-host-network-metrics", "host_network_receive_bytes")
+    assert received == sorted(received)
+    assert received[0] < received[-1]
+    size = await points("get-host-metrics", "host_memory_swap_size_bytes")
+    used = await points("get-host-metrics", "host_memory_swap_used_bytes")
+    share = await points("get-host-metrics", "host_memory_swap_usage_percent")
+    assert len(set(size)) == 1
+    assert used == pytest.approx([size[0] * one / 100 for one in share])
+
+
+async def test_storage_volumes_are_labelled_by_ids_that_vm_volumes_do_not_have(
+    client: Client,
+) -> None:
+    (data,) = await metric(client, "get-lun-metrics", ["zbs_volume_read_iops"], luns={})
+    labelled = {stream["labels"]["_volume"] for stream in data["sample_streams"]}
+    assert len(labelled) == len(data["sample_streams"]) > 0
+    assert labelled & ids(client, "VmVolume") == set()
 
 
 async def test_what_is_off_or_out_of_reach_has_no_data(client: Client) -> None:
@@ -231,18 +302,19 @@ async def test_the_highest_and_the_lowest(client: Client) -> None:
     assert lowest == sorted(lowest)
     assert lowest[-1] <= values[-1]
     inside = ids(client, "Vm", {"cluster": {"id": cluster["id"]}})
-    for sample, stream in zip(top["samples"], top["sample_streams"], strict=True):
-        assert sample["labels"]["_vm"] in inside
-        assert sample["labels"] == stream["labels"]
-        assert stream["points"][-1] == sample["point"]
+    for found in (top, bottom):
+        assert (found["sample_streams"], found["dropped"]) == (None, True)
+        assert {sample["labels"]["_vm"] for sample in found["samples"]} <= inside
+        assert {sample["labels"]["metric_name"] for sample in found["samples"]} == {CPU}
     names = [
         *("host_disk_read_iops", "zbs_volume_read_iops", "zbs_cluster_read_iops"),
         *("host_memory_usage_percent", "host_service_cpu_usage_percent", "made_up"),
     ]
-    found = await metric(client, path, names, type="top", **body)
-    assert [len(data["samples"]) for data in found] == [3, 3, 1, 3, 3, 0]
+    shown = await metric(client, path, names, type="top", **body)
+    assert [len(data["samples"]) for data in shown] == [3, 3, 1, 3, 3, 0]
+    assert [data["dropped"] for data in shown] == [True, True, False, False, True, False]
     (empty,) = await metric(client, path, [CPU], "72h", type="top", **body)
-    assert empty["samples"] == empty["sample_streams"] == []
+    assert (empty["samples"], empty["sample_streams"]) == ([], None)
     answer = await client.send(path, {"metrics": [CPU], "range": "1h", "type": "most", **body})
     assert answer.status == 400
 

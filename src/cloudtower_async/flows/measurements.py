@@ -91,6 +91,28 @@ class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     value: float | None
 
 
+class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """One place of a ranking.
+
+    Attributes:
+        rank: 1 for the first.
+        metric: Its name.
+        unit: Of the value.
+        subject_id: Of what was measured; None where the labels name nothing that is known.
+        subject_name: The same.
+        labels: As in `MetricSeries`.
+        value: What the server has made of the values of the whole range.
+    """
+
+    rank: int
+    metric: str
+    unit: MetricUnit
+    subject_id: str | None
+    subject_name: str | None
+    labels: Mapping[str, str]
+    value: float
+
+
 class Measurements:
     """What `Cloudtower.measure` has read.
 
@@ -100,7 +122,7 @@ class Measurements:
     Attributes:
         series: The curves, in the order of the metrics; of one metric in that of the subjects' ids.
         warnings: What is not as it was asked for. Each has also been given to `warnings.warn`.
-        missing: Things that match and have no curve at all, such as VMs that are off.
+        missing: Things that match and have not a single point, such as VMs that are off.
     """
 
     def __init__(
@@ -112,6 +134,31 @@ class Measurements:
         self.series: tuple[MetricSeries, ...] = tuple(series)
         self.warnings: tuple[MetricsWarning, ...] = tuple(warnings)
         self.missing: tuple[Subject, ...] = tuple(missing)
+
+    def to_ranking(self, *, lowest: bool = False) -> list[RankedMetric]:
+        """Rank the last values of all series, the highest first.
+
+        Args:
+            lowest: Rank the lowest first.
+        """
+        last = [
+            (one.values[-1], one)
+            for one in self.series
+            if one.times and one.values[-1] == one.values[-1]  # NaN is not itself
+        ]
+        last.sort(key=lambda pair: pair[0], reverse=not lowest)
+        return [
+            RankedMetric(
+                rank=rank,
+                metric=one.metric,
+                unit=one.unit,
+                subject_id=one.subject.id if one.subject else None,
+                subject_name=one.subject.name if one.subject else None,
+                labels=one.labels,
+                value=value,
+            )
+            for rank, (value, one) in enumerate(last, 1)
+        ]
 
     def to_rows(self) -> list[MetricRow]:
         """Make a row of each value, series by series in the order of time.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, ParamSpec
 
-from ..validators import reject_positional
+from ..errors import InvalidInput
+from ..validators import positive_number, reject_positional
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..calls.caller import Caller
+    from ..inputs import ClusterWhereInput
     from ..models import Metric
-    from ..types import WithTask
-    from .measurements import Measurements
+    from ..types import Everything, WithTask
+    from .measurements import Measurements, RankedMetric
 
 P = ParamSpec("P")
 
@@ -73,3 +75,60 @@ class Measuring:
         for warning in measured.warnings:
             warnings.warn(warning, stacklevel=2)
         return measured
+
+    async def top_n(
+        self,
+        metric: str,
+        n: int = 10,
+        *,
+        clusters: ClusterWhereInput | Everything,
+        range: str = "1h",  # noqa: A002 - the name that the API has for it
+        lowest: bool = False,
+    ) -> list[RankedMetric]:
+        """Rank the things with the highest values of a metric, with their names.
+
+        The server ranks what the metric is of: VMs, hosts, disks, … The values are those that it
+        makes of the whole range. That it sends no more than ``n`` is no fault, so there is no
+        warning of it.
+
+        Args:
+            metric: Name of the metric.
+            n: Most things to rank.
+            clusters: Filter for the clusters to look in, or `EVERYTHING`.
+            range: A number and its unit, s, m, h, d or w: ``"24h"``.
+            lowest: Rank those with the lowest values instead.
+
+        Returns:
+            The ranking, the first place first. Things without a value have no place.
+
+        Raises:
+            InvalidInput: An argument cannot be used.
+            EmptyFilter: ``clusters`` matches everything, and is not `EVERYTHING`.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                for vm in await tower.top_n(
+                    "elf_vm_cpu_overall_usage_percent", 5, clusters={"name": "prod"}, range="24h"
+                ):
+                    print(vm.rank, vm.subject_name, vm.value)
+        """
+        from ..api.metrics import MetricsNamespace
+        from .metrics import measure
+
+        if not isinstance(metric, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"top_n: metric: expected the name of one, got {metric!r}")
+        n = positive_number("top_n", "n", n)
+        method = MetricsNamespace(self._caller).get_top_nvm_volume_metrics
+        query = {
+            "clusters": clusters,
+            "metrics": [metric],
+            "n": n,
+            "range": range,
+            "type": "bottom" if lowest else "top",
+        }
+        measured = await measure(self._caller, method, 1, 1, query)
+        for warning in measured.warnings:
+            warnings.warn(warning, stacklevel=2)
+        return measured.to_ranking(lowest=lowest)[:n]

@@ -147,7 +147,7 @@ async def measure(
         where = {"id_in": [one.id for one in chunk]}
         answers = await method(**{**query, family.argument: where})
         only = chunk[0] if len(chunk) == 1 else None
-        reading.take(answers, lambda labels: owners.of(labels, only))
+        reading.take(answers, lambda labels: owners.of(labels, only), chunk)
 
     chunks = [subjects[start : start + size] for start in range(0, len(subjects), size)]
     await concurrently(ask, chunks, concurrency)
@@ -230,19 +230,21 @@ class _Reading:
         self._names: list[str] = query["metrics"]
         self._range: str = query["range"]
         self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
-        self._dropped: dict[str, None] = {}
+        self._dropped: dict[str, bool] = {}  # whether fewer things at a time may help
         self._times = _Times()
 
     def take(
         self,
         answers: Sequence[WithTask[Metric]],
         owner: Callable[[Mapping[str, str]], Subject | None],
+        subjects: Sequence[Subject] = (),
     ) -> None:
         """Read the answers to one request.
 
         Args:
             answers: One for each metric.
             owner: Tells whose a curve is, by its labels.
+            subjects: What was asked about. Empty for a ranking, which is cut short on purpose.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # an answer may break the schema
@@ -250,8 +252,7 @@ class _Reading:
                 continue
             # Where some are missing, the place does not tell which one this is.
             asked = self._names[place] if len(answers) == len(self._names) else ""
-            if metric.dropped:
-                self._dropped.update(dict.fromkeys([asked] if asked else self._names))
+            measured: set[Subject | None] = set()
             streams = [(one.labels, one.points) for one in metric.sample_streams or ()]
             if not streams:
                 streams = [
@@ -261,16 +262,24 @@ class _Reading:
                 name = (named and named.metric_name) or asked
                 labels = _labels(named)
                 times, values = self._times.curve(name, points or ())
+                subject = owner(labels)
                 self._series.setdefault(name, []).append(
                     MetricSeries(
                         metric=name,
                         unit=metric.unit,
-                        subject=owner(labels),
+                        subject=subject,
                         labels=labels,
                         times=times,
                         values=values,
                     )
                 )
+                if times:
+                    measured.add(subject)
+            if metric.dropped and subjects:
+                # What has lost points only does not get them back by being asked for alone.
+                fewer_help = len(subjects) > 1 and not measured.issuperset(subjects)
+                for one in [asked] if asked else self._names:
+                    self._dropped[one] = fewer_help or self._dropped.get(one, False)
 
     async def look_up(self, caller: Caller, options: Mapping[str, Any]) -> None:
         """Find what the curves belong to by what their labels name."""
@@ -303,7 +312,7 @@ class _Reading:
         for curves in self._series.values():
             curves.sort(key=lambda one: places.get(one.subject, len(places)))
         series = list(chain(*self._series.values()))
-        measured = {one.subject for one in series}
+        measured = {one.subject for one in series if one.times}
         missing = [one for one in subjects if one not in measured]
         return Measurements(series, self._warnings(argument, bool(subjects)), missing)
 
@@ -345,15 +354,14 @@ class _Reading:
                 )
             )
         warnings += self._times.warnings(self._operation)
-        if self._dropped:
-            warnings.append(
-                MetricsWarning(
-                    f"{self._operation}: the server has cut short {', '.join(self._dropped)}: ask "
-                    "for fewer things at a time with chunk_size=, or for a shorter range",
-                    fault="dropped",
-                    metrics=list(self._dropped),
-                )
-            )
+        for fewer_help, advice in (
+            (True, "ask for fewer things at a time with chunk_size=, or for a shorter range"),
+            (False, "ask for a shorter range"),
+        ):
+            cut = [name for name, helped in self._dropped.items() if helped is fewer_help]
+            if cut:
+                told = f"{self._operation}: the server has cut short {', '.join(cut)}: {advice}"
+                warnings.append(MetricsWarning(told, fault="dropped", metrics=cut))
         return warnings
 
 

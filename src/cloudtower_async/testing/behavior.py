@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 NothingMatches: TypeAlias = Literal["empty", "404"]
+LongMetrics: TypeAlias = Literal["cut", "whole"]
+
+_CHOICES = {
+    "nothing_matches": get_args(NothingMatches),
+    "long_metrics": get_args(LongMetrics),
+}
 
 _FRACTIONAL = ("unique_logical_size", "used_cpu_hz", "used_memory_bytes")
 """Fields that the vendor's Go SDK had to turn from integers into floats."""
@@ -19,6 +25,7 @@ class BehaviorOptions(TypedDict, total=False):
 
     nothing_matches: NothingMatches
     fractions: bool
+    long_metrics: LongMetrics
     guest_tools: bool
     guest_tools_delay: float
     guest_address_delay: float
@@ -34,6 +41,8 @@ class Behavior:
             200 with an empty list, ``"404"`` is an error. Operations that the schema allows to
             answer 304 answer 304 either way.
         fractions: Send fractions in the sizes and frequencies in which real servers send some.
+        long_metrics: Metrics of 10 VMs or more over a day or more: ``"cut"`` leaves out the older
+            half of the points and sets ``dropped``, ``"whole"`` sends them all.
         guest_tools: Whether the guests of VMs that start have VM tools. Without these the server
             learns no address.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
@@ -48,18 +57,17 @@ class Behavior:
 
     nothing_matches: NothingMatches = "empty"
     fractions: bool = False
+    long_metrics: LongMetrics = "cut"
     guest_tools: bool = True
     guest_tools_delay: float = 0.1
     guest_address_delay: float = 0.1
     guest_shutdown_delay: float = 0.1
 
     def __post_init__(self) -> None:
-        choices = get_args(NothingMatches)
-        if self.nothing_matches not in choices:
-            raise ValueError(
-                f"nothing_matches: expected one of {', '.join(choices)}; "
-                f"got {self.nothing_matches!r}"
-            )
+        for name, choices in _CHOICES.items():
+            chosen = getattr(self, name)
+            if chosen not in choices:
+                raise ValueError(f"{name}: expected one of {', '.join(choices)}; got {chosen!r}")
         for name in _DELAYS:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected seconds from 0; got {getattr(self, name)!r}")

@@ -212,7 +212,7 @@ def _add_lun(maker: Maker, vm: Document, name: str, size: int, written: int) -> 
             "assigned_size": size,
             "unique_size": written,
             "unique_logical_size": float(written),
-            "zbs_volume_id": name,
+            "zbs_volume_id": maker.ids.uuid(),
         },
     )
     return str(lun["id"])

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _DAY = 86_400
 _BUSIEST = 14 * 3_600  # of the day, UTC
 _KB, _MB, _GB = 1024, 1024**2, 1024**3
+_SWAP = 8 * _GB
+_TOTAL = re.compile(r"_uptime_seconds$|_network_(receive|transmit)_(bytes|packets)$")
+"""Metrics that only grow: what has come together since the host was started."""
+_DAYS_UP = 400  # the most, before the year 2025
+_YEAR_2025 = 1_735_689_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,19 @@ class CurveKind:
 
 
 _KINDS: tuple[tuple[str, CurveKind], ...] = (
-    (r"_(errors|drop)$", CurveKind("COUNT", 0, 0, 0)),
+    (r"_(errors|drop|dropped_packets|smart_test_failed)$", CurveKind("COUNT", 0, 0, 0)),
+    (r"_loss_rate$", CurveKind("RATIO", 0, 0, 0)),
     (r"_packet_loss_percent$", CurveKind("PERCENT", 0, 0, 0)),
-    (r"_is_running$", CurveKind("COUNT", 1, 1, 0)),
+    (r"_(is_running|health|is_on)$", CurveKind("COUNT", 1, 1, 0)),
+    (r"_swap_usage_percent$", CurveKind("PERCENT", 0.5, 4, 0.1)),
+    (r"_swap_size_bytes$", CurveKind("DATA_SIZE", _SWAP, _SWAP, 0)),
+    (r"_swap_\w+_bps$", CurveKind("STORAGE_BAND_WIDTH", 0, 0, 0)),
+    (r"_life_percent$", CurveKind("PERCENT", 80, 99, 0)),
+    (r"_queue_length$", CurveKind("COUNT", 0.1, 4, 0.5)),
+    (r"nic_bandwidth_usage(_percent)?$", CurveKind("PERCENT", 0.1, 15, 0.6)),
+    (r"_uptime_seconds$", CurveKind("TIME", 1, 1, 0)),
+    (r"_network_\w+_bytes$", CurveKind("DATA_SIZE", 20 * _KB, 20 * _MB, 0)),
+    (r"_network_\w+_packets$", CurveKind("COUNT", 20, 20_000, 0)),
     (r"_percent$", CurveKind("PERCENT", 5, 60, 0.5)),
     (r"_network_\w+_bps$", CurveKind("DATA_RATE_BYTE", 20 * _KB, 20 * _MB, 0.6)),
     (r"_bitps$", CurveKind("DATA_RATE_BIT", 0, 0, 0)),
@@ -63,8 +78,8 @@ _KINDS: tuple[tuple[str, CurveKind], ...] = (
 
 def _part(of: str, whole: str) -> Callable[[Document], float | None]:
     def percent(document: Document) -> float | None:
-        part = document[of]
-        return None if part is None else part / document[whole] * 100
+        part, all_of_it = document[of], document[whole]
+        return part / all_of_it * 100 if part is not None and all_of_it else None
 
     return percent
 
@@ -74,9 +89,19 @@ _LEVELS: dict[str, Callable[[Document], float | None]] = {
     "elf_vm_memory_usage_percent": lambda vm: vm["memory_usage"],
     "host_cpu_overall_usage_percent": _part("used_cpu_hz", "total_cpu_hz"),
     "host_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
+    "cluster_cpu_usage_percent": _part("used_cpu_hz", "total_cpu_hz"),
+    "cluster_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
     "zbs_cluster_used_data_space_bytes": lambda cluster: cluster["used_data_space"],
 }
 """What the fleet says; None where it does not know."""
+
+_CONSTANTS: dict[str, str] = {
+    "cluster_cpu_total_hz": "total_cpu_hz",
+    "cluster_memory_total_bytes": "total_memory_bytes",
+    "zbs_cluster_data_capacity_bytes": "total_data_capacity",
+    "elf_host_vcpus_provisioned": "provisioned_cpu_cores",
+}
+"""Fields of the fleet that are the same at each time."""
 
 _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
     "elf_vm_cpu_overall_used_hz": (
@@ -91,6 +116,15 @@ _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
     "host_memory_used_bytes": (
         "host_memory_usage_percent",
         lambda host: host["total_memory_bytes"] / 100,
+    ),
+    "host_memory_swap_used_bytes": ("host_memory_swap_usage_percent", lambda _: _SWAP / 100),
+    "cluster_cpu_used_hz": (
+        "cluster_cpu_usage_percent",
+        lambda cluster: cluster["total_cpu_hz"] / 100,
+    ),
+    "cluster_memory_used_bytes": (
+        "cluster_memory_usage_percent",
+        lambda cluster: cluster["total_memory_bytes"] / 100,
     ),
 }
 """Amounts that move as a percentage does."""
@@ -113,7 +147,10 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
         return _times(curve(follows[0], key, document), follows[1], document)
     if metric.endswith("_bitps"):
         return _times(curve(f"{metric[:-5]}bps", key, document), lambda _: 8, document)
-    if "_readwrite_" in metric:
+    if field := _CONSTANTS.get(metric):
+        constant = document[field]
+        return None if constant is None else lambda _: float(constant)
+    if "_readwrite_" in metric and not metric.endswith("_queue_length"):
         reads = curve(metric.replace("_readwrite_", "_read_"), key, document)
         writes = curve(metric.replace("_readwrite_", "_write_"), key, document)
         return _sum(reads, writes, 0.5 if "_avg_" in metric or metric.endswith("_ns") else 1.0)
@@ -124,6 +161,9 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
         if found is None:
             return None
         level = found
+    if _TOTAL.search(metric):
+        started = _YEAR_2025 - digest[1] / 255 * _DAYS_UP * _DAY
+        return lambda at: float(round(level * max(at - started, 0)))
     return _swinging(kind, level, digest)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..refusals import QueryError, member
 from .curves import curve, unit_of
@@ -22,6 +22,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _MOST_HOURS = 24  # a server answers 72h and 168h with nothing, and 7d properly
 _POINTS = 240
 _FINEST = 30  # seconds
+_AVERAGED = 12  # points that an average is taken of, at least
+_CUTS = "get-vm-metrics"  # was seen to cut short 10 VMs over 24 hours
+_MANY = 10
+_LONG = 86_400  # seconds
 
 
 class Metrics:
@@ -42,27 +46,51 @@ class _Span:
     def step(self) -> int:
         return self.times.step
 
+    @property
+    def is_long(self) -> bool:
+        return len(self.times) * self.step >= _LONG
+
+    def latest_half(self) -> _Span:
+        return _Span(self.times[len(self.times) // 2 :])
+
+
+class _Stream(NamedTuple):
+    labels: dict[str, str]
+    points: list[dict[str, float]]
+
 
 _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
-def _metrics(family: Family) -> Answer:
+def _metrics(family: Family, *, cuts: bool = False) -> Answer:
+    """The answer of an operation. Where it ``cuts``, long curves of many things are cut short."""
+
     def answer(asked: Asked) -> object:
         span = _span(asked)
         found = list(family.find(asked.maker.store, asked.request.body))
-        enough = asked.services.metrics.most_streams + 1  # to see that some are left out
-        return [
-            _streams(asked, name, [*islice(_curves(name, found), enough)], span)
-            if name in family.names
-            else _streams(asked, name, [], span)
-            for name in _names(asked)
-        ]
+        cuts_long = cuts and asked.maker.behavior.long_metrics == "cut"
+        return [_of_metric(asked, family, name, found, span, cuts_long) for name in _names(asked)]
 
     return answer
 
 
+def _of_metric(
+    asked: Asked, family: Family, name: str, found: list[Series], span: _Span, cuts_long: bool
+) -> dict[str, Any]:
+    if name in family.names:
+        enough = asked.services.metrics.most_streams + 1  # to see that some are left out
+        curves = [*islice(_curves(name, found), enough)]
+        if cuts_long and span.is_long and len(curves) >= _MANY:
+            return _streams(asked, name, curves, span.latest_half(), cut=True)
+        return _streams(asked, name, curves, span)
+    if family.has_empty_series(name):
+        empty = [_Stream(one.labels | {"metric_name": name}, []) for one in found]
+        return _metric(name, span, streams=empty if span.times else [])
+    return _metric(name, span, streams=None if family_of(name) is None else [])
+
+
 def _top(asked: Asked) -> object:
-    """The series that are highest, or lowest, now: of one kind of thing in some clusters."""
+    """What is highest, or lowest, on average: of one kind of thing in some clusters."""
     body, store = asked.request.body, asked.maker.store
     count = member(body, "n", int)
     where = member(body, "clusters", dict[str, Any])
@@ -71,19 +99,21 @@ def _top(asked: Asked) -> object:
         raise QueryError("type: top or bottom")
     span = _span(asked)
     clusters = {cluster["id"] for cluster in store.select("Cluster", where)}
+    times = span.times[:: max(1, len(span.times) // _AVERAGED)]
     answers: list[object] = []
     for name in _names(asked):
         family = family_of(name)
-        curves = [*_curves(name, within(store, family, clusters))] if family else []
-        last = span.times[-1] if span.times else 0
-        curves.sort(key=lambda one: one[1](last), reverse=way == "top")
-        shown = curves[: max(count, 0)] if span.times else []
-        metric = _streams(asked, name, shown, span)
-        metric["data"]["samples"] = [
-            {"labels": stream["labels"], "point": stream["points"][-1]}
-            for stream in metric["data"]["sample_streams"]
+        curves = _curves(name, within(store, family, clusters)) if family and times else ()
+        averages = [
+            (sum(map(value, times)) / len(times), labels | {"metric_name": name})
+            for labels, value in curves
         ]
-        answers.append(metric)
+        averages.sort(key=lambda one: one[0], reverse=way == "top")
+        shown = averages[: max(count, 0)]
+        at = span.times[-1] * 1000 if times else 0
+        samples = [{"labels": labels, "point": {"t": at, "v": value}} for value, labels in shown]
+        dropped = len(averages) > len(shown)
+        answers.append(_metric(name, span, streams=None, samples=samples, dropped=dropped))
     return answers
 
 
@@ -114,27 +144,41 @@ def _curves(name: str, found: Iterable[Series]) -> Iterator[_Curve]:
             yield one.labels, value
 
 
-def _streams(asked: Asked, name: str, curves: list[_Curve], span: _Span) -> dict[str, Any]:
+def _streams(
+    asked: Asked, name: str, curves: list[_Curve], span: _Span, *, cut: bool = False
+) -> dict[str, Any]:
     most = asked.services.metrics.most_streams
     streams = [
-        {
-            "labels": labels | {"metric_name": name},
-            "points": [{"t": at * 1000, "v": value(at)} for at in span.times],
-        }
+        _Stream(
+            labels | {"metric_name": name},
+            [{"t": at * 1000, "v": value(at)} for at in span.times],
+        )
         for labels, value in curves[:most]
         if span.times
     ]
+    return _metric(name, span, streams=streams, dropped=cut or len(curves) > most)
+
+
+def _metric(
+    name: str,
+    span: _Span,
+    *,
+    streams: list[_Stream] | None,
+    samples: list[dict[str, Any]] | None = None,
+    dropped: bool = False,
+) -> dict[str, Any]:
+    """One item of an answer; a name that is not known has no ``sample_streams`` at all."""
     data = {
         "unit": unit_of(name),
         "step": span.step,
-        "dropped": len(curves) > most,
-        "sample_streams": streams,
-        "samples": None,
+        "dropped": dropped,
+        "sample_streams": None if streams is None else [one._asdict() for one in streams],
+        "samples": [] if streams is None and samples is None else samples,
     }
     return {"task_id": None, "data": data}
 
 
 ANSWERS: dict[str, Answer] = {
-    **{path: _metrics(family) for path, family in FAMILIES.items()},
+    **{path: _metrics(family, cuts=path == _CUTS) for path, family in FAMILIES.items()},
     "get-top-n-metrics-in-clusters": _top,
 }

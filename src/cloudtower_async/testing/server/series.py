@@ -54,12 +54,18 @@ class Family:
         resource: What that is a where for.
         names: Of the metrics.
         expand: From one of these to its series.
+        echoes: Whether any name has a series of each, although without points.
     """
 
     subject: str
     resource: str
     names: frozenset[str]
     expand: _Expand
+    echoes: bool = False
+
+    def has_empty_series(self, name: str) -> bool:
+        """Whether a name that is no metric has series without points all the same."""
+        return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[Series]:
         """The series that a body asks for."""
@@ -117,8 +123,8 @@ def _io(
     return {f"{prefix}_{shape.format(way)}" for shape, way in product(shapes, _READ_WRITE)}
 
 
-def _network(prefix: str) -> set[str]:
-    what = ("speed_bps", "speed_bitps", "packets", "errors", "drop")
+def _network(prefix: str, *lost: str) -> set[str]:
+    what = ("speed_bps", "speed_bitps", "bytes", "packets", "errors", *lost)
     return {f"{prefix}_{way}_{one}" for way, one in product(_BOTH_WAYS, what)}
 
 
@@ -208,20 +214,37 @@ _HOST = {
     *("host_cpu_overall_1m_avg_load", "host_cpu_overall_5m_avg_load"),
     *("host_cpu_overall_15m_avg_load", "host_cpu_temperature_celsius"),
     *("host_memory_usage_percent", "host_memory_used_bytes"),
+    *("host_memory_swap_usage_percent", "host_memory_swap_used_bytes"),
+    *("host_memory_swap_size_bytes", "host_memory_swap_in_speed_bps"),
+    *("host_memory_swap_out_speed_bps", "host_uptime_seconds", "host_power_is_on"),
+    *("host_sys_partition_usage_percent", "elf_host_vcpus_provisioned"),
     *("host_network_ping_packet_loss_percent", "host_network_ping_time_ns"),
     *_io("host_disk_overall"),
     *_io("zbs_chunk"),
 }
 _CLUSTER = {
-    *("zbs_cluster_used_data_space_bytes", "zbs_cluster_data_reduction_ratio"),
+    *("cluster_cpu_usage_percent", "cluster_cpu_used_hz", "cluster_cpu_total_hz"),
+    *("cluster_memory_usage_percent", "cluster_memory_used_bytes", "cluster_memory_total_bytes"),
+    *("zbs_cluster_used_data_space_bytes", "zbs_cluster_data_capacity_bytes"),
+    *("zbs_cluster_logical_used_size_bytes", "zbs_cluster_data_reduction_ratio"),
     *("elf_cluster_vcpus_provisioned", "elf_cluster_memory_provisioned_bytes"),
     *_io("zbs_cluster"),
 }
 _LUN = _io("zbs_volume") | _io("zbs_volume", "{}_latency_ns", "{}_size_bytes")
 _SCVM = {"scvm_cpu_overall_usage_percent", "scvm_memory_usage_percent"}
 _WITNESS = {"witness_cpu_overall_usage_percent", "witness_memory_usage_percent"}
-_SERVICE = ("cpu_usage_percent", "resident_memory_bytes", "is_running")
-_DISK = ("utilization_percent", "temperature_celsius")
+_SERVICE = (
+    *("cpu_usage_percent", "resident_memory_bytes", "shared_memory_bytes"),
+    *("virtual_memory_bytes", "health", "is_running"),
+)
+_DISK = (
+    *("avg_readwrite_queue_length", "remaining_life_percent", "smart_test_failed"),
+    *("utilization_percent", "temperature_celsius"),
+)
+_HOST_NETWORK = {
+    *_network("host_network", "dropped_packets", "fifo_errors"),
+    *("host_network_loss_rate", "host_network_nic_bandwidth_usage_percent", "nic_bandwidth_usage"),
+}
 _ZONE = ("data", "readwrite", "migrate", "recover")
 
 _VM_NICS = _interfaces("_vm", "VmNic", "vm_nics", ("_mac", "mac_address"))
@@ -229,13 +252,15 @@ _NICS = _interfaces("_host", "Nic", "nics", ("_device", "name"))
 _SCVM_NICS = _interfaces("_scvm", "Nic", "nics", ("_device", "name"))
 
 
-def _family(subject: str, resource: str, names: Iterable[str], expand: _Expand) -> Family:
-    return Family(subject, resource, frozenset(names), expand)
+def _family(
+    subject: str, resource: str, names: Iterable[str], expand: _Expand, *, echoes: bool = False
+) -> Family:
+    return Family(subject, resource, frozenset(names), expand, echoes)
 
 
 FAMILIES: dict[str, Family] = {
     "get-vm-metrics": _family("vms", "Vm", _VM, _itself("_vm")),
-    "get-vm-network-metrics": _family("vms", "Vm", _network("elf_vm_network"), _VM_NICS),
+    "get-vm-network-metrics": _family("vms", "Vm", _network("elf_vm_network", "drop"), _VM_NICS),
     "get-vm-volume-metrics": _family(
         "vmVolumes",
         "VmVolume",
@@ -243,7 +268,7 @@ FAMILIES: dict[str, Family] = {
         _itself("_volume"),
     ),
     "get-host-metrics": _family("hosts", "Host", _HOST, _itself("_host")),
-    "get-host-network-metrics": _family("hosts", "Host", _network("host_network"), _NICS),
+    "get-host-network-metrics": _family("hosts", "Host", _HOST_NETWORK, _NICS, echoes=True),
     "get-host-service-metrics": _family(
         "hosts", "Host", (f"host_service_{name}" for name in _SERVICE), _services("_host")
     ),
@@ -258,7 +283,7 @@ FAMILIES: dict[str, Family] = {
     "get-nvmf-namespace-metrics": _family("nvmfNamespaces", "NvmfNamespace", _LUN, _volume),
     "get-scvm-metrics": _family("hosts", "Host", _SCVM, _scvm(_itself("_scvm"))),
     "get-scvm-network-metrics": _family(
-        "hosts", "Host", _network("scvm_network"), _scvm(_SCVM_NICS)
+        "hosts", "Host", _network("scvm_network", "drop"), _scvm(_SCVM_NICS)
     ),
     "get-scvm-service-metrics": _family(
         "hosts", "Host", (f"scvm_service_{name}" for name in _SERVICE), _scvm(_services("_scvm"))
