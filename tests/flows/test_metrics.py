@@ -285,8 +285,7 @@ async def test_a_ranking_is_sorted_however_the_server_sends_it() -> None:
             vms = [{"id": f"{n}", "local_id": f"l{n}", "name": f"vm-{n}"} for n in range(4)]
             return web.json_response([] if b"id_gt" in await request.read() else vms)
         samples = [
-            {"labels": {"_vm": f"l{place}"}, "point": point}
-            for place, point in enumerate(points)
+            {"labels": {"_vm": f"l{place}"}, "point": point} for place, point in enumerate(points)
         ]
         data = {"unit": "PERCENT", "step": 1, "dropped": True, "samples": samples}
         return web.json_response([{"data": {**data, "sample_streams": None}}])
