@@ -27,10 +27,10 @@ from .settings import (
     lock_timeout_fault,
     reveal,
     reveal_pair,
-    seconds_fault,
 )
 from .spelling import did_you_mean
 from .types import ContentLanguage
+from .validators import check_seconds, seconds_fault
 from .wire.auth import Authenticator
 from .wire.transport import Transport
 
@@ -302,8 +302,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
                 except CallError as error:
                     print("not ready:", error)
         """
-        if fault := seconds_fault(timeout):
-            raise InvalidInput(f"ping: timeout: {fault}")
+        check_seconds("ping", "timeout", timeout)
         return await self._caller.endpoints.ping(timeout)
 
     async def close(self) -> None:

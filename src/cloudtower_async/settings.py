@@ -10,14 +10,14 @@ import math
 import os
 import re
 import ssl
-import sys
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, TypeGuard, cast, get_args
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast, get_args
 
 from .addresses import normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
 from .types import ContentLanguage
+from .validators import is_number, seconds_fault
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -222,16 +222,9 @@ def from_environment(
     return {**found, **given}
 
 
-def seconds_fault(value: object) -> str | None:
-    """Why this is no time to wait; None: it is. Without end is no choice: nothing may hang."""
-    if _is_number(value) and 0 < value <= sys.float_info.max:
-        return None
-    return f"expected a number of seconds above 0, got {value!r}"
-
-
 def lock_timeout_fault(value: object) -> str | None:
     """Why this is no time to wait for a lock; None: it is. 0 is: not to wait."""
-    return None if value == 0 and _is_number(value) else seconds_fault(value)
+    return seconds_fault(value, zero_ok=True)
 
 
 def choice_fault(value: object, choices: object) -> str | None:
@@ -254,13 +247,9 @@ def _count_fault(value: object) -> str | None:
 
 
 def _rate_fault(value: object) -> str | None:
-    if _is_number(value) and 0 < value < math.inf:
+    if is_number(value) and 0 < value < math.inf:
         return None
     return f"expected a number of calls a second above 0, got {value!r}"
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _bool_fault(value: object) -> str | None:

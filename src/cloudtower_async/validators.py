@@ -2,9 +2,68 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from .errors import InvalidInput
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number; a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def seconds_fault(value: object, *, zero_ok: bool = False) -> str | None:
+    """Return why a value is no number of seconds to wait; None if it is one.
+
+    Infinity is none, so that nothing hangs.
+
+    Args:
+        value: The value.
+        zero_ok: Accept 0, which means not to wait.
+    """
+    if is_number(value) and 0 <= value <= sys.float_info.max and (zero_ok or value):
+        return None
+    return f"expected a number of seconds above 0, got {value!r}"
+
+
+def check_seconds(
+    asker: str, name: str, given: object, *, none_ok: bool = False, zero_ok: bool = False
+) -> None:
+    """Refuse an argument that is no number of seconds.
+
+    Args:
+        asker: Method that it is an argument of: ``"wait"``.
+        name: Name of the argument.
+        given: Its value.
+        none_ok: Accept None, which means no limit.
+        zero_ok: Accept 0.
+
+    Raises:
+        InvalidInput: It is no number of seconds.
+    """
+    if given is None and none_ok:
+        return
+    if fault := seconds_fault(given, zero_ok=zero_ok):
+        raise InvalidInput(f"{asker}: {name}: {fault}")
+
+
+def check_wait(asker: str, timeout: object, interval: object, grace: object) -> None:
+    """Refuse wrong arguments of a method that waits for resources or tasks.
+
+    Args:
+        asker: The method: ``"wait"``.
+        timeout: Seconds until it gives up; None: no limit.
+        interval: Seconds between polls.
+        grace: Seconds that a resource may be missing; may be 0.
+
+    Raises:
+        InvalidInput: One of them is no number of seconds.
+    """
+    check_seconds(asker, "timeout", timeout, none_ok=True)
+    check_seconds(asker, "interval", interval)
+    check_seconds(asker, "grace", grace, zero_ok=True)
 
 
 def whole_number(value: object) -> int | None:

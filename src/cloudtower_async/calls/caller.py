@@ -18,8 +18,9 @@ from ..errors import (
 )
 from ..retry.backoff import Budget
 from ..retry.policy import RetryPolicy, policy_fault
-from ..settings import check_option, choice_fault, header_fault, seconds_fault
+from ..settings import check_option, choice_fault, header_fault
 from ..types import CODEC_ERRORS, ContentLanguage
+from ..validators import seconds_fault
 from ..wire import spans
 from ..wire.endpoints import Endpoints
 from ..wire.failures import without_frames

@@ -10,8 +10,8 @@ import anyio
 
 from ..api.catalogue import READERS
 from ..errors import InvalidInput
-from ..settings import seconds_fault
 from ..spelling import did_you_mean
+from ..validators import check_seconds
 from .feed import Feed, is_revision
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Changes:
             raise InvalidInput(
                 f"changes: since: expected a revision, a whole number as text; got {since!r}"
             )
-        check_interval("changes", interval)
+        check_seconds("changes", "interval", interval)
         self._caller = caller
         self._feed = Feed(caller, types, since, interval)
         self._page: deque[Change] = deque()
@@ -86,13 +86,3 @@ class Changes:
             if not self._page or self._page[0].revision != change.revision:
                 self._told = change.revision
             return change
-
-
-def check_interval(asker: str, interval: float) -> None:
-    """Refuse what is no time to wait.
-
-    Raises:
-        InvalidInput: It is none.
-    """
-    if fault := seconds_fault(interval):
-        raise InvalidInput(f"{asker}: interval: {fault}")

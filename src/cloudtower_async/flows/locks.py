@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CloudtowerError, InvalidInput, LockTimeout
-from ..settings import seconds_fault
+from ..validators import check_seconds
 from .shared import unless_closed
 
 if TYPE_CHECKING:
@@ -94,6 +94,4 @@ def _check(ids: tuple[object, ...], timeout: float | None) -> None:
     for identifier in ids:
         if not isinstance(identifier, str):
             raise InvalidInput(f"lock: expected ids of resources, got {type(identifier).__name__}")
-    fault = None if timeout is None else seconds_fault(timeout)
-    if fault is not None:
-        raise InvalidInput(f"lock: timeout: {fault}")
+    check_seconds("lock", "timeout", timeout, none_ok=True)

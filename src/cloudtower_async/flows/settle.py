@@ -20,8 +20,8 @@ from ..errors import (
     SettleTimeout,
 )
 from ..queries.batches import batches, read_by_ids
-from ..settings import seconds_fault
 from ..types import WithTask
+from ..validators import check_wait
 from .polling import may_pass
 from .shared import unless_closed
 from .watching import FIRST_DELAY, LAST_POLL, LATE, ObservedTime
@@ -47,7 +47,7 @@ async def settle(
 ) -> object:
     """Do what `Working.settle` says."""
     try:
-        _check(timeout, interval, grace)
+        check_wait("settle", timeout, interval, grace)
     except InvalidInput:
         close_calls(changed)
         raise
@@ -80,17 +80,6 @@ async def settle(
     if resource is _GONE:
         raise readings[type(answer.data)].not_found()
     return resource
-
-
-def _check(timeout: float | None, interval: float, grace: float) -> None:
-    faults = {
-        "timeout": None if timeout is None else seconds_fault(timeout),
-        "interval": seconds_fault(interval),
-        "grace": None if grace == 0 else seconds_fault(grace),
-    }
-    for argument, fault in faults.items():
-        if fault is not None:
-            raise InvalidInput(f"settle: {argument}: {fault}")
 
 
 def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:

@@ -11,7 +11,7 @@ import msgspec
 from ..calls.unawaited import close_calls
 from ..errors import InvalidInput, ResponseDecodeError, TaskError, TasksFailed, TaskTimeout
 from ..models import Task
-from ..settings import seconds_fault
+from ..validators import check_wait
 from .failures import task_failed
 from .polling import Poll
 from .watching import LAST_POLL, LATE, Watch, has_ended
@@ -142,15 +142,11 @@ def _has_news(watch: Watch) -> bool:
 def _check_times(
     what: str, waitable: object, timeout: float | None, interval: float, grace: float
 ) -> None:
-    faults = {
-        "timeout": None if timeout is None else seconds_fault(timeout),
-        "interval": seconds_fault(interval),
-        "grace": None if grace == 0 else seconds_fault(grace),
-    }
-    for argument, fault in faults.items():
-        if fault is not None:
-            close_calls(waitable)
-            raise InvalidInput(f"{what}: {argument}: {fault}")
+    try:
+        check_wait(what, timeout, interval, grace)
+    except InvalidInput:
+        close_calls(waitable)
+        raise
 
 
 async def _tasks_in(what: str, waitable: Waitable | Awaitable[Waitable]) -> dict[str, Task | None]:

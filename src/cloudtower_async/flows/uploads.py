@@ -21,7 +21,7 @@ from ..errors import (
     UploadInterrupted,
     UploadTimeout,
 )
-from ..settings import seconds_fault
+from ..validators import check_seconds
 from .delivery import LARGEST_CHUNK, Delivery
 from .polling import may_pass
 from .shared import Shared, unless_closed
@@ -334,14 +334,9 @@ def _check(
             "upload: resume: expected an UploadState, such as error.state or "
             f"UploadState.from_json(text); got {type(resume).__name__}"
         )
-    faults = {
-        "timeout": None if timeout is None else seconds_fault(timeout),
-        "interval": seconds_fault(interval),
-        "settling_time": seconds_fault(settling_time),
-    }
-    for argument, fault in faults.items():
-        if fault is not None:
-            raise InvalidInput(f"upload: {argument}: {fault}")
+    check_seconds("upload", "timeout", timeout, none_ok=True)
+    check_seconds("upload", "interval", interval)
+    check_seconds("upload", "settling_time", settling_time)
 
 
 def _check_place(state: UploadState, caller: Caller, target: Target) -> None:

@@ -16,8 +16,7 @@ from ..calls.listing import Listing, Resource
 from ..calls.paging import one_by_one
 from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Resync
 from ..queries.batches import IDS_AT_ONCE, batches, read_by_ids
-from ..settings import seconds_fault
-from .changes import check_interval
+from ..validators import check_seconds
 from .feed import Feed
 from .outages import Outage, pause
 from .polling import may_pass
@@ -76,9 +75,8 @@ class Watch(Generic[R]):
         for name in ("first", "order_by"):
             if query.get(name) is not None:
                 raise InvalidInput(f"watch: {name}: a view is of all that matches, in no order")
-        check_interval("watch", interval)
-        if grace != 0 and (fault := seconds_fault(grace)):
-            raise InvalidInput(f"watch: grace: {fault}")
+        check_seconds("watch", "interval", interval)
+        check_seconds("watch", "grace", grace, zero_ok=True)
         self._caller = caller
         self._interval = interval
         self._grace = grace

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from .. import validators
 from ..calls.breadth import matches_all, refuse_lost_values
-from ..errors import EmptyFilter, InvalidInput, NotFound, OutcomeUnknown, ResponseDecodeError
-from ..settings import seconds_fault
+from ..errors import EmptyFilter, NotFound, OutcomeUnknown, ResponseDecodeError
 from ..types import EVERYTHING
-from ..validators import positive_number
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -68,7 +67,7 @@ def check_number(recipe: str, **numbers: int | None) -> None:
     """
     for name, number in numbers.items():
         if number is not None:
-            positive_number(recipe, name, number)
+            validators.positive_number(recipe, name, number)
 
 
 def check_seconds(recipe: str, **seconds: float | None) -> None:
@@ -78,9 +77,7 @@ def check_seconds(recipe: str, **seconds: float | None) -> None:
         InvalidInput: One of them is not.
     """
     for name, given in seconds.items():
-        fault = None if given is None else seconds_fault(given)
-        if fault is not None:
-            raise InvalidInput(f"{recipe}: {name}: {fault}")
+        validators.check_seconds(recipe, name, given, none_ok=True)
 
 
 async def chosen_vms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import InvalidSettings
-from ..settings import seconds_fault
+from ..validators import seconds_fault
 
 _MOST_DOUBLINGS = 32  # the cap has long been reached; larger powers overflow
 
