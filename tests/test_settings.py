@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import math
 import re
 import ssl
 from typing import Any
@@ -223,6 +225,30 @@ def test_a_session_says_what_is_wrong_with_an_option(options: dict[str, Any], to
     options.setdefault("token", "t")
     with pytest.raises(InvalidSettings, match=f"^{told}"):
         Cloudtower("tower.example", **options)
+
+
+ODD: list[object] = [5, -1, 0, 1.5, math.nan, True, b"x", "", "x\ny", ["a"], {"a": 5}, (1, 2), ...]
+
+
+def refusal(options: dict[str, Any]) -> InvalidSettings | None:
+    try:
+        Cloudtower(**options)
+    except InvalidSettings as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("credentials", [{"token": "t0ken"}, {"username": "u", "password": "p"}])
+@pytest.mark.parametrize("option", list(inspect.signature(Cloudtower).parameters))
+def test_whatever_is_wrong_with_an_option_is_invalid_settings(
+    option: str, credentials: dict[str, Any]
+) -> None:
+    given = {"endpoint": "tower.example", **credentials}
+    errors = [error for value in ODD if (error := refusal({**given, option: value}))]
+    assert len(errors) > 5
+    named = {error.option for error in errors}
+    assert named <= {option, "token", "username", "password"}
+    assert all(str(error).startswith(f"{error.option}: ") for error in errors)
 
 
 def settings_within(tower: Cloudtower) -> Settings:

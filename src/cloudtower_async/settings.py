@@ -378,14 +378,16 @@ def _check_credentials(settings: Settings) -> None:
                 )
         check_option("credentials", _function_fault(settings.credentials))
         return
+    for option in ("username", "password"):  # also where the token wins over them
+        value = getattr(settings, option)
+        if value not in (None, ""):
+            check_option(option, _text_fault(value))
+            check_option(option, encoding_fault(value))
     if settings.token is not None:
         check_option("token", token_fault(settings.token))
         return
     for option in ("username", "password"):
-        if getattr(settings, option):
-            check_option(option, _text_fault(getattr(settings, option)))
-            check_option(option, encoding_fault(getattr(settings, option)))
-        else:
+        if not getattr(settings, option):
             raise InvalidSettings(
                 f"{option}: missing; pass username= and password=, or token= (an API key); "
                 "from_env() takes what is not passed from CLOUDTOWER_USERNAME, "

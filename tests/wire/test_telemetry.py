@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -71,6 +72,30 @@ async def test_each_exchange_is_a_log_record_with_fields(
         "status": 200,
         "error": None,
     }
+
+
+async def test_at_debug_every_exchange_has_one_record(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    sim.faults.fail("get-vms", status=503)
+    sim.faults.reset("get-vms")
+    with record_exchanges() as exchanges:
+        async with session(sim) as tower:
+            await tower.vm.get_vms(first=1)
+            await tower.ping()
+            sim.faults.hang("get-hosts")
+            with pytest.raises(CallTimeout):
+                await tower.host.get_hosts(timeout=0.05)
+            with pytest.raises(InvalidInput):
+                await tower.request("GET", "get-version", query={"a": object()})
+    records = [record for record in caplog.records if hasattr(record, "duration")]
+    assert [fields(record) for record in records] == [
+        msgspec.structs.asdict(exchange) for exchange in exchanges
+    ]
+    assert [exchange.error for exchange in exchanges] == [
+        *(None, "ServerError", "ConnectionFailed", None, None, "CancelledError"),
+    ]
 
 
 async def test_failures_and_what_is_sent_again_are_told_at_info(

@@ -90,9 +90,10 @@ class Transport:
     ) -> None:
         _check_kind("session", session, aiohttp.ClientSession)
         _check_kind("connector", connector, aiohttp.BaseConnector)
-        given = cast("object", trace_configs)
-        if not isinstance(given, Iterable):
-            _check_kind("trace_configs", given, list)
+        # None counts as not given, as for the other options.
+        trace_configs = trace_configs or ()
+        if not isinstance(cast("object", trace_configs), Iterable):
+            _check_kind("trace_configs", trace_configs, list)
         self._trace_configs = list(trace_configs)
         for config in self._trace_configs:
             _check_kind("trace_configs", config, aiohttp.TraceConfig)
