@@ -8,10 +8,11 @@ import traceback
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
-from cloudtower_async import Cloudtower, CloudtowerError, ConnectionFailed
+from cloudtower_async import Cloudtower, CloudtowerError, ConnectionFailed, RetryPolicy
 from tests.support import is_login, serve, serve_bytes, unused_port
 
 if TYPE_CHECKING:
@@ -122,6 +123,35 @@ async def test_not_by_connections_that_fail(records: Callable[[], str]) -> None:
             assert MARK not in repr(vars(session))
             await session.close()
     assert MARK not in records()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"HTTP/1.1 2x0 ",
+        b"HTTP/1.1 200 OK\r\nbad header ",
+        b"HTTP/1.1 200 OK\r\nx: " + b"x" * 2**14,
+        b"HTTP/1.1 200 OK\r\ncontent-length: ",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n[\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 999\r\n\r\n",
+    ],
+)
+async def test_not_by_a_broken_response_that_repeats_the_request(
+    start: bytes, records: Callable[[], str]
+) -> None:
+    """aiohttp quotes what it cannot parse, in errors that are causes of ours."""
+    for pieces in ([start + TOKENS.encode() + b"\r\n\r\n"], [start, TOKENS.encode() + b"\r\n\r\n"]):
+        async with (
+            serve_bytes(*pieces) as url,
+            Cloudtower(url, token=TOKENS, retry=RetryPolicy(attempts=1)) as session,
+        ):
+            with pytest.raises(ConnectionFailed) as info:
+                await session.raw("GET", "/x", query={"key": MARK})
+            assert isinstance(info.value.__cause__, aiohttp.ClientError)
+            assert MARK not in shown(info.value)
+        assert MARK not in records()
 
 
 async def test_not_by_the_variables_of_frames() -> None:

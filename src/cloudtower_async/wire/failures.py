@@ -114,7 +114,7 @@ def _explain(
             return _explain_tls(cause, settings, of_proxy=_is_from_proxy(exc, proxy))
         cause = cause.__cause__
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        _forget_request(exc)
+        _forget_exchange(exc)
         return proxy_refusal(exc.status, proxy)
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         if _is_from_proxy(exc, proxy):
@@ -144,9 +144,10 @@ def _explain(
             hint="Pass a longer read_timeout= if the server is a slow one.",
         )
     if isinstance(exc, aiohttp.ClientPayloadError):
+        exc.args = (_forget_cause(exc),)
         return ConnectionFailed("the answer was cut off")
     if isinstance(exc, aiohttp.ClientResponseError):
-        _forget_request(exc)
+        _forget_exchange(exc)
         return ConnectionFailed(
             "the answer is not HTTP",
             hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
@@ -238,13 +239,26 @@ def _explain_tls(exc: ssl.SSLError, settings: Settings, *, of_proxy: bool = Fals
     )
 
 
-def _forget_request(exc: aiohttp.ClientResponseError) -> None:
-    # It stays the cause of our error and carries the request with the Authorization header, which
-    # whoever prints or reports the cause would show.
+def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
+    """Remove from aiohttp's error what it quotes of the request and of the response.
+
+    It stays the cause of our error, and whoever prints or reports the cause would show the
+    Authorization header, or bytes of a response that repeat it.
+    """
     info = exc.request_info
     none = CIMultiDictProxy(CIMultiDict[str]())
-    exc.request_info = aiohttp.RequestInfo(info.url, info.method, none, info.real_url)
+    url = info.url.with_query(None)
+    exc.request_info = aiohttp.RequestInfo(url, info.method, none, url)
+    exc.headers = None
+    exc.message = _forget_cause(exc) or exc.message
     exc.args = (exc.status, exc.message)
+
+
+def _forget_cause(exc: aiohttp.ClientError) -> str:
+    """Remove the parser's error, which quotes the response, and return its class name."""
+    cause = exc.__cause__ or exc.__context__
+    exc.__cause__ = exc.__context__ = None
+    return type(cause).__name__ if cause else ""
 
 
 def without_frames(error: E) -> E:
