@@ -310,6 +310,17 @@ def test_excerpts_hide_secrets() -> None:
     assert refused(SECRET, {"data": "planted"}, strict=True).excerpt == ""
 
 
+@pytest.mark.parametrize("kind", [b"[%b]", b'{"a": %b}'])
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_is_wrong_may_be_nested_deeply(kind: bytes, strict: bool) -> None:
+    nested = b"1"
+    for _ in range(500):
+        nested = kind.replace(b"%b", nested)
+    error = refused(VMS, b'[{"other": ' + nested + b"}]", strict=strict)
+    assert error.place == "$[0]"
+    assert len(error.excerpt) <= 81
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
