@@ -393,6 +393,8 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
         raise TypeError("a session cannot be pickled or copied: make one in each process")
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_transport"):  # a report of an error in `__init__` shows it
+            return "<Cloudtower with invalid settings>"
         settings = self._transport.settings
         way = "by token"
         if settings.token is None:
