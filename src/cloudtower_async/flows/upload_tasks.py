@@ -69,8 +69,10 @@ class UploadTasks:
                 passes = isinstance(exc, OutcomeUnknown) or may_pass(exc, self._caller)
                 if not passes or attempt >= self._caller.retry.attempts:
                     raise
-            seconds = self._caller.retry.pause(attempt, random.random())  # noqa: S311 - no secret
-            await pause(self._caller.transport, seconds)
+            await pause(self._caller.transport, self._backoff(attempt))
+
+    def _backoff(self, attempt: int) -> float:
+        return self._caller.retry.pause(attempt, random.random())  # noqa: S311 - no secret
 
     async def until_settled(
         self, look: Callable[[], Awaitable[UploadTask | None]]
@@ -137,10 +139,12 @@ class UploadTasks:
 
     async def cancel(self, upload_task_id: str, seconds: float) -> None:
         """Cancel an upload task within this time, whatever cancels the caller; log a failure."""
-        failure: CloudtowerError | None = None
+        failure: CloudtowerError | str = f"no answer within {seconds:g} s"
         with anyio.move_on_after(seconds, shield=True):
-            for _ in range(self._caller.retry.attempts):
+            for attempt in range(self._caller.retry.attempts):
                 try:
+                    if attempt:
+                        await anyio.sleep(self._backoff(attempt))
                     await self._namespace.cancel_upload_task(where={"id": upload_task_id})
                 except OutcomeUnknown as exc:
                     failure = exc
