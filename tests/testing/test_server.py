@@ -187,11 +187,13 @@ async def test_what_is_not_there_is_404(client: Client) -> None:
 
 
 async def test_what_is_not_modelled_is_501(client: Client) -> None:
-    for path in ("connect-cluster", "create-host"):
+    for path in ("execute-backup-plan", "create-host"):
         answer = await client.send(path, {})
         assert answer.status == 501
         assert path in answer.json["message"]
-    assert (await client.send("", {"query": "{vms{id}}"}, root="/api")).status == 501
+    assert (
+        await client.send("", {"query": "{bundleApplicationInstances{id}}"}, root="/api")
+    ).status == 501
 
 
 async def test_what_is_not_modelled_is_listed(client: Client) -> None:
