@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import keyring
@@ -157,6 +160,54 @@ def test_what_is_saved_is_read_again_by_its_owner_only() -> None:
     assert list(profiles_file().parent.iterdir()) == [profiles_file()]  # nothing else is left
     remove_profile("a-1")
     assert list(read_profiles()) == ["b_2"]
+
+
+def test_no_profile_is_lost_when_many_are_changed_at_once() -> None:
+    names = [f"p{number}" for number in range(20)]
+
+    def save(name: str) -> None:
+        save_profile(name, STORED, f"token-{name}")
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(save, names))
+        assert {name: one.token for name, one in read_profiles().items()} == {
+            name: f"token-{name}" for name in names
+        }
+        list(pool.map(remove_profile, names[1:]))
+    assert list(read_profiles()) == ["p0"]
+
+
+def test_no_profile_is_lost_between_processes() -> None:
+    text = (
+        "import sys; from cloudtower_async.profiles import Profile, save_profile, remove_profile\n"
+        "for n in range(20):\n"
+        "    save_profile(f'{sys.argv[1]}-{n}', Profile(endpoint='tower.example'), 'token')\n"
+        "    n % 2 and remove_profile(f'{sys.argv[1]}-{n}')\n"
+    )
+    environment = {**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    programs = [
+        subprocess.Popen([sys.executable, "-c", text, name], env=environment)  # noqa: S603
+        for name in ("a", "b", "c")
+    ]
+    assert [program.wait(60) for program in programs] == [0, 0, 0]
+    assert set(read_profiles()) == {f"{name}-{n}" for name in "abc" for n in range(0, 20, 2)}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_the_file_stays_a_link(home: Path, there: bool) -> None:
+    kept = home / "dotfiles" / "profiles.toml"
+    kept.parent.mkdir()
+    if there:
+        kept.touch(mode=0o600)
+    profiles_file().parent.mkdir()
+    profiles_file().symlink_to(kept)
+    save_profile("a", STORED, "token-a")
+    save_profile("b", STORED, "token-b")
+    remove_profile("a")
+    assert profiles_file().is_symlink()
+    assert "token-b" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_a_keyring_has_the_token_where_there_is_one(home: Path) -> None:

@@ -9,7 +9,9 @@ import os
 import re
 import sys
 import tempfile
+import time
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -21,7 +23,7 @@ from .errors import InvalidSettings
 from .types import CODEC_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from types import ModuleType
 
 TokenPlace: TypeAlias = Literal["keyring", "file"]
@@ -33,6 +35,8 @@ _log = logging.getLogger("cloudtower_async")
 
 _SERVICE = "cloudtower-async"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_PATIENCE = 30.0  # seconds to wait for other processes that change the file
+_PAUSE = 0.02  # seconds between two attempts
 _HEAD = "# Written by `cloudtower-async login`, which keeps what it does not change.\n"
 
 
@@ -166,7 +170,8 @@ def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
         raise _refused(f"profile {name!r}: a name has letters, digits, - and _")
     kept = _keep(profile.account, token)
     profile = msgspec.structs.replace(profile, keyring=kept, token=None if kept else token)
-    _write({**read_profiles(), name: profile})
+    with _locked() as path:
+        _write(path, {**read_profiles(), name: profile})
     return "keyring" if kept else "file"
 
 
@@ -176,12 +181,13 @@ def remove_profile(name: str) -> None:
     Raises:
         InvalidSettings: There is no such profile.
     """
-    profile = named_profile(name)
-    others = {other: each for other, each in read_profiles().items() if other != name}
-    shared = any(each.keyring and each.account == profile.account for each in others.values())
-    if profile.keyring and not shared:
-        _forget(name, profile.account)
-    _write(others)
+    with _locked() as path:
+        profile = named_profile(name)
+        others = {other: each for other, each in read_profiles().items() if other != name}
+        shared = any(each.keyring and each.account == profile.account for each in others.values())
+        if profile.keyring and not shared:
+            _forget(name, profile.account)
+        _write(path, others)
 
 
 def _token(name: str, profile: Profile) -> str | None:
@@ -242,9 +248,56 @@ def _reason(exc: Exception) -> str:
     return one_line(f"{type(exc).__name__}: {exc}")
 
 
-def _write(profiles: Mapping[str, Profile]) -> None:
+@contextmanager
+def _locked() -> Generator[Path]:
+    """Keep other processes from changing the file; yields its path, links followed.
+
+    The lock is on the folder, because the file is replaced. Windows cannot lock folders: there it
+    is a file of its own, which stays.
+
+    Raises:
+        InvalidSettings: Nothing can be written there, or another process keeps the lock.
+    """
+    path = Path(os.path.realpath(profiles_file()))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if sys.platform == "win32":
+            handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        else:
+            handle = os.open(path.parent, os.O_RDONLY)
+    except OSError as exc:
+        raise _refused(f"{path}: {exc.strerror}") from exc
+    try:
+        until = time.monotonic() + _PATIENCE
+        while not _lock(handle):
+            if time.monotonic() > until:
+                raise _refused(f"{path}: other processes are changing it; try again later")
+            time.sleep(_PAUSE)
+        yield path
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file until it is closed; False: another process has locked it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as exc:
+        raise _refused(f"the file of the profiles cannot be locked: {exc.strerror}") from exc
+    return True
+
+
+def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
     """Replace the file in one go by one that only its owner may read."""
-    path = profiles_file()
     parts = [_HEAD]
     for name, profile in profiles.items():
         # What JSON makes of texts and booleans is what TOML makes of them.
@@ -252,7 +305,6 @@ def _write(profiles: Mapping[str, Profile]) -> None:
         lines = [f"{key} = {_toml(value)}\n" for key, value in options.items()]
         parts.append(f"\n[{name}]\n{''.join(lines)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A temporary file is made with mode 600.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
