@@ -21,7 +21,16 @@ PATIENCE = 60.0  # seconds until a test gives up
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without what would change what the command shows."""
-    steering = ("CLOUDTOWER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_", "PYTHONIO")
+    steering = (
+        "CLOUDTOWER_",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "LINES",
+        "TTY_",
+        "PYTHONIO",
+        "PYTHONUNBUFFERED",
+    )
     clean = {name: text for name, text in os.environ.items() if not name.startswith(steering)}
     return clean | {"TERM": "xterm-256color"} | variables
 
@@ -74,7 +83,11 @@ class Terminal:
 
     def enter(self, text: str) -> None:
         """Send what is typed."""
-        os.write(self._end, text.encode())
+        self.send(text.encode())
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, which may be no text."""
+        os.write(self._end, data)
 
     def wait(self) -> int:
         """Read to the end and return the exit status."""

@@ -21,7 +21,7 @@ from cloudtower_async import (
     TaskFailed,
     TaskTimeout,
 )
-from cloudtower_async.recipes import Progress, backup_vm, backup_vms
+from cloudtower_async.recipes import Backup, Progress, backup_vm, backup_vms
 from tests.recipes.towers import NOTHING_MATCHES, simulated, steps
 from tests.support import tasks_of_clients
 
@@ -317,6 +317,27 @@ async def test_one_that_fails_does_not_end_the_others() -> None:
         assert all(backup.snapshot for backup in backups[1:])
     ends = [(one.step, one.done) for one in heard if one.step in {"done", "failed"}]
     assert ends == [("failed", 1), ("done", 2), ("done", 3)]
+
+
+async def test_each_backup_is_told_as_it_ends_also_when_the_rest_is_cancelled() -> None:
+    async with simulated() as (sim, tower):
+        for number in (1, 2, 3):
+            new_vm(sim, name=f"till-{number}")
+        sim.tasks.fail_next()
+        told: list[Backup] = []
+
+        def hear(backup: Backup) -> None:
+            told.append(backup)
+            if len(told) == 2:
+                scope.cancel()
+
+        with anyio.CancelScope() as scope:
+            await backup_vms(tower, {"name_starts_with": "till-"}, limit=1, on_backup=hear)
+        assert scope.cancelled_caught
+        assert [(one.vm.name, one.error is None) for one in told] == [
+            ("till-1", False),
+            ("till-2", True),
+        ]
 
 
 async def test_all_vms_are_backed_up_only_when_that_is_said() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from .._version import __version__
 from ..errors import CloudtowerError, InvalidInput, InvalidSettings
+from ..settings import encoding_fault
 from .endings import (
     EXPLAINED,
     FAILED,
@@ -22,6 +22,7 @@ from .endings import (
     terminable,
     warnings_told,
 )
+from .streams import OutputError, checked_streams, drop_output, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,19 +60,23 @@ def run(arguments: Sequence[str]) -> int:
     """Carry out what was typed and return the exit status."""
     came: list[int] = []
     try:
-        with warnings_told(), terminable() as came:
+        with checked_streams(), warnings_told(), terminable() as came:
             status = _carry_out(arguments)
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except OutputError as exc:
+        status = _fail(exc, FAILED)
     return TERMINATED if came else status
 
 
 def _carry_out(arguments: Sequence[str]) -> int:
     try:
+        _check_encoding(arguments)
         if not arguments or arguments[0] in app.help_flags:
             app.resolved_commands()
         if not arguments:
             app.help_print([])
+            sys.stdout.flush()
             return USAGE
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -84,8 +89,7 @@ def _carry_out(arguments: Sequence[str]) -> int:
     except CloudtowerError as exc:
         return _fail(exc, FAILED)
     except OSError as exc:
-        # Nobody reads our output, or its disk is full. Python must not stumble over it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # nobody reads it, or its disk is full
         return FAILED if isinstance(exc, BrokenPipeError) else _fail(exc, FAILED)
     return OK
 
@@ -100,6 +104,17 @@ def _names_token(arguments: Sequence[str]) -> bool:
     return any(argument.partition("=")[0] == "--token" for argument in arguments)
 
 
+def _check_encoding(arguments: Sequence[str]) -> None:
+    """Refuse arguments with bytes that are no text, which Python keeps as lone surrogates."""
+    for argument in arguments:
+        if (fault := encoding_fault(argument)) is not None:
+            name, equals, value = argument.partition("=")
+            option = bool(equals) and name.startswith("--") and encoding_fault(name) is None
+            # A value is quoted as it is: with an escape for each byte.
+            shown = f"{name}: {value!a}" if option else f"{argument!a}"
+            raise UsageError(f"{shown}: {fault}; a file with such a name must be renamed")
+
+
 def _unexpected(exc: UnusedCliTokensError) -> UsageError:
     hint = ""
     if exc.command_chain == ("dashboard",):
@@ -111,5 +126,5 @@ def _unexpected(exc: UnusedCliTokensError) -> UsageError:
 
 
 def _fail(exc: Exception, status: int) -> int:
-    print(f"cloudtower-async: {one_line(exc)}", file=sys.stderr)
+    tell(f"cloudtower-async: {one_line(exc)}")
     return status

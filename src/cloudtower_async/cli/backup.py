@@ -11,6 +11,7 @@ import anyio
 from cyclopts import Parameter, validators
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 from ..calls.breadth import matches_all
 from ..control_characters import printable
@@ -21,6 +22,7 @@ from .connect import ConnectOptions, connect
 from .endings import UsageError, one_line
 from .outputs import show_any_text
 from .resources import operation_for
+from .streams import tell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -49,8 +51,8 @@ def backup(
 ) -> None:
     """Take a snapshot of each VM, and keep the newest of these backups.
 
-    At the end each VM is a line. The exit status is 1 when one could not be backed up; that does
-    not end the others.
+    Each VM is a line on the standard error as soon as it is done, and again on the standard output
+    at the end. The exit status is 1 when one could not be backed up; that does not end the others.
 
     Args:
         vms: Names or ids of the VMs.
@@ -86,13 +88,22 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
     async with tower:
         if vms:
             where = {"id_in": await _ids(tower, vms)}
-        with _outlet() as tell:
-            backups = await backup_vms(tower, where, on_progress=tell, **how)
-    show_any_text()
-    for each in backups:
-        print(_line(each))
+        with _outlet() as (put, told):
+            report = _Report(put, told)
+            try:
+                backups = await backup_vms(
+                    tower, where, on_progress=report.progress, on_backup=report.backup, **how
+                )
+            except BaseException:
+                report.interrupted()
+                raise
+    # On a terminal that shows both outputs the lines are there already.
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        show_any_text()
+        for each in backups:
+            print(_line(each))
     sys.stdout.flush()
-    failed = [each.vm.name for each in backups if each.error is not None]
+    failed = [each.vm.name or each.vm.id for each in backups if each.error is not None]
     if failed:
         raise CloudtowerError(
             f"{len(failed)} of {len(backups)} VMs could not be backed up; the first: {failed[0]}"
@@ -119,22 +130,53 @@ def _only(name: str, vms: Sequence[Vm]) -> str:
     return found[0]
 
 
+class _Report:
+    """Tells at once what was done, as the command may be interrupted at any time.
+
+    Args:
+        put: Shows how far it is.
+        tell: Prints a line.
+    """
+
+    def __init__(self, put: Tell, tell: Callable[[str], None]) -> None:
+        self._put = put
+        self._tell = tell
+        self._under_way: dict[str, str] = {}
+
+    def progress(self, news: News) -> None:
+        if news.step in ("done", "failed"):
+            self._under_way.pop(news.subject, None)
+        else:
+            self._under_way[news.subject] = news.step
+        self._put(news)
+
+    def backup(self, backup: Backup) -> None:
+        self._tell(_line(backup))
+
+    def interrupted(self) -> None:
+        """Tell which VMs are left half done."""
+        for name, step in self._under_way.items():
+            rest = "; the snapshot may still be made" if step == "snapshot" else ""
+            self._tell(printable(f"{name}  INTERRUPTED: {step}{rest}"))
+
+
 def _line(backup: Backup) -> str:
-    parts = [backup.vm.name]
+    parts = [backup.vm.name or backup.vm.id]
     if backup.snapshot is not None:
-        parts += [backup.snapshot.name, str(backup.snapshot.consistent_type or "")]
+        name = backup.snapshot.name or backup.snapshot.id
+        parts += [name, str(backup.snapshot.consistent_type or "")]
     if backup.removed:
-        parts.append(f"removed {', '.join(old.name for old in backup.removed)}")
+        parts.append(f"removed {', '.join(old.name or old.id for old in backup.removed)}")
     line = printable("  ".join(parts))
     return line if backup.error is None else f"{line}  FAILED: {one_line(backup.error)}"
 
 
 @contextmanager
-def _outlet() -> Generator[Tell | None]:
-    """Where news goes: on a terminal each VM that is worked on has a bar."""
+def _outlet() -> Generator[tuple[Tell, Callable[[str], None]]]:
+    """Yield where news and lines go: on a terminal each VM that is worked on has a bar."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield None
+        yield lambda _: None, tell
         return
     bars = Progress(
         TextColumn("{task.description}", markup=False),
@@ -146,7 +188,7 @@ def _outlet() -> Generator[Tell | None]:
     )
     shown: dict[str, TaskID] = {}
 
-    def tell(news: News) -> None:
+    def put(news: News) -> None:
         name = printable(news.subject)
         if news.step in ("done", "failed"):
             if name in shown:
@@ -159,4 +201,5 @@ def _outlet() -> Generator[Tell | None]:
         bars.refresh()
 
     with bars:
-        yield tell
+        # Above the bars.
+        yield put, lambda line: console.print(Text(line), soft_wrap=True)

@@ -131,5 +131,9 @@ def _read(body: str) -> str | bytes:
 
 def _confirm(question: str) -> None:
     print(printable(question), end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("not confirmed; nothing was sent")

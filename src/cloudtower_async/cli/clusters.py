@@ -26,7 +26,8 @@ async def cluster_ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
     for name in names:
         found = [cluster.id for cluster in clusters if name in (cluster.id, cluster.name)]
         if not found:
-            known = sorted({cluster.name for cluster in clusters})
+            # A server that breaks its schema may send null as a name.
+            known = sorted({cluster.name for cluster in clusters if cluster.name})
             there = did_you_mean(name, known) or f"; there are: {_listed(known)}"
             raise UsageError(f"--cluster: there is no cluster {name!r}{there}")
         ids += found

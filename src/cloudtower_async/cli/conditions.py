@@ -46,7 +46,9 @@ def json_of(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be 
         UsageError: It is none.
     """
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(text.decode() if isinstance(text, bytes) else text)
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"{what}: it is not UTF-8: see the byte at {exc.start}") from None
     except CODEC_ERRORS as exc:
         raise UsageError(f"{what}: this is no JSON: {exc}") from None
 

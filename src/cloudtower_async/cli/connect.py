@@ -16,7 +16,7 @@ from ..control_characters import printable
 from ..errors import InvalidSettings
 from ..profiles import read_profiles
 from ..session import Cloudtower
-from ..settings import Source, from_environment
+from ..settings import Source, encoding_fault, from_environment
 from .endings import UsageError
 
 if TYPE_CHECKING:
@@ -151,9 +151,28 @@ def _default_profile(options: ConnectOptions) -> str | None:
     return DEFAULT if DEFAULT in read_profiles() else None
 
 
+def ask(question: str, *, hidden: bool = False) -> str:
+    """Ask on the terminal.
+
+    Raises:
+        UsageError: The answer is not UTF-8, or there is none.
+    """
+    question = printable(question)
+    try:
+        answer = getpass.getpass(question) if hidden else input(question)
+        fault = encoding_fault(answer)
+    except UnicodeDecodeError:
+        fault, answer = "it holds a byte that is not UTF-8", ""
+    except EOFError:
+        fault, answer = "nothing was typed", ""
+    if fault is not None:
+        raise UsageError(f"{question.rstrip(': ')}: {fault}")
+    return answer
+
+
 def _read_token() -> str:
     if sys.stdin.isatty():
-        return getpass.getpass("Token: ")
+        return ask("Token: ", hidden=True)
     token = sys.stdin.buffer.read(_LONGEST_TOKEN + 1)
     text = token.decode("ascii", "replace").rstrip("\r\n")
     if not text or len(token) > _LONGEST_TOKEN:
@@ -164,4 +183,4 @@ def _read_token() -> str:
 def _ask_password(username: str) -> str | None:
     if not sys.stdin.isatty():
         raise UsageError("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal")
-    return getpass.getpass(f"Password of {printable(username)}: ") or None
+    return ask(f"Password of {username}: ", hidden=True) or None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import msgspec
 from cyclopts import Parameter, validators
 from rich.console import Console
@@ -23,6 +23,7 @@ from .connect import LOG_IN, ConnectOptions, connect
 from .endings import UsageError, one_line
 from .outputs import json_text, show_any_text, write
 from .render import picture
+from .streams import tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -117,7 +118,7 @@ async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:
         board = await build_dashboard(tower, ids)
         title = f"simulated fleet, seed {_seed(wanted)}" if wanted.demo else tower.endpoint
         with _outlet(wanted, title) as put:
-            put(board, None)
+            await _put(put, board, None)
             while wanted.watch:
                 await anyio.sleep(wanted.interval)
                 trouble: CallError | None = None
@@ -127,7 +128,7 @@ async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:
                 except CallError as exc:
                     # A server that restarts must not end a picture that hangs on a wall.
                     trouble = exc
-                put(board, trouble)
+                await _put(put, board, trouble)
 
 
 @asynccontextmanager
@@ -151,6 +152,11 @@ def _seed(wanted: Wanted) -> int:
 
 
 Put: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
+
+
+async def _put(put: Put, board: Dashboard, trouble: CallError | None) -> None:
+    """Write in a thread: whoever reads may take their time."""
+    await anyio.to_thread.run_sync(put, board, trouble, abandon_on_cancel=True)
 
 
 @contextmanager
@@ -194,4 +200,4 @@ def _write_json(board: Dashboard, trouble: CallError | None, *, indent: int) -> 
 
 
 def _complain(trouble: CallError) -> None:
-    print(f"cloudtower-async: {one_line(trouble)}", file=sys.stderr)
+    tell(f"cloudtower-async: {one_line(trouble)}")

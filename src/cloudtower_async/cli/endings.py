@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..control_characters import printable
 from ..errors import CloudtowerError
+from .streams import tell
 from .wording import for_the_command
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def _on_one_line(text: str) -> str:
 def warn(text: str) -> None:
     """Say on the standard error what does not end the command."""
     line = _on_one_line(for_the_command(text))
-    print(f"cloudtower-async: warning: {line}", file=sys.stderr, flush=True)
+    tell(f"cloudtower-async: warning: {line}")
 
 
 class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # it comes in the middle of a call, which it must not end
-            warn(record.getMessage())
+        warn(record.getMessage())
 
 
 @contextmanager

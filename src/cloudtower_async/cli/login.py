@@ -19,9 +19,10 @@ from ..profiles import (
     save_profile,
 )
 from ..session import Cloudtower
-from .connect import DEFAULT, ConnectOptions, gathered
+from .connect import DEFAULT, ConnectOptions, ask, gathered
 from .endings import warn
 from .outputs import table, write
+from .streams import tell
 
 if TYPE_CHECKING:
     from ..profiles import TokenPlace
@@ -69,7 +70,7 @@ def profiles() -> None:
     if lines:
         write(table(["name", "endpoint", "username", "token"], lines))
     else:
-        print("There are no profiles: `cloudtower-async login` makes one", file=sys.stderr)
+        tell("There are no profiles: `cloudtower-async login` makes one")
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
@@ -102,9 +103,9 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
             filled["username"] = known.username
     elif sys.stdin.isatty():
         if "endpoint" not in said:
-            filled["endpoint"] = input("Address of CloudTower: ").strip() or None
+            filled["endpoint"] = ask("Address of CloudTower: ").strip() or None
         if anonymous:
-            filled["username"] = input("User name: ").strip() or None
+            filled["username"] = ask("User name: ").strip() or None
     return dataclasses.replace(options, **filled)
 
 

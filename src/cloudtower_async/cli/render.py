@@ -267,7 +267,7 @@ def _cluster_colour(cluster: ClusterSummary) -> str:
 
 
 def _kind(cluster: ClusterSummary, *, versions: bool) -> Text:
-    parts = [_title(cluster.type), *([cluster.version] if versions else [])]
+    parts = [_title(cluster.type or "unknown"), *([cluster.version or ""] if versions else [])]
     if cluster.hypervisor:
         parts += ["·", cluster.hypervisor]
     return Text(printable(" ".join(parts)), style=_FAINT)

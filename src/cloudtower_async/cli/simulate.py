@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from contextlib import AsyncExitStack, suppress
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from cyclopts import Parameter, validators
 
 from ..testing import FleetSize, Simulator
 from .endings import UsageError
+from .streams import tell
 
 Seconds = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 
@@ -63,11 +63,9 @@ async def _serve(simulator: Simulator, port: int) -> None:
 def _tell(simulator: Simulator) -> None:
     """Say how to reach it: on the standard output what a shell reads, and nothing else."""
     size = simulator.size
-    print(
+    tell(
         f"Simulating a CloudTower (clusters: {size.clusters:,}, VMs: {size.vms:,}) until Ctrl-C. "
-        "Paste these lines into another shell:",
-        file=sys.stderr,
-        flush=True,
+        "Paste these lines into another shell:"
     )
     settings = {
         "ENDPOINT": simulator.url,

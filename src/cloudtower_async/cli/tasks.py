@@ -97,15 +97,30 @@ def _outlet(ids: Sequence[str]) -> Generator[Put]:
             bars.remove_task(bar)
             console.print(Text(_line(task), style=_STYLES[task.status]), soft_wrap=True)
         else:
-            status, description = printable(task.status.value), printable(task.description)
-            bars.update(bar, completed=task.progress, status=status, description=description)
+            bars.update(
+                bar,
+                completed=task.progress or 0.0,
+                status=printable(_status(task)),
+                description=printable(_description(task)),
+            )
         bars.refresh()
 
     with bars:
         yield put
 
 
+# A server that breaks its schema may send null in any field.
+
+
+def _status(task: Task) -> str:
+    return str(task.status or "(no status)")
+
+
+def _description(task: Task) -> str:
+    return task.description or ""
+
+
 def _line(task: Task) -> str:
-    line = f"{task.id} {task.status.value} {task.progress:.0%} {task.description}"
+    line = f"{task.id} {_status(task)} {task.progress or 0.0:.0%} {_description(task)}"
     reason = task_failed(task).message if task.status == "FAILED" else None
     return printable(f"{line}: {' '.join(reason.split())}" if reason else line)

@@ -17,7 +17,7 @@ from .many import check_number, check_seconds, chosen_vms, each, has_id, identif
 from .progress import Telling, carry_out, follow, label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .. import inputs
     from ..session import Cloudtower
@@ -119,6 +119,7 @@ async def backup_vms(
     missing_ok: bool = False,
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
+    on_backup: Callable[[Backup], object] | None = None,
 ) -> list[Backup]:
     """Back up many VMs, some at a time: `backup_vm` for each of them.
 
@@ -134,6 +135,8 @@ async def backup_vms(
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for each task; None: no limit.
         on_progress: Told how far it is.
+        on_backup: Called with each backup as soon as it has ended, also one that failed, so that a
+            program that is interrupted knows what was done. It must return at once.
 
     Returns:
         What has become of each VM, by name: an `error` is where one could not be backed up.
@@ -153,7 +156,15 @@ async def backup_vms(
     check_number("backup_vms", limit=limit)
     plan = _Plan("backup_vms", tower, None, prefix, keep, quiesce, timeout)
     vms = await chosen_vms("backup_vms", tower, where, missing_ok=missing_ok)
-    return await each(partial(plan.back_up, Telling(on_progress, len(vms))), vms, limit)
+    telling = Telling(on_progress, len(vms))
+
+    async def back_up(vm: models.Vm) -> Backup:
+        backup = await plan.back_up(telling, vm)
+        if on_backup is not None:
+            on_backup(backup)
+        return backup
+
+    return await each(back_up, vms, limit)
 
 
 @dataclass(frozen=True, slots=True)
