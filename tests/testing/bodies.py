@@ -32,6 +32,9 @@ _OTHERWISE = {  # ids whose keys do not say whose
 }
 
 
+_WITHIN_LIMITS = {"stripe_size": 65_536, "stripe_size_unit": "B", "chap_secret": "a0chapSecret0"}
+
+
 def maker_of(client: Client) -> Maker:
     """Makes up documents whose ids are none of the simulator's."""
     sim, ids = client.sim, Ids(7, epoch_ms=1_600_000_000_000)
@@ -95,6 +98,8 @@ class BodyMaker:
             return [self.value(shape.item, key)]
         if shape.choices:
             return min(shape.choices)
+        if key in _WITHIN_LIMITS:
+            return _WITHIN_LIMITS[key]
         if shape.types == (str,):
             return self.text(key)
         if shape.types == (bool,):

@@ -67,8 +67,9 @@ def a_vm(client: Client, status: str, **where: object) -> Document:
 
 
 def new_vm(client: Client, **values: object) -> Document:
-    """Arguments of create-vm."""
+    """Arguments of create-vm, with a name that is free."""
     store = client.sim.store
+    number = len(store.select("Vm", {"name_starts_with": "new"}))
     cluster = store.select("Cluster")[0]["id"]
     vlan = store.select("Vlan", {"vds": {"cluster": {"id": cluster}}})[0]["id"]
     volume = {
@@ -80,7 +81,7 @@ def new_vm(client: Client, **values: object) -> Document:
     disk = {"boot": 1, "bus": "VIRTIO", "vm_volume": volume}
     return {
         "cluster_id": cluster,
-        "name": "new",
+        "name": f"new-{number + 1}" if number else "new",
         "ha": True,
         "cpu_cores": 2,
         "cpu_sockets": 2,

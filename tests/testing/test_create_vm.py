@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from cloudtower_async.testing import Clock, Simulator
+from cloudtower_async.testing.behavior import RunningVms
 from tests.testing.client import Client, connected
 from tests.testing.machines import (
     DURATION,
@@ -213,12 +214,6 @@ async def test_a_vm_is_not_created_when_its_network_goes_meanwhile(client: Clien
     assert (figures(client), len(store.table("VmVolume")), len(store.table("VmNic"))) == before
 
 
-async def test_sending_a_creation_again_makes_a_second_vm(client: Client) -> None:
-    await create(client, name="twin")
-    await create(client, name="twin")
-    assert len(await client.ask("get-vms", {"where": {"name": "twin"}})) == 2
-
-
 @pytest.mark.parametrize("full", [True, False])
 async def test_a_clone_is_like_its_source(client: Client, full: bool) -> None:
     store = client.sim.store
@@ -307,11 +302,25 @@ async def test_a_vm_rolls_back_to_its_snapshot(client: Client) -> None:
     assert_in_step(client)
 
 
-async def test_a_vm_rolls_back_only_to_its_own_snapshot_and_when_it_is_off(client: Client) -> None:
-    vm, other = await create(client), a_vm(client, "RUNNING")
+@pytest.mark.parametrize("choice", get_args(RunningVms))
+async def test_a_running_vm_rolls_back_as_the_option_says(choice: RunningVms) -> None:
+    sim = Simulator(clock=Clock(running=False), task_duration=DURATION, running_vms=choice)
+    async with connected(sim) as client:
+        vm = await create(client, status="RUNNING")
+        snapshot = await a_snapshot(client, vm)
+        await do(client, "update-vm-basic-info", {"where": {"id": vm["id"]}, "data": {"vcpu": 8}})
+        body = {"where": {"id": vm["id"]}, "data": {"snapshot_id": snapshot["id"]}}
+        if choice == "refused":
+            assert "RUNNING" in await refused(client, "rollback-vm", body)
+        else:
+            [task] = await ended(client, await send(client, "rollback-vm", body))
+            assert task["status"] == ("SUCCESSED" if choice == "accepted" else "FAILED")
+        assert (vm["vcpu"], vm["status"]) == (4 if choice == "accepted" else 8, "RUNNING")
+
+
+async def test_a_vm_rolls_back_only_to_its_own_snapshot(client: Client) -> None:
+    vm = await create(client)
     data = {"data": {"snapshot_id": (await a_snapshot(client, vm))["id"]}}
-    message = await refused(client, "rollback-vm", {"where": {"id": other["id"]}, **data})
-    assert "RUNNING" in message
     stopped = a_vm(client, "STOPPED", id_not=vm["id"])
     message = await refused(client, "rollback-vm", {"where": {"id": stopped["id"]}, **data})
     assert "another VM" in message

@@ -224,7 +224,7 @@ async def create_snapshot(client: Client, vm: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_snapshot_and_its_lun_snapshots(client: Client) -> None:
-    vm = a_vm(client, "RUNNING")
+    [vm, *_] = client.sim.store.select("Vm", {"vm_tools_status": "RUNNING"})
     made = await create_snapshot(client, vm)
     assert made["data"]["entityAsyncStatus"] == "CREATING"
     assert made["data"]["vm_disks"] is None

@@ -65,6 +65,23 @@ async def test_a_vm_finds_the_host_with_the_most_room(client: Client) -> None:
     assert vm["host"] == best["id"]
 
 
+async def test_a_stopped_vm_moves_without_room_to_any_host_or_a_named_one(client: Client) -> None:
+    vm = a_vm(client, "STOPPED")
+    for host in client.sim.store.select("Host"):
+        host["allocatable_memory_bytes"] = 0
+    before = vm["host"]
+    target = others(client, vm)[0]
+    for data in ({"host_id": target["id"]}, {"host_id": "AUTO_SCHEDULE"}, None):
+        body = {"where": {"id": vm["id"]}} | ({} if data is None else {"data": data})
+        before = vm["host"]
+        await do(client, "migrate-vm", body)
+        assert vm["host"] != before
+        if data == {"host_id": target["id"]}:
+            assert vm["host"] == target["id"]
+    assert vm["status"] == "STOPPED"
+    assert_in_step(client)
+
+
 async def test_a_vm_needs_room_where_it_goes(client: Client) -> None:
     vm = a_vm(client, "RUNNING")
     before = vm["host"]
@@ -80,8 +97,9 @@ async def test_a_vm_needs_room_where_it_goes(client: Client) -> None:
 
 async def test_what_cannot_move_is_refused(client: Client) -> None:
     store = client.sim.store
-    stopped, vm = a_vm(client, "STOPPED"), a_vm(client, "RUNNING")
-    assert "STOPPED" in await refused(client, "migrate-vm", {"where": {"id": stopped["id"]}})
+    suspended, vm = a_vm(client, "STOPPED"), a_vm(client, "RUNNING")
+    suspended["status"] = "SUSPENDED"
+    assert "SUSPENDED" in await refused(client, "migrate-vm", {"where": {"id": suspended["id"]}})
     elsewhere = store.select("Host", {"cluster": {"id_not": vm["cluster"]}})[0]["id"]
     body = {"where": {"id": vm["id"]}, "data": {"host_id": elsewhere}}
     assert "another cluster" in await refused(client, "migrate-vm", body)

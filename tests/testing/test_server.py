@@ -92,7 +92,7 @@ async def test_what_is_wrong_is_refused_and_named(
     answer = await client.send("get-vms", body)
     assert answer.status == answer.json["status"] == 400
     assert answer.json["message"].startswith(message)
-    assert answer.json["path"] == "/v2/api/get-vms"
+    assert answer.json["path"] == "/get-vms"
 
 
 async def test_every_answer_has_a_request_id(client: Client) -> None:

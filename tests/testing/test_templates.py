@@ -178,7 +178,9 @@ async def test_cloud_init_sets_up_what_one_sees_from_outside(client: Client) -> 
     message = await refused(client, "create-vm-from-template", [{**body, "cloud_init": wrong}])
     assert "no NIC 3" in message
     dhcp = {"networks": [{"nic_index": 0, "type": "IPV4_DHCP"}]}
-    [vm] = await made(client, "create-vm-from-template", {**body, "cloud_init": dhcp})
+    [vm] = await made(
+        client, "create-vm-from-template", {**body, "name": "two", "cloud_init": dhcp}
+    )
     assert nics(client, vm)[0]["ip_address"] == ""
 
 
@@ -226,8 +228,9 @@ async def test_a_batch_makes_all_vms_in_one_task(client: Client) -> None:
     vms = [client.sim.store.get("Vm", one) for one in ids]
     assert [vm["name"] for vm in vms] == ["one", "two"]
     assert [vm["entityAsyncStatus"] for vm in vms] == [None, None]
-    huge = {**one, "status": "RUNNING", "memory": 2**50}
-    answer = await send(client, path, {**body, "vms": [one, huge]})
+    three = {**one, "name": "three"}
+    huge = {**one, "name": "four", "status": "RUNNING", "memory": 2**50}
+    answer = await send(client, path, {**body, "vms": [three, huge]})
     [task] = await ended(client, answer)
     assert task["status"] == "FAILED"
     assert not {vm["id"] for vm in answer["data"]} & client.sim.store.table("Vm").keys()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from cloudtower_async.testing import Clock, Simulator
+from cloudtower_async.testing.behavior import RunningVms
 from tests.testing.client import Client, connected
 from tests.testing.machines import (
     DURATION,
@@ -71,15 +72,58 @@ async def test_disks_are_added_and_removed(client: Client) -> None:
     assert (len(parts(client, vm)), vm["provisioned_size"]) == (number, size)
 
 
-async def test_ids_of_disks_and_nics_change_with_each_task(client: Client) -> None:
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_ids_of_disks_and_nics_change_only_with_a_synchronization(renewed: bool) -> None:
+    sim = Simulator(clock=Clock(running=False), task_duration=DURATION, sync_renews_ids=renewed)
+    async with connected(sim) as client:
+        vm = await create(client)
+        before = {*vm["vm_disks"], *vm["vm_nics"]}
+        [old] = parts(client, vm)
+        await do(client, "update-vm-basic-info", of(vm, description="x"))
+        await do(client, "update-vm-nic", of(vm, nic_index=0, mirror=True))
+        after = {*vm["vm_disks"], *vm["vm_nics"]}
+        assert (before.isdisjoint(after), before == after) == (renewed, not renewed)
+        assert [disk["vm_volume"] for disk in parts(client, vm)] == [old["vm_volume"]]
+        body = of(vm, disk_ids=[old["id"]])
+        if renewed:
+            assert "has no DISK" in await refused(client, "remove-vm-disk", body, 404)
+        else:
+            await do(client, "remove-vm-disk", body)
+
+
+async def test_the_answer_of_add_vm_disk_contains_the_new_disk(client: Client) -> None:
     vm = await create(client)
-    before = {*vm["vm_disks"], *vm["vm_nics"]}
-    volumes = [disk["vm_volume"] for disk in parts(client, vm)]
-    await do(client, "update-vm-basic-info", of(vm, description="x"))
-    assert before.isdisjoint({*vm["vm_disks"], *vm["vm_nics"]})
-    assert [disk["vm_volume"] for disk in parts(client, vm)] == volumes
-    message = await refused(client, "remove-vm-disk", of(vm, disk_ids=[min(before)]), 404)
-    assert "has no DISK" in message
+    before = set(vm["vm_disks"])
+    volume = {"name": "more", "size": 8e9, "elf_storage_policy": "REPLICA_2_THIN_PROVISION"}
+    disk = {"boot": 3, "bus": "VIRTIO", "vm_volume": volume}
+    body = of(vm, vm_disks={"mount_new_create_disks": [disk]})
+    [answer] = await send(client, "add-vm-disk", body)
+    [new] = {disk["id"] for disk in answer["data"]["vm_disks"]} - before
+    await ended(client, [answer])
+    assert new in vm["vm_disks"]
+    await do(client, "update-vm-disk", of(vm, vm_disk_id=new, bus="SCSI"))
+    assert client.sim.store.get("VmDisk", new)["bus"] == "SCSI"
+    await do(client, "remove-vm-disk", of(vm, disk_ids=[new]))
+    assert set(vm["vm_disks"]) == before
+
+
+async def test_a_disk_whose_addition_fails_is_gone_with_its_volume(client: Client) -> None:
+    vm = await create(client)
+    spare = await create(client)
+    [free] = parts(client, spare)
+    await do(client, "remove-vm-disk", of(spare, disk_ids=[free["id"]]))
+    before = set(vm["vm_disks"]), set(client.sim.store.table("VmVolume"))
+    client.sim.tasks.fail_next()
+    volume = {"name": "more", "size": 8, "elf_storage_policy": "REPLICA_2_THIN_PROVISION"}
+    disks = {
+        "mount_new_create_disks": [{"boot": 3, "bus": "VIRTIO", "vm_volume": volume}],
+        "mount_disks": [{"boot": 4, "bus": "VIRTIO", "vm_volume_id": free["vm_volume"]}],
+    }
+    [answer] = await send(client, "add-vm-disk", of(vm, vm_disks=disks))
+    [task] = await ended(client, [answer])
+    assert task["status"] == "FAILED"
+    assert (set(vm["vm_disks"]), set(client.sim.store.table("VmVolume"))) == before
+    assert client.sim.store.get("VmVolume", free["vm_volume"])["mounting"] is False
 
 
 async def test_a_disk_is_expanded_but_never_shrunk(client: Client) -> None:
@@ -227,6 +271,7 @@ async def test_vm_tools_are_put_into_a_cd_rom() -> None:
         data = {"cd_rom_id": cd_rom["id"], "svt_image_id": old["id"]}
         await do(client, "install-vmtools", of(vm, **data))
         assert parts(client, vm, "CD_ROM")[0]["svt_image"] == old["id"]
+        data["cd_rom_id"] = parts(client, vm)[0]["id"]
         assert "no such CD-ROM" in await refused(client, "install-vmtools", of(vm, **data))
 
 
@@ -234,7 +279,7 @@ async def test_vm_tools_are_put_into_a_cd_rom() -> None:
 
 
 async def test_nics_are_added_changed_and_removed(client: Client) -> None:
-    vm = a_vm(client, "STOPPED")
+    vm = a_vm(client, "RUNNING", vm_tools_status="RUNNING")
     [first] = nics(client, vm)
     vlan = new_vm(client)["vm_nics"][0]["connect_vlan_id"]
     data = {"vm_nics": [{"connect_vlan_id": vlan, "model": "E1000"}]}
@@ -260,6 +305,34 @@ async def test_nics_are_added_changed_and_removed(client: Client) -> None:
     assert (nic["order"], nic["mac_address"]) == (0, "52:54:00:00:ff:ff")
     assert nic["mac_address"] != first["mac_address"]
     assert "no NIC 4" in await refused(client, "remove-vm-nic", of(vm, nic_index=[4]))
+
+
+IP_SETTINGS = {"ip_address": "10.0.0.9", "subnet_mask": "255.0.0.0", "gateway": "10.0.0.1"}
+
+
+@pytest.mark.parametrize("key", IP_SETTINGS)
+async def test_ip_settings_of_a_nic_need_vm_tools(client: Client, key: str) -> None:
+    stopped, running = a_vm(client, "STOPPED"), a_vm(client, "RUNNING")
+    running["vm_tools_status"] = "NOT_INSTALLED"
+    for vm in (stopped, running):
+        [nic] = nics(client, vm)
+        body = {"where": {"id": nic["id"]}, "data": {key: IP_SETTINGS[key]}}
+        message = await refused(client, "update-vm-nic-basic-info", body)
+        assert f"{key}: VM {vm['name']} needs running VM tools" in message
+        change = of(vm, nic_index=0, **{key: IP_SETTINGS[key]})
+        assert "VM tools" in await refused(client, "update-vm-nic", change)
+
+
+async def test_changes_to_a_nic_of_a_running_vm_need_vm_tools(client: Client) -> None:
+    stopped, running = a_vm(client, "STOPPED"), a_vm(client, "RUNNING")
+    running["vm_tools_status"] = "NOT_RUNNING"
+    [nic] = nics(client, running)
+    body = {"where": {"id": nic["id"]}, "data": {"mirror": True}}
+    assert "VM tools" in await refused(client, "update-vm-nic-advance-info", body)
+    qos = {"egress": {"enabled": True, "rate_limit": 1}}
+    await do(client, "update-vm-nic-qos-option", {**body, "data": {"qos": qos}})
+    body["where"] = {"id": nics(client, stopped)[0]["id"]}
+    await do(client, "update-vm-nic-advance-info", body)
 
 
 async def test_nics_of_several_vms_go_at_once(client: Client) -> None:
@@ -313,13 +386,33 @@ async def test_a_gpu_may_be_shared_as_far_as_it_goes(client: Client) -> None:
     cluster = client.sim.store.select("Cluster")[0]["id"]
     gpu = a_gpu(client, cluster, **vgpus)
     wanted = [{"gpu_id": gpu["id"], "amount": 2}]
-    vm = await create(client, gpu_devices=wanted)
+    host = {"host_id": gpu["host"], "ha": False}
+    vm = await create(client, gpu_devices=wanted, **host)
     assert (gpu["available_vgpus_num"], gpu["assigned_vgpus_num"]) == (1, 2)
-    message = await refused(client, "create-vm", [new_vm(client, gpu_devices=wanted)])
+    message = await refused(client, "create-vm", [new_vm(client, gpu_devices=wanted, **host)])
     assert "not so many" in message
     body = {"where": {"id": vm["id"]}, "data": wanted}
     await do(client, "remove-vm-gpu-device", body)
     assert (gpu["available_vgpus_num"], gpu["assigned_vgpus_num"]) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "host_id: required"),
+        ({"host_id": "AUTO_SCHEDULE"}, "host_id: required"),
+        ({"ha": True}, "ha: not possible"),
+    ],
+)
+async def test_a_vm_with_gpus_needs_a_host_and_no_high_availability(
+    client: Client, values: dict[str, Any], message: str
+) -> None:
+    cluster = client.sim.store.select("Cluster")[0]["id"]
+    gpu = a_gpu(client, cluster)
+    given = {"ha": False, "gpu_devices": [{"gpu_id": gpu["id"]}], **values}
+    if values.get("ha"):
+        given["host_id"] = gpu["host"]
+    assert message in await refused(client, "create-vm", [new_vm(client, **given)])
 
 
 async def test_a_nic_of_the_host_belongs_to_one_vm(client: Client) -> None:
@@ -341,13 +434,18 @@ async def test_a_nic_of_the_host_belongs_to_one_vm(client: Client) -> None:
 
 async def test_a_vm_can_be_renamed(client: Client) -> None:
     vm = a_vm(client, "RUNNING")
-    body = of(vm, name="new", description="d", ha=False, ha_priority="LEVEL_3_HIGH")
+    priority = {"ha_priority": "LEVEL_3_HIGH"}
+    body = of(vm, name="new", description="d", **priority)
     [answer] = await send(client, "update-vm-basic-info", body)
     assert answer["data"]["name"] != "new"
     await ended(client, [answer])
     [shown] = await client.ask("get-vms", {"where": {"name": "new"}})
-    assert (shown["id"], shown["description"], shown["ha"]) == (vm["id"], "d", False)
+    assert (shown["id"], shown["description"]) == (vm["id"], "d")
     assert shown["ha_priority"] == "LEVEL_3_HIGH"
+    off = of(vm, ha=False, **priority)
+    assert "ha_priority" in await refused(client, "update-vm-basic-info", off)
+    await do(client, "update-vm-basic-info", of(vm, ha=False))
+    assert "ha_priority" in await refused(client, "update-vm-basic-info", of(vm, **priority))
     assert "name" in await refused(client, "update-vm-basic-info", of(vm, name=" "))
 
 
@@ -477,11 +575,23 @@ async def test_what_a_deleted_vm_had_written_is_free_again(client: Client) -> No
 
 @pytest.mark.parametrize("path", ["delete-vm", "move-vm-to-recycle"])
 @pytest.mark.parametrize("status", ["RUNNING", "SUSPENDED"])
-async def test_a_vm_that_is_on_is_not_removed(client: Client, path: str, status: str) -> None:
-    store = client.sim.store
-    vm = store.select("Vm", {"status": status})[0]
-    assert status in await refused(client, path, of(vm))
-    await matches_nothing(client, path, {"where": {"id": "nobody"}})
+@pytest.mark.parametrize("choice", get_args(RunningVms))
+async def test_a_vm_that_is_on_is_removed_as_the_option_says(
+    choice: RunningVms, path: str, status: str
+) -> None:
+    sim = Simulator(clock=Clock(running=False), task_duration=DURATION, running_vms=choice)
+    async with connected(sim) as client:
+        vm = sim.store.select("Vm", {"status": status})[0]
+        if choice == "refused":
+            assert status in await refused(client, path, of(vm))
+        else:
+            [task] = await ended(client, await send(client, path, of(vm)))
+            assert task["status"] == ("SUCCESSED" if choice == "accepted" else "FAILED")
+        gone = vm["id"] not in sim.store.table("Vm") or vm["in_recycle_bin"]
+        assert gone is (choice == "accepted")
+        assert vm["status"] == ("STOPPED" if vm["in_recycle_bin"] else status)
+        assert_in_step(client)
+        await matches_nothing(client, path, {"where": {"id": "nobody"}})
 
 
 async def test_a_deletion_that_fails_leaves_the_vm(client: Client) -> None:

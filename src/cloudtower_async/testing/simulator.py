@@ -70,7 +70,8 @@ class Simulator:
         standby: Listen at a second address, as the passive one of a pair.
         clock: The server's time; by default it runs by itself.
         version: Of the server, from 3.0.0 on. It does not know the operations of newer ones; its
-            answers are those of the newest.
+            answers are those of the newest. Before 3.3.0 nothing is locked; before 4.4.0 the
+            content language ``*`` is unknown.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
         keep_requests: How many requests are written down, the latest; None for all.
@@ -153,11 +154,10 @@ class Simulator:
         self._tls = tls
         self._fleet = fleet
         self._standby = standby
-        self._version = version
         self._task_duration = task_duration
         self._settle_delay = settle_delay
         self._keep_requests = keep_requests
-        self._behavior = Behavior(**behavior)
+        self._behavior = Behavior(**behavior, version=version)
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -377,7 +377,7 @@ class Simulator:
         self.uploads = Uploads(maker, duration=self._task_duration)
         self.changes = ChangeFeed(store, self.clock)
         self.metrics = Metrics()
-        services = Services(self.uploads, self.changes, self.metrics, self._version)
+        services = Services(self.uploads, self.changes, self.metrics)
         return Server(
             maker,
             self.tasks,

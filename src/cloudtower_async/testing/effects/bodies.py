@@ -21,6 +21,7 @@ from typing import (
 from ... import inputs
 from ..refusals import QueryError
 from ..store.schema import operation
+from .limits import check_limits
 
 # The digit: a variant for type checkers only.
 _WHERE = re.compile(r"(\w+?)Where(?:Unique)?Input\d?")
@@ -89,6 +90,7 @@ class Shape:
             if name not in members:
                 raise QueryError(f"{path}.{name}: there is no such key")
             members[name].check(part, f"{path}.{name}")
+        check_limits(value, path)
 
 
 @functools.cache

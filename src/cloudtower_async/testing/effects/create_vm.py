@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..refusals import RefusedError
 from ..tasks import Failure, Work
-from .drafts import VmDraft, check_draft, create_vm, plan_creation
+from .drafts import VmDraft, check_drafts, create_vm, plan_creation
 from .requested import cd_rom_drafts, complete, disk_drafts, mountable, nic_drafts, settings
 from .sources import (
     cd_roms_of_vm,
@@ -44,8 +44,7 @@ def _each(draft: Callable[[World, Body], VmDraft]) -> Effect:
 
     def create(world: World, body: list[Body]) -> list[Outcome]:
         drafts = [draft(world, values) for values in body]
-        for one in drafts:
-            check_draft(world, one)
+        check_drafts(world, drafts)
         return [create_vm(world, one) for one in drafts]
 
     return create
@@ -68,7 +67,7 @@ def _new(world: World, values: Body) -> VmDraft:
 def _clone(world: World, values: Body) -> VmDraft:
     store = world.maker.store
     source = find_one(world, "Vm", values["src_vm_id"])
-    refuse_locked([source])
+    refuse_locked(world, [source])
     cluster = _same_cluster(source, values)
     draft = VmDraft(
         mutation="cloneVm",
@@ -83,7 +82,7 @@ def _clone(world: World, values: Body) -> VmDraft:
 
 def _rebuild(world: World, values: Body) -> VmDraft:
     snapshot = find_one(world, "VmSnapshot", values["rebuild_from_snapshot_id"])
-    refuse_locked([snapshot], owner="vm")
+    refuse_locked(world, [snapshot], owner="vm")
     cluster = _same_cluster(snapshot, values)
     draft = _from_frozen(world, "rebuildVm", snapshot, cluster, values)
     return complete(world, _replaced(world, draft, values), values)
@@ -91,14 +90,14 @@ def _rebuild(world: World, values: Body) -> VmDraft:
 
 def _from_template(world: World, values: Body) -> VmDraft:
     template = find_one(world, "VmTemplate", values["template_id"])
-    refuse_locked([template])
+    refuse_locked(world, [template])
     cluster = _same_cluster(template, values)
     return _of_template(world, "createVmFromTemplate", template, cluster, values)
 
 
 def _from_library(world: World, values: Body) -> VmDraft:
     template = find_one(world, "ContentLibraryVmTemplate", values["template_id"])
-    refuse_locked([template])
+    refuse_locked(world, [template])
     cluster = values["cluster_id"]
     find_one(world, "Cluster", cluster)
     if cluster not in (template.get("clusters") or ()):
@@ -126,7 +125,7 @@ def _from_frozen(
         mutation=mutation,
         fields=settings(values, settings_of(source)),
         cluster=cluster,
-        disks=frozen_disks(source),
+        disks=frozen_disks(world.maker.store, source),
         cd_roms=frozen_cd_roms(source),
         nics=frozen_nics(world.maker.store, source, cluster),
     )
@@ -203,10 +202,10 @@ def _convert(world: World, body: list[Body]) -> list[Outcome]:
     wanted: list[tuple[Document, VmDraft]] = []
     for values in body:
         template = find_one(world, "VmTemplate", values["converted_from_template_id"])
-        refuse_locked([template])
+        refuse_locked(world, [template])
         draft = _from_frozen(world, "convertVmTemplateToVm", template, template["cluster"], values)
-        check_draft(world, draft)
         wanted.append((template, draft))
+    check_drafts(world, [draft for _, draft in wanted])
     outcomes: list[Outcome] = []
     for template, draft in wanted:
         vm, work = plan_creation(world, draft)
@@ -240,8 +239,7 @@ def _batch(world: World, body: Body) -> Outcome:
     ]
     if not drafts:
         raise RefusedError(400, "vms: at least one")
-    for one in drafts:
-        check_draft(world, one)
+    check_drafts(world, drafts)
     planned = [plan_creation(world, one) for one in drafts]
     works = [work for _, work in planned]
 

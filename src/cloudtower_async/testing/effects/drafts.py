@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..fleet.totals import refresh_around
@@ -22,11 +23,12 @@ from .parts import (
     remove_disk,
 )
 from .placement import is_usable, place, roomiest
+from .unique_names import check_name
 from .vms import find_one, of_cluster
 from .world import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..store.filters import Document
     from .fields import Fields
@@ -85,6 +87,17 @@ class VmDraft:
     )
 
 
+def check_drafts(world: World, drafts: Sequence[VmDraft]) -> None:
+    """Refuse what the server sees at once, taken names included."""
+    names: set[str] = set()
+    for draft in drafts:
+        check_draft(world, draft)
+        name = draft.fields["name"]
+        failure = check_name(world, "Vm", name, others=names)
+        draft.failure = draft.failure or failure
+        names.add(name)
+
+
 def check_draft(world: World, draft: VmDraft) -> None:
     """Refuse what the server sees at once. Whatever else is wrong the task finds out."""
     fields = draft.fields
@@ -119,9 +132,12 @@ def create_vm(world: World, draft: VmDraft) -> Outcome:
 def plan_creation(world: World, draft: VmDraft) -> tuple[Document, Work]:
     """The placeholder of a VM, and the work that makes a VM of it."""
     vm = _placeholder(world, draft)
-    store = world.maker.store
+    store, delay = world.maker.store, world.maker.behavior.late_creates
+    attempted = False
 
     def succeed() -> Failure | None:
+        nonlocal attempted
+        attempted = True
         if draft.failure:
             return draft.failure
         if draft.running and (failure := place(store, vm, draft.host)):
@@ -131,8 +147,19 @@ def plan_creation(world: World, draft: VmDraft) -> tuple[Document, Work]:
 
     def fail() -> None:
         discard_vm(world, vm)
+        if delay is not None and not attempted:  # the task was made to fail
+            world.tasks.later(delay, vm["id"], partial(_appear, world, draft))
 
     return vm, Work(succeed, fail)
+
+
+def _appear(world: World, draft: VmDraft) -> None:
+    """Let a VM appear that the hypervisor has created although the server gave up waiting."""
+    vm, work = plan_creation(world, draft)
+    if work.succeed() is None:
+        vm["entityAsyncStatus"] = None
+    else:
+        work.fail()
 
 
 def discard_vm(world: World, vm: Document) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..fleet.storage_policies import is_thin, replicas_of
 from ..refusals import QueryError, RefusedError
 from . import policies, taken
 from .blanks import new_document
@@ -46,12 +47,12 @@ def _policy(world: World, resource: str, data: Mapping[str, Any], value: str) ->
 
 def storage_policy(policy: str) -> Fields:
     """The figures that the name of a storage policy holds."""
-    words = policy.removeprefix("ELF_CP_").split("_")
-    if words[0] != "REPLICA":
+    replicas = replicas_of(policy)
+    if replicas is None:
         return {}
     return {
-        "elf_storage_policy_replica_num": int(words[1]),
-        "elf_storage_policy_thin_provision": words[2] == "THIN",
+        "elf_storage_policy_replica_num": replicas,
+        "elf_storage_policy_thin_provision": is_thin(policy),
     }
 
 

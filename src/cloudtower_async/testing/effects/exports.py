@@ -35,7 +35,7 @@ class _Export:
 
     def __call__(self, world: World, body: Body) -> list[Outcome]:
         sources = find(world, self.resource, body["where"])
-        refuse_locked(sources, self.resource)
+        refuse_locked(world, sources, self.resource)
         for source in sources:
             if self.resource == "Vm":
                 refuse_status(source, {"STOPPED"}, self.mutation)

@@ -31,8 +31,11 @@ from .mutations import (
 )
 from .nouns import noun, title
 from .taken import removed_with
+from .unique_names import check_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..store.filters import Document
     from ..store.store import Store
     from .bodies import Body
@@ -56,7 +59,22 @@ def _run(path: str, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any 
 def _create(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
     items = cast("list[Body]", body if mutation.body.item else [body.get("data", body)])
     made = [_document(world, mutation.resource, item) for item in items]
-    return mutation.reply([add(world, mutation, *one) for one in zip(made, items, strict=True)])
+    failures = _name_failures(world, mutation.resource, made)
+    added = zip(made, items, failures, strict=True)
+    return mutation.reply([add(world, mutation, *one) for one in added])
+
+
+def _name_failures(
+    world: World, resource: str, documents: Sequence[Document]
+) -> list[Failure | None]:
+    """Return for each new document how its task fails because of its name, or None."""
+    failures: list[Failure | None] = []
+    names: set[str] = set()
+    for document in documents:
+        name = document.get("name") or ""
+        failures.append(check_name(world, resource, name, others=names))
+        names.add(name)
+    return failures
 
 
 def _document(world: World, resource: str, data: Body) -> Document:
@@ -88,8 +106,14 @@ def _inherited(world: World, resource: str, document: Document, target: str) -> 
     raise RefusedError(400, f"{noun(target)} of the {noun(resource)}: not given")
 
 
-def add(world: World, mutation: Mutation, document: Document, data: Body) -> Outcome | Shown:
-    """Put in a new document; a task lets it come into being."""
+def add(
+    world: World,
+    mutation: Mutation,
+    document: Document,
+    data: Body,
+    failure: Failure | None = None,
+) -> Outcome | Shown:
+    """Put in a new document; a task lets it come into being, unless it is known to fail."""
     store, resource = world.maker.store, mutation.resource
     asynchronous = has_status(resource) and not mutation.at_once
     status = {"entityAsyncStatus": "CREATING"} if asynchronous else {}
@@ -98,6 +122,8 @@ def add(world: World, mutation: Mutation, document: Document, data: Body) -> Out
     def succeed() -> Failure | None:
         if added["id"] not in store.table(resource):
             return GONE
+        if failure is not None:
+            return failure
         exceptions.follow(world, mutation.path, resource, added, data)
         return None
 
@@ -120,9 +146,18 @@ def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
         if not documents:
             raise RefusedError(304, "nothing to change")
 
-    def update(document: Document) -> None:
+    failures = {
+        one["id"]: check_name(world, resource, values["name"], own=one["id"])
+        for one in documents
+        if "name" in values
+    }
+
+    def update(document: Document) -> Failure | None:
+        if failure := failures.get(document["id"]):
+            return failure
         store.change(resource, document["id"], **merged(document, values))
         exceptions.follow(world, mutation.path, resource, document, data)
+        return None
 
     return to_each(world, mutation, documents, update)
 

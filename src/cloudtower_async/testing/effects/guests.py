@@ -32,6 +32,12 @@ def switch(world: World, vm: Document, status: str) -> None:
     refresh_around(world.maker.store, vm)
 
 
+def stop(world: World, vm: Document) -> None:
+    """Power a VM off, unless it is stopped."""
+    if vm["status"] != "STOPPED":
+        switch(world, vm, "STOPPED")
+
+
 def plug_in(world: World, vm: Document) -> None:
     """Let the guest of a VM find the NICs that it was given while it runs."""
     if vm["status"] == "RUNNING" and vm["vm_tools_status"] == "RUNNING":

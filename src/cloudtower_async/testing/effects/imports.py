@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..fleet.totals import add_written
 from ..refusals import RefusedError
 from ..tasks import Work
-from .drafts import VmDraft, check_draft, check_hardware, create_vm
+from .drafts import VmDraft, check_drafts, check_hardware, create_vm
 from .parts import CdRomDraft, DiskDraft, add_volume
 from .requested import (
     cd_rom_drafts,
@@ -78,8 +78,7 @@ def _cd_roms(world: World, ovf: Body, operate: Body, cluster: str) -> list[CdRom
 
 def _import_vms(world: World, body: list[Body]) -> list[Outcome]:
     drafts = [_vm(world, values) for values in body]
-    for draft in drafts:
-        check_draft(world, draft)
+    check_drafts(world, drafts)
     return [create_vm(world, draft) for draft in drafts]
 
 
@@ -164,8 +163,8 @@ def _library_disk(place: int, disk: DiskDraft) -> Fields:
             "index": place,
             "size": disk.size,
             "type": "DISK",
-            "storage_policy_uuid": disk.policy,
-        }
+        },
+        disk.policy,
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..fleet.totals import refresh_around, refresh_cluster, refresh_host
 from ..refusals import RefusedError
 from ..tasks import Failure, Work
-from .guests import switch
-from .placement import is_usable, move, place
+from .guests import stop, switch
+from .placement import is_usable, memory_needed, move, place
 from .vms import checked, find, find_one
 from .world import Outcome, refuse_locked
 
@@ -37,7 +37,7 @@ _DOWN = {
 
 @dataclass(slots=True)
 class _Evacuation:
-    """What becomes of the VMs that are on on a host that enters maintenance mode."""
+    """What becomes of the VMs on a host that enters maintenance mode."""
 
     moves: list[tuple[Document, Document]] = field(
         default_factory=lambda: list[tuple["Document", "Document"]]()
@@ -46,7 +46,10 @@ class _Evacuation:
 
 
 def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
-    """Where the VMs go, the largest first; those to be stopped are left out."""
+    """Where the VMs go, the largest first; those to be shut down are left out.
+
+    Stopped VMs go as well. They take no memory, and where they cannot move they stay.
+    """
     others = [store.get("Host", one) for one in store.get("Cluster", host["cluster"])["hosts"]]
     room = {
         other["id"]: other["allocatable_memory_bytes"]
@@ -55,20 +58,21 @@ def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
     }
     plan = _Evacuation()
     vms = [vm for vm in _vms_on(store, host) if vm["id"] not in stopped]
-    for vm in sorted(vms, key=lambda vm: (-vm["memory"], vm["id"])):
+    for vm in sorted(vms, key=lambda vm: (-memory_needed(vm), vm["id"])):
         best = max(room, key=lambda one: room[one], default=None)
-        bound = vm["status"] != "RUNNING" or vm.get("gpu_devices") or vm.get("pci_nics")
-        if bound or best is None or room[best] < vm["memory"]:
-            plan.stuck.append(vm)
+        bound = vm["status"] == "SUSPENDED" or vm.get("gpu_devices") or vm.get("pci_nics")
+        needed = memory_needed(vm)
+        if bound or best is None or (needed and room[best] < needed):
+            if vm["status"] != "STOPPED":
+                plan.stuck.append(vm)
         else:
-            room[best] -= vm["memory"]
+            room[best] -= needed
             plan.moves.append((vm, store.get("Host", best)))
     return plan
 
 
 def _vms_on(store: Store, host: Document) -> list[Document]:
-    vms = [store.get("Vm", one) for one in host.get("vms") or ()]
-    return [vm for vm in vms if vm["status"] in {"RUNNING", "SUSPENDED"}]
+    return [store.get("Vm", one) for one in host.get("vms") or ()]
 
 
 def _named(store: Store, names: Iterable[str]) -> set[str]:
@@ -125,7 +129,7 @@ def _enter(world: World, body: Body) -> Outcome:
     _refuse_busy(host)
     _refuse_state(host, "IN_USE")
     vms = _vms_on(store, host)
-    refuse_locked(vms)
+    refuse_locked(world, vms)
     stopped = _named(store, body["data"].get("shutdown_vms") or [])
     if stuck := _plan(store, host, stopped).stuck:
         names = ", ".join(vm["name"] for vm in stuck)
@@ -137,7 +141,7 @@ def _enter(world: World, body: Body) -> Outcome:
             return Failure("not enough memory on other hosts", "MAINTENANCE_FAILED", "NO_MEMORY")
         shut = [vm for vm in vms if vm["id"] in stopped]
         for vm in shut:
-            switch(world, vm, "STOPPED")
+            stop(world, vm)
         for vm, target in plan.moves:
             move(store, vm, target)
         task = store.get("Task", host["host_state"]["maintenance_job_id"])
@@ -165,7 +169,10 @@ def _enter(world: World, body: Body) -> Outcome:
 
 
 def _exit_result(world: World, body: Body) -> dict[str, Any]:
-    """What could be brought back: VMs that were moved away, and VMs that were shut down."""
+    """What could be brought back: VMs that were moved away, and VMs that were shut down.
+
+    The documentation shows the values ``done`` and ``stopped``.
+    """
     store = world.maker.store
     host = _one(world, body)
     _refuse_state(host, "MAINTENANCE_MODE")
@@ -182,12 +189,12 @@ def _exit_result(world: World, body: Body) -> dict[str, Any]:
 
 def _info(vm: Document, host: Document) -> dict[str, Any]:
     return {
-        "state": "READY" if vm["entityAsyncStatus"] is None else "BUSY",
+        "state": "done",
         "target_host_name": host["name"],
         "verify": {"changed": False, "reason": ""},
         "vm_ha": vm["ha"],
         "vm_name": vm["name"],
-        "vm_state": vm["status"],
+        "vm_state": vm["status"].lower(),
         "vm_uuid": vm["local_id"],
     }
 
@@ -207,13 +214,12 @@ def _exit(world: World, body: Body) -> Outcome:
     )
     switched_on = _named(store, data.get("poweron_vms") or ())
     vms = [store.get("Vm", one) for one in sorted(back | switched_on)]
-    refuse_locked(vms)
+    refuse_locked(world, vms)
 
     def succeed() -> None:
         host["host_state"] = None
         for vm in vms:
-            needed = vm["memory"] if vm["status"] != "STOPPED" else 0
-            if vm["id"] in back and host["allocatable_memory_bytes"] >= needed:
+            if vm["id"] in back and host["allocatable_memory_bytes"] >= memory_needed(vm):
                 move(store, vm, host)
             starts = vm["id"] in switched_on and vm["status"] == "STOPPED"
             if starts and place(store, vm) is None:
@@ -239,7 +245,8 @@ def _power(world: World, body: Body) -> Outcome:
     def succeed() -> None:
         host.update(_DOWN)
         for vm in _vms_on(store, host):
-            _lose(world, vm)
+            if vm["status"] in {"RUNNING", "SUSPENDED"}:
+                _lose(world, vm)
         if data["action"] == "reboot":
             host.update(_UP)
         refresh_host(store, host["id"])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from ..refusals import NothingMatchesError, RefusedError
 from ..tasks import Failure, Work
 from .drafts import VmDraft, check_draft, discard_vm, plan_creation
-from .guests import switch
+from .guests import stop
 from .parts import NicDraft, nics_of
-from .placement import has_room, move, roomiest
+from .placement import has_room, memory_needed, move, roomiest, wanted_host
 from .requested import policy
 from .sources import cd_roms_of_vm, disks_of_vm, settings_of
+from .unique_names import check_name
 from .units import part
 from .vms import checked, find, find_one, of_cluster, refuse_status
 from .world import Outcome, Shown, start_on_vm, vms_of
@@ -31,11 +32,11 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def _migrate(world: World, body: Body) -> list[Outcome]:
-    """Move running VMs to a host of their cluster: the one that is named, or the roomiest."""
+    """Move VMs to a host of their cluster: the one that is named, or the roomiest."""
     vms = vms_of(world, body)
-    wanted = part(body, "data").get("host_id")
+    wanted = wanted_host(part(body, "data"))
     for vm in vms:
-        refuse_status(vm, {"RUNNING"}, "migrateVm")
+        refuse_status(vm, {"RUNNING", "STOPPED"}, "migrateVm")
         refuse_bound(vm)
         if wanted is not None:
             of_cluster(find_one(world, "Host", wanted), vm["cluster"])
@@ -59,10 +60,10 @@ def _to_host(world: World, vm: Document, wanted: str | None) -> Apply:
     def apply() -> Failure | None:
         host: Document | None
         if wanted is None:
-            host = roomiest(store, vm["cluster"], vm["memory"], without=[vm["host"]])
+            host = roomiest(store, vm["cluster"], memory_needed(vm), without=[vm["host"]])
         else:
             host = store.get("Host", wanted)
-        if host is None or not has_room(host, vm["memory"]):
+        if host is None or not has_room(host, memory_needed(vm)):
             return _NO_HOST
         move(store, vm, host)
         return None
@@ -87,6 +88,8 @@ def _migrate_across(world: World, body: Body) -> list[Outcome]:
     drafts = [_draft(world, vm, data) for vm in vms]
     for draft in drafts:
         check_draft(world, draft)
+        if config.get("new_name"):  # otherwise the copy takes over the name
+            draft.failure = check_name(world, "Vm", draft.fields["name"])
     return [_across(world, vm, draft, data) for vm, draft in zip(vms, drafts, strict=True)]
 
 
@@ -118,7 +121,7 @@ def _draft(world: World, vm: Document, data: Body) -> VmDraft:
             "description": vm["description"],
         },
         cluster=cluster,
-        host=data.get("host_id"),
+        host=wanted_host(data),
         running=config["migrate_type"] != "COLD_MIGRATE",
         disks=disks,
         cd_roms=[dataclasses.replace(one, image=None) for one in cd_roms_of_vm(store, vm)],
@@ -138,7 +141,7 @@ def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
         if config.get("delete_src_vm"):
             discard_vm(world, vm)
         else:
-            _stop(world, vm)
+            stop(world, vm)
         return None
 
     def ready() -> bool:
@@ -147,11 +150,6 @@ def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
 
     work = Work(succeed, ready=ready)
     return Outcome("Vm", vm["id"], world.start(ACROSS, "Vm", vm, work, locks=[vm], data=data))
-
-
-def _stop(world: World, vm: Document) -> None:
-    if vm["status"] != "STOPPED":
-        switch(world, vm, "STOPPED")
 
 
 def _migrations(world: World, body: Body) -> list[Document]:
@@ -181,12 +179,12 @@ def _cut_over(world: World, body: Body) -> list[Outcome]:
             raise RefusedError(400, f"task {task['id']} does not wait for its VM to stop")
         vms.append(world.maker.store.get("Vm", task["resource_id"]))
 
-    def stop(vm: Document) -> Work:
-        return Work(lambda: _stop(world, vm))
+    def stopping(vm: Document) -> Work:
+        return Work(lambda: stop(world, vm))
 
     # The VM is locked, by the very migration: that it is stopped is what it waits for.
     return [
-        Outcome("Vm", vm["id"], world.start("stopVmInCutoverMigration", "Vm", vm, stop(vm)))
+        Outcome("Vm", vm["id"], world.start("stopVmInCutoverMigration", "Vm", vm, stopping(vm)))
         for vm in vms
     ]
 

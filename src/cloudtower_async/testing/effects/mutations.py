@@ -108,7 +108,10 @@ def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Docu
 
 
 def to_each(
-    world: World, mutation: Mutation, documents: list[Document], do: Callable[[Document], None]
+    world: World,
+    mutation: Mutation,
+    documents: list[Document],
+    do: Callable[[Document], Failure | None],
 ) -> Outcomes:
     """Do something to documents, in a task each or in one; it fails when one of them is gone.
 
@@ -116,13 +119,16 @@ def to_each(
         RefusedError: One of them is a volume that is locked, as VMs are locked.
     """
     if mutation.resource == "VmVolume":
-        refuse_locked(documents, mutation.resource)
+        refuse_locked(world, documents, mutation.resource)
     groups = [documents] if mutation.together else [[document] for document in documents]
     return mutation.reply([_to_group(world, mutation, group, do) for group in groups])
 
 
 def _to_group(
-    world: World, mutation: Mutation, documents: list[Document], do: Callable[[Document], None]
+    world: World,
+    mutation: Mutation,
+    documents: list[Document],
+    do: Callable[[Document], Failure | None],
 ) -> Outcome | Shown:
     store, resource = world.maker.store, mutation.resource
 
@@ -130,7 +136,8 @@ def _to_group(
         for document in documents:
             if document["id"] not in store.table(resource):
                 return GONE
-            do(document)
+            if failure := do(document):
+                return failure
         return None
 
     return start(world, mutation, documents, Work(succeed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..fleet.storage_policies import is_thin, replicas_of
 from ..fleet.totals import add_written
 
 if TYPE_CHECKING:
@@ -64,13 +65,11 @@ class NicDraft:
 
 def policy_fields(policy: str) -> Fields:
     """What the name of a storage policy says."""
-    parts = policy.split("_")
-    replicas = int(parts[parts.index("REPLICA") + 1]) if "REPLICA" in parts else None
     return {
         "elf_storage_policy": policy,
-        "elf_storage_policy_replica_num": replicas,
+        "elf_storage_policy_replica_num": replicas_of(policy),
         "elf_storage_policy_stripe_num": 4,
-        "elf_storage_policy_thin_provision": "THICK" not in parts,
+        "elf_storage_policy_thin_provision": is_thin(policy),
     }
 
 
@@ -100,14 +99,14 @@ def add_volume(maker: Maker, cluster: str, draft: DiskDraft, *, mounting: bool =
     )
 
 
-def add_disk(maker: Maker, vm: Document, draft: DiskDraft) -> None:
+def add_disk(maker: Maker, vm: Document, draft: DiskDraft) -> Document:
     """Give a VM a disk."""
     store = maker.store
     if draft.volume is None:
         volume = add_volume(maker, vm["cluster"], draft)
     else:
         volume = store.change("VmVolume", draft.volume, mounting=True)
-    add_device(
+    return add_device(
         maker,
         vm,
         {
@@ -130,7 +129,7 @@ def add_cd_rom(maker: Maker, vm: Document, draft: CdRomDraft) -> None:
     add_device(maker, vm, {**fields, "disabled": draft.disabled})
 
 
-def add_device(maker: Maker, vm: Document, fields: Fields) -> None:
+def add_device(maker: Maker, vm: Document, fields: Fields) -> Document:
     store = maker.store
     others = disks_of(store, vm)
     prefix = _DEVICES[fields["bus"]]
@@ -138,7 +137,7 @@ def add_device(maker: Maker, vm: Document, fields: Fields) -> None:
     names = (f"{prefix}{chr(ord('a') + place)}" for place in range(26))
     if fields["key"] is None:
         fields["key"] = max((disk["key"] or 0 for disk in others), default=0) + 1
-    store.add(
+    return store.add(
         "VmDisk",
         {
             "id": maker.ids.cuid(),
@@ -231,7 +230,7 @@ def refresh_addresses(store: Store, vm: Document) -> None:
 
 
 def renew_ids(maker: Maker, vm: Document) -> None:
-    """Give disks and NICs of a VM new ids, as each synchronisation with the cluster does."""
+    """Give the disks and NICs of a VM new ids, as a synchronization with its cluster can do."""
     store = maker.store
     for resource, documents in (("VmDisk", disks_of(store, vm)), ("VmNic", nics_of(store, vm))):
         for document in documents:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..fleet.totals import refresh_cluster, refresh_host
 from ..tasks import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from ..store.filters import Document
     from ..store.store import Store
+
+
+AUTO_SCHEDULE = "AUTO_SCHEDULE"
+"""What stands for a host id where the server is to choose the host."""
+
+
+def wanted_host(values: Mapping[str, Any]) -> str | None:
+    """Return the id of the host that a body asks for; None where the server chooses it."""
+    wanted: str | None = values.get("host_id")
+    return None if wanted == AUTO_SCHEDULE else wanted
 
 
 def is_usable(host: Document) -> bool:
@@ -23,7 +33,12 @@ def is_usable(host: Document) -> bool:
 
 def has_room(host: Document, memory: int) -> bool:
     """Whether a VM of this size could be started there."""
-    return is_usable(host) and bool(host["allocatable_memory_bytes"] >= memory)
+    return is_usable(host) and (not memory or bool(host["allocatable_memory_bytes"] >= memory))
+
+
+def memory_needed(vm: Document) -> int:
+    """Return the bytes of memory that a VM takes on its host: none while it is stopped."""
+    return 0 if vm["status"] == "STOPPED" else int(vm["memory"])
 
 
 def roomiest(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError, member
 from .guests import switch
-from .placement import place
+from .placement import place, wanted_host
 from .world import Outcome, start_on_vm, vms_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def _chosen_host(world: World, body: Body) -> Document | None:
     data = body.get("data")
     if data is None:
         return None
-    identifier = member(data, "host_id", str)
+    member(data, "host_id", str)
+    identifier = wanted_host(data)
+    if identifier is None:
+        return None
     host = world.maker.store.table("Host").get(identifier)
     if host is None:
         raise RefusedError(404, f"there is no host {identifier}")

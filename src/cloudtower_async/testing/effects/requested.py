@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..refusals import RefusedError
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft
 from .passthrough import attach_gpu, check_gpu, check_pci_nic
+from .placement import wanted_host
 from .units import amount, limits, part
 from .vms import find, find_one, of_cluster
 
@@ -30,6 +31,8 @@ def settings(values: Body, base: Fields) -> Fields:
     fields = {**base, **{name: values[name] for name in _SAME if name in values}, **limits(values)}
     if (memory := amount(values, "memory")) is not None:
         fields["memory"] = memory
+    if "ha_priority" in values and fields.get("ha") is False:
+        raise RefusedError(400, "ha_priority: high availability of the VM is off")
     return {**fields, **cpu(values, base)}
 
 
@@ -161,7 +164,7 @@ def qos_fields(values: Body) -> Fields:
 
 def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
     """Add what every way of creating a VM takes: host, status, folder, owner, devices."""
-    draft.host = values.get("host_id")
+    draft.host = wanted_host(values)
     draft.running = values.get("status") == "RUNNING"
     if values.get("status") not in {None, "RUNNING", "STOPPED"}:
         raise RefusedError(400, "status: a new VM is RUNNING or STOPPED")
@@ -173,6 +176,8 @@ def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
     for wanted in values.get("gpu_devices") or ():
         check_gpu(world, wanted, draft.cluster)
         draft.finish.append(partial(_with_gpu, world, wanted))
+    if values.get("gpu_devices"):
+        _check_gpu_host(draft, values)
     if "pci_nics" in values:
         nics = find(world, "Nic", values["pci_nics"], "pci_nics")
         found = [check_pci_nic(world, nic, draft.cluster)["id"] for nic in nics]
@@ -182,6 +187,15 @@ def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
         ids = [of_cluster(group, draft.cluster)["id"] for group in groups]
         draft.finish.append(partial(_tied, world, "vm_placement_group", ids))
     return draft
+
+
+def _check_gpu_host(draft: VmDraft, values: Body) -> None:
+    """Refuse a VM with GPUs that the server may start on any host: now, or by HA."""
+    if draft.host is None:
+        raise RefusedError(400, "host_id: required for a VM with GPUs")
+    if values.get("ha"):
+        raise RefusedError(400, "ha: not possible for a VM with GPUs")
+    draft.fields["ha"] = False
 
 
 def _with_gpu(world: World, wanted: Body, vm: Document) -> None:

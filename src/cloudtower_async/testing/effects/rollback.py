@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from ..refusals import RefusedError
 from .parts import DiskDraft, add_cd_rom, add_disk, add_nic, disks_of, nics_of, remove_disk
 from .sources import frozen_cd_roms, frozen_disks, frozen_nics, settings_of
-from .vms import OnVms, checked, find_one
+from .vms import OnVms, check_off, checked, find_one
 from .world import refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
+    from ..tasks import Failure
     from .bodies import Body
     from .vms import Apply
     from .world import Effect, World
@@ -24,9 +25,12 @@ def _rollback(world: World, vm: Document, data: Body) -> Apply:
     snapshot = find_one(world, "VmSnapshot", data["snapshot_id"])
     if snapshot.get("vm") != vm["id"]:
         raise RefusedError(400, f"snapshot {snapshot['name']} is of another VM")
-    refuse_locked([snapshot], owner="vm")
+    refuse_locked(world, [snapshot], owner="vm")
+    failure = check_off(world, vm, "rollbackVm")
 
-    def apply() -> None:
+    def apply() -> Failure | None:
+        if failure is not None:
+            return failure
         for disk in disks_of(store, vm):
             remove_disk(store, disk)
         for nic in nics_of(store, vm):
@@ -38,6 +42,7 @@ def _rollback(world: World, vm: Document, data: Body) -> Apply:
         for nic_draft in frozen_nics(store, snapshot, vm["cluster"], same=True):
             add_nic(world.maker, vm, nic_draft)
         vm.update(settings_of(snapshot))
+        return None
 
     return apply
 
@@ -46,7 +51,7 @@ def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
     """The disks of the snapshot, on the volumes that they were on where these still are."""
     frozen = [disk for disk in snapshot["vm_disks"] or () if disk["type"] == "DISK"]
     drafts: list[DiskDraft] = []
-    for disk, draft in zip(frozen, frozen_disks(snapshot), strict=True):
+    for disk, draft in zip(frozen, frozen_disks(store, snapshot), strict=True):
         volumes = store.select("VmVolume", {"local_id": disk["vm_volume_local_id"]})
         if volumes and not volumes[0]["mounting"]:
             volumes[0]["size"] = disk["size"]
@@ -56,6 +61,4 @@ def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
     return drafts
 
 
-EFFECTS: dict[str, Effect] = checked(
-    {"rollback-vm": OnVms("rollbackVm", _rollback, frozenset({"STOPPED"}))}
-)
+EFFECTS: dict[str, Effect] = checked({"rollback-vm": OnVms("rollbackVm", _rollback)})

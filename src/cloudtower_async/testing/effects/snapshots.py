@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..fleet.guests import freeze, lun_snapshots, snapshot_fields
 from ..refusals import NothingMatchesError, RefusedError, member
-from ..tasks import Work
+from ..tasks import Failure, Work
 from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from ..store.store import Store
     from .bodies import Body
     from .world import Effect, World
+
+
+_NO_TOOLS = Failure(
+    "a file system consistent snapshot needs running VM tools",
+    "VM_SNAPSHOT_CREATE_FAILED",
+    "VM_TOOLS_NOT_RUNNING",
+)
 
 
 def _create_snapshots(world: World, body: Body) -> list[Outcome]:
@@ -28,7 +35,7 @@ def _create_snapshots(world: World, body: Body) -> list[Outcome]:
     ]
     if missing := [vm for vm, _, _ in wanted if vm not in store.table("Vm")]:
         raise RefusedError(404, f"there is no VM {missing[0]}")
-    refuse_locked(store.get("Vm", vm) for vm, _, _ in wanted)
+    refuse_locked(world, [store.get("Vm", vm) for vm, _, _ in wanted])
     return [
         _create_snapshot(world, store.get("Vm", vm), name, consistent_type)
         for vm, name, consistent_type in wanted
@@ -48,9 +55,12 @@ def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str
         },
     )
 
-    def succeed() -> None:
+    def succeed() -> Failure | None:
+        if consistent_type == "FILE_SYSTEM_CONSISTENT" and vm["vm_tools_status"] != "RUNNING":
+            return _NO_TOOLS
         snapshot["local_id"] = maker.ids.uuid()
         freeze(maker, snapshot, maker.clock.timestamp())
+        return None
 
     work = Work(succeed, lambda: maker.store.remove("VmSnapshot", identifier))
     task_id = world.start("createVmSnapshot", "VmSnapshot", snapshot, work, locks=[snapshot, vm])
@@ -62,7 +72,7 @@ def _delete_snapshots(world: World, body: Body) -> list[Outcome]:
     snapshots = store.select("VmSnapshot", member(body, "where", dict[str, Any]))
     if not snapshots:
         raise NothingMatchesError("no snapshot matches the where")
-    refuse_locked(snapshots, owner="vm")
+    refuse_locked(world, snapshots, owner="vm")
 
     def delete(snapshot: Document) -> str:
         def succeed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..fleet.storage_policies import policy_name
 from .parts import THIN, CdRomDraft, DiskDraft, NicDraft, disks_of, nics_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
     ]
 
 
-def frozen_disks(source: Document) -> list[DiskDraft]:
+def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
     """The disks of a snapshot or a template. What is written on them is shared with it."""
     return [
         DiskDraft(
@@ -78,12 +79,18 @@ def frozen_disks(source: Document) -> list[DiskDraft]:
             key=disk.get("key"),
             name=disk["disk_name"] or f"disk-{place + 1}",
             size=disk["size"],
-            policy=disk.get("storage_policy_uuid") or disk.get("storage_policy") or THIN,
+            policy=_policy_of(store, disk),
             more={name: disk.get(name) for name in _LIMITS},
         )
         for place, disk in enumerate(source["vm_disks"] or ())
         if disk["type"] == "DISK"
     ]
+
+
+def _policy_of(store: Store, disk: Fields) -> str:
+    """Return the policy of a frozen disk: templates of the content library name it."""
+    named: str | None = disk.get("storage_policy")
+    return named or policy_name(store, disk.get("storage_policy_uuid") or "") or THIN
 
 
 def frozen_cd_roms(source: Document) -> list[CdRomDraft]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,12 @@ def former_fields(store: Store, resource: str, snapshot: Document) -> Fields:
     """The fields of what a snapshot was taken of, as they were."""
     names = _shared(store, KINDS[resource])
     found = {theirs: snapshot[ours] for ours, theirs in names.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: _whole(name, value) for name, value in found.items() if value is not None}
+
+
+def _whole(name: str, value: object) -> object:
+    """Return a size as a whole number of bytes: snapshots may have fractions of one."""
+    return math.ceil(value) if name.endswith("size") and isinstance(value, float) else value
 
 
 def removed_with(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..fleet.guests import frozen_disk, frozen_nics
+from ..fleet.storage_policies import policy_name, policy_uuid
 from ..refusals import RefusedError
 from ..tasks import Work
 from .drafts import discard_vm
@@ -16,7 +17,6 @@ from .world import Outcome, refuse_locked
 
 if TYPE_CHECKING:
     from ..store.filters import Document
-    from ..store.store import Store
     from .bodies import Body
     from .fields import Fields
     from .world import Effect, World
@@ -62,7 +62,7 @@ class _FromVm:
         else:
             vm = find_one(world, "Vm", values["vm_id"])
             of_cluster(vm, values["cluster_id"] if "cluster_id" in values else vm["cluster"])
-        refuse_locked([vm])
+        refuse_locked(world, [vm])
         if self.convert:
             refuse_status(vm, {"STOPPED"}, self.mutation)
         return vm
@@ -76,7 +76,7 @@ class _FromVm:
 
         def succeed() -> None:
             if self.resource == LIBRARY:
-                template.update(_library_parts(store, vm), size=_size(world, vm))
+                template.update(_library_parts(world, vm), size=_size(world, vm))
                 for cluster in clusters:
                     spread(world, template, cluster)
             else:
@@ -140,9 +140,7 @@ def _size(world: World, vm: Document) -> int:
 def _local_parts(world: World, vm: Document) -> Fields:
     """Disks and NICs as the template of a cluster keeps them."""
     store = world.maker.store
-    disks = [
-        frozen_disk(store, disk, place, None) for place, disk in enumerate(disks_of(store, vm))
-    ]
+    disks = _disks(world, vm)
     for disk in disks:
         if disk["type"] == "DISK":
             disk["vm_volume_template_uuid"] = world.maker.ids.uuid()
@@ -154,11 +152,17 @@ def _local_parts(world: World, vm: Document) -> Fields:
     return {"vm_disks": disks, "vm_nics": nics}
 
 
-def _library_parts(store: Store, vm: Document) -> Fields:
+def _disks(world: World, vm: Document) -> list[Fields]:
+    disks = enumerate(disks_of(world.maker.store, vm))
+    return [frozen_disk(world.maker, disk, place, None) for place, disk in disks]
+
+
+def _library_parts(world: World, vm: Document) -> Fields:
     """Disks and NICs as the template of the content library keeps them."""
+    store = world.maker.store
     disks = [
-        library_disk(frozen_disk(store, disk, place, None))
-        for place, disk in enumerate(disks_of(store, vm))
+        library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
+        for disk in _disks(world, vm)
     ]
     nics = [
         {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in _NIC}}
@@ -167,9 +171,8 @@ def _library_parts(store: Store, vm: Document) -> Fields:
     return {"vm_disks": disks, "vm_nics": nics}
 
 
-def library_disk(disk: Fields) -> Fields:
-    """A disk as the template of the content library keeps it."""
-    policy = disk["storage_policy_uuid"]
+def library_disk(disk: Fields, policy: str | None) -> Fields:
+    """Return a disk with this storage policy as the template of the content library keeps it."""
     fields = policy_fields(policy) if policy else {}
     replicas, thin = "elf_storage_policy_replica_num", "elf_storage_policy_thin_provision"
     return {
@@ -180,7 +183,28 @@ def library_disk(disk: Fields) -> Fields:
         replicas: fields.get(replicas),
         thin: fields.get(thin),
         "storage_encrypted": False,
-        "storage_policy": policy or None,
+        "storage_policy": policy,
+    }
+
+
+def _local_disk(world: World, cluster: str, disk: Fields) -> Fields:
+    """Return a disk of a template of the content library as its copy in a cluster keeps it."""
+    ids, policy = world.maker.ids, disk["storage_policy"]
+    volume = ids.uuid() if disk["type"] == "DISK" else ""
+    return {
+        **{name: disk.get(name) for name in _DISK},
+        "disabled": bool(disk["disabled"]),
+        "elf_image_local_id": "",
+        "image_name": None,
+        "key": disk["index"] + 1,
+        "path": f"iscsi://{volume}" if volume else "",
+        "resident_in_cache": bool(disk["resident_in_cache"]),
+        "snapshot_local_id": None,
+        "storage_policy_uuid": policy_uuid(world.maker, cluster, policy) if policy else "",
+        "svt_image_local_id": "",
+        "vm_volume_local_id": volume,
+        "vm_volume_snapshot_uuid": None,
+        "vm_volume_template_uuid": volume or None,
     }
 
 
@@ -200,7 +224,7 @@ def spread(world: World, template: Document, cluster: str) -> None:
             "local_created_at": maker.clock.timestamp(),
             "cluster": cluster,
             "content_library_vm_template": template["id"],
-            "vm_disks": [],
+            "vm_disks": [_local_disk(world, cluster, disk) for disk in template["vm_disks"] or ()],
             **{name: template[name] for name in (*same, *_SETTINGS)},
             "vm_nics": [nic for nic in template["vm_nics"] or () if nic["vlan"]],
         },
@@ -222,7 +246,7 @@ def _withdraw(world: World, template: Document, cluster: str) -> None:
 
 def _change_clusters(world: World, body: Body, *, add: bool) -> list[Outcome]:
     templates = find(world, LIBRARY, body["where"])
-    refuse_locked(templates)
+    refuse_locked(world, templates)
     wanted = [one["id"] for one in find(world, "Cluster", body["data"]["clusters"], "clusters")]
     for template in templates:
         if not add and set(template.get("clusters") or ()) <= set(wanted):

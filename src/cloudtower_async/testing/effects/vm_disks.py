@@ -7,36 +7,43 @@ from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
 from ..tasks import Failure
-from .parts import add_cd_rom, add_disk, disks_of, remove_disk
+from .parts import DiskDraft, add_cd_rom, add_disk, disks_of, remove_disk
 from .requested import cd_rom_drafts, disk_drafts, image_of, mountable
 from .units import amount, limits, part
-from .vms import OnParts, OnVms, checked, find_one, in_turn
+from .vms import OnParts, OnVms, change_vm, checked, find_one, in_turn
+from .world import vms_of
 
 if TYPE_CHECKING:
     from ..store.filters import Document
     from .bodies import Body
     from .fields import Fields
     from .vms import Apply
-    from .world import Effect, World
+    from .world import Effect, Outcome, World
 
 
 _STOPPED = frozenset({"STOPPED"})
 
 
-def _add_disks(world: World, vm: Document, data: Body) -> Apply:
-    drafts = disk_drafts(world, data["vm_disks"], vm["cluster"])
-    if not drafts:
+def _add_disks(world: World, body: Body) -> list[Outcome]:
+    """Add disks to VMs. The answer contains them; when the task fails they are gone."""
+    vms, data = vms_of(world, body), body["data"]
+    drafts = [disk_drafts(world, data["vm_disks"], vm["cluster"]) for vm in vms]
+    if not all(drafts):
         raise RefusedError(400, "vm_disks: at least one")
     fields = limits(data)
     if "io_policy" in data:
         fields["io_policy"] = data["io_policy"]
+    return [_add(world, vm, some, fields) for vm, some in zip(vms, drafts, strict=True)]
 
-    def apply() -> None:
-        for draft in drafts:
-            add_disk(world.maker, vm, draft)
-        vm.update(fields)
 
-    return apply
+def _add(world: World, vm: Document, drafts: list[DiskDraft], fields: Fields) -> Outcome:
+    added = [(add_disk(world.maker, vm, draft), draft.volume is None) for draft in drafts]
+
+    def fail() -> None:
+        for disk, new in added:
+            remove_disk(world.maker.store, disk, with_volume=new)
+
+    return change_vm(world, "addVmDisk", vm, partial(vm.update, fields), fail)
 
 
 def _add_cd_roms(world: World, vm: Document, data: Body) -> Apply:
@@ -50,7 +57,7 @@ def _add_cd_roms(world: World, vm: Document, data: Body) -> Apply:
 
 
 def _own(world: World, vm: Document, identifier: str, kind: str) -> Document:
-    """A disk of this VM: ids change at each synchronisation, so an old one may be unknown."""
+    """Return a disk of this VM, unless a synchronization has given it another id."""
     disk = world.maker.store.table("VmDisk").get(identifier)
     if disk is None or disk["vm"] != vm["id"] or disk["type"] != kind:
         raise RefusedError(404, f"VM {vm['name']} has no {kind} {identifier}")
@@ -171,7 +178,7 @@ def _io_policy(world: World, vm: Document, data: Body) -> Apply:
 
 EFFECTS: dict[str, Effect] = checked(
     {
-        "add-vm-disk": OnVms("addVmDisk", _add_disks),
+        "add-vm-disk": _add_disks,
         "remove-vm-disk": OnVms("removeVmDisk", partial(_remove, key="disk_ids", kind="DISK")),
         "update-vm-disk": OnVms("updateVmDisk", _update_disk),
         "expand-vm-disk": OnParts("VmDisk", "expandVmDisk", _expand),

@@ -67,18 +67,34 @@ def _remove_by_where(world: World, body: Body) -> list[Outcome]:
     if not by_vm:
         raise NothingMatchesError("where: no VmNic matches")
     vms = [world.maker.store.get("Vm", one) for one in by_vm]
-    refuse_locked(vms)
+    refuse_locked(world, vms)
     return [change_vm(world, "removeVmNic", vm, _removal(world, vm, by_vm[vm["id"]])) for vm in vms]
 
 
 def _changes(world: World, nic: Document, data: Body) -> Fields:
     """The fields of a NIC that are to change."""
-    store = world.maker.store
-    cluster = store.get("Vm", nic["vm"])["cluster"]
+    vm = world.maker.store.get("Vm", nic["vm"])
+    _refuse_without_tools(vm, data)
     changes = {**nic_fields(data), **qos_fields(part(data, "qos"))}
     if data.keys() & {"connect_vlan_id", "nic_id", "vpc_nic"}:
-        changes["vlan"] = vlan_of(world, data, cluster)["id"]
+        changes["vlan"] = vlan_of(world, data, vm["cluster"])["id"]
     return changes
+
+
+_ADDRESS = {"ip_address", "gateway", "subnet_mask"}
+_OUTSIDE = {"nic_index", "qos"}
+"""What says which NIC is meant, and what the host does without the guest."""
+
+
+def _refuse_without_tools(vm: Document, data: Body) -> None:
+    """Refuse what the guest has to do itself: IP settings, and any change while it runs."""
+    concerned = data.keys() - _OUTSIDE if vm["status"] == "RUNNING" else data.keys() & _ADDRESS
+    if concerned and vm["vm_tools_status"] != "RUNNING":
+        raise RefusedError(
+            400,
+            f"{min(concerned)}: VM {vm['name']} needs running VM tools for this;"
+            f" they are {vm['vm_tools_status']}",
+        )
 
 
 def _update_at(world: World, vm: Document, data: Body) -> Apply:

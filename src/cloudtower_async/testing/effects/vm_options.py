@@ -10,6 +10,7 @@ from ..tasks import Failure
 from .drafts import check_hardware
 from .parts import disks_of
 from .requested import find_owner, settings
+from .unique_names import check_name, taken_name
 from .vms import OnVms, checked, find_one, of_cluster
 
 if TYPE_CHECKING:
@@ -25,14 +26,19 @@ _RUNNING = frozenset({"RUNNING"})
 
 
 def _basic_info(world: World, vm: Document, data: Body) -> Apply:
-    changes = settings(data, {name: vm[name] for name in ("name", "memory", "cpu")})
+    changes = settings(data, {name: vm[name] for name in ("name", "memory", "cpu", "ha")})
     check_hardware(changes)
+    name_taken = check_name(world, "Vm", changes["name"], own=vm["id"])
     more_memory = changes["memory"] - vm["memory"]
     smaller = more_memory < 0 or changes["vcpu"] < vm["vcpu"]
     if smaller and vm["status"] != "STOPPED":
         raise RefusedError(400, f"VM {vm['name']} is {vm['status']}: it cannot become smaller")
 
     def apply() -> Failure | None:
+        # Another task may have taken the name in the meantime.
+        taken = name_taken or taken_name(world, "Vm", changes["name"], own=vm["id"])
+        if taken is not None and changes["name"] != vm["name"]:
+            return taken
         host = world.maker.store.get("Host", vm["host"])
         if vm["status"] != "STOPPED" and more_memory > host["allocatable_memory_bytes"]:
             return Failure("not enough memory on the host", "VM_UPDATE_FAILED", "NO_MEMORY")

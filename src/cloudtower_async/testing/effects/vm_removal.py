@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..refusals import RefusedError
-from ..tasks import Work
+from ..tasks import Failure, Work
 from .drafts import discard_vm
+from .guests import stop
 from .snapshots import remove_snapshot
 from .units import part
-from .vms import checked, refuse_status
+from .vms import check_off, checked
 from .world import Outcome, start_on_vm, vms_of
 
 if TYPE_CHECKING:
@@ -20,16 +21,15 @@ if TYPE_CHECKING:
     from .world import Effect, World
 
 
-_STOPPED = frozenset({"STOPPED"})
-
-
 def _recycle(world: World, body: Body) -> list[Outcome]:
     vms = vms_of(world, body)
-    for vm in vms:
-        refuse_status(vm, _STOPPED, "moveVmToRecycleBin")
+    failures = {vm["id"]: check_off(world, vm, "moveVmToRecycleBin") for vm in vms}
 
-    def recycle(vm: Document) -> Callable[[], None]:
-        def apply() -> None:
+    def recycle(vm: Document) -> Callable[[], Failure | None]:
+        def apply() -> Failure | None:
+            if failure := failures[vm["id"]]:
+                return failure
+            stop(world, vm)
             world.maker.store.change("Vm", vm["id"], folder=None)
             vm.update(
                 in_recycle_bin=True,
@@ -37,6 +37,7 @@ def _recycle(world: World, body: Body) -> list[Outcome]:
                 original_name=vm["name"],
                 name=f"{vm['name']}-{world.maker.ids.uuid()[:8]}",  # its name is free again
             )
+            return None
 
         return apply
 
@@ -71,19 +72,24 @@ def _recover(world: World, body: Body) -> list[Outcome]:
 
 def _delete(world: World, body: Body) -> list[Outcome]:
     vms = vms_of(world, body, recycled=True)
-    for vm in vms:
-        refuse_status(vm, _STOPPED, "deleteVm")
+    failures = [check_off(world, vm, "deleteVm") for vm in vms]
     snapshots = part(body, "effect").get("include_snapshots", False)
-    return [_delete_one(world, vm, snapshots=snapshots) for vm in vms]
+    return [
+        _delete_one(world, vm, failure, snapshots=snapshots)
+        for vm, failure in zip(vms, failures, strict=True)
+    ]
 
 
-def _delete_one(world: World, vm: Document, *, snapshots: bool) -> Outcome:
+def _delete_one(world: World, vm: Document, failure: Failure | None, *, snapshots: bool) -> Outcome:
     store = world.maker.store
 
-    def succeed() -> None:
+    def succeed() -> Failure | None:
+        if failure is not None:
+            return failure
         for identifier in list(vm.get("snapshots") or ()) if snapshots else ():
             remove_snapshot(store, store.get("VmSnapshot", identifier))
         discard_vm(world, vm)
+        return None
 
     task_id = world.start("deleteVm", "Vm", vm, Work(succeed), locks=[vm], status="DELETING")
     return Outcome(None, vm["id"], task_id)

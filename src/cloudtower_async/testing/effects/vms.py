@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..fleet.totals import refresh_around
 from ..refusals import NothingMatchesError, RefusedError
+from ..tasks import Failure, Work
 from .bodies import body_of
 from .parts import refresh_vm, renew_ids
-from .world import Outcome, refuse_locked, start_on_vm, vms_of
+from .world import Outcome, refuse_locked, vms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from ..store.filters import Document
-    from ..tasks import Failure
     from .bodies import Body
     from .world import Effect, Outcomes, World
 
@@ -75,6 +75,20 @@ def refuse_status(vm: Document, allowed: Collection[str], what: str) -> None:
         )
 
 
+def check_off(world: World, vm: Document, what: str) -> Failure | None:
+    """Return how a task that wants its VM stopped fails, as far as the server minds at all.
+
+    Raises:
+        RefusedError: The server refuses the call.
+    """
+    choice = world.maker.behavior.running_vms
+    if choice == "refused":
+        refuse_status(vm, {"STOPPED"}, what)
+    if choice == "accepted" or vm["status"] == "STOPPED":
+        return None
+    return Failure(f"the VM is {vm['status']}", "VM_STATE_NOT_ALLOWED", "VM_NOT_STOPPED")
+
+
 @dataclass(frozen=True, slots=True)
 class OnVms:
     """A mutation that does the same to every VM of a where.
@@ -119,7 +133,7 @@ class OnParts:
         for part in parts:
             by_vm.setdefault(part["vm"], []).append(part)
         vms = [world.maker.store.get("Vm", one) for one in by_vm]
-        refuse_locked(vms)
+        refuse_locked(world, vms)
         prepared = {
             vm["id"]: [self.prepare(world, part, body) for part in by_vm[vm["id"]]] for vm in vms
         }
@@ -138,16 +152,36 @@ def in_turn(applies: list[Apply]) -> Apply:
     return apply
 
 
-def change_vm(world: World, mutation: str, vm: Document, apply: Apply) -> Outcome:
-    """Start a task that changes a VM; what adds up is added up again afterwards."""
+def _nothing() -> None:
+    pass
+
+
+def change_vm(
+    world: World,
+    mutation: str,
+    vm: Document,
+    apply: Apply,
+    fail: Callable[[], None] = _nothing,
+) -> Outcome:
+    """Start a task that changes a VM; what adds up is added up again afterwards.
+
+    Args:
+        world: Has the VM.
+        mutation: What the server calls the change.
+        vm: The VM.
+        apply: Called when the time of the task has come.
+        fail: Called when the task has failed.
+    """
     store = world.maker.store
 
     def succeed() -> Failure | None:
         if failure := apply():
             return failure
         refresh_vm(store, vm)
-        renew_ids(world.maker, vm)
+        if world.maker.behavior.sync_renews_ids:
+            renew_ids(world.maker, vm)
         refresh_around(store, vm)
         return None
 
-    return Outcome("Vm", vm["id"], start_on_vm(world, mutation, vm, succeed))
+    task_id = world.start(mutation, "Vm", vm, Work(succeed, fail), locks=[vm])
+    return Outcome("Vm", vm["id"], task_id)

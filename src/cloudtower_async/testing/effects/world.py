@@ -120,7 +120,7 @@ def vms_of(world: World, body: Body, *, recycled: bool = False) -> list[Document
     vms = world.maker.store.select("Vm", member(body, "where", dict[str, Any]))
     if not vms:
         raise NothingMatchesError("no VM matches the where")
-    refuse_locked(vms)
+    refuse_locked(world, vms)
     for vm in vms:
         if vm["in_recycle_bin"] and not recycled:
             raise RefusedError(400, f"VM {vm['name']} is in the recycle bin")
@@ -135,23 +135,24 @@ def start_on_vm(
 
 
 def refuse_locked(
-    documents: Iterable[Document], resource: str = "Vm", *, owner: str = "id"
+    world: World, documents: Iterable[Document], resource: str = "Vm", *, owner: str = "id"
 ) -> None:
-    """Do nothing to what another task works on.
+    """Refuse what another task works on, unless the server is too old for locks.
 
     Args:
+        world: Says how old the server is.
         documents: What is to be free.
         resource: What they are.
         owner: The field with the id of what is said to be locked.
     """
     kind = "VM_VOLUME" if resource == "VmVolume" else "VM"  # a server knows no others
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]
-    if busy:
+    if busy and world.maker.behavior.locks:
         locked = [{"id": document[owner], "type": kind} for document in busy]
-        names = ", ".join(document["name"] for document in busy)
+        names = ", ".join(f"{one['type']}-{one['id']}" for one in locked)
         raise RefusedError(
             400,
-            f"locked by another task: {names}",
+            f"Resource [{names}] locked",
             code="ResourceLocked",
             props={"locked_resources": locked},
         )

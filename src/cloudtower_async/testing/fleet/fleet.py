@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..maker import Maker
 from .generic import Generic
-from .guests import add_vm, freeze, snapshot_fields
+from .guests import add_vm, fill_in_volume_snapshots, freeze, snapshot_fields
 from .hardware import add_cluster, add_hosts
 from .hints import HINTS
 from .incidents import add_alert_rules, add_alerts, add_cluster_rules, add_old_tasks
@@ -109,6 +109,7 @@ def build_fleet(
     for hint in HINTS:
         generic.make(hint)
     fill_in_images(maker)
+    fill_in_volume_snapshots(maker)
     add_alerts(maker, size.alerts)
     add_old_tasks(maker, size.tasks, user)
     return maker

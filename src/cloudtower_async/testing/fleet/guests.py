@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from .storage_policies import policy_uuid
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -238,13 +240,25 @@ def freeze(maker: Maker, snapshot: Document, created_at: str) -> None:
     vm = store.get("Vm", snapshot["vm"])
     disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
     frozen = [
-        frozen_disk(store, disk, place, _snapshot_lun(maker, disk, created_at))
+        frozen_disk(maker, disk, place, _snapshot_lun(maker, disk, created_at))
         for place, disk in enumerate(disks)
     ]
     snapshot["local_created_at"] = created_at
     snapshot["vm_disks"] = frozen
     snapshot["vm_nics"] = frozen_nics(store, vm)
     snapshot["size"] = sum(disk["size"] for disk in frozen)
+
+
+def fill_in_volume_snapshots(maker: Maker) -> None:
+    """Give snapshots of volumes the sizes and policies of their volumes."""
+    store = maker.store
+    for snapshot in store.table("VmVolumeSnapshot").values():
+        if snapshot.get("vm_volume"):
+            volume = store.get("VmVolume", snapshot["vm_volume"])
+            same = (name for name in volume if name.startswith("elf_storage_policy"))
+            snapshot |= {name: volume[name] for name in same}
+            snapshot |= {"size": volume["size"], "volume_size": volume["size"]}
+            snapshot["volume_sharing"] = volume["sharing"]
 
 
 def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
@@ -276,8 +290,9 @@ def _snapshot_lun(maker: Maker, disk: Document, created_at: str) -> str | None:
     return local_id
 
 
-def frozen_disk(store: Store, disk: Document, place: int, local_id: str | None) -> dict[str, Any]:
+def frozen_disk(maker: Maker, disk: Document, place: int, local_id: str | None) -> dict[str, Any]:
     """A disk as snapshots and templates keep it; the id is that of the copy of its data."""
+    store = maker.store
     volume = store.get("VmVolume", disk["vm_volume"]) if disk.get("vm_volume") else {}
     image = store.get("ElfImage", disk["elf_image"]) if disk.get("elf_image") else {}
     return {
@@ -294,7 +309,9 @@ def frozen_disk(store: Store, disk: Document, place: int, local_id: str | None) 
         "resident_in_cache": bool(volume.get("resident_in_cache")),
         "size": volume.get("size", 0),
         "snapshot_local_id": local_id,
-        "storage_policy_uuid": volume.get("elf_storage_policy", ""),
+        "storage_policy_uuid": (
+            policy_uuid(maker, volume["cluster"], volume["elf_storage_policy"]) if volume else ""
+        ),
         "svt_image_local_id": "",
         "type": disk["type"],
         "vm_volume_local_id": volume.get("local_id", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .plan import GIB, TB
+from .storage_policies import add_storage_policies
 
 if TYPE_CHECKING:
     from random import Random
@@ -73,6 +74,7 @@ def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> 
     )
     _add_networks(maker, cluster)
     _add_target(maker, cluster)
+    add_storage_policies(maker, cluster)
     return cluster
 
 

@@ -56,15 +56,6 @@ _HARDWARE = (
 
 _STORAGE = (
     Hint(
-        "ElfStoragePolicy",
-        "Cluster",
-        2,
-        rows=(
-            {"name": "REPLICA_2_THIN_PROVISION", "replica_num": 2},
-            {"name": "REPLICA_3_THIN_PROVISION", "replica_num": 3},
-        ),
-    ),
-    Hint(
         "IscsiTarget",
         "Cluster",
         values={"name": "{home}-target", "internal": False, "external_use": True},

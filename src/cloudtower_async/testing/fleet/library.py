@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .generic import plain_fields
 from .plan import GIB
+from .storage_policies import policy_uuid
 from .values import Values
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = (("rocky-9", "Rocky Linux 9", 2, 4), ("windows-2022", "Windows Server 2022", 4, 8))
 _SIZE = 40 * GIB
+_POLICY = "REPLICA_2_THIN_PROVISION"
 
 
 def add_templates(maker: Maker) -> None:
@@ -45,7 +47,7 @@ def add_templates(maker: Maker) -> None:
             "disk_name": f"{name}-disk-1",
             "index": 0,
             "size": _SIZE,
-            "storage_policy": "REPLICA_2_THIN_PROVISION",
+            "storage_policy": _POLICY,
             "type": "DISK",
         }
         fields["vm_nics"][0] |= _nic(maker, clusters[0]) if clusters else {}
@@ -85,7 +87,7 @@ def _add_copy(maker: Maker, values: Values, cluster: Document, same: dict[str, A
         "key": 1,
         "path": f"iscsi://{local_id}",
         "size": _SIZE,
-        "storage_policy_uuid": "REPLICA_2_THIN_PROVISION",
+        "storage_policy_uuid": policy_uuid(maker, cluster["id"], _POLICY),
         "svt_image_local_id": "",
         "type": "DISK",
         "vm_volume_local_id": local_id,

@@ -167,17 +167,19 @@ class Server:
     def _dispatch(self, path: str, asked: Asked) -> object:
         if path == "/api/healthz":
             return Reply(b"ok", content_type="text/plain")
-        if path == "/api":
+        if path in {"/api", "/api/"}:
             return graphql.answer(asked)
         operation = asked.request.path
         if f"/{operation}" not in OPERATIONS or not path.startswith(API_ROOT):
             raise RefusedError(404, f"no operation has the path {path}")
-        if is_older(self.services.version, schema.operation(f"/{operation}").since):
-            raise RefusedError(404, f"{self.services.version} has no operation {operation}")
+        behavior = self._maker.behavior
+        if is_older(behavior.version, schema.operation(f"/{operation}").since):
+            raise RefusedError(404, f"{behavior.version} has no operation {operation}")
         if not asked.user and schema.operation(f"/{operation}").auth is Auth.TOKEN:
             raise RefusedError(401, "the token is missing or not valid")
-        if asked.language not in {*LANGUAGES, EVERY_LANGUAGE}:
-            raise RefusedError(400, f"content-language: {asked.language} is none of {LANGUAGES}")
+        languages = (*LANGUAGES, EVERY_LANGUAGE) if behavior.every_language else LANGUAGES
+        if asked.language not in languages:
+            raise RefusedError(400, f"content-language: {asked.language} is none of {languages}")
         answer = routes.find(operation)
         if answer is None:
             raise RefusedError(501, f"the simulator does not model {operation}")
@@ -205,9 +207,12 @@ def _error(
     code: str | None = None,
     props: object = None,
 ) -> Reply:
-    body: dict[str, object] = {"message": message, "status": status, "path": request.path}
+    path = f"/{request.path.removeprefix(API_ROOT).removeprefix('/')}"
+    body: dict[str, object] = {"message": message, "status": status, "path": path}
     if code is not None:
-        body |= {"code": code, "props": props}
+        body["code"] = code
+    if props is not None:
+        body["props"] = props
     return Reply(encode(body), status)
 
 

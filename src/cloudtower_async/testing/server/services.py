@@ -19,7 +19,6 @@ class Services:
         uploads: What is on its way.
         changes: The change feed.
         metrics: How much of a load curve is shown.
-        version: Of the server.
         url: Where the server listens, as its answers name it.
         nvram: What was uploaded of each VM, by the VM's id.
     """
@@ -27,7 +26,6 @@ class Services:
     uploads: Uploads
     changes: ChangeFeed
     metrics: Metrics
-    version: str
     url: str = ""
     nvram: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
 

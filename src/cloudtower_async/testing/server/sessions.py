@@ -37,7 +37,7 @@ def _log_in(asked: Asked) -> object:
 
 
 def _version(asked: Asked) -> object:
-    return asked.services.version
+    return asked.maker.behavior.version
 
 
 ANSWERS: dict[str, Answer] = {"login": _log_in, "get-version": _version}
