@@ -74,7 +74,7 @@ async def test_a_host_is_emptied_and_filled_again() -> None:
         assert moved.host.id != host["id"]
         left = await leave_maintenance(tower, host["id"])
         assert left.host.host_state is None
-        assert (names(left.back), left.started, left.not_back) == (["runs"], [], [])
+        assert (names(left.back), left.started, left.not_back) == (["off", "runs"], [], [])
 
 
 async def test_vms_that_cannot_be_moved_are_in_the_way_unless_they_may_be_stopped() -> None:
@@ -91,7 +91,7 @@ async def test_vms_that_cannot_be_moved_are_in_the_way_unless_they_may_be_stoppe
         assert (names(entered.moved), names(entered.stopped)) == (["runs"], ["sleeps"])
         assert sim.store.get("Vm", vm["id"])["status"] == "STOPPED"
         left = await leave_maintenance(tower, host["id"])
-        assert (names(left.back), names(left.started)) == (["runs"], ["sleeps"])
+        assert (names(left.back), names(left.started)) == (["off", "runs"], ["sleeps"])
         assert left.not_back == []
 
 
@@ -101,7 +101,8 @@ async def test_what_does_not_come_back_is_said() -> None:
         entered = await enter_maintenance(tower, host["id"])
         sim.store.change("Host", host["id"], allocatable_memory_bytes=0)
         left = await leave_maintenance(tower, host["id"])
-        assert (left.back, names(left.not_back)) == ([], names(entered.moved))
+        assert names(left.not_back) == names(entered.moved) == ["runs"]
+        assert names(left.back) == ["off"]  # a stopped VM needs no memory
 
 
 async def test_vms_stay_where_they_are_if_that_is_asked_for() -> None:

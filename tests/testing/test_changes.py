@@ -341,6 +341,20 @@ async def test_snapshots_hold_what_they_are_of_and_bring_it_back(client: Client)
     assert snapshot["data"]["id"] not in client.sim.store.table("VmVolumeSnapshot")
 
 
+@pytest.mark.parametrize("size", [None, 107_374_182_400.5])
+async def test_a_rebuilt_volume_has_a_whole_size(client: Client, size: float | None) -> None:
+    store = client.sim.store
+    [snapshot, *_] = store.select("VmVolumeSnapshot")
+    volume = store.get("VmVolume", snapshot["vm_volume"])
+    if size is not None:
+        snapshot["volume_size"] = size
+    body = {"volume_snapshot_id": snapshot["id"], "name": "again", "description": ""}
+    [copy] = await do(client, "rebuild-vm-volume", [body])
+    made = store.get("VmVolume", copy["data"]["id"])
+    assert type(made["size"]) is int
+    assert made["size"] == (volume["size"] if size is None else 107_374_182_401)
+
+
 @pytest.mark.parametrize(
     ("kind", "belongs", "paths", "keys"),
     [

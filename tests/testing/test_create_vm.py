@@ -44,7 +44,7 @@ async def test_a_new_vm_is_a_placeholder_until_its_task_has_ended(client: Client
     assert shown["local_id"].startswith("placeholder-")
     assert (shown["vm_disks"], shown["vm_nics"]) == ([], [])
     [task] = await ended(client, [answer])
-    assert (task["resource_id"], task["description"]) == (shown["id"], "Create VM new")
+    assert (task["resource_id"], task["description"]) == (shown["id"], "Create a VM new")
     [shown] = await client.ask("get-vms", {"where": {"id": shown["id"]}})
     assert shown["entityAsyncStatus"] is None
     assert len(shown["local_id"]) == 36
@@ -99,6 +99,30 @@ async def test_a_new_vm_may_run_at_once_where_there_is_room(client: Client) -> N
     vm = await create(client, status="RUNNING", host_id=hosts[0]["id"])
     assert vm["host"] == hosts[0]["id"]
     assert_in_step(client)
+
+
+async def test_the_server_chooses_the_host_where_it_is_asked_to(client: Client) -> None:
+    store = client.sim.store
+    host = {"host_id": "AUTO_SCHEDULE"}
+    vm = await create(client, status="RUNNING", **host)
+    assert store.get("Host", vm["host"])["cluster"] == vm["cluster"]
+    template = store.select("ContentLibraryVmTemplate")[0]
+    common = {"is_full_copy": False, **host}
+    of_library = {"template_id": template["id"], "cluster_id": template["clusters"][0], **common}
+    for path, body in (
+        ("clone-vm", {"src_vm_id": vm["id"], "name": "a", **common}),
+        ("create-vm-from-content-library-template", {**of_library, "name": "b"}),
+        (
+            "create-vm-from-template",
+            {"template_id": template["vm_templates"][0], "name": "c", **common},
+        ),
+    ):
+        await do(client, path, [{**body, "status": "RUNNING"}])
+    made = store.select("Vm", {"name_in": ["a", "b", "c"]})
+    assert [one["status"] for one in made] == ["RUNNING"] * 3
+    stopped = await create(client)
+    await do(client, "start-vm", {"where": {"id": stopped["id"]}, "data": host})
+    assert stopped["status"] == "RUNNING"
 
 
 async def test_without_room_the_task_fails_and_the_vm_is_gone(client: Client) -> None:

@@ -85,7 +85,7 @@ def test_what_is_changed_is_found(store: Store) -> None:
 
 
 def test_mistakes_are_still_told(store: Store) -> None:
-    for where in ({"nmae": "x"}, {"name": "x", "vcpu": "2"}, {"name_in": "x"}, "x"):
+    for where in ({"nmae": "x"}, {"name": "x", "vcpu": "2"}, {"name_in": {"x": 1}}, "x"):
         with pytest.raises(QueryError):
             store.select("Vm", where)
 

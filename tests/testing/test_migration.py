@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloudtower_async import recipes
 from cloudtower_async.testing import Clock, Simulator
-from tests.testing.client import Client, connected
+from tests.testing.client import Client, connected, our_client
 from tests.testing.machines import (
     DURATION,
     a_vm,
@@ -285,6 +286,63 @@ async def test_a_host_enters_and_leaves_maintenance_mode(client: Client) -> None
     assert {vm["host"] for vm in vms} == {host["id"]}
     assert shut["status"] == "RUNNING"
     assert_in_step(client)
+
+
+async def test_stopped_vms_move_and_come_back_too(client: Client) -> None:
+    store = client.sim.store
+    stopped = a_vm(client, "STOPPED")
+    host = store.get("Host", stopped["host"])
+    for vm in store.select("Vm", {"host": {"id": host["id"]}, "status": "SUSPENDED"}):
+        vm["status"] = "STOPPED"
+    await ended(client, await enter(client, host))
+    assert host["vms"] == []
+    assert_in_step(client)
+    where = {"where": {"id": host["id"]}}
+    found = await send(client, "exit-maintance-mode-precheck-result", where)
+    shown = {vm["vm_uuid"]: vm for vm in found["offlineMigrateVms"]}
+    assert shown[stopped["local_id"]] == {
+        "state": "done",
+        "target_host_name": host["name"],
+        "verify": {"changed": False, "reason": ""},
+        "vm_ha": stopped["ha"],
+        "vm_name": stopped["name"],
+        "vm_state": "stopped",
+        "vm_uuid": stopped["local_id"],
+    }
+    assert {vm["vm_state"] for vm in found["liveMigrateVms"]} <= {"running"}
+    back = {"offline_migrate_back_vms": list(shown)}
+    await do(client, EXIT, {"where": {"host_id": host["id"]}, "data": back})
+    assert (stopped["host"], stopped["status"]) == (host["id"], "STOPPED")
+    assert_in_step(client)
+
+
+async def test_stopped_vms_stay_where_no_other_host_is_in_use(client: Client) -> None:
+    store = client.sim.store
+    host = a_host(client)
+    vms = store.select("Vm", {"host": {"id": host["id"]}})
+    for vm in vms:
+        vm["status"] = "STOPPED"
+    for other in store.select("Host", {"id_not": host["id"]}):
+        other["connect_status"] = "DISCONNECTED"
+    await ended(client, await enter(client, host))
+    assert host["host_state"]["state"] == "MAINTENANCE_MODE"
+    assert set(host["vms"]) == {vm["id"] for vm in vms} != set()
+
+
+async def test_the_recipe_brings_back_what_was_moved() -> None:
+    async with Simulator(task_duration=0.01) as sim, our_client(sim) as tower:
+        [running, *_] = sim.store.select("Vm", {"status": "RUNNING"})
+        host = sim.store.get("Host", running["host"])
+        for vm in sim.store.select("Vm", {"host": {"id": host["id"]}, "status": "SUSPENDED"}):
+            vm["status"] = "STOPPED"
+        off = sim.add_vm(status="STOPPED", host=host["id"])
+        before = set(host["vms"])
+        await recipes.enter_maintenance(tower, host["id"])
+        assert host["vms"] == []
+        left = await recipes.leave_maintenance(tower, host["id"])
+        assert set(host["vms"]) == {vm.id for vm in left.back} == before
+        assert off["id"] in before
+        assert left.not_back == []
 
 
 async def test_vms_that_cannot_move_have_to_be_shut_down(client: Client) -> None:

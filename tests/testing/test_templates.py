@@ -217,6 +217,56 @@ async def test_a_vm_is_made_of_a_template_of_the_content_library(client: Client)
     await refused(client, path, [{**body, "template_id": "none"}], 404)
 
 
+async def test_frozen_disks_carry_storage_policies_that_a_query_finds(client: Client) -> None:
+    disks = new_vm(client)["vm_disks"]["mount_new_create_disks"]
+    thick = {**disks[0]["vm_volume"], "elf_storage_policy": "REPLICA_3_THICK_PROVISION"}
+    source = await create(
+        client, vm_disks={"mount_new_create_disks": [*disks, {**disks[0], "vm_volume": thick}]}
+    )
+    snapshot = {"data": [{"vm_id": source["id"], "name": "s"}]}
+    await do(client, "create-vm-snapshot", snapshot)
+    local = await a_template(client, source)
+    library = await a_library_template(client, source)
+    copy = library["vm_templates"][0]
+    for path, where in (
+        ("get-vm-snapshots", {"name": "s"}),
+        ("get-vm-templates", {"id": local["id"]}),
+        ("get-vm-templates", {"id": copy}),
+    ):
+        [shown] = await client.ask(path, {"where": where})
+        found: list[tuple[int, bool]] = []
+        for disk in shown["vm_disks"]:
+            wanted = {"local_id": disk["storage_policy_uuid"], "cluster": {"id": source["cluster"]}}
+            [policy] = await client.ask("get-elf-storage-policies", {"where": wanted})
+            found.append((policy["replica_num"], policy["thin_provision"]))
+        assert found == [(2, True), (3, False)]
+    for path, key, source_id in (
+        ("create-vm-from-template", "template_id", copy),
+        ("create-vm-from-template", "template_id", local["id"]),
+        ("rebuild-vm-from-snapshot", "rebuild_from_snapshot_id", shown_snapshot(client)),
+    ):
+        full = {"is_full_copy": False} if key == "template_id" else {}
+        [vm] = await made(client, path, {key: source_id, "name": new_vm(client)["name"], **full})
+        volumes = [client.sim.store.get("VmVolume", one["vm_volume"]) for one in parts(client, vm)]
+        policies = [one["elf_storage_policy"] for one in volumes]
+        assert policies == ["REPLICA_2_THIN_PROVISION", "REPLICA_3_THICK_PROVISION"]
+
+
+def shown_snapshot(client: Client) -> str:
+    return str(client.sim.store.select("VmSnapshot", {"name": "s"})[0]["id"])
+
+
+async def test_every_frozen_disk_of_the_fleet_has_a_policy_that_a_query_finds(
+    client: Client,
+) -> None:
+    uuids = {one["local_id"] for one in await client.ask("get-elf-storage-policies")}
+    for path in ("get-vm-templates", "get-vm-snapshots"):
+        shown = await client.ask(path)
+        disks = [disk for one in shown for disk in one["vm_disks"] if disk["type"] == "DISK"]
+        assert {disk["storage_policy_uuid"] for disk in disks} <= uuids
+        assert disks
+
+
 async def test_a_batch_makes_all_vms_in_one_task(client: Client) -> None:
     template = await a_library_template(client, await create(client))
     one = {"cluster_id": template["clusters"][0], "is_full_copy": False, "name": "one"}
