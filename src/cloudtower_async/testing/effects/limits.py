@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..refusals import QueryError
 from .units import FACTORS
@@ -16,20 +16,37 @@ _STRIPE_SIZES = frozenset(4 * _KIB << power for power in range(7))
 _CHAP_SECRET = re.compile("[A-Za-z0-9]{12,16}")
 
 
-class _Limit(NamedTuple):
-    expected: str
-    holds: Callable[[Any], bool]
+def _is_vlan_id(number: int) -> bool:
+    return 0 <= number <= 4095
 
 
-_LIMITS: Mapping[str, _Limit] = {
-    "vlan_id": _Limit("a number from 0 to 4095", lambda number: 0 <= number <= 4095),
-    "stripe_size": _Limit("a power of two from 4 KiB to 256 KiB", _STRIPE_SIZES.__contains__),
-    "chap_secret": _Limit(
-        "12 to 16 letters or digits", lambda secret: _CHAP_SECRET.fullmatch(secret) is not None
-    ),
-    "nameservers": _Limit("at most 3 name servers", lambda servers: len(servers) <= 3),
-    "public_keys": _Limit("at most 10 public keys", lambda keys: len(keys) <= 10),
-    "user_data": _Limit("at most 32 KiB", lambda text: len(text.encode()) <= 32 * _KIB),
+def _is_chap_secret(secret: str) -> bool:
+    return _CHAP_SECRET.fullmatch(secret) is not None
+
+
+def _is_stripe_size(size: int) -> bool:
+    return size in _STRIPE_SIZES
+
+
+def _are_name_servers(servers: list[str]) -> bool:
+    return len(servers) <= 3
+
+
+def _are_public_keys(keys: list[str]) -> bool:
+    return len(keys) <= 10
+
+
+def _is_user_data(text: str) -> bool:
+    return len(text.encode()) <= 32 * _KIB
+
+
+_LIMITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "vlan_id": ("a number from 0 to 4095", _is_vlan_id),
+    "stripe_size": ("a power of two from 4 KiB to 256 KiB", _is_stripe_size),
+    "chap_secret": ("12 to 16 letters or digits", _is_chap_secret),
+    "nameservers": ("at most 3 name servers", _are_name_servers),
+    "public_keys": ("at most 10 public keys", _are_public_keys),
+    "user_data": ("at most 32 KiB", _is_user_data),
 }
 
 
@@ -45,5 +62,6 @@ def check_limits(values: Mapping[str, Any], path: str) -> None:
             continue
         if unit := values.get(f"{name}_unit"):
             value *= FACTORS[unit]
-        if not _LIMITS[name].holds(value):
-            raise QueryError(f"{path}.{name}: expected {_LIMITS[name].expected}")
+        expected, holds = _LIMITS[name]
+        if not holds(value):
+            raise QueryError(f"{path}.{name}: expected {expected}")
