@@ -41,7 +41,7 @@ def variables(sim: Simulator) -> dict[str, str]:
 
 
 async def start(sim: Simulator, number: int) -> list[str]:
-    """Power on VMs that are called vm-0, vm-1, …; returns the tasks."""
+    """Start VMs that are called vm-0, vm-1, …; returns the tasks."""
     ids = [sim.add_vm(name=f"vm-{n}", status="STOPPED")["id"] for n in range(number)]
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         started = {vm: await tower.vm.start_vm(where={"id": vm}) for vm in ids}
@@ -67,9 +67,9 @@ async def test_in_a_pipe_each_change_is_a_line(sim: Simulator) -> None:
     lines = ended.stdout.splitlines()
     for task, name in ((first, "vm-0"), (second, "vm-1")):
         own = [line for line in lines if line.startswith(f"{task} ")]
-        assert own[-1] == f"{task} SUCCESSED 100% Power on VM {name}"
+        assert own[-1] == f"{task} SUCCESSED 100% Start VM {name}"
         assert len(own) > 1
-        assert all(re.fullmatch(rf"\w+ [A-Z]+ \d+% Power on VM {name}", line) for line in own)
+        assert all(re.fullmatch(rf"\w+ [A-Z]+ \d+% Start VM {name}", line) for line in own)
 
 
 async def test_a_failed_task_says_why_and_is_status_1(sim: Simulator) -> None:
@@ -91,7 +91,7 @@ async def test_tasks_that_go_on_are_named_at_the_end_of_the_time(sim: Simulator)
     sim.tasks.pause(task)
     ended = await wait_for(sim, task, "--timeout", "1.5")
     assert ended.returncode == 1
-    assert ended.stdout == f"{task} PAUSED 0% Power on VM vm-0\n"
+    assert ended.stdout == f"{task} PAUSED 0% Start VM vm-0\n"
     assert re.fullmatch(rf"cloudtower-async: 1 task .* after 1\.5 s: {task}.*\n", ended.stderr)
 
 
