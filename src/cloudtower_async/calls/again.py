@@ -26,7 +26,7 @@ from ..errors import (
 from ..retry.classify import LOST, Decision, FailureKind, decide, kind_of
 from ..wire.failures import without_frames
 from ..wire.statuses import HTML_INSTEAD
-from ..wire.transport import LOGIN, closed_during
+from ..wire.transport import LOGIN
 from .operation import Auth, Kind
 from .versions import explain
 
@@ -177,15 +177,8 @@ class Again(Generic[R]):
         return pause
 
     async def _sleep(self, seconds: float) -> None:
-        transport = self._caller.transport
-        with anyio.CancelScope() as scope:
-            transport.under_way.add(scope)  # to end with the session
-            try:
-                await anyio.sleep(seconds)
-            finally:
-                transport.under_way.discard(scope)
-        if transport.closed:
-            raise closed_during(self._call.operation.name)
+        with self._caller.transport.until_closed(None, self._call.operation.name):
+            await anyio.sleep(seconds)
 
     def _tell(self, pause: float) -> None:
         name, number = self._call.operation.name, self._call.attempts + 1

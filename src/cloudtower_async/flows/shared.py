@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import anyio
-
 from ..errors import SessionClosed
 
 if TYPE_CHECKING:
@@ -63,12 +61,5 @@ def unless_closed(transport: Transport, seconds: float | None) -> Generator[None
     transport.running_loop()
     if transport.closed:
         raise SessionClosed
-    scope = anyio.move_on_after(seconds)
-    transport.under_way.add(scope)
-    try:
-        with scope:
-            yield
-    finally:
-        transport.under_way.discard(scope)
-    if transport.closed:
-        raise SessionClosed
+    with transport.until_closed(seconds):
+        yield

@@ -26,7 +26,7 @@ from ..types import CODEC_ERRORS
 from .basic_auth import basic
 from .failures import another, without_frames
 from .statuses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
-from .transport import LOGIN, Transport, closed_during
+from .transport import LOGIN, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,15 +126,8 @@ class Authenticator:
 
     async def _ask_in_time(self, endpoint: str) -> str:
         seconds = self._settings.timeout
-        under_way = self._transport.under_way
-        with anyio.move_on_after(seconds) as scope:
-            under_way.add(scope)
-            try:
-                return await self._ask(endpoint)
-            finally:
-                under_way.discard(scope)
-        if self._transport.closed:
-            raise closed_during(LOGIN)
+        with self._transport.until_closed(seconds, LOGIN):
+            return await self._ask(endpoint)
         raise CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
 
     async def _ask(self, endpoint: str) -> str:

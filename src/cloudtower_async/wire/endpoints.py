@@ -16,7 +16,7 @@ from ..errors import (
     UnexpectedStatus,
 )
 from .failures import another, without_frames
-from .transport import FIND_ACTIVE, PING, closed_during
+from .transport import FIND_ACTIVE, PING
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -127,21 +127,16 @@ class Endpoints:
 
     async def _ask_only(self, seconds: float) -> str | CallError:
         (address,) = self._addresses
-        with anyio.move_on_after(seconds) as scope:
-            self._transport.under_way.add(scope)
+        with self._transport.until_closed(seconds, PING):
             try:
                 answer = await self._transport.exchange(PING, "GET", address, {}, path=_HEALTH)
             except CallError as exc:
                 return exc
-            finally:
-                self._transport.under_way.discard(scope)
             if answer.status == 200:
                 return address
             return UnexpectedStatus(
                 "the server is not ready", operation=PING, endpoint=address, status=answer.status
             )
-        if self._transport.closed:
-            raise closed_during(PING)
         error = CallTimeout(f"no answer within {seconds:g} s", operation=PING, endpoint=address)
         error.proxy = self._transport.proxy_of(address)
         return error
@@ -152,17 +147,10 @@ class Endpoints:
         await self._transport.open()
         answers = dict.fromkeys(self._addresses, _SILENT)
         broken: list[Exception] = []
-        scope = anyio.move_on_after(seconds)
-        self._transport.under_way.add(scope)
-        try:
-            with scope:
-                async with anyio.create_task_group() as group:
-                    for address in self._addresses:
-                        group.start_soon(self._ask, operation, address, answers, broken, scope)
-        finally:
-            self._transport.under_way.discard(scope)
-        if self._transport.closed:
-            raise closed_during(operation)
+        with self._transport.until_closed(seconds, operation) as scope:
+            async with anyio.create_task_group() as group:
+                for address in self._addresses:
+                    group.start_soon(self._ask, operation, address, answers, broken, scope)
         if broken:
             raise broken[0]
         return answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -38,7 +39,7 @@ from .tls import TLS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Generator, Mapping, Sequence
 
     from ..addresses import Proxy
     from ..settings import Settings
@@ -157,7 +158,7 @@ class Transport:
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
-        Callers set a time limit, kept in `deadlines` or `under_way`, and raise the errors
+        Callers set a time limit, by `deadlines` or `until_closed`, and raise the errors
         `without_frames`, as the frames from here on hold the credentials.
 
         Args:
@@ -313,6 +314,29 @@ class Transport:
             # Shielded, as a session is often closed because of a cancellation; and bounded.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await session.close()
+
+    @contextmanager
+    def until_closed(
+        self, seconds: float | None, operation: str = ""
+    ) -> Generator[anyio.CancelScope]:
+        """Run a block within a time limit; closing the session ends it at once.
+
+        Args:
+            seconds: Time after which the rest of the block is cancelled; None: no limit.
+            operation: For the error: what the block is part of.
+
+        Raises:
+            SessionClosed: Meanwhile.
+        """
+        scope = anyio.move_on_after(seconds)
+        self.under_way.add(scope)
+        try:
+            with scope:
+                yield scope
+        finally:
+            self.under_way.discard(scope)
+        if self.closed:
+            raise closed_during(operation) if operation else SessionClosed
 
     async def open(self) -> aiohttp.ClientSession:
         """Make the pool, unless there is one. Connections are made when calls need them.
