@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import traceback
@@ -174,13 +175,47 @@ async def test_not_by_the_variables_of_frames() -> None:
                 await tower.close()
 
 
+@pytest.mark.parametrize("options", [GIVEN, {"token": TOKENS}])
+async def test_not_by_the_time_out_of_the_caller(options: dict[str, Any]) -> None:
+    async with serve_bytes(hang=True) as url:
+        tower = Cloudtower(url, timeout=5, headers={"x-key": f"{MARK}-key"}, **options)
+        for call in (tower.vm.get_vms, tower.open):
+
+            async def in_time(call: Callable[[], Awaitable[object]] = call) -> None:
+                async with asyncio.timeout(0.1):
+                    await call()
+
+            assert MARK not in await with_variables(in_time)
+        await tower.close()
+
+
+async def test_not_by_an_exception_of_a_hook() -> None:
+    async def raising(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        await handler(request)
+        raise LookupError("of the hook")
+
+    async with (
+        serve(echoing) as url,
+        aiohttp.ClientSession(middlewares=[raising]) as session,
+        Cloudtower(url, token=TOKENS, session=session) as tower,
+    ):
+        with pytest.raises(LookupError) as info:
+            await tower.vm.get_vms()
+    report = traceback.TracebackException.from_exception(info.value, capture_locals=True)
+    text = "".join(report.format())
+    assert "in raising" in text
+    assert MARK not in text
+
+
 async def with_variables(call: Callable[[], Awaitable[object]]) -> str:
     try:
         raise LookupError("of the caller's own")
     except LookupError:
         try:
             await call()
-        except CloudtowerError as error:
+        except (CloudtowerError, TimeoutError) as error:
             report = traceback.TracebackException.from_exception(error, capture_locals=True)
             text = "".join(report.format())
             assert "line" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -23,7 +24,7 @@ from ..types import CODEC_ERRORS, ContentLanguage
 from ..validators import seconds_fault
 from ..wire import spans
 from ..wire.endpoints import Endpoints
-from ..wire.failures import without_frames
+from ..wire.failures import frames_of_hook, without_frames
 from ..wire.forms import Marks
 from ..wire.limits import Limits
 from ..wire.transport import HookError, closed_during
@@ -287,11 +288,15 @@ class Caller:
             broken = None
         except HookError as exc:
             broken = exc.__cause__
+        except asyncio.CancelledError as exc:
+            # It becomes the cause of the caller's own TimeoutError, whose reports show frames.
+            exc.__traceback__ = None
+            raise
         try:
             if broken is None:
                 raise self._cut_short(call, endpoint)
             if operation.kind is Kind.QUERY:
-                raise broken
+                raise broken.with_traceback(frames_of_hook(broken))
             raise _interrupted(call, endpoint, broken) from broken
         finally:
             del broken  # it and this frame would keep each other

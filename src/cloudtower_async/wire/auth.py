@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
@@ -112,6 +113,9 @@ class Authenticator:
                     self.token = await self._ask_in_time(endpoint)
                 except CloudtowerError as exc:
                     failure = exc
+                except asyncio.CancelledError as exc:
+                    exc.__traceback__ = None  # its frames hold the password
+                    raise
                 else:
                     self.logins += 1
                     self._failure = None

@@ -25,6 +25,8 @@ from .proxies import proxy_refusal, unused_variable
 from .stale_connections import StaleConnection
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from ..addresses import Proxy
     from ..settings import Settings
 
@@ -277,6 +279,20 @@ def without_frames(error: E) -> E:
         one.__traceback__ = None
         chain += [one.__cause__, one.__context__]
     return error
+
+
+def frames_of_hook(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an exception that a hook raised, from the frame of the hook on.
+
+    The frames before it, of this package and of aiohttp, hold the credentials.
+    """
+    frames = error.__traceback__
+    while frames is not None:
+        module: str = frames.tb_frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("aiohttp", __name__.partition(".")[0]):
+            break
+        frames = frames.tb_next
+    return frames
 
 
 def another(error: E) -> E:
