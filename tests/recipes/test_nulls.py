@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloudtower_async import CloudtowerError, recipes
 from cloudtower_async.recipes import (
     backup_vm,
+    backup_vms,
     build_dashboard,
+    check_maintenance,
     create_blank_vm,
     create_vm_from_template,
+    enter_maintenance,
+    import_template,
+    leave_maintenance,
+    restart_vms,
+    shut_down_vms,
+    start_vms,
 )
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.nulls import walk
+from tests.recipes.test_imports import files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from pathlib import Path
 
     from cloudtower_async import Cloudtower
+    from cloudtower_async.recipes import Backup, PowerOutcome
     from tests.nulls import Flow
 
 TIMEOUT = 0.2
@@ -61,21 +75,107 @@ async def create_from_template(tower: Cloudtower, sim: Simulator) -> None:
     assert vm is not None
 
 
+def no_python_error(outcomes: Iterable[PowerOutcome | Backup]) -> None:
+    """Raise an error of an outcome that should not be there."""
+    for outcome in outcomes:
+        if outcome.error is not None and not isinstance(outcome.error, CloudtowerError):
+            raise outcome.error
+        str(outcome.error)
+
+
+def switched(recipe: Callable[..., Awaitable[list[PowerOutcome]]], status: str) -> Flow:
+    """Return a flow that switches VMs which have this status before."""
+
+    async def flow(tower: Cloudtower, sim: Simulator) -> None:
+        ids = list(sim.store.table("Vm"))[:3]
+        for vm_id in ids:
+            cpu_usage = 1.0 if status == "RUNNING" else None
+            sim.store.change("Vm", vm_id, status=status, cpu_usage=cpu_usage)
+        outcomes = await recipe(tower, {"id_in": ids}, timeout=TIMEOUT)
+        assert len(outcomes) >= len(ids)
+        no_python_error(outcomes)
+
+    return flow
+
+
+async def back_up_many(tower: Cloudtower, sim: Simulator) -> None:
+    ids = list(sim.store.table("Vm"))[:2]
+    for snapshot in list(sim.store.table("VmSnapshot")):
+        sim.store.remove("VmSnapshot", snapshot)
+    for vm_id in ids:
+        await tower.vm_snapshot.create_vm_snapshot(
+            data=[{"vm_id": vm_id, "name": "backup-20250101T000000Z"}]
+        )
+    backups = await backup_vms(tower, {"id_in": ids}, keep=1, timeout=TIMEOUT)
+    assert len(backups) >= len(ids)
+    no_python_error(backups)
+
+
+async def maintain(tower: Cloudtower, sim: Simulator) -> None:
+    host = first(sim, "Host")
+    state = host["host_state"]
+    try:
+        await check_maintenance(tower, host["id"], timeout=TIMEOUT)
+        try:
+            entered = await enter_maintenance(tower, host["id"], stop_vms=True, timeout=TIMEOUT)
+            assert entered.host is not None
+        finally:
+            left = await leave_maintenance(tower, host["id"], timeout=TIMEOUT)
+        assert left.host is not None
+    finally:
+        sim.store.change("Host", host["id"], host_state=state, entityAsyncStatus=None)
+
+
+def importing(folder: Path) -> Flow:
+    """Return a flow that imports a template."""
+    given = files(folder)
+
+    async def flow(tower: Cloudtower, sim: Simulator) -> None:
+        template = await import_template(
+            tower,
+            f"template-{next(NUMBERS)}",
+            cluster=first(sim, "Cluster")["id"],
+            timeout=TIMEOUT,
+            **given,
+        )
+        assert template is not None
+
+    return flow
+
+
 RECIPES: dict[str, Flow] = {
     "build_dashboard": lambda tower, _: build_dashboard(tower),
     "backup_vm": lambda tower, sim: backup_vm(tower, first(sim, "Vm")["id"], timeout=TIMEOUT),
+    "backup_vms": back_up_many,
     "create_blank_vm": create_blank,
     "create_vm_from_template": create_from_template,
+    "start_vms": switched(start_vms, "STOPPED"),
+    "restart_vms": switched(restart_vms, "RUNNING"),
+    "shut_down_vms": switched(partial(shut_down_vms, force_after=TIMEOUT), "RUNNING"),
+    "maintenance": maintain,
 }
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, "import_template"])
 async def test_a_null_in_any_field_is_no_python_error(
-    sim: Simulator, name: str, tell: Callable[[str], None], caplog: pytest.LogCaptureFixture
+    sim: Simulator,
+    name: str,
+    tell: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    fields, broken = await walk(sim, RECIPES[name])
+    flow = importing(tmp_path) if name == "import_template" else RECIPES[name]
+    fields, broken = await walk(sim, flow)
     tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
     assert fields
     assert broken == {}
+
+
+def test_every_recipe_is_walked() -> None:
+    found = {
+        name for name in recipes.__all__ if inspect.iscoroutinefunction(getattr(recipes, name))
+    }
+    maintenance = {"check_maintenance", "enter_maintenance", "leave_maintenance"}
+    assert found == RECIPES.keys() - {"maintenance"} | maintenance | {"import_template"}
