@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cloudtower_async.recipes import Backup, PowerOutcome
     from tests.nulls import Flow
 
-TIMEOUT = 0.2
+TIMEOUT = 0.1
 NUMBERS = itertools.count()
 
 
@@ -129,6 +129,8 @@ async def maintain(tower: Cloudtower, sim: Simulator) -> None:
 def importing(folder: Path) -> Flow:
     """Return a flow that imports a template."""
     given = files(folder)
+    for image in given["disks"]:
+        image.write_bytes(b"x" * 3000)
 
     async def flow(tower: Cloudtower, sim: Simulator) -> None:
         template = await import_template(

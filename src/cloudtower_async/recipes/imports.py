@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import msgspec
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, ResponseDecodeError
+from ..types import CODEC_ERRORS
 from .devices import Place
 from .many import check_seconds, identified, only
 from .progress import Telling, carry_out
@@ -75,7 +76,8 @@ async def import_template(
     described, sizes = await _read(ovf, disks)
     place = await Place.find(tower, cluster)
     parsed = await tower.ovf.parse_ovf(cluster_id=place.cluster.id, file=described)
-    wanted = [disk.name or "unnamed" for disk in parsed.disks or () if disk.type == "DISK"]
+    described_again = _as_input(parsed)
+    wanted = [disk.name for disk in parsed.disks if disk.type == "DISK"]
     if len(wanted) != len(disks):
         raise InvalidInput(
             f"import_template: disks: the OVF has {len(wanted)} ({', '.join(wanted)}), "
@@ -101,8 +103,8 @@ async def import_template(
                     "name": name,
                     "cluster_id": place.cluster.id,
                     "upload_tasks": tasks,
-                    "parsed_ovf": _as_input(parsed),
-                    "vm_nics": [{"model": nic_model, "enabled": True} for _ in parsed.nics or ()],
+                    "parsed_ovf": described_again,
+                    "vm_nics": [{"model": nic_model, "enabled": True} for _ in parsed.nics],
                 }
             ]
         )
@@ -129,8 +131,21 @@ def _tell_upload(tell: Telling, name: str, before: int, total: int, news: Upload
 
 
 def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
-    """What the server said, to be said to it again, without what it left out."""
-    return cast("inputs.ParsedOVF", _without_nulls(msgspec.to_builtins(parsed)))
+    """What the server said, to be said to it again, without what it left out.
+
+    Raises:
+        ResponseDecodeError: It left out what it wants to be told.
+    """
+    from ..models import ParsedOVF  # only now, as importing recipes must load nothing generated
+
+    told = _without_nulls(msgspec.to_builtins(parsed))
+    try:
+        msgspec.convert(told, ParsedOVF)
+    except CODEC_ERRORS as error:
+        raise ResponseDecodeError(
+            f"the server does not say all that an import needs: {error}", operation="ovf.parse_ovf"
+        ) from error
+    return cast("inputs.ParsedOVF", told)
 
 
 def _without_nulls(value: object) -> object:
