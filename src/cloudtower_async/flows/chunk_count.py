@@ -1,4 +1,4 @@
-"""The server's count of the chunks of an upload, compared with ours. Pure."""
+"""Compare the server's count of the chunks of an upload with ours. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 class ChunkCount:
-    """What was sent, and what the server counts.
+    """Number of chunks sent, and the server's count of them.
 
-    Servers may count from 0 or from 1, so what counts is the difference to the first chunk's count.
+    Servers may count from 0 or from 1, so counts are compared relative to that of the first chunk.
 
     Args:
         chunks: Number of chunks that the server certainly has.
-        base: Its count minus that; None: its count does not follow ours, and proves nothing.
+        base: The server's count minus `chunks`; None if its count does not follow ours, so that it
+            proves nothing.
     """
 
     def __init__(self, chunks: int = 0, base: int | None = None) -> None:
@@ -28,11 +29,11 @@ class ChunkCount:
         """Count a chunk that the server has taken.
 
         Args:
-            task: The upload task after that.
-            exactly: Whether the server has to count it, too.
+            task: The upload task after the chunk was taken.
+            exactly: Require the server to have counted it.
 
         Raises:
-            UploadFailed: The server has more chunks than were sent, or does not count exactly.
+            UploadFailed: The server has more chunks than were sent, or did not count this one.
         """
         self.chunks += 1
         count = count_of(task)
@@ -50,10 +51,10 @@ class ChunkCount:
                     raise unknown("a chunk was sent again, and the server's count does not follow")
 
     def has_one_more(self, task: UploadTask) -> bool:
-        """Whether the server has one chunk more than it certainly has.
+        """Return whether the server counts one chunk beyond those that it certainly has.
 
         Raises:
-            UploadFailed: Its count does not fit, or proves nothing.
+            UploadFailed: Its count is impossible, or proves nothing.
         """
         base, count = self.reliable_base(), count_of(task)
         if count is None:
@@ -77,16 +78,16 @@ class ChunkCount:
         return self.base
 
     def agrees(self, task: UploadTask) -> bool:
-        """Whether the server counts exactly what was sent."""
+        """Return whether the server counts exactly the chunks that were sent."""
         return self.base is not None and count_of(task) == self.chunks + self.base
 
 
 def count_of(task: UploadTask) -> int | None:
-    """Return the server's count of chunks; None: it does not tell."""
+    """Return the server's count of chunks; None if the upload task has no valid one."""
     count: object = task.current_chunk
     return count if type(count) is int and count >= 0 else None
 
 
 def unknown(why: str) -> UploadFailed:
-    """Make the error for an upload that nothing can be told of."""
+    """Make the error for an upload whose state on the server cannot be determined."""
     return UploadFailed(f"what the server has is unknown: {why}")

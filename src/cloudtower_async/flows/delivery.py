@@ -1,11 +1,11 @@
-"""Chunks on their way to the server, each exactly once.
+"""Deliver the chunks of an upload, each exactly once.
 
 The server cannot check where a chunk belongs: it appends what it gets. So there is never more than
-one chunk in flight, and a chunk whose outcome is unknown is not sent again until that is certain.
-The upload task counts the chunks that it has. When the count moves, the chunk was taken. When it
-stays for the whole settling time, which outlasts any proxy, the chunk was not taken and is sent
-again; from then on every count has to agree, and the result is verified. As long as the first one
-could still arrive, no later doubt can be settled by the count. When the count cannot tell, the
+one chunk in flight, and a chunk whose outcome is unknown is resent only when it certainly did not
+arrive. The upload task counts the chunks that it has. If the count moves, the chunk was taken. If
+it stays for the whole settling time, which outlasts the time-out of any proxy, the chunk was lost
+and is resent; from then on every count has to agree, and the result is verified. While the lost
+chunk could still arrive, the count cannot settle another doubt. If the count proves nothing, the
 upload fails: nothing is guessed.
 """
 
@@ -42,36 +42,36 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 CHUNK_SIZE = 8 * 1024 * 1024
-"""Bytes of the first chunk, unless another size is asked for."""
+"""Default size of the first chunk, in bytes."""
 
 LARGEST_CHUNK = 64 * 1024 * 1024
-"""Most bytes of a chunk, whatever size the server asks for."""
+"""Maximum size of a chunk in bytes, whatever the server asks for."""
 
 STRAY_SECONDS = 300.0
-"""Seconds after which no chunk is on its way any more; a shorter settling time is no proof."""
+"""Seconds after which a lost chunk can no longer arrive; a shorter settling time proves nothing."""
 
 CLEAN_UP_SECONDS = 10.0
-"""Most seconds to cancel an upload task, and before that to learn which one it is."""
+"""Maximum number of seconds to cancel an upload task, and before that to find out its id."""
 
 
 class Delivery:
-    """Brings the chunks of a file to the server, one after the other.
+    """Sends the chunks of one file, one after the other.
 
     Args:
-        caller: Asks the server.
-        locks: Of the session.
-        target: Where they lead.
-        chunk_size: Bytes of the first chunk, and most bytes of those after it; None: 8 MiB, then
-            what the server asks for.
+        caller: Sends the calls.
+        locks: Locks of the session.
+        target: Resource that the file becomes.
+        chunk_size: Size of the first chunk and maximum size of later ones, in bytes; None: 8 MiB,
+            then the size that the server asks for.
         settling_time: Seconds that a chunk whose outcome is unknown has to show in the count.
-        interval: Most seconds between looks at the count.
+        interval: Maximum number of seconds between polls of the count.
 
     Attributes:
-        task: The upload task as it was last seen; None: there is none yet.
+        task: The upload task as last seen; None before the server has made one.
         sent: Bytes that the server certainly has.
         count: The chunks that it certainly has, and its own count of them.
-        in_doubt: Whether the server may have one chunk more.
-        resent: Whether a chunk was sent again after the settling time.
+        in_doubt: Whether the server may have one more chunk.
+        resent: Whether a chunk was resent after the settling time.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Delivery:
         """Size of the next chunk, in bytes.
 
         Raises:
-            UploadFailed: The server does not say what size it wants.
+            UploadFailed: The size that the server asks for is not valid.
         """
         if self.task is None:
             return self._first_size
@@ -114,15 +114,15 @@ class Delivery:
         return min(wanted, self.largest)
 
     async def resume(self, state: UploadState) -> bool:
-        """Resume an upload whose state has been checked against the source and the target.
+        """Resume an upload whose state was checked against the source and the target.
 
         Returns:
-            Whether the server has the pending chunk, too. It then has to be noted with `skip`.
+            Whether the server has the pending chunk; if so, call `skip` with its size.
 
         Raises:
-            InvalidInput: The upload task is that of something else.
+            InvalidInput: The upload task belongs to another upload.
             UploadFailed: The upload has failed, or it is unknown what the server has.
-            CallError: The server does not know the upload, or could not be asked.
+            CallError: The server does not know the upload, or could not be reached.
         """
         task = await self._tasks.read(state.upload_task_id)
         if task is None:
@@ -159,25 +159,25 @@ class Delivery:
             raise unknown("the server has a chunk that this state does not know")
         elif count_of(task) is None:
             raise unknown("the server does not tell how many chunks it has")
-        # Whoever stored a state with a pending chunk may have sent that more than once.
+        # The process that stored the state may have sent the pending chunk more than once.
         if state.pending:
             self._lose(anyio.current_time())
         return taken
 
     def skip(self, size: int) -> None:
-        """Note that the server has the pending chunk of this size already."""
+        """Record that the server already has the pending chunk of this size."""
         self.sent += size
         self.count.chunks += 1
 
     async def send(self, chunk: bytes, size: int) -> None:
-        """Bring the next chunk to the server.
+        """Send the next chunk.
 
         Args:
-            chunk: What is in it.
-            size: Of the whole file, in bytes.
+            chunk: Its content.
+            size: Size of the whole file, in bytes.
 
         Raises:
-            CallError: The server does not have it, or could not be asked whether it has.
+            CallError: The server did not take it, or could not be asked whether it did.
             UploadFailed: The upload has failed, or it is unknown what the server has.
         """
         if self.task is None:
@@ -188,27 +188,27 @@ class Delivery:
             self._note(task, chunk)
 
     async def look_again(self) -> UploadTask:
-        """See how the upload task is now.
+        """Read the upload task again.
 
         Raises:
-            UploadFailed: Nothing comes of it any more.
-            CallError: The server could not be asked.
+            UploadFailed: The upload has failed.
+            CallError: The upload task could not be read.
         """
         known = cast("UploadTask", self.task)
-        # It may be out of sight for a moment.
+        # A listing may leave it out for a moment.
         task = await self._tasks.read(known.id) or known
         self._see(task)
         return task
 
     def verify(self, task: UploadTask, made: object) -> None:
-        """Check the end of an upload that had to send a chunk again.
+        """Verify the result of an upload if a chunk was resent.
 
         Args:
             task: The upload task, which has succeeded.
-            made: What has come of it.
+            made: Resource that the file became.
 
         Raises:
-            UploadFailed: It is not what was sent, or the server does not tell.
+            UploadFailed: The result differs from what was sent, or cannot be compared with it.
         """
         if not self.resent:
             return
@@ -221,15 +221,15 @@ class Delivery:
             )
 
     async def cancel(self) -> None:
-        """Tell the server that nothing more comes. Repeating that does no harm."""
+        """Cancel the upload task, if there is one. Safe to repeat."""
         if self.task is not None:
             await self._tasks.cancel(self.task.id, CLEAN_UP_SECONDS)
 
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which makes the upload task.
 
-        When its outcome is unknown, the new task that bears our name is ours. So that it cannot be
-        that of another upload of this session, those of as large a file begin one after the other.
+        If its outcome is unknown, the new upload task with our name is ours. Uploads of files of
+        the same size start one after the other, so that it cannot belong to another one of them.
         """
         fields = self._target.first(chunk, size)
         async with self._locks.hold(f"{self._target.send.path} {size}"):
@@ -244,7 +244,7 @@ class Delivery:
                 self._note(await self._deliver(fields, partial(self._settle_first, new)), chunk)
 
             try:
-                # Broken off, it would leave a task behind of which nobody knows.
+                # Cancelled halfway, it would leave an upload task behind whose id is unknown.
                 await let_end(send, CLEAN_UP_SECONDS)
             except anyio.get_cancelled_exc_class():
                 if self.task is None:
@@ -252,7 +252,7 @@ class Delivery:
                 raise
 
     async def _find_out(self, new: Callable[[], Awaitable[list[UploadTask]]]) -> None:
-        """Learn which upload task has come of a first chunk that was broken off."""
+        """Find the upload task that a cancelled first chunk has made."""
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             try:
                 ours = [task for task in await new() if self._target.is_named_in(task)]
@@ -263,10 +263,10 @@ class Delivery:
     async def _deliver(
         self, fields: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
-        """Send a chunk until the server has it.
+        """Send a chunk, as often as is safe and needed, until the server has it.
 
         Args:
-            fields: Of the form.
+            fields: Fields of the form.
             settle: Waits until the outcome is certain; returns the upload task if it has the chunk.
         """
         again = False  # whether it was sent before
@@ -301,7 +301,7 @@ class Delivery:
         return task
 
     def _lose(self, sent_at: float) -> None:
-        """Note that a chunk counts as lost, which was sent then."""
+        """Record that a chunk sent at this time counts as lost."""
         self.resent = True
         self._stray_until = max(self._stray_until, sent_at + STRAY_SECONDS)
 
@@ -309,11 +309,11 @@ class Delivery:
         """Wait until it is certain whether the server has the chunk in doubt.
 
         Returns:
-            The upload task if it has, else None.
+            The upload task if it has the chunk; None if it does not.
 
         Raises:
-            UploadFailed: That cannot be told.
-            CallError: The server could not be asked.
+            UploadFailed: The count cannot tell.
+            CallError: The upload task could not be read.
         """
         self.count.reliable_base()
 
@@ -330,11 +330,11 @@ class Delivery:
         return task if self._has_the_chunk(task) else None
 
     def _has_the_chunk(self, task: UploadTask) -> bool:
-        """Whether the server has the chunk in doubt.
+        """Return whether the server has the chunk in doubt.
 
         Raises:
-            UploadFailed: It has one more, but that can be one that was thought lost; its count does
-                not fit.
+            UploadFailed: It has one more, which may also be the chunk that counts as lost; or its
+                count is impossible.
         """
         self._see(task)
         if not self.count.has_one_more(task):
@@ -349,11 +349,11 @@ class Delivery:
         """Wait until it is certain whether the first chunk has made an upload task.
 
         Args:
-            new: Asks for the upload tasks that could be it.
+            new: Reads the upload tasks that may be ours.
 
         Raises:
-            UploadFailed: That cannot be told.
-            CallError: The server could not be asked.
+            UploadFailed: It remains uncertain.
+            CallError: The upload tasks could not be read.
         """
 
         async def look() -> UploadTask | None:
@@ -372,15 +372,15 @@ class Delivery:
         )
 
     async def _taken_late(self) -> UploadTask | None:
-        """Return the upload task if it has the chunk in doubt by now."""
+        """Return the upload task if it now has the chunk in doubt."""
         task = await self.look_again()
         return task if self.count.has_one_more(task) else None
 
     def _note(self, task: UploadTask, chunk: bytes) -> None:
-        """Note that the server has a chunk.
+        """Record that the server has a chunk.
 
         Raises:
-            UploadFailed: It has more than that, or has given the upload up.
+            UploadFailed: It has more chunks than were sent, or has given up the upload.
         """
         self.task = task
         self.sent += len(chunk)

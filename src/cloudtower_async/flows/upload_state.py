@@ -19,12 +19,12 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Everything needed to resume an upload: store it as JSON, pass it as ``resume=``.
 
     Resuming checks all of it first, and refuses another file, another target or another server. It
-    holds no secret, but the names of the file and of what it becomes.
+    contains no secret, only the names of the file and of the resource that it becomes.
 
     Attributes:
         endpoint: Root address of the server.
         operation: The call that takes the chunks: ``"elf_image.create_elf_image"``.
-        upload_task_id: The upload task of the server.
+        upload_task_id: Id of the upload task.
         form: The fields that were sent with the first chunk, without the file.
         size: Size of the whole file, in bytes.
         modified_ns: Modification time of the file, in nanoseconds since 1970; None for a stream.
@@ -37,7 +37,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunks: Number of chunks that the server certainly has.
         count_base: The server's count of chunks minus `chunks`; None when its count does not follow
             the chunks that were sent.
-        resent: A chunk was sent again after the settling time, so the result has to be verified.
+        resent: A chunk was resent after the settling time, so the result has to be verified.
         existing_ids: Resources that were there before the upload, where the server does not say
             which one an upload becomes.
         version: Format of this state.
@@ -69,7 +69,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Read a state that `to_json` has written.
 
         Raises:
-            InvalidInput: It is not the state of an upload, or of a later version of this package.
+            InvalidInput: The text is not an upload state, or was written by a later version.
         """
         try:
             state = msgspec.json.decode(text, type=cls)
@@ -82,7 +82,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return state
 
     def fault(self) -> str | None:
-        """Return why the values cannot be right; None if they can."""
+        """Return why the values contradict each other; None if they do not."""
         ends = self.sent + self.pending
         if not (0 < self.sent <= self.size and self.pending >= 0 and ends <= self.size):
             return f"sent: {self.sent:,} of {self.size:,} bytes, {self.pending:,} pending"

@@ -1,4 +1,4 @@
-"""Reading the upload tasks of the server, and cancelling them."""
+"""Read and cancel upload tasks."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _log = logging.getLogger("cloudtower_async")
 
 
 class UploadTasks:
-    """The upload tasks of a server.
+    """Upload tasks of a server.
 
     Args:
-        caller: Asks the server.
-        settling_time: Seconds that a chunk whose outcome is unknown has to show.
-        interval: Most seconds between two looks at it.
+        caller: Sends the calls.
+        settling_time: Seconds that a chunk whose outcome is unknown has to show in the count.
+        interval: Maximum number of seconds between polls.
     """
 
     def __init__(self, caller: Caller, settling_time: float, interval: float) -> None:
@@ -43,15 +43,15 @@ class UploadTasks:
         self._namespace = UploadTaskNamespace(caller)
 
     async def read(self, upload_task_id: str) -> UploadTask | None:
-        """Return an upload task; None if the server does not show it."""
+        """Return an upload task; None if the server does not list it."""
         return await self.patiently(partial(self.glance, upload_task_id))
 
     async def glance(self, upload_task_id: str) -> UploadTask | None:
-        """Return an upload task as `read` does, but ask only once."""
+        """Return an upload task like `read`, but without retries."""
         return named(upload_task_id, await self._list({"id": upload_task_id}))
 
     async def alike(self, size: int, resource_types: Iterable[str]) -> list[UploadTask]:
-        """Return the upload tasks of files of this size that become one of these types."""
+        """Return the upload tasks for files of this size that become one of these types."""
         where = {"size": size, "resource_type_in": list(resource_types)}
         return await self.patiently(partial(self._list, where))
 
@@ -59,7 +59,7 @@ class UploadTasks:
         return await self._namespace.get_upload_tasks(where=where)
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Try what changes nothing when it fails as often as the session tries calls."""
+        """Call a function that is safe to repeat, with the retries of the session."""
         attempt = 0
         while True:
             attempt += 1
@@ -77,7 +77,7 @@ class UploadTasks:
     async def until_settled(
         self, look: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask | None:
-        """Look with pauses until the settling time is over, or the look finds something."""
+        """Poll until the function returns an upload task, or the settling time is over."""
         end = anyio.current_time() + self._settling_time
         delay = min(FIRST_DELAY, self._interval)
         while (left := end - anyio.current_time()) > 0:
@@ -92,7 +92,7 @@ class UploadTasks:
         return None
 
     def tell_waiting(self, what: str) -> None:
-        """Log that the settling time begins."""
+        """Log that the wait for a chunk in doubt begins."""
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "
             "moves, at most %g s",
@@ -106,15 +106,15 @@ class UploadTasks:
         operation: Operation[Any],
         known: UploadTask | None,
     ) -> UploadTask:
-        """Return the upload task that a chunk was answered with.
+        """Return the upload task in the answer to a chunk.
 
         Args:
-            answer: Of the server.
-            operation: Which took the chunk.
+            answer: Answer of the server.
+            operation: Operation that sent the chunk.
             known: The upload task; None for the first chunk.
 
         Raises:
-            NotFound: The server has begun no upload.
+            NotFound: The server has not begun an upload.
             OutcomeUnknown: The answer does not name the upload task.
         """
         tasks: list[UploadTask] = answer if isinstance(answer, list) else [answer]
@@ -138,7 +138,7 @@ class UploadTasks:
         return task
 
     async def cancel(self, upload_task_id: str, seconds: float) -> None:
-        """Cancel an upload task within this time, whatever cancels the caller; log a failure."""
+        """Cancel an upload task within a time, even if the caller is cancelled; log a failure."""
         failure: CloudtowerError | str = f"no answer within {seconds:g} s"
         with anyio.move_on_after(seconds, shield=True):
             for attempt in range(self._caller.retry.attempts):
