@@ -67,6 +67,6 @@ def without_secret_members(text: str) -> str:
 
 @cache
 def _value(quote: str) -> re.Pattern[str]:
-    # Of a list or an object the end is not looked for: nothing after it is shown.
+    # Nothing after a list or an object is shown, because its end is not searched for.
     quote = re.escape(quote)
     return re.compile(rf"{quote}.*?(?:(?<!\\){quote}|\Z)|[\[{{].*|[^\s,\]}}]+", re.DOTALL)

@@ -37,7 +37,7 @@ FileContent: TypeAlias = bytes | bytearray | memoryview | BinaryIO
 """What an upload sends: the bytes themselves, or a file opened in binary mode."""
 
 CODEC_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises for data that it cannot decode, convert or encode.
+"""Exceptions that msgspec raises for data that it cannot decode, convert or encode.
 
 Before msgspec 0.21, its errors are not ValueErrors. Before 0.23, text that is not UTF-8 raises
 UnicodeDecodeError, which is not a MsgspecError.

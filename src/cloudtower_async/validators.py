@@ -84,12 +84,12 @@ def positive_number(asker: str, name: str, given: object) -> int:
     """Return a whole number above 0.
 
     Args:
-        asker: What it is an argument of: ``"iterate"``.
-        name: Of the argument.
+        asker: Method that it is an argument of: ``"iterate"``.
+        name: Name of the argument.
         given: Its value.
 
     Raises:
-        InvalidInput: It is none.
+        InvalidInput: It is no whole number above 0.
     """
     number = whole_number(given)
     if number is None or number < 1:

@@ -141,13 +141,13 @@ def refuse_lost_values(asker: str, record: Record, where: object, path: str) -> 
     """Refuse a filter that compares a field that is never null with None.
 
     Args:
-        asker: What it is an argument of, for the error.
-        record: The TypedDict of the filter.
+        asker: Method that the filter is an argument of, for the error.
+        record: TypedDict of the filter.
         where: The filter.
-        path: Its place.
+        path: Place of the filter in the arguments.
 
     Raises:
-        InvalidInput: It does; the message names the place.
+        InvalidInput: It compares such a field with None; the message names the place.
     """
     for key, value in cast("dict[str, object]", where).items() if isinstance(where, dict) else ():
         here = f"{path}.{key}"

@@ -64,7 +64,7 @@ def decode(
         The decoded answer; or, if it is not exactly as declared, a `Mismatch` to be read.
 
     Raises:
-        ResponseDecodeError: A text or a file was declared, and there is none.
+        ResponseDecodeError: The declared type is text or a file, and the answer has neither.
     """
     if operation.carries is Carries.AS_GIVEN:
         response = RawResponse(status=answer.status, headers=answer.headers, body=answer.body)
@@ -124,7 +124,7 @@ class Mismatch(Generic[R]):
             self._repair = Repair(self._slices, strict=self._strict)
             repaired = await self._repair.convert(value, wanted, ROOT)
         if rows and repaired == []:
-            repaired = WRONG  # a list of which nothing is left must not look like "there are none"
+            repaired = WRONG  # it must not look like an empty list
         faults = self._repair.faults
         if faults.count and (self._strict or repaired is WRONG):
             raise self._error.at(faults.first[0])

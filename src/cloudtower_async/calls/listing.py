@@ -38,7 +38,7 @@ Filter: TypeAlias = "Mapping[str, object]"
 
 
 class Resource(Protocol):
-    """What a query of many resources answers with."""
+    """A resource in the answer of a query."""
 
     @property
     def id(self) -> str: ...
@@ -48,11 +48,11 @@ T = TypeVar("T", bound=Resource)
 
 
 class Stretch(NamedTuple):
-    """A part of what matches, in an order in which a server can go on behind a resource.
+    """A part of the result set, in an order that can be continued after any of its resources.
 
     Args:
-        order_by: As it is sent.
-        where: What to add to the filter.
+        order_by: Order, as it is sent.
+        where: Condition to add to the filter.
         without: True: the resources without a value in the field to sort by; False: those with one.
     """
 

@@ -100,8 +100,8 @@ class Reading:
             InvalidInput: The method is no query, or the arguments cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
-            SetChanged: As `iterate`.
-            PagingFailed: As `iterate`.
+            SetChanged: See `iterate`.
+            PagingFailed: See `iterate`.
 
         Example:
             ::

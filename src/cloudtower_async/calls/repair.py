@@ -54,8 +54,8 @@ class Faults:
 
         Args:
             place: Place of the value.
-            value: What is there.
-            why: What is wrong; if empty, what conversion says.
+            value: The value.
+            why: What is wrong; if empty, the message of the conversion.
             wanted: The declared type.
         """
         self.count += 1

@@ -249,7 +249,7 @@ class ReadBackFailed(TaskError):
 
     Attributes:
         resource_ids: Ids of the resources that the mutation created or changed.
-        done: True: its work is done. False: the work could not be watched, and may still go on.
+        done: True: its work is done. False: the work could not be watched, and may still continue.
         reason: Error that prevented reading.
     """
 

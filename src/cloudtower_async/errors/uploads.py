@@ -16,10 +16,10 @@ class UploadError(CloudtowerError):
 
     Attributes:
         message: What happened.
-        upload_task_id: The upload task of the server; None if there is none yet.
+        upload_task_id: The upload task of the server; None before the server has made one.
         sent: Bytes that the server certainly has.
         total: Bytes of the whole file.
-        state: What resuming the upload needs; None if it cannot be resumed.
+        state: State for ``resume=``; None if the upload cannot be resumed.
     """
 
     hint: ClassVar[str] = ""
@@ -53,11 +53,11 @@ class UploadInterrupted(UploadError):
 
 
 class UploadFailed(UploadError):
-    """Nothing will come of the upload.
+    """The upload failed for good.
 
-    The server gave it up, somebody cancelled it, the server refuses its chunks, or it is unknown
-    what the server has: then the message says "unknown". Unless it failed as it was resumed, it was
-    cancelled on the server.
+    The server gave it up, it was cancelled there, the server refuses its chunks, or it is unknown
+    what the server has: then the message says "unknown". The upload task is cancelled on the server
+    unless the failure came while resuming.
     """
 
     hint = "Start again: upload the whole file."
@@ -66,7 +66,7 @@ class UploadFailed(UploadError):
 class UploadTimeout(UploadError, TimeoutError):
     """Everything was sent, but the result did not appear within `timeout`.
 
-    The server goes on: upload again with ``resume=error.state`` to continue waiting.
+    The server keeps processing it: upload again with ``resume=error.state`` to continue waiting.
     """
 
     hint = "Upload again with resume=error.state to wait on, and a longer timeout= if need be."

@@ -39,10 +39,10 @@ class ApiKey(msgspec.Struct, frozen=True):
     """A key that takes the place of a token: ``Cloudtower(endpoint, token=key.key)``.
 
     Attributes:
-        id: Of the key on the server; empty when the server does not tell.
-        name: As it was made; empty when the server does not tell.
-        key: The secret; ``repr`` does not show it. Empty when a list does not tell.
-        roles: What it may do.
+        id: Id of the key on the server; empty if the server leaves it out.
+        name: Name of the key; empty if the server leaves it out.
+        key: The secret; ``repr`` does not show it. Empty if a list leaves it out.
+        roles: Roles that the key acts with.
     """
 
     id: str
@@ -72,8 +72,8 @@ class ApiKeys:
 
         Raises:
             GraphQLError: The server refused, as the name is taken for example.
-            OutcomeUnknown: The key may have been made. Whatever else is wrong with an answer that
-                holds a key, the key is returned.
+            OutcomeUnknown: The key may have been made. An answer that contains a key returns it,
+                however wrong the rest is.
             CallError: See its subclasses.
             InvalidInput: The name is empty, or no text.
         """

@@ -42,12 +42,12 @@ class Change:
 
     @cached_property
     def old_values(self) -> dict[str, object] | None:
-        """The row before the change, as the server keeps it; None when there was none."""
+        """The row before the change, as the server keeps it; None before an insertion."""
         return _row(self._old)
 
     @cached_property
     def new_values(self) -> dict[str, object] | None:
-        """The row after the change, as the server keeps it; None when there is none any more."""
+        """The row after the change, as the server keeps it; None after a deletion."""
         return _row(self._new)
 
     @property

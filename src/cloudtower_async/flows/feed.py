@@ -1,12 +1,12 @@
-"""Reader of the change feed: every change, once, in its order.
+"""Reader of the change feed: each change once, in order.
 
-The reader keeps a revision, and each page takes it further: to its last change, or where there is
-none to what was current one page earlier. Not to what is current now: the server may have looked
-for changes first, and another one may have come before it looked at the revision.
+The reader keeps a revision as its cursor. A page moves it to the page's last change; an empty page
+moves it to the revision that was current one page earlier. Not to the one that is current now: the
+server may look for changes first, and another change may come before it reads the revision.
 
-Several changes can have the same revision, and a page can end between them. So after a page with
-changes the next one is asked for from just before the last revision, and what was read already is
-left out; only when that brings nothing new the revision counts as read.
+Several changes can have the same revision, and a page can end between them. So the page after one
+with changes is requested from just before the last revision, and changes that were read already
+are skipped. Only if that page has nothing new, the revision counts as read.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _MOST = 1000
 """Changes in one page; the server allows no more."""
 
 _GONE_AFTER = 5
-"""After how many answers of status 404 in a row a feed that has answered before is gone."""
+"""Number of consecutive 404 answers after which a feed that has answered before counts as gone."""
 
 _NO_CREDENTIAL = (
-    "the change feed has a credential of its own: make the session with "
+    "the change feed needs a separate credential: make the session with "
     "change_feed=(username, password)"
 )
 _NO_FEED = "the server has no change feed; CloudTower 4.6 and later have one"
@@ -75,10 +75,10 @@ class _Page(NamedTuple):
     """One answer of the feed.
 
     Args:
-        current: The latest revision of the server.
-        compacted: Changes up to this one are no longer kept.
-        changes: Each with its revision, in the order of these.
-        newest_first: They came in the reverse order.
+        current: Latest revision of the server.
+        compacted: Changes up to this revision are no longer kept.
+        changes: Changes with their revisions, sorted by these.
+        newest_first: Whether the server sent them in reverse order.
     """
 
     current: int
@@ -88,17 +88,17 @@ class _Page(NamedTuple):
 
 
 class _LostError(Exception):
-    """The server no longer has the changes since the revision that was asked for."""
+    """The server no longer keeps the changes since the requested revision."""
 
 
 class Feed:
-    """Reads changes, some at a time, and knows how far it has come.
+    """Reads pages of changes, and keeps the cursor.
 
     Args:
-        caller: Asks the server.
-        types: Types of the changes; None: all.
-        since: The revision to begin after; None: the current one, when `anchor` is called.
-        interval: Seconds from one answer to the next, while there is little to tell.
+        caller: Sends the calls.
+        types: Resource types of the changes; None: all.
+        since: Revision to start after; None: the one that is current when `anchor` is called.
+        interval: Seconds between polls, unless a page is full.
     """
 
     def __init__(
@@ -129,18 +129,18 @@ class Feed:
 
     @property
     def revision(self) -> str | None:
-        """Everything up to this one has been read; None before `anchor`."""
+        """Revision up to which everything has been read; None before `anchor`."""
         if self._cursor is None:
             return None
-        # Of the last revision of a full page there may be more.
+        # A full page may end between changes of the same revision.
         return str(self._cursor - 1 if self._more else self._cursor)
 
     async def anchor(self) -> int:
-        """Begin at the current revision, unless it is known where to begin.
+        """Start at the current revision, unless a revision to start after is known.
 
         Raises:
-            NoChangeFeed: There is none.
-            CallError: The server could not be asked.
+            NoChangeFeed: The server has no change feed.
+            CallError: The feed could not be read.
         """
         if self._cursor is None:
             page = await self._ask(None, 1)
@@ -148,17 +148,17 @@ class Feed:
         return self._cursor
 
     async def read(self, until: float = math.inf) -> list[Change]:
-        """Wait for changes and return them, the oldest first.
+        """Wait for changes and return them, oldest first.
 
-        Cancelling it loses nothing: the next call returns what this one would have.
+        Cancellation loses nothing: the next call returns the same changes.
 
         Args:
-            until: When to stop waiting, by the clock of the event loop; then nothing is returned.
+            until: Time to stop waiting and return an empty list, by the clock of the event loop.
 
         Raises:
-            Resync: Some are lost. The next call returns what came after that was found.
-            NoChangeFeed: There is none.
-            CallError: The first answer could not be had, or one that no later request will change.
+            Resync: Changes are lost. The next call continues after the current revision.
+            NoChangeFeed: The server has no change feed.
+            CallError: The first request failed, or a later one with an error that is not transient.
         """
         while True:
             changes = await self._page()
@@ -173,7 +173,7 @@ class Feed:
         try:
             page = await self._ask(start, _MOST)
         except _LostError:
-            if self._again:  # perhaps only what was read already is lost
+            if self._again:  # perhaps only changes that were read already are lost
                 self._again = False
                 return []
             raise self._resync(cursor, await self._ask(None, 1)) from None
@@ -183,10 +183,10 @@ class Feed:
         changes = self._unread(cursor, page)
         is_full = len(page.changes) >= _MOST
         if is_full and (not changes or page.newest_first):
-            # There is more, which cannot be reached: a revision with more changes than fit on a
-            # page, a server that does not heed where to start, or one that begins at the end.
+            # There is more that cannot be reached: a revision with more changes than fit on a
+            # page, a server that ignores where to start, or one that starts at the end.
             raise self._resync(cursor, page)
-        # A page that starts with the revision asked for can be filled by it.
+        # The requested revision alone may fill a page.
         stays = not (changes or self._again) and bool(page.changes)
         self._skip = stays and cursor < page.current
         self._advance(cursor, changes, page)
@@ -196,7 +196,7 @@ class Feed:
         return [change for _, change in changes]
 
     def _unread(self, cursor: int, page: _Page) -> list[tuple[int, Change]]:
-        """Leave out what was read already."""
+        """Leave out the changes that were read already."""
         read = None if self._last is None else self._last.copy()
         unread: list[tuple[int, Change]] = []
         for at, change in page.changes:
@@ -212,7 +212,7 @@ class Feed:
         return unread
 
     def _advance(self, cursor: int, changes: list[tuple[int, Change]], page: _Page) -> None:
-        """Note that these changes were read."""
+        """Move the cursor behind these changes."""
         earlier, self._current = self._current, page.current
         self._again = bool(changes)
         if changes:
@@ -225,14 +225,14 @@ class Feed:
             self._last.update(_key(change) for at, change in changes if at == self._cursor)
 
     def _resync(self, cursor: int, page: _Page) -> Resync:
-        """Go on from where the server is now."""
+        """Move the cursor to the current revision, and make the error."""
         self._cursor = self._current = page.current
         self._last, self._again, self._skip, self._more = None, False, False, False
         self._due = anyio.current_time() + self._interval
         return Resync(str(cursor), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Ask until there is an answer; the very first time only once.
+        """Request a page until the server answers; the very first time only once.
 
         Raises:
             _LostError: The changes since this revision are no longer kept.
@@ -272,12 +272,12 @@ class Feed:
 
 
 def _read(answer: dict[str, Any], revision: int | None) -> _Page:
-    """Read an answer of the feed.
+    """Decode an answer of the feed.
 
     Raises:
-        _LostError: It says that the changes since the revision are no longer kept.
-        ServerError: It tells of another error.
-        ResponseDecodeError: It breaks the schema.
+        _LostError: The changes since the revision are no longer kept.
+        ServerError: The answer reports another error.
+        ResponseDecodeError: The answer breaks the schema.
     """
     code: object = answer.get("ec")
     if error := answer.get("error"):
@@ -321,12 +321,12 @@ def _revision_of(numbered: tuple[int, Change]) -> int:
 
 
 def _key(change: Change) -> _Key:
-    """Tell changes of the same revision apart."""
+    """Return what distinguishes changes of the same revision."""
     return (change.action, change.resource_type, change.resource_id, *change.texts)
 
 
 def _number(revision: object, place: str) -> int:
-    """A revision as a number: texts do not compare as these do."""
+    """Return a revision as a number, because texts do not sort like numbers."""
     if is_revision(revision):
         return int(revision)
     raise _broken(place, revision, "no revision")
@@ -337,7 +337,7 @@ def _broken(place: str, value: object, what: str) -> ResponseDecodeError:
 
 
 def is_revision(value: object) -> TypeGuard[str]:
-    """Whether this is a revision: a whole number, as text."""
+    """Return whether a value is a revision: a whole number, as text."""
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS
 
 

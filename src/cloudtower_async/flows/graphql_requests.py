@@ -35,7 +35,7 @@ _PIECES = re.compile(r'"""(?:\\"""|.)*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}()]|\w
 
 def check_text(asker: str, argument: str, value: object) -> None:
     if not isinstance(value, str) or not value:
-        # Of a key only what is wrong with it: it may be a secret.
+        # The value is not quoted: a key is a secret.
         got = "an empty text" if value == "" else type(value).__name__
         raise InvalidInput(f"{asker}: {argument}: expected a text, got {got}")
 
@@ -82,7 +82,7 @@ async def ask(
     left = deadline - now()
     if not authenticator.can_log_in or not _is_untouched(refused, kind) or left <= 0:
         raise _logged_out(refused, NO_LOGIN)
-    authenticator.forget(login)  # unless somebody has logged in since
+    authenticator.forget(login)  # unless another call has logged in since
     try:
         return await send(body, left)
     except GraphQLError as exc:
@@ -163,7 +163,7 @@ def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _is_untouched(error: GraphQLError, kind: Kind) -> bool:
-    """Whether the document may be sent again: it changes nothing, or nothing of it was done."""
+    """Return whether the document may be resent: it is a query, or no part of it was done."""
     if kind is Kind.QUERY or not error.data:
         return True
     data = error.data
@@ -220,7 +220,7 @@ def _as_objects(errors: object) -> list[dict[str, Any]]:
 
 
 def _text_of(error: dict[str, Any]) -> str:
-    """Return the message of an error; the whole of it where it has none."""
+    """Return the message of an error; the whole error as JSON if it has no message."""
     message: object = error.get("message") or error
     return message if isinstance(message, str) else msgspec.json.encode(message).decode()
 

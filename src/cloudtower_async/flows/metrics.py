@@ -190,7 +190,7 @@ class _Owners:
 
     Args:
         family: What is measured.
-        keys: What the label of a curve of each thing says.
+        keys: Value in the labels of the curves of each resource.
     """
 
     def __init__(self, family: Family, keys: Mapping[Subject, object]) -> None:
@@ -205,7 +205,7 @@ class _Owners:
         """Return the owner of a curve.
 
         Args:
-            labels: Of the curve.
+            labels: Labels of the curve.
             only: The one thing that was asked for; None: there were several.
         """
         named = labels.get(self._family.label)

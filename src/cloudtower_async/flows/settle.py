@@ -102,7 +102,7 @@ def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
 
 
 def _require_ids(answer: WithTask[object] | list[WithTask[object]]) -> None:
-    """Require the answer of a mutation to say which resources it is about.
+    """Require the answer of a mutation to name the resources that it changes.
 
     Raises:
         ResponseDecodeError: A resource, or its id, is missing: the server breaks its schema.
@@ -171,7 +171,7 @@ class _Reading:
         self.error: CloudtowerError | None = None  # of the last look; a later one may do better
         self._kind = kind
         self._caller = caller
-        # What a deletion answers with is expected to be missing.
+        # Deleted resources are expected to be missing.
         self._grace = 0.0 if kind.__name__.startswith("Delete") else grace
         self._observed = ObservedTime()
         self._missing: dict[str, float] = {}  # by id: since when, in observed time

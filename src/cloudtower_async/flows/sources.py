@@ -79,7 +79,7 @@ class _File:
             self._file = file = self._source
         if not file.seekable():
             return None
-        with contextlib.suppress(OSError, AttributeError):  # a file in memory has none
+        with contextlib.suppress(OSError, AttributeError):  # a file in memory
             self.modified_ns = os.fstat(file.fileno()).st_mtime_ns
         start = file.tell()
         end = file.seek(0, os.SEEK_END)
@@ -167,7 +167,7 @@ class Source:
 
     @property
     def modified_ns(self) -> int | None:
-        """Modification time in nanoseconds since 1970; None if it has none, or is not open."""
+        """Modification time in nanoseconds since 1970; None for a stream, or before opening."""
         return self._inner.modified_ns
 
     async def open(self) -> None:

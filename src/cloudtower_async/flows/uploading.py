@@ -118,20 +118,20 @@ class Uploading:
             kind: What it becomes: ``content_library_image``, ``elf_image``, ``svt_image`` (the VM
                 tools; its version is read from the file), ``elf_file`` (for an import, which takes
                 the upload task's id) or ``application_package``.
-            description: Of an image of the content library or an ELF image.
+            description: Description of an image of the content library or an ELF image.
             on_progress: Called with an `UploadProgress` each time the server has another chunk.
             options: ``name``: what it will be called; None: as the file.
-                ``size``: in bytes, of what cannot tell by itself: async iterators and pipes.
-                ``chunk_size``: bytes of the first chunk, and most bytes of those after it; None:
-                8 MiB, then what the server asks for, up to 64 MiB.
+                ``size``: size in bytes, required for async iterators and pipes.
+                ``chunk_size``: size of the first chunk and maximum size of later ones, in bytes;
+                None: 8 MiB, then the size that the server asks for, up to 64 MiB.
                 ``resume``: state of an interrupted upload of the same file to the same place:
-                ``error.state``, or `UploadState.from_json` of what was stored.
-                ``timeout``: seconds from the last chunk until the result is there, 300 by default;
+                ``error.state``, or a stored state read with `UploadState.from_json`.
+                ``timeout``: seconds from the last chunk until the result appears, 300 by default;
                 None waits without limit. Each chunk has the session's time-out.
-                ``interval``: most seconds between two looks at the server, 5 by default.
+                ``interval``: maximum number of seconds between polls, 5 by default.
                 ``settling_time``: seconds that a chunk whose outcome is unknown (a 504, a broken
-                connection) has to show in the server's count before it is sent again, 300 by
-                default. It has to be longer than the time-out of any proxy on the way.
+                connection) has to show in the server's count before it is resent, 300 by default.
+                It has to be longer than the time-out of any proxy on the way.
 
         Returns:
             A `ContentLibraryImage`, an `ElfImage`, an `SvtImage`, for an ELF file the `UploadTask`,
@@ -139,8 +139,8 @@ class Uploading:
 
         Raises:
             UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
-            UploadFailed: The server gave the upload up or refuses its chunks, somebody cancelled
-                it, or it is unknown what the server has.
+            UploadFailed: The server gave up the upload or refuses its chunks, it was cancelled on
+                the server, or it is unknown what the server has.
             UploadTimeout: Everything was sent, but the result did not appear in time.
             SourceChanged: The file became shorter or longer meanwhile.
             InvalidInput: An argument or the file cannot be used; nothing was sent.

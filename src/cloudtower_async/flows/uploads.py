@@ -109,7 +109,7 @@ class Upload(Generic[T_co]):
 
     @property
     def upload_task_id(self) -> str | None:
-        """The upload task of the server; None if there is none yet."""
+        """Id of the upload task; None before the server has made one."""
         task = self._delivery.task
         if task is None:
             return None if self._resumed is None else self._resumed.upload_task_id
@@ -117,7 +117,7 @@ class Upload(Generic[T_co]):
 
     @property
     def state(self) -> UploadState | None:
-        """What resuming this upload needs, as of now; None before the server has the first chunk.
+        """State for resuming this upload; None before the server has the first chunk.
 
         Store it after each step, and an upload whose process was killed can be resumed.
         """
@@ -164,7 +164,7 @@ class Upload(Generic[T_co]):
 
         Raises:
             InvalidInput: The file cannot be uploaded, or is not the one that the state is of.
-            UploadFailed: Nothing will come of the upload, or it is unknown what the server has.
+            UploadFailed: The upload has failed, or it is unknown what the server has.
             SourceChanged: The file has become shorter.
             CallError: The server does not know the upload, or could not be asked.
         """
@@ -216,7 +216,7 @@ class Upload(Generic[T_co]):
         traceback: TracebackType | None,
     ) -> None:
         failure = self._failure or exc_type or Exception
-        # What can be resumed is left open.
+        # An upload that can be resumed is not cancelled.
         can_go_on = issubclass(failure, UploadInterrupted | UploadTimeout | SessionClosed)
         self._chunk = None
         try:

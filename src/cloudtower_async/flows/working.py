@@ -194,8 +194,8 @@ class Working:
                 None waits without limit.
             interval: Seconds between polls; the first ones come quicker.
             grace: Seconds until a task counts as not found, or a resource as gone, that the server
-                does not show: listings can lag behind by up to a minute. What a deletion answers
-                with is expected to be gone, and not waited for.
+                does not show: listings can lag behind by up to a minute. Deleted resources are
+                expected to be gone, and not waited for.
 
         Returns:
             In the order and the form of the answer: a list for a list, one for one.

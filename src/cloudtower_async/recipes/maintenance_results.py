@@ -1,4 +1,4 @@
-"""What the recipes for host maintenance return and raise."""
+"""Results and errors of the recipes for host maintenance."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether and when a failed request is sent again. Pure: no I/O."""
+"""Retry policy: whether and when a failed request is resent. Pure: no I/O."""

@@ -1,7 +1,7 @@
 """Classify failed requests: one table says what follows, for queries, mutations and polls.
 
-The table is the only place that decides whether an error is transient. A mutation is sent again
-only if it certainly was not executed; a failure that cannot prove that leaves its outcome unknown.
+The table is the only place that decides whether an error is transient. A mutation is resent only
+if it certainly was not executed; a failure that cannot prove that leaves its outcome unknown.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FailureKind(StrEnum):
 
 
 class Decision(StrEnum):
-    """What follows a failure."""
+    """Reaction to a failure."""
 
     AGAIN = "retried"
     LOG_IN = "new login, then retried once"
@@ -59,7 +59,7 @@ class Decision(StrEnum):
 
 
 class Decisions(NamedTuple):
-    """What follows a failure of each kind of request.
+    """Reactions to a failure, for each kind of request.
 
     ``poll`` is for whatever keeps reading for a long time: waits, watches and uploads. It applies
     to the error that is left when the retries of one query are used up.
@@ -92,7 +92,7 @@ DECISIONS: dict[FailureKind, Decisions] = {
     FailureKind.REFUSED: Decisions(_RAISE, _RAISE, _RAISE),
     FailureKind.UNEXPECTED: Decisions(_RAISE, _UNKNOWN, _RAISE),
 }
-"""What follows each kind of failure."""
+"""Reactions to each kind of failure."""
 
 _REFUSALS = (400, 403, 404, 405, 406, 411, 413, 414, 415, 417, 422, 428, 431, 501, 505)
 
@@ -122,7 +122,7 @@ _OTHER_STATUSES = {
 
 
 def statuses_of(kind: FailureKind) -> str:
-    """Return the HTTP statuses of a kind of failure, for documentation; empty: there are none."""
+    """Return the HTTP statuses of a kind of failure, for documentation; may be empty."""
     listed = [str(status) for status, one in sorted(STATUSES.items()) if one is kind]
     if kind in _OTHER_STATUSES:
         listed.append(_OTHER_STATUSES[kind])
@@ -151,7 +151,7 @@ def decide(error: CallError, *, mutation: bool, pair: bool) -> Decision:
         pair: The session has several addresses.
     """
     decisions = DECISIONS[kind_of(error, pair=pair)]
-    # What failed before the call itself was sent, such as the login, is repeated like a query.
+    # A failure before the call itself was sent, such as that of a login, is handled like a query's.
     return decisions.mutation if mutation and error.sent else decisions.query
 
 

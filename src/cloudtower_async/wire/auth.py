@@ -233,7 +233,7 @@ class Authenticator:
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
-        """Look up the server's LDAP strategy; None if it has none, or is too old to have any.
+        """Look up the LDAP strategy; None if the server has none, or is too old for strategies.
 
         Any other failure is raised: logging in with another source would cost the user an attempt.
         """

@@ -103,7 +103,7 @@ class Endpoints:
     async def ping(self, seconds: float) -> str:
         """Ask whether the server is ready, or whether exactly one node of the pair is active.
 
-        Unlike `find`, this changes nothing: calls go on to the node that they went to.
+        Unlike `find`, this changes nothing: calls still go to the same node.
 
         Args:
             seconds: Time-out.

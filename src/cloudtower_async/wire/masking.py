@@ -67,7 +67,7 @@ class Mask:
         """Redact a secret that a program made, such as a token, wherever it stands.
 
         Args:
-            secret: What to redact. None and texts of less than 8 characters are ignored.
+            secret: Secret to redact. None and texts of less than 8 characters are ignored.
             passing: It is valid for a short time only; it is forgotten after 100 more of these.
         """
         if secret is None or len(secret) < _SHORTEST:
@@ -86,7 +86,7 @@ class Mask:
         """Redact a password wherever it stands, unless a sentence may contain it by chance.
 
         Args:
-            password: What to redact. None is ignored.
+            password: Password to redact. None is ignored.
             passing: As for `add`.
         """
         if password is not None and _is_distinctive(password):

@@ -38,7 +38,7 @@ class Progress(Protocol):
 
 
 class Unwatched:
-    """Progress of a request that nobody asks for."""
+    """Progress that no caller reads."""
 
     __slots__ = ("sent",)
 
@@ -80,11 +80,11 @@ class BytesBody(aiohttp.Payload):
 
     @property
     def filename(self) -> None:
-        """It is no file."""
+        """Always None: the body is no file."""
 
     @property
     def encoding(self) -> None:
-        """The content type has none."""
+        """Always None: the content type has no encoding."""
 
     @property
     def autoclose(self) -> bool:

@@ -1,4 +1,4 @@
-"""Detection of pooled connections that carry bytes nobody asked for.
+"""Detection of pooled connections that carry unsolicited bytes.
 
 HTTP/1.1 matches responses to requests by their order alone. When a server, or a proxy, sends a
 second response on an idle connection, the next request on that connection would receive it as its

@@ -38,7 +38,7 @@ class TLS:
         settings: The session's options.
 
     Attributes:
-        context: What aiohttp takes for ``ssl=``: True means the connector's own context, False one
+        context: Value for ``ssl=`` of aiohttp: True means the connector's own context, False one
             that verifies nothing.
         reloads: Whether the context comes from files.
     """
