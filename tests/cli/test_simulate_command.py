@@ -7,17 +7,25 @@ import signal
 import socket
 import subprocess
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 import pytest
+import trustme
 
-from cloudtower_async import Cloudtower, RetryPolicy, ServerError
+from cloudtower_async import Cloudtower, NotFound, RetryPolicy, ServerError, TLSFailed
+from cloudtower_async.cli.simulate import simulator_options
+from cloudtower_async.testing import Simulator
 from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
 from tests.support import unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from cloudtower_async.cli.simulate import Preset
 
 
 @contextmanager
@@ -32,7 +40,7 @@ def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[s
     ) as process:
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(3)]
+            lines = [process.stdout.readline() for _ in range(4 if "--tls" in arguments else 3)]
             yield process, dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE))
         finally:
             process.kill()
@@ -43,6 +51,7 @@ def tower_of(variables: dict[str, str]) -> Cloudtower:
         variables["CLOUDTOWER_ENDPOINT"],
         username=variables["CLOUDTOWER_USERNAME"],
         password=variables["CLOUDTOWER_PASSWORD"],
+        ca_file=variables.get("CLOUDTOWER_CA_FILE"),
     )
 
 
@@ -78,6 +87,89 @@ async def test_tasks_take_as_long_and_hold_their_vm_as_long_as_is_said() -> None
                 [vm] = await tower.vm.get_vms(where={"id": vm.id})
         assert vm.status == ("RUNNING" if ends else "STOPPED")
         assert vm.entity_async_status == "UPDATING"
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "expected"),
+    [
+        ("fast", {}, {"task_duration": 0.2}),
+        ("fast", {"task_duration": 9.0}, {"task_duration": 9.0}),
+        ("realistic", {}, {"task_duration": 5.0, "guest_address_delay": 90.0}),
+        ("realistic", {"guest_address_delay": 0.0}, {"guest_address_delay": 0.0}),
+        ("realistic", {"task_duration": None, "fractions": True}, {"task_duration": 5.0}),
+    ],
+)
+def test_a_preset_says_how_long_things_take_unless_an_option_does(
+    preset: Preset, given: dict[str, object], expected: dict[str, object]
+) -> None:
+    options = simulator_options(preset, given)
+    assert expected.items() <= options.items()
+    assert options.get("fractions") is given.get("fractions")
+    Simulator(**options)
+
+
+@pytest.mark.anyio
+async def test_it_behaves_as_its_options_say() -> None:
+    options = ("--nothing-matches", "404", "--no-guest-tools", "--guest-tools-delay", "0")
+    with simulating(*options) as (_, variables):
+        async with tower_of(variables) as tower:
+            with pytest.raises(NotFound):
+                await tower.vm.start_vm(where={"name": "nobody"})
+    with simulating() as (_, variables):
+        async with tower_of(variables) as tower:
+            assert await tower.vm.start_vm(where={"name": "nobody"}) == []
+
+
+@pytest.mark.anyio
+async def test_its_date_is_now_or_what_is_asked_for() -> None:
+    async def date_of_a_task(*arguments: str) -> datetime:
+        with simulating("--preset", "fast", *arguments) as (_, variables):
+            async with tower_of(variables) as tower:
+                [vm] = await tower.vm.get_vms(where={"status": "STOPPED"}, first=1)
+                [task] = await tower.wait(tower.vm.start_vm(where={"id": vm.id}))
+                return datetime.fromisoformat(task.local_created_at)
+
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    assert before <= await date_of_a_task() <= datetime.now(UTC) + timedelta(seconds=1)
+    for clock in ("2031-05-06T08:00:00+02:00", "2031-05-06T06:00:00"):
+        then = await date_of_a_task("--clock", clock)
+        assert timedelta() <= then - datetime(2031, 5, 6, 6, tzinfo=UTC) < timedelta(hours=1)
+
+
+@pytest.mark.anyio
+async def test_with_tls_it_has_an_authority_of_its_own(tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    with simulating("--size", "1 cluster, 2 VMs", "--tls") as (process, variables):
+        ca_file = anyio.Path(variables["CLOUDTOWER_CA_FILE"])
+        assert variables["CLOUDTOWER_ENDPOINT"].startswith("https://localhost:")
+        async with tower_of(variables) as tower:
+            assert len(await tower.vm.get_vms()) == 2
+        with pytest.raises(TLSFailed):
+            async with tower_of({**variables, "CLOUDTOWER_CA_FILE": str(other)}) as tower:
+                await tower.vm.get_vms()
+        assert "PRIVATE KEY" not in await ca_file.read_text()
+        process.send_signal(signal.SIGINT)
+        await anyio.to_thread.run_sync(process.communicate, None, PATIENCE)
+        assert process.returncode == 0
+        assert not await ca_file.exists()
+
+
+def test_tls_without_its_extra_is_one_line(tmp_path: Path) -> None:
+    missing = "raise ModuleNotFoundError('No module named trustme', name='trustme')"
+    (tmp_path / "trustme.py").write_text(missing)
+    ended = run("simulate", "--tls", PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 2
+    assert re.fullmatch(r"cloudtower-async: --tls needs an extra: .*\[tls\].*\n", ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--clock", "tomorrow"), ("--guest-tools-delay", "-1")]
+)
+def test_a_value_that_makes_no_sense_is_one_line(option: str, value: str) -> None:
+    ended = run("simulate", option, value)
+    assert ended.returncode == 2
+    assert re.fullmatch(rf"cloudtower-async: {option}: .*{value}.*\n", ended.stderr)
 
 
 @pytest.mark.anyio

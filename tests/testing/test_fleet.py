@@ -156,10 +156,16 @@ def test_figures_of_a_cluster_are_the_sums_of_its_hosts(fleet: Store) -> None:
         assert space <= cluster["total_data_capacity"]
 
 
-def test_data_on_a_cluster_is_what_its_vms_have_written_twice(fleet: Store) -> None:
+def test_data_on_a_cluster_is_what_its_volumes_hold_twice(fleet: Store) -> None:
     for cluster in documents(fleet, "Cluster"):
         vms = [fleet.get("Vm", one) for one in cluster.get("vms", [])]
-        assert cluster["used_data_space"] == 2 * total(vms, "unique_size")
+        unmounted = {"mounting": False, "cluster": {"id": cluster["id"]}}
+        spare = fleet.select("VmVolume", unmounted)
+        assert all(not volume.get("vm_disks") for volume in spare)
+        assert bool(spare) is (bool(vms) and cluster["connect_state"] == "CONNECTED")
+        assert cluster["used_data_space"] == 2 * (
+            total(vms, "unique_size") + total(spare, "unique_size")
+        )
 
 
 def test_figures_of_a_host_are_the_sums_of_its_disks_and_vms(fleet: Store) -> None:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
+import ssl
 from contextlib import AsyncExitStack, suppress
-from typing import Annotated
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import anyio
 from cyclopts import Parameter, validators
 
-from ..testing import FleetSize, Simulator
+from ..testing import Clock, FleetSize, Simulator
+from ..testing.behavior import BehaviorOptions  # noqa: TC001 - the command reads its fields
 from .endings import UsageError
 from .streams import tell
 
-Seconds = Annotated[float, Parameter(validator=validators.Number(gte=0))]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Seconds = Annotated[float | None, Parameter(validator=validators.Number(gte=0))]
+Preset: TypeAlias = Literal["realistic", "fast"]
+
+_PRESETS: dict[Preset, Mapping[str, float]] = {
+    "realistic": {
+        "task_duration": 5.0,
+        "settle_delay": 1.0,
+        "guest_tools_delay": 20.0,
+        "guest_address_delay": 90.0,
+        "guest_shutdown_delay": 30.0,
+    },
+    "fast": {"task_duration": 0.2, "settle_delay": 0.0},
+}
+"""How long things take, unless an option says otherwise."""
 
 
 def simulate(
@@ -21,9 +43,13 @@ def simulate(
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
     size: str = "2 clusters, 40 VMs",
     seed: int = 1,
-    task_duration: Seconds = 0.2,
-    settle_delay: Seconds = 0.0,
+    preset: Preset = "realistic",
+    task_duration: Seconds = None,
+    settle_delay: Seconds = None,
+    clock: str = "now",
+    tls: Annotated[bool, Parameter(negative="")] = False,
     faults: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.0,
+    behavior: Annotated[BehaviorOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Serve a simulated CloudTower on this machine, until Ctrl-C.
 
@@ -33,34 +59,87 @@ def simulate(
         port: Where to listen; 0: any port that is free.
         size: How large its fleet is: "3 clusters", "200 hosts, 20,000 VMs".
         seed: The same seed makes the same fleet, and the same faults.
+        preset: How long things take: realistic has tasks of 5 s and guests that take minutes to
+            start; fast has everything done in moments.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that what a task was about stays locked after the task has ended.
+        clock: Date and time at the start, such as 2026-01-31T08:00:00Z, or now.
+        tls: Serve HTTPS with a certificate of an authority of its own, whose file is printed.
         faults: Share of all requests that go wrong, from 0 to 1: an error, no answer, a reset
             connection, half an answer, a late one, …; some after they were carried out.
+        behavior: Choice between behaviors of real servers.
     """
     try:
         fleet = FleetSize.parse(size)
     except ValueError as exc:
         raise UsageError(f"--size: {exc}") from None
-    simulator = Simulator(
-        fleet, seed=seed, port=port, task_duration=task_duration, settle_delay=settle_delay
-    )
-    simulator.faults.at_random(faults, seed=seed)
-    with suppress(KeyboardInterrupt):
-        anyio.run(_serve, simulator, port)
+    times = {"task_duration": task_duration, "settle_delay": settle_delay}
+    options = simulator_options(preset, {**times, **(behavior or {})})
+    with TemporaryDirectory(prefix="cloudtower-simulator-") as folder:
+        ca_file = Path(folder, "ca.pem") if tls else None
+        try:
+            simulator = Simulator(
+                fleet,
+                seed=seed,
+                port=port,
+                clock=Clock(started_at=_date(clock)),
+                tls=None if ca_file is None else _context(ca_file),
+                **options,
+            )
+        except ValueError as exc:
+            name, _, fault = str(exc).partition(": ")
+            raise UsageError(f"--{name.replace('_', '-')}: {fault}") from None
+        simulator.faults.at_random(faults, seed=seed)
+        with suppress(KeyboardInterrupt):
+            anyio.run(_serve, simulator, port, ca_file)
 
 
-async def _serve(simulator: Simulator, port: int) -> None:
+def simulator_options(preset: Preset, given: Mapping[str, object]) -> dict[str, Any]:
+    """The options of the simulator: those of the preset, unless others are given."""
+    known = {name: value for name, value in given.items() if value is not None}
+    return {**_PRESETS[preset], **known}
+
+
+def _date(text: str) -> datetime:
+    """The date that an option says, in UTC unless it has an offset."""
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--clock: expected now or a date such as 2026-01-31T08:00:00Z, got {text!r}"
+        ) from None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _context(ca_file: Path) -> ssl.SSLContext:
+    """Make an authority, whose certificate goes into the file, and a server certificate of it."""
+    try:
+        trustme: Any = importlib.import_module("trustme")
+    except ModuleNotFoundError:
+        raise UsageError(
+            '--tls needs an extra: pip install "cloudtower-async[tls]"; '
+            "from a clone of the repository: pip install '.[cli,tls]'"
+        ) from None
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+async def _serve(simulator: Simulator, port: int, ca_file: Path | None) -> None:
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(simulator)
         except OSError as exc:
             raise UsageError(f"--port {port}: {exc.strerror}") from None
-        _tell(simulator)
+        _tell(simulator, ca_file)
         await anyio.sleep_forever()
 
 
-def _tell(simulator: Simulator) -> None:
+def _tell(simulator: Simulator, ca_file: Path | None) -> None:
     """Say how to reach it: on the standard output what a shell reads, and nothing else."""
     size = simulator.size
     tell(
@@ -71,6 +150,7 @@ def _tell(simulator: Simulator) -> None:
         "ENDPOINT": simulator.url,
         "USERNAME": simulator.username,
         "PASSWORD": simulator.password,
+        **({} if ca_file is None else {"CA_FILE": str(ca_file)}),
     }
     for name, value in settings.items():
         print(f"export CLOUDTOWER_{name}={shlex.quote(value)}", flush=True)

@@ -124,3 +124,6 @@ class Behavior:
                 if isinstance(document.get(field), int | float):
                     document[field] += 0.5
         return document
+
+
+BehaviorOptions.__doc__ = Behavior.__doc__  # `simulate --help` shows what each option means

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from ..maker import Maker
 from .generic import Generic
-from .guests import add_vm, fill_in_volume_snapshots, freeze, snapshot_fields
+from .guests import (
+    add_spare_volumes,
+    add_vm,
+    fill_in_volume_snapshots,
+    freeze,
+    snapshot_fields,
+)
 from .hardware import add_cluster, add_hosts
 from .hints import HINTS
 from .incidents import add_alert_rules, add_alerts, add_cluster_rules, add_old_tasks
@@ -24,6 +30,10 @@ if TYPE_CHECKING:
     from ..store.ids import Ids
     from ..store.store import Store
     from .plan import VmPlan
+
+
+_VMS_PER_SPARE_VOLUME = 20
+_MOST_SPARE_VOLUMES = 10  # of a cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +122,10 @@ def build_fleet(
     fill_in_volume_snapshots(maker)
     add_alerts(maker, size.alerts)
     add_old_tasks(maker, size.tasks, user)
+    for cluster, vms in zip(store.table("Cluster").values(), shares, strict=True):
+        if vms and cluster["connect_state"] == "CONNECTED":
+            spare = min(max(1, len(vms) // _VMS_PER_SPARE_VOLUME), _MOST_SPARE_VOLUMES)
+            add_spare_volumes(maker, cluster, spare)
     return maker
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from .plan import GIB
 from .storage_policies import policy_uuid
+from .totals import add_written
 
 if TYPE_CHECKING:
     from random import Random
@@ -156,21 +158,37 @@ def _add_nic(maker: Maker, vm: Document, number: int, address: str) -> None:
     )
 
 
-def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -> None:
-    volume = maker.store.add(
+def add_spare_volumes(maker: Maker, cluster: Document, number: int) -> None:
+    """Add volumes that no VM mounts, such as deleted VMs leave behind."""
+    total = 0
+    for place in range(number):
+        size = maker.random.choice((20, 40, 80)) * GIB
+        written = int(size * maker.random.uniform(0.1, 0.8)) >> 20 << 20
+        name = f"{_ROLES[place % len(_ROLES)]}-old-{place + 1}"
+        home = {"cluster": cluster["id"], "local_created_at": maker.ago(700, 30)}
+        _add_volume(maker, home, name, size, written, mounting=False)
+        total += written
+    add_written(maker.store, cluster["id"], total)
+
+
+def _add_volume(
+    maker: Maker, home: Document, name: str, size: int, written: int, *, mounting: bool
+) -> Document:
+    """Make a volume where a VM is, or whatever has a cluster and a date."""
+    return maker.store.add(
         "VmVolume",
         {
             "id": maker.ids.cuid(),
             "local_id": (local_id := maker.ids.uuid()),
-            "local_created_at": vm["local_created_at"],
-            "name": f"{vm['name']}-disk-{place + 1}",
-            "cluster": vm["cluster"],
+            "local_created_at": home["local_created_at"],
+            "name": name,
+            "cluster": home["cluster"],
             "description": "",
             "elf_storage_policy": "REPLICA_2_THIN_PROVISION",
             "elf_storage_policy_replica_num": 2,
             "elf_storage_policy_stripe_num": 4,
             "elf_storage_policy_thin_provision": True,
-            "mounting": True,
+            "mounting": mounting,
             "sharing": False,
             "path": f"iscsi://{local_id}",
             "size": size,
@@ -178,9 +196,14 @@ def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -
             "used_size": written,
             "used_size_usage": round(written / size, 4),
             "type": "KVM_VOLUME",
-            "lun": _add_lun(maker, vm, local_id, size, written),
+            "lun": _add_lun(maker, home, local_id, size, written),
         },
     )
+
+
+def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -> None:
+    name = f"{vm['name']}-disk-{place + 1}"
+    volume = _add_volume(maker, vm, name, size, written, mounting=True)
     maker.store.add(
         "VmDisk",
         {
@@ -198,9 +221,9 @@ def _add_disk(maker: Maker, vm: Document, place: int, size: int, written: int) -
     )
 
 
-def _add_lun(maker: Maker, vm: Document, name: str, size: int, written: int) -> str | None:
+def _add_lun(maker: Maker, home: Document, name: str, size: int, written: int) -> str | None:
     """What holds the data of a volume. In a dump there may be nothing to put it in."""
-    if vm["cluster"] not in maker.targets:
+    if home["cluster"] not in maker.targets:
         return None
     lun = maker.store.add(
         "IscsiLun",
@@ -208,9 +231,9 @@ def _add_lun(maker: Maker, vm: Document, name: str, size: int, written: int) -> 
             **_LUN,
             "id": maker.ids.cuid(),
             "local_id": name,
-            "local_created_at": vm["local_created_at"],
+            "local_created_at": home["local_created_at"],
             "name": name,
-            "iscsi_target": maker.targets[vm["cluster"]],
+            "iscsi_target": maker.targets[home["cluster"]],
             "assigned_size": size,
             "unique_size": written,
             "unique_logical_size": float(written),
