@@ -95,7 +95,7 @@ _EVERYDAY = (
     ),
 )
 _OLD_TASKS = (
-    ("startVm", "Power on VM {name}", "开启虚拟机 {name}"),
+    ("startVm", "Start VM {name}", "开启虚拟机 {name}"),
     ("updateVm", "Edit VM {name}", "编辑虚拟机 {name}"),
     ("createVmSnapshot", "Create snapshot of VM {name}", "创建虚拟机 {name} 的快照"),
     ("shutDownVm", "Shut down VM {name}", "关闭虚拟机 {name}"),
