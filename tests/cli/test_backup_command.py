@@ -121,6 +121,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(
         (["twin"], 2, f"several VMs are called 'twin': pass an id, of {', '.join(twins)}"),
         (["--where", "{}"], 2, "--where: this may match every VM"),
         (["--where", "name=nobody"], 1, "no VM matches the where"),
+        (["nobody", "--missing-ok"], 2, "--missing-ok needs --where"),
         (["--where", "name=nobody"], 1, "pass --missing-ok if it may match nothing"),
         (["a", "--keep", "0"], 2, "--keep"),
         (["a", "--at-a-time", "0"], 2, "--at-a-time"),

@@ -194,7 +194,9 @@ async def test_a_signal_cancels_it_and_gives_the_terminal_back(
 
     ended, shown = await anyio.to_thread.run_sync(interrupt)
     assert ended == status
-    assert [task["status"] for task in tasks(sim)] == ["FAILED"]
+    [task] = tasks(sim)
+    assert task["status"] == "FAILED"
+    assert f"upload task {task['id']}" in shown  # for --resume, if the process is killed
     assert f"{ESCAPE}[?25h" in shown  # the cursor is back
     assert "━━━━━" in shown
     assert "tools.iso" in shown

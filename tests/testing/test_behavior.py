@@ -147,6 +147,12 @@ async def test_a_canned_answer_takes_the_place_of_the_real_one() -> None:
         assert client.sim.executed[-1].path == "get-vms"
 
 
+async def test_an_unknown_option_is_refused_by_its_name() -> None:
+    options: dict[str, Any] = {"vm": 3}
+    with pytest.raises(TypeError, match=r"Simulator\(\) got an unexpected keyword argument 'vm'"):
+        Simulator(**options)
+
+
 async def test_a_cluster_is_connected_by_its_address() -> None:
     clock = Clock(running=False)
     async with connected(Simulator(clusters=1, vms=3, clock=clock, task_duration=5)) as client:

@@ -332,6 +332,19 @@ async def test_a_misspelt_operation_is_no_fault(client: Client) -> None:
         client.sim.faults.fail("get_vms")
 
 
+@pytest.mark.parametrize("path", ["/get-vms", "/v2/api/get-vms"])
+async def test_a_fault_for_an_operation_with_a_slash_is_refused(client: Client, path: str) -> None:
+    with pytest.raises(ValueError, match="leave the slash out: 'get-vms'"):
+        client.sim.faults.fail(path)
+
+
+async def test_a_fault_outside_the_api_needs_a_slash(client: Client) -> None:
+    with pytest.raises(ValueError, match="begins with a slash: '/api/healthz'"):
+        client.sim.faults.fail("api/healthz")
+    client.sim.faults.fail("/api/healthz", status=503)
+    assert (await client.send_raw("api/healthz", None, root="/")).status == 503
+
+
 async def test_answers_can_be_delayed(client: Client) -> None:
     client.sim.faults.delay(30, "get-vms")
     client.sim.faults.delay(0)

@@ -69,6 +69,8 @@ def backup(
     """
     if bool(vms) is bool(where):
         raise UsageError("backup: pass the VMs by name or id, or with --where; one of the two")
+    if missing_ok and not where:
+        raise UsageError("backup: --missing-ok needs --where: VMs given by name or id must exist")
     wanted: Any = where_of(where or (), operation_for("vm.get_vms"))
     if where and matches_all(wanted):
         raise UsageError("backup: --where: this may match every VM; say which ones are meant")

@@ -133,8 +133,14 @@ def _outlet(name: str) -> Generator[Put]:
         expand=True,
     )
     shown = bar.add_task(printable(name), total=None, pace="")
+    told = False
 
     def put(progress: UploadProgress) -> None:
+        nonlocal told
+        if not told:  # what --resume takes, should this process be killed
+            told = True
+            task_id = printable(progress.upload_task_id)
+            console.print(f"upload task {task_id}", markup=False, soft_wrap=True)
         bar.update(shown, completed=progress.sent, total=progress.total, pace=_pace(progress))
         bar.refresh()
 

@@ -34,7 +34,7 @@ _WORDS = (
     # What no command has an option for.
     (r"\bPass a longer (read_)?timeout= if .*? one\.", "Try again later, or ask for less."),
     (r"\bPass a longer timeout=, call less at a time, or\b", "Try again later, or"),
-    (r" \(first=, a narrower where=\), or pass a larger max_response_bytes=", ""),
+    (r" \(first= or page_size=, a narrower where=\), or pass a larger max_response_bytes=", ""),
     (r" \(max_connections=, max_in_flight=, rate_limit=\)", ""),
     (r"; connect_timeout= is the time for it", ""),
     (r", and client_cert=", ""),

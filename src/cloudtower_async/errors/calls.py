@@ -111,7 +111,10 @@ class ProxyFailed(ConnectionFailed):
     ``proxy_status`` is the HTTP status with which the proxy answered, if it did.
     """
 
-    default_hint = "Check proxy= (or HTTPS_PROXY and HTTP_PROXY), and that the proxy is up."
+    default_hint = (
+        "Check that the proxy is up and that its address is right (proxy= or CLOUDTOWER_PROXY; "
+        "HTTPS_PROXY or HTTP_PROXY with trust_env=True)."
+    )
 
     def __init__(
         self, message: str, *, proxy_status: int | None = None, hint: str | None = None

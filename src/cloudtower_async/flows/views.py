@@ -74,7 +74,9 @@ class Watch(Generic[R]):
         self._listing = Listing("watch", method, query)
         for name in ("first", "order_by"):
             if query.get(name) is not None:
-                raise InvalidInput(f"watch: {name}: a view is of all that matches, in no order")
+                raise InvalidInput(
+                    f"watch: {name}: not supported: a view holds all that matches, in no order"
+                )
         check_seconds("watch", "interval", interval)
         check_seconds("watch", "grace", grace, zero_ok=True)
         self._caller = caller

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from ..addresses import API_PATH
 from ..api.catalogue import OPERATIONS
 
 if TYPE_CHECKING:
@@ -186,8 +187,17 @@ class Faults:
 
 
 def _known(operation: str) -> str:
-    """The name, unless it is none: a misspelt one would never strike."""
-    outside = operation.startswith("/")  # of the API
-    if operation != EVERY and not outside and f"/{operation}" not in OPERATIONS:
-        raise ValueError(f"{operation}: no operation has this path")
+    """Return the name if a request can have it: a misspelt one would never strike."""
+    if operation.startswith("/"):  # outside the API
+        inside = operation.removeprefix(API_PATH)
+        if inside != operation or inside in OPERATIONS:
+            raise ValueError(
+                f"{operation}: a path that begins with a slash is outside the API; "
+                f"for an operation, leave the slash out: {inside.lstrip('/')!r}"
+            )
+    elif operation != EVERY and f"/{operation}" not in OPERATIONS:
+        raise ValueError(
+            f"{operation}: no operation has this path; "
+            f"a path outside the API begins with a slash: '/{operation}'"
+        )
     return operation

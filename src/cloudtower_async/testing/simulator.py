@@ -157,6 +157,8 @@ class Simulator:
         self._task_duration = task_duration
         self._settle_delay = settle_delay
         self._keep_requests = keep_requests
+        if unknown := behavior.keys() - BehaviorOptions.__annotations__.keys():
+            raise TypeError(f"Simulator() got an unexpected keyword argument {min(unknown)!r}")
         self._behavior = Behavior(**behavior, version=version)
         self._server: Server | None = None
 

@@ -483,5 +483,6 @@ def _is_confidential(operation: str, path: str) -> bool:
 
 
 _ASK_FOR_LESS = (
-    "Ask for less at a time (first=, a narrower where=), or pass a larger max_response_bytes=."
+    "Ask for less at a time (first= or page_size=, a narrower where=), "
+    "or pass a larger max_response_bytes=."
 )
