@@ -430,20 +430,45 @@ async def test_many_calls_with_an_expired_token_log_in_once() -> None:
         assert server.logins == 2
 
 
-@pytest.mark.parametrize(
-    ("data", "again"), [(None, True), ({"a": None}, True), ({"a": {"id": "1"}, "b": None}, False)]
-)
-async def test_a_mutation_is_sent_again_only_if_no_part_of_it_was_done(
-    data: object, again: bool
+@pytest.mark.parametrize("data", [None, {"a": None}, {"a": None, "b": None}])
+@pytest.mark.parametrize("path", [None, ["a"]])
+async def test_a_mutation_is_sent_again_if_no_part_of_it_was_done(
+    data: object, path: object
 ) -> None:
-    server = Expiring(UNAUTHENTICATED, data=data)
+    server = Expiring({**UNAUTHENTICATED, "path": path}, data=data)
     async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
-        if again:
+        await tower.graphql("mutation { a { id } b { id } }")
+    assert server.seen == ["token-1", "token-2"]
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"a": {"id": "1"}, "b": None}, ["b"]),
+        ({"a": False}, None),
+        ({"a": 0, "b": None}, ["b"]),
+        ([None], None),
+        (None, ["a", "id"]),  # the answer of a change that was carried out cannot be read
+        ({"a": None}, ["a", "roles", 0, "id"]),
+    ],
+)
+async def test_a_mutation_is_not_sent_again_if_part_of_it_may_have_been_done(
+    data: object, path: object
+) -> None:
+    server = Expiring({**UNAUTHENTICATED, "path": path}, data=data)
+    async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
+        with pytest.raises(GraphQLError, match="jwt expired") as info:
             await tower.graphql("mutation { a { id } b { id } }")
-        else:
-            with pytest.raises(Unauthorized, match="jwt expired"):
-                await tower.graphql("mutation { a { id } b { id } }")
-    assert server.seen == ["token-1", "token-2"][: 1 + again]
+    assert info.value.data == data
+    assert server.seen == ["token-1"]
+
+
+async def test_a_mutation_with_another_error_is_not_sent_again() -> None:
+    server = Expiring(UNAUTHENTICATED, {"message": "half done", "path": ["b"]})
+    async with serve(server) as url, Cloudtower(url, username="root", password="p") as tower:
+        with pytest.raises(GraphQLError, match="half done"):
+            await tower.graphql("mutation { a { id } b { id } }")
+    assert server.seen == ["token-1"]
 
 
 async def test_an_expired_token_without_credentials_says_what_to_do() -> None:

@@ -77,17 +77,17 @@ async def ask(
         return await send(body, timeout)
     except GraphQLError as exc:
         refused = exc
-    if not _is_logged_out(refused):
+    if not _is_refusal(refused, kind):
         raise without_frames(refused)
     left = deadline - now()
-    if not authenticator.can_log_in or not _is_untouched(refused, kind) or left <= 0:
+    if not authenticator.can_log_in or left <= 0:
         raise _logged_out(refused, NO_LOGIN)
     authenticator.forget(login)  # unless another call has logged in since
     try:
         return await send(body, left)
     except GraphQLError as exc:
         refused = exc
-    if not _is_logged_out(refused):
+    if not _is_refusal(refused, kind):
         raise without_frames(refused)
     raise _logged_out(refused, LOGIN_IN_VAIN, attempts=2)
 
@@ -141,12 +141,33 @@ def _taken(caller: Caller, body: bytes, take: Callable[[bytes], None]) -> dict[s
     )
 
 
-def _is_logged_out(error: GraphQLError) -> bool:
-    """Whether an answer says that the token is not valid: with Apollo's code, or with a 401."""
+def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
+    """Whether the server refuses the token; and if the document changes something, did nothing."""
+    refusals = [_refuses_token(one) for one in error.errors]
+    if kind is Kind.QUERY:
+        return any(refusals)
+    return bool(refusals) and all(refusals) and not _may_be_done(error)
+
+
+def _refuses_token(error: dict[str, Any]) -> bool:
+    """Whether a GraphQL error says that the token is not valid: with Apollo's code, or a 401."""
     return any(
         said.get("code") == "UNAUTHENTICATED" or 401 in (said.get("status"), said.get("statusCode"))
-        for one in error.errors
-        for said in _parts(one)
+        for said in _parts(error)
+    )
+
+
+def _may_be_done(error: GraphQLError) -> bool:
+    """Whether part of a mutation may have been carried out, though there are errors.
+
+    An error below a top-level field comes from its answer, which is read after the change; null
+    then stands in place of the whole field.
+    """
+    data = error.data
+    fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]
+    paths: list[object] = [one.get("path") for one in error.errors]
+    return any(field is not None for field in fields) or any(
+        isinstance(path, list) and len(cast("list[object]", path)) > 1 for path in paths
     )
 
 
@@ -160,14 +181,6 @@ def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for name in ("http", "response", "exception"):
             if isinstance(known.get(name), dict):
                 yield known[name]
-
-
-def _is_untouched(error: GraphQLError, kind: Kind) -> bool:
-    """Return whether the document may be resent: it is a query, or no part of it was done."""
-    if kind is Kind.QUERY or not error.data:
-        return True
-    data = error.data
-    return isinstance(data, dict) and not any(cast("dict[str, object]", data).values())
 
 
 def _logged_out(error: GraphQLError, hint: str, attempts: int = 1) -> Unauthorized:
