@@ -27,7 +27,9 @@ R = TypeVar("R")
 COMBINATIONS = ("AND", "OR", "NOT")
 """Keys of a filter that take a list of filters."""
 
-_LISTS = (list, tuple, set, frozenset)
+LISTS = (list, tuple, set, frozenset)
+"""Types that are sent as lists."""
+
 _TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")  # what each text does to an empty one
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
 _SUFFIX = re.compile(
@@ -89,7 +91,7 @@ def _holds(key: object, value: object, *, everywhere: bool) -> bool:
         flipped = key.endswith("_none")
         return matches_all(value) if everywhere is not flipped else _matches_none(value)
     negated = key.endswith(_NOT)
-    if isinstance(value, _LISTS):
+    if isinstance(value, LISTS):
         return not value and key.endswith("_in") and everywhere is negated
     if value != "":
         return False
@@ -105,11 +107,16 @@ def _is_object(value: object) -> bool:
 
 
 def _combination(key: str, value: object, *, everywhere: bool) -> bool:
-    parts: list[object] = list(cast("Any", value)) if isinstance(value, _LISTS) else [value]
+    parts = _parts(value)
     if not parts:  # of nothing everything holds, to the server also in an OR
         return everywhere
     judge = matches_all if everywhere is (key != "NOT") else _matches_none
     return (all if (key == "OR") is not everywhere else any)(map(judge, parts))
+
+
+def _parts(value: object) -> list[object]:
+    """Return the filters in a combination; a single one may stand without a list."""
+    return list(cast("Iterable[object]", value)) if isinstance(value, LISTS) else [value]
 
 
 def _walk(wanted: Shape, value: object, operation: str, path: str) -> None:
@@ -117,7 +124,7 @@ def _walk(wanted: Shape, value: object, operation: str, path: str) -> None:
     if wanted.is_filter:
         _judge(wanted, value, operation, path)
     elif wanted.item is not None:
-        if isinstance(value, _LISTS) and wanted.item.kind in (list, dict):
+        if isinstance(value, LISTS) and wanted.item.kind in (list, dict):
             for index, item in enumerate(cast("Iterable[object]", value)):
                 _walk(wanted.item, item, operation, f"{path}[{index}]")
     elif wanted.record is not None and isinstance(value, dict):
@@ -158,8 +165,7 @@ def refuse_lost_values(asker: str, record: Record, where: object, path: str) -> 
                     "was probably lost; give it a value, or leave the key out"
                 )
         elif key in COMBINATIONS:
-            parts = list(cast("Any", value)) if isinstance(value, _LISTS) else [value]
-            for index, part in enumerate(parts):
+            for index, part in enumerate(_parts(value)):
                 refuse_lost_values(asker, record, part, f"{here}[{index}]")
         elif isinstance(value, dict):
             found = member(record, key)

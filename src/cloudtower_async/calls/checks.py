@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, Everything
 from ..validators import whole_number
-from .breadth import COMBINATIONS, is_guarded, refuse_wide
+from .breadth import COMBINATIONS, LISTS, is_guarded, refuse_wide
 from .shapes import Record, Shape, arguments_of, member, place
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ Check: TypeAlias = "Callable[[Any], None]"
 
 _log = logging.getLogger("cloudtower_async")
 
-_LISTS = (list, tuple, set, frozenset)
 _FILES = (bytes, bytearray, memoryview)
 _MOST_TOLD = 1000  # unknown values of enums: a program that makes them up must not grow for it
 _told: set[tuple[str, str]] = set()
@@ -91,7 +90,7 @@ def _normalized(value: object, key: object = None) -> object:
         fields = cast("dict[object, object]", value)
         copied = {name: _normalized(field, name) for name, field in fields.items()}
         return [copied] if key in COMBINATIONS else copied
-    if isinstance(value, _LISTS):
+    if isinstance(value, LISTS):
         return [_normalized(item) for item in cast("Iterable[object]", value)]
     if type(value) is Everything and key in COMBINATIONS:
         return [value]
@@ -113,7 +112,7 @@ def _plain(value: object) -> object:
         fields = cast("dict[object, object]", value)
         if all(isinstance(key, str) for key in fields):
             return {key: _plain(field) for key, field in fields.items()}
-    elif isinstance(value, _LISTS):
+    elif isinstance(value, LISTS):
         return [_plain(item) for item in cast("Iterable[object]", value)]
     elif _is_file(value):
         return value
@@ -163,7 +162,7 @@ def _nullable(check: Check) -> Check:
 
 def _list_of(check: Check, *, of_filters: bool = False) -> Check:
     def check_list(value: object) -> None:
-        if not isinstance(value, _LISTS):
+        if not isinstance(value, LISTS):
             if of_filters and isinstance(value, dict | Everything):
                 raise _NotAsSent
             raise _wrong("a list", value, "; put it in a list" if _could_be_item(value) else "")
@@ -208,7 +207,7 @@ def _record(record: Record) -> Check:
             try:
                 check(field)
             except _Refused as refused:
-                if not refused.path and isinstance(field, _LISTS) and f"{key}_in" in known:
+                if not refused.path and isinstance(field, LISTS) and f"{key}_in" in known:
                     refused.why += f"; several go in {key}_in"
                 refused.path.append(f".{key}")
                 raise
@@ -331,6 +330,6 @@ _NAMES: tuple[tuple[Any, str], ...] = (
     (int, "a whole number"),
     (float, "a number"),
     (dict, "an object"),
-    (_LISTS, "a list"),
+    (LISTS, "a list"),
     (type(None), "None"),
 )
