@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipapp
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,12 +73,12 @@ async def test_a_program_frozen_by_pyinstaller_runs(tmp_path: Path) -> None:
     program.write_text(PROGRAM, encoding="utf-8")
     excluded = [f"--exclude-module={name}" for name in OTHERS]
     freeze = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=ERROR", *excluded]
-    await anyio.to_thread.run_sync(run, [*freeze, program], tmp_path)
+    await anyio.to_thread.run_sync(partial(run, [*freeze, program], tmp_path))
     frozen = tmp_path / "dist" / "program" / "program"
     package, clusters = await call([frozen], tmp_path)
     assert Path(package).is_relative_to(tmp_path)
     assert clusters == "2"
-    shown = await anyio.to_thread.run_sync(run, [frozen, "dashboard", "--demo"], tmp_path)
+    shown = await anyio.to_thread.run_sync(partial(run, [frozen, "dashboard", "--demo"], tmp_path))
     assert "CPU" in shown
 
 
