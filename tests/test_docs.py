@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.to_thread
 import pytest
@@ -182,10 +182,33 @@ async def test_both_sides_of_the_page_for_users_of_the_vendors_client_run(
 
 
 def test_the_app_on_its_page_is_the_example() -> None:
-    [app, _] = blocks(DOCS / "fastapi.md", "python")
+    [app, *_] = blocks(DOCS / "fastapi.md", "python")
     example = (ROOT / "examples" / "fastapi_app.py").read_text(encoding="utf-8")
     _, start, code = example.partition("from __future__")
     assert app.text == "# app.py\n" + re.sub(r"  # noqa: .*", "", start + code)
+
+
+@pytest.mark.anyio
+async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("httpx2")
+    testclient = pytest.importorskip("fastapi.testclient")
+    [block] = [each for each in blocks(DOCS / "fastapi.md", "python") if "/readyz" in each.text]
+    names: dict[str, Any] = {}
+    exec(compile(block.text, str(block.page), "exec"), names)  # noqa: S102
+
+    def ask() -> list[int]:
+        with testclient.TestClient(names["app"]) as client:
+            return [client.get("/readyz").status_code for _ in range(2)]
+
+    async with Simulator() as simulator:
+        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", simulator.url)
+        monkeypatch.setenv("CLOUDTOWER_USERNAME", simulator.username)
+        monkeypatch.setenv("CLOUDTOWER_PASSWORD", simulator.password)
+        simulator.faults.fail("/api/healthz", status=500)
+        assert await anyio.to_thread.run_sync(ask) == [503, 200]
+        assert simulator.sent("login") == []
 
 
 def test_the_program_that_serves_trouble_says_where() -> None:

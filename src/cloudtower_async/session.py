@@ -239,6 +239,8 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
 
+        It is not retried: the first failure is raised. A call that logs in is retried like a query.
+
         Raises:
             LoginFailed: The credentials were refused.
             CallError: The server cannot be reached, or of a pair not exactly one is active.
