@@ -8,7 +8,6 @@ import socket
 import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,6 +23,7 @@ from tests.support import unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from cloudtower_async.cli.simulate import Preset
 
