@@ -9,13 +9,19 @@ import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy, errors, record_exchanges
-from cloudtower_async.control_characters import escaped, one_line, printable
+from cloudtower_async.control_characters import (
+    escaped,
+    one_line,
+    printable,
+    replace_lone_surrogates,
+)
 from cloudtower_async.flows.measurements import MetricsWarning
 from tests.support import is_login, login_answer, serve, serve_bytes
 
@@ -176,3 +182,27 @@ def test_a_warning_of_measurements_is_one_line() -> None:
         warnings.simplefilter("always")
         warnings.warn(MetricsWarning("a\nb\x1b", fault="empty"), stacklevel=1)
     assert "a b " in warnings.formatwarning(caught[0].message, UserWarning, "f", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "replaced"),
+    [
+        (rb'"a\ud83d"', rb'"a\ufffd"'),
+        (rb'"\uDE00a"', rb'"\ufffda"'),
+        (rb'"\ud83d\ud83d\ude00\ud83d\n"', rb'"\ufffd\ud83d\ude00\ufffd\n"'),
+        (rb'"\\ud83d \\\ud83d"', rb'"\\ud83d \\\ufffd"'),
+        (rb'"\u00e9\ud7ff"', rb'"\u00e9\ud7ff"'),
+    ],
+)
+def test_lone_surrogates_in_json_are_replaced(content: bytes, replaced: bytes) -> None:
+    assert replace_lone_surrogates(content) == replaced
+
+
+@given(st.text(st.characters(categories=["L", "Cs", "P", "Cc"])))
+def test_any_text_of_javascript_decodes_after_the_replacement(text: str) -> None:
+    content = json.dumps(text).encode()
+    pairs = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    decoded = msgspec.json.decode(replace_lone_surrogates(content))
+    assert len(decoded) <= len(text)
+    if "\ufffd" not in pairs:
+        assert decoded == pairs

@@ -24,6 +24,13 @@ _CANDIDATE = re.compile(
 )
 
 
+# Escapes of a backslash, of a pair of surrogates, or of a lone surrogate.
+_ESCAPE = re.compile(
+    rb"\\(?:\\|u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][\da-fA-F]{2}))"
+)
+
+
 def printable(text: str) -> str:
     """Replace each control character with a space."""
     return text if text.isprintable() else _CANDIDATE.sub(_as_space, text)
@@ -41,6 +48,21 @@ def escaped(text: str) -> str:
     JSON stays valid and keeps its meaning, unless line breaks stand between its values.
     """
     return text if text.isprintable() else _CANDIDATE.sub(_as_escape, text)
+
+
+def replace_lone_surrogates(content: bytes) -> bytes:
+    """Replace escapes of lone surrogates in JSON with U+FFFD.
+
+    JavaScript writes them when a text was cut within an emoji. They are valid JSON, but no valid
+    text, so decoders refuse them.
+    """
+    if b"\\ud" not in content and b"\\uD" not in content:
+        return content
+    return _ESCAPE.sub(_as_replacement, content)
+
+
+def _as_replacement(found: re.Match[bytes]) -> bytes:
+    return found[0] if found[1] is None else b"\\ufffd"
 
 
 def _as_space(found: re.Match[str]) -> str:

@@ -276,8 +276,10 @@ async def test_a_wrong_count_costs_few_requests_and_no_resource(
         assert len(sim.sent("get-vms")) < VMS / 7 + 20
 
 
-@pytest.mark.parametrize("answer", [{"aggregate": None}, {"aggregate": {"count": None}}])
-async def test_a_count_that_is_null_is_an_error(sim: Simulator, answer: object) -> None:
+@pytest.mark.parametrize(
+    "answer", [{"aggregate": None}, {"aggregate": {"count": None}}, {"aggregate": {"count": -1}}]
+)
+async def test_a_count_that_is_null_or_negative_is_an_error(sim: Simulator, answer: object) -> None:
     def tell(path: str, _: Any, told: Any) -> Any:  # noqa: ANN401
         return answer if path == "get-vms-connection" else told
 

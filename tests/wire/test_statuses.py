@@ -106,6 +106,12 @@ def test_a_body_that_is_not_the_apis_is_quoted(body: bytes, said: str | None) ->
     assert len(str(error)) < 800
 
 
+def test_a_message_cut_within_an_emoji_keeps_its_code() -> None:
+    error = made(400, rb'{"message": "cut \ud83d", "code": "ResourceLocked"}')
+    assert isinstance(error, errors.ResourceLocked)
+    assert error.server_message == "cut \N{REPLACEMENT CHARACTER}"
+
+
 def test_a_web_page_is_told_and_not_quoted() -> None:
     error = made(502, b"<html><h1>Bad Gateway</h1></html>")
     assert error.server_message is None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_ori
 
 import msgspec
 
-from ..control_characters import escaped
+from ..control_characters import escaped, replace_lone_surrogates
 from ..errors import ResponseDecodeError
 from ..secret_names import is_secret
 from ..types import CODEC_ERRORS, RawResponse
@@ -78,6 +78,10 @@ def decode(
     wanted = operation.answer()
     if wanted is str or wanted is bytes:
         return cast(R, _plain(wanted, answer.body, _Error(operation, answer, endpoint, mask)))
+    body = replace_lone_surrogates(answer.body)
+    if body != answer.body:
+        answer = msgspec.structs.replace(answer, body=body)
+        return decode(operation, answer, endpoint, strict=strict, mask=mask)
     return Mismatch(operation, answer, endpoint, strict=strict, mask=mask)
 
 
@@ -204,6 +208,8 @@ def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
             return content.encode(errors="replace")
     if not content and not body.strip():
         raise error("the answer is empty", hint=OTHER_SERVICE)
+    if body.strip() == b"null":
+        raise error("the answer is null, not a text", hint=OTHER_SERVICE)
     return content
 
 

@@ -273,10 +273,10 @@ def _sister(method: object) -> Callable[..., Awaitable[Connection]] | None:
 
 async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
     number = _number(await ask(**query))
-    if number is None:
+    if number is None or number < 0:
         operation = operation_of(ask)
         raise ResponseDecodeError(
-            "the answer has no count",
+            "the answer has no count" if number is None else f"the answer has no count: {number}",
             operation=operation.name if operation else "",
             place="$.aggregate.count",
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..control_characters import one_line
+from ..control_characters import one_line, replace_lone_surrogates
 from ..errors import (
     BadRequest,
     Forbidden,
@@ -164,7 +164,7 @@ def _classify(status: int, code: str | None) -> tuple[type[StatusError], str]:
 
 def _read(body: bytes, mask: Mask) -> dict[str, object]:
     try:
-        said = msgspec.json.decode(body, type=dict[str, object])
+        said = msgspec.json.decode(replace_lone_surrogates(body), type=dict[str, object])
         return {**said, "props": mask.within(said.get("props"))}
     except CODEC_ERRORS:
         return {}
