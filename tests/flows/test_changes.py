@@ -461,3 +461,8 @@ def test_rows_are_decoded_when_asked_for() -> None:
     assert "new_values" not in vars(change)
     assert change.new_values == {"id": "v"}
     assert change.new_values is change.new_values
+
+
+def test_rows_with_a_name_cut_within_an_emoji_are_decoded() -> None:
+    event = models.ResourceChangeEvent(revision="1", new_value=r'{"name": "cut \ud83d"}')
+    assert Change(event).new_values == {"name": "cut \N{REPLACEMENT CHARACTER}"}

@@ -325,6 +325,15 @@ async def test_a_new_key_is_never_lost(body: object, caplog: pytest.LogCaptureFi
     assert (key.key, key.name) == (KEY, "bot")
 
 
+async def test_a_new_key_whose_name_was_cut_within_an_emoji_is_whole(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = rf'{{"data": {{"createApiKey": {{"id": "7", "name": "\ud83d", "key": "{KEY}"}}}}}}'
+    key = await created(body, caplog)
+    assert (key.id, key.name, key.key) == ("7", "\N{REPLACEMENT CHARACTER}", KEY)
+    assert "was made, but" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "body",
     [

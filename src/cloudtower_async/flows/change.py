@@ -9,6 +9,7 @@ import msgspec
 
 from .. import models
 from ..calls.repair import WRONG, repair_at_once
+from ..control_characters import replace_lone_surrogates
 from ..types import CODEC_ERRORS
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Change:
 
 def _row(text: str | None) -> dict[str, object] | None:
     try:
-        value = msgspec.json.decode(text or "null")
+        value = msgspec.json.decode(replace_lone_surrogates((text or "null").encode()))
     except CODEC_ERRORS:
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None

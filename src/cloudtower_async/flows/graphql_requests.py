@@ -10,6 +10,7 @@ import msgspec
 
 from ..calls.again import LOGIN_IN_VAIN, NO_LOGIN
 from ..calls.operation import Kind, Operation
+from ..control_characters import replace_lone_surrogates
 from ..errors import (
     BadRequest,
     GraphQLError,
@@ -128,6 +129,7 @@ def _taken(caller: Caller, body: bytes, take: Callable[[bytes], None]) -> dict[s
     Raises:
         OutcomeUnknown: It is no answer of GraphQL.
     """
+    body = replace_lone_surrogates(body)
     take(body)
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
