@@ -199,6 +199,21 @@ async def test_a_state_that_is_two_chunks_old_is_refused() -> None:
 
 
 @pytest.mark.anyio
+async def test_the_old_state_of_an_upload_that_has_ended_leads_to_its_result() -> None:
+    server = LateServer()
+    async with session(server) as tower:
+        async with uploading(tower, io.BytesIO(CONTENT)) as steps:
+            await anext(steps)
+            state = steps.state
+            async for _ in steps:
+                pass
+        sent = server.requests.count(UPLOADED)
+        with pytest.raises(UploadFailed, match="has ended: look for its result before starting"):
+            await upload(tower, io.BytesIO(CONTENT), resume=state)
+        assert server.requests.count(UPLOADED) == sent
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("shown", [None, "3", 0, 4, 9])
 async def test_a_count_that_does_not_fit_the_state_is_refused(shown: object) -> None:
     server = LateServer()

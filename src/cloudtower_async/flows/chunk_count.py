@@ -61,10 +61,13 @@ class ChunkCount:
             return False
         more = count - base - self.chunks
         if more not in (0, 1) or (task.status == "SUCCESSED" and not more):
-            raise unknown(
-                f"the server has {count - base} chunks where {self.chunks} were sent, and perhaps "
-                "one more"
+            why = (
+                f"the server has {count - base} chunks where {self.chunks} were sent, "
+                "and perhaps one more"
             )
+            if task.status == "SUCCESSED":
+                why += ", and the upload task has ended: look for its result before starting again"
+            raise unknown(why)
         return more == 1
 
     def reliable_base(self) -> int:
