@@ -272,6 +272,14 @@ async def test_leaving_by_cancellation_closes(tower: Tower) -> None:
             await session.vm.get_vms()
 
 
+async def test_a_session_of_the_caller_has_no_credentials_of_its_own() -> None:
+    auth = aiohttp.BasicAuth("someone", "else")
+    async with aiohttp.ClientSession(auth=auth) as own:
+        with pytest.raises(errors.InvalidSettings, match="session: its auth= would take") as info:
+            Cloudtower("http://127.0.0.1:9", token=TOKEN, session=own)
+    assert info.value.option == "session"
+
+
 async def test_no_task_is_left_behind(tower: Tower) -> None:
     before = asyncio.all_tasks()
     async with serve(tower) as url:

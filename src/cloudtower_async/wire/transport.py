@@ -103,6 +103,11 @@ class Transport:
                 "session: it brings its own connector and trace_configs; pass them when making it",
                 option="session",
             )
+        if session is not None and session.auth is not None:
+            raise InvalidSettings(
+                "session: its auth= would take the place of the token; make it without",
+                option="session",
+            )
         self.settings = settings
         self.mask: Mask = Mask(settings.token)
         self.mask.add_password(settings.password)
