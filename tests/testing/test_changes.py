@@ -196,11 +196,21 @@ async def test_what_is_in_use_is_not_deleted(client: Client) -> None:
     new(client, "User", roles=[role])
     where = {"where": {"id": role}}
     assert "users have the role" in await refusal(client, "delete-role", where, 400)
+    subsystem = a(client, "NvmfSubsystem")
+    where = {"where": {"id": subsystem}}
+    message = await refusal(client, "delete-nvmf-subsystem", where, 400)
+    assert "is in use by " in message
+
+
+async def test_deleting_a_target_with_luns_is_accepted_and_its_task_fails(client: Client) -> None:
     target = a(client, "IscsiTarget")
     new(client, "IscsiLun", iscsi_target=target, name="lun-1")
-    where = {"where": {"id": target}}
-    message = await refusal(client, "delete-iscsi-target", where, 400)
-    assert "is in use by IscsiLun" in message
+    [answer] = await client.ask("delete-iscsi-target", {"where": {"id": target}})
+    client.sim.clock.advance(20)
+    [task] = await client.ask("get-tasks", {"where": {"id": answer["task_id"]}})
+    assert task["status"] == "FAILED"
+    assert "is in use by IscsiLun" in task["error_message"]
+    assert target in client.sim.store.table("IscsiTarget")
 
 
 async def test_what_is_nothing_without_another_goes_with_it(client: Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import pytest
@@ -42,7 +42,7 @@ class User:
 
     def done(self, answer: Any) -> Any:
         """Wait for the tasks of an answer, and return what it is about."""
-        items = cast("list[Any]", answer if isinstance(answer, list) else [answer])
+        items: Any = answer if isinstance(answer, list) else [answer]
         tasks = [item.task_id for item in items if item.task_id]
         importlib.import_module("cloudtower.utils").wait_tasks(
             tasks, self.vendor.client, interval=0

@@ -30,6 +30,9 @@ NOT_GENERIC: Mapping[str, str] = {
 VERBS: Mapping[str, str] = {"create-cluster-recycle-bin-setting": "update"}
 """Operations that are called otherwise than what they do: each cluster has its settings already."""
 
+REFUSED_BY_TASK = frozenset({"IscsiTarget"})
+"""Resources whose deletion is accepted although something needs them: the task fails."""
+
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
 """Records that others keep here: no task is needed to note that."""
 

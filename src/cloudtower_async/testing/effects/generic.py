@@ -167,7 +167,8 @@ def _delete(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: A
     documents = meant(world, mutation, body, {})
     for document in documents:
         exceptions.refuse(world, resource, document)
-        _along(world, resource, document, body)
+        if resource not in exceptions.REFUSED_BY_TASK:
+            _along(world, resource, document, body)
 
     def delete(document: Document) -> None:
         for kind, identifier in _along(world, resource, document, body):
