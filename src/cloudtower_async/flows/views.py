@@ -33,13 +33,13 @@ _log = logging.getLogger("cloudtower_async")
 
 
 _POLLS_PER_LOOK = 10
-"""After how many polls a change feed that was missing is looked for again."""
+"""Number of polls after which a missing change feed is tried again."""
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 _LOOKS = 12
-"""Number of looks for a late resource in its grace period."""
+"""Number of searches for a late resource within its grace period."""
 
 What: TypeAlias = Literal["added", "changed", "removed"]
 
@@ -210,11 +210,11 @@ class Watch(Generic[R]):
                 self._touch(one, change.action if one == own else "")
 
     def _touch(self, one: str, action: str) -> None:
-        """Note a resource to read again.
+        """Mark a resource to be read again.
 
         Args:
-            one: Its id.
-            action: What was done to its own row; empty: something related to it was changed.
+            one: Id of the resource.
+            action: Action on its own row; empty if a related row was changed.
         """
         if action == "DELETE":
             self._late.pop(one, None)
@@ -225,13 +225,13 @@ class Watch(Generic[R]):
             self._touched.setdefault(one, one in self._view)
 
     def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
-        """Note which resources a listing does not show although it should.
+        """Record the resources that a listing leaves out although they should be listed.
 
         Servers list new resources up to a minute late, and no further change tells when they do.
 
         Args:
-            ids: What was read, and whether it should be listed.
-            found: What is listed.
+            ids: Ids that were read, each with whether it should be listed.
+            found: Resources that are listed.
         """
         for one in self._late.keys() & found.keys():
             del self._late[one]
@@ -242,15 +242,15 @@ class Watch(Generic[R]):
             if listed and one not in found:
                 self._late.setdefault(one, now + self._grace)
         if self._late:
-            self._look_at = min(self._look_at, now + self._pause)
+            self._look_at = min(self._look_at, now + self._look_interval)
 
     @property
-    def _pause(self) -> float:
-        """Seconds between two looks for late resources."""
+    def _look_interval(self) -> float:
+        """Seconds between two searches for late resources."""
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Look for late resources; those that stay away for too long are given up."""
+        """Read late resources again; give up those that are late for longer than `grace`."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._in_the_end(partial(self._read, ids))
@@ -258,12 +258,12 @@ class Watch(Generic[R]):
                 if one in found or self._late[one] <= now:
                     del self._late[one]
             self._tell(found, found)
-        self._look_at = now + self._pause if self._late else math.inf
+        self._look_at = now + self._look_interval if self._late else math.inf
 
     def _relist_later(self) -> None:
         """Read everything once more after the grace period.
 
-        What was changed shortly before may be late, and the feed does not tell of it any more.
+        A resource that was changed shortly before may be late, and the feed tells no more of it.
         """
         if self._feed is not None and self._grace:
             self._relist_at = anyio.current_time() + self._grace
@@ -276,7 +276,7 @@ class Watch(Generic[R]):
         self._polls_left = _POLLS_PER_LOOK
 
     async def _look_for_feed(self) -> None:
-        """See from time to time whether the feed is there again: a proxy may have answered 404."""
+        """Try the change feed again from time to time: the 404 may have come from a proxy."""
         self._polls_left -= 1
         feed = self._new_feed()
         if self._polls_left > 0 or not feed.has_credential:
