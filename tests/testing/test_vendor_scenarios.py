@@ -40,14 +40,13 @@ class User:
         where = {"vds": {"cluster": {"id": self.cluster.id}}}
         self.vlan = self.vendor.ask("get-vlans", where=where, first=1)[0]
 
-    def done(self, answer: Any) -> Any:
-        """Wait for the tasks of an answer, and return what it is about."""
-        items: Any = answer if isinstance(answer, list) else [answer]
-        tasks = [item.task_id for item in items if item.task_id]
+    def done(self, answer: list[Any]) -> Any:
+        """Wait for the tasks of an answer, and return what the first is about."""
+        tasks = [item.task_id for item in answer if item.task_id]
         importlib.import_module("cloudtower.utils").wait_tasks(
             tasks, self.vendor.client, interval=0
         )
-        return items[0].data
+        return answer[0].data
 
     def new_disk(self, name: str, size: float) -> Any:
         volume = cloudtower.MountNewCreateDisksParamsVmVolume(
