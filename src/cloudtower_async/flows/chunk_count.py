@@ -48,7 +48,7 @@ class ChunkCount:
             if surplus != 0:
                 self.base = None
                 if exactly:
-                    raise unknown("a chunk was sent again, and the server's count does not follow")
+                    raise unknown("a chunk was resent, and the server's count does not follow")
 
     def has_one_more(self, task: UploadTask) -> bool:
         """Return whether the server counts one chunk beyond those that it certainly has.

@@ -215,7 +215,7 @@ class Delivery:
         size = getattr(made, "size", task.size)
         if not self.count.agrees(task) or size != self.sent:
             raise unknown(
-                f"a chunk was sent again, and the result {getattr(made, 'id', '')} cannot be "
+                f"a chunk was resent, and the result {getattr(made, 'id', '')} cannot be "
                 f"verified: the server has counted {count_of(task)} chunks and has {size} bytes, "
                 f"where {self.count.chunks} chunks and {self.sent} bytes were sent; delete it"
             )
@@ -340,7 +340,7 @@ class Delivery:
         if not self.count.has_one_more(task):
             return False
         if anyio.current_time() < self._stray_until:
-            raise unknown("a chunk was sent again, and one has come late: it can be either")
+            raise unknown("a chunk was resent, and one has arrived late: it can be either")
         return True
 
     async def _settle_first(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The server nests the answer of the component below: lines `code: …` and `message: {…}`.
 _CODE_LINE = re.compile(r"^[ \t]*code:[ \t]*(\S+)", re.MULTILINE)
 _MESSAGE_LINE = re.compile(r"^[ \t]*message:\s*(?=\{)", re.MULTILINE)
-# Of the scheduler: `[VM_SCHEDULE_FAILED]EmptyCandidateHostsException::PlacementGroupMustFilter`.
+# From the scheduler: `[VM_SCHEDULE_FAILED]EmptyCandidateHostsException::PlacementGroupMustFilter`.
 _BRACKETED = re.compile(r"\s*\[([A-Z][A-Z0-9_]*)\]\s*(\w+(?:::\w+)+)?")
 _BARE_CODE = re.compile(r"\s*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*")
 _LANGUAGE = re.compile("[a-z]{2}-[A-Z]{2}")

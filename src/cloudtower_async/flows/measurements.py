@@ -95,13 +95,13 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One place of a ranking.
 
     Attributes:
-        rank: 1 for the first.
-        metric: Its name.
-        unit: Of the value.
-        subject_id: Of what was measured; None where the labels name nothing that is known.
-        subject_name: The same.
+        rank: Place; 1 is the first.
+        metric: Name of the metric.
+        unit: Unit of the value.
+        subject_id: Id of the measured resource; None if the labels name no known resource.
+        subject_name: Name of that resource; None likewise.
         labels: As in `MetricSeries`.
-        value: What the server has made of the values of the whole range.
+        value: Value that the server aggregated over the whole range.
     """
 
     rank: int

@@ -276,7 +276,7 @@ class _Reading:
                 if times:
                     measured.add(subject)
             if metric.dropped and subjects:
-                # What has lost points only does not get them back by being asked for alone.
+                # A resource that only lost points does not get them back when requested alone.
                 fewer_help = len(subjects) > 1 and not measured.issuperset(subjects)
                 for one in [asked] if asked else self._names:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)

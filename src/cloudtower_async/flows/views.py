@@ -33,7 +33,7 @@ _log = logging.getLogger("cloudtower_async")
 
 
 _POLLS_PER_LOOK = 10
-"""Number of polls after which a missing change feed is tried again."""
+"""Number of polls after which a missing change feed is looked for again."""
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")

@@ -10,13 +10,13 @@ from .progress import label
 
 
 class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
-    """What would have to happen for a host to enter maintenance mode.
+    """Requirements for a host to enter maintenance mode.
 
     Attributes:
         host: The host.
         must_stop: VMs that cannot be moved to another host, and would have to be shut down.
-        unseen: What the server calls further such VMs, which this user cannot see: their
-            ``local_id``, or ``"unnamed"``.
+        unseen: Names of further such VMs that this user cannot see: their ``local_id``, or
+            ``"unnamed"``.
     """
 
     host: models.Host
@@ -52,8 +52,8 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
         back: VMs that had been moved away and are on it again.
         started: VMs that had been shut down and run again.
         not_back: VMs that were to come back or to be started, and did not.
-        unseen: What the server calls further VMs that were to come back or to be started, which
-            this user cannot see: their names, or their ``local_id``.
+        unseen: Further VMs that were to come back or to be started, which this user cannot see:
+            their names, or their ``local_id``.
     """
 
     host: models.Host

@@ -125,7 +125,7 @@ def identified(resource: Named, query: str) -> Named:
         query: Name of the method, for errors.
 
     Raises:
-        ResponseDecodeError: It has none, so nothing can be done with it.
+        ResponseDecodeError: It has no id, so nothing can be done with it.
     """
     if resource.id:
         return resource

@@ -304,7 +304,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Whether a VM has not shut down, or was refused to; not when nobody knows what was done."""
+    """Return whether a VM is known not to have shut down, or its shut-down was refused."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed

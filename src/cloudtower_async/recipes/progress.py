@@ -111,10 +111,10 @@ async def follow(
 
     Args:
         tower: The session.
-        started: What the mutation answered with.
+        started: Answer of the mutation.
         tell: Told the progress of the task, 0 to 1.
         timeout: Seconds to wait for the task; None: no limit.
-        resource_ids: What the task creates or changes: errors have these ids.
+        resource_ids: Ids of the resources that the task creates or changes, for errors.
 
     Raises:
         TaskError: The task failed or is not known to have ended.
@@ -124,7 +124,7 @@ async def follow(
     try:
         async for task in tower.progress(started, timeout=timeout):
             tell(min(max(task.progress or 0.0, 0.0), 1.0))
-        await tower.wait(task)  # it has ended: this asks nobody, and raises what there is to raise
+        await tower.wait(task)  # it has ended: this sends nothing, and raises its error
     except TaskError as error:
         error.resource_ids = error.resource_ids or tuple(resource_ids)
         raise
@@ -144,12 +144,12 @@ async def carry_out(
 
     Args:
         tower: The session.
-        started: What the mutation answered with; it has the resource.
+        started: Answer of the mutation, with the resource.
         tell: Told the progress of the task, 0 to 1.
         timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
 
     Raises:
-        TaskError: As `follow`, or the resource did not settle.
+        TaskError: See `follow`; or the resource did not settle.
         ReadBackFailed: The work is done, but the resource could not be read.
         NotFound: The resource is not there any more.
     """

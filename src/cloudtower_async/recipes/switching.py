@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
 
 Result: TypeAlias = "models.Vm | Exception"
-"""What has become of a VM: as it now is, or what went wrong."""
+"""Outcome for a VM: the VM as it now is, or the error."""
 
 _PAUSES = (0.25, 0.5, 1.0, 2.0)
 """Seconds between readings of VMs that are still changing; the last one is repeated."""
@@ -98,7 +98,7 @@ class Switch:
         self._news = anyio.Event()
 
     async def run(self) -> dict[str, Result]:
-        """Switch them; return what has become of each VM, by id."""
+        """Switch them and return the outcome for each VM, by id."""
         await side_by_side(self._read, self._send_and_follow)
         if self._unread and not self._hurry:
             with anyio.move_on_after(_LAST_LOOK):
@@ -178,7 +178,7 @@ class Switch:
         Args:
             answers: The answer.
             accepted: Ids of the VMs that it should be about.
-            refused: What the server did not accept, and why.
+            refused: VMs that the server did not accept, and why.
         """
         if self._timeout is not None and not self._hurry:
             self._deadline = anyio.current_time() + self._timeout

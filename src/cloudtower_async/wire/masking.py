@@ -162,7 +162,7 @@ def _is_suspicious(name: str) -> bool:
 def _is_distinctive(password: str) -> bool:
     """Whether no sentence, name, number or version contains the password by chance.
 
-    What counts is how often letters, digits and symbols change within its words.
+    The measure is how often letters, digits and symbols alternate within its words.
     """
     if any(map(str.isspace, password)):
         return False

@@ -163,7 +163,7 @@ def _record(progress: Progress, writer: AbstractStreamWriter) -> None:
 def watch_body(progress: Progress) -> aiohttp.ClientMiddlewareType:
     """Return the innermost client middleware, for a session whose middlewares change requests.
 
-    When one of them has replaced the body, nobody records when the request is written: it then
+    If one of them has replaced the body, the moment of writing is not recorded: the request then
     counts as sent from the start.
     """
 
