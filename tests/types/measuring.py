@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_type
 
-from cloudtower_async import Measurements, MetricRow, Subject, models
+from cloudtower_async import EVERYTHING, Measurements, MetricRow, RankedMetric, Subject, models
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
@@ -40,6 +40,16 @@ async def measured(tower: Cloudtower) -> None:
         range="1h",
         timeout=20.0,
     )
+
+
+async def ranked(tower: Cloudtower) -> None:
+    for one in await tower.top_n(CPU, 5, clusters=EVERYTHING, range="24h", lowest=True):
+        assert_type(one, RankedMetric)
+        assert_type(one.rank, int)
+        assert_type(one.subject_name, str | None)
+        assert_type(one.value, float)
+    await tower.top_n(CPU, clusters={"nmae": "prod"})  # type: ignore[arg-type]
+    await tower.top_n(CPU)  # type: ignore[call-arg]
 
 
 async def mistakes(tower: Cloudtower) -> None:
