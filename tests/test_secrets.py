@@ -238,8 +238,23 @@ async def test_what_the_caller_was_handling_keeps_its_traceback() -> None:
     await tower.close()
 
 
+async def test_failed_logins_that_are_retried_are_not_kept_with_their_tracebacks() -> None:
+    quick = RetryPolicy(attempts=3, backoff=0.001)
+    address = f"http://127.0.0.1:{unused_port()}"
+    tower = Cloudtower(address, retry=quick, **GIVEN)  # type: ignore[arg-type]
+    before = failures()
+    with pytest.raises(ConnectionFailed) as info:
+        await tower.open()
+    for kept in [one for one in failures() if one not in [*before, info.value]]:
+        assert kept.__traceback__ is None
+        assert kept.__cause__ is None or kept.__cause__.__traceback__ is None
+    await tower.close()
+
+
 async def test_a_failed_login_is_not_kept_with_its_traceback() -> None:
-    tower = Cloudtower(f"http://127.0.0.1:{unused_port()}", **GIVEN)  # type: ignore[arg-type]
+    once = RetryPolicy(attempts=1)
+    address = f"http://127.0.0.1:{unused_port()}"
+    tower = Cloudtower(address, retry=once, **GIVEN)  # type: ignore[arg-type]
     before = failures()
     with pytest.raises(ConnectionFailed) as info:
         await tower.open()

@@ -272,7 +272,7 @@ async def test_leaving_by_cancellation_closes(tower: Tower) -> None:
             await session.vm.get_vms()
 
 
-@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*deprecated and will be removed:DeprecationWarning")
 async def test_a_session_of_the_caller_has_no_credentials_of_its_own() -> None:
     auth = aiohttp.BasicAuth("someone", "else")
     async with aiohttp.ClientSession(auth=auth) as own:

@@ -239,15 +239,14 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
 
-        It is not retried: the first failure is raised. A call that logs in is retried like a query.
+        Transient failures are retried as those of a query, within the session's ``timeout``.
 
         Raises:
             LoginFailed: The credentials were refused.
             CallError: The server cannot be reached, or of a pair not exactly one is active.
             SessionClosed: The session is closed.
         """
-        await self._transport.open()
-        await self._caller.authenticator.log_in(await self._caller.endpoints.find())
+        await self._caller.log_in()
         return self
 
     async def get_token(self) -> str:
@@ -260,7 +259,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             CallError: The server cannot be reached.
             SessionClosed: The session is closed.
         """
-        return await self._caller.authenticator.log_in(await self._caller.endpoints.find())
+        return await self._caller.log_in()
 
     async def find_active(self) -> str:
         """Ask the servers of a pair now which one is active; calls go there from then on.

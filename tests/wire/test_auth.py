@@ -582,3 +582,38 @@ async def test_a_function_that_never_returns_is_given_up() -> None:
     async with by_function(NOWHERE, ask, timeout=0.05) as auth:
         with pytest.raises(errors.CallTimeout):
             await auth.log_in(NOWHERE)
+
+
+@pytest.mark.parametrize("fault", ["503", "reset"])
+async def test_entering_retries_a_transient_failure_of_the_login(fault: str) -> None:
+    quick = RetryPolicy(backoff=0.001)
+    async with Simulator(clusters=1, vms=2) as sim:
+        if fault == "503":
+            sim.faults.fail("login", status=503, times=2)
+        else:
+            sim.faults.reset("login", times=2)
+        async with Cloudtower(
+            sim.url, username=sim.username, password=sim.password, retry=quick
+        ) as tower:
+            assert len(await tower.vm.get_vms()) == 2
+        assert len(sim.sent("login")) == 3
+
+
+async def test_entering_tries_no_more_often_than_the_policy_says() -> None:
+    quick = RetryPolicy(attempts=3, backoff=0.001)
+    async with Simulator(clusters=1, vms=2) as sim:
+        sim.faults.fail("login", status=503, times=9)
+        tower = Cloudtower(sim.url, username=sim.username, password=sim.password, retry=quick)
+        with pytest.raises(errors.ServerError) as info:
+            await tower.open()
+        await tower.close()
+        assert info.value.attempts == len(sim.sent("login")) == 3
+
+
+async def test_entering_tries_a_refused_password_once() -> None:
+    async with Simulator(clusters=1, vms=2) as sim:
+        tower = Cloudtower(sim.url, username=sim.username, password="no")
+        with pytest.raises(errors.LoginFailed):
+            await tower.open()
+        await tower.close()
+        assert len(sim.sent("login")) == 1

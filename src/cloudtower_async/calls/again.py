@@ -31,6 +31,8 @@ from .operation import Auth, Kind
 from .versions import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from .caller import Call, Caller
 
 R = TypeVar("R")
@@ -55,11 +57,19 @@ class Again(Generic[R]):
         caller: Sends.
         call: What.
         deadline: When the time of the call is over; each waiting for a lock begins a new one.
+        attempt: Sends the call once, until a deadline; None: `Caller.once`.
     """
 
-    def __init__(self, caller: Caller, call: Call[R], deadline: float) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        call: Call[R],
+        deadline: float,
+        attempt: Callable[[Call[R], float], Awaitable[R]] | None = None,
+    ) -> None:
         self._caller = caller
         self._call = call
+        self._attempt = attempt or caller.once
         self._deadline = deadline
         self._retries = 0
         self._locks = 0
@@ -94,7 +104,7 @@ class Again(Generic[R]):
             await self._sleep(pause)
             earlier, stop = failure, None
             try:
-                return await self._caller.once(self._call, self._deadline)
+                return await self._attempt(self._call, self._deadline)
             except CallError as exc:
                 failure = exc
             except CloudtowerError as exc:

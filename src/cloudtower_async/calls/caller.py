@@ -27,22 +27,23 @@ from ..wire.endpoints import Endpoints
 from ..wire.failures import frames_of_hook, without_frames
 from ..wire.forms import Marks
 from ..wire.limits import Limits
-from ..wire.transport import HookError, closed_during
+from ..wire.transport import LOGIN, HookError, closed_during
 from .again import Again, where_to_look
 from .checks import check
 from .decoding import Mismatch, decode
-from .operation import Auth, Carries, Credential, Kind
+from .operation import Auth, Carries, Credential, Kind, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from ..wire.auth import Authenticator
     from ..wire.transport import Transport
-    from .operation import Operation
 
 R = TypeVar("R")
 
 _encode = msgspec.json.Encoder().encode
+_LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
+"""Stands for the login in retries; `Authenticator` sends it."""
 _NO_SUCH_PATH = (
     "Check the path, then what the body names; "
     "the server may also be too old for it, or no CloudTower."
@@ -131,6 +132,37 @@ class Caller:
         other.timeout = timeout
         other.lock_timeout = lock_timeout
         return other
+
+    async def log_in(self) -> str:
+        """Return the token; log in first if needed, with the retries of a query.
+
+        Raises:
+            LoginFailed: The server refused the credentials.
+            CallError: The server cannot be reached, or not exactly one node of a pair is active.
+            SessionClosed: The session is closed.
+        """
+        await self.transport.open()
+        call = Call(_LOG_IN, {}, {}, self.timeout, login_tries=self.authenticator.tries)
+        deadline = self.transport.running_loop().time() + self.timeout
+        try:
+            return await self._log_in_once(call, deadline)
+        except CallError as exc:
+            failure = exc
+        try:
+            return await Again(self, call, deadline, self._log_in_once).send(failure)
+        finally:
+            del failure  # it and this frame would keep each other, and what was sent
+
+    async def _log_in_once(self, call: Call[str], deadline: float) -> str:
+        endpoint = None
+        call.attempts += 1
+        try:
+            with self.transport.deadlines.limit(deadline, self.transport.loop):
+                endpoint = await self.endpoints.find()
+                return await self.authenticator.log_in(endpoint)
+        except TimeoutError:
+            pass
+        raise self._cut_short(call, endpoint)
 
     def call(
         self,
