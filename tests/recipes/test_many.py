@@ -38,9 +38,10 @@ async def test_a_cancellation_is_not_lost_when_a_call_fails_at_the_same_moment()
         finally:
             running.cancel()  # while the others are being ended as one has failed
 
-    running = asyncio.create_task(each(work, ["waits", "fails"]))
-    await asyncio.wait([running])
-    assert running.cancelled()
+    for _ in range(20):  # anyio 4.14 and 4.15 lose about every third one
+        running = asyncio.create_task(each(work, ["waits", "fails"]))
+        await asyncio.wait([running])
+        assert running.cancelled()
 
 
 async def test_results_come_in_order_and_no_more_work_than_may() -> None:
