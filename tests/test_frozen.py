@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipapp
@@ -82,16 +83,21 @@ async def test_a_program_frozen_by_pyinstaller_runs(tmp_path: Path) -> None:
     assert "CPU" in shown
 
 
-@pytest.mark.anyio
-async def test_a_zipapp_runs_where_what_it_needs_is_installed(tmp_path: Path) -> None:
-    source, target = tmp_path / "app", tmp_path / "app.pyz"
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A zipapp of the program and the package, without what these need."""
     root = Path(cloudtower_async.__file__).parent
-    for file in root.rglob("*.py"):
-        copy = source / root.name / file.relative_to(root)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(file.read_bytes())
+    source, target = tmp_path / "app", tmp_path / "app.pyz"
+    shutil.copytree(root, source / root.name, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "__main__.py").write_text(PROGRAM, encoding="utf-8")
     zipapp.create_archive(source, target, compressed=True)
-    package, clusters = await call([sys.executable, target], tmp_path)
-    assert Path(package).is_relative_to(target)
+    return target
+
+
+@pytest.mark.anyio
+async def test_a_zipapp_runs_where_what_it_needs_is_installed(
+    archive: Path, tmp_path: Path
+) -> None:
+    package, clusters = await call([sys.executable, archive], tmp_path)
+    assert Path(package).is_relative_to(archive)
     assert clusters == "2"

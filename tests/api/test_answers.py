@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
 
-VERSIONS = sorted(file.stem for file in SPECS.glob("*.json") if file.stem != "history") or ["none"]
+SCHEMAS = [*SPECS.glob("[0-9]*.json"), *SPECS.glob("latest.json")]
+VERSIONS = sorted(file.stem for file in SCHEMAS) or ["none"]
 
 SHAPES = (
     Shape(top=2, items=2),

@@ -284,8 +284,8 @@ def test_an_empty_filter_does_not_hide_in_a_struct_or_raw_json(hidden: object) -
 
 
 def test_what_was_judged_is_what_is_sent() -> None:
-    where = {"cluster": ClusterFilter(name="c"), "id_in": msgspec.Raw(b'["a"]'), Field.NAME: "web"}
-    sent = {"where": {"cluster": {"name": "c"}, "id_in": ["a"], "name": "web"}}
+    where = {"cluster": ClusterFilter(name="c"), "id_in": msgspec.Raw(b'["a"]')}
+    sent = {"where": {"cluster": {"name": "c"}, "id_in": ["a"]}}
     assert check(START_VM, {"where": where}, validate=False) == sent
     everything = {"where": EVERYTHING, "data": {"new_key": ClusterFilter(id="x")}}
     found = check(MIGRATE_VM, everything, validate=False)
@@ -296,6 +296,17 @@ class Field(Enum):
     """Names of fields that are no texts themselves."""
 
     NAME = "name"
+
+
+def test_a_key_that_is_a_member_of_an_enum_is_sent_by_its_value_or_refused() -> None:
+    try:
+        msgspec.json.encode({Field.NAME: "web"})
+    except TypeError:  # before msgspec 0.22
+        with pytest.raises(InvalidInput, match="cannot be written as JSON"):
+            check(START_VM, {"where": {Field.NAME: "web"}}, validate=False)
+    else:
+        sent = check(START_VM, {"where": {Field.NAME: "web"}}, validate=False)
+        assert sent == {"where": {"name": "web"}}
 
 
 @pytest.mark.parametrize("broken", [msgspec.Raw(b"{"), object()])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..errors import InvalidInput
+from ..types import CODEC_ERRORS
 
 if TYPE_CHECKING:
     from typing import Self
@@ -73,7 +74,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         try:
             state = msgspec.json.decode(text, type=cls)
-        except (ValueError, RecursionError) as exc:
+        except CODEC_ERRORS as exc:
             raise InvalidInput(
                 f"upload: resume: this is not the state of an upload: {exc}"
             ) from exc
