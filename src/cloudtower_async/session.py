@@ -246,6 +246,7 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             CallError: The server cannot be reached, or of a pair not exactly one is active.
             SessionClosed: The session is closed.
         """
+        await self._transport.open()
         await self._caller.log_in()
         return self
 

@@ -141,7 +141,6 @@ class Caller:
             CallError: The server cannot be reached, or not exactly one node of a pair is active.
             SessionClosed: The session is closed.
         """
-        await self.transport.open()
         call = Call(_LOG_IN, {}, {}, self.timeout, login_tries=self.authenticator.tries)
         deadline = self.transport.running_loop().time() + self.timeout
         try:
