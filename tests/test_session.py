@@ -276,7 +276,9 @@ async def test_leaving_by_cancellation_closes(tower: Tower) -> None:
 async def test_a_session_of_the_caller_has_no_credentials_of_its_own() -> None:
     auth = aiohttp.BasicAuth("someone", "else")
     async with aiohttp.ClientSession(auth=auth) as own:
-        with pytest.raises(errors.InvalidSettings, match="session: its auth= would take") as info:
+        with pytest.raises(
+            errors.InvalidSettings, match="session: it has credentials of its own"
+        ) as info:
             Cloudtower("http://127.0.0.1:9", token=TOKEN, session=own)
     assert info.value.option == "session"
 

@@ -105,7 +105,8 @@ class Transport:
             )
         if session is not None and session.auth is not None:
             raise InvalidSettings(
-                "session: its auth= would take the place of the token; make it without",
+                "session: it has credentials of its own, which would replace the token; "
+                "make it without them",
                 option="session",
             )
         self.settings = settings
