@@ -198,26 +198,26 @@ async def test_mutations_are_not_when_they_may_have_happened(
     assert sent(sim) == 3
 
 
-@pytest.mark.parametrize(
-    ("answer", "error", "told"),
-    [
-        ({"data": None}, GraphQLError, "without data"),
-        ({}, GraphQLError, "without data"),
-        ({"errors": "broken"}, GraphQLError, "answered with errors: broken"),
-        ({"errors": {"message": "broken"}}, GraphQLError, "answered with errors: broken"),
-        ({"errors": ["one", None, ["two"], 3]}, GraphQLError, r'one; \["two"\]; 3'),
-        ({"errors": [{"message": {"en": "no"}}]}, GraphQLError, r'\{"en":"no"\}'),
-        ({"errors": [{"reason": "no"}]}, GraphQLError, r'\{"reason":"no"\}'),
-        ({"errors": [{"message": "", "code": 7}]}, GraphQLError, '"code":7'),
-        ({"errors": True}, GraphQLError, "answered with errors: true"),
-        ({"errors": [[]], "data": {"vnc": {}}}, GraphQLError, r'errors: \{"message":\[\]\}'),
-        ({"errors": [{"message": "no", "extensions": {"code": "DENIED"}}]}, GraphQLError, "DENIED"),
-        ({"data": {"vnc": None}}, ResponseDecodeError, "vnc"),
-        ({"data": {"vnc": {"token": SECRET}}}, ResponseDecodeError, "vnc"),
-        ([1], ResponseDecodeError, "breaks the API schema"),
-        ({"errors": [{"message": f"no {SECRET}"}, 5]}, GraphQLError, r"no \*\*\*"),
-    ],
-)
+ODD_ANSWERS: list[tuple[object, type[CloudtowerError], str]] = [
+    ({"data": None}, GraphQLError, "without data"),
+    ({}, GraphQLError, "without data"),
+    ({"errors": "broken"}, GraphQLError, "answered with errors: broken"),
+    ({"errors": {"message": "broken"}}, GraphQLError, "answered with errors: broken"),
+    ({"errors": ["one", None, ["two"], 3]}, GraphQLError, r'one; \["two"\]; 3'),
+    ({"errors": [{"message": {"en": "no"}}]}, GraphQLError, r'\{"en":"no"\}'),
+    ({"errors": [{"reason": "no"}]}, GraphQLError, r'\{"reason":"no"\}'),
+    ({"errors": [{"message": "", "code": 7}]}, GraphQLError, '"code":7'),
+    ({"errors": True}, GraphQLError, "answered with errors: true"),
+    ({"errors": [[]], "data": {"vnc": {}}}, GraphQLError, r'errors: \{"message":\[\]\}'),
+    ({"errors": [{"message": "no", "extensions": {"code": "DENIED"}}]}, GraphQLError, "DENIED"),
+    ({"data": {"vnc": None}}, ResponseDecodeError, "vnc"),
+    ({"data": {"vnc": {"token": SECRET}}}, ResponseDecodeError, "vnc"),
+    ([1], ResponseDecodeError, "breaks the API schema"),
+    ({"errors": [{"message": f"no {SECRET}"}, 5]}, GraphQLError, r"no \*\*\*"),
+]
+
+
+@pytest.mark.parametrize(("answer", "error", "told"), ODD_ANSWERS)
 async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], told: str) -> None:  # noqa: ANN401
     async def say(_: web.Request) -> web.StreamResponse:
         return web.json_response(answer)

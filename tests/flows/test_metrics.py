@@ -546,7 +546,7 @@ async def test_times_in_seconds_are_read_as_such_with_a_warning() -> None:
 
 
 async def test_numbers_as_text_are_no_values(caplog: pytest.LogCaptureFixture) -> None:
-    points = [(NOW, "1.5"), (str(NOW), 2.0), (NOW, [])]
+    points: list[Any] = [(NOW, "1.5"), (str(NOW), 2.0), (NOW, [])]
     measured, faults = await measure_odd([vm(1, "a")], [stream({"_vm": "a"}, *points)])
     assert [row.value for row in measured.to_rows()] == [None, None]
     assert faults == {"time"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -156,7 +157,7 @@ def test_values_nested_too_deeply_are_masked_as_a_whole() -> None:
     masked = Mask().within(value)
     for _ in range(100):
         assert isinstance(masked, list)
-        (masked,) = masked
+        [masked] = cast("list[object]", masked)
     assert masked == "***"
 
 
