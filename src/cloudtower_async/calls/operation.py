@@ -46,7 +46,7 @@ class Credential:
     __slots__ = ("header",)
 
     def __init__(self, header: str) -> None:
-        self.header = header
+        self.header: str = header
 
 
 class Operation(Generic[R]):

@@ -257,10 +257,10 @@ class ReadBackFailed(TaskError):
         self, resource_ids: Sequence[str], reason: Exception, *, done: bool = False
     ) -> None:
         super().__init__(resource_ids, reason)
-        self.resource_ids = tuple(resource_ids)
-        self.reason = reason
-        self.done = done
-        self.__cause__ = reason
+        self.resource_ids: tuple[str, ...] = tuple(resource_ids)
+        self.reason: Exception = reason
+        self.done: bool = done
+        self.__cause__: BaseException | None = reason
 
     def _describe(self) -> str:
         state = (

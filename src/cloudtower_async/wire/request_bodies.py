@@ -43,7 +43,7 @@ class Unwatched:
     __slots__ = ("sent",)
 
     def __init__(self) -> None:
-        self.sent = False
+        self.sent: bool = False
 
 
 class BytesBody(aiohttp.Payload):
