@@ -231,10 +231,12 @@ async def test_a_task_that_goes_on_times_out_and_is_named(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     started = await start(tower, 2)
-    sim.tasks.pause(ids_of(started)[1])
+    ended, paused = ids_of(started)
+    sim.tasks.pause(paused)
+    await tower.wait(ended, interval=QUICK)
     with pytest.raises(TaskTimeout) as caught:
-        await tower.wait(started, timeout=0.1, interval=QUICK)
-    assert caught.value.pending == (ids_of(started)[1],)
+        await tower.wait(started, timeout=1, interval=QUICK)
+    assert caught.value.pending == (paused,)
 
 
 async def test_of_a_task_that_the_server_never_showed_that_is_said(
