@@ -85,6 +85,13 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *(session.posargs or everything))
 
 
+@nox.session(name="tests-fast")
+def tests_fast(session: nox.Session) -> None:
+    """Run the tests that start no processes; arguments go to pytest."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "not subprocess", *session.posargs)
+
+
 @nox.session
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions of other packages; `quick` for the main ones."""
