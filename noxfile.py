@@ -27,22 +27,22 @@ INTERPRETERS = ["3.12", "3.13"]  # besides the oldest one, which `tests` is run 
 
 # What `quick` stands for: tests of everything that depends on versions of other packages.
 QUICK = [
-    "tests/calls/test_caller.py",
+    "tests/calls/test_executor.py",
     "tests/calls/test_decoding.py",
     "tests/cli/test_get_command.py",
     "tests/cli/test_login_command.py",
-    "tests/flows/test_settle.py",
-    "tests/flows/test_tasks.py",
-    "tests/flows/test_upload_state.py",
-    "tests/recipes/test_many.py",
-    "tests/testing/test_server.py",
+    "tests/tasks/test_settle.py",
+    "tests/tasks/test_waiter.py",
+    "tests/uploads/test_upload_state.py",
+    "tests/recipes/test_batch.py",
+    "tests/simulator/test_server.py",
     "tests/test_errors.py",
     "tests/test_import.py",
     "tests/test_profiles.py",
-    "tests/test_session.py",
-    "tests/test_settings.py",
+    "tests/test_client.py",
+    "tests/test_options.py",
     "tests/test_types.py",
-    "tests/wire",
+    "tests/transport",
 ]
 
 # Interpreters of pyenv are found by nox whichever of them is active.
@@ -119,7 +119,7 @@ def compat(session: nox.Session, sdk: str) -> None:
     """Run the tests that read from the simulator with older versions of the vendor's client."""
     install(session, "test")
     session.install("--quiet", f"cloudtower-sdk=={sdk}")
-    readers = ["tests/testing/test_vendor_client.py", "tests/testing/test_vendor_queries.py"]
+    readers = ["tests/simulator/test_vendor_client.py", "tests/simulator/test_vendor_queries.py"]
     session.run("python", "-m", "pytest", *(session.posargs or readers))
 
 

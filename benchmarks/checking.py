@@ -6,7 +6,7 @@ import argparse
 import time
 
 from cloudtower_async.api.vm import GET_VMS
-from cloudtower_async.calls.checks import check
+from cloudtower_async.calls.validation import check
 
 from .figures import Figure, print_as_lines, spread
 

@@ -22,7 +22,7 @@ from msgspec import inspect
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.decoding import Mismatch, decode
 from cloudtower_async.errors import ResponseDecodeError
-from cloudtower_async.wire.transport import Answer
+from cloudtower_async.transport.http import Answer
 
 from .full import make
 

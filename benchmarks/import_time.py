@@ -24,7 +24,7 @@ CASES = {
         "from cloudtower_async import Cloudtower;"
         " Cloudtower('tower.example', token='t').vm;"
         " from cloudtower_async.api.vm import GET_VMS; GET_VMS.decoder;"
-        " from cloudtower_async.calls.checks import check;"
+        " from cloudtower_async.calls.validation import check;"
         " check(GET_VMS, {'where': {'name': 'x'}}, validate=True)"
     ),
 }

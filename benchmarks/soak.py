@@ -27,8 +27,8 @@ SIZE = "2 clusters, 200 VMs"
 
 async def serve(minutes: float) -> None:
     """Be the server, with a few faults, until the input ends."""
+    from cloudtower_async.simulator.faults import Fault
     from cloudtower_async.testing import Simulator
-    from cloudtower_async.testing.faults import Fault
 
     faults = (
         Fault(kind="reset"),

@@ -81,8 +81,8 @@ async def serve(number: int, least: float, most: float) -> None:
 
     When each task ends is told by `time.monotonic`, which all processes of a machine share.
     """
+    from cloudtower_async.simulator.tasks import Work
     from cloudtower_async.testing import Simulator
-    from cloudtower_async.testing.tasks import Work
 
     async with Simulator(vms=40) as sim:
         tell(Address(sim.url, sim.username, sim.password))

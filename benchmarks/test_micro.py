@@ -16,10 +16,10 @@ import pytest
 
 from cloudtower_async import models
 from cloudtower_async.api.vm import GET_VMS
-from cloudtower_async.calls.checks import check
-from cloudtower_async.flows.watching import Watch
-from cloudtower_async.testing.store.schema import every_resource
-from cloudtower_async.testing.store.store import Store
+from cloudtower_async.calls.validation import check
+from cloudtower_async.simulator.store.schema import every_resource
+from cloudtower_async.simulator.store.store import Store
+from cloudtower_async.tasks.subscription import TaskSubscription
 
 from .full import full_vm
 
@@ -67,7 +67,9 @@ def test_a_tick_of_ten_thousand_waiters(benchmark: BenchmarkFixture) -> None:
     tasks = [blank | {"id": f"task{number:06}"} for number in range(TASKS)]
     answers = [msgspec.json.encode(tasks[start : start + 500]) for start in range(0, TASKS, 500)]
     decoder = msgspec.json.Decoder(list[models.Task])
-    watches = {task["id"]: Watch([task["id"]], 5.0, 30.0, lambda _: False) for task in tasks}
+    watches = {
+        task["id"]: TaskSubscription([task["id"]], 5.0, 30.0, lambda _: False) for task in tasks
+    }
 
     def tick() -> int:
         seen = 0

@@ -58,8 +58,8 @@ class Found(msgspec.Struct):
 
 async def serve() -> None:
     """Run the simulator: tell where it is, then answer what is asked on the standard input."""
+    from cloudtower_async.simulator.faults import EVERY_FAULT
     from cloudtower_async.testing import Simulator
-    from cloudtower_async.testing.faults import EVERY_FAULT
 
     # A lost chunk would cost the settling time each.
     faults = [one for one in EVERY_FAULT if one.executed or one.status in (401, 429)]

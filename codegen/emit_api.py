@@ -61,14 +61,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..calls.caller import Caller
+    from ..calls.executor import Executor
 {imports}
 
 
 class Namespaces:
     """What the session is made of besides its connection: the operations, by namespace."""
 
-    _caller: Caller
+    _caller: Executor
 
 {properties}'''
 

@@ -15,7 +15,7 @@ import anyio
 from aiohttp import web
 
 from cloudtower_async import Cloudtower
-from cloudtower_async.settings import Settings
+from cloudtower_async.options import Settings
 
 if TYPE_CHECKING:
     import ssl

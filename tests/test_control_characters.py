@@ -22,7 +22,7 @@ from cloudtower_async.control_characters import (
     printable,
     replace_lone_surrogates,
 )
-from cloudtower_async.flows.measurements import MetricsWarning
+from cloudtower_async.metrics.results import MetricsWarning
 from tests.support import is_login, login_answer, serve, serve_bytes
 
 if TYPE_CHECKING:

@@ -129,69 +129,69 @@ CASES: dict[str, Case] = {
     "wait": Case(
         lambda tower, sim: tower.wait(update(tower, sim), interval=INTERVAL),
         "get-tasks",
-        ["flows/polling.py Poll.follow", "flows/polling.py Poll._lead"],
+        ["tasks/poller.py TaskPoller.follow", "tasks/poller.py TaskPoller._lead"],
         answer=each(status="EXECUTING"),
     ),
     "wait for a missing task": Case(
         lambda tower, _: tower.wait("none", interval=INTERVAL),
         "get-tasks",
-        ["flows/polling.py Poll._lead"],
+        ["tasks/poller.py TaskPoller._lead"],
     ),
     "as_completed": Case(
         as_completed,
         "get-tasks",
-        ["flows/tasks.py TaskWaiter.iterate"],
+        ["tasks/waiter.py TaskWaiter.iterate"],
         answer=each(status="PENDING"),
     ),
     "settle": Case(
         lambda tower, sim: tower.settle(update(tower, sim), interval=INTERVAL),
         "get-vms",
-        ["flows/settle.py _Reading.finish"],
+        ["tasks/settle.py _Reading.finish"],
         answer=each(entityAsyncStatus="UPDATING"),
     ),
     "settle what is not listed": Case(
         lambda tower, sim: tower.settle(update(tower, sim), interval=INTERVAL),
         "get-vms",
-        ["flows/settle.py _Reading.finish"],
+        ["tasks/settle.py _Reading.finish"],
         answer=lambda _: [],
     ),
     "watch without a feed": Case(
         watch,
         "get-vms",
-        ["flows/views.py Watch.__anext__"],
+        ["watch/view.py Watch.__anext__"],
         counts=lambda _, body: "id_gt" not in str(body),  # other pages of the same listing
         options={"change_feed": None},
     ),
     "watch by the feed": Case(
-        watch, "resource-changes", ["flows/feed.py Feed.read", "flows/views.py Watch.__anext__"]
+        watch, "resource-changes", ["watch/feed.py Feed.read", "watch/view.py Watch.__anext__"]
     ),
     "watch through an outage": Case(
         watch_through_an_outage,
         "get-vms",
-        ["flows/views.py Watch._in_the_end"],
+        ["watch/view.py Watch._in_the_end"],
         quick=3,  # what was read before
         number=9,
         options={"change_feed": None},
     ),
-    "changes": Case(changes, "resource-changes", ["flows/feed.py Feed.read"]),
+    "changes": Case(changes, "resource-changes", ["watch/feed.py Feed.read"]),
     "changes through an outage": Case(
         changes_through_an_outage,
         "resource-changes",
-        ["flows/feed.py Feed._ask"],
+        ["watch/feed.py Feed._ask"],
         quick=2,
         number=8,
     ),
     "upload that never appears": Case(
         upload,
         "get-elf-images",
-        ["flows/uploads.py Upload._finish"],
+        ["uploads/upload.py Upload._finish"],
         answer=lambda _: [],
         quick=1,
     ),
     "upload whose outcome is unknown": Case(
         upload,
         "get-upload-tasks",
-        ["flows/upload_tasks.py UploadTasks.until_settled"],
+        ["uploads/upload_tasks.py UploadTasks.until_settled"],
         answer=lambda _: [],
         options={"status": (504, "upload-elf-image")},
         quick=2,
@@ -199,7 +199,7 @@ CASES: dict[str, Case] = {
     "upload while looking fails": Case(
         upload,
         "get-upload-tasks",
-        ["flows/upload_tasks.py UploadTasks.patiently"],
+        ["uploads/upload_tasks.py UploadTasks.patiently"],
         status=503,
         options={"retry": RetryPolicy(attempts=3, backoff=2 * INTERVAL, cap=2 * INTERVAL)},
         number=9,  # and then it gives up
@@ -208,7 +208,7 @@ CASES: dict[str, Case] = {
     "locked resource": Case(
         update,
         "update-vm-basic-info",
-        ["calls/again.py Again.send"],
+        ["calls/executor_loop.py Again.send"],
         number=40,
         options={
             "retry": RetryPolicy(backoff=2 * INTERVAL, cap=2 * INTERVAL),
@@ -247,11 +247,11 @@ NO_POLLING = {
     "calls/paging.py one_by_one": "takes page after page; each must lead further",
     "calls/paging.py _cursor": "reads page after page; each must lead further",
     "queries/batches.py read_by_ids": "each answer must bring something that was missing",
-    "flows/sources.py _Stream.read": "reads what is uploaded",
-    "flows/sources.py _Stream._more": "reads what is uploaded",
-    "flows/sources.py Source.skip": "reads what is uploaded",
-    "wire/responses.py _BoundedStream.read": "reads one response",
-    "wire/transport.py Transport._exchange": "sends again at most once, on a new connection",
+    "uploads/source.py _Stream.read": "reads what is uploaded",
+    "uploads/source.py _Stream._more": "reads what is uploaded",
+    "uploads/source.py Source.skip": "reads what is uploaded",
+    "transport/response_bodies.py _BoundedStream.read": "reads one response",
+    "transport/http.py Transport._exchange": "sends again at most once, on a new connection",
 }
 """Loops that wait for something, but for no state of the server."""
 

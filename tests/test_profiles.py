@@ -15,6 +15,7 @@ import pytest
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.errors import InvalidSettings
+from cloudtower_async.options import from_environment
 from cloudtower_async.profiles import (
     Profile,
     profiles_file,
@@ -22,7 +23,6 @@ from cloudtower_async.profiles import (
     remove_profile,
     save_profile,
 )
-from cloudtower_async.settings import from_environment
 from tests.cli.keyring_file import FileKeyring
 
 if TYPE_CHECKING:

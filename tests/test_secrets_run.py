@@ -23,8 +23,8 @@ from aiohttp import web
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 
 from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy, record_exchanges
+from cloudtower_async.simulator.faults import EVERY_FAULT
 from cloudtower_async.testing import Simulator
-from cloudtower_async.testing.faults import EVERY_FAULT
 from tests.support import is_login, login_answer, serve, settings, unused_port
 
 if TYPE_CHECKING:

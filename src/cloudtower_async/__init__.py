@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .client import Cloudtower
     from .errors import (
         Ambiguous,
         BadRequest,
@@ -62,11 +63,9 @@ if TYPE_CHECKING:
         UploadInterrupted,
         UploadTimeout,
     )
-    from .flows.api_keys import ApiKey, ApiKeyRole, ApiKeys
-    from .flows.change import Change
-    from .flows.changes import Changes
-    from .flows.graphql import VncTicket
-    from .flows.measurements import (
+    from .graphql.api_keys import ApiKey, ApiKeyRole, ApiKeys
+    from .graphql.consoles import VncTicket
+    from .metrics.results import (
         Measurements,
         MetricRow,
         MetricSeries,
@@ -74,11 +73,8 @@ if TYPE_CHECKING:
         RankedMetric,
         Subject,
     )
-    from .flows.upload_state import UploadState
-    from .flows.uploads import Upload, UploadProgress
-    from .flows.views import Watch, WatchEvent
     from .retry.policy import RetryPolicy
-    from .session import Cloudtower
+    from .transport.exchange_log import Exchange, record_exchanges
     from .types import (
         EVERYTHING,
         Aggregate,
@@ -91,7 +87,11 @@ if TYPE_CHECKING:
         Texts,
         WithTask,
     )
-    from .wire.telemetry import Exchange, record_exchanges
+    from .uploads.upload import Upload, UploadProgress
+    from .uploads.upload_state import UploadState
+    from .watch.change import Change
+    from .watch.changes import Changes
+    from .watch.view import Watch, WatchEvent
 
 __all__ = [
     "EVERYTHING",
@@ -183,20 +183,20 @@ _TYPES = (
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Subject"
 _HOMES = {
-    **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".flows.api_keys"),
-    "VncTicket": ".flows.graphql",
-    "Change": ".flows.change",
-    "Changes": ".flows.changes",
-    "Cloudtower": ".session",
-    "Exchange": ".wire.telemetry",
+    **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".graphql.api_keys"),
+    "VncTicket": ".graphql.consoles",
+    "Change": ".watch.change",
+    "Changes": ".watch.changes",
+    "Cloudtower": ".client",
+    "Exchange": ".transport.exchange_log",
     "RetryPolicy": ".retry.policy",
-    "Upload": ".flows.uploads",
-    "UploadProgress": ".flows.uploads",
-    "UploadState": ".flows.upload_state",
-    "Watch": ".flows.views",
-    "WatchEvent": ".flows.views",
-    **dict.fromkeys(_MEASURED.split(), ".flows.measurements"),
-    "record_exchanges": ".wire.telemetry",
+    "Upload": ".uploads.upload",
+    "UploadProgress": ".uploads.upload",
+    "UploadState": ".uploads.upload_state",
+    "Watch": ".watch.view",
+    "WatchEvent": ".watch.view",
+    **dict.fromkeys(_MEASURED.split(), ".metrics.results"),
+    "record_exchanges": ".transport.exchange_log",
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cloudtower_async import Cloudtower, EmptyFilter
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.checks import check
 from cloudtower_async.calls.operation import Carries, Kind, Operation
+from cloudtower_async.calls.validation import check
 from tests.calls.random_inputs import arguments, every_operation
 from tests.support import TOKEN, serve
 

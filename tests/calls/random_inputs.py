@@ -9,8 +9,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.arg_types import Shape, arguments_of, member, place
 from cloudtower_async.calls.operation import Kind, Operation
-from cloudtower_async.calls.shapes import Shape, arguments_of, member, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from cloudtower_async import CallTimeout, Cloudtower, MutationTimeout
 from cloudtower_async.calls.decoding import Mismatch, decode
 from cloudtower_async.calls.operation import Auth, Kind, Operation
 from cloudtower_async.errors import ResponseDecodeError
+from cloudtower_async.transport.http import Answer
 from cloudtower_async.types import OpenEnum, WithTask
-from cloudtower_async.wire.transport import Answer
 from tests.support import serve
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from msgspec import json
 
 from benchmarks.fuzz import fuzz, operations, right_answer
 from cloudtower_async.calls.decoding import Mismatch, decode
-from cloudtower_async.wire.transport import Answer
+from cloudtower_async.transport.http import Answer
 
 
 def test_right_answers_of_all_operations_decode_strictly() -> None:

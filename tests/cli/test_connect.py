@@ -9,10 +9,10 @@ import pytest
 from cloudtower_async import InvalidSettings
 from cloudtower_async.addresses import Proxy
 from cloudtower_async.cli.connect import ConnectOptions, connect
-from cloudtower_async.cli.endings import UsageError
+from cloudtower_async.cli.exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from cloudtower_async.settings import Settings
+    from cloudtower_async.options import Settings
 
 
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

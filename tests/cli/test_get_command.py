@@ -17,13 +17,13 @@ import pytest
 
 from cloudtower_async import InvalidInput
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.listing import query_of
 from cloudtower_async.calls.namespace import Namespace
 from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, cell
-from cloudtower_async.cli.endings import UsageError
-from cloudtower_async.cli.resources import operation_for, queries, query_for
+from cloudtower_async.cli.exit_codes import UsageError
+from cloudtower_async.cli.resource_names import operation_for, queries, query_for
 from cloudtower_async.models import Vm
+from cloudtower_async.queries.paged_query import query_of
 from cloudtower_async.testing import Simulator
 from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
 

@@ -12,8 +12,8 @@ import pytest
 
 from cloudtower_async.cli import main
 from cloudtower_async.cli.app import app
+from cloudtower_async.simulator.tasks import Work
 from cloudtower_async.testing import Clock, Failure, FleetSize, Simulator
-from cloudtower_async.testing.tasks import Work
 from tests.nulls import walk
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, every_column
-from cloudtower_async.cli.endings import UsageError
-from cloudtower_async.cli.resources import operation_for, queries, query_for, resource_names
+from cloudtower_async.cli.exit_codes import UsageError
+from cloudtower_async.cli.resource_names import operation_for, queries, query_for, resource_names
 from tests.cli.terminal import run
 
 

@@ -27,7 +27,7 @@ _SURROUNDINGS = {
     "calls/__init__.py": "",
     "calls/namespace.py": "from cloudtower_async.calls.namespace import Namespace as Namespace",
     "calls/operation.py": "from cloudtower_async.calls.operation import *",
-    "calls/caller.py": "from cloudtower_async.calls.caller import Caller as Caller",
+    "calls/executor.py": "from cloudtower_async.calls.executor import Executor as Executor",
 }
 
 

@@ -17,8 +17,8 @@ import anyio.lowlevel
 import pytest
 
 from cloudtower_async import Cloudtower
+from cloudtower_async.simulator.faults import Fault
 from cloudtower_async.testing import Clock, Simulator
-from cloudtower_async.testing.faults import Fault
 from examples.snapshot_bot.bot import Night, run_night
 from examples.snapshot_bot.state import State, open_state
 

@@ -9,8 +9,8 @@ import pytest
 
 from cloudtower_async import Cloudtower, PagingFailed, RetryPolicy, TaskNotFound, TaskTimeout
 from cloudtower_async.queries.batches import IDS_AT_ONCE, batches
+from cloudtower_async.simulator.tasks import Work
 from cloudtower_async.testing import Clock, Simulator
-from cloudtower_async.testing.tasks import Work
 from cloudtower_async.types import WithTask
 from tests.odd_servers import as_it_is, capped, deaf_to, proxy, unchanged
 

@@ -15,8 +15,8 @@ from cloudtower_async.retry.classify import (
     kind_of,
     statuses_of,
 )
-from cloudtower_async.wire.masking import Mask
-from cloudtower_async.wire.statuses import status_error
+from cloudtower_async.transport.redaction import Mask
+from cloudtower_async.transport.responses import status_error
 
 NOT_EXECUTED = {
     *(400, 401, 403, 404, 405, 406, 411, 413, 414, 415, 417, 421, 422, 425, 428, 429, 431),

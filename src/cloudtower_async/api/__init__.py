@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..calls.caller import Caller
+    from ..calls.executor import Executor
     from .alert import AlertNamespace
     from .alert_notifier import AlertNotifierNamespace
     from .alert_rule import AlertRuleNamespace
@@ -147,7 +147,7 @@ if TYPE_CHECKING:
 class Namespaces:
     """What the session is made of besides its connection: the operations, by namespace."""
 
-    _caller: Caller
+    _caller: Executor
 
     @cached_property
     def alert(self) -> AlertNamespace:

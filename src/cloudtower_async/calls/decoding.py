@@ -18,18 +18,18 @@ import msgspec
 from ..control_characters import escaped, replace_lone_surrogates
 from ..errors import ResponseDecodeError
 from ..secret_names import is_secret
+from ..transport.redaction import Mask
+from ..transport.responses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
 from ..types import CODEC_ERRORS, RawResponse
-from ..wire.masking import Mask
-from ..wire.statuses import HTML_INSTEAD, OTHER_SERVICE, looks_like_html
+from .lenient import ROOT, WRONG, Repair, Slices
 from .operation import Auth, Carries, Kind
-from .repair import ROOT, WRONG, Repair, Slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..wire.transport import Answer
+    from ..transport.http import Answer
+    from .lenient import Fault, Faults
     from .operation import Operation
-    from .repair import Fault, Faults
 
 R = TypeVar("R")
 

@@ -9,15 +9,15 @@ import msgspec
 
 from ..addresses import API_PATH, path_fault
 from ..errors import InvalidInput
-from ..settings import choice_fault, pair_fault
+from ..options import choice_fault, pair_fault
+from ..transport.basic_auth import basic
 from ..types import CODEC_ERRORS, RawResponse
-from ..wire.basic_auth import basic
 from .operation import Auth, Carries, Credential, Kind, Operation
 
 if TYPE_CHECKING:
+    from ..transport.redaction import Mask
     from ..types import ContentLanguage
-    from ..wire.masking import Mask
-    from .caller import Caller
+    from .executor import Executor
 
 Method: TypeAlias = Literal["POST", "GET"]
 RawMethod: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -29,7 +29,7 @@ _READING = ("GET", "HEAD")
 class Direct:
     """Calls by path, as methods of a session."""
 
-    _caller: Caller
+    _caller: Executor
 
     async def request(
         self,

@@ -6,14 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .caller import Caller
+    from .executor import Executor
     from .operation import Operation
 
 
 class Namespace:
     """The operations of one kind of resource: ``tower.vm``, ``tower.cluster``, …"""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Executor) -> None:
         self._caller = caller
 
 

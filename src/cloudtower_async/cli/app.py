@@ -9,8 +9,8 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from .._version import __version__
 from ..errors import CloudtowerError, InvalidInput, InvalidSettings
-from ..settings import encoding_fault
-from .endings import (
+from ..options import encoding_fault
+from .exit_codes import (
     EXPLAINED,
     FAILED,
     INTERRUPTED,

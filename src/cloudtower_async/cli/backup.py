@@ -13,26 +13,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from ..calls.breadth import matches_all
+from ..calls.empty_filter import matches_all
 from ..control_characters import printable
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
-from .conditions import where_of
 from .connect import ConnectOptions, connect
-from .endings import UsageError, one_line
+from .exit_codes import UsageError, one_line
 from .outputs import show_any_text
-from .resources import operation_for
+from .resource_names import operation_for
 from .streams import tell
+from .where_option import where_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from rich.progress import TaskID
 
+    from ..client import Cloudtower
     from ..models import Vm
     from ..recipes import Backup
     from ..recipes import Progress as News
-    from ..session import Cloudtower
 
 Whole: validators.Number = validators.Number(gte=1)
 Tell: TypeAlias = Callable[["News"], None]

@@ -10,20 +10,20 @@ import anyio
 import msgspec
 from cyclopts import Parameter
 
-from ..calls.breadth import matches_all
-from ..calls.checks import check
+from ..calls.arg_types import Record, arguments_of, member, place
+from ..calls.empty_filter import matches_all
 from ..calls.operation import Carries, Kind, Operation
-from ..calls.shapes import Record, arguments_of, member, place
+from ..calls.validation import check
 from ..control_characters import printable
 from ..types import EVERYTHING
-from .conditions import json_of
 from .connect import ConnectOptions, connect
-from .endings import UsageError
+from .exit_codes import UsageError
 from .outputs import json_text, write
-from .resources import method_for, operation_for
+from .resource_names import method_for, operation_for
+from .where_option import json_of
 
 if TYPE_CHECKING:
-    from ..session import Cloudtower
+    from ..client import Cloudtower
 
 Json: TypeAlias = dict[str, Any] | list[Any]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]

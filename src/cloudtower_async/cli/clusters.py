@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..spelling import did_you_mean
-from .endings import UsageError
+from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..session import Cloudtower
+    from ..client import Cloudtower
 
 _MOST_NAMES = 20  # in a message
 

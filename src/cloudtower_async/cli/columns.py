@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast, get_args, get_origin
 import msgspec
 
 from ..spelling import did_you_mean
-from .endings import UsageError
+from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

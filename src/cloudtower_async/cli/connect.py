@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from ..addresses import parse_proxy
+from ..client import Cloudtower
 from ..control_characters import printable
 from ..errors import InvalidSettings
+from ..options import Source, encoding_fault, from_environment
 from ..profiles import read_profiles
-from ..session import Cloudtower
-from ..settings import Source, encoding_fault, from_environment
-from .endings import UsageError
+from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from ..types import ContentLanguage

@@ -20,7 +20,7 @@ from ..errors import CallError
 from ..recipes import build_dashboard
 from .clusters import cluster_ids
 from .connect import LOG_IN, ConnectOptions, connect
-from .endings import UsageError, one_line
+from .exit_codes import UsageError, one_line
 from .outputs import json_text, show_any_text, write
 from .render import picture
 from .streams import tell
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from ..client import Cloudtower
     from ..recipes import Dashboard
-    from ..session import Cloudtower
     from ..types import ContentLanguage
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING
 
-from ..session import Cloudtower
+from ..client import Cloudtower
 from ..testing import Clock, FleetSize, Simulator
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 import anyio
 from cyclopts import Parameter, validators
 
-from ..calls.shapes import Shape, arguments_of, member
+from ..calls.arg_types import Shape, arguments_of, member
 from ..spelling import did_you_mean
 from .columns import Columns
-from .conditions import where_of
 from .connect import ConnectOptions, connect
-from .endings import UsageError
+from .exit_codes import UsageError
 from .outputs import Format, RawCsv, pages_of, put
-from .resources import operation_for, query_for
+from .resource_names import operation_for, query_for
+from .where_option import where_of
 
 if TYPE_CHECKING:
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from .outputs import Pages
 
 

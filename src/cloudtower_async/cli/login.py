@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..addresses import parse_proxy
+from ..client import Cloudtower
 from ..profiles import (
     STORED,
     Profile,
@@ -18,9 +19,8 @@ from ..profiles import (
     remove_profile,
     save_profile,
 )
-from ..session import Cloudtower
 from .connect import DEFAULT, ConnectOptions, ask, gathered
-from .endings import warn
+from .exit_codes import warn
 from .outputs import table, write
 from .streams import tell
 

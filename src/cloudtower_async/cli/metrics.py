@@ -12,18 +12,18 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from ..errors import CloudtowerError
-from ..flows.measurements import MetricRow, MetricsWarning
+from ..metrics.results import MetricRow, MetricsWarning
 from .columns import Columns
 from .connect import ConnectOptions, connect
-from .endings import UsageError, warn
+from .exit_codes import UsageError, warn
 from .outputs import RAW_CSV_ONLY, Format, RawCsv, pages_of, put, show_any_text
 from .plots import plot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from ..flows.measurements import Measurements
-    from ..session import Cloudtower
+    from ..client import Cloudtower
+    from ..metrics.results import Measurements
     from .outputs import Pages
 
 Kind: TypeAlias = Literal[

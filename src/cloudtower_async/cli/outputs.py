@@ -20,7 +20,7 @@ from rich.text import Text
 
 from ..control_characters import escaped, printable
 from .columns import cell
-from .endings import UsageError
+from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from .columns import Columns

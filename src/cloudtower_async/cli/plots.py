@@ -10,12 +10,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..control_characters import printable
-from .endings import UsageError
+from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..flows.measurements import MetricSeries
+    from ..metrics.results import MetricSeries
 
 _HEIGHT = 18  # lines
 _TICK = 16  # columns for each time

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..control_characters import printable
-from .endings import one_line
+from .exit_codes import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

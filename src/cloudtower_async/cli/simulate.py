@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import anyio
 from cyclopts import Parameter, validators
 
+from ..simulator.behavior import BehaviorOptions  # noqa: TC001 - the command reads its fields
 from ..testing import Clock, FleetSize, Simulator
-from ..testing.behavior import BehaviorOptions  # noqa: TC001 - the command reads its fields
-from .endings import UsageError
+from .exit_codes import UsageError
 from .streams import tell
 
 if TYPE_CHECKING:

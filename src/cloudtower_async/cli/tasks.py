@@ -14,17 +14,17 @@ from rich.table import Column
 from rich.text import Text
 
 from ..control_characters import printable
-from ..flows.failures import task_failed
-from ..flows.watching import has_ended
+from ..tasks.subscription import has_ended
+from ..tasks.task_errors import task_failed
 from .connect import ConnectOptions, connect
-from .endings import UsageError
+from .exit_codes import UsageError
 from .outputs import show_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from ..client import Cloudtower
     from ..models import Task
-    from ..session import Cloudtower
 
 _STYLES = {"SUCCESSED": "green", "FAILED": "bold red"}
 

@@ -18,15 +18,15 @@ from ..control_characters import printable
 from ..errors import CloudtowerError, UploadError, UploadInterrupted, UploadTimeout
 from .clusters import cluster_ids
 from .connect import ConnectOptions, connect
-from .endings import UsageError
+from .exit_codes import UsageError
 from .outputs import show_any_text
 from .upload_states import StateMemory, load_state
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..flows.uploads import UploadProgress
-    from ..session import Cloudtower
+    from ..client import Cloudtower
+    from ..uploads.upload import UploadProgress
 
 Kind: TypeAlias = Literal[
     "content-library-image", "elf-image", "svt-image", "elf-file", "application-package"

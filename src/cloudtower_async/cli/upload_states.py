@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 
 from ..errors import InvalidInput
-from ..flows.upload_state import UploadState
-from .endings import UsageError
+from ..uploads.upload_state import UploadState
+from .exit_codes import UsageError
 
 
 def states_folder() -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from .base import CloudtowerError
 
 if TYPE_CHECKING:
-    from ..flows.upload_state import UploadState
+    from ..uploads.upload_state import UploadState
 
 
 class UploadError(CloudtowerError):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from .amounts import Amount
 from .backup import Backup, backup_vm, backup_vms
 from .dashboard import build_dashboard
-from .devices import Disk, ExistingVolume, NewDisk, Nic
+from .dashboard_models import (
+    AlertCounts,
+    AlertSummary,
+    ClusterSummary,
+    CpuSummary,
+    Dashboard,
+    DiskSummary,
+    MemorySummary,
+    StorageSummary,
+)
 from .imports import import_template
 from .maintenance import check_maintenance, enter_maintenance, leave_maintenance
 from .maintenance_results import (
@@ -17,16 +26,7 @@ from .maintenance_results import (
 from .power import PowerOutcome, restart_vms, shut_down_vms, start_vms
 from .progress import OnProgress, Progress
 from .provision import create_blank_vm, create_vm_from_template
-from .shapes import (
-    AlertCounts,
-    AlertSummary,
-    ClusterSummary,
-    CpuSummary,
-    Dashboard,
-    DiskSummary,
-    MemorySummary,
-    StorageSummary,
-)
+from .vm_spec import Disk, ExistingVolume, NewDisk, Nic
 
 __all__ = [
     "AlertCounts",

@@ -13,14 +13,14 @@ import msgspec
 from .. import models
 from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
 from ..types import WithTask
-from .many import check_number, check_seconds, chosen_vms, each, has_id, identified, only
+from .batch import check_number, check_seconds, chosen_vms, each, has_id, identified, only
 from .progress import Telling, carry_out, follow, label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .. import inputs
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from .progress import OnProgress
 
 _STAMP = "%Y%m%dT%H%M%SZ"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from .. import models
 from ..errors import InvalidInput
 from .amounts import total, usage
-from .many import each
-from .shapes import (
+from .batch import each
+from .dashboard_models import (
     AlertCounts,
     AlertSummary,
     ClusterSummary,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from .. import inputs
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from ..types import ContentLanguage, Texts
 
 T = TypeVar("T")

@@ -10,17 +10,17 @@ import msgspec
 
 from ..errors import InvalidInput, ResponseDecodeError
 from ..types import CODEC_ERRORS
-from .devices import Place
-from .many import check_seconds, identified, only
+from .batch import check_seconds, identified, only
 from .progress import Telling, carry_out
+from .vm_spec import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .. import inputs, models
-    from ..flows.uploads import UploadProgress
-    from ..session import Cloudtower
-    from ..settings import StrPath
+    from ..client import Cloudtower
+    from ..options import StrPath
+    from ..uploads.upload import UploadProgress
     from .progress import OnProgress
 
 

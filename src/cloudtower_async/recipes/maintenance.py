@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CallError, ReadBackFailed, ResponseDecodeError, TaskTimeout
+from .batch import check_seconds
 from .maintenance_results import (
     MaintenanceCheck,
     MaintenanceEntered,
     MaintenanceLeft,
     VmsInTheWay,
 )
-from .many import check_seconds
 from .progress import Telling, follow, label, read_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .. import models
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from ..types import WithTask
     from .progress import OnProgress
 

@@ -11,7 +11,7 @@ import msgspec
 from .. import models  # noqa: TC001 - to be read from the annotations of structs
 from ..errors import BadRequest, CloudtowerError, NotFound, ReadBackFailed, TaskError
 from ..validators import positive_number
-from .many import check_seconds, chosen_vms
+from .batch import check_seconds, chosen_vms
 from .progress import Telling, label
 from .switching import Switch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from .. import inputs
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from ..types import WithTask
     from .progress import OnProgress
     from .switching import Result as Came

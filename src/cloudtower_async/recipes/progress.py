@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from .. import models
-    from ..calls.listing import Resource
-    from ..flows.tasks import HasTaskId
-    from ..session import Cloudtower
+    from ..client import Cloudtower
+    from ..queries.paged_query import Resource
+    from ..tasks.waiter import HasTaskId
 
 T = TypeVar("T", bound="Resource")
 

@@ -6,18 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
-from .devices import ExistingVolume, NewDisk, Nic, Place
-from .many import check_number, check_seconds, only
+from .batch import check_number, check_seconds, only
 from .progress import Telling, carry_out
+from .vm_spec import ExistingVolume, NewDisk, Nic, Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from .. import inputs, models
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from ..types import WithTask
-    from .devices import Disk
     from .progress import OnProgress
+    from .vm_spec import Disk
 
 
 async def create_blank_vm(

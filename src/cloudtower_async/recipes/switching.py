@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
+from ..concurrency import side_by_side
 from ..errors import (
     BadRequest,
     CloudtowerError,
@@ -20,17 +21,16 @@ from ..errors import (
     TaskNotFound,
     UnknownTaskStatus,
 )
-from ..flows.side_by_side import side_by_side
 from ..queries.batches import batches, read_by_ids
 from ..retry.classify import is_transient
-from .many import each, has_id
+from .batch import each, has_id
 from .progress import follow, label
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from .. import models
-    from ..session import Cloudtower
+    from ..client import Cloudtower
     from ..types import WithTask
     from .progress import Telling
 

@@ -11,20 +11,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .fleet.fleet import FleetSize
-    from .server.answers import Request
-    from .simulator import Simulator
-    from .tasks import Failure
+    from ..simulator.clock import Clock
+    from ..simulator.fleet.fleet import FleetSize
+    from ..simulator.server.handlers import Request
+    from ..simulator.simulator import Simulator
+    from ..simulator.tasks import Failure
 
 __all__ = ["Clock", "Failure", "FleetSize", "Request", "Simulator"]
 
 _HOMES = {
-    "Clock": ".clock",
-    "Failure": ".tasks",
-    "FleetSize": ".fleet.fleet",
-    "Request": ".server.answers",
-    "Simulator": ".simulator",
+    "Clock": "cloudtower_async.simulator.clock",
+    "Failure": "cloudtower_async.simulator.tasks",
+    "FleetSize": "cloudtower_async.simulator.fleet.fleet",
+    "Request": "cloudtower_async.simulator.server.handlers",
+    "Simulator": "cloudtower_async.simulator.simulator",
 }
 
 if not TYPE_CHECKING:  # to a checker it would mean that any name is there
@@ -32,7 +32,7 @@ if not TYPE_CHECKING:  # to a checker it would mean that any name is there
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value: object = getattr(importlib.import_module(_HOMES[name], __name__), name)
+        value: object = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value  # found at once from now on
         return value
 

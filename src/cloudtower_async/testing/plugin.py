@@ -15,8 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from ..session import Cloudtower
-    from .simulator import Simulator
+    from ..client import Cloudtower
+    from ..simulator.simulator import Simulator
 
 _MARKER = (
     "tower(size, **options): options of the test's simulator: a size such as "
@@ -166,7 +166,7 @@ def session_tower_simulator(session_tower_options: dict[str, Any]) -> Generator[
 @pytest.fixture
 async def tower(tower_simulator: Simulator) -> AsyncGenerator[Cloudtower]:
     """A session with the simulator, logged in."""
-    from ..session import Cloudtower
+    from ..client import Cloudtower
 
     async with Cloudtower(
         tower_simulator.url, username=tower_simulator.username, password=tower_simulator.password
@@ -179,7 +179,7 @@ def _running(options: dict[str, Any]) -> Generator[Simulator]:
     """Run a simulator in a thread."""
     from anyio.from_thread import start_blocking_portal
 
-    from .simulator import Simulator
+    from ..simulator.simulator import Simulator
 
     simulator = Simulator(**options)
     with (

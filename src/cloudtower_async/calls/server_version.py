@@ -1,0 +1,135 @@
+"""Which version the server has, and what that explains."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import anyio
+import msgspec
+
+from ..errors import BadRequest, CallError, CloudtowerError, NotFound
+from ..spelling import did_you_mean
+from .arg_types import Shape, arguments_of, key_since, member, place
+from .operation import Auth, Carries, Kind, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .executor import Executor
+
+R = TypeVar("R")
+
+OLDEST = "3.0.0"
+"""What every server has: no older one is known."""
+
+_GET_VERSION = Operation(
+    "api_info.get_api_version",
+    "/get-version",
+    Kind.QUERY,
+    lambda: str,
+    carries=Carries.QUERY_STRING,
+    method="GET",
+    auth=Auth.NONE,
+)
+
+
+async def server_version(caller: Executor, timeout: float | None = None) -> str:
+    """The version of the server, asked once for each connection."""
+    transport = caller.transport
+    if transport.server_version is None:
+        transport.running_loop()
+        async with transport.asking_version:
+            if transport.server_version is None:
+                transport.server_version = await caller.send(_GET_VERSION, timeout=timeout)
+    return transport.server_version
+
+
+async def explain(
+    caller: Executor,
+    operation: Operation[R],
+    content: Mapping[str, Any],
+    error: CallError,
+    timeout: float,
+) -> None:
+    """Say in the hint why the server may have refused the call, if that can be told.
+
+    The server may be too old for the operation or an argument, or a value of an enum is unknown.
+
+    Args:
+        caller: Who asks for the version, if need be.
+        operation: What was called.
+        content: What was sent.
+        error: What is to be explained.
+        timeout: Seconds to find out; then it stays as it is.
+    """
+    if error.operation != operation.name:
+        return
+    if type(error) is NotFound:
+        needed = {operation.name.rpartition(".")[2]: operation.since}
+    elif type(error) is BadRequest and "body" in content:
+        sent = msgspec.json.decode(content["body"])
+        wanted = arguments_of(operation)
+        if unknown := next(_unknown_values(wanted, sent, ""), None):
+            error.hint = unknown
+            return
+        needed = dict(_newer_keys(wanted, sent, ""))
+    else:
+        return
+    if all(since == OLDEST for since in needed.values()):
+        return
+    version = None
+    # What goes wrong here says less than the error that there is.
+    with anyio.move_on_after(timeout), suppress(CloudtowerError):
+        version = await server_version(caller, timeout)
+    if version is None:
+        if type(error) is NotFound:
+            error.hint = error.default_hint  # whatever the server said: it may be too old
+        return
+    missing = [
+        f"{what} needs CloudTower {since}"
+        for what, since in needed.items()
+        if is_older(version, since)
+    ]
+    if missing:
+        error.hint = f"{', '.join(missing)}; this is {version}."
+
+
+def _unknown_values(wanted: Shape, value: object, path: str) -> Iterator[str]:
+    """Say which values of enums in what was sent this version does not know."""
+    if wanted.choices and isinstance(value, str) and value not in wanted.choices:
+        meant = did_you_mean(value, wanted.choices, few=True)
+        yield f"{place(path)}: this version does not know the value {repr(value)[:80]}{meant}"
+    for key, inner, field in _parts(wanted, value):
+        if inner is not None:
+            yield from _unknown_values(inner, field, f"{path}{key}")
+
+
+def _newer_keys(wanted: Shape, value: object, path: str) -> Iterator[tuple[str, str]]:
+    """The keys in what was sent that not every server has, and since when they are there."""
+    for key, inner, field in _parts(wanted, value):
+        where = f"{path}{key}"
+        if wanted.record is not None and (since := key_since(wanted.record, key[1:])):
+            yield place(where), since
+        elif inner is not None:
+            yield from _newer_keys(inner, field, where)
+
+
+def _parts(wanted: Shape, value: object) -> Iterator[tuple[str, Shape | None, object]]:
+    """The items of a list (``"[0]"``), or the members of an object (``".name"``)."""
+    if wanted.item is not None and isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield f"[{index}]", wanted.item, item
+    elif wanted.record is not None and isinstance(value, dict):
+        for key, field in cast("dict[str, object]", value).items():
+            yield f".{key}", member(wanted.record, key), field
+
+
+def is_older(version: str, other: str) -> bool:
+    """Whether a version comes before another one: 4.9.0 before 4.10.0."""
+    return _numbers(version) < _numbers(other)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]

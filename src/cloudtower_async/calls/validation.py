@@ -1,0 +1,335 @@
+"""Whether arguments may leave: the keys and values that the API has, and no filter too wide.
+
+The generated TypedDicts say what may be sent. What checks a value is made at the first use of its
+key, so a filter with two keys costs two keys of the some 16,000.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from ..errors import InvalidInput
+from ..spelling import did_you_mean
+from ..types import CODEC_ERRORS, Everything
+from ..validators import whole_number
+from .arg_types import Record, Shape, arguments_of, member, place
+from .empty_filter import COMBINATIONS, LISTS, is_guarded, refuse_wide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .operation import Operation
+
+R = TypeVar("R")
+
+Check: TypeAlias = "Callable[[Any], None]"
+"""Returns when a value may be sent, raises `_Refused` if not."""
+
+_log = logging.getLogger("cloudtower_async")
+
+_FILES = (bytes, bytearray, memoryview)
+_MOST_TOLD = 1000  # unknown values of enums: a program that makes them up must not grow for it
+_told: set[tuple[str, str]] = set()
+
+
+def check(operation: Operation[R], arguments: object, *, validate: bool) -> object:
+    """Check arguments before they are sent.
+
+    Args:
+        operation: Operation to call. Without a `body` nothing is known of its arguments.
+        arguments: Arguments by the keys of the API.
+        validate: Check keys and values, too, not only how much a filter matches.
+
+    Returns:
+        The arguments to send: those that were passed, except that floats without a fraction are
+        integers, and a single filter in AND, OR or NOT is in a list.
+
+    Raises:
+        EmptyFilter: A filter may match everything.
+        InvalidInput: A key or a value that the API does not have; the message names the place.
+    """
+    if operation.body is None:  # some of these are made for one call: nothing may keep them
+        return arguments
+    checks = _checks_of(operation, validate)
+    if checks and not validate:
+        # Structs and the like would hide an empty filter; with `validate` they are refused.
+        arguments = _as_sent(operation.name, arguments)
+    try:
+        try:
+            for one in checks:
+                one(arguments)
+        except _NotAsSent:
+            arguments = _normalized(arguments)
+            for one in checks:
+                one(arguments)
+    except _Refused as refused:
+        message = f"{place(''.join(reversed(refused.path)))}: {refused.why}"
+    except RecursionError:
+        message = "the arguments are nested too deeply, or hold themselves"
+    else:
+        return arguments
+    raise InvalidInput(f"{operation.name}: {message}")
+
+
+class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be normalized
+    """A value is right, but the API wants it in another form; see `_normalized`."""
+
+
+def _normalized(value: object, key: object = None) -> object:
+    """Copy arguments in the form that the API wants.
+
+    Floats without a fraction become integers: JSON makes no difference. A single filter in AND, OR
+    or NOT goes into a list, as GraphQL servers would put it.
+    """
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        copied = {name: _normalized(field, name) for name, field in fields.items()}
+        return [copied] if key in COMBINATIONS else copied
+    if isinstance(value, LISTS):
+        return [_normalized(item) for item in cast("Iterable[object]", value)]
+    if type(value) is Everything and key in COMBINATIONS:
+        return [value]
+    return whole_number(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_sent(name: str, arguments: object) -> object:
+    """Copy arguments as they will be sent: structs, dataclasses and raw JSON as dicts and lists."""
+    try:
+        return _plain(arguments)
+    except (TypeError, *CODEC_ERRORS) as exc:
+        raise InvalidInput(f"{name}: the arguments cannot be written as JSON: {exc}") from exc
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, str | int | float | Everything):
+        return value
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        if all(isinstance(key, str) for key in fields):
+            return {key: _plain(field) for key, field in fields.items()}
+    elif isinstance(value, LISTS):
+        return [_plain(item) for item in cast("Iterable[object]", value)]
+    elif _is_file(value):
+        return value
+    return cast("object", msgspec.json.decode(msgspec.json.encode(value)))
+
+
+class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known on the way out
+    def __init__(self, why: str, *path: str) -> None:
+        self.why = why
+        self.path = [*path]  # innermost first
+
+
+@functools.cache
+def _checks_of(operation: Operation[Any], validate: bool) -> tuple[Check, ...]:
+    """What the arguments have to pass. Most queries need no guard, so that none is called."""
+    checks: list[Check] = []
+    if is_guarded(operation):
+        checks.append(functools.partial(refuse_wide, operation))
+    if validate:
+        checks.append(_compile(arguments_of(operation), operation.name))
+    return tuple(checks)
+
+
+def _compile(shape: Shape, name: str) -> Check:
+    """Make what checks a value. `name` is that of the key, for the log."""
+    check: Check
+    if shape.record is not None:
+        check = _record(shape.record)
+        if shape.kind is str:
+            check = _as_text(check)
+    elif shape.item is not None:
+        check = _list_of(_compile(shape.item, name), of_filters=shape.item.is_filter)
+    elif shape.choices:
+        check = _choice(shape.choices, name)
+    else:
+        check = _KINDS[shape.kind]
+    return _nullable(check) if shape.nullable else check
+
+
+def _nullable(check: Check) -> Check:
+    def check_nullable(value: object) -> None:
+        if value is not None:
+            check(value)
+
+    return check_nullable
+
+
+def _list_of(check: Check, *, of_filters: bool = False) -> Check:
+    def check_list(value: object) -> None:
+        if not isinstance(value, LISTS):
+            if of_filters and isinstance(value, dict | Everything):
+                raise _NotAsSent
+            raise _wrong("a list", value, "; put it in a list" if _could_be_item(value) else "")
+        for item in cast("list[object]", value):
+            try:
+                check(item)
+            except _Refused as refused:
+                index = next(i for i, one in enumerate(cast("list[object]", value)) if one is item)
+                refused.path.append(f"[{index}]")
+                raise
+
+    return check_list
+
+
+def _could_be_item(value: object) -> bool:
+    return isinstance(value, str | int | float | dict)
+
+
+@functools.cache
+def _record(record: Record) -> Check:
+    checks: dict[object, Check] = {}
+    known: dict[str, object] = record.__annotations__
+    required: frozenset[str] = record.__required_keys__
+    is_filter = Shape(dict, record=record).is_filter
+
+    def learn(key: object) -> Check:
+        shape = member(record, key) if isinstance(key, str) else None
+        if shape is None:
+            meant = did_you_mean(str(key), known)
+            raise _Refused(f"no such field{meant}", f".{key}")
+        check = checks[key] = _compile(shape, f"{record.__name__}.{key}")
+        return check
+
+    def check_record(value: object) -> None:
+        if not isinstance(value, dict):
+            if is_filter and type(value) is Everything:
+                return
+            raise _wrong("an object", value)
+        fields = cast("dict[str, object]", value)
+        for key, field in fields.items():
+            check = checks.get(key) or learn(key)
+            try:
+                check(field)
+            except _Refused as refused:
+                if not refused.path and isinstance(field, LISTS) and f"{key}_in" in known:
+                    refused.why += f"; several go in {key}_in"
+                refused.path.append(f".{key}")
+                raise
+        if not required <= fields.keys():
+            missing, *others = sorted(required - fields.keys())
+            more = f", and so {'are' if others[1:] else 'is'} {', '.join(others)}" if others else ""
+            raise _Refused(
+                f"missing{more}; the API schema requires it, and a session with validate=False "
+                "sends the call without it",
+                f".{missing}",
+            )
+
+    return check_record
+
+
+def _as_text(check: Check) -> Check:
+    """Check a filter that is sent as JSON in a text. What is no JSON is for the server to judge."""
+
+    def check_text(value: object) -> None:
+        if isinstance(value, str):
+            try:
+                value = _normalized(msgspec.json.decode(value))
+            except CODEC_ERRORS:
+                return
+        elif type(value) is not Everything:
+            raise _wrong("a text with JSON", value)
+        check(value)
+
+    return check_text
+
+
+def _choice(choices: frozenset[str], name: str) -> Check:
+    def check_choice(value: object) -> None:
+        _check_text(value)
+        if cast("str", value) in choices:
+            return
+        if f"{value}_ASC" in choices:
+            raise _Refused(
+                f"expected a field and a direction, got only the field; did you mean "
+                f"{value}_ASC or {value}_DESC?"
+            )
+        seen = (name, str(value))
+        if seen not in _told and len(_told) < _MOST_TOLD:
+            _told.add(seen)
+            meant = did_you_mean(seen[1], choices, few=True)
+            _log.warning("%s: sending %.80r, which this version does not know%s", *seen, meant)
+
+    return check_choice
+
+
+def _check_text(value: object) -> None:
+    if not isinstance(value, str):
+        raise _wrong("a text", value, "; give it as str(…)" if _is_number(value) else "")
+
+
+def _check_whole(value: object) -> None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return
+    if isinstance(value, float):
+        if value.is_integer():
+            raise _NotAsSent
+        raise _Refused("expected a whole number, got a fraction; round it")
+    raise _wrong("a whole number", value)
+
+
+def _check_number(value: object) -> None:
+    if not _is_number(value):
+        raise _wrong("a number", value)
+    if not math.isfinite(cast("float", value)):  # JSON has none; it would become null
+        raise _Refused("expected a number, got one that is not finite")
+
+
+def _check_bool(value: object) -> None:
+    if not isinstance(value, bool):
+        raise _wrong("True or False", value)
+
+
+def _check_object(value: object) -> None:
+    if not isinstance(value, dict):
+        raise _wrong("an object", value)
+
+
+def _check_file(value: object) -> None:
+    if not _is_file(value):
+        raise _wrong("bytes or a binary file", value)
+
+
+def _check_nothing(_: object) -> None:
+    pass
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, _FILES) or hasattr(value, "read")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _wrong(expected: str, value: object, remedy: str = "") -> _Refused:
+    """Say what was expected. Of the value only its kind: it may be a secret."""
+    got = next((name for kind, name in _NAMES if isinstance(value, kind)), type(value).__name__)
+    if value is None:
+        remedy = "; leave the key out, or give it a value"
+    return _Refused(f"expected {expected}, got {got}{remedy}")
+
+
+_KINDS: dict[type, Check] = {
+    str: _check_text,
+    int: _check_whole,
+    float: _check_number,
+    bool: _check_bool,
+    dict: _check_object,
+    bytes: _check_file,
+    object: _check_nothing,
+}
+_NAMES: tuple[tuple[Any, str], ...] = (
+    (bool, "True or False"),
+    (str, "a text"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (dict, "an object"),
+    (LISTS, "a list"),
+    (type(None), "None"),
+)

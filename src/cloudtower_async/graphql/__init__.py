@@ -1,0 +1,1 @@
+"""GraphQL requests: API keys and console tickets, which the REST API lacks."""

@@ -1,0 +1,279 @@
+"""GraphQL requests: one document, sent safely, and the errors that come back."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from ..calls.executor_loop import LOGIN_IN_VAIN, NO_LOGIN
+from ..calls.operation import Kind, Operation
+from ..control_characters import replace_lone_surrogates
+from ..errors import (
+    BadRequest,
+    GraphQLError,
+    InvalidInput,
+    OutcomeUnknown,
+    ResponseDecodeError,
+    Unauthorized,
+)
+from ..transport.connection_errors import without_frames
+from ..transport.exchange_log import record_exchanges
+from ..types import CODEC_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..calls.executor import Executor
+
+T = TypeVar("T")
+
+NAME = "graphql"
+_PIECES = re.compile(r'"""(?:\\"""|.)*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}()]|\w+', re.DOTALL)
+
+
+def check_text(asker: str, argument: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        # The value is not quoted: a key is a secret.
+        got = "an empty text" if value == "" else type(value).__name__
+        raise InvalidInput(f"{asker}: {argument}: expected a text, got {got}")
+
+
+async def ask(
+    caller: Executor,
+    query: str,
+    variables: Mapping[str, object] | None = None,
+    timeout: float | None = None,
+    *,
+    take: Callable[[bytes], None] | None = None,
+) -> dict[str, Any]:
+    """Send a document and return the data of the answer; log in again when the token has expired.
+
+    Args:
+        caller: Sends.
+        query: The document.
+        variables: For it.
+        timeout: Seconds for everything; None: the session's.
+        take: Called with the body of a mutation's answer before anything else is done with it.
+
+    Raises:
+        GraphQLError: The answer tells of errors.
+        CallError: See its subclasses.
+        InvalidInput: The arguments cannot be sent.
+    """
+    check_text(NAME, "query", query)
+    kind = Kind.MUTATION if _changes(query) else Kind.QUERY
+    operation = Operation(NAME, "", kind, lambda: dict[str, Any], root="/api")
+    send = partial(_ask_once, caller, operation, take=take)
+    body: dict[str, object] = {"query": query}
+    if variables is not None:
+        body["variables"] = variables
+    authenticator = caller.authenticator
+    now = caller.transport.running_loop().time
+    deadline = now() + (caller.timeout if timeout is None else timeout)
+    login = authenticator.logins
+    try:
+        return await send(body, timeout)
+    except GraphQLError as exc:
+        refused = exc
+    if not _is_refusal(refused, kind):
+        raise without_frames(refused)
+    left = deadline - now()
+    if not authenticator.can_log_in or left <= 0:
+        raise _logged_out(refused, NO_LOGIN)
+    authenticator.forget(login)  # unless another call has logged in since
+    try:
+        return await send(body, left)
+    except GraphQLError as exc:
+        refused = exc
+    if not _is_refusal(refused, kind):
+        raise without_frames(refused)
+    raise _logged_out(refused, LOGIN_IN_VAIN, attempts=2)
+
+
+async def _ask_once(
+    caller: Executor,
+    operation: Operation[dict[str, Any]],
+    body: dict[str, object],
+    timeout: float | None,
+    *,
+    take: Callable[[bytes], None] | None,
+) -> dict[str, Any]:
+    answer: dict[str, Any]
+    try:
+        with record_exchanges() as log:
+            if take is None:
+                answer = await caller.send(operation, body, timeout=timeout)
+            else:
+                answer = _taken(caller, await caller.send(_RAW, body, timeout=timeout), take)
+    except BadRequest as exc:  # what is no GraphQL, or none of this server
+        if errors := _errors_in(exc.server_message):
+            raise _error(caller, {"errors": errors}, exc.status, exc.request_id) from exc
+        raise
+    data: object = answer.get("data")
+    if isinstance(data, dict) and not answer.get("errors"):
+        return cast("dict[str, Any]", data)
+    error = _error(caller, answer, log[-1].status, log[-1].request_id)
+    del answer, data  # errors show the variables of this frame
+    raise error
+
+
+_RAW: Operation[bytes] = Operation(NAME, "", Kind.MUTATION, lambda: bytes, root="/api")
+
+
+def _taken(caller: Executor, body: bytes, take: Callable[[bytes], None]) -> dict[str, Any]:
+    """Hand over the body of a mutation's answer, then decode it.
+
+    Raises:
+        OutcomeUnknown: It is no answer of GraphQL.
+    """
+    body = replace_lone_surrogates(body)
+    take(body)
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except CODEC_ERRORS:
+        del body  # errors show the variables of this frame
+    raise OutcomeUnknown(
+        "the answer cannot be read, though the status says that it was carried out",
+        operation=NAME,
+        endpoint=caller.endpoints.latest,
+        status=200,
+    )
+
+
+def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
+    """Whether the server refuses the token; and if the document changes something, did nothing."""
+    refusals = [_refuses_token(one) for one in error.errors]
+    if kind is Kind.QUERY:
+        return any(refusals)
+    return bool(refusals) and all(refusals) and not _may_be_done(error)
+
+
+def _refuses_token(error: dict[str, Any]) -> bool:
+    """Whether a GraphQL error says that the token is not valid: with Apollo's code, or a 401."""
+    return any(
+        said.get("code") == "UNAUTHENTICATED" or 401 in (said.get("status"), said.get("statusCode"))
+        for said in _parts(error)
+    )
+
+
+def _may_be_done(error: GraphQLError) -> bool:
+    """Whether part of a mutation may have been carried out, though there are errors.
+
+    An error below a top-level field comes from its answer, which is read after the change; null
+    then stands in place of the whole field.
+    """
+    data = error.data
+    fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]
+    paths: list[object] = [one.get("path") for one in error.errors]
+    return any(field is not None for field in fields) or any(
+        isinstance(path, list) and len(cast("list[object]", path)) > 1 for path in paths
+    )
+
+
+def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the places of a GraphQL error where servers put a code or a status."""
+    yield error
+    extensions: object = error.get("extensions")
+    if isinstance(extensions, dict):
+        known = cast("dict[str, Any]", extensions)
+        yield known
+        for name in ("http", "response", "exception"):
+            if isinstance(known.get(name), dict):
+                yield known[name]
+
+
+def _logged_out(error: GraphQLError, hint: str, attempts: int = 1) -> Unauthorized:
+    unauthorized = Unauthorized(
+        "not logged in",
+        operation=NAME,
+        endpoint=error.endpoint,
+        status=error.status,
+        request_id=error.request_id,
+        code=error.code,
+        server_message=error.server_message,
+        hint=hint,
+    )
+    unauthorized.attempts = attempts
+    return unauthorized
+
+
+def _changes(query: str) -> bool:
+    """Whether a document holds anything but queries."""
+    depth = 0
+    for piece in _PIECES.findall(query):
+        if piece in "{(":
+            depth += 1
+        elif piece in "})":
+            depth -= 1
+        elif depth == 0 and piece in ("mutation", "subscription"):
+            return True
+    return False
+
+
+def _errors_in(text: str | None) -> object:
+    try:
+        return msgspec.json.decode(text or "", type=_Refusal).errors
+    except CODEC_ERRORS:
+        return None
+
+
+class _Refusal(msgspec.Struct):
+    errors: Any
+
+
+def _as_objects(errors: object) -> list[dict[str, Any]]:
+    """Bring errors of any shape into that of the specification: a list of objects."""
+    given = cast("list[object]", errors) if isinstance(errors, list) else [errors]
+    return [
+        cast("dict[str, Any]", one) if isinstance(one, dict) else {"message": one}
+        for one in given
+        if one is not None
+    ]
+
+
+def _text_of(error: dict[str, Any]) -> str:
+    """Return the message of an error; the whole error as JSON if it has no message."""
+    message: object = error.get("message") or error
+    return message if isinstance(message, str) else msgspec.json.encode(message).decode()
+
+
+def _error(
+    caller: Executor, answer: dict[str, Any], status: int | None, request_id: str | None
+) -> GraphQLError:
+    told = _as_objects(answer.get("errors") or None)
+    masked = cast("list[dict[str, Any]]", caller.transport.mask.within(told))
+    messages = [_text_of(one) for one in masked]
+    extensions: object = masked[0].get("extensions") if masked else None
+    code = None
+    if isinstance(extensions, dict):
+        code = cast("dict[str, object]", extensions).get("code")
+    return GraphQLError(
+        "the server answered with errors" if messages else "the server answered without data",
+        operation=NAME,
+        endpoint=caller.endpoints.latest,
+        status=status,
+        request_id=request_id,
+        code=code if isinstance(code, str) else None,
+        server_message="; ".join(messages) or None,
+        errors=masked,
+        data=caller.transport.mask.within(answer.get("data")),
+    )
+
+
+def read(caller: Executor, data: dict[str, Any], field: str, wanted: type[T]) -> T:
+    fault = ""
+    try:
+        return msgspec.convert(data.get(field), wanted)
+    except CODEC_ERRORS as exc:
+        fault = str(exc)
+    del data  # errors show the variables of this frame; and the one above holds it, too
+    raise ResponseDecodeError(
+        f"{field} is not what was asked for: {fault}",
+        operation=NAME,
+        endpoint=caller.endpoints.latest,
+        status=200,
+        place=f"$.data.{field}",
+    )

@@ -1,0 +1,1 @@
+"""Read metrics: what to ask for, and the results."""

@@ -1,0 +1,406 @@
+"""Metrics of many things: what to ask for, and whose each curve is."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from array import array
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from ..api.catalogue import READERS
+from ..calls.namespace import operation_of
+from ..calls.unawaited import no_method
+from ..calls.validation import check
+from ..errors import InvalidInput
+from ..models import MetricLabel
+from ..queries.paged_query import PagedQuery
+from ..queries.pages import concurrently, iter_pages
+from ..types import Everything
+from ..validators import positive_number
+from .results import Measurements, MetricSeries, MetricsWarning, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from ..calls.executor import Executor
+    from ..models import DataPoint, Metric
+    from ..queries.paged_query import Resource
+    from ..types import WithTask
+
+Ask: TypeAlias = "Callable[..., Awaitable[list[WithTask[Metric]]]]"
+
+_RANGE = re.compile(r"[1-9]\d*[smhdw]")
+_SEEN_EMPTY = ("72h", "168h")
+_OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
+_PAGE = 500
+_NAN = float("nan")
+_LATEST = 253_402_300_799_999  # milliseconds until the end of the year 9999, the last of `datetime`
+# As seconds the years 2001 to 2286, as milliseconds a few months of 1970.
+_LEAST_SECONDS, _MOST_SECONDS = 1e9, 1e10
+_LABELS = [
+    (field.name, field.encode_name)
+    for field in msgspec.structs.fields(MetricLabel)
+    if field.name not in ("typename", "metric_name")
+]
+
+
+class Family(NamedTuple):
+    """What one operation measures.
+
+    Args:
+        argument: Its filter.
+        resource: The type of what that matches.
+        label: Of a curve: says whose it is.
+        field: Of the resource: holds the same.
+        alone: Each is asked for in a request of its own, as the labels name something else.
+    """
+
+    argument: str
+    resource: str
+    label: str
+    field: str
+    alone: bool = False
+
+
+_VMS = Family("vms", "Vm", "_vm", "local_id")
+_HOSTS = Family("hosts", "Host", "_host", "local_id")
+_SCVMS = Family("hosts", "Host", "_scvm", "local_id")
+_DISKS = Family("disks", "Disk", "serial_number", "serial")
+_WITHIN = Family("clusters", "Cluster", "_cluster", "local_id", alone=True)
+
+FAMILIES: dict[str, Family] = {
+    "metrics.get_cluster_metrics": Family("clusters", "Cluster", "_cluster", "local_id"),
+    "metrics.get_disk_metrics": _DISKS,
+    "metrics.get_host_metrics": _HOSTS,
+    "metrics.get_host_network_metrics": _HOSTS,
+    "metrics.get_host_servicek_metrics": _HOSTS,
+    "metrics.get_lun_metrics": Family("luns", "IscsiLun", "_volume", "zbs_volume_id"),
+    "metrics.get_nvmf_namespace_metrics": Family(
+        "nvmf_namespaces", "NvmfNamespace", "_volume", "zbs_volume_id"
+    ),
+    "metrics.get_scvm_disk_metrics": _DISKS,
+    "metrics.get_scvm_metrics": _SCVMS,
+    "metrics.get_scvm_network_metrics": _SCVMS,
+    "metrics.get_scvm_servicek_metrics": _SCVMS,
+    "metrics.get_vm_metrics": _VMS,
+    "metrics.get_vm_net_work_metrics": _VMS,
+    "metrics.get_vm_volume_metrics": Family("vm_volumes", "VmVolume", "_volume", "local_id"),
+    "metrics.get_witness_metrics": _WITHIN,
+    "metrics.get_zone_metrics": _WITHIN,
+}
+_TOP = "metrics.get_top_nvm_volume_metrics"
+
+_NAMED = (
+    ("serial_number", "Disk", "serial"),
+    ("_volume", "VmVolume", "local_id"),
+    ("_volume", "IscsiLun", "zbs_volume_id"),
+    ("_volume", "NvmfNamespace", "zbs_volume_id"),
+    ("_vm", "Vm", "local_id"),
+    ("_scvm", "Host", "local_id"),
+    ("_host", "Host", "local_id"),
+    ("_cluster", "Cluster", "local_id"),
+)
+"""Labels and what they name, the closest first: the labels of a disk name its host, too."""
+
+
+async def measure(
+    caller: Executor, method: Ask, chunk_size: int, concurrency: int, query: Mapping[str, Any]
+) -> Measurements:
+    """See `Cloudtower.measure`."""
+    operation = operation_of(method)
+    if operation is None or operation.name not in (*FAMILIES, _TOP):
+        raise InvalidInput(
+            "measure: expected a method of tower.metrics, such as tower.metrics.get_vm_metrics; "
+            f"got {no_method(method)}"
+        )
+    chunk_size = positive_number("measure", "chunk_size", chunk_size)
+    concurrency = positive_number("measure", "concurrency", concurrency)
+    inspect.signature(method).bind(**query)  # as a call does: a TypeError names what is missing
+    options = {name: value for name, value in query.items() if name in _OPTIONS}
+    given = {_on_the_wire(name): value for name, value in query.items() if name not in options}
+    given = cast("dict[str, object]", check(operation, given, validate=caller.validate))
+    _check_range(operation.name, query["range"])
+    if not query["metrics"]:
+        raise InvalidInput(f"{operation.name}: metrics: name at least one")
+    query = {**query, "metrics": list(dict.fromkeys(query["metrics"]))}
+    family = FAMILIES.get(operation.name)
+    reading = _Reading(operation.name, query)
+    if family is None:
+        reading.take(await method(**query), lambda _: None)
+        await reading.look_up(caller, options)
+        return reading.measurements()
+    keys: dict[Subject, object] = {}
+    async for one in _matching(
+        caller, family.resource, given[_on_the_wire(family.argument)], options
+    ):
+        keys[_subject(one)] = getattr(one, family.field)
+    subjects = list(keys)
+    owners = _Owners(family, keys)
+    size = 1 if family.alone else chunk_size
+
+    async def ask(chunk: Sequence[Subject]) -> None:
+        where = {"id_in": [one.id for one in chunk]}
+        answers = await method(**{**query, family.argument: where})
+        only = chunk[0] if len(chunk) == 1 else None
+        reading.take(answers, lambda labels: owners.of(labels, only), chunk)
+
+    chunks = [subjects[start : start + size] for start in range(0, len(subjects), size)]
+    await concurrently(ask, chunks, concurrency)
+    return reading.measurements(family.argument, subjects)
+
+
+def _check_range(operation: str, span: str) -> None:
+    if not _RANGE.fullmatch(span):
+        raise InvalidInput(
+            f"{operation}: range: expected a number and its unit, s, m, h, d or w, such as "
+            f'"24h" or "7d"; got {span!r}'
+        )
+
+
+def _on_the_wire(argument: str) -> str:
+    first, *others = argument.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _matching(
+    caller: Executor, resource: str, where: object, options: Mapping[str, Any]
+) -> AsyncIterator[Resource]:
+    """Read all resources of a type that match."""
+    module, _, method = READERS[resource].partition(".")
+    name = "".join(map(str.capitalize, module.split("_"))) + "Namespace"
+    namespace = getattr(importlib.import_module(f"...api.{module}", __name__), name)(caller)
+    where = None if isinstance(where, Everything) else where
+    return iter_pages(
+        PagedQuery("measure", getattr(namespace, method), {**options, "where": where}), _PAGE
+    )
+
+
+def _subject(resource: Resource) -> Subject:
+    # Not everything has a name that every server knows.
+    return Subject(resource.id, getattr(resource, "name", None) or resource.id)
+
+
+class _Owners:
+    """Tells what a curve belongs to, and nothing where that cannot be told.
+
+    Args:
+        family: What is measured.
+        keys: Value in the labels of the curves of each resource.
+    """
+
+    def __init__(self, family: Family, keys: Mapping[Subject, object]) -> None:
+        self._family = family
+        self._keys = keys
+        self._owners: dict[object, Subject | None] = {}
+        for subject, key in keys.items():
+            # Two things with the same key cannot be told apart.
+            self._owners[key] = None if key in self._owners else subject
+
+    def of(self, labels: Mapping[str, str], only: Subject | None) -> Subject | None:
+        """Return the owner of a curve.
+
+        Args:
+            labels: Labels of the curve.
+            only: The one thing that was asked for; None: there were several.
+        """
+        named = labels.get(self._family.label)
+        if self._family.alone or not named:
+            return only
+        if named in self._owners:
+            return self._owners[named]
+        # Labels of volumes were seen to name something else than the volume.
+        return only if self._family.label == "_volume" else None
+
+
+class _Reading:
+    """Puts the answers together.
+
+    Args:
+        operation: Its name, for warnings.
+        query: What was asked.
+    """
+
+    def __init__(self, operation: str, query: Mapping[str, Any]) -> None:
+        self._operation = operation
+        self._names: list[str] = query["metrics"]
+        self._range: str = query["range"]
+        self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
+        self._dropped: dict[str, bool] = {}  # whether fewer things at a time may help
+        self._times = _Times()
+
+    def take(
+        self,
+        answers: Sequence[WithTask[Metric]],
+        owner: Callable[[Mapping[str, str]], Subject | None],
+        subjects: Sequence[Subject] = (),
+    ) -> None:
+        """Read the answers to one request.
+
+        Args:
+            answers: One for each metric.
+            owner: Tells whose a curve is, by its labels.
+            subjects: What was asked about. Empty for a ranking, which is cut short on purpose.
+        """
+        for place, answer in enumerate(answers):
+            metric = cast("Metric | None", answer.data)  # an answer may break the schema
+            if metric is None:
+                continue
+            # Where some are missing, the place does not tell which one this is.
+            asked = self._names[place] if len(answers) == len(self._names) else ""
+            measured: set[Subject | None] = set()
+            streams = [(one.labels, one.points) for one in metric.sample_streams or ()]
+            if not streams:
+                streams = [
+                    (one.labels, [one.point] if one.point else None) for one in metric.samples or ()
+                ]
+            for named, points in streams:
+                name = (named and named.metric_name) or asked
+                labels = _labels(named)
+                times, values = self._times.curve(name, points or ())
+                subject = owner(labels)
+                self._series.setdefault(name, []).append(
+                    MetricSeries(
+                        metric=name,
+                        unit=metric.unit,
+                        subject=subject,
+                        labels=labels,
+                        times=times,
+                        values=values,
+                    )
+                )
+                if times:
+                    measured.add(subject)
+            if metric.dropped and subjects:
+                # A resource that only lost points does not get them back when requested alone.
+                fewer_help = len(subjects) > 1 and not measured.issuperset(subjects)
+                for one in [asked] if asked else self._names:
+                    self._dropped[one] = fewer_help or self._dropped.get(one, False)
+
+    async def look_up(self, caller: Executor, options: Mapping[str, Any]) -> None:
+        """Find what the curves belong to by what their labels name."""
+        for label, resource, field in _NAMED:
+            unknown = [one for one in chain(*self._series.values()) if one.subject is None]
+            named = sorted({one.labels[label] for one in unknown if label in one.labels})
+            if not named:
+                continue
+            found: dict[str, Subject | None] = {}
+            async for one in _matching(caller, resource, {f"{field}_in": named}, options):
+                key = getattr(one, field)
+                found[key] = None if key in found else _subject(one)
+            for series in self._series.values():
+                series[:] = [
+                    one
+                    if one.subject
+                    else replace(one, subject=found.get(one.labels.get(label, "")))
+                    for one in series
+                ]
+
+    def measurements(self, argument: str = "", subjects: Sequence[Subject] = ()) -> Measurements:
+        """All of it.
+
+        Args:
+            argument: The filter.
+            subjects: What matches it.
+        """
+        # Answers come in any order.
+        places: dict[Subject | None, int] = {one: place for place, one in enumerate(subjects)}
+        for curves in self._series.values():
+            curves.sort(key=lambda one: places.get(one.subject, len(places)))
+        series = list(chain(*self._series.values()))
+        measured = {one.subject for one in series if one.times}
+        missing = [one for one in subjects if one not in measured]
+        return Measurements(series, self._warnings(argument, bool(subjects)), missing)
+
+    def _warnings(self, argument: str, any_subject: bool) -> list[MetricsWarning]:
+        warnings: list[MetricsWarning] = []
+        if self._range in _SEEN_EMPTY:
+            warnings.append(
+                MetricsWarning(
+                    f"{self._operation}: range: servers were seen to answer "
+                    f"{' and '.join(_SEEN_EMPTY)} with nothing; 24h and 7d are known to work",
+                    fault="range",
+                    metrics=self._names,
+                )
+            )
+        empty = [name for name in self._names if not any(one.times for one in self._series[name])]
+        if empty and argument and not any_subject:
+            why = f"nothing matches {argument}"
+        else:
+            why = "check the spelling of the names, the range, and that what is measured is running"
+        if empty:
+            warnings.append(
+                MetricsWarning(
+                    f"{self._operation}: there is nothing of {', '.join(empty)}: {why}",
+                    fault="empty",
+                    metrics=empty,
+                )
+            )
+        if foreign := [
+            name
+            for name, curves in self._series.items()
+            if any(one.times and one.subject is None for one in curves)
+        ]:
+            warnings.append(
+                MetricsWarning(
+                    f"{self._operation}: what some curves of {', '.join(foreign)} belong to cannot "
+                    "be told: their labels name nothing that was asked for, or several things",
+                    fault="owner",
+                    metrics=foreign,
+                )
+            )
+        warnings += self._times.warnings(self._operation)
+        for fewer_help, advice in (
+            (True, "ask for fewer things at a time with chunk_size=, or for a shorter range"),
+            (False, "ask for a shorter range"),
+        ):
+            cut = [name for name, helped in self._dropped.items() if helped is fewer_help]
+            if cut:
+                told = f"{self._operation}: the server has cut short {', '.join(cut)}: {advice}"
+                warnings.append(MetricsWarning(told, fault="dropped", metrics=cut))
+        return warnings
+
+
+def _labels(labels: MetricLabel | None) -> dict[str, str]:
+    given = ((name, getattr(labels, field, None)) for field, name in _LABELS)
+    return {name: text for name, text in given if text is not None}
+
+
+class _Times:
+    """Reads points, and notes which times cannot be right."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, None] = {}
+        self._absurd: dict[str, None] = {}
+
+    def curve(self, metric: str, points: Sequence[DataPoint]) -> tuple[array[int], array[float]]:
+        """Return times and values: as numbers side by side they take a fifth of the memory."""
+        # A server that breaks the schema leaves out times.
+        timed = [one for one in points if isinstance(one.t, float)]  # pyright: ignore[reportUnnecessaryIsInstance]
+        known = [one for one in timed if 0 <= one.t <= _LATEST]
+        if len(known) < len(points):
+            self._absurd[metric] = None
+        factor = 1
+        if known and all(_LEAST_SECONDS <= one.t <= _MOST_SECONDS for one in known):
+            self._seconds[metric] = None
+            factor = 1000
+        times = array("q", [int(one.t * factor) for one in known])
+        return times, array("d", [_NAN if one.v is None else one.v for one in known])
+
+    def warnings(self, operation: str) -> list[MetricsWarning]:
+        """Return what has to be told."""
+        told = (
+            (self._seconds, "the times of {} are in seconds and were read so"),
+            (self._absurd, "values of {} were left out, as their times are missing or absurd"),
+        )
+        return [
+            MetricsWarning(
+                f"{operation}: {text.format(', '.join(metrics))}", fault="time", metrics=[*metrics]
+            )
+            for metrics, text in told
+            if metrics
+        ]

@@ -1,0 +1,1 @@
+"""Public methods of the session, by subject."""

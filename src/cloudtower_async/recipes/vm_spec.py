@@ -1,0 +1,180 @@
+"""What a VM is made of, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from ..errors import Ambiguous, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from .. import inputs, models
+    from ..client import Cloudtower
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDisk:
+    """A disk with a volume of its own, which is made with the VM.
+
+    Attributes:
+        size: Bytes.
+        name: Of the volume; None: that of the VM and the disk's place.
+        bus: How the guest sees it.
+        policy: How the cluster keeps the data.
+    """
+
+    size: int
+    name: str | None = None
+    bus: inputs.Bus = "VIRTIO"
+    policy: inputs.VmVolumeElfStoragePolicyType = "REPLICA_2_THIN_PROVISION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingVolume:
+    """A disk with a volume that is there already.
+
+    Attributes:
+        volume: Name or id of the volume, of the VM's cluster.
+        bus: How the guest sees it.
+    """
+
+    volume: str
+    bus: inputs.Bus = "VIRTIO"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A NIC.
+
+    Attributes:
+        vlan: Name or id of the VM network that it is in, of the VM's cluster.
+        model: How the guest sees it.
+        mac_address: None: the cluster chooses one.
+        enabled: Whether it is connected.
+    """
+
+    vlan: str
+    model: inputs.VmNicModel = "VIRTIO"
+    mac_address: str | None = None
+    enabled: bool = True
+
+
+Disk: TypeAlias = NewDisk | ExistingVolume
+"""A disk that a VM gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The cluster where a VM is made, and what is found there by name or id."""
+
+    tower: Cloudtower
+    cluster: models.Cluster
+
+    @classmethod
+    async def find(cls, tower: Cloudtower, name: str) -> Place:
+        """Find the cluster."""
+        asked = tower.resolve(tower.cluster.get_clusters, name)
+        return cls(tower, await _one("cluster", name, asked))
+
+    async def template(self, name: str) -> models.ContentLibraryVmTemplate:
+        """Find a template of the content library that the cluster has."""
+        library = self.tower.content_library_vm_template
+        asked = self.tower.get_one(
+            library.get_content_library_vm_templates,
+            where={
+                "OR": [{"id": name}, {"name": name}],
+                "clusters_some": {"id": self.cluster.id},
+            },
+        )
+        return await self._one("template", name, asked)
+
+    async def disks(
+        self, vm_name: str, disks: Sequence[Disk], *, first: int
+    ) -> inputs.VmDiskParams:
+        """What is sent for disks; the VM boots from them in this order."""
+        new: list[inputs.MountNewCreateDisksParams] = []
+        mounted: list[inputs.MountDisksParams] = []
+        for boot, disk in enumerate(disks, first):
+            if isinstance(disk, NewDisk):
+                volume: inputs.MountNewCreateDisksParamsVmVolume = {
+                    "name": disk.name or f"{vm_name}-{boot}",
+                    "size": disk.size,
+                    "size_unit": "B",
+                    "elf_storage_policy": disk.policy,  # the name that servers of any age know
+                }
+                new.append({"boot": boot, "bus": disk.bus, "vm_volume": volume})
+            else:
+                found = await self._volume(disk.volume)
+                mounted.append({"boot": boot, "bus": disk.bus, "vm_volume_id": found.id})
+        return {"mount_new_create_disks": new, "mount_disks": mounted}
+
+    async def _volume(self, name: str) -> models.VmVolume:
+        asked = self.tower.get_one(
+            self.tower.vm_volume.get_vm_volumes,
+            where={"OR": [{"id": name}, {"name": name}], "cluster": {"id": self.cluster.id}},
+        )
+        return await self._one("volume", name, asked)
+
+    async def cd_rom(self, image: str | None, boot: int) -> inputs.VmCdRomParams:
+        """What is sent for a CD-ROM."""
+        if image is None:
+            return {"boot": boot}
+        asked = self.tower.get_one(
+            self.tower.content_library_image.get_content_library_images,
+            where={
+                "OR": [{"id": image}, {"name": image}],
+                "clusters_some": {"id": self.cluster.id},
+            },
+        )
+        found = await self._one("image", image, asked)
+        return {"boot": boot, "content_library_image_id": found.id}
+
+    async def nic(self, nic: Nic) -> inputs.VmNicParams:
+        """What is sent for a NIC."""
+        asked = self.tower.get_one(
+            self.tower.vlan.get_vlans,
+            where={
+                "OR": [{"id": nic.vlan}, {"name": nic.vlan}],
+                "type": "VM",
+                "vds": {"cluster": {"id": self.cluster.id}},
+            },
+        )
+        vlan = await self._one("VM network", nic.vlan, asked)
+        params: inputs.VmNicParams = {
+            "connect_vlan_id": vlan.id,
+            "model": nic.model,
+            "enabled": nic.enabled,
+        }
+        if nic.mac_address is not None:
+            params["mac_address"] = nic.mac_address
+        return params
+
+    async def _one(self, what: str, name: str, asked: Awaitable[T]) -> T:
+        return await _one(what, name, asked, f" in cluster {self.cluster.name or self.cluster.id}")
+
+
+async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
+    """What was asked for; when it is not exactly one, the error says what that was."""
+    try:
+        return await asked
+    except NotFound as error:
+        if error.status is not None:  # the server has no such query
+            raise
+        raise NotFound(
+            f"there is no {what} {name!r}{place}",
+            operation=error.operation,
+            endpoint=error.endpoint,
+            hint="Check its name or id, and what the user may see.",
+        ) from error
+    except Ambiguous as error:
+        raise Ambiguous(
+            f"there are {error.count} of {what} {name!r}{place}: {', '.join(error.ids)}",
+            operation=error.operation,
+            endpoint=error.endpoint,
+            count=error.count,
+            ids=error.ids,
+        ) from error

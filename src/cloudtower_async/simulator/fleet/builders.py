@@ -1,0 +1,68 @@
+"""Adding to a fleet what a test needs: a cluster, a VM in some state, an alert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .fleet import fill_cluster
+from .guests import activity, add_vm
+from .hardware import add_cluster
+from .incidents import add_alert, add_cluster_rules
+from .plan import GIB, VmPlan
+from .totals import refresh_around
+
+if TYPE_CHECKING:
+    from ..factory import Maker
+    from ..store.filters import Document
+
+_ADDED = 1_000_000  # the number of the first VM that is added: no made-up fleet has as many
+_SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
+
+
+def build_cluster(maker: Maker, hosts: int, fields: dict[str, Any]) -> Document:
+    """Add a cluster with hosts, networks and alert rules, without VMs."""
+    number = len(maker.store.table("Cluster"))
+    cluster = add_cluster(maker, number, vmware=False, connected=True)
+    add_cluster_rules(maker, cluster)
+    fill_cluster(maker, cluster, number, [], hosts)
+    return _set(maker, "Cluster", cluster, fields)
+
+
+def build_vm(maker: Maker, status: str, host: str | None, fields: dict[str, Any]) -> Document:
+    """Add a VM with a disk of 40 GiB and a NIC."""
+    store = maker.store
+    hosts = [one for one in store.table("Host").values() if host in {None, one["id"]}]
+    if cluster := fields.get("cluster"):
+        hosts = [one for one in hosts if one["cluster"] == cluster]
+    if not hosts:
+        raise KeyError("there is no such host to put a VM on")
+    chosen = max(hosts, key=lambda one: one["allocatable_memory_bytes"])
+    memory, vcpu = fields.get("memory", 4 * GIB), fields.get("vcpu", 2)
+    plan = VmPlan(_ADDED + len(store.table("Vm")), vcpu, memory, (40 * GIB,), (4 * GIB,))
+    vm = add_vm(maker, plan, chosen, store.get("Cluster", chosen["cluster"]))
+    vm.update(activity(maker.random, status))
+    if status != "RUNNING":
+        vm.update(ips="", vm_tools_status="NOT_RUNNING")
+    _set(maker, "Vm", vm, fields)
+    refresh_around(store, vm)
+    return vm
+
+
+def build_alert(maker: Maker, about: str | None, fields: dict[str, Any]) -> Document:
+    """Add an alert about a VM, a host, a disk or a cluster; by default the first cluster."""
+    store = maker.store
+    if about is None:
+        about = next(iter(store.table("Cluster")))
+    for resource in _SUBJECTS:
+        if subject := store.table(resource).get(about):
+            alert = add_alert(maker, resource, subject, ended=bool(fields.get("ended")))
+            return _set(maker, "Alert", alert, fields)
+    raise KeyError(f"{about}: no VM, host, disk or cluster has this id")
+
+
+def _set(maker: Maker, resource: str, document: Document, fields: dict[str, Any]) -> Document:
+    described = maker.store.resources[resource]
+    known = {*described.fields, *(relation.field for relation in described.relations)}
+    if unknown := fields.keys() - known:
+        raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
+    return maker.store.change(resource, document["id"], **fields)

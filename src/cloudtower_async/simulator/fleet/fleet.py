@@ -1,0 +1,162 @@
+"""A made-up fleet: any size, consistent in itself, the same from the same seed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Self
+
+from ..factory import Maker
+from .generic import Generic
+from .guests import add_spare_volumes, add_vm, fill_in_volume_snapshots, freeze, snapshot_fields
+from .hardware import add_cluster, add_hosts
+from .hints import HINTS
+from .incidents import add_alert_rules, add_alerts, add_cluster_rules, add_old_tasks
+from .library import add_templates, fill_in_images
+from .people import add_people
+from .plan import plan_cluster, plan_vm
+from .totals import refresh_cluster, refresh_host
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..store.filters import Document
+    from ..store.ids import Ids
+    from ..store.store import Store
+    from .plan import VmPlan
+
+
+_VMS_PER_SPARE_VOLUME = 20
+_MOST_SPARE_VOLUMES = 10  # of a cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSize:
+    """How large a fleet is.
+
+    Of three clusters or more one runs VMware; of four or more one is disconnected, so that figures
+    are missing. Hosts are as large as the VMs on them need.
+
+    Args:
+        clusters: Number of clusters.
+        hosts_per_cluster: Number of hosts of each.
+        vms: Number of VMs of all clusters together.
+        snapshots: Number of VM snapshots.
+        alerts: Number of everyday alerts; each broken disk and lost cluster has one besides.
+        tasks: Number of tasks that have ended in the past.
+    """
+
+    clusters: int = 2
+    hosts_per_cluster: int = 3
+    vms: int = 40
+    snapshots: int = 4
+    alerts: int = 8
+    tasks: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("clusters", "hosts_per_cluster", "vms", "snapshots", "alerts", "tasks"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        if self.vms and not (self.clusters and self.hosts_per_cluster):
+            raise ValueError("VMs need at least one cluster with one host")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The size that a text says: ``"3 clusters, 200 hosts, 20,000 VMs"``.
+
+        Hosts are spread evenly over the clusters, so their number is rounded up. What is not said
+        is as by default.
+
+        Raises:
+            ValueError: It is not understood.
+        """
+        given: dict[str, int] = {}
+        for part in filter(None, map(str.strip, re.split(r",(?!\d{3}\b)|;|\band\b", text))):
+            match = re.fullmatch(r"(\d[\d,_]*)\s*([a-z]+)", part.lower())
+            name = match and _UNITS.get(match[2].removesuffix("s"))
+            if not match or not name or name in given:
+                known = ", ".join(f"{unit}s" for unit in _UNITS)
+                raise ValueError(f"{part!r}: expected a number and one of {known}, each once")
+            given[name] = int(re.sub(r"[,_]", "", match[1]))
+        hosts = given.pop("hosts", None)
+        if hosts is not None:
+            clusters = given.setdefault("clusters", cls().clusters)
+            given["hosts_per_cluster"] = -(-hosts // clusters) if clusters else 0
+        return cls(**given)
+
+
+_UNITS = {
+    "cluster": "clusters",
+    "host": "hosts",
+    "vm": "vms",
+    "snapshot": "snapshots",
+    "alert": "alerts",
+    "task": "tasks",
+}
+
+
+def build_fleet(
+    store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
+) -> Maker:
+    """Fill the store. Returns what made it, for whatever is added later."""
+    maker = Maker(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
+    user = add_people(maker, root)
+    add_alert_rules(maker)
+    shares: list[list[VmPlan]] = [[] for _ in range(size.clusters)]
+    for number in range(size.vms):
+        shares[number % size.clusters].append(plan_vm(number, maker.random))
+    for number, vms in enumerate(shares):
+        _add_whole_cluster(maker, number, vms, size.hosts_per_cluster)
+    _add_snapshots(maker, size.snapshots)
+    add_templates(maker)
+    generic = Generic(maker)
+    for hint in HINTS:
+        generic.make(hint)
+    fill_in_images(maker)
+    fill_in_volume_snapshots(maker)
+    add_alerts(maker, size.alerts)
+    add_old_tasks(maker, size.tasks, user)
+    for cluster, vms in zip(store.table("Cluster").values(), shares, strict=True):
+        if vms and cluster["connect_state"] == "CONNECTED":
+            spare = min(max(1, len(vms) // _VMS_PER_SPARE_VOLUME), _MOST_SPARE_VOLUMES)
+            add_spare_volumes(maker, cluster, spare)
+    return maker
+
+
+def _add_whole_cluster(maker: Maker, number: int, vms: list[VmPlan], hosts: int) -> None:
+    # The VMware cluster is the third, so that small fleets are plain ones.
+    cluster = add_cluster(maker, number, vmware=number == 2, connected=number != 3)
+    add_cluster_rules(maker, cluster)
+    fill_cluster(maker, cluster, number, vms, hosts)
+
+
+def fill_cluster(
+    maker: Maker, cluster: Document, number: int, vms: list[VmPlan], hosts: int
+) -> None:
+    """Give a cluster hosts and VMs, and add them up."""
+    if hosts:
+        plan = plan_cluster(vms, hosts)
+        added = add_hosts(maker, cluster, number, plan)
+        for host, planned in zip(added, plan.hosts, strict=True):
+            for vm in planned.vms:
+                add_vm(maker, vm, host, cluster)
+            refresh_host(maker.store, host["id"])
+    refresh_cluster(maker.store, cluster["id"])
+
+
+def _add_snapshots(maker: Maker, number: int) -> None:
+    vms = list(maker.store.table("Vm").values())
+    for place in range(number if vms else 0):
+        vm = vms[place * 7 % len(vms)]
+        created_at = maker.ago(20, 1)
+        snapshot = maker.store.add(
+            "VmSnapshot",
+            {
+                "id": maker.ids.cuid(),
+                "local_id": maker.ids.uuid(),
+                **snapshot_fields(
+                    vm, f"{vm['name']}-{created_at[:10]}-{place}", "CRASH_CONSISTENT"
+                ),
+            },
+        )
+        freeze(maker, snapshot, created_at)

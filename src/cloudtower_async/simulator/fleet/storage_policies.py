@@ -1,0 +1,61 @@
+"""Storage policies of clusters: how the data of volumes is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..factory import Maker
+    from ..store.filters import Document
+    from ..store.store import Store
+
+_USUAL = tuple(
+    f"REPLICA_{number}_{kind}_PROVISION" for number in (2, 3) for kind in ("THIN", "THICK")
+)
+
+
+def replicas_of(policy: str) -> int | None:
+    """Return how many replicas the name of a policy says; None for erasure coding."""
+    words = policy.removeprefix("ELF_CP_").split("_")
+    return int(words[1]) if words[0] == "REPLICA" else None
+
+
+def is_thin(policy: str) -> bool:
+    """Whether a policy reserves no space."""
+    return "_THICK_" not in policy
+
+
+def add_storage_policies(maker: Maker, cluster: Document) -> None:
+    """Add the usual policies of a cluster."""
+    for policy in _USUAL:
+        _add(maker, cluster["id"], policy)
+
+
+def policy_uuid(maker: Maker, cluster: str, policy: str) -> str:
+    """Return the UUID of a policy of a cluster, given its name as volumes have it."""
+    name = policy.removeprefix("ELF_CP_")
+    found = maker.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
+    return str((found[0] if found else _add(maker, cluster, name))["local_id"])
+
+
+def policy_name(store: Store, uuid: str) -> str | None:
+    """Return the name that volumes have of a policy, given its UUID; None if it is unknown."""
+    found = store.select("ElfStoragePolicy", {"local_id": uuid})
+    return str(found[0]["name"]) if found else None
+
+
+def _add(maker: Maker, cluster: str, policy: str) -> Document:
+    return maker.store.add(
+        "ElfStoragePolicy",
+        {
+            "id": maker.ids.cuid(),
+            "local_id": maker.ids.uuid(),
+            "name": policy,
+            "cluster": cluster,
+            "description": "",
+            "replica_num": replicas_of(policy) or 1,
+            "stripe_num": 4,
+            "stripe_size": 262_144,
+            "thin_provision": is_thin(policy),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Mutations: what each operation changes, and the tasks that it starts."""

@@ -1,0 +1,274 @@
+"""Where the names in the schema do not say what an operation does: in tables, with the reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...fleet.storage_policies import is_thin, replicas_of
+from ...http_errors import QueryError, RefusedError
+from ..policy import security_policies
+from ..resource_names import title
+from ..storage import volume_snapshots
+from .default_documents import new_document
+from .fields import ignored, linked, listed, member_of, renamed, to_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ...store.filters import Document
+    from ...store.store import Store
+    from ..body_types import Body
+    from ..world import World
+    from .fields import Fields, Rule
+
+NOT_GENERIC: Mapping[str, str] = {
+    "create-host": "a host comes with disks, networks and a password, and joins a cluster",
+    "update-cluster-license": "what a licence grants is sealed in its text",
+    "update-license": "what a licence grants is sealed in its text",
+}
+"""Operations that stay unmodelled, and why."""
+
+VERBS: Mapping[str, str] = {"create-cluster-recycle-bin-setting": "update"}
+"""Operations that are called otherwise than what they do: each cluster has its settings already."""
+
+REFUSED_BY_TASK = frozenset({"IscsiTarget"})
+"""Resources whose deletion is accepted although something needs them: the task fails."""
+
+AT_ONCE = frozenset({"Task", "UserAuditLog"})
+"""Records that others keep here: no task is needed to note that."""
+
+
+def _excluded(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
+    del resource, data
+    return {"exclude_ids": linked(world, "Vm", value)}
+
+
+def _policy(world: World, resource: str, data: Mapping[str, Any], value: str) -> Fields:
+    """``REPLICA_2_THIN_PROVISION`` says how many replicas, and whether space is reserved."""
+    del world, data, resource
+    return {"elf_storage_policy": value, **storage_policy(value)}
+
+
+def storage_policy(policy: str) -> Fields:
+    """The figures that the name of a storage policy holds."""
+    replicas = replicas_of(policy)
+    if replicas is None:
+        return {}
+    return {
+        "elf_storage_policy_replica_num": replicas,
+        "elf_storage_policy_thin_provision": is_thin(policy),
+    }
+
+
+def _erasure_coding(
+    world: World, resource: str, data: Mapping[str, Any], value: Mapping[str, Any]
+) -> Fields:
+    del world, data, resource
+    figures = {f"elf_storage_policy_{name}": figure for name, figure in value.items()}
+    return {"elf_storage_policy": "EC", **figures}
+
+
+def _two_languages(field: str) -> Rule:
+    def rule(
+        world: World, resource: str, data: Mapping[str, Any], value: Mapping[str, str]
+    ) -> Fields:
+        del resource, data
+        world.maker.store.translations[value["en-US"]] = value["zh-CN"]
+        return {field: value["en-US"]}
+
+    return rule
+
+
+def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
+    """What the schema lets a step have when it is sent is more than it shows."""
+    del world, resource, data
+    blank = {"current": None, "per_second": None, "total": None, "unit": None}
+    shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
+    return {"steps": shown}
+
+
+def _time_of_day(world: World, resource: str, data: Mapping[str, Any], value: str) -> Fields:
+    """Sent as ``10:30``, shown as an object."""
+    del world, resource, data
+    hour, _, minute = value.partition(":")
+    if not (hour.isdecimal() and minute.isdecimal()):
+        raise QueryError(f"exec_h_m: expected a time like 10:30, got {value!r}")
+    return {"exec_h_m": {"hour": int(hour), "minute": int(minute)}}
+
+
+def _services(world: World, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
+    """Sent as a list, shown as an object; the names also by themselves."""
+    del world, resource, data
+    groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
+    services = [service for group in groups.values() for service in group]
+    return {"service_groups": groups, "groups": list(groups), "services": services}
+
+
+RULES: Mapping[tuple[str, str], Rule | None] = {
+    **security_policies.RULES,
+    ("AlertNotifier", "smtp_server_id"): renamed("smtp_server_config"),
+    ("BackupPlan", "disconnect_strategy"): ignored,  # what becomes of backups is not shown
+    ("Cluster", "datacenter_id"): listed("datacenters"),
+    ("Cluster", "mgt_ip_mapper"): None,  # moves hosts to other addresses
+    ("Cluster", "password"): ignored,  # of the cluster's own user; never shown
+    ("Cluster", "primary_zone_datacenter_id"): None,  # which zone is which, nothing shows
+    ("Cluster", "primary_zone_id"): None,
+    ("Cluster", "secondary_zone_datacenter_id"): None,
+    ("Cluster", "secondary_zone_id"): None,
+    ("Cluster", "username"): ignored,
+    ("ClusterSettings", "enable_iscsi"): renamed("enabled_iscsi"),
+    ("ClusterSettings", "enabled"): member_of("vm_recycle_bin", "enabled"),
+    ("ClusterSettings", "ha"): renamed("default_ha"),
+    ("ClusterSettings", "retain"): member_of("vm_recycle_bin", "retain"),
+    ("ConsistencyGroup", "remain_volume_snapshot"): ignored,  # of members that leave; they keep all
+    ("EntityFilter", "exclude_vms"): _excluded,
+    ("GlobalSettings", "enabled"): member_of("vm_recycle_bin", "enabled"),
+    ("GlobalSettings", "retain"): member_of("vm_recycle_bin", "retain"),
+    **{
+        ("GlobalSettings", key): member_of("auth", key)
+        for key in (
+            *("access_list", "access_mode", "login_miss_num_threshold"),
+            *("login_miss_time_threshold", "password_complexity", "password_expire_days"),
+            "session_max_age",
+        )
+    },
+    ("GpuDevice", "usage"): renamed("user_usage"),
+    ("GpuDevice", "vgpu_spec"): renamed("user_vgpu_type_name"),
+    ("Graph", "connect_id"): renamed("instance_ids"),
+    ("Host", "ipmi"): None,  # that of a host is a resource of its own, and tested when it is set
+    ("IscsiLunSnapshot", "effect"): ignored,  # how it is taken; nothing shows it
+    ("IscsiTarget", "bps_wr_max_size"): ignored,  # the unit of bps_wr_max, under a slip of a name
+    ("LogCollection", "service_groups"): _services,
+    ("Nic", "nic_user_usage"): renamed("user_usage"),
+    ("NvmfNamespace", "group_id"): renamed("namespace_group"),
+    ("SnapshotPlan", "exec_h_m"): _time_of_day,
+    ("Task", "api_key_name"): ignored,
+    ("Task", "description"): _two_languages("description"),
+    ("Task", "steps"): _steps,
+    ("User", "password"): ignored,  # set when the task ends, see ``follow``; never shown
+    ("User", "role_id"): listed("roles"),
+    ("UserAuditLog", "api_key_name"): ignored,
+    ("UserAuditLog", "key"): ignored,
+    ("UserAuditLog", "message"): _two_languages("message"),
+    ("VcenterAccount", "password"): ignored,
+    ("Vds", "nicIds"): renamed("nics"),
+    ("Vds", "vlan"): ignored,  # a network of its own, see ``follow``
+    ("Vlan", "extra_ip"): None,  # gives hosts other addresses
+    ("VirtualPrivateCloudRouteTable", "routes"): ignored,  # resources too, see ``follow``
+    ("VmPlacementGroup", "must_hosts"): renamed("vm_host_must_host_uuids"),
+    ("VmPlacementGroup", "prefer_hosts"): renamed("vm_host_prefer_host_uuids"),
+    ("VmVolume", "elf_ec_storage_policy"): _erasure_coding,
+    ("VmVolume", "elf_replica_storage_policy"): _policy,
+    ("VmVolume", "elf_storage_policy"): _policy,
+    ("VmVolumeSnapshot", "volume_id"): renamed("vm_volume"),
+}
+"""Keys that are no field, no relation and no unit of the resource; None where one is refused."""
+
+_DEFAULTS: Mapping[str, Fields] = {
+    "BackupPlan": {
+        "last_execute_status": "NEVER_EXECUTE",
+        "last_manual_execute_status": "NEVER_EXECUTE",
+        "status": "WORKING",
+    },
+    "EntityFilter": {"filter_status": "SUCCESSED"},
+    "LogCollection": {"status": "SUCCESSED", "progress": 1.0},
+    "SnapshotPlan": {"healthy": True, "last_execute_status": "CREATED"},
+    "User": {"source": "LOCAL"},
+    "UserRoleNext": {"platform": "MANAGEMENT"},
+    "Vds": {"type": "VM"},
+    "VcenterAccount": {"is_valid": True},
+    "Vlan": {"type": "VM", "mode_type": "VLAN_ACCESS"},
+    "VmVolume": {"elf_storage_policy": "REPLICA_2_THIN_PROVISION", "type": "KVM_VOLUME"},
+}
+
+
+def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
+    """What a new document has that the body does not say: as the server would have it."""
+    found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
+    found |= volume_snapshots.frozen_fields(store, resource, document)
+    if resource == "VmVolume" and "elf_storage_policy" not in given:
+        found |= storage_policy(found["elf_storage_policy"])
+    return {name: value for name, value in found.items() if name not in given}
+
+
+def _named_after(resource: str, document: Document) -> Fields:
+    name = document.get("name")
+    match resource:
+        case "User":
+            return {"display_username": document["username"]}
+        case "IscsiTarget":
+            return {"iqn_name": f"iqn.2016-02.com.example:{name}"}
+        case "NvmfSubsystem":
+            return {"nqn_name": f"nqn.2016-02.com.example:{name}"}
+        case "IscsiLun" | "NvmfNamespace":
+            return {"zbs_volume_id": document["local_id"]}
+        case "NfsExport":
+            return {"export_inode_id": document["local_id"]}
+        case "VmVolume":
+            return {"path": f"iscsi://iqn.2016-02.com.example:volumes/{document['local_id']}"}
+        case "Vds":
+            return {"ovsbr_name": f"ovsbr-{document['local_id'][:8]}"}
+        case _:
+            return {}
+
+
+def follow(world: World, path: str, resource: str, document: Document, data: Body) -> None:
+    """What else is done when the task of an operation has done its part."""
+    if path in {"create-user", "update-user"} and "password" in data:
+        world.accounts.set_password(document["username"], data["password"])
+    if resource == "VirtualPrivateCloudRouteTable" and "routes" in data:
+        store = world.maker.store
+        for route in list(document.get("routes") or ()):
+            store.remove("VirtualPrivateCloudRoute", route)
+        for said in data["routes"]:
+            route = new_document(world.maker, "VirtualPrivateCloudRoute") | said
+            store.add("VirtualPrivateCloudRoute", {**route, "route_table": document["id"]})
+    if path == "create-consistency-snapshot-group":
+        volume_snapshots.snapshot_members(world, document)
+    if path in _NETWORKS:
+        said = {key: value for key, value in data["vlan"].items() if key != "extra_ip"}
+        network = new_document(world.maker, "Vlan") | to_fields(world, "Vlan", said, RULES)
+        kind = _NETWORKS[path]
+        named = {"name": f"{document['name']}-{kind.lower()}", "type": kind, "vds": document["id"]}
+        world.maker.store.add("Vlan", network | named)
+        world.maker.store.change("Vds", document["id"], type=kind)
+
+
+_NETWORKS: Mapping[str, str] = {
+    "create-vds-with-access-vlan": "ACCESS",
+    "create-vds-with-migrate-vlan": "MIGRATION",
+}
+"""Operations that make a switch together with a network on it."""
+
+
+def refuse(world: World, resource: str, document: Document) -> None:
+    """What cannot be deleted as things are.
+
+    Raises:
+        RefusedError: It cannot; the text says why.
+    """
+    reason = _REFUSALS[resource](world, document) if resource in _REFUSALS else None
+    if reason is not None:
+        raise RefusedError(400, f"{title(document)}: {reason}")
+
+
+def _mounted(world: World, document: Document) -> str | None:
+    del world
+    return "the volume is mounted in a VM" if document.get("vm_disks") else None
+
+
+def _oneself(world: World, document: Document) -> str | None:
+    return "users cannot delete themselves" if document["id"] == world.user else None
+
+
+def _role_in_use(world: World, document: Document) -> str | None:
+    users = world.maker.store.table("User").values()
+    held = any(document["id"] in (user.get("roles") or ()) for user in users)
+    return "users have the role" if held else None
+
+
+_REFUSALS: Mapping[str, Callable[[World, Document], str | None]] = {
+    "User": _oneself,
+    "UserRoleNext": _role_in_use,
+    "VmVolume": _mounted,
+}

@@ -1,0 +1,222 @@
+"""What an operation is about, and the task that carries it out."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+
+from ...types import WithTask
+from ..http_errors import NothingMatchesError, RefusedError
+from ..store.schema import describe, operation
+from ..tasks import Failure, Work
+from .body_types import body_of
+from .generic import schema_overrides
+from .generic.fields import linked
+from .resource_names import noun, texts, title
+from .world import Outcome, Shown, refuse_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..store.filters import Document
+    from .body_types import Body, Shape
+    from .generic.fields import Fields
+    from .world import Outcomes, World
+
+GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """What an operation does: to which resource, and how its answer looks.
+
+    Args:
+        path: Of the operation, without the slash.
+        verb: ``create``, ``update`` or ``delete``.
+        resource: What it is about.
+        body: What it takes.
+        many: Whether it answers with a list.
+        together: Whether one task is about all of them.
+        tasks: Whether it answers with tasks; without these it is done at once.
+        not_modified: Whether it says when there is nothing to do.
+    """
+
+    path: str
+    verb: str
+    resource: str
+    body: Shape
+    many: bool
+    together: bool
+    tasks: bool
+    not_modified: bool
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it is done when it is answered."""
+        return not self.tasks or self.resource in schema_overrides.AT_ONCE
+
+    def about(self, resource: str) -> Mutation:
+        """The same about another resource: where answer and filter are about different ones."""
+        return replace(self, resource=resource)
+
+    def reply(self, found: Sequence[Outcome | Shown]) -> Outcomes:
+        """The answer in the form that the schema gives it."""
+        return cast("Outcomes", list(found) if self.many else found[0])
+
+
+@functools.cache
+def mutation_at(path: str) -> Mutation:
+    """Read an operation."""
+    asked = operation(f"/{path}")
+    answer: Any = asked.answer()
+    many = get_origin(answer) is list
+    item = get_args(answer)[0] if many else answer
+    tasks = get_origin(item) is WithTask
+    item = get_args(item)[0] if tasks else item
+    together = get_origin(item) is list
+    struct = get_args(item)[0] if together else item
+    body = body_of(path)
+    verb = schema_overrides.VERBS.get(path) or path.partition("-")[0]
+    resource = struct.__name__
+    if verb == "delete":
+        resource = members_of(body)["where"].where or resource
+    return Mutation(path, verb, resource, body, many, together, tasks, asked.not_modified)
+
+
+def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Document]:
+    """The documents that an operation is about.
+
+    Raises:
+        RefusedError: There are none.
+    """
+    store, resource = world.maker.store, mutation.resource
+    where = body.get("where")
+    target = members_of(mutation.body)["where"].where if where is not None else resource
+    if where is None and "id" in data:
+        where = {"id": data["id"]}
+    if target is None or target == resource:
+        found = store.select(resource, where)
+    else:  # settings are found by their cluster
+        ends = set(linked(world, target, where))
+        relation = next(one for one in describe(resource).relations if one.target == target)
+        found = [one for one in store.table(resource).values() if one[relation.field] in ends]
+    if not found:
+        message = f"no {noun(resource)} matches the where"
+        raise RefusedError(304, message) if mutation.not_modified else NothingMatchesError(message)
+    return found
+
+
+def to_each(
+    world: World,
+    mutation: Mutation,
+    documents: list[Document],
+    do: Callable[[Document], Failure | None],
+) -> Outcomes:
+    """Do something to documents, in a task each or in one; it fails when one of them is gone.
+
+    Raises:
+        RefusedError: One of them is a volume that is locked, as VMs are locked.
+    """
+    if mutation.resource == "VmVolume":
+        refuse_locked(world, documents, mutation.resource)
+    groups = [documents] if mutation.together else [[document] for document in documents]
+    return mutation.reply([_to_group(world, mutation, group, do) for group in groups])
+
+
+def _to_group(
+    world: World,
+    mutation: Mutation,
+    documents: list[Document],
+    do: Callable[[Document], Failure | None],
+) -> Outcome | Shown:
+    store, resource = world.maker.store, mutation.resource
+
+    def succeed() -> Failure | None:
+        for document in documents:
+            if document["id"] not in store.table(resource):
+                return GONE
+            if failure := do(document):
+                return failure
+        return None
+
+    return start(world, mutation, documents, Work(succeed))
+
+
+def start(
+    world: World, mutation: Mutation, documents: list[Document], work: Work
+) -> Outcome | Shown:
+    """Let the work be done by a task, or at once where the schema has none."""
+    first = documents[0]
+    shown = None if mutation.verb == "delete" else mutation.resource
+    if mutation.at_once:
+        _do_at_once(work)
+        return Outcome(shown, first["id"], None) if mutation.tasks else Shown(shown, first["id"])
+    locks = documents if has_status(mutation.resource) else ()
+    task = start_task(
+        world, mutation.path, mutation.verb, mutation.resource, first, work, locks=locks
+    )
+    ids = tuple(document["id"] for document in documents) if mutation.together else first["id"]
+    return Outcome(shown, ids, task)
+
+
+def _do_at_once(work: Work) -> None:
+    """What a task does at its end, without the task to tell of a failure; nothing is locked."""
+    failure = work.succeed()
+    if failure is not None:
+        work.fail()
+        raise RefusedError(400, failure.message, code=failure.code)
+
+
+def start_task(
+    world: World,
+    path: str,
+    verb: str,
+    resource: str,
+    document: Document,
+    work: Work,
+    *,
+    locks: Sequence[Document] = (),
+) -> str:
+    """Start the task of an operation, described by what it does to what kind of thing."""
+    first, *rest = path.split("-")
+    mutation = first + "".join(word.capitalize() for word in rest)
+    cluster = document.get("cluster")
+    subject = {
+        "id": document["id"],
+        "name": title(document),
+        "cluster": cluster if isinstance(cluster, str) else None,
+    }
+    return world.start(
+        mutation,
+        resource,
+        subject,
+        work,
+        locks=locks,
+        status="DELETING" if verb == "delete" else "UPDATING",
+        texts=texts(verb, resource),
+    )
+
+
+def merged(document: Document, values: Fields) -> Fields:
+    """Objects within a document are changed by their members."""
+    merged = dict(values)
+    for name, value in values.items():
+        before = document.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            said = {key: part for key, part in cast("Fields", value).items() if part is not None}
+            merged[name] = {**before, **said}
+    return merged
+
+
+def differs(document: Document, values: Fields) -> bool:
+    return any(document.get(name) != value for name, value in merged(document, values).items())
+
+
+@functools.cache
+def has_status(resource: str) -> bool:
+    return "entityAsyncStatus" in describe(resource).fields
+
+
+def members_of(body: Shape) -> dict[str, Shape]:
+    return dict((body.item or body).members or {})

@@ -1,0 +1,1 @@
+"""Mutations of security policies, alert rules and accounts."""

@@ -1,0 +1,106 @@
+"""Settings, alert rules and accounts whose operations are of no regular shape."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...http_errors import NothingMatchesError, RefusedError
+from ...tasks import Work
+from ..body_types import body_of
+from ..generic.default_documents import new_document
+from ..generic.fields import linked
+from ..mutation import start_task
+from ..world import Outcome
+
+if TYPE_CHECKING:
+    from ...store.filters import Document
+    from ..body_types import Body
+    from ..generic.fields import Fields
+    from ..world import Effect, Outcomes, World
+
+
+def _create_root_user(world: World, body: Body) -> Outcomes:
+    """Possible as long as there is no user at all, which a simulated Tower does not know."""
+    del world
+    body_of("create-root-user").check(body, "body")
+    raise RefusedError(400, "there is a root user already")
+
+
+def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
+    path = "delete-cluster-recycle-bin-setting"
+    body_of(path).check(body, "body")
+    store = world.maker.store
+    clusters = set(linked(world, "Cluster", body["where"]))
+    found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
+    if not found:
+        raise NothingMatchesError("no cluster matches the where")
+
+    def clear(settings: Document) -> None:
+        store.change("ClusterSettings", settings["id"], vm_recycle_bin=None)
+
+    def start(settings: Document) -> str:
+        work = Work(partial(clear, settings))
+        return start_task(world, path, "update", "ClusterSettings", settings, work)
+
+    return [Outcome(None, one["id"], start(one)) for one in found]
+
+
+def _customize_alert_rule(world: World, body: Body) -> Outcomes:
+    """What some clusters are to do otherwise than all the others."""
+    path, resource = "update-customize-alert-rule", "GlobalAlertRule"
+    body_of(path).check(body, "body")
+    store = world.maker.store
+    data = dict(body["data"])
+    clusters = linked(world, "Cluster", data.pop("clusters"))
+    found = store.select(resource, body["where"])
+    if not found or not clusters:
+        raise NothingMatchesError("no alert rule or no cluster matches")
+
+    def customize(rule: Document) -> None:
+        own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}
+        for cluster in clusters:
+            fields: Fields = {"customized": True, **data}
+            if cluster in own:
+                store.change("AlertRule", own[cluster], **fields)
+                continue
+            base = {name: rule[name] for name in ("disabled", "thresholds")}
+            ties = {"cluster": cluster, "global_alert_rule": rule["id"]}
+            new = new_document(world.maker, "AlertRule")
+            store.add("AlertRule", {**new, **base, **fields, **ties})
+
+    def start(rule: Document) -> str:
+        work = Work(partial(customize, rule))
+        return start_task(world, path, "update", resource, rule, work)
+
+    return [Outcome(resource, one["id"], start(one)) for one in found]
+
+
+def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
+    """One task for all of them."""
+    path = "update-vsphere-esxi-account"
+    body_of(path).check(body, "body")
+    store = world.maker.store
+    said: list[Body] = body["data"]
+    for part in said:
+        linked(world, "VsphereEsxiAccount", part["esxi_account_id"])
+    if not said:
+        raise RefusedError(304, "nothing to change")
+    ids = tuple(part["esxi_account_id"] for part in said)
+
+    def succeed() -> None:
+        for part in said:
+            shown = {name: part[name] for name in ("ip", "port", "username") if name in part}
+            store.change("VsphereEsxiAccount", part["esxi_account_id"], is_valid=True, **shown)
+
+    first = store.get("VsphereEsxiAccount", ids[0])
+    task = start_task(world, path, "update", "VsphereEsxiAccount", first, Work(succeed))
+    return [Outcome("VsphereEsxiAccount", ids, task)]
+
+
+EFFECTS: dict[str, Effect] = {
+    "create-root-user": _create_root_user,
+    "delete-cluster-recycle-bin-setting": _delete_recycle_bin,
+    "update-customize-alert-rule": _customize_alert_rule,
+    "update-vsphere-esxi-account": _update_esxi_accounts,
+}

@@ -1,0 +1,1 @@
+"""Mutations of volumes, snapshots and consistency groups."""

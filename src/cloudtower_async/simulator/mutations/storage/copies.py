@@ -1,0 +1,139 @@
+"""Clones, copies and roll-backs of volumes, LUNs and namespaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from ...http_errors import RefusedError
+from ..generic import schema_overrides
+from ..generic.fields import Fields, linked, to_fields
+from ..generic.generic import add, complete
+from ..mutation import mutation_at, to_each
+from . import volume_snapshots
+
+if TYPE_CHECKING:
+    from ...store.filters import Document
+    from ..body_types import Body
+    from ..world import Effect, Outcomes, World
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An operation that makes a new thing like another, or like what a snapshot was taken of.
+
+    Args:
+        path: Of the operation.
+        source: The resource that is copied.
+        key: The key of the body with its id; ``where`` where it is found by a filter.
+        to: Where the copy goes: keys of the body and what relation they set.
+    """
+
+    path: str
+    source: str
+    key: str
+    to: tuple[tuple[str, str], ...] = ()
+
+    def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
+        mutation = mutation_at(self.path)
+        mutation.body.check(body, "body")
+        items = cast("list[Body]", body)
+        made = [self._made(world, mutation.resource, item) for item in items]
+        return mutation.reply([add(world, mutation, one, {}) for one in made])
+
+    def _made(self, world: World, resource: str, item: Body) -> Document:
+        store = world.maker.store
+        source = _one(world, self.source, item[self.key])
+        like = source
+        if kind := volume_snapshots.KINDS.get(self.source):
+            original = store.table(kind.source).get(source.get(kind.field) or "", {})
+            like = {**original, **volume_snapshots.former_fields(store, self.source, source)}
+        described = store.resources[resource]
+        ties = [one.field for one in described.relations if not one.many]
+        kept = {name: like[name] for name in (*described.fields, *ties) if name in like}
+        said = {"name": item.get("name"), **item.get("data", {})}
+        said |= {name: item[name] for name in ("description",) if name in item}
+        said |= {relation: item[key] for key, relation in self.to if key in item}
+        values = to_fields(world, resource, said, schema_overrides.RULES)
+        return complete(
+            world,
+            resource,
+            {name: kept[name] for name in kept if name not in volume_snapshots.OWN} | values,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """An operation that makes things what they were when a snapshot was taken.
+
+    Args:
+        path: Of the operation.
+        snapshot: The resource of the snapshot.
+        key: The key of the body with its id.
+        subject: The key with the id of what is rolled back; None where the snapshot says it.
+    """
+
+    path: str
+    snapshot: str
+    key: str
+    subject: str | None = None
+
+    def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
+        mutation = mutation_at(self.path)
+        mutation.body.check(body, "body")
+        store = world.maker.store
+        kind = volume_snapshots.KINDS[self.snapshot]
+        values: dict[str, Fields] = {}
+        for item in cast("list[Body]", body):
+            snapshot = _one(world, self.snapshot, item[self.key])
+            subject = snapshot.get(kind.field)
+            if subject is None or item.get(self.subject or "", subject) != subject:
+                raise RefusedError(400, f"snapshot {snapshot['name']} is of something else")
+            values[subject] = volume_snapshots.former_fields(store, self.snapshot, snapshot)
+        documents = [store.get(kind.source, one) for one in values]
+
+        def roll_back(document: Document) -> None:
+            store.change(kind.source, document["id"], **values[document["id"]])
+
+        return to_each(world, mutation, documents, roll_back)
+
+
+def _one(world: World, resource: str, wanted: object) -> Document:
+    ids = linked(world, resource, wanted)
+    if not ids:
+        raise RefusedError(404, f"no {resource} matches the where")
+    return world.maker.store.get(resource, ids[0])
+
+
+_OPERATIONS: tuple[Copy | Rollback, ...] = (
+    Copy(
+        "clone-iscsi-lun-from-snapshot",
+        "IscsiLunSnapshot",
+        "snapshot_id",
+        (("iscsi_target_id", "iscsi_target"),),
+    ),
+    Copy(
+        "clone-nvmf-namespace-from-snapshot",
+        "NvmfNamespaceSnapshot",
+        "snapshot_id",
+        (("nvmf_subsystem_id", "nvmf_subsystem"), ("namespace_group_id", "namespace_group")),
+    ),
+    Copy("clone-vm-volume", "VmVolume", "where"),
+    Copy(
+        "copy-iscsi-lun",
+        "IscsiLun",
+        "src_lun_id",
+        (("dest_iscsi_target_id", "iscsi_target"),),
+    ),
+    Copy("rebuild-vm-volume", "VmVolumeSnapshot", "volume_snapshot_id"),
+    Rollback("rollback-iscsi-lun-from-snapshot", "IscsiLunSnapshot", "snapshot_id", "lun_id"),
+    Rollback(
+        "rollback-nvmf-namespace-from-snapshot",
+        "NvmfNamespaceSnapshot",
+        "snapshot_id",
+        "namespace_id",
+    ),
+    Rollback("rollback-vm-volume", "VmVolumeSnapshot", "volume_snapshot_id"),
+)
+
+EFFECTS: dict[str, Effect] = {one.path: one for one in _OPERATIONS}

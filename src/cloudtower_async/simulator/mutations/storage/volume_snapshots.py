@@ -1,0 +1,161 @@
+"""Snapshots of volumes, LUNs and namespaces: what each kind is taken of, and what it has of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..generic.default_documents import new_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...store.filters import Document
+    from ...store.store import Store
+    from ..body_types import Body
+    from ..generic.fields import Fields
+    from ..world import World
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotKind:
+    """A kind of snapshot.
+
+    Args:
+        resource: What the snapshots are.
+        source: What they are taken of.
+        field: Their relation to that.
+        asked: Where the body that deletes a source asks for its snapshots to go, too.
+        others: Fields of the source under the names that they have in a snapshot.
+    """
+
+    resource: str
+    source: str
+    field: str
+    asked: tuple[str, str]
+    others: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What a consistency group may hold, and its snapshots hold of that.
+
+    Args:
+        resource: Of the snapshots.
+        members: The relation of the group.
+        taken: The relation of a snapshot of the group.
+        parent: What the members belong to, and their snapshots with them.
+    """
+
+    resource: str
+    members: str
+    taken: str
+    parent: str
+
+
+_LUN, _NAMESPACE, _VOLUME = "IscsiLunSnapshot", "NvmfNamespaceSnapshot", "VmVolumeSnapshot"
+
+KINDS: Mapping[str, SnapshotKind] = {
+    kind.resource: kind
+    for kind in (
+        SnapshotKind(_LUN, "IscsiLun", "iscsi_lun", ("data", "remove_snapshot"), {}),
+        SnapshotKind(
+            _NAMESPACE, "NvmfNamespace", "nvmf_namespace", ("data", "remove_snapshot"), {}
+        ),
+        SnapshotKind(
+            _VOLUME,
+            "VmVolume",
+            "vm_volume",
+            ("effect", "include_snapshots"),
+            {"volume_size": "size", "volume_sharing": "sharing"},
+        ),
+    )
+}
+
+_GROUPED = (
+    Grouped(_LUN, "iscsi_luns", "Iscsi_lun_snapshots", "iscsi_target"),
+    Grouped(_NAMESPACE, "namespaces", "nvmf_namespace_snapshots", "nvmf_subsystem"),
+)
+
+OWN = frozenset(
+    {
+        *("id", "local_id", "name", "entityAsyncStatus", "local_created_at", "zbs_volume_id"),
+        *("lun_id", "namespace_id", "path", "mounting", "snapshot_num"),
+    }
+)
+"""What a snapshot or a copy has of its own."""
+
+
+def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
+    """What a new snapshot has of that which it is taken of; nothing where it is no snapshot."""
+    kind = KINDS.get(resource)
+    if kind is None:
+        return {}
+    source = store.get(kind.source, snapshot[kind.field])
+    return {ours: source[theirs] for ours, theirs in _shared(store, kind).items()}
+
+
+def former_fields(store: Store, resource: str, snapshot: Document) -> Fields:
+    """The fields of what a snapshot was taken of, as they were."""
+    names = _shared(store, KINDS[resource])
+    found = {theirs: snapshot[ours] for ours, theirs in names.items()}
+    return {name: _whole(name, value) for name, value in found.items() if value is not None}
+
+
+def _whole(name: str, value: object) -> object:
+    """Return a size as a whole number of bytes: snapshots may have fractions of one."""
+    return math.ceil(value) if name.endswith("size") and isinstance(value, float) else value
+
+
+def removed_with(
+    store: Store, resource: str, document: Document, body: Body
+) -> list[tuple[str, str]]:
+    """The snapshots that the body asks to delete together with a document."""
+    found: list[tuple[str, str]] = []
+    for kind in KINDS.values():
+        part, key = kind.asked
+        said: Body = body.get(part, {})
+        if kind.source == resource and said.get(key):
+            table = store.table(kind.resource).values()
+            found += [
+                (kind.resource, one["id"]) for one in table if one.get(kind.field) == document["id"]
+            ]
+    return found
+
+
+def snapshot_members(world: World, group_snapshot: Document) -> None:
+    """A snapshot of a group is one of each of its members."""
+    store = world.maker.store
+    group = store.get("ConsistencyGroup", group_snapshot["consistency_group"])
+    for part in _GROUPED:
+        kind = KINDS[part.resource]
+        for one in group.get(part.members) or ():
+            parent = store.get(kind.source, one)[part.parent]
+            ties = {kind.field: one, part.parent: parent}
+            snapshot = new_document(world.maker, kind.resource) | ties
+            snapshot |= {
+                "name": group_snapshot["name"],
+                **frozen_fields(store, kind.resource, snapshot),
+            }
+            snapshot["consistency_group_snapshot"] = group_snapshot["id"]
+            store.add(kind.resource, snapshot)
+
+
+def roll_back_members(store: Store, group_snapshot: Document) -> None:
+    """What was in the group becomes what it was, as far as it is still there."""
+    for part in _GROUPED:
+        kind = KINDS[part.resource]
+        for one in group_snapshot.get(part.taken) or ():
+            snapshot = store.get(kind.resource, one)
+            source = store.table(kind.source).get(snapshot.get(kind.field) or "")
+            if source is not None:
+                store.change(
+                    kind.source, source["id"], **former_fields(store, kind.resource, snapshot)
+                )
+
+
+def _shared(store: Store, kind: SnapshotKind) -> dict[str, str]:
+    """The fields that a snapshot has of its source: its name of each, and that of the source."""
+    both = {*store.resources[kind.resource].fields} & {*store.resources[kind.source].fields}
+    return {name: name for name in both - OWN - {"description", "type"}} | dict(kind.others)

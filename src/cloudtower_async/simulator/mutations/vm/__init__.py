@@ -1,0 +1,1 @@
+"""Mutations of VMs, their devices, snapshots, templates and files."""

@@ -1,0 +1,239 @@
+"""The disks, CD-ROMs and NICs of a VM: drafts of them, and the documents that come of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...fleet.storage_policies import is_thin, replicas_of
+from ...fleet.totals import add_written
+
+if TYPE_CHECKING:
+    from ...factory import Maker
+    from ...store.filters import Document
+    from ...store.store import Store
+    from ..generic.fields import Fields
+
+THIN = "REPLICA_2_THIN_PROVISION"
+_DEVICES = {"IDE": "hd", "SCSI": "sd", "USB": "sd", "VIRTIO": "vd"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskDraft:
+    """A disk to be.
+
+    Args:
+        bus: What it hangs on.
+        boot: Its place in the boot order.
+        name: Of the volume.
+        size: Of the volume.
+        policy: How the volume is stored.
+        written: How much of it is written, when it is a copy.
+        volume: The volume that it mounts, instead of a new one.
+        key: Its key; the next free one by default.
+        more: More fields of the disk.
+    """
+
+    bus: str
+    boot: int
+    name: str = ""
+    size: int = 0
+    policy: str = THIN
+    written: int = 0
+    volume: str | None = None
+    key: int | None = None
+    more: Fields = field(default_factory=lambda: dict[str, Any]())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdRomDraft:
+    """A CD-ROM to be, with the image that is in it."""
+
+    boot: int
+    key: int | None = None
+    image: str | None = None
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicDraft:
+    """A NIC to be."""
+
+    vlan: str
+    more: Fields = field(default_factory=lambda: dict[str, Any]())
+
+
+def policy_fields(policy: str) -> Fields:
+    """What the name of a storage policy says."""
+    return {
+        "elf_storage_policy": policy,
+        "elf_storage_policy_replica_num": replicas_of(policy),
+        "elf_storage_policy_stripe_num": 4,
+        "elf_storage_policy_thin_provision": is_thin(policy),
+    }
+
+
+def add_volume(maker: Maker, cluster: str, draft: DiskDraft, *, mounting: bool = True) -> Document:
+    """Make a volume, and let the cluster hold what is written on it."""
+    local_id = maker.ids.uuid()
+    add_written(maker.store, cluster, draft.written)
+    return maker.store.add(
+        "VmVolume",
+        {
+            "id": maker.ids.cuid(),
+            "local_id": local_id,
+            "local_created_at": maker.clock.timestamp(),
+            "name": draft.name,
+            "cluster": cluster,
+            "description": "",
+            **policy_fields(draft.policy),
+            "mounting": mounting,
+            "sharing": False,
+            "path": f"iscsi://{local_id}",
+            "size": draft.size,
+            "unique_size": draft.written,
+            "used_size": draft.written,
+            "used_size_usage": round(draft.written / max(1, draft.size), 4),
+            "type": "KVM_VOLUME",
+        },
+    )
+
+
+def add_disk(maker: Maker, vm: Document, draft: DiskDraft) -> Document:
+    """Give a VM a disk."""
+    store = maker.store
+    if draft.volume is None:
+        volume = add_volume(maker, vm["cluster"], draft)
+    else:
+        volume = store.change("VmVolume", draft.volume, mounting=True)
+    return add_device(
+        maker,
+        vm,
+        {
+            "vm_volume": volume["id"],
+            "boot": draft.boot,
+            "bus": draft.bus,
+            "type": "DISK",
+            "key": draft.key,
+            "serial": volume["local_id"],
+            **draft.more,
+        },
+    )
+
+
+def add_cd_rom(maker: Maker, vm: Document, draft: CdRomDraft) -> None:
+    """Give a VM a CD-ROM."""
+    fields = {"boot": draft.boot, "bus": "IDE", "type": "CD_ROM", "key": draft.key}
+    if draft.image is not None:
+        fields["elf_image"] = draft.image
+    add_device(maker, vm, {**fields, "disabled": draft.disabled})
+
+
+def add_device(maker: Maker, vm: Document, fields: Fields) -> Document:
+    store = maker.store
+    others = disks_of(store, vm)
+    prefix = _DEVICES[fields["bus"]]
+    taken = {disk["device"] for disk in others}
+    names = (f"{prefix}{chr(ord('a') + place)}" for place in range(26))
+    if fields["key"] is None:
+        fields["key"] = max((disk["key"] or 0 for disk in others), default=0) + 1
+    return store.add(
+        "VmDisk",
+        {
+            "id": maker.ids.cuid(),
+            "vm": vm["id"],
+            "disabled": False,
+            "device": next((name for name in names if name not in taken), None),
+            **fields,
+        },
+    )
+
+
+def remove_disk(store: Store, disk: Document, *, with_volume: bool = False) -> None:
+    """Take a disk from its VM; the volume stays, unless it is to go as well."""
+    identifier = disk.get("vm_volume")
+    store.remove("VmDisk", disk["id"])
+    if identifier is None:
+        return
+    volume = store.get("VmVolume", identifier)
+    if volume.get("vm_disks"):  # shared with another VM
+        return
+    volume["mounting"] = False
+    if with_volume and not volume["sharing"]:
+        add_written(store, volume["cluster"], -(volume["unique_size"] or 0))
+        store.remove("VmVolume", identifier)
+
+
+def add_nic(maker: Maker, vm: Document, draft: NicDraft) -> None:
+    """Give a VM a NIC."""
+    orders = [nic["order"] or 0 for nic in nics_of(maker.store, vm)]
+    digits = maker.ids.uuid()
+    maker.store.add(
+        "VmNic",
+        {
+            "id": maker.ids.cuid(),
+            "local_id": maker.ids.uuid(),
+            "vm": vm["id"],
+            "vlan": draft.vlan,
+            "mac_address": f"52:54:00:{digits[:2]}:{digits[2:4]}:{digits[4:6]}",
+            "ip_address": "",
+            "guest_info_ip_addresses": [],
+            "guest_info_ip_addresses_v6": [],
+            "enabled": True,
+            "mirror": False,
+            "model": "VIRTIO",
+            "order": max(orders, default=-1) + 1,
+            "type": "VLAN",
+            "gateway": "",
+            "subnet_mask": "",
+            **draft.more,
+        },
+    )
+
+
+def disks_of(store: Store, vm: Document) -> list[Document]:
+    """Disks and CD-ROMs of a VM."""
+    return [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
+
+
+def volumes_of(store: Store, vm: Document) -> list[Document]:
+    """The volumes that a VM mounts."""
+    mounted = [disk.get("vm_volume") for disk in disks_of(store, vm)]
+    return [store.get("VmVolume", one) for one in mounted if one]
+
+
+def nics_of(store: Store, vm: Document) -> list[Document]:
+    """NICs of a VM in their order."""
+    nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
+    return sorted(nics, key=lambda nic: nic["order"] or 0)
+
+
+def refresh_vm(store: Store, vm: Document) -> None:
+    """Bring the figures of a VM up to date that follow from its disks and NICs."""
+    volumes = volumes_of(store, vm)
+    provisioned = sum(volume["size"] for volume in volumes)
+    used = sum(volume["used_size"] or 0 for volume in volumes)
+    vm["provisioned_size"] = provisioned
+    vm["size"] = vm["used_size"] = vm["logical_size_bytes"] = used
+    vm["unique_size"] = sum(volume["unique_size"] or 0 for volume in volumes)
+    vm["used_size_usage"] = round(used / provisioned, 4) if provisioned else 0.0
+    refresh_addresses(store, vm)
+
+
+def refresh_addresses(store: Store, vm: Document) -> None:
+    """Bring the addresses of a VM up to date: those that its guest has reported."""
+    if vm["status"] == "RUNNING":
+        reported = [
+            one for nic in nics_of(store, vm) for one in nic["guest_info_ip_addresses"] or ()
+        ]
+        vm["ips"] = ",".join(reported)
+
+
+def renew_ids(maker: Maker, vm: Document) -> None:
+    """Give the disks and NICs of a VM new ids, as a synchronization with its cluster can do."""
+    store = maker.store
+    for resource, documents in (("VmDisk", disks_of(store, vm)), ("VmNic", nics_of(store, vm))):
+        for document in documents:
+            values = dict(document)
+            store.remove(resource, document["id"])
+            store.add(resource, {**values, "id": maker.ids.cuid()})

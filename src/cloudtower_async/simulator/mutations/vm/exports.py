@@ -1,0 +1,111 @@
+"""Exporting VMs, templates and volumes to files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...tasks import Work
+from ..units import part
+from ..world import Outcome, refuse_locked
+from .devices import volumes_of
+from .vms import checked, find, refuse_status
+
+if TYPE_CHECKING:
+    from ...store.filters import Document
+    from ..body_types import Body
+    from ..world import Effect, World
+
+_ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """An export: the files appear at the end of the task.
+
+    Args:
+        mutation: What the server calls it.
+        resource: What is exported.
+        field: Where the export file names it.
+    """
+
+    mutation: str
+    resource: str
+    field: str
+
+    def __call__(self, world: World, body: Body) -> list[Outcome]:
+        sources = find(world, self.resource, body["where"])
+        refuse_locked(world, sources, self.resource)
+        for source in sources:
+            if self.resource == "Vm":
+                refuse_status(source, {"STOPPED"}, self.mutation)
+        kind = part(body, "data").get("type", "OVF")
+        return [self._export(world, source, kind) for source in sources]
+
+    def _export(self, world: World, source: Document, kind: str) -> Outcome:
+        maker = world.maker
+        clusters = source["clusters"] if self.resource != "Vm" and "clusters" in source else ()
+        file = maker.store.add(
+            "VmExportFile",
+            {
+                "id": maker.ids.cuid(),
+                "createdAt": maker.clock.timestamp(),
+                "damaged": False,
+                "data_port_id": maker.ids.uuid(),
+                "entityAsyncStatus": "CREATING",
+                "files": [],
+                "storage_cluster_id": clusters[0] if clusters else source.get("cluster", ""),
+                "type": kind,
+                self.field: source["id"],
+            },
+        )
+
+        def succeed() -> None:
+            file["files"] = _files(world, self.resource, source, kind)
+
+        def fail() -> None:
+            maker.store.remove("VmExportFile", file["id"])
+
+        task_id = world.start(
+            self.mutation, self.resource, source, Work(succeed, fail), locks=[file, source]
+        )
+        return Outcome("VmExportFile", file["id"], task_id)
+
+
+def _files(world: World, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
+    """One file for each disk, and one that describes them all where the format has such."""
+    if resource == "Vm":
+        disks = [(one["name"], one["used_size"]) for one in volumes_of(world.maker.store, source)]
+    elif resource == "VmVolume":
+        disks = [(source["name"], source["used_size"])]
+    else:
+        disks = [
+            (one["disk_name"] or f"disk-{one['index']}", one["size"])
+            for one in source["vm_disks"] or ()
+            if one["type"] == "DISK"
+        ]
+    files = [(f"{name}.{_ENDINGS[kind]}", size or 0, kind) for name, size in disks]
+    if kind == "OVF":
+        files = [(f"{source['name']}.ovf", 4096, "OVF"), *((n, s, "VMDK") for n, s, _ in files)]
+    return [
+        {
+            "fileName": name,
+            "fileSecret": world.maker.ids.uuid(),
+            "fileSize": size,
+            "fileUUID": world.maker.ids.uuid(),
+            "md5": world.maker.ids.uuid().replace("-", ""),
+            "type": form,
+        }
+        for name, size, form in files
+    ]
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "export-vm": _Export("exportVm", "Vm", "vm"),
+        "export-content-library-vm-template": _Export(
+            "exportVmTemplate", "ContentLibraryVmTemplate", "content_library_vm_template"
+        ),
+        "export-vm-volume": _Export("exportVmVolume", "VmVolume", "vm_volume"),
+    }
+)

@@ -1,0 +1,218 @@
+"""Importing VMs, templates and volumes from what was uploaded before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...fleet.totals import add_written
+from ...http_errors import RefusedError
+from ...tasks import Work
+from ..units import part
+from ..world import Outcome
+from .devices import CdRomDraft, DiskDraft, add_volume
+from .templates import LIBRARY, library_disk, spread
+from .vm_body import (
+    cd_rom_drafts,
+    complete,
+    disk_drafts,
+    image_of,
+    nic_drafts,
+    policy,
+    settings,
+)
+from .vm_builder import VmDraft, check_drafts, check_hardware, create_vm
+from .vms import checked, find_one
+
+if TYPE_CHECKING:
+    from ...store.filters import Document
+    from ..body_types import Body
+    from ..generic.fields import Fields
+    from ..world import Effect, World
+
+
+def _uploaded(world: World, identifiers: list[str]) -> list[Document]:
+    """The uploads that are imported: they have to be complete."""
+    uploads = [find_one(world, "UploadTask", one) for one in identifiers]
+    for upload in uploads:
+        if upload["status"] != "SUCCESSED":
+            raise RefusedError(400, f"upload {upload['id']} is {upload['status']}")
+    return uploads
+
+
+def _base(ovf: Body) -> Fields:
+    same = {name: ovf[name] for name in ("cpu", "vcpu", "memory", "firmware")}
+    return {**same, "description": ovf.get("description", "")}
+
+
+def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]:
+    """The disks that an OVF describes; each was uploaded as a file, in the same order."""
+    changes = {one["vmdk_name"]: one for one in operate.get("modify_vmdk_disks") or ()}
+    disks = [disk for disk in ovf["disks"] if disk["type"] == "DISK"]
+    if len(uploads) != len(disks):
+        raise RefusedError(400, "upload_tasks: one for each disk of the OVF")
+    return [
+        DiskDraft(
+            bus=change.get("bus", disk["bus"]),
+            boot=change.get("boot", place + 1),
+            name=change.get("volume_name", disk["name"]),
+            size=disk["size"],
+            policy=policy(change),
+            written=min(disk["size"], uploads[place]["size"]),
+        )
+        for place, disk in enumerate(disks)
+        if (change := changes.get(disk["name"]) or {"vmdk_name": disk["name"]})
+    ]
+
+
+def _cd_roms(world: World, ovf: Body, operate: Body, cluster: str) -> list[CdRomDraft]:
+    changes: dict[int, Body] = {one["index"]: one for one in operate.get("modify_cd_roms") or ()}
+    found = [disk for disk in ovf["disks"] if disk["type"] == "CD_ROM"]
+    drafts: list[CdRomDraft] = []
+    for place in range(len(found)):
+        change = changes.get(place, {})
+        if not change.get("removed"):
+            boot = change.get("boot", len(ovf["disks"]) + place)
+            drafts.append(CdRomDraft(boot=boot, image=image_of(world, change, cluster)))
+    return drafts
+
+
+def _import_vms(world: World, body: list[Body]) -> list[Outcome]:
+    drafts = [_vm(world, values) for values in body]
+    check_drafts(world, drafts)
+    return [create_vm(world, draft) for draft in drafts]
+
+
+def _vm(world: World, values: Body) -> VmDraft:
+    ovf, cluster = values["parsed_ovf"], values["cluster_id"]
+    operate = part(values, "disk_operate")
+    new = part(operate, "new_disks")
+    uploads = _uploaded(world, values["upload_tasks"])
+    if "owner_id" in values:
+        find_one(world, "User", values["owner_id"])
+    draft = VmDraft(
+        mutation="importVm",
+        fields=settings(values, _base(ovf)),
+        cluster=cluster,
+        disks=[*_disks(ovf, operate, uploads), *disk_drafts(world, new, cluster)],
+        cd_roms=[
+            *_cd_roms(world, ovf, operate, cluster),
+            *cd_rom_drafts(world, new.get("mount_cd_roms") or (), cluster),
+        ],
+        nics=nic_drafts(world, values.get("vm_nics") or (), cluster),
+    )
+    return complete(world, draft, values)
+
+
+def _import_templates(world: World, body: list[Body]) -> list[Outcome]:
+    wanted = [(values, *_template(world, values)) for values in body]
+    return [_add_template(world, *one) for one in wanted]
+
+
+def _template(world: World, values: Body) -> tuple[Fields, list[DiskDraft]]:
+    find_one(world, "Cluster", values["cluster_id"])
+    uploads = _uploaded(world, values["upload_tasks"])
+    fields = settings(values, _base(values["parsed_ovf"]))
+    check_hardware(fields)
+    return fields, _disks(values["parsed_ovf"], part(values, "disk_operate"), uploads)
+
+
+def _add_template(world: World, values: Body, fields: Fields, disks: list[DiskDraft]) -> Outcome:
+    maker = world.maker
+    cluster = maker.store.get("Cluster", values["cluster_id"])
+    fields.pop("guest_os_type", None)
+    template = maker.store.add(
+        LIBRARY,
+        {
+            "id": maker.ids.cuid(),
+            "ha": True,
+            "clock_offset": "UTC",
+            "win_opt": False,
+            **{name: value for name, value in fields.items() if name != "ha_priority"},
+            "architecture": cluster["architecture"],
+            "cloud_init_supported": False,
+            "cpu_model": "cluster_default",
+            "createdAt": maker.clock.timestamp(),
+            "entityAsyncStatus": "CREATING",
+            "size": 0,
+            "vm_disks": [],
+            "vm_nics": [_nic(place, nic) for place, nic in enumerate(values.get("vm_nics") or ())],
+            "vm_template_uuids": [],
+        },
+    )
+
+    def succeed() -> None:
+        template["vm_disks"] = [_library_disk(place, disk) for place, disk in enumerate(disks)]
+        template["size"] = sum(disk.size for disk in disks)
+        spread(world, template, cluster["id"])
+
+    def fail() -> None:
+        maker.store.remove(LIBRARY, template["id"])
+
+    work = Work(succeed, fail)
+    task_id = world.start("importVmTemplate", LIBRARY, template, work, locks=[template])
+    return Outcome(LIBRARY, template["id"], task_id)
+
+
+def _library_disk(place: int, disk: DiskDraft) -> Fields:
+    return library_disk(
+        {
+            "boot": disk.boot,
+            "bus": disk.bus,
+            "disabled": False,
+            "disk_name": disk.name,
+            "index": place,
+            "size": disk.size,
+            "type": "DISK",
+        },
+        disk.policy,
+    )
+
+
+def _nic(place: int, nic: Body) -> Fields:
+    """A NIC of an imported template: which VLAN it is in is said when a VM is made of it."""
+    given = {name: nic.get(name) for name in ("enabled", "mirror", "model")}
+    return {"index": place, "type": "VLAN", "vlan": None, "vpc_nic": None, **given}
+
+
+def _import_volumes(world: World, body: list[Body]) -> list[Outcome]:
+    wanted: list[tuple[Body, Document]] = []
+    for values in body:
+        find_one(world, "Cluster", values["cluster_id"])
+        wanted.append((values, _uploaded(world, [values["upload_task_id"]])[0]))
+    return [_add_volume(world, values, upload) for values, upload in wanted]
+
+
+def _add_volume(world: World, values: Body, upload: Document) -> Outcome:
+    store = world.maker.store
+    draft = DiskDraft(
+        bus="VIRTIO",
+        boot=0,
+        name=values["name"],
+        size=upload["size"],
+        policy=values.get("storage_policy") or policy(values),
+        written=upload["size"],
+    )
+    volume = add_volume(world.maker, values["cluster_id"], draft, mounting=False)
+
+    def fail() -> None:
+        add_written(store, volume["cluster"], -volume["unique_size"])
+        store.remove("VmVolume", volume["id"])
+
+    task_id = world.start(
+        "importVmVolume",
+        "VmVolume",
+        volume,
+        Work(fail=fail),
+        locks=[volume],
+        status="CREATING",
+    )
+    return Outcome("VmVolume", volume["id"], task_id)
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "import-vm": _import_vms,
+        "import-content-library-vm-template": _import_templates,
+        "import-vm-volume": _import_volumes,
+    }
+)

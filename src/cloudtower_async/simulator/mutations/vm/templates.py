@@ -1,0 +1,293 @@
+"""Templates made from VMs: those of a cluster, and those of the content library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...fleet.guests import frozen_disk, frozen_nics
+from ...fleet.storage_policies import policy_name, policy_uuid
+from ...http_errors import RefusedError
+from ...tasks import Work
+from ..world import Outcome, refuse_locked
+from .devices import disks_of, policy_fields, volumes_of
+from .sources import settings_of
+from .vm_builder import discard_vm
+from .vms import checked, find, find_one, of_cluster, refuse_status
+
+if TYPE_CHECKING:
+    from ...store.filters import Document
+    from ..body_types import Body
+    from ..generic.fields import Fields
+    from ..world import Effect, World
+
+
+LOCAL, LIBRARY = "VmTemplate", "ContentLibraryVmTemplate"
+_SETTINGS = (
+    *("clock_offset", "cpu", "cpu_model", "firmware", "ha", "io_policy", "max_bandwidth"),
+    *("max_bandwidth_policy", "max_iops", "max_iops_policy", "memory", "vcpu", "video_type"),
+    "win_opt",
+)
+_DISK = (
+    *("boot", "bus", "disabled", "disk_name", "index", "path", "resident_in_cache", "size", "type"),
+    *("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_policy"),
+)
+_NIC = ("enabled", "index", "mirror", "model", "vlan")
+
+
+@dataclass(frozen=True, slots=True)
+class _FromVm:
+    """Making templates of VMs.
+
+    Args:
+        mutation: What the server calls it.
+        resource: The kind of template.
+        convert: Whether the VM becomes the template, and is gone.
+    """
+
+    mutation: str
+    resource: str
+    convert: bool
+
+    def __call__(self, world: World, body: list[Body]) -> list[Outcome]:
+        wanted = [(values, self._check(world, values)) for values in body]
+        return [self._make(world, values, vm) for values, vm in wanted]
+
+    def _check(self, world: World, values: Body) -> Document:
+        if not values["name"].strip():
+            raise RefusedError(400, "name: must not be empty")
+        if self.resource == LIBRARY:
+            vm = find(world, "Vm", values["vm"], "vm")[0]
+            find(world, "Cluster", values["clusters"], "clusters")
+        else:
+            vm = find_one(world, "Vm", values["vm_id"])
+            of_cluster(vm, values["cluster_id"] if "cluster_id" in values else vm["cluster"])
+        refuse_locked(world, [vm])
+        if self.convert:
+            refuse_status(vm, {"STOPPED"}, self.mutation)
+        return vm
+
+    def _make(self, world: World, values: Body, vm: Document) -> Outcome:
+        template = _placeholder(world, self.resource, values, vm)
+        clusters = [vm["cluster"]]
+        if self.resource == LIBRARY:
+            clusters = [one["id"] for one in find(world, "Cluster", values["clusters"], "clusters")]
+        store = world.maker.store
+
+        def succeed() -> None:
+            if self.resource == LIBRARY:
+                template.update(_library_parts(world, vm), size=_size(world, vm))
+                for cluster in clusters:
+                    spread(world, template, cluster)
+            else:
+                template.update(
+                    _local_parts(world, vm), size=_size(world, vm), local_id=world.maker.ids.uuid()
+                )
+            if self.convert:
+                discard_vm(world, vm)
+
+        def fail() -> None:
+            store.remove(self.resource, template["id"])
+
+        task_id = world.start(
+            self.mutation,
+            self.resource,
+            template,
+            Work(succeed, fail),
+            locks=[template, vm],
+            status="DELETING" if self.convert else "UPDATING",
+        )
+        return Outcome(self.resource, template["id"], task_id)
+
+
+def _placeholder(world: World, resource: str, values: Body, vm: Document) -> Document:
+    maker = world.maker
+    identifier = maker.ids.cuid()
+    cluster = maker.store.get("Cluster", vm["cluster"])
+    own: Fields = {
+        "architecture": cluster["architecture"],
+        "createdAt": maker.clock.timestamp(),
+        "os": vm["os"],
+        "vm_template_uuids": [],
+    }
+    if resource == LOCAL:
+        own = {
+            "cluster": cluster["id"],
+            "local_id": f"placeholder-{maker.ids.uuid()}",
+            "local_created_at": maker.clock.timestamp(),
+        }
+    return maker.store.add(
+        resource,
+        {
+            "id": identifier,
+            "name": values["name"],
+            "description": values.get("description", ""),
+            "cloud_init_supported": values.get("cloud_init_supported", False),
+            "entityAsyncStatus": "CREATING",
+            "size": 0,
+            "vm_disks": [],
+            "vm_nics": [],
+            **{name: value for name, value in settings_of(vm).items() if name in _SETTINGS},
+            **own,
+        },
+    )
+
+
+def _size(world: World, vm: Document) -> int:
+    return sum(volume["size"] for volume in volumes_of(world.maker.store, vm))
+
+
+def _local_parts(world: World, vm: Document) -> Fields:
+    """Disks and NICs as the template of a cluster keeps them."""
+    store = world.maker.store
+    disks = _disks(world, vm)
+    for disk in disks:
+        if disk["type"] == "DISK":
+            disk["vm_volume_template_uuid"] = world.maker.ids.uuid()
+    fields = (*_NIC, "ip_address", "mac_address")
+    nics = [
+        {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in fields}}
+        for nic in frozen_nics(store, vm)
+    ]
+    return {"vm_disks": disks, "vm_nics": nics}
+
+
+def _disks(world: World, vm: Document) -> list[Fields]:
+    disks = enumerate(disks_of(world.maker.store, vm))
+    return [frozen_disk(world.maker, disk, place, None) for place, disk in disks]
+
+
+def _library_parts(world: World, vm: Document) -> Fields:
+    """Disks and NICs as the template of the content library keeps them."""
+    store = world.maker.store
+    disks = [
+        library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
+        for disk in _disks(world, vm)
+    ]
+    nics = [
+        {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in _NIC}}
+        for nic in frozen_nics(store, vm)
+    ]
+    return {"vm_disks": disks, "vm_nics": nics}
+
+
+def library_disk(disk: Fields, policy: str | None) -> Fields:
+    """Return a disk with this storage policy as the template of the content library keeps it."""
+    fields = policy_fields(policy) if policy else {}
+    replicas, thin = "elf_storage_policy_replica_num", "elf_storage_policy_thin_provision"
+    return {
+        **{name: disk.get(name) for name in _DISK},
+        "content_library_image_id": None,
+        "elf_storage_policy_ec_k": None,
+        "elf_storage_policy_ec_m": None,
+        replicas: fields.get(replicas),
+        thin: fields.get(thin),
+        "storage_encrypted": False,
+        "storage_policy": policy,
+    }
+
+
+def _local_disk(world: World, cluster: str, disk: Fields) -> Fields:
+    """Return a disk of a template of the content library as its copy in a cluster keeps it."""
+    ids, policy = world.maker.ids, disk["storage_policy"]
+    volume = ids.uuid() if disk["type"] == "DISK" else ""
+    return {
+        **{name: disk.get(name) for name in _DISK},
+        "disabled": bool(disk["disabled"]),
+        "elf_image_local_id": "",
+        "image_name": None,
+        "key": disk["index"] + 1,
+        "path": f"iscsi://{volume}" if volume else "",
+        "resident_in_cache": bool(disk["resident_in_cache"]),
+        "snapshot_local_id": None,
+        "storage_policy_uuid": policy_uuid(world.maker, cluster, policy) if policy else "",
+        "svt_image_local_id": "",
+        "vm_volume_local_id": volume,
+        "vm_volume_snapshot_uuid": None,
+        "vm_volume_template_uuid": volume or None,
+    }
+
+
+def spread(world: World, template: Document, cluster: str) -> None:
+    """Let a cluster have a template of the content library, as one of its own."""
+    maker = world.maker
+    local_id = maker.ids.uuid()
+    clusters = [*(template.get("clusters") or ()), cluster]
+    maker.store.change(LIBRARY, template["id"], clusters=clusters)
+    template["vm_template_uuids"] = [*template["vm_template_uuids"], local_id]
+    same = ("name", "description", "cloud_init_supported", "size", "vm_nics")
+    maker.store.add(
+        LOCAL,
+        {
+            "id": maker.ids.cuid(),
+            "local_id": local_id,
+            "local_created_at": maker.clock.timestamp(),
+            "cluster": cluster,
+            "content_library_vm_template": template["id"],
+            "vm_disks": [_local_disk(world, cluster, disk) for disk in template["vm_disks"] or ()],
+            **{name: template[name] for name in (*same, *_SETTINGS)},
+            "vm_nics": [nic for nic in template["vm_nics"] or () if nic["vlan"]],
+        },
+    )
+
+
+def _withdraw(world: World, template: Document, cluster: str) -> None:
+    """Take a template of the content library from a cluster."""
+    store = world.maker.store
+    left = [one for one in template.get("clusters") or () if one != cluster]
+    store.change(LIBRARY, template["id"], clusters=left)
+    for identifier in list(template.get("vm_templates") or ()):
+        local = store.get(LOCAL, identifier)
+        if local["cluster"] == cluster:
+            uuids = template["vm_template_uuids"]
+            template["vm_template_uuids"] = [one for one in uuids if one != local["local_id"]]
+            store.remove(LOCAL, identifier)
+
+
+def _change_clusters(world: World, body: Body, *, add: bool) -> list[Outcome]:
+    templates = find(world, LIBRARY, body["where"])
+    refuse_locked(world, templates)
+    wanted = [one["id"] for one in find(world, "Cluster", body["data"]["clusters"], "clusters")]
+    for template in templates:
+        if not add and set(template.get("clusters") or ()) <= set(wanted):
+            raise RefusedError(400, f"template {template['name']} would be on no cluster")
+    return [_change_one(world, template, wanted, add=add) for template in templates]
+
+
+def _change_one(world: World, template: Document, wanted: list[str], *, add: bool) -> Outcome:
+    there: set[str] = set(template.get("clusters") or ())
+    concerned = [one for one in wanted if (one in there) is not add]
+    if not concerned:  # it is so already
+        return Outcome(LIBRARY, template["id"], None)
+
+    def succeed() -> None:
+        for cluster in concerned:
+            (spread if add else _withdraw)(world, template, cluster)
+
+    mutation = "distributeVmTemplate" if add else "removeVmTemplateClusters"
+    task_id = world.start(mutation, LIBRARY, template, Work(succeed), locks=[template])
+    return Outcome(LIBRARY, template["id"], task_id)
+
+
+def _distribute(world: World, body: Body) -> list[Outcome]:
+    return _change_clusters(world, body, add=True)
+
+
+def _remove_clusters(world: World, body: Body) -> list[Outcome]:
+    return _change_clusters(world, body, add=False)
+
+
+EFFECTS: dict[str, Effect] = checked(
+    {
+        "clone-vm-template-from-vm": _FromVm("cloneVmTemplateFromVm", LOCAL, convert=False),
+        "convert-vm-template-from-vm": _FromVm("convertVmTemplateFromVm", LOCAL, convert=True),
+        "clone-content-library-vm-template-from-vm": _FromVm(
+            "cloneVmTemplateFromVm", LIBRARY, convert=False
+        ),
+        "convert-content-library-vm-template-from-vm": _FromVm(
+            "convertVmTemplateFromVm", LIBRARY, convert=True
+        ),
+        "distribute-content-library-vm-template-clusters": _distribute,
+        "remove-content-library-vm-template-clusters": _remove_clusters,
+    }
+)

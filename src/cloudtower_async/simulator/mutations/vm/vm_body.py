@@ -1,0 +1,212 @@
+"""From the body of a mutation to drafts: of disks, CD-ROMs, NICs and settings of a VM."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...http_errors import RefusedError
+from ..units import amount, limits, part
+from .devices import THIN, CdRomDraft, DiskDraft, NicDraft
+from .gpu_passthrough import attach_gpu, check_gpu, check_pci_nic
+from .placement import wanted_host
+from .vms import find, find_one, of_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...store.filters import Document
+    from ..body_types import Body
+    from ..generic.fields import Fields
+    from ..world import World
+    from .vm_builder import VmDraft
+
+
+_SAME = ("description", "firmware", "guest_os_type", "ha", "ha_priority", "io_policy", "name")
+_NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "model", "subnet_mask")
+
+
+def settings(values: Body, base: Fields) -> Fields:
+    """The fields of a VM: what is asked for, and the rest from what it is made of."""
+    fields = {**base, **{name: values[name] for name in _SAME if name in values}, **limits(values)}
+    if (memory := amount(values, "memory")) is not None:
+        fields["memory"] = memory
+    if "ha_priority" in values and fields.get("ha") is False:
+        raise RefusedError(400, "ha_priority: high availability of the VM is off")
+    return {**fields, **cpu(values, base)}
+
+
+def cpu(values: Body, base: Fields) -> Fields:
+    """CPUs as they are asked for: of cores, sockets and their product any may be left out."""
+    before = base.get("cpu") or {"cores": 1, "sockets": 1}
+    sockets, cores = values.get("cpu_sockets"), values.get("cpu_cores")
+    vcpu = values.get("vcpu")
+    if cores is None and vcpu is not None:
+        sockets = sockets or 1
+        cores = vcpu // sockets if sockets > 0 else 0
+    cores = before["cores"] if cores is None else cores
+    if sockets is None:
+        sockets = before["sockets"] if vcpu is None else vcpu // max(1, cores)
+    vcpu = cores * sockets if vcpu is None else vcpu
+    return {"cpu": {"cores": cores, "sockets": sockets}, "vcpu": vcpu}
+
+
+def disk_drafts(world: World, values: Body, cluster: str) -> list[DiskDraft]:
+    """The disks in ``mount_disks`` and ``mount_new_create_disks``."""
+    mounted = [_mounted(world, one, cluster) for one in values.get("mount_disks") or ()]
+    return mounted + [_new_disk(one) for one in values.get("mount_new_create_disks") or ()]
+
+
+def _mounted(world: World, values: Body, cluster: str) -> DiskDraft:
+    volume = mountable(world, values["vm_volume_id"], cluster)
+    return DiskDraft(
+        bus=values["bus"],
+        boot=values["boot"],
+        key=values.get("key"),
+        volume=volume["id"],
+        more=limits(values),
+    )
+
+
+def mountable(world: World, identifier: str, cluster: str) -> Document:
+    """A volume that a VM of the cluster may mount."""
+    volume = of_cluster(find_one(world, "VmVolume", identifier), cluster)
+    if volume["mounting"] and not volume["sharing"]:
+        raise RefusedError(400, f"volume {volume['name']} is mounted and cannot be shared")
+    return volume
+
+
+def _new_disk(values: Body) -> DiskDraft:
+    volume = values["vm_volume"]
+    size = amount(volume, "size") or 0
+    if size <= 0:
+        raise RefusedError(400, "vm_volume.size: must be more than 0")
+    return DiskDraft(
+        bus=values["bus"],
+        boot=values["boot"],
+        key=values.get("key"),
+        name=volume["name"],
+        size=size,
+        policy=policy(volume),
+        more=limits(values),
+    )
+
+
+def policy(values: Body) -> str:
+    """The storage policy, under the name that it has in old and in new servers."""
+    chosen: str = (
+        values.get("elf_replica_storage_policy")
+        or values.get("elf_storage_policy")
+        or ("EC" if values.get("elf_ec_storage_policy") else THIN)
+    )
+    return chosen
+
+
+def cd_rom_drafts(world: World, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
+    """CD-ROMs, each with its image or empty."""
+    return [
+        CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(world, one, cluster))
+        for one in values
+    ]
+
+
+def image_of(world: World, values: Body, cluster: str) -> str | None:
+    """The ELF image that is asked for, by its own id or by that of the content library's."""
+    if identifier := values.get("elf_image_id"):
+        return str(of_cluster(find_one(world, "ElfImage", identifier), cluster)["id"])
+    identifier = values.get("content_library_image_id")
+    if not identifier:
+        return None
+    image = find_one(world, "ContentLibraryImage", identifier)
+    for one in image.get("elf_images") or ():
+        if world.maker.store.get("ElfImage", one)["cluster"] == cluster:
+            return str(one)
+    raise RefusedError(400, f"image {image['name']} is not on this cluster")
+
+
+def nic_drafts(world: World, values: Iterable[Body], cluster: str) -> list[NicDraft]:
+    """NICs, each in a VLAN of the cluster."""
+    return [
+        NicDraft(
+            vlan=vlan_of(world, one, cluster)["id"],
+            more={**nic_fields(one), **qos_fields(part(one, "qos"))},
+        )
+        for one in values
+    ]
+
+
+def vlan_of(world: World, values: Body, cluster: str) -> Document:
+    """The VLAN that a NIC is to be in."""
+    if values.get("type") == "VPC" or values.get("vpc_nic") or values.get("nic_id"):
+        raise RefusedError(501, "the simulator does not model NICs of a VPC, nor SR-IOV")
+    if "connect_vlan_id" not in values:
+        raise RefusedError(400, "connect_vlan_id: required")
+    vlan = find_one(world, "Vlan", values["connect_vlan_id"])
+    of_cluster(world.maker.store.get("Vds", vlan["vds"]), cluster)
+    return vlan
+
+
+def nic_fields(values: Body) -> Fields:
+    """Fields of a NIC, of what was given."""
+    return {name: values[name] for name in _NIC_FIELDS if name in values}
+
+
+def qos_fields(values: Body) -> Fields:
+    """Limits of a NIC in both directions, of what was given."""
+    fields: Fields = {}
+    for way in ("egress", "ingress"):
+        if traffic := values.get(way):
+            fields[f"{way}_rate_limit_enabled"] = traffic["enabled"]
+            fields[f"{way}_rate_limit_max_rate_in_bitps"] = amount(traffic, "rate_limit")
+            fields[f"{way}_rate_limit_burst_in_bit"] = amount(traffic, "burst")
+    return fields
+
+
+def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
+    """Add what every way of creating a VM takes: host, status, folder, owner, devices."""
+    draft.host = wanted_host(values)
+    draft.running = values.get("status") == "RUNNING"
+    if values.get("status") not in {None, "RUNNING", "STOPPED"}:
+        raise RefusedError(400, "status: a new VM is RUNNING or STOPPED")
+    if owner := values.get("owner"):
+        find_owner(world, owner)
+    if "folder_id" in values:
+        folder = of_cluster(find_one(world, "VmFolder", values["folder_id"]), draft.cluster)
+        draft.finish.append(partial(_tied, world, "folder", folder["id"]))
+    for wanted in values.get("gpu_devices") or ():
+        check_gpu(world, wanted, draft.cluster)
+        draft.finish.append(partial(_with_gpu, world, wanted))
+    if values.get("gpu_devices"):
+        _check_gpu_host(draft, values)
+    if "pci_nics" in values:
+        nics = find(world, "Nic", values["pci_nics"], "pci_nics")
+        found = [check_pci_nic(world, nic, draft.cluster)["id"] for nic in nics]
+        draft.finish.append(partial(_tied, world, "pci_nics", found))
+    if "vm_placement_group" in values:
+        groups = find(world, "VmPlacementGroup", values["vm_placement_group"], "vm_placement_group")
+        ids = [of_cluster(group, draft.cluster)["id"] for group in groups]
+        draft.finish.append(partial(_tied, world, "vm_placement_group", ids))
+    return draft
+
+
+def _check_gpu_host(draft: VmDraft, values: Body) -> None:
+    """Refuse a VM with GPUs that the server may start on any host: now, or by HA."""
+    if draft.host is None:
+        raise RefusedError(400, "host_id: required for a VM with GPUs")
+    if values.get("ha"):
+        raise RefusedError(400, "ha: not possible for a VM with GPUs")
+    draft.fields["ha"] = False
+
+
+def _with_gpu(world: World, wanted: Body, vm: Document) -> None:
+    attach_gpu(world, vm, wanted)
+
+
+def _tied(world: World, field: str, ends: object, vm: Document) -> None:
+    world.maker.store.change("Vm", vm["id"], **{field: ends})
+
+
+def find_owner(world: World, values: Body) -> Document:
+    """The user who is to own a VM."""
+    field = "id" if values["search_for"] == "id" else "username"
+    return find(world, "User", {field: values["value"]}, "owner")[0]

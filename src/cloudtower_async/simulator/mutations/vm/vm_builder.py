@@ -1,0 +1,228 @@
+"""VMs to be: what each way of creating one comes down to, and how it is carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...fleet.totals import refresh_around
+from ...http_errors import RefusedError
+from ...tasks import Failure, Work
+from ..unique_names import check_name
+from ..world import Outcome
+from .devices import (
+    CdRomDraft,
+    DiskDraft,
+    NicDraft,
+    add_cd_rom,
+    add_disk,
+    add_nic,
+    disks_of,
+    nics_of,
+    refresh_vm,
+    remove_disk,
+)
+from .guests import switch
+from .placement import is_usable, place, roomiest
+from .vms import find_one, of_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...store.filters import Document
+    from ..generic.fields import Fields
+    from ..world import World
+
+_SETTINGS: Fields = {
+    "clock_offset": "UTC",
+    "cloud_init_supported": False,
+    "cpu_model": "cluster_default",
+    "description": "",
+    "firmware": "BIOS",
+    "guest_os_type": "UNKNOWN",
+    "ha": True,
+    "ha_priority": "LEVEL_2_MEDIUM",
+    "in_recycle_bin": False,
+    "internal": False,
+    "io_policy": "RESTRICT_EACH_DISK",
+    "ips": "",
+    "nested_virtualization": False,
+    "out_uninstall_usb": [],
+    "protected": False,
+    "video_type": "VIRTIO",
+    "vm_tools_status": "NOT_INSTALLED",
+    "win_opt": False,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class VmDraft:
+    """A VM to be.
+
+    Args:
+        mutation: How it is created.
+        fields: What differs from the usual settings; name, memory, cpu and vcpu at least.
+        cluster: Where.
+        host: On which host; None for any.
+        running: Whether it is powered on at once.
+        disks: Its disks, in their order.
+        cd_roms: Its CD-ROMs.
+        nics: Its NICs.
+        failure: How the task will fail, when that is known already.
+        finish: What else is done at the end, given the VM.
+    """
+
+    mutation: str
+    fields: Fields
+    cluster: str
+    host: str | None = None
+    running: bool = False
+    disks: list[DiskDraft] = field(default_factory=lambda: list[DiskDraft]())
+    cd_roms: list[CdRomDraft] = field(default_factory=lambda: list[CdRomDraft]())
+    nics: list[NicDraft] = field(default_factory=lambda: list[NicDraft]())
+    failure: Failure | None = None
+    finish: list[Callable[[Document], None]] = field(
+        default_factory=lambda: list["Callable[[Document], None]"]()
+    )
+
+
+def check_drafts(world: World, drafts: Sequence[VmDraft]) -> None:
+    """Refuse what the server sees at once, taken names included."""
+    names: set[str] = set()
+    for draft in drafts:
+        check_draft(world, draft)
+        name = draft.fields["name"]
+        failure = check_name(world, "Vm", name, others=names)
+        draft.failure = draft.failure or failure
+        names.add(name)
+
+
+def check_draft(world: World, draft: VmDraft) -> None:
+    """Refuse what the server sees at once. Whatever else is wrong the task finds out."""
+    fields = draft.fields
+    cluster = find_one(world, "Cluster", draft.cluster)
+    if cluster["connect_state"] != "CONNECTED":
+        raise RefusedError(400, f"cluster {cluster['name']} is {cluster['connect_state']}")
+    if not cluster.get("hosts"):
+        raise RefusedError(400, f"cluster {cluster['name']} has no host")
+    if draft.host is not None:
+        of_cluster(find_one(world, "Host", draft.host), draft.cluster)
+    check_hardware(fields)
+
+
+def check_hardware(fields: Fields) -> None:
+    """Refuse a name, CPUs or memory that cannot be."""
+    if not 0 < len(fields["name"].strip()) <= 255:
+        raise RefusedError(400, "name: from 1 to 255 characters")
+    cpu = fields["cpu"]
+    if min(cpu["cores"], cpu["sockets"]) < 1 or cpu["cores"] * cpu["sockets"] != fields["vcpu"]:
+        raise RefusedError(400, "vcpu: must be cpu_cores times cpu_sockets, and at least 1")
+    if fields["memory"] <= 0:
+        raise RefusedError(400, "memory: must be more than 0")
+
+
+def create_vm(world: World, draft: VmDraft) -> Outcome:
+    """Put a placeholder in and start the task that makes a VM of it."""
+    vm, work = plan_creation(world, draft)
+    task_id = world.start(draft.mutation, "Vm", vm, work, locks=[vm])
+    return Outcome("Vm", vm["id"], task_id)
+
+
+def plan_creation(world: World, draft: VmDraft) -> tuple[Document, Work]:
+    """The placeholder of a VM, and the work that makes a VM of it."""
+    vm = _placeholder(world, draft)
+    store, delay = world.maker.store, world.maker.behavior.late_creates
+    attempted = False
+
+    def succeed() -> Failure | None:
+        nonlocal attempted
+        attempted = True
+        if draft.failure:
+            return draft.failure
+        if draft.running and (failure := place(store, vm, draft.host)):
+            return failure
+        _build(world, vm, draft)
+        return None
+
+    def fail() -> None:
+        discard_vm(world, vm)
+        if delay is not None and not attempted:  # the task was made to fail
+            world.tasks.later(delay, vm["id"], partial(_appear, world, draft))
+
+    return vm, Work(succeed, fail)
+
+
+def _appear(world: World, draft: VmDraft) -> None:
+    """Let a VM appear that the hypervisor has created although the server gave up waiting."""
+    vm, work = plan_creation(world, draft)
+    if work.succeed() is None:
+        vm["entityAsyncStatus"] = None
+    else:
+        work.fail()
+
+
+def discard_vm(world: World, vm: Document) -> None:
+    """Take a VM out of the world, with its disks and NICs and what is on these."""
+    store = world.maker.store
+    for disk in disks_of(store, vm):
+        remove_disk(store, disk, with_volume=True)
+    for nic in nics_of(store, vm):
+        store.remove("VmNic", nic["id"])
+    for gpu in list(vm.get("gpu_devices") or ()):
+        release_gpu(store.get("GpuDevice", gpu))
+    host, cluster = vm["host"], vm["cluster"]
+    store.remove("Vm", vm["id"])
+    refresh_around(store, {"host": host, "cluster": cluster})
+
+
+def release_gpu(gpu: Document, number: int = 1) -> None:
+    """Give back parts of a GPU that is shared."""
+    if gpu["user_usage"] == "VGPU":
+        gpu["assigned_vgpus_num"] = max(0, (gpu["assigned_vgpus_num"] or 0) - number)
+        gpu["available_vgpus_num"] = (gpu["available_vgpus_num"] or 0) + number
+
+
+def _placeholder(world: World, draft: VmDraft) -> Document:
+    maker = world.maker
+    store = maker.store
+    hosts = [store.get("Host", one) for one in store.get("Cluster", draft.cluster)["hosts"]]
+    chosen = draft.host and store.get("Host", draft.host)
+    usable = [host for host in hosts if is_usable(host)]
+    host = chosen or roomiest(store, draft.cluster, 0) or (usable or hosts)[0]
+    identifier = maker.ids.cuid()
+    vm = store.add(
+        "Vm",
+        {
+            "id": identifier,
+            "local_id": f"placeholder-{maker.ids.uuid()}",
+            "entityAsyncStatus": "CREATING",
+            **_SETTINGS,
+            **draft.fields,
+            "cluster": draft.cluster,
+            "host": host["id"],
+            "node_ip": host["management_ip"],
+            "status": "STOPPED",
+        },
+    )
+    refresh_vm(store, vm)
+    refresh_around(store, vm)
+    return vm
+
+
+def _build(world: World, vm: Document, draft: VmDraft) -> None:
+    maker = world.maker
+    vm["local_id"] = maker.ids.uuid()
+    vm["local_created_at"] = maker.clock.timestamp()
+    for disk in draft.disks:
+        add_disk(maker, vm, disk)
+    for cd_rom in draft.cd_roms:
+        add_cd_rom(maker, vm, cd_rom)
+    for nic in draft.nics:
+        add_nic(maker, vm, nic)
+    if draft.running:
+        switch(world, vm, "RUNNING")
+    for finish in draft.finish:
+        finish(vm)
+    refresh_vm(maker.store, vm)
+    refresh_around(maker.store, vm)

@@ -1,0 +1,54 @@
+"""What a test asks about the requests that came in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..api.catalogue import OPERATIONS
+from ..calls.operation import Kind
+from .store.schema import operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .server.handlers import Request
+
+
+GRAPHQL = "/api"
+T = TypeVar("T")
+
+
+def note(kept: list[T], one: T, most: int | None) -> None:
+    """Write one down, and forget the oldest where there would be more than this."""
+    kept.append(one)
+    if most is not None:
+        del kept[: max(len(kept) - most, 0)]
+
+
+def sent(requests: Iterable[Request], path: str) -> list[Any]:
+    """The bodies of the requests of one operation, in the order in which they came.
+
+    Raises:
+        ValueError: No operation has this path: a misspelt one would never have been sent.
+    """
+    if f"/{path}" not in OPERATIONS:
+        raise ValueError(f"{path}: no operation has this path")
+    return [request.body for request in [*requests] if request.path == path]
+
+
+def mutations(requests: Iterable[Request]) -> list[Request]:
+    """The requests that were to change something, in the order in which they came.
+
+    Logging in is none of them: it makes a token, and nothing that anyone sees.
+    """
+    return [request for request in [*requests] if _changes(request)]
+
+
+def _changes(request: Request) -> bool:
+    match request.body:
+        case {"query": str(text)} if request.path == GRAPHQL:
+            return text.lstrip().startswith("mutation")
+        case _:
+            path = f"/{request.path}"
+            known = path in OPERATIONS and path != "/login"
+            return known and operation(path).kind is not Kind.QUERY

@@ -1,0 +1,184 @@
+"""The metrics operations: which series there are, and the part of them that is asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from ..http_errors import QueryError, member
+from .curves import curve, unit_of
+from .series import FAMILIES, Family, Series, family_of, within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .handlers import Answer, Asked
+
+_RANGE = re.compile(r"([1-9]\d{0,5})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_MOST_HOURS = 24  # a server answers 72h and 168h with nothing, and 7d properly
+_POINTS = 240
+_FINEST = 30  # seconds
+_AVERAGED = 12  # points that an average is taken of, at least
+_CUTS = "get-vm-metrics"  # was seen to cut short 10 VMs over 24 hours
+_MANY = 10
+_LONG = 86_400  # seconds
+
+
+class Metrics:
+    """How much of the load curves is shown."""
+
+    def __init__(self) -> None:
+        self.most_streams = 200
+        """Series in the answer for one metric; what is more is left out, and ``dropped`` is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The time that is asked about, in seconds since 1970. Empty where servers have nothing."""
+
+    times: range
+
+    @property
+    def step(self) -> int:
+        return self.times.step
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.times) * self.step >= _LONG
+
+    def latest_half(self) -> _Span:
+        return _Span(self.times[len(self.times) // 2 :])
+
+
+class _Stream(NamedTuple):
+    labels: dict[str, str]
+    points: list[dict[str, float]]
+
+
+_Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
+
+
+def _metrics(family: Family, *, cuts: bool = False) -> Answer:
+    """The answer of an operation. Where it ``cuts``, long curves of many things are cut short."""
+
+    def answer(asked: Asked) -> object:
+        span = _span(asked)
+        found = list(family.find(asked.maker.store, asked.request.body))
+        cuts_long = cuts and asked.maker.behavior.long_metrics == "cut"
+        return [_of_metric(asked, family, name, found, span, cuts_long) for name in _names(asked)]
+
+    return answer
+
+
+def _of_metric(
+    asked: Asked, family: Family, name: str, found: list[Series], span: _Span, cuts_long: bool
+) -> dict[str, Any]:
+    if name in family.names:
+        enough = asked.services.metrics.most_streams + 1  # to see that some are left out
+        curves = [*islice(_curves(name, found), enough)]
+        if cuts_long and span.is_long and len(curves) >= _MANY:
+            return _streams(asked, name, curves, span.latest_half(), cut=True)
+        return _streams(asked, name, curves, span)
+    if family.has_empty_series(name):
+        empty = [_Stream(one.labels | {"metric_name": name}, []) for one in found]
+        return _metric(name, span, streams=empty if span.times else [])
+    return _metric(name, span, streams=None if family_of(name) is None else [])
+
+
+def _top(asked: Asked) -> object:
+    """What is highest, or lowest, on average: of one kind of thing in some clusters."""
+    body, store = asked.request.body, asked.maker.store
+    count = member(body, "n", int)
+    where = member(body, "clusters", dict[str, Any])
+    way = member(body, "type", str)
+    if way not in {"top", "bottom"}:
+        raise QueryError("type: top or bottom")
+    span = _span(asked)
+    clusters = {cluster["id"] for cluster in store.select("Cluster", where)}
+    times = span.times[:: max(1, len(span.times) // _AVERAGED)]
+    answers: list[object] = []
+    for name in _names(asked):
+        family = family_of(name)
+        curves = _curves(name, within(store, family, clusters)) if family and times else ()
+        averages = [
+            (sum(map(value, times)) / len(times), labels | {"metric_name": name})
+            for labels, value in curves
+        ]
+        averages.sort(key=lambda one: one[0], reverse=way == "top")
+        shown = averages[: max(count, 0)]
+        at = span.times[-1] * 1000 if times else 0
+        samples = [{"labels": labels, "point": {"t": at, "v": value}} for value, labels in shown]
+        dropped = len(averages) > len(shown)
+        answers.append(_metric(name, span, streams=None, samples=samples, dropped=dropped))
+    return answers
+
+
+def _names(asked: Asked) -> list[str]:
+    return member(asked.request.body, "metrics", list[str])
+
+
+def _span(asked: Asked) -> _Span:
+    text = member(asked.request.body, "range", str)
+    known = _RANGE.fullmatch(text)
+    if known is None:
+        raise QueryError(f'range: {text!r} is no range such as "24h" or "7d"')
+    number = int(known[1])
+    seconds = number * _SECONDS[known[2]]
+    step = max(_FINEST, seconds // _POINTS // _FINEST * _FINEST)
+    clock = asked.maker.clock
+    now = int((clock.started_at + timedelta(seconds=clock.now())).timestamp())
+    last = now // step * step
+    # The steps lie at the same times whenever it is asked, as Prometheus does it.
+    first = last if known[2] == "h" and number > _MOST_HOURS else last - seconds
+    return _Span(range(first + step, last + 1, step))
+
+
+def _curves(name: str, found: Iterable[Series]) -> Iterator[_Curve]:
+    for one in found:
+        value = curve(name, one.key, one.document)
+        if value is not None:
+            yield one.labels, value
+
+
+def _streams(
+    asked: Asked, name: str, curves: list[_Curve], span: _Span, *, cut: bool = False
+) -> dict[str, Any]:
+    most = asked.services.metrics.most_streams
+    streams = [
+        _Stream(
+            labels | {"metric_name": name},
+            [{"t": at * 1000, "v": value(at)} for at in span.times],
+        )
+        for labels, value in curves[:most]
+        if span.times
+    ]
+    return _metric(name, span, streams=streams, dropped=cut or len(curves) > most)
+
+
+def _metric(
+    name: str,
+    span: _Span,
+    *,
+    streams: list[_Stream] | None,
+    samples: list[dict[str, Any]] | None = None,
+    dropped: bool = False,
+) -> dict[str, Any]:
+    """One item of an answer; a name that is not known has no ``sample_streams`` at all."""
+    data = {
+        "unit": unit_of(name),
+        "step": span.step,
+        "dropped": dropped,
+        "sample_streams": None if streams is None else [one._asdict() for one in streams],
+        "samples": [] if streams is None and samples is None else samples,
+    }
+    return {"task_id": None, "data": data}
+
+
+ANSWERS: dict[str, Answer] = {
+    **{path: _metrics(family, cuts=path == _CUTS) for path, family in FAMILIES.items()},
+    "get-top-n-metrics-in-clusters": _top,
+}

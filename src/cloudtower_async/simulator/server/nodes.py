@@ -1,0 +1,112 @@
+"""The addresses that one simulator answers at: one Tower, or the two of an active/passive pair."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import anyio
+import anyio.lowlevel
+from aiohttp import web
+
+from ..request_log import note
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+State: TypeAlias = Literal["active", "passive", "failing"]
+
+_STOPPING = 5.0  # seconds for what is under way to end
+
+
+class Node:
+    """One address, and what it is to those who ask there.
+
+    Args:
+        handler: Answers while the node is active.
+        nodes: All of the pair, to tell where the active one is.
+        state: What it is at first.
+        keep_requests: How many of those turned away are written down; None for all.
+    """
+
+    url: str
+    """Where it listens: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+
+    def __init__(
+        self, handler: Handler, nodes: Sequence[Node], state: State, *, keep_requests: int | None
+    ) -> None:
+        self.state: State = state
+        """``active`` answers; ``passive`` sends everyone away with 307; ``failing`` with 503."""
+        self.turned_away: list[str] = []
+        """The paths of the requests that it did not answer as it was not active."""
+        self._handler = handler
+        self._nodes = nodes
+        self._keep_requests = keep_requests
+        self._runner: web.ServerRunner | None = None
+        self._site: web.TCPSite | None = None
+
+    async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
+        """Listen, at any port that is free when it is 0."""
+        self._port, self._tls = port, tls
+        self._loop = asyncio.get_running_loop()
+        # A log of access would be of no use beside the requests that the server keeps.
+        self._server = web.Server(self._handle, access_log=None)
+        self._runner = runner = web.ServerRunner(self._server, shutdown_timeout=_STOPPING)
+        await runner.setup()
+        await self._accept()
+        self.url = f"{'https://localhost' if tls else 'http://127.0.0.1'}:{self._port}"
+
+    async def accept(self) -> None:
+        """Take connections again after `refuse`."""
+        await self._in_its_loop(self._accept)
+
+    async def refuse(self) -> None:
+        """Close the connections and refuse new ones, as a server that is being restarted."""
+        await self._in_its_loop(self._refuse)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await self._in_its_loop(self._stop)
+
+    async def _in_its_loop(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do it in the event loop that the connections belong to: a test may run in another one."""
+        if self._runner is None:  # it has stopped, and maybe its loop with it
+            return
+        if asyncio.get_running_loop() is self._loop:
+            await do()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(), self._loop))
+
+    async def _accept(self) -> None:
+        if self._runner is not None and self._site is None:
+            site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
+            await site.start()
+            # Not site.port: aiohttp has that only since 3.14.
+            self._site, self._port = site, self._runner.addresses[0][1]
+
+    async def _refuse(self) -> None:
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()
+            for connection in self._server.connections:
+                connection.force_close()
+            await anyio.lowlevel.checkpoint()  # in which the sockets are closed
+
+    async def _stop(self) -> None:
+        runner, self._runner, self._site = self._runner, None, None
+        if runner is not None:
+            with anyio.move_on_after(2 * _STOPPING, shield=True):
+                await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.state == "active":
+            return await self._handler(request)
+        note(self.turned_away, request.path, self._keep_requests)
+        if self.state == "failing":
+            return web.Response(status=503)
+        active = [node.url for node in self._nodes if node.state == "active"]
+        headers = {"location": f"{active[0]}{request.path_qs}"} if active else {}
+        return web.Response(status=307, headers=headers)

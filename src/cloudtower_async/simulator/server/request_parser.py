@@ -1,0 +1,107 @@
+"""A request as it comes in: JSON, or a form with a file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from aiohttp import BodyPartReader
+from aiohttp.hdrs import CONTENT_TYPE
+
+from ...types import CODEC_ERRORS
+from .handlers import Request
+from .javascript import decode
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+API_ROOT = "/v2/api/"
+_SHOWN_HEADERS = ("authorization", "content-language", "content-type", "external-cloudtower-id")
+_PIECE = 256 * 1024
+LARGEST_CHUNK = 8 * 1024 * 1024
+
+
+class Digest(Protocol):
+    """What hashlib makes; it has no public name there."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def copy(self) -> Self: ...
+
+    def hexdigest(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """The file of a form, without what is in it.
+
+    Args:
+        name: As the client calls it.
+        size: In bytes.
+        digest: SHA-256 of these bytes.
+    """
+
+    name: str
+    size: int
+    digest: Digest = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of these bytes, in hexadecimal."""
+        return self.digest.hexdigest()
+
+
+async def take_in(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
+    """Read a request to its end.
+
+    Args:
+        request: What comes in.
+        most: Of a larger file nothing is kept, in bytes.
+
+    Returns:
+        What is written down of it, and what is in the file of a form.
+    """
+    path = request.path.removeprefix(API_ROOT)
+    headers = {name: request.headers[name] for name in _SHOWN_HEADERS if name in request.headers}
+    if request.headers.get(CONTENT_TYPE, "").startswith("multipart/form-data"):
+        fields, file = await _form(request, most)
+        return Request(request.method, path, headers, fields), file
+    content = await request.read()
+    body: Any = None
+    if content:
+        try:
+            body = decode(content)
+        except CODEC_ERRORS:
+            body = content
+    return Request(request.method, path, headers, body), b""
+
+
+async def _form(request: web.BaseRequest, most: int) -> tuple[object, bytes]:
+    fields: dict[str, object] = {}
+    content = b""
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                return b"", b""  # neither a field nor a file: no form of this API
+            if part.filename is None and part.name != "file":
+                fields[part.name] = (await part.read(decode=True)).decode()
+            else:
+                fields[part.name], content = await _file(part, most)
+    except ValueError:  # cut off, or not text
+        return b"", b""
+    return fields, content
+
+
+async def _file(part: BodyPartReader, most: int) -> tuple[FilePart, bytes]:
+    digest: Digest = hashlib.sha256()
+    size = 0
+    kept = bytearray()
+    while piece := await part.read_chunk(_PIECE):
+        size += len(piece)
+        digest.update(piece)
+        if size <= most:
+            kept += piece
+        else:
+            kept.clear()
+    return FilePart(part.filename or "file", size, digest), bytes(kept)

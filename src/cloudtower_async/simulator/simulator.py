@@ -1,0 +1,406 @@
+"""The simulator: a server on loopback with a fleet, for as long as a block runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import anyio.to_thread
+import msgspec
+
+from ..api.catalogue import OPERATIONS
+from . import request_log
+from .accounts import Accounts
+from .behavior import Behavior, BehaviorOptions
+from .clock import Clock
+from .copying import read_fleet
+from .faults import Faults
+from .fleet import builders
+from .fleet.fleet import FleetSize, build_fleet
+from .fleet.loading import load_fleet
+from .http_errors import RefusedError
+from .mutations.vm import guests
+from .mutations.world import World
+from .server import javascript
+from .server.feed import ChangeFeed
+from .server.metrics import Metrics
+from .server.nodes import Node
+from .server.routes import find
+from .server.server import Server
+from .server.state import Services
+from .server.uploads import Uploads
+from .store import dump
+from .store.ids import Ids
+from .store.schema import every_resource
+from .store.store import Store
+from .tasks import TaskEngine
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Generator, Mapping
+    from types import TracebackType
+
+    from .copying import Session
+    from .factory import Maker
+    from .server.handlers import Request
+
+
+class Simulator:
+    """A CloudTower to test against: a real HTTP server on loopback, with a made-up fleet.
+
+    Any client can use it, also several at once and from other threads and processes. What it does
+    not model it answers with status 501.
+
+    Args:
+        size: How large the fleet is, also in words: ``"3 clusters, 200 VMs"``.
+        clusters: Instead of the size's.
+        hosts_per_cluster: Instead of the size's.
+        vms: Instead of the size's.
+        seed: The same seed makes the same fleet.
+        username: The user that may log in.
+        password: The password of that user.
+        port: Where to listen; 0 for any port that is free.
+        tls: Serve HTTPS with this context.
+        fleet: Answers of queries by their paths, or a file of these as JSON, to start with
+            instead of a made-up fleet; see ``load``.
+        standby: Listen at a second address, as the passive one of a pair.
+        clock: The server's time; by default it runs by itself.
+        version: Of the server, from 3.0.0 on. It does not know the operations of newer ones; its
+            answers are those of the newest. Before 3.3.0 nothing is locked; before 4.4.0 the
+            content language ``*`` is unknown.
+        task_duration: Seconds that a task takes.
+        settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
+        keep_requests: How many requests are written down, the latest; None for all.
+        behavior: Choices where real servers differ, by keyword: ``nothing_matches="404"``,
+            ``fractions=True``. See `Behavior`.
+
+    Example:
+        async with Simulator(vms=100, seed=7) as sim:
+            async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
+                vms = await tower.vm.get_vms(where={"status": "RUNNING"})
+    """
+
+    store: Store
+    """What the server knows. Change it to set up what a test needs."""
+
+    tasks: TaskEngine
+    """Runs the tasks: lets them fail, hide or pause."""
+
+    accounts: Accounts
+    """Passwords and tokens."""
+
+    uploads: Uploads
+    """What has come of each upload; nothing of the content itself is kept."""
+
+    changes: ChangeFeed
+    """The change feed: its credential, what is in it, compacting it."""
+
+    metrics: Metrics
+    """How much of the load curves is shown."""
+
+    requests: list[Request]
+    """The requests that came in, in order; without those that a passive node sent away.
+
+    The latest 10,000, unless ``keep_requests`` says otherwise.
+    """
+
+    executed: list[Request]
+    """Those of them that were carried out, whatever became of their answers."""
+
+    nodes: list[Node]
+    """The addresses: one, or the two of a pair. A test can set the ``state`` of each."""
+
+    url: str
+    """Where the first of them is: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+
+    def __init__(
+        self,
+        size: FleetSize | str | None = None,
+        *,
+        clusters: int | None = None,
+        hosts_per_cluster: int | None = None,
+        vms: int | None = None,
+        seed: int = 1,
+        username: str = "root",
+        password: str = "simulated",  # noqa: S107 - of no server but this one
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        fleet: Mapping[str, Any] | str | PathLike[str] | None = None,
+        standby: bool = False,
+        clock: Clock | None = None,
+        version: str = "4.9.0",
+        task_duration: float = 0.2,
+        settle_delay: float = 0.0,
+        keep_requests: int | None = 10_000,
+        **behavior: Unpack[BehaviorOptions],
+    ) -> None:
+        chosen = {"clusters": clusters, "hosts_per_cluster": hosts_per_cluster, "vms": vms}
+        given = {name: number for name, number in chosen.items() if number is not None}
+        if isinstance(size, str):
+            size = FleetSize.parse(size)
+        self.size: FleetSize = dataclasses.replace(size or FleetSize(), **given)
+        self.seed = seed
+        self.username = username
+        self.password = password
+        self.clock: Clock = clock or Clock()
+        """The server's time; ``clock.advance(60)`` saves a minute of waiting."""
+        self.faults: Faults = Faults()
+        """Scripts trouble: errors, hanging requests, resets, delays."""
+        self._port = port
+        self._tls = tls
+        self._fleet = fleet
+        self._standby = standby
+        self._task_duration = task_duration
+        self._settle_delay = settle_delay
+        self._keep_requests = keep_requests
+        if unknown := behavior.keys() - BehaviorOptions.__annotations__.keys():
+            raise TypeError(f"Simulator() got an unexpected keyword argument {min(unknown)!r}")
+        self._behavior = Behavior(**behavior, version=version)
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        # A large fleet takes seconds to make up: not on the event loop's time.
+        self._server = server = await anyio.to_thread.run_sync(self._build)
+        self.requests = server.requests
+        self.executed = server.executed
+        self.nodes = []
+        for state in ("active", "passive") if self._standby else ("active",):
+            node = Node(server.handle, self.nodes, state, keep_requests=self._keep_requests)
+            self.nodes.append(node)
+        try:
+            for node, port in zip(self.nodes, (self._port, 0), strict=False):
+                await node.start(port, self._tls)
+        except BaseException:  # the port is taken, or we are no longer wanted
+            await self.__aexit__(None, None, None)
+            raise
+        self.url = server.services.url = self.nodes[0].url
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+            for node in self.nodes:
+                await node.stop()
+            self._server = None
+            gc.unfreeze()
+
+    if not TYPE_CHECKING:  # to a checker it would mean that any name is there
+
+        def __getattr__(self, name: str) -> object:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in Simulator.__annotations__:
+                text += " before it runs: use it within 'async with'"
+            raise AttributeError(text)
+
+    def switch(self) -> None:
+        """Let the nodes of a pair change their places."""
+        for node in self.nodes:
+            node.state = "passive" if node.state == "active" else "active"
+
+    def sent(self, path: str) -> list[Any]:
+        """The bodies of the requests of one operation, in the order in which they came.
+
+        Args:
+            path: Of the operation: ``"start-vm"``.
+
+        Raises:
+            ValueError: No operation has this path.
+        """
+        return request_log.sent(self.requests, path)
+
+    def mutations(self) -> list[Request]:
+        """The requests that were to change something, logging in aside; a dry run sends none."""
+        return request_log.mutations(self.requests)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], **options: Any) -> Self:  # noqa: ANN401
+        """A simulator with the fleet of a file.
+
+        The file is one that ``save`` has written, or answers of a real server as JSON:
+        ``{"get-vms": [...], "get-clusters": [...], ...}``. The more of them the better: what is
+        only mentioned in them is made up. Nothing that was under way goes on: tasks that have not
+        ended are shown as failed, and ``entityAsyncStatus`` is null everywhere.
+
+        Args:
+            path: Where the file is.
+            options: As of the class.
+        """
+        return cls(fleet=Path(path), **options)
+
+    @classmethod
+    async def copy_of(cls, tower: Session, *, redact: bool = True, **options: Any) -> Self:  # noqa: ANN401
+        """Return a simulator with a copy of the fleet of a Tower, which is only read.
+
+        Names, addresses, free texts and secrets are replaced by made-up ones, the same text always
+        by the same: whatever is not known to be harmless. Ids, enum values, dates, versions and
+        numbers stay. Look at the copy before you give it away: save it with ``save``.
+
+        Args:
+            tower: A `Cloudtower`.
+            redact: False keeps everything as it is, secrets included, as far as the server shows
+                them.
+            options: Options of the class.
+
+        Raises:
+            CallError: The Tower cannot be read.
+
+        Example:
+            ::
+
+                async with Cloudtower.from_env() as tower:
+                    simulator = await Simulator.copy_of(tower)
+                async with simulator as sim:
+                    await sim.save("fleet.json")
+        """
+        return cls(fleet=await read_fleet(tower, redact=redact), **options)
+
+    def answer(
+        self, path: str, value: object, *, status: int = 200, times: int | None = None
+    ) -> None:
+        """Answer the requests of an operation with this value instead of executing them.
+
+        Args:
+            path: Path of the operation: ``"get-vms"``. A path outside the API begins with a slash:
+                ``"/observability/obs/api/v3/services"``.
+            value: Sent as JSON; structs of ``models`` can be used.
+            status: HTTP status of the answer.
+            times: How many requests to answer so; None: all, until ``faults.clear()``.
+
+        Raises:
+            ValueError: No operation has this path.
+
+        Example:
+            ::
+
+                sim.answer("get-vms", [{"id": "vm-1", "name": None}], times=1)
+        """
+        plain: object = msgspec.to_builtins(value)
+        self.faults.answer(path, javascript.encode(plain), status=status, times=times)
+
+    async def save(self, path: str | PathLike[str]) -> None:
+        """Write the fleet as it is now to a file."""
+        with self.store.lock:
+            content = msgspec.json.encode(dump.save(self.store))
+        await anyio.Path(path).write_bytes(content)
+
+    def add_cluster(self, *, hosts: int = 3, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Add a cluster with hosts and networks.
+
+        Args:
+            hosts: How many.
+            fields: Fields of the cluster that are to be as said, by their wire names.
+        """
+        with self.store.lock:
+            return builders.build_cluster(self._maker, hosts, fields)
+
+    def add_vm(
+        self,
+        *,
+        status: str = "RUNNING",
+        host: str | None = None,
+        **fields: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        """Add a VM with a disk and a NIC.
+
+        Args:
+            status: What it does.
+            host: The id of its host; the emptiest by default.
+            fields: Fields of the VM that are to be as said: ``name="web-1", cluster=an_id``.
+        """
+        with self.store.lock:
+            return builders.build_vm(self._maker, status, host, fields)
+
+    def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Add an alert.
+
+        Args:
+            about: The id of a VM, a host, a disk or a cluster; the first cluster by default.
+            fields: Fields of the alert that are to be as said: ``severity="INFO"``.
+        """
+        with self.store.lock:
+            return builders.build_alert(self._maker, about, fields)
+
+    def shut_down_guest(self, vm: str) -> None:
+        """Let the guest of a VM shut itself down, as by a command in it.
+
+        The VM is shown as running until ``guest_shutdown_delay`` seconds later.
+
+        Args:
+            vm: The id of the VM.
+
+        Raises:
+            KeyError: There is no such VM.
+            ValueError: It is not running.
+        """
+        with self.store.lock:
+            try:
+                guests.shut_down(World(self._maker, self.tasks, "", self.accounts), vm)
+            except RefusedError as exc:
+                raise ValueError(exc.message) from None
+
+    def unmodelled(self) -> list[str]:
+        """The operations that are answered with status 501, as ``"vm.create_vm"``."""
+        return sorted(name for path, name in OPERATIONS.items() if not find(path[1:]))
+
+    def _make_fleet(self, store: Store) -> Maker:
+        if self._fleet is None:
+            ids = Ids(self.seed)
+            return build_fleet(
+                store, self.clock, ids, self.size, seed=self.seed, root=self.username
+            )
+        found = self._fleet
+        if isinstance(found, str | PathLike):
+            found = msgspec.json.decode(Path(found).read_bytes(), type=dict[str, Any])
+        return load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
+
+    def _build(self) -> Server:
+        self.store = store = Store(every_resource())
+        with _not_collected():
+            made = self._make_fleet(store)
+        self._maker = maker = dataclasses.replace(made, behavior=self._behavior)
+        self.accounts = Accounts(store, maker.ids)
+        self.accounts.set_password(self.username, self.password)
+        self.tasks = TaskEngine(
+            store,
+            self.clock,
+            maker.ids,
+            duration=self._task_duration,
+            settle_delay=self._settle_delay,
+        )
+        self.uploads = Uploads(maker, duration=self._task_duration)
+        self.changes = ChangeFeed(store, self.clock)
+        self.metrics = Metrics()
+        services = Services(self.uploads, self.changes, self.metrics)
+        return Server(
+            maker,
+            self.tasks,
+            self.accounts,
+            self.faults,
+            services,
+            keep_requests=self._keep_requests,
+        )
+
+
+@contextmanager
+def _not_collected() -> Generator[None]:
+    """Keep what is made in the block from being searched for garbage, until ``gc.unfreeze``.
+
+    There is none in a fleet, and looking for it among millions of values takes seconds.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()

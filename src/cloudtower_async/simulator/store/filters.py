@@ -1,0 +1,238 @@
+"""`where` → predicate. Pure: what fields there are and where related documents lie is handed in.
+
+The rules are Prisma 1's on PostgreSQL, so SQL's three-valued logic holds: a comparison with a field
+that is null is neither true nor false, and stays so under NOT. Each condition is therefore compiled
+for the answer that is wanted: `want=True` gives a predicate that says "certainly true",
+`want=False` one that says "certainly false". A null satisfies neither.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from ..http_errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Document: TypeAlias = dict[str, Any]
+"""A resource as the store keeps it: every field by its wire name, relations as ids."""
+
+Predicate: TypeAlias = "Callable[[Document], bool]"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What one key of a where means.
+
+    Args:
+        field: The field it looks at.
+        operator: ``""`` is equality; ``not_in``, ``lt``, …; for relations ``one``, ``every``,
+            ``some``, ``none``.
+        check: Returns the value as it is compared, or raises ValueError with what it should be.
+        target: The resource that a relation leads to; None for plain fields.
+    """
+
+    field: str
+    operator: str
+    check: Callable[[object], object] | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a filter looks things up.
+
+    Args:
+        shape: Gives the keys of a resource's where.
+        table: Gives the documents of a resource by id.
+    """
+
+    shape: Callable[[str], Mapping[str, Condition]]
+    table: Callable[[str], Mapping[str, Document]]
+
+
+def compile_where(where: object, resource: str, sources: Sources, path: str = "where") -> Predicate:
+    """Return the test that a where makes of a document.
+
+    What it learns about related documents it remembers: compile again when any has changed.
+
+    Raises:
+        QueryError: An unknown key or a value of the wrong type.
+    """
+    return _compile(where, resource, sources, path, want=True)
+
+
+def pinned_ids(where: object) -> list[str] | None:
+    """Ids that a where narrows its answer to; None when it may be any.
+
+    The predicate still has to be asked: this only says where to look.
+    """
+    if not isinstance(where, dict):
+        return None
+    conditions = cast("dict[str, object]", where)
+    one, several = conditions.get("id"), conditions.get("id_in")
+    if isinstance(one, str):
+        return [one]
+    if isinstance(several, list):
+        ids = (one for one in cast("list[object]", several) if isinstance(one, str))
+        return list(dict.fromkeys(ids))
+    return None
+
+
+def _compile(where: object, resource: str, sources: Sources, path: str, *, want: bool) -> Predicate:
+    if not isinstance(where, dict):
+        raise QueryError(f"{path}: expected an object, got {_name(where)}")
+    shape = sources.shape(resource)
+    tests: list[Predicate] = []
+    for key, value in cast("dict[str, object]", where).items():
+        here = f"{path}.{key}"
+        if key in {"AND", "OR", "NOT"}:
+            if value is not None:
+                tests.append(_combination(key, value, resource, sources, here, want=want))
+            continue
+        condition = shape.get(key)
+        if condition is None:
+            raise QueryError(f"{here}: {resource} has no such key{_hint(key, shape)}")
+        if condition.target is None:
+            tests.append(_comparison(condition, value, here, want=want))
+        else:
+            tests.append(_relation(condition, condition.target, value, sources, here, want=want))
+    return _all(tests) if want else _any(tests)
+
+
+def _combination(
+    key: str, value: object, resource: str, sources: Sources, path: str, *, want: bool
+) -> Predicate:
+    if isinstance(value, dict):
+        value = [cast("object", value)]  # GraphQL servers take one item where a list belongs
+    if not isinstance(value, list):
+        raise QueryError(f"{path}: expected a list, got {_name(value)}")
+    if not value:  # of nothing everything holds; Prisma 1 says so of an empty OR, too
+        return _always if want else _never
+    # NOT holds when every one of its wheres is false.
+    inner = want if key != "NOT" else not want
+    tests = [
+        _compile(part, resource, sources, f"{path}[{place}]", want=inner)
+        for place, part in enumerate(cast("list[object]", value))
+    ]
+    return _all(tests) if (key != "OR") == want else _any(tests)
+
+
+def _comparison(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
+    field, how = condition.field, condition.operator
+    if how.startswith("not"):  # not, not_in, not_contains: the same without it, turned round
+        how, want = how[4:], not want
+    if value is None:
+        # Equality finds nulls; any other comparison with null is neither true nor false.
+        if how not in {"", "in"}:
+            return _never
+        return (lambda doc: doc[field] is None) if want else (lambda doc: doc[field] is not None)
+    if how == "in":
+        return _membership(condition, value, path, want=want)
+    expected = _checked(condition, value, path)
+    if how == "" and want:
+        return lambda doc: doc[field] == expected
+    compare = _COMPARISONS[how]
+    return lambda doc: (found := doc[field]) is not None and compare(found, expected) is want
+
+
+def _membership(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
+    if isinstance(value, dict):
+        raise QueryError(f"{path}: expected a list, got {_name(cast('object', value))}")
+    several = cast("list[object]", value) if isinstance(value, list) else [value]
+    chosen = frozenset(
+        _checked(condition, one, f"{path}[{place}]") for place, one in enumerate(several)
+    )
+    field = condition.field
+    if not chosen:  # even a null is not among none
+        return _never if want else _always
+    if want:
+        return lambda doc: doc[field] in chosen
+    return lambda doc: (found := doc[field]) is not None and found not in chosen
+
+
+def _relation(
+    condition: Condition, target: str, value: object, sources: Sources, path: str, *, want: bool
+) -> Predicate:
+    field, how = condition.field, condition.operator
+    if value is None:
+        if how != "one":
+            raise QueryError(f"{path}: a relation to many cannot be compared with null")
+        return lambda doc: (doc.get(field) is None) is want
+    # `every` is "none that certainly does not match": what is unknown does not speak against it.
+    inner = _compile(value, target, sources, path, want=how != "every")
+    test = _remembering(inner, sources.table(target))
+    if how == "one":
+        return lambda doc: ((one := doc.get(field)) is not None and test(one)) is want
+    if how != "some":
+        want = not want
+    return lambda doc: any(map(test, doc.get(field) or ())) is want
+
+
+def _remembering(test: Predicate, table: Mapping[str, Document]) -> Callable[[str], bool]:
+    """Test documents by id, each once: thousands of VMs share a host."""
+    known: dict[str, bool] = {}
+
+    def ask(identifier: str) -> bool:
+        answer = known.get(identifier)
+        if answer is None:
+            document = table.get(identifier)
+            answer = known[identifier] = document is not None and test(document)
+        return answer
+
+    return ask
+
+
+def _all(tests: list[Predicate]) -> Predicate:
+    if len(tests) == 1:
+        return tests[0]
+    return (lambda doc: all(test(doc) for test in tests)) if tests else _always
+
+
+def _any(tests: list[Predicate]) -> Predicate:
+    if len(tests) == 1:
+        return tests[0]
+    return (lambda doc: any(test(doc) for test in tests)) if tests else _never
+
+
+def _always(_: Document) -> bool:
+    return True
+
+
+def _never(_: Document) -> bool:
+    return False
+
+
+def _checked(condition: Condition, value: object, path: str) -> object:
+    if condition.check is None:
+        return value
+    try:
+        return condition.check(value)
+    except ValueError as exc:
+        raise QueryError(f"{path}: expected {exc}, got {_name(value)}") from None
+
+
+def _name(value: object) -> str:
+    names: dict[type, str] = {dict: "an object", list: "a list", bool: "a boolean", str: "a text"}
+    return "null" if value is None else f"{names.get(type(value), 'a number')}: {value!r:.60}"
+
+
+def _hint(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, known, 3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "": operator.eq,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "contains": operator.contains,
+    "starts_with": str.startswith,
+    "ends_with": str.endswith,
+}

@@ -1,0 +1,351 @@
+"""What the simulated server knows: documents by resource and id.
+
+A document is a dict with the wire's field names. Plain fields hold their values, all of them, null
+where nothing is known. Relations hold the id of the other document, or a list of ids; the store
+keeps both ends in step, and turns the ids into the nested objects of the API when it answers.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from ..http_errors import MissingError
+from .filters import Sources, compile_where
+from .indexes import Indexes
+from .ledger import Ledger, Tracked
+from .paging import Page, take_page
+from .schema import describe, where_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+    from threading import RLock
+
+    from .filters import Document
+    from .ledger import RowChange
+    from .schema import Relation, Resource
+
+LANGUAGES = ("en-US", "zh-CN")
+EVERY_LANGUAGE = "*"
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_TRANSLATED = {
+    "Alert": ("message", "cause", "impact", "solution"),
+    "GlobalAlertRule": ("message", "cause", "impact", "solution"),
+    "Task": ("description",),
+}
+
+
+_OWNED = {"VmVolume": ("lun",)}
+"""What goes with a document: to what these relations lead."""
+
+
+def _alone(method: F) -> F:
+    """Let nobody else at the store meanwhile."""
+
+    @wraps(method)
+    def locked(store: Store, *args: Any, **values: Any) -> Any:  # noqa: ANN401
+        with store.lock:
+            return method(store, *args, **values)
+
+    return cast("F", locked)
+
+
+class Store:
+    """Documents of the resources that the server models.
+
+    The server may run in another thread than the test: each call is one step that no other thread
+    comes into. Several steps are one under ``lock``.
+
+    Args:
+        resources: Names of the resources, as the schema has them.
+    """
+
+    def __init__(self, resources: Iterable[str]) -> None:
+        self.resources: dict[str, Resource] = {name: describe(name) for name in resources}
+        self.translations: dict[str, str] = {}
+        """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
+        self._tables: dict[str, dict[str, Tracked]] = {name: {} for name in self.resources}
+        self._ledger = Ledger(self.resources, self._tables)
+        self.lock: RLock = self._ledger.lock
+        """Whoever holds it is alone with the store. Send no request meanwhile: it would wait."""
+        self._indexes = Indexes(self.resources, self._tables, self._ledger)
+        self._watcher: Callable[[RowChange], None] | None = None
+        self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
+        self._sources = Sources(where_shape, self.table)
+        self._blank: dict[str, dict[str, Any]] = {
+            name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
+        }
+        self._relations = {
+            name: {relation.field: relation for relation in resource.relations}
+            for name, resource in self.resources.items()
+        }
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Let what follows from many changes be worked out once, at the end of the block."""
+        with self.lock:
+            if self._due is not None:  # at the end of the outer block
+                yield
+                return
+            due = self._due = {}
+            try:
+                yield
+            finally:
+                self._due = None
+                for work_out, identifier in due:
+                    work_out(self, identifier)
+
+    def follows(self, work_out: Callable[[Store, str], None], identifier: str) -> None:
+        """Work out what follows from a change: now, or at the end of the ``together`` block.
+
+        Args:
+            work_out: Does it, given the id. The document may be gone by then.
+            identifier: Of the document whose fields follow.
+        """
+        if self._due is None:
+            work_out(self, identifier)
+        else:
+            self._due[work_out, identifier] = None
+
+    def table(self, resource: str) -> Mapping[str, Document]:
+        """The documents of a resource by id; empty for resources that are not modelled."""
+        return self._tables.get(resource, {})
+
+    def relation(self, resource: str, field: str) -> Relation:
+        """A relation of a resource."""
+        return self._relations[resource][field]
+
+    @_alone
+    def watch(self, watcher: Callable[[RowChange], None]) -> None:
+        """Tell of every change from now on. Documents that are changed in place are seen, too."""
+        self._watcher = watcher
+        self._ledger.start()
+
+    @_alone
+    def report(self) -> None:
+        """Tell whoever watches what has changed since the last report, each document once."""
+        if self._watcher is not None:
+            for change in self._ledger.take():
+                self._watcher(change)
+
+    def get(self, resource: str, identifier: str) -> Document:
+        """One document. Change it with ``change``, unless only plain fields are touched.
+
+        Raises:
+            MissingError: There is none; it is a KeyError.
+        """
+        return self._one(resource, identifier)
+
+    @_alone
+    def add(self, resource: str, values: Mapping[str, Any]) -> Document:
+        """Put in a document and tie it to those it names. Fields left out become null.
+
+        Raises:
+            KeyError: A field that the resource does not have.
+            MissingError: A relation leads to a document that is not there.
+            ValueError: There is a document with this id already.
+        """
+        if values["id"] in self._tables[resource]:
+            raise ValueError(f"there is a {resource} {values['id']} already")
+        relations, blank = self._relations[resource], self._blank[resource]
+        tied = values.keys() & relations.keys()
+        document = Tracked(blank, resource, self._ledger)
+        document.fill(values)
+        if len(document) > len(blank) + len(tied):
+            unknown = values.keys() - blank.keys() - tied
+            raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
+        self._check_ends(resource, values, tied)
+        self._ledger.add(resource, document["id"])
+        self._tables[resource][document["id"]] = document
+        for field in values:
+            if field in tied:
+                self._bind(relations[field], document, values[field])
+        return document
+
+    @_alone
+    def change(self, resource: str, identifier: str, **values: object) -> Document:
+        """Set fields of a document; relations are followed to the other end.
+
+        Raises:
+            MissingError: There is no such document, or a relation leads to none.
+        """
+        document = self._one(resource, identifier)
+        relations = self._relations[resource]
+        self._check_ends(resource, values, values.keys() & relations.keys())
+        for field, value in values.items():
+            if relation := relations.get(field):
+                self._release(relation, document)
+                self._bind(relation, document, value)
+            else:
+                document[field] = value
+        return document
+
+    @_alone
+    def remove(self, resource: str, identifier: str) -> None:
+        """Take out a document, and take it from those that are tied to it.
+
+        Raises:
+            MissingError: There is no such document.
+        """
+        document = self._one(resource, identifier)
+        document.touch()
+        for relation in self._relations[resource].values():
+            self._release(relation, document)
+        del self._tables[resource][identifier]
+        for field in _OWNED.get(resource, ()):
+            owned = self._relations[resource][field].target
+            if document.get(field) in self._tables[owned]:
+                self.remove(owned, document[field])
+
+    @_alone
+    def select(
+        self,
+        resource: str,
+        where: object = None,
+        page: Page | None = None,
+        *,
+        without: Collection[str] = (),
+    ) -> list[Document]:
+        """The documents that match, sorted, and of these the page that is asked for.
+
+        Args:
+            resource: What to look for.
+            where: Which ones; None for all.
+            page: Which part of them; None for all.
+            without: Ids of documents to pass over.
+
+        Raises:
+            QueryError: The where has an unknown key, or a value of the wrong type.
+        """
+        table = self._tables[resource]
+        found: Iterable[Document] = table.values()
+        if where is not None:
+            matches = compile_where(where, resource, self._sources)
+            if (ids := self._indexes.narrow(resource, where, where_shape(resource))) is not None:
+                found = [table[one] for one in ids if one in table]
+            found = filter(matches, found)
+        if without:
+            found = [document for document in found if document["id"] not in without]
+        return take_page(found, page or Page(), table)
+
+    @_alone
+    def render(self, resource: str, document: Document, language: str) -> dict[str, Any]:
+        """A document as the API shows it."""
+        shown = document.copy()
+        for relation in self.resources[resource].relations:
+            if document.get(relation.field):
+                shown[relation.field] = self._nested(relation, document)
+            else:
+                shown[relation.field] = [] if relation.many else None
+        for field in self.resources[resource].hidden:
+            shown.pop(field, None)
+        for field in _TRANSLATED.get(resource, ()):
+            shown[field] = self.translate(document[field], language)
+        return shown
+
+    def translate(self, text: str, language: str) -> str:
+        """A text of a document in the language that an answer is asked for."""
+        if language == "en-US":
+            return text
+        chinese = self.translations.get(text, text)
+        if language == "zh-CN":
+            return chinese
+        return msgspec.json.encode({"en-US": text, "zh-CN": chinese}).decode()
+
+    def _nested(self, relation: Relation, document: Document) -> object:
+        # What was deleted is no longer shown where it was mentioned: an alert outlives its VM.
+        table = self._tables.get(relation.target, {})
+        deeper = self._relations[relation.target]
+        shown = [
+            {
+                field: self._nested(deeper[field], table[end])
+                if field in deeper
+                else table[end][field]
+                for field in relation.nested
+            }
+            for end in _ends(relation, document)
+            if end in table
+        ]
+        if relation.many:
+            return shown
+        return shown[0] if shown else None
+
+    def _one(self, resource: str, identifier: str) -> Tracked:
+        try:
+            return self._tables[resource][identifier]
+        except KeyError:
+            raise MissingError(resource, identifier) from None
+
+    def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
+        """Change nothing when a relation would lead nowhere: that is a mistake."""
+        relations = self._relations[resource]
+        for field in tied:
+            relation = relations[field]
+            table = self._tables.get(relation.target, {})
+            for end in _ends(relation, values):
+                if end not in table:
+                    raise MissingError(relation.target, end)
+
+    def _bind(self, relation: Relation, document: Document, ends: object) -> None:
+        """Set a relation, and the other ends of it."""
+        document[relation.field] = ends
+        if relation.many:
+            document[relation.field] = _ends(relation, document)  # our own list
+            _count(relation, document)
+        targets = self._tables[relation.target]
+        back = self._back(relation)
+        for end in _ends(relation, document):
+            other = targets[end]
+            if back is None:
+                continue
+            if back.many:
+                other.setdefault(back.field, []).append(document["id"])
+                _count(back, other)
+                continue
+            if before := other.get(back.field):  # it belonged to another one
+                self._forget(relation, before, end)
+            other[back.field] = document["id"]
+
+    def _release(self, relation: Relation, document: Document) -> None:
+        """Let go of the other ends of a relation."""
+        if back := self._back(relation):
+            for end in _ends(relation, document):
+                self._forget(back, end, document["id"])
+
+    def _forget(self, relation: Relation, identifier: str, end: str) -> None:
+        """Take one end out of the relation of a document."""
+        document = self._tables[relation.owner][identifier]
+        if relation.many:
+            document.touch()
+            document[relation.field].remove(end)
+            _count(relation, document)
+        else:
+            document[relation.field] = None
+
+    def _back(self, relation: Relation) -> Relation | None:
+        """The relation that leads back, where the other end is modelled and has one."""
+        if relation.inverse is None or relation.target not in self._relations:
+            return None
+        return self._relations[relation.target][relation.inverse]
+
+
+def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
+    ends = document.get(relation.field)
+    if not ends:
+        return []
+    return list(ends) if relation.many else [ends]
+
+
+def _count(relation: Relation, document: Document) -> None:
+    """Keep the figure that says how many there are, and the sum of such figures."""
+    if relation.count is None:
+        return
+    before = document[relation.count] or 0
+    now = document[relation.count] = len(document[relation.field])
+    if "total_num" in document:
+        document["total_num"] = (document["total_num"] or 0) + now - before

@@ -1,0 +1,343 @@
+"""The task engine: work that takes time, and what it does when the time has come.
+
+Nothing runs in the background. Whoever looks calls ``advance`` first, and what has become due since
+the last look happens then, in its order. A task is PENDING for a tenth of its time, EXECUTING for
+the rest, then SUCCESSED or FAILED.
+
+Work that cannot be done fails its task. When the reason is none that a server would have, it is a
+mistake of the simulator: the log has it with its traceback.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .http_errors import MissingError, QueryError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .clock import Clock
+    from .store.filters import Document
+    from .store.ids import Ids
+    from .store.store import Store
+
+_PENDING_PART = 0.1
+_ALMOST = 0.99
+_INSTANT = 1e-9
+_INTERNAL = "INTERNAL_ERROR"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a task fails.
+
+    Args:
+        message: What went wrong.
+        code: The server's code.
+        ec: The code of the component below.
+    """
+
+    message: str = "the host did not answer"
+    code: str = _INTERNAL
+    ec: str = "JOB_FAILED"
+
+    def show_in(self, task: Document) -> None:
+        """Let a task have failed so. The message is nested, as the server writes it."""
+        inner = msgspec.json.encode({"ec": self.ec, "error": {"msg": self.message}}).decode()
+        message = f"{task['description']} failed \r\ncode: {self.code}\r\nmessage: {inner}"
+        task |= {"status": "FAILED", "error_code": self.code, "error_message": message}
+
+
+def _succeed() -> Failure | None:
+    return None
+
+
+def _nothing() -> None:
+    pass
+
+
+def _ready() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a task does when it has ended.
+
+    Args:
+        succeed: Called at the end; a Failure that it returns fails the task after all.
+        fail: Called when the task has failed.
+        settle: Called after either, later where the server is told to lag behind.
+        ready: Asked when the time is over: as long as it says no the task goes on.
+    """
+
+    succeed: Callable[[], Failure | None] = _succeed
+    fail: Callable[[], None] = _nothing
+    settle: Callable[[], None] = _nothing
+    ready: Callable[[], bool] = _ready
+
+
+@dataclass(slots=True)
+class _Running:
+    task: Document
+    work: Work
+    begins: float
+    ends: float
+    failure: Failure | None
+    hidden_polls: int
+    paused_at: float | None = None
+    ended: bool = False
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What happens at a time, outside of any task."""
+
+    at: float
+    number: int
+    about: str
+    happen: Callable[[], None]
+
+    def __lt__(self, other: _Event) -> bool:
+        return (self.at, self.number) < (other.at, other.number)
+
+
+def _show(task: Document, **fields: object) -> None:
+    """Set what is not so yet: each change of a document has its cost, and there are many looks."""
+    for name, value in fields.items():
+        if task[name] != value:
+            task[name] = value
+
+
+class TaskEngine:
+    """Runs tasks in the store.
+
+    Args:
+        store: Where the tasks are, and what they change.
+        clock: Says how far they are.
+        ids: Names them.
+        duration: Seconds that a task takes.
+        settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, ids: Ids, *, duration: float, settle_delay: float
+    ) -> None:
+        self.duration = duration
+        self.settle_delay = settle_delay
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._running: dict[str, _Running] = {}
+        self._failures: deque[Failure] = deque()
+        self._hidden_polls: deque[int] = deque()
+        self._events: list[_Event] = []
+        self._event_numbers = itertools.count()
+        self._moment: float | None = None
+
+    def later(self, seconds: float, about: str, happen: Callable[[], None]) -> None:
+        """Let something happen after some time, unless `forget` comes first.
+
+        Args:
+            seconds: From now; within the work of a task, from its end.
+            about: Id of the resource that it is about.
+            happen: Called when the time has come. The resource may be gone by then.
+        """
+        now = self._clock.now() if self._moment is None else self._moment
+        number = next(self._event_numbers)
+        heapq.heappush(self._events, _Event(now + seconds, number, about, happen))
+
+    def forget(self, about: str) -> None:
+        """Drop what would still happen to a resource."""
+        self._events = [event for event in self._events if event.about != about]
+        heapq.heapify(self._events)
+
+    def fail_next(self, failure: Failure | None = None, *, times: int = 1) -> None:
+        """The next tasks that start will fail."""
+        self._failures.extend([failure or Failure()] * times)
+
+    def hide_next(self, *, polls: int, times: int = 1) -> None:
+        """The next tasks that start will be missing from so many answers of get-tasks."""
+        self._hidden_polls.extend([polls] * times)
+
+    def start(self, values: dict[str, Any], work: Work) -> str:
+        """Start a task with these fields; returns its id."""
+        now = self._clock.now()
+        identifier = self._ids.cuid()
+        task = self._store.add(
+            "Task",
+            {
+                "id": identifier,
+                "args": {},
+                "internal": False,
+                "local_created_at": self._clock.timestamp(now),
+                "progress": 0.0,
+                "snapshot": "{}",
+                "status": "PENDING",
+                "steps": [],
+                **values,
+            },
+        )
+        running = _Running(
+            task,
+            work,
+            begins=now + self.duration * _PENDING_PART,
+            ends=now + self.duration,
+            failure=self._failures.popleft() if self._failures else None,
+            hidden_polls=self._hidden_polls.popleft() if self._hidden_polls else 0,
+        )
+        self._running[identifier] = running
+        return identifier
+
+    def pause(self, identifier: str) -> None:
+        """Hold a task that has not ended; its status is PAUSED until ``resume``.
+
+        Raises:
+            ValueError: There is no such task, or it has ended.
+        """
+        with self._store.lock:
+            running = self._open(identifier)
+            if running.paused_at is None:
+                running.paused_at = self._clock.now()
+                running.task["status"] = "PAUSED"
+
+    def resume(self, identifier: str) -> None:
+        """Let a paused task go on where it stopped.
+
+        Raises:
+            ValueError: There is no such task, or it has ended.
+        """
+        with self._store.lock:
+            running = self._open(identifier)
+            if running.paused_at is not None:
+                lost = self._clock.now() - running.paused_at
+                running.begins += lost
+                running.ends += lost
+                running.paused_at = None
+                self.advance()
+
+    def runs(self, identifier: str) -> bool:
+        """Whether a task has not ended yet."""
+        running = self._running.get(identifier)
+        return running is not None and not running.ended
+
+    def abort(self, identifier: str, failure: Failure) -> None:
+        """Let a task that has not ended fail now.
+
+        Raises:
+            ValueError: There is no such task, or it has ended.
+        """
+        running = self._open(identifier)
+        now = self._clock.now()
+        running.failure, running.paused_at = failure, None
+        running.begins, running.ends = min(running.begins, now), min(running.ends, now)
+        self.advance()
+
+    def hidden(self) -> set[str]:
+        """The tasks that this answer of get-tasks does not show yet."""
+        hidden: set[str] = set()
+        for identifier, running in self._running.items():
+            if running.hidden_polls > 0:
+                running.hidden_polls -= 1
+                hidden.add(identifier)
+        return hidden
+
+    def advance(self) -> None:
+        """Let everything happen that is due."""
+        now = self._clock.now()
+        with self._store.together():
+            for running in sorted(self._running.values(), key=lambda one: one.ends):
+                self._happen_until(min(running.ends, now))
+                self._look_at(running, now)
+            self._happen_until(now)
+
+    def _happen_until(self, end: float) -> None:
+        """Let the events happen that are due, in their order; an event can add another one."""
+        while self._events and self._events[0].at <= end:
+            event = heapq.heappop(self._events)
+            self._moment = event.at
+            try:
+                event.happen()
+            except MissingError:  # what it is about is gone
+                pass
+            except Exception:
+                _log.exception("a mistake of the simulator: an event about %s", event.about)
+            finally:
+                self._moment = None
+
+    def _look_at(self, running: _Running, now: float) -> None:
+        if running.paused_at is None and not running.ended:
+            self._go_on(running, now)
+        if running.ended and not running.settled and now >= running.ends + self.settle_delay:
+            running.settled = True
+            self._clean_up(running, running.work.settle)
+        if running.settled and not running.hidden_polls:
+            del self._running[running.task["id"]]
+
+    def _go_on(self, running: _Running, now: float) -> None:
+        task = running.task
+        if now < running.begins:
+            _show(task, status="PENDING")
+            return
+        if task["started_at"] is None:
+            task["started_at"] = self._clock.timestamp(running.begins)
+        if now < running.ends or (running.failure is None and not running.work.ready()):
+            running.ends = max(now, running.ends)
+            done = (now - running.begins) / max(running.ends - running.begins, _INSTANT)
+            _show(task, status="EXECUTING", progress=min(round(done, 2), _ALMOST))
+            return
+        running.ended = True
+        task["finished_at"] = self._clock.timestamp(running.ends)
+        failure = running.failure or self._result(running)
+        if failure is None:
+            task["status"], task["progress"] = "SUCCESSED", 1.0
+        else:
+            failure.show_in(task)
+            self._clean_up(running, running.work.fail)
+
+    def _result(self, running: _Running) -> Failure | None:
+        """Do the work, however it ends."""
+        self._moment = running.ends
+        try:
+            return running.work.succeed()
+        except MissingError as exc:
+            return Failure(str(exc.args[0]), "RESOURCE_NOT_FOUND", "NOT_FOUND")
+        except RefusedError as exc:
+            return Failure(exc.message, exc.code or _INTERNAL)
+        except QueryError as exc:
+            return Failure(str(exc))
+        except Exception as exc:
+            _log.exception("a mistake of the simulator: %s", running.task["description"])
+            return Failure(f"a mistake of the simulator, which its log tells more of: {exc!r}")
+        finally:
+            self._moment = None
+
+    def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
+        """What comes after the work. Of what is gone meanwhile nothing is left to take back."""
+        try:
+            step()
+        except MissingError:
+            pass
+        except Exception:
+            _log.exception("a mistake of the simulator: %s", running.task["description"])
+
+    def _open(self, identifier: str) -> _Running:
+        """A task that has not ended."""
+        running = self._running.get(identifier)
+        if running is not None and not running.ended:
+            return running
+        task = self._store.table("Task").get(identifier)
+        if task is None:
+            raise ValueError(f"there is no task {identifier}")
+        raise ValueError(f"task {identifier} does not run: it is {task['status']}")

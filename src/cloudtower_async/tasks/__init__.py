@@ -1,0 +1,1 @@
+"""Wait for the tasks that mutations start."""

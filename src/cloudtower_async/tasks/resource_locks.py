@@ -1,0 +1,97 @@
+"""Keeping the callers of this process from working on the same resource at a time.
+
+Every id has a line of those who want it. Who wants several joins all of their lines at once, and
+has them when it is the first in each; as nobody joins one line after the other, no two of them can
+wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..errors import CloudtowerError, InvalidInput, LockTimeout
+from ..session_state import unless_closed
+from ..validators import check_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ..transport.http import Transport
+
+
+class _Claim:
+    """What one caller holds or waits for."""
+
+    def __init__(self, ids: tuple[str, ...]) -> None:
+        self.ids = tuple(dict.fromkeys(ids))
+        self.owner = anyio.get_current_task().id
+        self.turn = anyio.Event()
+
+
+class ResourceLocks:
+    """Who holds and who waits for which resource.
+
+    Args:
+        transport: Its end is the end of all waiting.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.lines: dict[str, OrderedDict[_Claim, None]] = {}  # by id; the first holds it
+
+    @asynccontextmanager
+    async def hold(self, *ids: str, timeout: float | None = None) -> AsyncGenerator[None]:
+        """Do what `Working.lock` says."""
+        _check(ids, timeout)
+        self._transport.running_loop()
+        claim = _Claim(ids)
+        self._refuse_again(claim)
+        for identifier in claim.ids:
+            self.lines.setdefault(identifier, OrderedDict())[claim] = None
+        try:
+            with unless_closed(self._transport, timeout):
+                if self._ahead(claim):
+                    await claim.turn.wait()
+            if ahead := self._ahead(claim):
+                raise LockTimeout(ahead, timeout)
+            yield
+        finally:
+            self._leave(claim)
+
+    def _ahead(self, claim: _Claim) -> list[str]:
+        """Those of its resources that others come first for."""
+        return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
+
+    def _first(self, identifier: str) -> _Claim:
+        return next(iter(self.lines[identifier]))
+
+    def _leave(self, claim: _Claim) -> None:
+        for identifier in claim.ids:
+            line = self.lines[identifier]
+            del line[claim]
+            if not line:
+                del self.lines[identifier]
+        for identifier in claim.ids:
+            if identifier in self.lines:
+                following = self._first(identifier)
+                if not self._ahead(following):
+                    following.turn.set()
+
+    def _refuse_again(self, claim: _Claim) -> None:
+        """Refuse what could only wait for itself."""
+        for identifier in claim.ids:
+            if identifier in self.lines and self._first(identifier).owner == claim.owner:
+                raise CloudtowerError(
+                    f"lock: this task holds {identifier} already; lock everything it needs at once"
+                )
+
+
+def _check(ids: tuple[object, ...], timeout: float | None) -> None:
+    for identifier in ids:
+        if not isinstance(identifier, str):
+            raise InvalidInput(f"lock: expected ids of resources, got {type(identifier).__name__}")
+    check_seconds("lock", "timeout", timeout, none_ok=True)

@@ -1,0 +1,1 @@
+"""HTTP exchanges: connections, credentials, TLS, failover and responses."""

@@ -1,0 +1,213 @@
+"""Which address to ask: the only one, or the active one of a pair."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..errors import (
+    CallError,
+    CallTimeout,
+    MultipleActive,
+    NoActive,
+    StatusError,
+    UnexpectedStatus,
+)
+from .connection_errors import another, without_frames
+from .http import FIND_ACTIVE, PING
+
+if TYPE_CHECKING:
+    from .http import Transport
+
+_log = logging.getLogger("cloudtower_async")
+
+_HEALTH = "/api/healthz"
+_ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
+_ROUND_SECONDS = 5.0  # for all of them to answer
+_ATTEMPTS = 3  # of each, while none is active
+_PAUSE_SECONDS = 0.05
+_GRACE_SECONDS = 0.5  # for the others, once one is active: a dead one should hold up nobody
+
+
+class Endpoints:
+    """Knows the active server of a pair, and finds it: once for all who wait.
+
+    There is no task for it: the first that needs the address asks all of them at once, the others
+    wait. When that one is cancelled the next takes over; when none or several are active, all who
+    waited are told so. A single address is never asked.
+
+    Args:
+        transport: The way to the servers, with the settings of the session.
+
+    Attributes:
+        active: Which to ask; None: find it first.
+        latest: Which was the active one when it was last looked for; at first the first.
+        several: Whether there is a choice.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        settings = transport.settings
+        self._transport = transport
+        self._addresses = settings.endpoints
+        self._failover = settings.failover
+        self.several: bool = len(self._addresses) > 1
+        self.latest: str = self._addresses[0]
+        self.active: str | None = None if self.several else self.latest
+        self._lock = anyio.Lock()
+        self._rounds = 0
+        self._outcome: str | CallError = self.latest
+
+    @property
+    def follows(self) -> bool:
+        """Whether calls go to the new active one by themselves."""
+        return self.several and self._failover != "manual"
+
+    def forget(self, endpoint: str) -> None:
+        """Tell that a server turned a call away, or cannot be reached: the next call looks again.
+
+        Args:
+            endpoint: Its address. When another has been found since, that stays.
+        """
+        if self.follows and self.active == endpoint:
+            self.active = None
+
+    async def find(self, *, anew: bool = False) -> str:
+        """Return the address of the active one; ask which it is unless that is known.
+
+        Args:
+            anew: Ask anyway.
+
+        Raises:
+            NoActive: None of them is.
+            MultipleActive: More than one is.
+            InvalidSettings: A file for TLS cannot be used.
+            SessionClosed: Before or meanwhile.
+        """
+        if not self.several:
+            return self.latest
+        self._transport.running_loop()
+        rounds = self._rounds
+        async with self._lock:
+            if self.active is not None and not anew:
+                return self.active
+            if self._rounds == rounds:  # nobody has asked meanwhile
+                self._outcome = self._adopt(_choose(await self._ask_all()))
+                self._rounds += 1
+            outcome = self._outcome
+        if isinstance(outcome, str):
+            return outcome
+        raise another(outcome)
+
+    async def ping(self, seconds: float) -> str:
+        """Ask whether the server is ready, or whether exactly one node of the pair is active.
+
+        Unlike `find`, this changes nothing: calls still go to the same node.
+
+        Args:
+            seconds: Time-out.
+
+        Returns:
+            Root address of the server.
+
+        Raises:
+            CallError: It is not ready.
+            InvalidSettings: A file for TLS cannot be used.
+            SessionClosed: Before or meanwhile.
+        """
+        self._transport.running_loop()
+        if self.several:
+            outcome = _choose(await self._ask_all(PING, seconds))
+        else:
+            outcome = await self._ask_only(seconds)
+        if isinstance(outcome, str):
+            return outcome
+        raise without_frames(outcome)
+
+    async def _ask_only(self, seconds: float) -> str | CallError:
+        (address,) = self._addresses
+        with self._transport.until_closed(seconds, PING):
+            try:
+                answer = await self._transport.exchange(PING, "GET", address, {}, path=_HEALTH)
+            except CallError as exc:
+                return exc
+            if answer.status == 200:
+                return address
+            return UnexpectedStatus(
+                "the server is not ready", operation=PING, endpoint=address, status=answer.status
+            )
+        error = CallTimeout(f"no answer within {seconds:g} s", operation=PING, endpoint=address)
+        error.proxy = self._transport.proxy_of(address)
+        return error
+
+    async def _ask_all(
+        self, operation: str = FIND_ACTIVE, seconds: float = _ROUND_SECONDS
+    ) -> dict[str, str]:
+        await self._transport.open()
+        answers = dict.fromkeys(self._addresses, _SILENT)
+        broken: list[Exception] = []
+        with self._transport.until_closed(seconds, operation) as scope:
+            async with anyio.create_task_group() as group:
+                for address in self._addresses:
+                    group.start_soon(self._ask, operation, address, answers, broken, scope)
+        if broken:
+            raise broken[0]
+        return answers
+
+    async def _ask(
+        self,
+        operation: str,
+        address: str,
+        answers: dict[str, str],
+        broken: list[Exception],
+        scope: anyio.CancelScope,
+    ) -> None:
+        exchange = self._transport.exchange
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = await exchange(
+                    operation, "GET", address, {}, path=_HEALTH, attempt=attempt
+                )
+            except CallError as exc:
+                answers[address] = _said(exc)
+            except Exception as exc:  # raised when all have ended
+                broken.append(exc)
+                return
+            else:
+                answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
+            if answers[address] == _ACTIVE:
+                scope.deadline = min(scope.deadline, anyio.current_time() + _GRACE_SECONDS)
+            # A fault of the way should not fail all the calls that wait, unless it stays.
+            if answers[address] == _PASSIVE or attempt == _ATTEMPTS or _ACTIVE in answers.values():
+                return
+            await anyio.sleep(_PAUSE_SECONDS)
+            if _ACTIVE in answers.values():
+                return
+
+    def _adopt(self, outcome: str | CallError) -> str | CallError:
+        """Send calls to the node that is active from now on."""
+        if isinstance(outcome, str):
+            if outcome != self.latest:
+                _log.info("%s is the active server now, no longer %s", outcome, self.latest)
+            self.latest = outcome
+            if self._failover != "always":
+                self.active = outcome
+        return outcome
+
+
+def _choose(answers: dict[str, str]) -> str | CallError:
+    active = [address for address, said in answers.items() if said == _ACTIVE]
+    if len(active) == 1:
+        return active[0]
+    told = ", ".join(f"{address}: {said}" for address, said in answers.items())
+    if active:
+        return MultipleActive(f"several servers are active ({told})", answers=answers)
+    return NoActive(f"no server is active ({told})", answers=answers)
+
+
+def _said(error: CallError) -> str:
+    if error.status == 307:
+        return _PASSIVE
+    said = f"HTTP {error.status}" if isinstance(error, StatusError) else error.message
+    return said if error.proxy is None else f"{said}, via proxy {error.proxy}"

@@ -1,0 +1,494 @@
+"""One exchange with the server: a request out, bytes in; what goes wrong becomes our errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import msgspec
+from yarl import URL
+
+from .._version import __version__
+from ..addresses import API_PATH
+from ..errors import (
+    CallError,
+    InvalidInput,
+    InvalidSettings,
+    ResponseDecodeError,
+    SessionClosed,
+)
+from ..retry.backoff import retry_after
+from . import exchange_log
+from .connection_errors import connection_error
+from .event_loop import running_loop
+from .proxy import about_proxy, credential, find_proxies, go_through
+from .redaction import Mask
+from .request_bodies import REPEATED_METHODS, Unwatched, request_content, send_once, watch_body
+from .response_bodies import SMALL_BODY, read_body
+from .responses import OTHER_SERVICE, looks_like_html, status_error
+from .stale_connections import CheckedRequest, StaleConnection
+from .timeouts import Deadlines
+from .tls import TLS
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine, Generator, Mapping, Sequence
+
+    from ..addresses import Proxy
+    from ..options import Settings
+    from .request_bodies import Progress
+
+LOGIN = "user.login"
+FIND_ACTIVE = "find_active"
+PING = "ping"
+_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
+_CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
+_CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
+
+_OTHER_LOOP = "the session belongs to another event loop; make one inside each asyncio.run()"
+
+
+class HookError(Exception):
+    """A client middleware or trace hook raised ``__cause__`` after the request was sent."""
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What came back: a success, or 304."""
+
+    status: int
+    body: bytes
+    request_id: str | None
+    headers: Mapping[str, str] = {}
+
+
+class Transport:
+    """Sends requests to one server over a pool of connections.
+
+    The pool is made at first use, in the event loop that uses it. What is handed in stays the
+    caller's to close.
+
+    Args:
+        settings: The session's options.
+        session: Use this one and its pool instead of our own.
+        connector: Use this pool.
+        trace_configs: Passed to aiohttp.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        _check_kind("session", session, aiohttp.ClientSession)
+        _check_kind("connector", connector, aiohttp.BaseConnector)
+        # None counts as not given, as for the other options.
+        trace_configs = trace_configs or ()
+        if not isinstance(cast("object", trace_configs), Iterable):
+            _check_kind("trace_configs", trace_configs, list)
+        self._trace_configs = list(trace_configs)
+        for config in self._trace_configs:
+            _check_kind("trace_configs", config, aiohttp.TraceConfig)
+        if session is not None and (connector is not None or trace_configs):
+            raise InvalidSettings(
+                "session: it brings its own connector and trace_configs; pass them when making it",
+                option="session",
+            )
+        if session is not None and session.auth is not None:
+            raise InvalidSettings(
+                "session: it has credentials of its own, which would replace the token; "
+                "make it without them",
+                option="session",
+            )
+        self.settings = settings
+        self.mask: Mask = Mask(settings.token)
+        self.mask.add_password(settings.password)
+        for name, value in (settings.headers or {}).items():
+            if _CREDENTIAL.search(name):
+                self.mask.add(value)
+        self.closed: bool = False
+        self.owns_pool: bool = session is None and connector is None
+        # What `close` has to end: calls, and scopes of other waits. aiohttp leaves those alone that
+        # use what was handed in, and cancels the tasks of those that wait for a connection.
+        self.deadlines: Deadlines = Deadlines()
+        self.under_way: set[anyio.CancelScope] = set()
+        self.server_version: str | None = None  # once it was asked for
+        self.asking_version: anyio.Lock = anyio.Lock()
+        self._given = session
+        self._connector = connector
+        self._session: aiohttp.ClientSession | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # that the session is bound to
+        self._opening = anyio.Lock()
+        self._tls = TLS(settings)
+        self._proxies: dict[str, Proxy] = {}  # by endpoint
+        self._max_response_bytes = settings.max_response_bytes
+        # The whole call is timed where it begins, as logging in and waiting for a connection of
+        # the pool are parts of it.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=settings.connect_timeout,
+            sock_read=settings.read_timeout,
+        )
+        self._headers = {
+            "accept": "application/json",
+            "user-agent": f"cloudtower-async/{__version__}",
+            **(settings.headers or {}),
+        }
+        # Those of our own session go with it. One that was handed in has its own.
+        self._more_headers = {} if session is None else self._headers
+
+    def exchange(
+        self,
+        operation: str,
+        method: str,
+        endpoint: str,
+        headers: Mapping[str, str],
+        *,
+        path: str = "",
+        body: bytes | None = None,
+        query: Mapping[str, object] | None = None,
+        fields: Mapping[str, object] | None = None,
+        token: str | None = None,
+        not_modified: bool = False,
+        attempt: int = 1,
+        progress: Progress | None = None,
+    ) -> Coroutine[Any, Any, Answer]:
+        """Send a request and read the whole answer.
+
+        Callers set a time limit, by `deadlines` or `until_closed`, and raise the errors
+        `without_frames`, as the frames from here on hold the credentials.
+
+        Args:
+            operation: For errors: what this is about.
+            method: HTTP method.
+            endpoint: Root address of the server that is asked.
+            headers: In addition to those of every request.
+            path: Where to, below the root address.
+            body: JSON.
+            query: Query string.
+            fields: Fields of a multipart form.
+            token: Sent as the credential.
+            not_modified: Status 304 is an answer, not an error.
+            attempt: Which sending of its call it is.
+            progress: Where to record that the server may have received the request.
+
+        Raises:
+            CallError: No answer, or one with an error status.
+            HookError: With `progress`: code of the caller's aiohttp session raised an exception
+                after the request was sent. Before, the exception is raised as it is.
+            InvalidInput: The arguments cannot be sent.
+            SessionClosed: Before or meanwhile.
+        """
+        sending = self._exchange(
+            operation,
+            method,
+            endpoint,
+            headers,
+            path,
+            body,
+            query,
+            fields,
+            token,
+            not_modified,
+            progress or Unwatched(),
+        )
+        if not exchange_log.watched():
+            return sending
+        content = query or fields if body is None else body
+        secret = _is_confidential(operation, path)
+        sent = exchange_log.Sent(operation, endpoint, attempt, content, secret, self.mask)
+        return exchange_log.watch(sending, sent)
+
+    async def _exchange(
+        self,
+        operation: str,
+        method: str,
+        endpoint: str,
+        headers: Mapping[str, str],
+        path: str,
+        body: bytes | None,
+        query: Mapping[str, object] | None,
+        fields: Mapping[str, object] | None,
+        token: str | None,
+        not_modified: bool,
+        progress: Progress,
+    ) -> Answer:
+        session = self._session
+        if session is None or session.closed:
+            session = await self.open()
+        if self._tls.reloads:
+            await self._tls.refresh()
+        options = request_content(operation, method, body, query, fields, progress)
+        headers = {**self._more_headers, **headers}
+        if self._given is not None:
+            _fit_to_given(session, options, headers, progress)
+        if method in REPEATED_METHODS:
+            options["middlewares"] = (send_once(progress), *options.get("middlewares", ()))
+        if token is not None:
+            headers["authorization"] = token
+        if self._proxies:
+            go_through(self._proxies.get(endpoint), endpoint, options, headers)
+        while True:
+            try:
+                # Not `async with`, which would cost as much as all the rest of this: `read` leaves
+                # nothing open, whether it comes to the end, fails or is cancelled.
+                response = await session.request(
+                    method,
+                    _url(endpoint + path),
+                    headers=headers,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    timeout=self._timeout,
+                    ssl=self._tls.context,
+                    **options,
+                )
+                status = response.status
+                small = not 200 <= status < 300 or operation in _SMALL_ANSWERS
+                limit = SMALL_BODY if small else self._max_response_bytes
+                if response.content.is_eof():  # all of it came with the headers
+                    # What is there needs no coroutines. But hooks want to hear of it, and a
+                    # middleware may have read it before.
+                    if self._given is None and not session.trace_configs:
+                        content = response.content.read_nowait()
+                    else:
+                        content = await response.read()
+                    too_large = len(content) > limit
+                else:
+                    content, too_large = await read_body(response, limit)
+            except StaleConnection as exc:
+                if exc.reused:
+                    continue  # nothing was written, and another connection may be clean
+                raise self._explain(exc, operation, endpoint, sent=False) from exc
+            except (aiohttp.ClientError, OSError) as exc:
+                sent = progress.sent if "data" in options else None
+                raise self._explain(exc, operation, endpoint, sent=sent) from exc
+            except Exception as exc:
+                if progress.sent and not isinstance(progress, Unwatched):
+                    raise HookError from exc
+                raise
+            break
+        request_id = response.headers.get("x-tower-request-id")
+        if not 200 <= status < 300 and not (status == 304 and not_modified):
+            error = status_error(
+                status,
+                content[:SMALL_BODY],
+                operation=operation,
+                endpoint=endpoint,
+                request_id=request_id,
+                retry_after=retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
+                mask=self.mask,
+                pair=len(self.settings.endpoints) > 1,
+                location=response.headers.get("location"),
+            )
+            raise about_proxy(error, self._proxies.get(endpoint))
+        if too_large and not looks_like_html(content):
+            raise ResponseDecodeError(
+                f"the answer is larger than {limit:,} bytes",
+                operation=operation,
+                endpoint=endpoint,
+                status=status,
+                request_id=request_id,
+                hint=OTHER_SERVICE if small else _ASK_FOR_LESS,
+            )
+        return Answer(status, content, request_id, response.headers)
+
+    async def close(self) -> None:
+        """Close the connections. Calls under way end with SessionClosed. Safe to repeat.
+
+        Raises:
+            SessionClosed: It belongs to an event loop that runs elsewhere; it stays as it is.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        self.check_closable()
+        self.closed = True
+        if self.loop is None:  # it was never used
+            return
+        for scope in tuple(self.under_way):
+            scope.cancel()
+        self.deadlines.end_all()
+        session, self._session = self._session, None
+        if session is not None and session is not self._given:
+            # Shielded, as a session is often closed because of a cancellation; and bounded.
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await session.close()
+
+    @contextmanager
+    def until_closed(
+        self, seconds: float | None, operation: str = ""
+    ) -> Generator[anyio.CancelScope]:
+        """Run a block within a time limit; closing the session ends it at once.
+
+        Args:
+            seconds: Time after which the rest of the block is cancelled; None: no limit.
+            operation: For the error: what the block is part of.
+
+        Raises:
+            SessionClosed: Meanwhile.
+        """
+        scope = anyio.move_on_after(seconds)
+        self.under_way.add(scope)
+        try:
+            with scope:
+                yield scope
+        finally:
+            self.under_way.discard(scope)
+        if self.closed:
+            raise closed_during(operation) if operation else SessionClosed
+
+    async def open(self) -> aiohttp.ClientSession:
+        """Make the pool, unless there is one. Connections are made when calls need them.
+
+        Raises:
+            InvalidSettings: A file for TLS cannot be used.
+            SessionClosed: It is closed, or belongs to another event loop.
+        """
+        self.running_loop()
+        async with self._opening:
+            self._check_usable()
+            if self._session is None:
+                await anyio.to_thread.run_sync(self._tls.load)
+                await self._find_proxies()
+                self._check_usable()  # it may have been closed meanwhile
+                self._session = self._given or self._make_session()
+            return self._session
+
+    def proxy_of(self, endpoint: str) -> str | None:
+        """Return the address of the proxy on the way to a server; None if there is none."""
+        proxy = self._proxies.get(endpoint)
+        return proxy and proxy.address
+
+    async def _find_proxies(self) -> None:
+        self._proxies = await anyio.to_thread.run_sync(find_proxies, self.settings)
+        for proxy in self._proxies.values():
+            sent = credential(proxy)
+            self.mask.add_password(proxy.password)
+            self.mask.add(sent)
+            self.mask.add(sent and sent.removeprefix("Basic "))
+        if self._proxies:
+            # Those of the session would also go to the proxy, in clear.
+            self._more_headers = self._headers
+
+    def _is_closed(self) -> bool:
+        session = self._session or self._given
+        return self.closed or (session is not None and session.closed)
+
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop; the first use binds the session to it.
+
+        To be called before anything is touched that the tasks of the session share.
+
+        Raises:
+            SessionClosed: The session belongs to another event loop, perhaps of another thread.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        loop = running_loop()
+        if loop is not self.loop:
+            # A loop that has ended before anything was opened left nothing behind.
+            if self.loop is not None and not (self._session is None and self.loop.is_closed()):
+                raise SessionClosed(_OTHER_LOOP)
+            self.loop = loop
+        return loop
+
+    def check_closable(self) -> None:
+        """Refuse to close the session from elsewhere than its own event loop, unless that ended.
+
+        Raises:
+            SessionClosed: It belongs to an event loop that runs elsewhere.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        if self.loop is not None and not self.loop.is_closed():
+            self.running_loop()
+
+    def _check_usable(self) -> None:
+        if self._is_closed():
+            raise SessionClosed
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        # Room to ask each whether it is ready, whatever calls are under way.
+        connections = self.settings.max_connections + len(self.settings.endpoints)
+        if len(self.settings.endpoints) > 1:
+            # Room to ask each which one is active, and to log in.
+            connections += len(self.settings.endpoints) + 1
+        return aiohttp.ClientSession(
+            connector=self._connector or aiohttp.TCPConnector(limit=connections),
+            connector_owner=self._connector is None,
+            headers=None if self._more_headers else self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._trace_configs,
+            request_class=CheckedRequest,
+        )
+
+    def _explain(
+        self, exc: Exception, operation: str, endpoint: str, *, sent: bool | None
+    ) -> Exception:
+        if self._is_closed():
+            return closed_during(operation)
+        if isinstance(exc, aiohttp.InvalidURL):
+            return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
+        # A session that was handed in may know a proxy of its own.
+        direct = self._given is None and not self.settings.trust_env
+        proxy = self._proxies.get(endpoint)
+        error: CallError = connection_error(
+            exc, endpoint, self.settings, proxy, direct=direct, sent=sent
+        )
+        error.operation = operation
+        return error
+
+
+def _check_kind(option: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidSettings(
+            f"{option}: expected a {kind.__qualname__}, got {type(value).__name__}", option=option
+        )
+
+
+def _fit_to_given(
+    session: aiohttp.ClientSession,
+    options: dict[str, Any],
+    headers: dict[str, str],
+    progress: Progress,
+) -> None:
+    """Fit a request to a session that was handed in: its own headers, and its middlewares."""
+    if "data" in options:
+        headers.setdefault("content-type", options["data"].content_type)
+    # aiohttp has no public name for the middlewares.
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] | None
+    middlewares = getattr(session, "_middlewares", None)
+    if middlewares is None:
+        progress.sent = True
+    elif middlewares:
+        options["middlewares"] = (*middlewares, watch_body(progress))
+
+
+@lru_cache(maxsize=1024)
+def _url(address: str) -> URL | str:
+    """The address, parsed once instead of for each call."""
+    try:
+        return URL(address)
+    except ValueError:
+        return address  # aiohttp says what is wrong with it
+
+
+def closed_during(operation: str) -> SessionClosed:
+    """Make the error of a call that `close` has ended."""
+    return SessionClosed(f"{operation}: the session was closed during the call")
+
+
+def _is_confidential(operation: str, path: str) -> bool:
+    # Beside the API there is GraphQL, whose answers spell out keys and tickets under any name.
+    return operation == LOGIN or not path.startswith(API_PATH)
+
+
+_ASK_FOR_LESS = (
+    "Ask for less at a time (first= or page_size=, a narrower where=), "
+    "or pass a larger max_response_bytes=."
+)

@@ -1,0 +1,125 @@
+"""Which proxy the requests to a server go through."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..addresses import parse_proxy
+from ..errors import ProxyFailed, ProxyRefused
+from .basic_auth import basic
+
+if TYPE_CHECKING:
+    from ..addresses import Proxy
+    from ..errors import CallError, StatusError
+    from ..options import Settings
+
+
+def find_proxies(settings: Settings) -> dict[str, Proxy]:
+    """Return the proxy of each endpoint that is reached through one.
+
+    With ``trust_env`` this reads the environment, and on macOS and Windows the settings of the
+    system, so call it in a worker thread.
+
+    Raises:
+        InvalidSettings: A variable does not hold the address of a proxy; it names which.
+    """
+    if settings.via is not None:
+        return dict.fromkeys(settings.endpoints, settings.via)
+    if not settings.trust_env:
+        return {}
+    given = urllib.request.getproxies()
+    found: dict[str, Proxy] = {}
+    for endpoint in settings.endpoints:
+        scheme = urlsplit(endpoint).scheme
+        proxy = parse_proxy(given.get(scheme), _variable(scheme))
+        if proxy is not None and not _is_exempt(endpoint):
+            found[endpoint] = proxy
+    return found
+
+
+def credential(proxy: Proxy) -> str | None:
+    """Return the ``Proxy-Authorization`` header for a proxy; None if it needs none."""
+    if proxy.username is None:
+        return None
+    return basic(proxy.username, proxy.password or "")
+
+
+def go_through(
+    proxy: Proxy | None, endpoint: str, options: dict[str, Any], headers: dict[str, str]
+) -> None:
+    """Add to the options and headers of a request what sends it through a proxy.
+
+    The credentials are not left in the proxy's address, which errors of aiohttp hold.
+    """
+    if proxy is None:
+        return
+    options["proxy"] = proxy.address
+    sent = credential(proxy)
+    if sent is None:
+        return
+    if endpoint.startswith("https:"):  # for the CONNECT request, which alone the proxy reads
+        options["proxy_headers"] = {"proxy-authorization": sent}
+    else:
+        headers["proxy-authorization"] = sent
+
+
+def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
+    """Make the error for a proxy that answers itself, with this status."""
+    if status == 407:
+        known = proxy is not None and proxy.username is not None
+        return ProxyRefused(
+            "the proxy refused its user name or password"
+            if known
+            else "the proxy wants a user name and a password",
+            proxy_status=status,
+            hint="Pass them in its address: proxy='http://user:password@host:port'.",
+        )
+    if status < 500:
+        return ProxyRefused(
+            f"the proxy refused to connect to the server (HTTP {status})", proxy_status=status
+        )
+    return ProxyFailed(
+        f"the proxy could not connect to the server (HTTP {status})",
+        proxy_status=status,
+        hint="Check host and port of the endpoint, that the server is up, and proxy=.",
+    )
+
+
+def about_proxy(error: StatusError, proxy: Proxy | None) -> CallError:
+    """Name the proxy in an error status that came through it, which may be its own answer.
+
+    A TLS tunnel carries what the server says. Without TLS the proxy can answer in its place.
+    """
+    if proxy is None:
+        return error
+    error.proxy = proxy.address
+    if error.endpoint.startswith("https:"):
+        return error
+    if error.status == 407:
+        refusal = proxy_refusal(407, proxy)
+        refusal.operation, refusal.endpoint = error.operation, error.endpoint
+        refusal.proxy = proxy.address
+        return refusal
+    if error.server_message is None:  # none of the API's errors comes without one
+        error.hint = "The proxy may have answered in place of CloudTower. " + error.hint
+    return error
+
+
+def unused_variable(endpoint: str) -> str | None:
+    """Return the environment variable that names a proxy for an endpoint; None if none does."""
+    parts = urlsplit(endpoint)
+    if not urllib.request.getproxies_environment().get(parts.scheme) or _is_exempt(endpoint):
+        return None
+    return _variable(parts.scheme)
+
+
+def _is_exempt(endpoint: str) -> bool:
+    # NO_PROXY holds names with or without a port, and IPv6 addresses without brackets.
+    parts = urlsplit(endpoint)
+    return any(map(urllib.request.proxy_bypass, (parts.hostname or "", parts.netloc)))
+
+
+def _variable(scheme: str) -> str:
+    return f"{scheme.upper()}_PROXY"

@@ -1,0 +1,72 @@
+"""Reading response bodies up to a limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .responses import looks_like_html
+
+if TYPE_CHECKING:
+    import aiohttp
+
+SMALL_BODY = 2**20
+"""Maximum size in bytes of error bodies, logins and HTML pages."""
+
+
+async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    """Read a body piece by piece, so that a decompression bomb never inflates in full.
+
+    Args:
+        response: Its connection is closed when the body is not read to the end.
+        limit: Maximum size in bytes after decompression.
+
+    Returns:
+        The body, and False. If it exceeds the limit, or is an HTML page larger than `SMALL_BODY`:
+        its first `SMALL_BODY` bytes, and True.
+    """
+    response.content = _BoundedStream(response.content, limit)  # type: ignore[assignment]
+    try:
+        return await response.read(), False
+    except _TooLarge as exc:
+        return exc.start, True
+
+
+class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
+    """A body exceeded its limit; ``start`` holds its first bytes."""
+
+    def __init__(self, start: bytes) -> None:
+        super().__init__()
+        self.start = start
+
+
+class _BoundedStream:
+    """The part of a stream that `aiohttp.ClientResponse.read` uses.
+
+    `read` of aiohttp's stream decompresses without a bound once it is asked for everything.
+    """
+
+    def __init__(self, stream: aiohttp.StreamReader, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    async def read(self) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self._stream.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._limit or (size > SMALL_BODY and looks_like_html(pieces[0])):
+                raise _TooLarge(_start_of(pieces))
+        return b"".join(pieces)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+
+def _start_of(pieces: list[bytes]) -> bytes:
+    start = b""
+    for piece in pieces:
+        if len(start) >= SMALL_BODY:
+            break
+        start += piece
+    return start[:SMALL_BODY]

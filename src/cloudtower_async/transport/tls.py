@@ -1,0 +1,195 @@
+"""TLS options → the contexts of connections, read again when their files change."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio.to_thread
+
+from ..errors import InvalidSettings
+
+if TYPE_CHECKING:
+    from ..options import ClientCert, Settings, StrPath
+
+_log = logging.getLogger("cloudtower_async")
+
+_CHECK_SECONDS = 1.0
+"""Seconds between two looks at whether a file has changed."""
+
+_Stamp: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
+_PATH_START = re.compile(r"[/.~\\]|[A-Za-z]:[/\\]")
+
+
+class TLS:
+    """The TLS context of a session.
+
+    A rotated CA or client certificate takes effect without a restart: while requests are made, the
+    files are checked once a second, and a changed one is read again. Connections that are open
+    stay open. A file that cannot be used, such as one that is half written, is reported in the
+    log, and the previous content stays in use.
+
+    Args:
+        settings: The session's options.
+
+    Attributes:
+        context: Value for ``ssl=`` of aiohttp: True means the connector's own context, False one
+            that verifies nothing.
+        reloads: Whether the context comes from files.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.context: ssl.SSLContext | bool = True
+        self.reloads: bool = bool(settings.ca_file or settings.client_cert)
+        self._stamp: _Stamp = ()
+        self._next_check = 0.0
+
+    def load(self) -> None:
+        """Build the context. Reads files, so call it in a worker thread.
+
+        Raises:
+            InvalidSettings: A file is missing or does not hold what it should.
+        """
+        self._stamp = self._current_stamp()
+        self.context = tls_context(self._settings)
+
+    async def refresh(self) -> None:
+        """Read the files again if they have changed; looks at them at most once a second."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_check:
+            self._next_check = now + _CHECK_SECONDS
+            await anyio.to_thread.run_sync(self._reload)
+
+    def _reload(self) -> None:
+        stamp = self._current_stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp  # taken before reading: a later change differs from it
+        try:
+            self.context = _from_files(self._settings)
+        except InvalidSettings as exc:
+            _log.warning("the previous content of the changed file stays in use: %s", exc)
+        else:
+            _log.info("a changed CA or client certificate was read; new connections use it")
+
+    def _current_stamp(self) -> _Stamp:
+        cert, key = _cert_and_key(self._settings.client_cert)
+        return tuple(_stamp(path) for path in (self._settings.ca_file, cert, key))
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | bool:
+    """Build the context; True stands for the connector's own, False for one that checks nothing.
+
+    That nothing is checked is told in the log. One that is given is taken as it is.
+
+    Reads files, so it is for a worker thread.
+
+    Raises:
+        InvalidSettings: A file is missing or does not hold what it should.
+    """
+    if settings.ssl_context is not None:
+        return settings.ssl_context
+    unsafe = [address for address in settings.endpoints if address.startswith("https:")]
+    if unsafe and not settings.verify_tls:
+        _log.warning(
+            "verify_tls=False: the certificate of %s is not checked, so anybody on the way can "
+            "pass for it and read the credentials; ca_file= is the safe way",
+            ", ".join(unsafe),
+        )
+    if not settings.ca_file and not settings.client_cert:
+        return settings.verify_tls
+    return _from_files(settings)
+
+
+def _from_files(settings: Settings) -> ssl.SSLContext:
+    context = _authorities(settings.ca_file)
+    if not settings.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if settings.client_cert:
+        _load_client_cert(context, settings.client_cert)
+    return context
+
+
+def _authorities(ca_file: StrPath | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as exc:
+        raise InvalidSettings(
+            f"ca_file: {_shown(ca_file)} cannot be used: {_why(exc)}; "
+            "expected a PEM file with the certificate of the authority that signed the server's",
+            option="ca_file",
+        ) from exc
+
+
+def _load_client_cert(context: ssl.SSLContext, files: ClientCert) -> None:
+    cert, key = _cert_and_key(files)
+    try:
+        # A password, though empty: without one OpenSSL asks on the terminal, and waits.
+        context.load_cert_chain(cert or "", key, password="")
+    except (OSError, ValueError) as exc:
+        raise InvalidSettings(
+            f"client_cert: {_shown(cert)} cannot be used: {_diagnose(cert, key) or _why(exc)}; "
+            "expected a PEM file with certificate and key, or a pair (certificate, key)",
+            option="client_cert",
+        ) from exc
+
+
+def _cert_and_key(files: ClientCert | None) -> tuple[StrPath | None, StrPath | None]:
+    return files if isinstance(files, tuple) else (files, None)
+
+
+def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
+    """Say what is wrong with the files; None when OpenSSL knows better."""
+    content = _read(cert)
+    if content is None:
+        return None
+    keys = content if key is None else _read(key)
+    if keys is None:
+        return "the key file does not exist or cannot be read"
+    if "PRIVATE KEY-----" not in keys:
+        if key is not None and "PRIVATE KEY-----" in content and "CERTIFICATE-----" in keys:
+            return "the two files are swapped"
+        return "there is no private key in the key file" if key else "there is no private key in it"
+    if "ENCRYPTED" in keys:
+        return "the private key is encrypted; decrypt it, or pass a context of your own"
+    if "CERTIFICATE-----" not in content:
+        return "there is no certificate in it"
+    return None
+
+
+def _read(path: StrPath | None) -> str | None:
+    try:
+        return Path(path or "").read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(path: StrPath | None) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path or "")  # noqa: PTH116 - a path of any kind
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _shown(path: StrPath | None) -> str:
+    """Quote a path, but not what may be a key or a password passed in its place."""
+    text = os.fspath(path or "")
+    if _stamp(path) or "." in text or _PATH_START.match(text):
+        return repr(text)
+    return "what was given"
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, ssl.SSLError):
+        if exc.reason == "KEY_VALUES_MISMATCH":
+            return "the private key does not belong to the certificate"
+        return exc.reason or "it is not in PEM form"
+    return getattr(exc, "strerror", None) or str(exc)

@@ -1,0 +1,1 @@
+"""Upload files in chunks and resume interrupted uploads."""

@@ -1,0 +1,245 @@
+"""What is uploaded: a file or a stream, read forwards, one chunk at a time.
+
+Files are read, and their content is hashed, in threads. How long a source is has to be known when
+the upload begins, and it is checked that it was right before the last chunk is handed out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+
+from ..errors import InvalidInput, SourceChanged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ..options import StrPath
+
+Uploadable: TypeAlias = "StrPath | BinaryIO | AsyncIterable[bytes | bytearray | memoryview]"
+"""What can be uploaded: a path, a file opened in binary mode, or what yields the content."""
+
+_CLOSE_SECONDS = 5.0
+_PIECE = 8 * 1024 * 1024  # bytes read at once where the content is only hashed
+
+
+class Chunk(NamedTuple):
+    """A part of the source, and the SHA-256 of the source up to its end, in hexadecimal."""
+
+    content: bytes
+    sha256: str
+
+
+class _File:
+    """A file, by its path or opened by the caller, from where it stands.
+
+    Args:
+        source: Either of them.
+    """
+
+    def __init__(self, source: StrPath | BinaryIO) -> None:
+        self._ours = isinstance(source, str | os.PathLike)
+        self._source = source
+        self._file: BinaryIO | None = None
+        self._closed = False
+        self.modified_ns: int | None = None
+
+    async def open(self) -> int | None:
+        """Make ready to read, and return how much there is; None: that is not known."""
+        return await anyio.to_thread.run_sync(self._open)
+
+    async def read(self, number: int) -> bytes:
+        """The next so many bytes; fewer only at the end."""
+        return await anyio.to_thread.run_sync(self._read, number)
+
+    async def close(self) -> None:
+        """Close what was opened here: at once, as a cancellation must not come between."""
+        self._closed = True
+        if self._ours and self._file is not None:
+            self._file.close()
+
+    def _open(self) -> int | None:
+        if isinstance(self._source, str | os.PathLike):
+            try:
+                file: BinaryIO = Path(self._source).open("rb")  # noqa: SIM115 - `close` closes it
+            except OSError as exc:
+                raise InvalidInput(f"upload: {self._source}: {exc.strerror}") from exc
+            self._file = file
+            if self._closed:  # whoever wanted it has not waited for this thread
+                file.close()
+                return None
+        else:
+            self._file = file = self._source
+        if not file.seekable():
+            return None
+        with contextlib.suppress(OSError, AttributeError):  # a file in memory
+            self.modified_ns = os.fstat(file.fileno()).st_mtime_ns
+        start = file.tell()
+        end = file.seek(0, os.SEEK_END)
+        file.seek(start)
+        return end - start
+
+    def _read(self, number: int) -> bytes:
+        content = self._read_some(number)
+        if len(content) in (0, number):
+            return content
+        parts = [content]  # a raw file, or a pipe, gives what it has
+        while content and (left := number - sum(map(len, parts))):
+            content = self._read_some(left)
+            parts.append(content)
+        return b"".join(parts)
+
+    def _read_some(self, number: int) -> bytes:
+        content = cast("object", cast("BinaryIO", self._file).read(number))
+        if not isinstance(content, bytes):
+            raise InvalidInput(
+                f"upload: the file gives {type(content).__name__}; open it in binary mode"
+            )
+        return content
+
+
+class _Stream:
+    """What yields the content in pieces of any size.
+
+    It is always the same task that asks for the next piece, as generators may need that.
+
+    Args:
+        source: Yields them.
+    """
+
+    def __init__(self, source: AsyncIterable[bytes | bytearray | memoryview]) -> None:
+        self._pieces = aiter(source)
+        self._rest = memoryview(b"")
+        self.modified_ns: int | None = None
+
+    async def open(self) -> None:
+        """How much there is nobody knows."""
+        return
+
+    async def read(self, number: int) -> bytes:
+        """The next so many bytes; fewer only at the end."""
+        content = bytearray()
+        while (left := number - len(content)) and await self._more():
+            content += self._rest[:left]
+            self._rest = self._rest[left:]
+        return bytes(content)
+
+    async def _more(self) -> bool:
+        """Have something to take; False at the end."""
+        while not self._rest:
+            piece = cast("object", await anext(self._pieces, None))
+            if piece is None:
+                return False
+            if not isinstance(piece, bytes | bytearray | memoryview):
+                raise InvalidInput(f"upload: the stream yields {type(piece).__name__}, not bytes")
+            self._rest = memoryview(cast("bytes", piece)).cast("B")
+        return True
+
+    async def close(self) -> None:
+        """Let a generator clean up."""
+        if hasattr(self._pieces, "aclose"):
+            await cast("AsyncGenerator[object]", self._pieces).aclose()
+
+
+class Source:
+    """What is uploaded, with its length.
+
+    Args:
+        source: As the caller gave it.
+        size: Its length as the caller gave it; None: to be found out.
+    """
+
+    def __init__(self, source: Uploadable, size: int | None) -> None:
+        if size is not None and (type(size) is not int or size < 1):
+            raise InvalidInput(f"upload: size: expected a number of bytes above 0, got {size!r}")
+        self.size: int = size or 0
+        self.position: int = 0
+        self.name: str | None = _name(source)
+        self._inner = _inner(source)
+        self._digest = hashlib.sha256()
+
+    @property
+    def modified_ns(self) -> int | None:
+        """Modification time in nanoseconds since 1970; None for a stream, or before opening."""
+        return self._inner.modified_ns
+
+    async def open(self) -> None:
+        """Make ready to read.
+
+        Raises:
+            InvalidInput: There is no such file, it is empty, or its length is not known.
+        """
+        there = await self._inner.open()
+        if there is None:
+            if not self.size:
+                raise InvalidInput(
+                    "upload: size: how long this is cannot be told from it; pass size=, in bytes"
+                )
+            return
+        if there == 0:
+            raise InvalidInput(f"upload: {self.name or 'the file'} is empty")
+        if self.size not in (0, there):
+            raise InvalidInput(f"upload: size: {self.size:,} is given, but there are {there:,}")
+        self.size = there
+
+    async def chunk(self, number: int) -> Chunk:
+        """Return the next chunk of this many bytes, or what is left.
+
+        Raises:
+            SourceChanged: There is less than there should be, or more.
+        """
+        wanted = min(number, self.size - self.position)
+        is_last = wanted == self.size - self.position
+        content = await self._inner.read(wanted + is_last)
+        if len(content) < wanted:
+            raise self._changed(f"ended after {self.position + len(content):,} of its")
+        if len(content) > wanted:
+            raise self._changed("has become longer than its")
+        await anyio.to_thread.run_sync(self._digest.update, content)
+        self.position += wanted
+        return Chunk(content, self._digest.hexdigest())
+
+    async def skip(self, number: int) -> str:
+        """Read this many bytes and return the SHA-256 of what has been read so far.
+
+        Raises:
+            SourceChanged: It is shorter than that, or longer than its size.
+        """
+        left = number
+        while left:
+            left -= len((await self.chunk(min(left, _PIECE))).content)
+        return self._digest.hexdigest()
+
+    async def close(self) -> None:
+        """Close what is not the caller's. Safe to repeat."""
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await self._inner.close()
+
+    def _changed(self, how: str) -> SourceChanged:
+        return SourceChanged(f"{self.name or 'the source'} {how} {self.size:,} bytes")
+
+
+def _inner(source: Uploadable) -> _File | _Stream:
+    if isinstance(source, str | os.PathLike):
+        return _File(source)
+    if isinstance(source, AsyncIterable):
+        return _Stream(source)
+    if hasattr(source, "read"):
+        return _File(source)
+    raise InvalidInput(
+        "upload: expected a path, a file opened in binary mode, or an async iterator of bytes; "
+        f"got {type(source).__name__}"
+    )
+
+
+def _name(source: Uploadable) -> str | None:
+    """What the file is called, where it has a name."""
+    path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    return Path(cast("str", path)).name if isinstance(path, str | os.PathLike) else None

@@ -1,0 +1,213 @@
+"""What a change of the feed may have changed in a view of resources.
+
+The feed tells of rows, while an answer of the API also shows something of what a resource is
+related to (the name of a VM's cluster), and a filter may look at anything (the VMs of a cluster
+with such a name). This is worked out from the models and from the filter. Where it cannot be told
+which resources of the view are touched, the answer is: all may be. That costs requests, never a
+change.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args, get_origin
+
+import msgspec
+
+from .. import models
+from ..calls.arg_types import arguments_of, member
+
+if TYPE_CHECKING:
+    from ..calls.operation import Operation
+    from .change import Change
+
+Model: TypeAlias = type[msgspec.Struct]
+
+_LOGIC = {"AND", "OR", "NOT"}
+_TO_MANY = ("_every", "_some", "_none")
+_NESTED = "Nested"
+_FILTER = "WhereInput"
+
+
+class Reach:
+    """Says which resources of a view a change may have touched.
+
+    Args:
+        operation: The query of the view.
+        where: Its filter, or None.
+
+    Attributes:
+        resource_type: Type of the resources of the view.
+    """
+
+    def __init__(self, operation: Operation[Any], where: object) -> None:
+        model: Model = get_args(operation.answer())[0]
+        self.resource_type: str = model.__name__
+        self._columns: dict[str, set[str]] = defaultdict(set)
+        """By type: the columns that matter to resources which the row does not name."""
+        self._filtered: set[str] = set()
+        """Types that the filter looks at."""
+        self._tables: dict[str, tuple[str, str]] = {}
+        """Tables of relations, and of which types their columns A and B hold ids."""
+        self._show(model)
+        shape = member(arguments_of(operation).record, "where")
+        if where is not None and shape is not None:
+            self._filter(where, shape.record, self.resource_type)
+
+    @property
+    def types(self) -> list[str]:
+        """Which changes to ask the feed for."""
+        return sorted({self.resource_type, *self._columns, *self._tables})
+
+    def of(self, change: Change) -> set[str] | None:
+        """The ids of the resources that a change may have touched; None: of any."""
+        if change.resource_type.startswith("_"):
+            return self._of_relation(change)
+        touched: set[str] = set()
+        if change.resource_type == self.resource_type:
+            if change.resource_id is None:
+                return None
+            touched = {change.resource_id}
+        if change.resource_type not in self._columns:
+            return touched
+        others = self._of_related(change)
+        return None if others is None else touched | others
+
+    def _of_relation(self, change: Change) -> set[str] | None:
+        types = self._tables.get(change.resource_type, ())
+        row = change.new_values or change.old_values or {}
+        ends = [
+            row.get(column)
+            for column, end in zip("AB", types, strict=False)
+            if end == self.resource_type
+        ]
+        return _texts(ends) if ends else None
+
+    def _of_related(self, change: Change) -> set[str] | None:
+        kind = change.resource_type
+        old, new = change.old_values, change.new_values
+        rows = [row for row in (old, new) if row is not None]
+        keys = _keys_to(self.resource_type, kind)
+        if not rows or any(key not in row for key in keys for row in rows):
+            return None
+        owners = _texts([row[key] for row in rows for key in keys if row[key] is not None])
+        if owners is None:
+            return None
+        if old is None or new is None:
+            # Whoever comes to be related to something new says so itself.
+            return None if kind in self._filtered or (new is None and not keys) else owners
+        columns = self._columns[kind]
+        if not columns <= new.keys():
+            return None
+        if any(old.get(column) != new.get(column) for column in columns):
+            return None
+        return owners if any(old[key] != new[key] for key in keys) else set()
+
+    def _show(self, model: Model) -> None:
+        """Note what an answer shows of related resources."""
+        for field in msgspec.structs.fields(model):
+            for nested, many in _structs(field.type):
+                if (target := _target(nested)) is not None:
+                    shown = msgspec.structs.fields(nested)
+                    own = _plain_columns(target)
+                    self._columns[target] |= {one.encode_name for one in shown} & own
+                    if many:
+                        self._relate(model.__name__, target)
+                if nested is not model:
+                    self._show(nested)
+
+    def _filter(self, where: object, record: Any, kind: str) -> None:  # noqa: ANN401 - a TypedDict
+        """Note what a filter looks at."""
+        if isinstance(where, Mapping):
+            for key, value in cast("Mapping[str, object]", where).items():
+                shape = member(record, key)
+                if key in _LOGIC:
+                    self._filter(value, record, kind)
+                elif shape is not None and shape.is_filter and shape.record is not None:
+                    target = shape.record.__name__.removesuffix(_FILTER)
+                    self._filtered.add(target)
+                    self._columns[target] |= _columns_of(value, target)
+                    if key.endswith(_TO_MANY):
+                        self._relate(kind, target)
+                    self._filter(value, shape.record, target)
+        elif isinstance(where, Iterable) and not isinstance(where, str):
+            for part in cast("Iterable[object]", where):
+                self._filter(part, record, kind)
+
+    def _relate(self, one: str, other: str) -> None:
+        """Note the table of a relation, unless the row at the other end holds it."""
+        if not _keys_to(one, other):
+            first, second = sorted((one, other))
+            self._tables[f"_{first}To{second}"] = first, second
+
+
+def _texts(values: Sequence[object]) -> set[str] | None:
+    """The values, if all are ids."""
+    texts = {value for value in values if isinstance(value, str)}
+    return texts if all(isinstance(value, str) for value in values) else None
+
+
+def _columns_of(where: object, kind: str) -> set[str]:
+    """The columns that a filter may look at: those that its keys begin with.
+
+    A key that begins with none stands for itself, which no row has: then nothing can be told.
+    """
+    if isinstance(where, Mapping):
+        keys = cast("Mapping[str, object]", where)
+        found: set[str] = set()
+        for key in keys.keys() - _LOGIC:
+            if not key.endswith(_TO_MANY):
+                columns = _plain_columns(kind)
+                found |= {one for one in columns if f"{key}_".startswith(f"{one}_")} or {key}
+        return found.union(*(_columns_of(keys.get(name), kind) for name in _LOGIC))
+    if isinstance(where, Iterable) and not isinstance(where, str):
+        parts = cast("Iterable[object]", where)
+        return set[str]().union(*(_columns_of(part, kind) for part in parts))
+    return set()
+
+
+@cache
+def _plain_columns(kind: str) -> set[str]:
+    """The columns of a row: the fields that hold no list of other resources."""
+    model = _model(kind)
+    fields = msgspec.structs.fields(model) if model else ()
+    return {
+        field.encode_name
+        for field in fields
+        if not any(many and _target(one) for one, many in _structs(field.type))
+    }
+
+
+@cache
+def _keys_to(kind: str, other: str) -> tuple[str, ...]:
+    """The columns of the other type that hold ids of this one."""
+    model = _model(other)
+    fields = msgspec.structs.fields(model) if model else ()
+    return tuple(
+        field.encode_name
+        for field in fields
+        if any(_target(one) == kind and not many for one, many in _structs(field.type))
+    )
+
+
+def _model(kind: str) -> Model | None:
+    model: object = getattr(models, kind, None)
+    return model if isinstance(model, type) and issubclass(model, msgspec.Struct) else None
+
+
+def _target(nested: Model) -> str | None:
+    """The type of the resource of which a nested struct shows something; None: it is a value."""
+    kind = nested.__name__.removeprefix(_NESTED)
+    if kind == nested.__name__ or "id" not in nested.__struct_fields__:
+        return None
+    return kind if _model(kind) else None
+
+
+def _structs(annotation: object, *, many: bool = False) -> list[tuple[Model, bool]]:
+    """The structs in an annotation, and whether these are in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return [(annotation, many)]
+    many = many or get_origin(annotation) is list
+    return [found for part in get_args(annotation) for found in _structs(part, many=many)]

@@ -1,0 +1,326 @@
+"""A view of resources that follows those of the server."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+
+import anyio
+import msgspec
+
+from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Resync
+from ..queries.batches import IDS_AT_ONCE, batches, read_by_ids
+from ..queries.paged_query import PagedQuery, Resource
+from ..queries.pages import iter_pages
+from ..tasks.poller import may_pass
+from ..validators import check_seconds
+from .dependencies import Reach
+from .feed import Feed
+from .outages import Outage, pause
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from ..calls.executor import Executor
+
+_log = logging.getLogger("cloudtower_async")
+
+
+_POLLS_PER_LOOK = 10
+"""Number of polls after which a missing change feed is looked for again."""
+
+R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
+
+_LOOKS = 12
+"""Number of searches for a late resource within its grace period."""
+
+What: TypeAlias = Literal["added", "changed", "removed"]
+
+
+class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
+    """One step of a view: what happened to which resource, and how it was and is.
+
+    A resource is also added when it begins to match the filter, and removed when it no longer does.
+    """
+
+    what: What
+    id: str
+    old: T | None
+    new: T | None
+
+
+class Watch(Generic[R]):
+    """The resources that match a query, and what becomes of them; made by `Cloudtower.watch`.
+
+    Entering it reads them. Iterating waits for what happens to them; the view is then as it was
+    right after the event. Nothing runs in the background.
+    """
+
+    def __init__(
+        self,
+        caller: Executor,
+        method: Callable[..., Awaitable[list[R]]],
+        query: Mapping[str, Any],
+        interval: float,
+        grace: float,
+    ) -> None:
+        self._listing = PagedQuery("watch", method, query)
+        for name in ("first", "order_by"):
+            if query.get(name) is not None:
+                raise InvalidInput(
+                    f"watch: {name}: not supported: a view holds all that matches, in no order"
+                )
+        check_seconds("watch", "interval", interval)
+        check_seconds("watch", "grace", grace, zero_ok=True)
+        self._caller = caller
+        self._interval = interval
+        self._grace = grace
+        self._name = self._listing.operation.name
+        self._reach = Reach(self._listing.operation, self._listing.where)
+        self._feed: Feed | None = self._new_feed()
+        self._polls_left = 0  # until the feed is looked for again
+        self._outage = Outage(f"reading {self._name} for a view", caller.transport, interval)
+        self._guard = anyio.ResourceGuard("reading this view")
+        self._open: bool | None = None  # None: not yet
+        self._due = -math.inf
+        self._view: dict[str, R] = {}
+        self._events: deque[WatchEvent[R]] = deque()
+        # Ids to read again, in the order of their changes, and whether each should be listed.
+        self._touched: dict[str, bool] = {}
+        self._stale = False  # everything is to be read again
+        self._late: dict[str, float] = {}  # ids that should be listed but are not; given up when
+        self._look_at = math.inf  # when to look for these
+        self._relist_at = math.inf  # when to read everything again, for what was late before
+
+    @property
+    def snapshot(self) -> dict[str, R]:
+        """The resources by id, as they are after the events handed out so far; a copy."""
+        return dict(self._view)
+
+    @property
+    def polls(self) -> bool:
+        """Whether all is read again each time, as there is no change feed to tell what changes."""
+        return self._feed is None
+
+    async def __aenter__(self) -> Self:
+        """Read what there is.
+
+        Raises:
+            CallError: It cannot be read.
+            SessionClosed: Before or meanwhile.
+        """
+        self._caller.transport.running_loop()
+        with self._guard:
+            if self._feed is not None:
+                try:
+                    # First, so that what changes while the list is read is told afterwards.
+                    await self._feed.anchor()
+                except NoChangeFeed as exc:
+                    self._do_without(exc)
+            self._late.clear()
+            self._view = await self._list()
+            self._events.clear()
+            self._due = anyio.current_time() + self._interval
+            self._relist_later()
+            self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WatchEvent[R]:
+        """Wait for the next event. Cancelling that loses none: go on whenever you like."""
+        self._caller.transport.running_loop()
+        with self._guard:
+            while not self._events:
+                if self._open is None:
+                    raise CloudtowerError(
+                        "nothing has been read for this view: async with tower.watch(…) as view"
+                    )
+                if not self._open:
+                    raise StopAsyncIteration
+                await self._follow()
+            event = self._events.popleft()
+            if event.new is None:
+                del self._view[event.id]
+            else:
+                self._view[event.id] = event.new
+            return event
+
+    async def _follow(self) -> None:
+        """Take one step: what a step has found out stays known when the next is cancelled."""
+        if self._stale:
+            found = await self._in_the_end(self._list)
+            self._stale = False
+            listed = dict.fromkeys(self._view, True) | self._touched
+            self._touched.clear()
+            self._due = anyio.current_time() + self._interval
+            self._expect(listed, found)
+            self._tell({**self._view, **found}, found)
+        elif self._touched:
+            ids = list(self._touched)[:IDS_AT_ONCE]
+            found = await self._in_the_end(lambda: self._read(ids))
+            self._expect({one: self._touched.pop(one) for one in ids}, found)
+            self._tell(ids, found)
+        elif anyio.current_time() >= self._look_at:
+            await self._look_again()
+        elif anyio.current_time() >= self._relist_at:
+            self._relist_at = math.inf
+            self._stale = True
+        elif self._feed is not None:
+            await self._hear(self._feed)
+        else:
+            await pause(self._caller.transport, max(0.0, self._due - anyio.current_time()))
+            await self._look_for_feed()
+            self._stale = True
+
+    async def _hear(self, feed: Feed) -> None:
+        try:
+            changes = await feed.read(min(self._look_at, self._relist_at))
+        except Resync as exc:
+            _log.info("all of %s is read again for a view: %s", self._name, exc)
+            self._stale = True
+            self._relist_later()
+            return
+        except NoChangeFeed as exc:
+            self._do_without(exc)
+            return
+        for change in changes:
+            touched = self._reach.of(change)
+            own = change.resource_id if change.resource_type == self._reach.resource_type else None
+            if touched is None:
+                self._stale = True
+                touched = {own} if own is not None else set[str]()
+            for one in touched:
+                self._touch(one, change.action if one == own else "")
+
+    def _touch(self, one: str, action: str) -> None:
+        """Mark a resource to be read again.
+
+        Args:
+            one: Id of the resource.
+            action: Action on its own row; empty if a related row was changed.
+        """
+        if action == "DELETE":
+            self._late.pop(one, None)
+            self._touched[one] = False
+        elif action == "INSERT":
+            self._touched[one] = True
+        else:
+            self._touched.setdefault(one, one in self._view)
+
+    def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
+        """Record the resources that a listing leaves out although they should be listed.
+
+        Servers list new resources up to a minute late, and no further change tells when they do.
+
+        Args:
+            ids: Ids that were read, each with whether it should be listed.
+            found: Resources that are listed.
+        """
+        for one in self._late.keys() & found.keys():
+            del self._late[one]
+        if self._feed is None or not self._grace:
+            return
+        now = anyio.current_time()
+        for one, listed in ids.items():
+            if listed and one not in found:
+                self._late.setdefault(one, now + self._grace)
+        if self._late:
+            self._look_at = min(self._look_at, now + self._look_interval)
+
+    @property
+    def _look_interval(self) -> float:
+        """Seconds between two searches for late resources."""
+        return max(self._interval, self._grace / _LOOKS)
+
+    async def _look_again(self) -> None:
+        """Read late resources again; give up those that are late for longer than `grace`."""
+        now = anyio.current_time()
+        for ids in batches(list(self._late)):
+            found = await self._in_the_end(partial(self._read, ids))
+            for one in ids:
+                if one in found or self._late[one] <= now:
+                    del self._late[one]
+            self._tell(found, found)
+        self._look_at = now + self._look_interval if self._late else math.inf
+
+    def _relist_later(self) -> None:
+        """Read everything once more after the grace period.
+
+        A resource that was changed shortly before may be late, and the feed tells no more of it.
+        """
+        if self._feed is not None and self._grace:
+            self._relist_at = anyio.current_time() + self._grace
+
+    def _do_without(self, why: NoChangeFeed) -> None:
+        _log.info("%s is read again and again for a view: %s", self._name, why)
+        self._feed = None
+        self._late.clear()
+        self._look_at = self._relist_at = math.inf
+        self._polls_left = _POLLS_PER_LOOK
+
+    async def _look_for_feed(self) -> None:
+        """Try the change feed again from time to time: the 404 may have come from a proxy."""
+        self._polls_left -= 1
+        feed = self._new_feed()
+        if self._polls_left > 0 or not feed.has_credential:
+            return
+        self._polls_left = _POLLS_PER_LOOK
+        try:
+            await feed.anchor()
+        except (NoChangeFeed, CallError):
+            return
+        _log.info("%s is followed by the change feed again", self._name)
+        self._feed = feed
+        self._relist_later()
+
+    def _new_feed(self) -> Feed:
+        return Feed(self._caller, self._reach.types, None, self._interval)
+
+    def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
+        """Queue an event for each of these resources that is not as in the view."""
+        for one in ids:
+            old, new = self._view.get(one), found.get(one)
+            if old != new:
+                what: What = "added" if old is None else "removed" if new is None else "changed"
+                self._events.append(WatchEvent(what=what, id=one, old=old, new=new))
+
+    async def _list(self) -> dict[str, R]:
+        async with aclosing(iter_pages(self._listing, IDS_AT_ONCE)) as rows:
+            return {row.id: row async for row in rows if row.id}
+
+    async def _read(self, ids: Sequence[str]) -> dict[str, R]:
+        return await read_by_ids(self._name, self._ask, ids)
+
+    async def _ask(self, ids: Sequence[str]) -> list[R]:
+        return await self._listing.page({"id_in": ids}, "id_ASC", first=len(ids))
+
+    async def _in_the_end(self, read: Callable[[], Awaitable[dict[str, R]]]) -> dict[str, R]:
+        """Read, however long the server cannot be reached."""
+        while True:
+            try:
+                found = await read()
+            except CloudtowerError as exc:
+                if not may_pass(exc, self._caller):
+                    raise
+                failure = exc
+            else:
+                self._outage.over()
+                return found
+            await self._outage.wait(failure)

@@ -1,1 +1,0 @@
-"""How it travels: connections, credentials, TLS, statuses."""

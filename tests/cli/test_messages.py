@@ -1,0 +1,98 @@
+"""What errors say on the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import cloudtower_async
+from cloudtower_async import TaskTimeout, Unauthorized
+from cloudtower_async.cli.exit_codes import UsageError, one_line
+from cloudtower_async.cli.messages import for_the_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARGUMENT = re.compile(r"(?:^|[ (])[a-z_]+=(?=[\s.,;:)]|$)|=(?:True|False)\b")
+SHORTEST = 20  # of what is said; the parts of a repr are shorter
+OF_PROGRAMS = (
+    "Check auth=: the server refuses the credential, or wants one.",
+    ": pass json= or data=, not both",
+    ": pass body= or query=, not both",
+    "Check the function that was passed as credentials=.",
+    "Check the function that was passed as credentials=, and what it asks.",
+    "Report this with the request id; without strict=True the rest of such an answer is kept.",
+    "upload: name: it cannot be told from what is uploaded; pass name=",
+    "upload: size: how long this is cannot be told from it; pass size=, in bytes",
+    "the server speaks no version of TLS that ssl_context= allows",
+    ". Pass a longer timeout=.",  # of locks within a program
+)
+"""What comes of nothing that a command does."""
+
+
+def texts() -> Iterator[str]:
+    """What the package says of its arguments, other than in docstrings."""
+    root = Path(cloudtower_async.__file__).parent
+    apart = ("api", "cli", "inputs", "models", "recipes", "simulator", "testing")
+    for package in sorted(path for path in root.iterdir() if path.is_dir()):
+        if package.name in apart:
+            continue
+        for file in sorted(package.rglob("*.py")):
+            nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+            docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+            for node in nodes:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    text = node.value
+                    said = len(text) > SHORTEST and node not in docstrings
+                    if said and ARGUMENT.search(text) and text not in OF_PROGRAMS:
+                        yield text
+
+
+def test_no_argument_of_python_is_left_in_what_is_said() -> None:
+    found = list(texts())
+    assert len(found) > 12
+    assert [text for text in found if ARGUMENT.search(for_the_command(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Start again, without resume=.", "Start again, without --resume."),
+        (
+            "with username= and password= a session logs in again by itself.",
+            "with --username and CLOUDTOWER_PASSWORD a command logs in by itself.",
+        ),
+        (
+            "Check host, port and firewalls; connect_timeout= is the time for it.",
+            "Check host, port and firewalls.",
+        ),
+        (
+            "tower.vm_volume.get_vm_volumes shows how things are",
+            "`get vm_volumes` shows how things are",
+        ),
+        (
+            "HTTPS_PROXY is set but not used: pass trust_env=True to use it.",
+            "HTTPS_PROXY is set but not used: pass --trust-env to use it.",
+        ),
+        (
+            "Pass them in its address: proxy='http://user:password@host:port'.",
+            "Pass them in its address: CLOUDTOWER_PROXY=http://user:password@host:port.",
+        ),
+        ("It is up. If the server requires a client certificate, pass client_cert=.", "It is up."),
+        ("a text with token=abc of somebody", "a text with token=abc of somebody"),
+    ],
+)
+def test_what_is_said_to_programs_is_said_in_options(text: str, said: str) -> None:
+    assert for_the_command(text) == said
+
+
+def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
+    assert one_line(TaskTimeout(["t"], 5.0)).endswith(
+        "They go on: wait again with `tasks wait`, and a longer --timeout if need be."
+    )
+    assert one_line(Unauthorized("no")).endswith("or set a new CLOUDTOWER_TOKEN.")
+    assert one_line(UsageError("pass token=")) == "pass token="

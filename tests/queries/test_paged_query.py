@@ -1,0 +1,92 @@
+"""What can be read in parts: every query of the API that has pages, in each of its orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+import pytest
+
+from cloudtower_async import Cloudtower, InvalidInput, inputs
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.namespace import operation_of
+from cloudtower_async.queries.paged_query import PagedQuery, has_field, query_of
+from cloudtower_async.simulator.store.schema import operation
+from tests.support import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+
+
+def methods(tower: Cloudtower) -> list[Callable[..., Any]]:
+    names = (name.partition(".") for name in OPERATIONS.values())
+    return [getattr(getattr(tower, namespace), method) for namespace, _, method in names]
+
+
+@pytest.fixture(scope="module")
+def tower() -> Cloudtower:
+    return Cloudtower("tower.example", token=TOKEN)
+
+
+def queries(tower: Cloudtower) -> list[Callable[..., Any]]:
+    found: list[Callable[..., Any]] = []
+    for method in methods(tower):
+        try:
+            query_of("test", method)
+        except InvalidInput:
+            continue
+        found.append(method)
+    return found
+
+
+def input_named(annotation: object) -> Any:  # noqa: ANN401
+    """The type that the annotation of a body names: ``"VmWhereInput2 | None"``."""
+    name = str(annotation).split("'")[1].partition(" ")[0]
+    return getattr(inputs, name.removesuffix("2"))
+
+
+def filters(method: Callable[..., Any]) -> AbstractSet[str]:
+    body: Any = query_of("test", method).body
+    where = input_named(body().__annotations__["where"])
+    return frozenset(where.__optional_keys__)
+
+
+def test_every_method_leads_to_its_operation(tower: Cloudtower) -> None:
+    for path, method in zip(OPERATIONS, methods(tower), strict=True):
+        assert operation_of(method) is operation(path)
+
+
+def test_the_queries_with_pages_are_those_that_others_count(tower: Cloudtower) -> None:
+    found = {query_of("test", method).name for method in queries(tower)}
+    counts = {name for name in OPERATIONS.values() if name.endswith("_connection")}
+    assert {name.removesuffix("_connection") for name in counts} < found
+    assert len(found) > len(counts) > 100
+
+
+def test_every_query_can_be_read_by_ids_and_names(tower: Cloudtower) -> None:
+    for method in queries(tower):
+        assert {"id", "id_in", "id_gt", "id_lt"} <= filters(method)
+        if has_field(query_of("test", method), "name"):
+            assert "name" in filters(method)
+
+
+def test_pages_come_in_every_order_that_filters_can_follow(tower: Cloudtower) -> None:
+    refused = 0
+    for method in queries(tower):
+        asked = query_of("test", method)
+        body: Any = asked.body
+        element: type[msgspec.Struct] = get_args(asked.answer())[0]
+        fields = {field.encode_name for field in msgspec.structs.fields(element)}
+        for order in get_args(input_named(body().__annotations__["orderBy"])):
+            field = order.rpartition("_")[0]
+            try:
+                stretches = PagedQuery("test", method, {"order_by": order}).stretches(None)
+            except InvalidInput:
+                refused += 1
+                assert field not in fields or f"{field}_not" not in filters(method)
+                continue
+            assert field in fields
+            for stretch in stretches:
+                assert set(stretch.where or ()) <= filters(method)
+    assert refused > 0

@@ -1,0 +1,60 @@
+"""Doing the same to many."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from cloudtower_async.recipes.batch import each
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_first_error_comes_out_as_it_is_and_ends_the_others() -> None:
+    ended: list[str] = []
+
+    async def work(item: str) -> None:
+        if item == "fails":
+            raise LookupError(item)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(item)
+
+    with pytest.raises(LookupError, match="fails"):
+        await each(work, ["a", "b", "fails"])
+    assert sorted(ended) == ["a", "b"]
+
+
+async def test_a_cancellation_is_not_lost_when_a_call_fails_at_the_same_moment() -> None:
+    async def work(item: str) -> None:
+        if item == "fails":
+            raise LookupError(item)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            running.cancel()  # while the others are being ended as one has failed
+
+    for _ in range(20):  # anyio 4.14 and 4.15 lose about every third one
+        running = asyncio.create_task(each(work, ["waits", "fails"]))
+        await asyncio.wait([running])
+        assert running.cancelled()
+
+
+async def test_results_come_in_order_and_no_more_work_than_may() -> None:
+    at_work: list[int] = []
+    most: list[int] = []
+
+    async def work(item: int) -> int:
+        at_work.append(item)
+        most.append(len(at_work))
+        for _ in range(10 - item):
+            await anyio.lowlevel.checkpoint()
+        at_work.remove(item)
+        return -item
+
+    assert await each(work, range(10), limit=3) == [-item for item in range(10)]
+    assert max(most) == 3

@@ -1,0 +1,128 @@
+"""Bodies made up from the schema: what is required, or everything, with ids that exist."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from cloudtower_async.simulator.factory import Maker
+from cloudtower_async.simulator.mutations.generic.default_documents import (
+    new_document,
+    required_relations,
+)
+from cloudtower_async.simulator.mutations.generic.schema_overrides import RULES
+from cloudtower_async.simulator.store.ids import Ids
+from cloudtower_async.simulator.store.schema import describe
+
+if TYPE_CHECKING:
+    from cloudtower_async.simulator.mutations.body_types import Shape
+    from cloudtower_async.simulator.mutations.mutation import Mutation
+    from cloudtower_async.testing import Simulator
+    from tests.simulator.client import Client
+
+_OTHERWISE = {  # ids whose keys do not say whose
+    "brick_topo_id": "BrickTopo",
+    "edge_gateway_id": "VirtualPrivateCloudEdgeGateway",
+    "group_id": "NamespaceGroup",
+    "label_ids": "Label",
+    "role_id": "UserRoleNext",
+    "security_group_id": "VirtualPrivateCloudSecurityGroup",
+    "service_ids": "NetworkPolicyRuleService",
+    "smtp_server_id": "SmtpServer",
+    "volume_id": "VmVolume",
+    "datacenter_id": "Datacenter",
+    "nicIds": "Nic",
+}
+
+
+_WITHIN_LIMITS = {"stripe_size": 65_536, "stripe_size_unit": "B", "chap_secret": "a0chapSecret0"}
+
+
+def maker_of(client: Client) -> Maker:
+    """Makes up documents whose ids are none of the simulator's."""
+    sim, ids = client.sim, Ids(7, epoch_ms=1_600_000_000_000)
+    return Maker(sim.store, ids, random.Random(7), sim.clock)  # noqa: S311 - made up, not secret
+
+
+def seed(sim: Simulator, maker: Maker, resource: str) -> str:
+    """The id of a document of a resource, made up together with what it needs if there is none."""
+    for identifier, document in sim.store.table(resource).items():
+        if document.get("entityAsyncStatus") is None:
+            return identifier
+    return fresh(sim, maker, resource)
+
+
+def fresh(sim: Simulator, maker: Maker, resource: str) -> str:
+    """The id of a new document of a resource."""
+    document = new_document(maker, resource)
+    for relation in required_relations(resource):
+        document[relation.field] = seed(sim, maker, relation.target)
+    known = {*describe(resource).fields, *(one.field for one in describe(resource).relations)}
+    sim.store.add(resource, {name: document[name] for name in document if name in known})
+    return str(document["id"])
+
+
+class BodyMaker:
+    """Makes bodies for an operation.
+
+    Args:
+        sim: Where the ids are.
+        maker: Makes up what is missing.
+        mutation: The operation.
+        subject: The id of what it is about.
+        everything: Whether the optional keys are in it, too.
+    """
+
+    def __init__(
+        self, sim: Simulator, maker: Maker, mutation: Mutation, subject: str, *, everything: bool
+    ) -> None:
+        self.sim = sim
+        self.maker = maker
+        self.mutation = mutation
+        self.subject = subject
+        self.everything = everything
+
+    def body(self) -> Any:  # noqa: ANN401
+        return self.value(self.mutation.body, "")
+
+    def value(self, shape: Shape, key: str) -> Any:  # noqa: ANN401
+        if shape.where is not None:
+            about = key == "where" and shape.where == self.mutation.resource and self.subject
+            return {"id": about or seed(self.sim, self.maker, shape.where)}
+        if shape.members is not None:
+            chosen = shape.members if self.everything else shape.required
+            resource = self.mutation.resource
+            return {
+                name: self.value(shape.members[name], name)
+                for name in sorted(chosen)
+                if RULES.get((resource, name), "") is not None
+            }
+        if shape.item is not None:
+            return [self.value(shape.item, key)]
+        if shape.choices:
+            return min(shape.choices)
+        if key in _WITHIN_LIMITS:
+            return _WITHIN_LIMITS[key]
+        if shape.types == (str,):
+            return self.text(key)
+        if shape.types == (bool,):
+            return True
+        return {} if shape.types in {(), (dict,)} else 7
+
+    def text(self, key: str) -> str:
+        if key == "id" and self.subject:
+            return self.subject
+        if key.endswith(("_id", "_ids", "Ids")) and (target := self.target(key)):
+            return seed(self.sim, self.maker, target)
+        if key == "exec_h_m":
+            return "10:30"
+        if key.endswith(("_at", "_time")):
+            return "2026-01-01T00:00:00.000Z"
+        return f"a {key}"
+
+    def target(self, key: str) -> str | None:
+        stem = key.removesuffix("_id").removesuffix("_ids").removesuffix("Ids")
+        for relation in describe(self.mutation.resource).relations:
+            if relation.field in {stem, f"{stem}s"}:
+                return relation.target
+        return _OTHERWISE.get(key)

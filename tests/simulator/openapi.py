@@ -1,0 +1,97 @@
+"""Whether an answer is what the newest API schema says, by a validator that is none of ours."""
+
+# ruff: noqa: ANN401 - JSON
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from contextlib import suppress
+from typing import Any, cast
+
+import jsonschema
+import msgspec
+
+from cloudtower_async.simulator.server import javascript
+from tests.api.from_schema import ABSENT, SPECS, answer_schema, operations, spec
+
+__all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present"]
+
+
+@functools.cache
+def present() -> bool:
+    """Whether the API schema is here."""
+    return SPECS.is_dir()
+
+
+VALIDATED: Counter[str] = Counter()
+"""How many answers of each operation were as they should be, in all tests that ran so far."""
+
+
+def check(path: str, content: bytes) -> None:
+    """Check that an answer is written as JavaScript writes it, and that it fits the schema.
+
+    Bodies that are not JSON are what a test asked for, and are not checked.
+
+    Args:
+        path: Path of the operation, with or without a query string.
+        content: Body of the answer.
+    """
+    answer: object = None
+    with suppress(msgspec.DecodeError):
+        answer = msgspec.json.decode(content)
+        assert javascript.encode(answer) == content, content[:500]
+    path = path.partition("?")[0]
+    if not present() or path not in paths():
+        return
+    if answer is None:
+        if _answers()[path].get("type") != "string":
+            return
+        answer = content.decode()  # a text that is not in quotes: a table, a word
+    wrong = complaints(path, answer)
+    assert not wrong, "\n".join(wrong[:10])
+    VALIDATED[path] += 1
+
+
+def complaints(path: str, answer: Any) -> list[str]:
+    """What is wrong with the answer of the operation with this path: each place, and why."""
+    errors = _validator(path).iter_errors(answer)
+    return [f"{path} {error.json_path}: {error.message:.200}" for error in errors]
+
+
+@functools.cache
+def paths() -> frozenset[str]:
+    """Every operation of the schema."""
+    return frozenset(_answers())
+
+
+@functools.cache
+def _answers() -> dict[str, Any]:
+    found = operations(spec("latest"))
+    return {path.removeprefix("/"): answer_schema(described) for path, _, described in found}
+
+
+@functools.cache
+def _components() -> Any:
+    return _converted(spec("latest")["components"])
+
+
+@functools.cache
+def _validator(path: str) -> Any:
+    schema = {**_converted(_answers()[path]), "components": _components()}
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _converted(schema: object) -> Any:
+    """A schema of OpenAPI 3.0 as JSON Schema has it: null is a type, and unknown keys are wrong."""
+    if isinstance(schema, list):
+        return [_converted(part) for part in cast("list[object]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    old = cast("dict[str, Any]", schema)
+    new = {key: _converted(part) for key, part in old.items() if key != "nullable"}
+    # An object's member may be called "properties" or "nullable", so these say which is which.
+    if isinstance(old.get("properties"), dict):
+        new["properties"] = {name: _converted(part) for name, part in old["properties"].items()}
+        if new["properties"]:  # an object without any may hold whatever it likes
+            new.setdefault("additionalProperties", False)
+    return {"anyOf": [new, {"type": "null"}]} if old.get("nullable") is True else new

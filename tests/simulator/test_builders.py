@@ -1,0 +1,72 @@
+"""Adding to a fleet what a test needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloudtower_async.testing import FleetSize, Simulator
+from tests.simulator.client import Client, connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with connected(Simulator(FleetSize())) as client:
+        yield client
+
+
+async def test_a_vm_in_some_state(client: Client) -> None:
+    sim = client.sim
+    before = sim.store.select("Cluster")[0]
+    stopped = before["stopped_vm_num"]
+    vm = sim.add_vm(name="mine", status="STOPPED", cluster=before["id"], memory=2**30, vcpu=1)
+    assert (vm["status"], vm["ips"], vm["cpu_usage"]) == ("STOPPED", "", None)
+    [found] = await client.ask("get-vms", {"where": {"name": "mine"}})
+    assert (found["id"], found["memory"], found["vcpu"]) == (vm["id"], 2**30, 1)
+    assert found["cluster"]["id"] == before["id"]
+    assert before["stopped_vm_num"] == stopped + 1
+    [nic] = await client.ask("get-vm-nics", {"where": {"vm": {"id": vm["id"]}}})
+    assert len(await client.ask("get-vm-nics", {"where": {"mac_address": nic["mac_address"]}})) == 1
+
+
+async def test_a_vm_on_a_host(client: Client) -> None:
+    host = client.sim.store.select("Host")[-1]
+    vm, other = client.sim.add_vm(host=host["id"]), client.sim.add_vm()
+    assert (vm["host"], vm["status"]) == (host["id"], "RUNNING")
+    assert vm["name"] != other["name"]
+    with pytest.raises(KeyError, match="no such host"):
+        client.sim.add_vm(host="nowhere")
+    with pytest.raises(KeyError, match="Vm has no field nmae"):
+        client.sim.add_vm(nmae="x")
+
+
+async def test_a_cluster(client: Client) -> None:
+    cluster = client.sim.add_cluster(hosts=2, name="fresh", version="6.3.0")
+    [found] = await client.ask("get-clusters", {"where": {"name": "fresh"}})
+    assert (found["id"], found["host_num"], found["vm_num"]) == (cluster["id"], 2, 0)
+    assert found["total_data_capacity"] > 0
+    vm = client.sim.add_vm(cluster=cluster["id"])
+    assert vm["host"] in cluster["hosts"]
+    assert client.sim.add_cluster(hosts=0)["host_num"] == 0
+
+
+async def test_an_alert(client: Client) -> None:
+    store = client.sim.store
+    for resource, field in (("Vm", "vms"), ("Host", "host"), ("Disk", "disk")):
+        about = store.select(resource)[0]["id"]
+        alert = client.sim.add_alert(about, severity="INFO", message="as the test wants it")
+        assert about in (alert[field] if field == "vms" else [alert[field]])
+        [found] = await client.ask("get-alerts", {"where": {"id": alert["id"]}})
+        assert (found["severity"], found["message"]) == ("INFO", "as the test wants it")
+        assert found["ended"] is False
+    alert = client.sim.add_alert(ended=True)
+    assert alert["cluster"] == next(iter(store.table("Cluster")))
+    assert alert["local_end_time"]
+    with pytest.raises(KeyError, match="nobody: no VM, host, disk or cluster"):
+        client.sim.add_alert("nobody")

@@ -1,0 +1,118 @@
+"""What is locked while something is done to it, and only then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloudtower_async.simulator.mutations.catalogue import EFFECTS
+from cloudtower_async.simulator.mutations.world import World
+from cloudtower_async.testing import Clock, FleetSize, Simulator
+from tests.simulator.bodies import maker_of
+from tests.simulator.client import Client, connected
+from tests.simulator.machines import DURATION, Document, create, ended, parts, send
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    sim = Simulator(FleetSize(vms=12), clock=Clock(running=False), task_duration=DURATION)
+    async with connected(sim) as client:
+        yield client
+
+
+def body_of(client: Client, path: str, vm: Document) -> Any:  # noqa: ANN401
+    """What each of the mutations below is sent."""
+    store = client.sim.store
+    where = {"id": vm["id"]}
+    host = {"host_id": store.select("Cluster", {"id_not": vm["cluster"]})[0]["hosts"][0]}
+    match path:
+        case "create-vm-snapshot":
+            return {"data": [{"vm_id": vm["id"], "name": "s"}]}
+        case "export-vm":
+            return {"where": where, "data": {"type": "OVF", "keep_mac": False}}
+        case "convert-vm-template-from-vm":
+            return [{"name": "t", "vm_id": vm["id"], "cloud_init_supported": False}]
+        case "migrate-vm-across-cluster":
+            other = store.select("Cluster", {"id_not": vm["cluster"]})[0]["id"]
+            config: dict[str, Any] = {"migrate_type": "COLD_MIGRATE", "network_mapping": []}
+            return {"where": where, "data": {"cluster_id": other, "vm_config": config}}
+        case "convert-vm-template-to-vm":
+            template = store.select("VmTemplate")[0]["id"]
+            return [{"converted_from_template_id": template, "name": "v"}]
+        case "update-vm-volume":
+            where = {"id": parts(client, vm)[0]["vm_volume"]}
+            return {"where": where, "data": {"name": "d"}}
+        case "enter-maintance-mode":
+            return {"where": host, "data": {}}
+        case "operate-host-power":
+            return {"where": host, "data": {"action": "reboot", "force": True}}
+        case _:
+            return {"where": where}
+
+
+def locked(client: Client) -> dict[str, str]:
+    """Of what there is, what is locked and why."""
+    store = client.sim.store
+    return {
+        one["id"]: one["entityAsyncStatus"]
+        for name, described in store.resources.items()
+        if "entityAsyncStatus" in described.fields
+        for one in store.table(name).values()
+        if one["entityAsyncStatus"]
+    }
+
+
+MUTATIONS = [
+    ("start-vm", {"UPDATING"}),
+    ("delete-vm", {"DELETING"}),
+    ("export-vm", {"CREATING", "UPDATING"}),
+    ("create-vm-snapshot", {"CREATING", "UPDATING"}),
+    ("convert-vm-template-from-vm", {"CREATING", "DELETING"}),
+    ("convert-vm-template-to-vm", {"CREATING", "DELETING"}),
+    ("migrate-vm-across-cluster", {"UPDATING"}),
+    ("update-vm-volume", {"UPDATING"}),
+    ("enter-maintance-mode", {"UPDATING"}),
+    ("operate-host-power", {"UPDATING"}),
+]
+
+
+@pytest.mark.parametrize(("path", "statuses"), MUTATIONS)
+async def test_what_is_worked_on_is_locked_until_the_task_has_ended(
+    client: Client, path: str, statuses: set[str]
+) -> None:
+    vm = await create(client, vm_nics=[])
+    answer = await send(client, path, body_of(client, path, vm))
+    assert set(locked(client).values()) == statuses
+    [task] = await ended(client, answer)
+    assert task["status"] == "SUCCESSED"
+    assert locked(client) == {}
+
+
+@pytest.mark.parametrize("path", [path for path, _ in MUTATIONS])
+async def test_what_cannot_start_locks_nothing(client: Client, path: str) -> None:
+    vm = await create(client, vm_nics=[])
+    sim, body = client.sim, body_of(client, path, vm)
+    world = World(maker_of(client), sim.tasks, "nobody", sim.accounts)
+    with pytest.raises(KeyError, match="there is no User nobody"):
+        EFFECTS[path](world, body)
+    assert set(locked(client).values()) <= {"CREATING"}  # what was there before is free
+
+
+async def test_a_locked_volume_is_told_as_such(client: Client) -> None:
+    vm = await create(client, vm_nics=[])
+    volume = parts(client, vm)[0]["vm_volume"]
+    update = {"where": {"id": volume}, "data": {"name": "d"}}
+    await send(client, "update-vm-volume", update)
+    for path, body in (
+        ("update-vm-volume", update),
+        ("export-vm-volume", {"where": {"id": volume}, "data": {"type": "RAW"}}),
+    ):
+        answer = await client.send(path, body)
+        assert (answer.status, answer.json["code"]) == (400, "ResourceLocked")
+        assert answer.json["props"]["locked_resources"] == [{"id": volume, "type": "VM_VOLUME"}]

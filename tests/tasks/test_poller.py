@@ -1,0 +1,401 @@
+"""Many who wait, trouble, and leaving at any moment, against the simulator and its clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+import anyio.lowlevel
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from cloudtower_async import (
+    Cloudtower,
+    LoginFailed,
+    RetryPolicy,
+    TaskFailed,
+    TasksFailed,
+    TaskTimeout,
+)
+from cloudtower_async.simulator.faults import EVERY_FAULT
+from cloudtower_async.simulator.tasks import Work
+from cloudtower_async.testing import Clock, Failure, Simulator
+from tests.support import Countdown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from cloudtower_async.models import Task
+
+QUICK = 0.002  # seconds between polls
+AGES = 1e6  # seconds of the simulator's
+
+
+@pytest.fixture
+async def sim() -> AsyncGenerator[Simulator]:
+    clock = Clock(running=False, per_request=1.0)
+    async with Simulator(clusters=1, vms=2, seed=3, clock=clock) as simulator:
+        yield simulator
+
+
+@asynccontextmanager
+async def session(sim: Simulator, timeout: float = 60.0) -> AsyncGenerator[Cloudtower]:
+    # What is tested is what becomes of errors, and not how calls avoid them.
+    once = RetryPolicy(attempts=1)
+    async with Cloudtower(
+        sim.url, username=sim.username, password=sim.password, timeout=timeout, retry=once
+    ) as tower:
+        yield tower
+
+
+@pytest.fixture
+async def tower(sim: Simulator) -> AsyncGenerator[Cloudtower]:
+    async with session(sim) as tower:
+        yield tower
+
+
+def begin(sim: Simulator, number: int, durations: Sequence[float] = (AGES,)) -> list[str]:
+    """Start tasks that take so long, in turn."""
+    [cluster] = sim.store.table("Cluster")
+    ids: list[str] = []
+    for index in range(number):
+        sim.tasks.duration = durations[index % len(durations)]
+        ids.append(sim.tasks.start({"cluster": cluster, "description": f"no. {index}"}, Work()))
+    return ids
+
+
+def end(sim: Simulator, task_id: str, failure: Failure | None = None) -> None:
+    """Let one that was paused end, and no other."""
+    if failure is not None:
+        sim.tasks.abort(task_id, failure)
+        return
+    sim.tasks.resume(task_id)
+    sim.clock.advance(2 * AGES)
+    sim.tasks.advance()
+
+
+def polls(sim: Simulator) -> list[list[str]]:
+    """The ids that each request for tasks asked for."""
+    return [body["where"]["id_in"] for body in sim.sent("get-tasks")]
+
+
+@pytest.mark.anyio
+async def test_thousands_who_wait_for_a_task_each_are_served_by_few_requests(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    ids = begin(sim, 2_300, durations=range(2, 40))
+    got: list[str] = []
+
+    async def wait(task_id: str) -> None:
+        [task] = await tower.wait(task_id, interval=QUICK)
+        assert (task.id, task.status) == (task_id, "SUCCESSED")
+        got.append(task_id)
+
+    async with anyio.create_task_group() as group:
+        for task_id in ids:
+            group.start_soon(wait, task_id)
+    assert Counter(got) == Counter(ids)
+    asked = polls(sim)
+    # Those who begin together are asked for together: five times 500 hold them all.
+    assert sorted(task_id for some in asked[:5] for task_id in some) == sorted(ids)
+    assert [len(some) for some in asked[:5]] == [500, 500, 500, 500, 300]
+    # After that there are never more requests than would hold them all.
+    rounds = max(Counter(task_id for some in asked for task_id in some).values())
+    assert len(asked) <= 5 * rounds
+    # No page limit of the server cuts an answer.
+    assert [body["first"] for body in sim.sent("get-tasks")] == [len(some) for some in asked]
+
+
+@pytest.mark.anyio
+async def test_an_id_that_many_wait_for_is_asked_for_once(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    first, second = begin(sim, 2, durations=[6])
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(partial(tower.wait, [first, second], interval=QUICK))
+            group.start_soon(partial(tower.wait, [second, first, first], interval=QUICK))
+    assert {tuple(sorted(some)) for some in polls(sim)} == {tuple(sorted([first, second]))}
+
+
+@pytest.mark.anyio
+async def test_who_joins_late_is_served_at_once_and_hurries_nobody(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    [patient], late = begin(sim, 1), begin(sim, 5, durations=[2])
+    before = 0
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(tower.wait, patient, timeout=None, interval=1e6))
+        # Its first polls are over: the next one is far.
+        while len(polls(sim)) < 3:
+            await tower.api_info.get_api_version()
+        before = len(polls(sim))
+        for task_id in late:
+            await tower.wait(task_id, interval=QUICK)
+        group.cancel_scope.cancel()
+    after = polls(sim)[before:]
+    assert set(late) <= {task_id for some in after for task_id in some}
+    # At most the next of its own quick polls fell into that time.
+    assert sum(patient in some for some in after) <= 2 < len(after)
+
+
+# As EVERY_FAULT, but hanging is what costs real time.
+FAULTS = [fault for fault in EVERY_FAULT if fault.kind != "hang"] * 3 + [
+    fault for fault in EVERY_FAULT if fault.kind == "hang"
+]
+
+
+@pytest.mark.anyio
+async def test_no_trouble_on_the_way_ends_a_wait_early_wrongly_or_never(sim: Simulator) -> None:
+    failing, stuck = set(range(0, 2_000, 50)), set(range(1, 2_000, 50))
+    ids: list[str] = []
+    for index in range(2_000):
+        if index in failing:
+            sim.tasks.fail_next()
+        ids += begin(sim, 1, durations=[5 + index % 40])
+        if index in stuck:
+            sim.tasks.pause(ids[-1])
+    ends: Counter[str] = Counter()
+
+    async def wait(tower: Cloudtower, index: int) -> None:
+        task_id = ids[index]
+        wait = partial(tower.wait, task_id, interval=0.01)
+        if index in failing:
+            with pytest.raises(TaskFailed, match=task_id):
+                await wait(timeout=None)
+            ends["failed"] += 1
+        elif index in stuck:
+            with pytest.raises(TaskTimeout, match=task_id):
+                await wait(timeout=2.0)
+            ends["timed out"] += 1
+        else:
+            [task] = await wait(timeout=None)
+            assert (task.id, task.status) == (task_id, "SUCCESSED")
+            ends["succeeded"] += 1
+        # Not before its end.
+        assert sim.tasks.runs(task_id) == (index in stuck)
+        if index % 400 == 2:
+            sim.accounts.revoke_tokens()
+
+    # How long a request may hang.
+    async with session(sim, timeout=1.0) as tower:
+        sim.faults.at_random(0.4, FAULTS, seed=11)
+        async with anyio.create_task_group() as group:
+            for index in range(2_000):
+                group.start_soon(wait, tower, index)
+        sim.faults.at_random(0)
+    assert ends == {"failed": 40, "timed out": 40, "succeeded": 1_920}
+    assert len(sim.sent("login")) > 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("trouble", ["none", "hang", "fail"])
+async def test_a_time_out_is_as_long_as_was_said(
+    sim: Simulator, tower: Cloudtower, trouble: str
+) -> None:
+    ids = begin(sim, 3)
+    seconds = 0.2
+    if trouble == "hang":
+        sim.faults.hang("get-tasks", times=100)
+    elif trouble == "fail":
+        sim.faults.fail("get-tasks", times=10_000)
+    over: list[str] = []
+
+    async def wait(task_id: str) -> None:
+        began = anyio.current_time()
+        with pytest.raises(TaskTimeout):
+            await tower.wait(task_id, timeout=seconds, interval=QUICK)
+        assert anyio.current_time() - began >= seconds
+        over.append(task_id)
+
+    async with anyio.create_task_group() as group:
+        for task_id in ids:
+            group.start_soon(wait, task_id)
+        await anyio.wait_all_tasks_blocked()
+        await anyio.sleep(seconds)
+        # Nothing is left to wait for then but that each gets its turn.
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        assert sorted(over) == sorted(ids)
+
+
+@pytest.mark.anyio
+async def test_a_login_that_is_refused_meanwhile_ends_every_wait(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    ids = begin(sim, 3)
+    refused: list[str] = []
+
+    async def wait(task_id: str) -> None:
+        with pytest.raises(LoginFailed):
+            await tower.wait(task_id, timeout=None, interval=QUICK)
+        refused.append(task_id)
+
+    async with anyio.create_task_group() as group:
+        for task_id in ids:
+            group.start_soon(wait, task_id)
+        while not polls(sim):
+            await anyio.lowlevel.checkpoint()
+        sim.accounts.set_password(sim.username, "another")
+        sim.accounts.revoke_tokens()
+    assert sorted(refused) == sorted(ids)
+    assert len(sim.sent("login")) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("trouble", [False, True])
+async def test_the_one_who_asks_for_all_can_be_cancelled_at_any_moment(
+    sim: Simulator, tower: Cloudtower, trouble: bool
+) -> None:
+    [stuck] = begin(sim, 1)
+    moments = 0
+    # A whole poll and the sleep after it: cancelled at the first moment, the second, …
+    for rounds in range(1, 2_000):
+        [short] = begin(sim, 1, durations=[3])
+        if trouble:
+            sim.faults.fail("get-tasks")
+        before = asyncio.all_tasks()
+        async with asyncio.TaskGroup() as group:
+            # The one who begins leads.
+            leader = group.create_task(tower.wait(stuck, timeout=None, interval=QUICK))
+            countdown = Countdown(rounds, leader.cancel)
+            [task] = await tower.wait(short, interval=QUICK)
+            countdown.stop()
+            leader.cancel()
+        assert (task.id, task.status) == (short, "SUCCESSED")
+        left = asyncio.all_tasks() - before
+        # The simulator has one for each connection.
+        assert [one for one in left if "RequestHandler" not in repr(one)] == []
+        if not countdown.fired:
+            break
+        moments += 1
+        sim.faults.clear()
+    assert moments > 20
+
+
+@dataclass(eq=False)
+class Waiter:
+    """One who waits, and what the model says of him."""
+
+    wanted: list[str]
+    fail_fast: bool
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    done: anyio.Event = field(default_factory=anyio.Event)
+    outcome: object = None
+    decided: object = None
+
+    async def wait(self, tower: Cloudtower) -> None:
+        with self.scope:
+            try:
+                tasks = await tower.wait(
+                    self.wanted, timeout=None, interval=QUICK, fail_fast=self.fail_fast
+                )
+            except TaskFailed as error:
+                self.outcome = "failed", error.task_id
+            except TasksFailed as group:
+                failed = [one.task_id for one in group.exceptions if isinstance(one, TaskFailed)]
+                self.outcome = "group", sorted(failed), ids_of(group.succeeded)
+            else:
+                self.outcome = "ended", ids_of(tasks)
+        self.done.set()
+
+    def expected(self, ended: dict[str, bool]) -> object:
+        """What has come of the wait, from which tasks ended, and how; None: it goes on."""
+        each = list(dict.fromkeys(self.wanted))
+        failed = [task_id for task_id in each if ended.get(task_id) is False]
+        succeeded = [task_id for task_id in each if ended.get(task_id)]
+        if failed and (self.fail_fast or len(each) == 1):
+            return "failed", failed[0]
+        if len(failed) + len(succeeded) < len(each):
+            return None
+        return ("group", sorted(failed), succeeded) if failed else ("ended", succeeded)
+
+
+def ids_of(tasks: Sequence[Task]) -> list[str]:
+    return [task.id for task in tasks]
+
+
+TASKS = 5
+
+
+class Step(NamedTuple):
+    """One thing that happens."""
+
+    what: str
+    numbers: tuple[int, ...] = ()
+    fail_fast: bool = False
+
+
+def steps() -> st.SearchStrategy[list[Step]]:
+    number = st.integers(0, TASKS - 1).map(lambda number: (number,))
+    numbers = st.lists(st.integers(0, TASKS - 1), min_size=1, max_size=4).map(tuple)
+    step = st.one_of(
+        st.builds(Step, st.just("join"), numbers, st.booleans()),
+        st.builds(Step, st.just("join"), numbers),
+        st.builds(Step, st.sampled_from(["finish", "fail", "cancel"]), number),
+        st.builds(Step, st.sampled_from(["trouble: fail", "trouble: reset", "trouble: garbage"])),
+    )
+    return st.lists(step, min_size=1, max_size=12)
+
+
+async def play(steps: list[Step]) -> None:
+    """Take the steps, and compare with the model after each."""
+    clock = Clock(running=False)
+    async with Simulator(clusters=1, vms=2, seed=3, clock=clock) as sim, session(sim) as tower:
+        ids = begin(sim, TASKS)
+        for task_id in ids:
+            sim.tasks.pause(task_id)
+        ended: dict[str, bool] = {}
+        waiters: list[Waiter] = []
+        before = asyncio.all_tasks()
+        async with anyio.create_task_group() as group:
+            for what, numbers, fail_fast in steps:
+                if what == "join":
+                    waiters.append(Waiter([ids[number] for number in numbers], fail_fast))
+                    group.start_soon(waiters[-1].wait, tower)
+                elif what.startswith("trouble: "):
+                    getattr(sim.faults, what.removeprefix("trouble: "))("get-tasks")
+                elif what == "cancel" and waiters:
+                    waiter = waiters.pop(numbers[0] % len(waiters))
+                    waiter.scope.cancel()
+                    await waiter.done.wait()
+                elif what in ("finish", "fail") and ids[numbers[0]] not in ended:
+                    task_id = ids[numbers[0]]
+                    ended[task_id] = what == "finish"
+                    end(sim, task_id, None if ended[task_id] else Failure())
+                for waiter in waiters:
+                    waiter.decided = waiter.decided or waiter.expected(ended)
+                    if waiter.decided:
+                        await waiter.done.wait()
+                    assert waiter.outcome == waiter.decided
+                await nobody_asks_too_much(sim, [w for w in waiters if not w.done.is_set()])
+            group.cancel_scope.cancel()
+        left = asyncio.all_tasks() - before
+        assert [one for one in left if "RequestHandler" not in repr(one)] == []
+
+
+async def nobody_asks_too_much(sim: Simulator, waiters: list[Waiter]) -> None:
+    """What is asked for next is what is still waited for, and nothing else."""
+    wanted = {task_id for waiter in waiters for task_id in waiter.wanted}
+    seen = len(polls(sim)) + 2  # what was under way has come in
+    while wanted and len(polls(sim)) <= seen:
+        await anyio.lowlevel.checkpoint()
+    if not wanted:
+        seen = len(polls(sim))
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        assert len(polls(sim)) == seen
+    else:
+        assert set(polls(sim)[-1]) <= wanted
+
+
+@hypothesis.settings(max_examples=25, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+@hypothesis.given(steps())
+def test_joining_leaving_and_ending_in_any_order(steps: list[Step]) -> None:
+    anyio.run(play, steps)

@@ -1,0 +1,202 @@
+"""Time limits of calls: who is ended when, and whose cancellation it was. No server takes part."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtower_async.transport.timeouts import Deadlines
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Test = Callable[["Loop"], Awaitable[None]]
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still until it is set."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    async def set_clock(self, now: float) -> None:
+        """Let everything happen that is due by then."""
+        self.now = now
+        for _ in range(4):  # a timer runs, cancels a task, the task ends, its waiter goes on
+            await asyncio.sleep(0)
+
+
+def run(test: Test) -> None:
+    """Run a test in such a loop."""
+    loop = Loop()
+
+    async def main() -> None:
+        await test(loop)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(main())
+
+
+async def wait(deadlines: Deadlines, deadline: float) -> str:
+    """What a call does."""
+    try:
+        with deadlines.limit(deadline):
+            await asyncio.Event().wait()
+    except TimeoutError:
+        return "over time"
+    return "never"
+
+
+@given(times=st.lists(st.integers(1, 50), max_size=12), steps=st.lists(st.integers(1, 20)))
+def test_each_ends_at_its_own_time_whatever_the_order(times: list[int], steps: list[int]) -> None:
+    async def test(loop: Loop) -> None:
+        deadlines, start = Deadlines(), loop.now
+        tasks = [asyncio.create_task(wait(deadlines, start + time)) for time in times]
+        await loop.set_clock(start)
+        for now in [*accumulate_from(start, steps), start + 50]:
+            await loop.set_clock(now)
+            assert [task.done() for task in tasks] == [start + time <= now for time in times]
+        assert await asyncio.gather(*tasks) == ["over time"] * len(times)
+
+    run(test)
+
+
+def accumulate_from(start: float, steps: list[int]) -> list[float]:
+    """The times after each step, up to the last one that matters."""
+    return [start + sum(steps[: n + 1]) for n in range(len(steps)) if sum(steps[: n + 1]) < 50]
+
+
+def test_a_shorter_time_counts_though_it_came_later() -> None:
+    async def test(loop: Loop) -> None:
+        deadlines = Deadlines()
+        long = asyncio.create_task(wait(deadlines, loop.now + 300))
+        await loop.set_clock(loop.now)
+        short = asyncio.create_task(wait(deadlines, loop.now + 1))
+        await loop.set_clock(loop.now)
+        await loop.set_clock(loop.now + 1)
+        assert short.done()
+        assert not long.done()
+        await loop.set_clock(loop.now + 299)
+        assert await long == "over time"
+
+    run(test)
+
+
+def test_a_time_that_is_over_already_ends_it() -> None:
+    async def test(loop: Loop) -> None:
+        assert await wait(Deadlines(), loop.now - 1) == "over time"
+
+    run(test)
+
+
+def test_what_is_done_in_time_is_left_alone() -> None:
+    async def test(loop: Loop) -> None:
+        deadlines = Deadlines()
+        with deadlines.limit(loop.now + 1):
+            await asyncio.sleep(0)
+        await loop.set_clock(loop.now + 2)  # nothing is raised here
+        with deadlines.limit(loop.now + 1):
+            await asyncio.sleep(0)
+
+    run(test)
+
+
+def test_who_is_cancelled_besides_stays_cancelled() -> None:
+    async def test(loop: Loop) -> None:
+        deadlines = Deadlines()
+        task = asyncio.create_task(wait(deadlines, loop.now + 1))
+        await loop.set_clock(loop.now)
+        loop.call_at(loop.now + 1, task.cancel)  # at the same moment
+        await loop.set_clock(loop.now + 1)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(test)
+
+
+def test_an_error_of_its_own_comes_out_though_it_was_ended() -> None:
+    async def fail(deadlines: Deadlines, deadline: float) -> None:
+        with deadlines.limit(deadline):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise LookupError
+
+    async def test(loop: Loop) -> None:
+        task = asyncio.create_task(fail(Deadlines(), loop.now + 1))
+        await loop.set_clock(loop.now)
+        await loop.set_clock(loop.now + 1)
+        with pytest.raises(LookupError):
+            await task
+        assert task.cancelling() == 0  # as if it had never been cancelled
+
+    run(test)
+
+
+def test_limits_may_be_inside_of_others() -> None:
+    async def nested(deadlines: Deadlines, now: float) -> str:
+        try:
+            with deadlines.limit(now + 1):
+                return await wait(deadlines, now + 2)
+        except TimeoutError:
+            return "the outer one"
+
+    async def test(loop: Loop) -> None:
+        task = asyncio.create_task(nested(Deadlines(), loop.now))
+        await loop.set_clock(loop.now)
+        await loop.set_clock(loop.now + 1)
+        assert await task == "the outer one"
+
+    run(test)
+
+
+def test_ending_all_leaves_nothing_behind() -> None:
+    async def test(loop: Loop) -> None:
+        deadlines = Deadlines()
+        tasks = [asyncio.create_task(wait(deadlines, loop.now + n)) for n in (3, 300)]
+        await loop.set_clock(loop.now)
+        deadlines.end_all()
+        await loop.set_clock(loop.now)
+        assert await asyncio.gather(*tasks) == ["over time"] * 2
+        left = weakref.ref(deadlines)
+        del deadlines, tasks
+        gc.collect()
+        assert left() is None  # no timer of the loop has it
+
+    run(test)
+
+
+def test_who_ends_all_from_inside_of_a_limit_is_not_cancelled_later() -> None:
+    async def test(loop: Loop) -> None:
+        deadlines = Deadlines()
+        with deadlines.limit(loop.now + 1):
+            deadlines.end_all()  # as a session is closed by a hook of its own call
+        await loop.set_clock(loop.now)  # would raise
+
+    run(test)
+
+
+def test_a_timer_of_a_loop_that_has_ended_counts_for_nothing() -> None:
+    deadlines = Deadlines()
+
+    async def enter(loop: Loop) -> None:
+        with deadlines.limit(loop.now + 1):
+            pass
+
+    async def test(loop: Loop) -> None:
+        task = asyncio.create_task(wait(deadlines, loop.now + 2))
+        await loop.set_clock(loop.now)
+        await loop.set_clock(loop.now + 2)
+        assert task.done()
+        assert await task == "over time"
+
+    run(enter)
+    run(test)

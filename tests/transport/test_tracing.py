@@ -1,0 +1,112 @@
+"""The spans that OpenTelemetry's exporters get."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from opentelemetry.instrumentation.aiohttp_client import create_trace_config
+from opentelemetry.trace import SpanKind, StatusCode
+
+from cloudtower_async import Cloudtower, InvalidInput, RetryPolicy, ServerError
+from cloudtower_async.testing import Simulator
+from cloudtower_async.transport import tracing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = RetryPolicy(backoff=1e-6)
+
+
+@pytest.fixture
+async def sim() -> AsyncGenerator[Simulator]:
+    async with Simulator(vms=3, seed=1) as simulator:
+        yield simulator
+
+
+def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401 - those of a session
+    return Cloudtower(
+        sim.url, username=sim.username, password=sim.password, retry=AT_ONCE, **options
+    )
+
+
+def attributes(span: ReadableSpan) -> dict[str, object]:
+    return dict(span.attributes or {})
+
+
+async def test_a_call_is_a_span_and_its_requests_are_below_it(
+    sim: Simulator, exporter: InMemorySpanExporter
+) -> None:
+    async with session(sim, trace_configs=[create_trace_config()]) as tower:
+        exporter.clear()
+        sim.faults.fail("get-vms", status=503)
+        await tower.vm.get_vms(first=1)
+    first, second, call = exporter.get_finished_spans()
+    assert call.name == "vm.get_vms"
+    assert call.kind is SpanKind.CLIENT
+    assert call.status.status_code is StatusCode.UNSET
+    told = attributes(call)
+    assert told.pop("cloudtower.request_id")
+    assert told == {
+        "cloudtower.operation": "vm.get_vms",
+        "cloudtower.attempts": 2,
+        "server.address": "127.0.0.1",
+        "server.port": int(sim.url.rpartition(":")[2]),
+        "http.response.status_code": 200,
+    }
+    assert call.context is not None
+    for request in (first, second):
+        assert request.parent is not None
+        assert request.parent.span_id == call.context.span_id
+
+
+async def test_a_login_is_below_the_call_that_needed_it_and_no_attempt_of_it(
+    sim: Simulator, exporter: InMemorySpanExporter
+) -> None:
+    tower = session(sim)
+    await tower.vm.get_vms(first=1)
+    await tower.close()
+    (call,) = exporter.get_finished_spans()
+    assert attributes(call)["cloudtower.attempts"] == 1
+
+
+async def test_a_failure_is_recorded(sim: Simulator, exporter: InMemorySpanExporter) -> None:
+    async with session(sim) as tower:
+        sim.faults.fail("get-vms", status=500)
+        with pytest.raises(ServerError):
+            await tower.vm.get_vms(first=1)
+        with pytest.raises(InvalidInput):
+            await tower.vm.get_vms(first=cast("int", "one"))
+    failed, refused = exporter.get_finished_spans()
+    assert attributes(failed)["error.type"] == "ServerError"
+    assert attributes(failed)["http.response.status_code"] == 500
+    assert failed.status.status_code is StatusCode.ERROR
+    assert [event.name for event in failed.events] == ["exception"]
+    assert attributes(refused)["cloudtower.attempts"] == 0
+    assert "server.address" not in attributes(refused)
+
+
+@pytest.mark.usefixtures("exporter")
+def test_the_tracer_is_made_once_for_each_provider() -> None:
+    assert tracing.tracer() is not None
+    assert tracing.tracer() is tracing.tracer()
+
+
+@pytest.mark.parametrize(
+    "before", ["", "import opentelemetry.trace"], ids=["not imported", "without a provider"]
+)
+def test_where_nobody_uses_it_there_is_no_tracer(before: str) -> None:
+    code = (
+        f"{before}\nimport sys\nfrom cloudtower_async import Cloudtower\n"
+        "from cloudtower_async.transport import tracing\n"
+        "print(tracing.tracer(), 'opentelemetry' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.split() == ["None", str(bool(before))]
