@@ -244,8 +244,8 @@ CASES: dict[str, Case] = {
 }
 
 NO_POLLING = {
-    "calls/paging.py one_by_one": "takes page after page; each must lead further",
-    "calls/paging.py _cursor": "reads page after page; each must lead further",
+    "queries/pages.py iter_pages": "takes page after page; each must lead further",
+    "queries/pages.py _cursor": "reads page after page; each must lead further",
     "queries/batches.py read_by_ids": "each answer must bring something that was missing",
     "uploads/source.py _Stream.read": "reads what is uploaded",
     "uploads/source.py _Stream._more": "reads what is uploaded",
