@@ -19,7 +19,6 @@ nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 BUILD, DIST = Path("build"), Path("dist")
-SPECS = Path("..", "shared", "specs")
 
 # Not `speed`: aiodns watches a file for each session, and Linux limits how many a user may watch.
 EXTRAS = ",".join(sorted(PROJECT["project"]["optional-dependencies"].keys() - {"speed"}))
@@ -179,10 +178,9 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write api, models and inputs anew from an API schema; arguments as of `python -m codegen`."""
+    """Generate api, models and inputs from an API schema: `-- --schema FILE`."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "generate"))
-    defaults = [f"--schema={SPECS / 'latest.json'}", f"--history={SPECS / 'history.json'}"]
-    session.run("python", "-m", "codegen", *(session.posargs or defaults))
+    session.run("python", "-m", "codegen", *session.posargs)
 
 
 @nox.session

@@ -1,35 +1,70 @@
-"""`python -m codegen --schema latest.json --history history.json`: write the generated packages."""
+"""Write the generated packages from an API schema: `python -m codegen --schema FILE`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from . import emit_api, emit_inputs, emit_models, emit_secrets, schema, writing
+from . import emit_api, emit_inputs, emit_models, emit_secrets, history, schema, writing
 from .history import History
+from .refusals import SchemaError
 
 PACKAGE = Path(__file__).parent.parent / "src" / "cloudtower_async"
 
 
-def generate(schema_file: Path, history_file: Path, package: Path) -> None:
-    """Write `api`, `models`, `inputs` and `secret_fields.py` below `package`."""
+def generate(
+    schema_file: Path, history_file: Path, package: Path, *, allow_removals: bool = False
+) -> History:
+    """Write `api`, `models`, `inputs` and `secret_fields.py` below `package`.
+
+    Returns the history with the version of the schema in it.
+
+    :raises SchemaError: if the schema cannot be used; nothing was written then.
+    """
     api = schema.load(schema_file)
-    history = History.load(history_file)
+    known = History.load(history_file)
+    if not allow_removals:
+        known.check_removals(api)
+    extended = known.extended(api)
+    packages = {
+        "models": emit_models.files(api, extended),
+        "inputs": emit_inputs.files(api, extended),
+        "api": emit_api.files(api, extended),
+    }
+    secret_fields = emit_secrets.module(api)
     head = writing.header(api)
-    writing.write(package / "models", emit_models.files(api, history), head)
-    writing.write(package / "inputs", emit_inputs.files(api, history), head)
-    writing.write(package / "api", emit_api.files(api, history), head)
-    writing.write_module(package / "secret_fields.py", emit_secrets.module(api), head)
+    for name, files in packages.items():
+        writing.write(package / name, files, head)
+    writing.write_module(package / "secret_fields.py", secret_fields, head)
+    return extended
 
 
-def main() -> None:
+def main() -> int:
+    """Run the command. Generating into the project extends the project's history, too."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--schema", type=Path, required=True, help="an API schema (JSON)")
-    parser.add_argument("--history", type=Path, required=True, help="since when each part exists")
+    parser.add_argument(
+        "--history", type=Path, default=history.FILE, help="since when each part exists"
+    )
     parser.add_argument("--package", type=Path, default=PACKAGE, help="where to write")
+    parser.add_argument(
+        "--allow-removals",
+        action="store_true",
+        help="take a schema that is older than the newest, or lacks operations",
+    )
     given = parser.parse_args()
-    generate(given.schema, given.history, given.package)
+    try:
+        extended = generate(
+            given.schema, given.history, given.package, allow_removals=given.allow_removals
+        )
+    except SchemaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if (given.history, given.package) == (history.FILE, PACKAGE):
+        extended.save(history.FILE)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

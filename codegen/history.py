@@ -1,15 +1,32 @@
-"""Since which server version a thing exists, and whether every server sends it."""
+"""Since which server version a thing exists, and whether every server sends it.
+
+`history.json` holds, sorted, one entry a line:
+
+- `versions`: the server versions it was made from, and in `sources` where their schemas are from;
+- `operations`: each operation's path and `since`, the first version that has it. For arguments
+  written in place (forms, query strings) its `properties`, too;
+- `schemas`: each schema's `since`, and its `properties` (by dotted path, `[]` for a list) or
+  `values` (of an enum). A property has `required_since` when every version from that one on sends
+  it and never null. What newer versions no longer have is `removed` in the first one without it.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from .schema import Property, Record
+from .refusals import SchemaError
+from .schema import Api, Enum, Property, Record, closure, refs
 
 FIRST = "3.0.0"
+FILE = Path(__file__).parent / "history.json"
+
+# A table of the history: entries by name.
+_Table = dict[str, dict[str, Any]]
 
 
 def newer(version: str, than: str) -> bool:
@@ -18,9 +35,10 @@ def newer(version: str, than: str) -> bool:
 
 
 class History:
-    """What `history.json` says; see the README beside the schemas for its form."""
+    """What `history.json` says."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
         self._operations: Mapping[str, Any] = document["operations"]
         self._schemas: Mapping[str, Any] = document["schemas"]
 
@@ -29,6 +47,52 @@ class History:
         """Read the history file at `path`."""
         return cls(json.loads(path.read_bytes()))
 
+    def save(self, path: Path) -> None:
+        """Write the history file, one entry a line, so that a diff shows what a version brings."""
+        path.write_text(f"{_text(self._document)}\n", encoding="utf-8")
+
+    @property
+    def newest(self) -> str:
+        """The newest server version in the history."""
+        return str(max(self._document["versions"], key=_parts))
+
+    def extended(self, api: Api) -> History:
+        """Return the history with the server version of one more schema.
+
+        What the history lacks is new in that version. When the version is older than the newest
+        one, nothing else changes: what an older server lacks was not removed.
+        """
+        document = copy.deepcopy({**self._document})
+        older = newer(self.newest, api.server)
+        if not older:
+            document["versions"] = sorted({*document["versions"], api.server}, key=_parts)
+            document.setdefault("sources", {}).setdefault(api.server, "schema of a Tower")
+        extension = _Extension(api.server, older=older)
+        extension.operations(document["operations"], api)
+        extension.schemas(document["schemas"], api)
+        return History(document)
+
+    def check_removals(self, api: Api) -> None:
+        """Check that the schema has everything that the rest of the package may rely on.
+
+        :raises SchemaError: if it is older than the newest version, or lacks operations of that.
+        """
+        kept = {name for name, said in self._operations.items() if not said.get("removed")}
+        lacking = sorted(kept - {operation.id for operation in api.operations})
+        if not lacking and not newer(self.newest, api.server):
+            return
+        some = ", ".join(lacking[:3])
+        lacks = f" and lacks {len(lacking)} operations ({some}, …)" if lacking else ""
+        raise SchemaError(
+            f"the schema is of CloudTower {api.server}{lacks}; the history reaches {self.newest},"
+            " and the simulator and the recipes rely on all of that: generate from the newest"
+            " schema, or into a folder of its own: --allow-removals --package FOLDER"
+        )
+
+    def operations(self) -> set[str]:
+        """The ids of all operations, removed ones too."""
+        return set(self._operations)
+
     def operation_since(self, operation_id: str) -> str:
         """The first server version that has this operation."""
         return str(self._operations[operation_id]["since"])
@@ -36,7 +100,7 @@ class History:
     def schema_since(self, within: str) -> str:
         """The first server version that has this schema, operation, or dotted way to a property."""
         name, _, path = within.partition(".")
-        found: Mapping[str, Any] = self._schemas.get(name, self._operations.get(name, {}))
+        found = self._entry(name)
         if path:
             found = found.get("properties", {}).get(path.removesuffix("[]"), {})
         return str(found.get("since", FIRST))
@@ -64,8 +128,87 @@ class History:
 
     def _property(self, record: Record, prop: Property) -> Mapping[str, Any]:
         schema, _, path = f"{record.within}.{prop.wire}".partition(".")
-        found: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {}).get(path, {})
+        found: Mapping[str, Any] = self._entry(schema).get("properties", {}).get(path, {})
         return found
+
+    def _entry(self, name: str) -> Mapping[str, Any]:
+        """What is said of a schema, or of an operation that holds records in place."""
+        found: Mapping[str, Any] = self._schemas.get(name, self._operations.get(name, {}))
+        return found
+
+
+class _Extension:
+    """Enters into the tables of a history what one server version has."""
+
+    def __init__(self, version: str, *, older: bool) -> None:
+        self._version = version
+        self._older = older
+
+    def operations(self, table: _Table, api: Api) -> None:
+        self._enter(table, (operation.id for operation in api.operations))
+        for operation in api.operations:
+            entry = table[operation.id]
+            entry["path"] = operation.path
+            kinds = map(api.types.get, sorted(closure(api, refs(operation.arguments))))
+            in_place = _paths(kind for kind in kinds if isinstance(kind, Record))[operation.id]
+            if in_place:
+                # Where nothing is recorded yet, a property is as old as the operation.
+                since = self._version if "properties" in entry else entry["since"]
+                self._enter(entry.setdefault("properties", {}), in_place, since)
+
+    def schemas(self, table: _Table, api: Api) -> None:
+        self._enter(table, api.schemas)
+        records = _paths(kind for kind in api.types.values() if isinstance(kind, Record))
+        for name, entry in table.items():
+            kind = api.types.get(name)
+            if isinstance(kind, Enum):
+                self._enter(entry.setdefault("values", {}), kind.values)
+            elif "values" in entry:
+                self._enter(entry["values"], ())
+            self._properties(entry.setdefault("properties", {}), records[name])
+
+    def _properties(self, table: _Table, found: Mapping[str, Property]) -> None:
+        absent = {path for path, said in table.items() if said.get("removed")}
+        self._enter(table, found)
+        for path, prop in found.items():
+            said = table[path]
+            if self._older:
+                continue  # that a newer server may leave it out is what counts
+            if not prop.required or prop.nullable:
+                said.pop("required_since", None)
+            elif path in absent or not said.get("required_since"):
+                said["required_since"] = self._version
+
+    def _enter(self, table: _Table, found: Iterable[str], since: str = "") -> None:
+        """Add entries for what was found and is new, and mark what is no longer there."""
+        present = set(found)
+        for name in present:
+            table.setdefault(name, {"since": since or self._version})
+        for name, said in table.items() if not self._older else ():
+            if name in present:
+                said.pop("removed", None)
+            elif not said.get("removed"):
+                said["removed"] = self._version
+
+
+def _paths(records: Iterable[Record]) -> defaultdict[str, dict[str, Property]]:
+    """Properties by the schema, or operation, that they are written in, and their way in it."""
+    found: defaultdict[str, dict[str, Property]] = defaultdict(dict)
+    for record in records:
+        for prop in record.properties:
+            owner, _, path = f"{record.within}.{prop.wire}".partition(".")
+            found[owner][path] = prop
+    return found
+
+
+def _text(value: object, margin: str = "\n") -> str:
+    """JSON in which an object that holds objects has a line for each, and others have one line."""
+    parts = cast("dict[str, object]", value if isinstance(value, dict) else {})
+    if not any(isinstance(part, dict) for part in parts.values()):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    inner = f"{margin} "
+    rows = ",".join(f"{inner}{json.dumps(k)}: {_text(v, inner)}" for k, v in sorted(parts.items()))
+    return f"{{{rows}{margin}}}"
 
 
 def _parts(version: str) -> list[int]:

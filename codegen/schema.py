@@ -99,6 +99,8 @@ class Api:
     server: str
     operations: list[Operation] = field(default_factory=list[Operation])
     types: dict[str, Enum | Record] = field(default_factory=dict[str, Enum | Record])
+    schemas: tuple[str, ...] = ()
+    """Names of all schemas, those of scalars and lists too."""
 
     def record(self, node: Node | None) -> Record | None:
         """The record that a node names, if it names one."""
@@ -139,6 +141,7 @@ class _Reader:
         self._schemas: dict[str, Raw] = document["components"]["schemas"]
         info: Raw = document["info"]
         self.api = Api(info["version"], info.get("x-cloudtower-version", info["version"]))
+        self.api.schemas = tuple(self._schemas)
         for name in sorted(self._schemas):
             self._declare(name, self._schemas[name], name)
         for path, methods in document["paths"].items():

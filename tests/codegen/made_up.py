@@ -269,12 +269,14 @@ def history() -> Raw:
         schemas["Stand"]["properties"][wire] = {"since": "3.1.0", "required_since": "3.1.0"}
     schemas["GetTreesRequestBody"]["properties"]["first"] = {"since": "3.1.0"}
     schemas["TreeWhereInput"]["properties"]["name_in"] = {"since": "3.1.0"}
-    return {"operations": operations, "schemas": schemas}
+    return {"versions": ["3.0.0", "3.1.0"], "operations": operations, "schemas": schemas}
 
 
 def _properties(raw: Raw, within: str) -> list[tuple[str, Raw]]:
     """Each property and those inside, by dotted path; required ones from the start."""
     found: list[tuple[str, Raw]] = []
+    if not within and "$ref" in raw:
+        raw = _SCHEMAS[raw["$ref"].rpartition("/")[2]]
     for part in raw.get("allOf", ()):
         found += _properties(part, within)
     for wire, value in raw.get("properties", {}).items():

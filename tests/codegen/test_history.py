@@ -8,6 +8,7 @@ from codegen.history import History, newer
 from codegen.schema import Property, Record, Scalar
 
 _DOCUMENT: dict[str, Any] = {
+    "versions": ["3.4.0", "4.2.0", "4.10.0"],
     "operations": {"Weigh": {"since": "4.2.0"}},
     "schemas": {
         "Box": {
@@ -40,6 +41,10 @@ def test_versions_are_looked_up_by_operation_schema_value_and_property(boxes: Hi
     assert boxes.schema_since("Box") == "3.4.0"
     assert boxes.value_since("Box", "RED") == "4.0.0"
     assert boxes.property_since(box, _property("lid")) == "4.1.0"
+
+
+def test_the_newest_version_is_found_by_its_numbers(boxes: History) -> None:
+    assert boxes.newest == "4.10.0"
 
 
 def test_what_only_older_servers_have_is_known(boxes: History) -> None:
