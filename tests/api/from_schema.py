@@ -17,6 +17,10 @@ Raw: TypeAlias = dict[str, Any]
 
 SPECS = Path(__file__).parents[3] / "shared" / "specs"
 ABSENT = "the API schemas are not here; a Tower's API site serves them"
+VERSIONS = sorted(
+    file.stem for pattern in ("[0-9]*.json", "latest.json") for file in SPECS.glob(pattern)
+) or ["none"]
+"""The versions whose schemas are here; one that is none, so that tests are skipped once."""
 
 
 def spec(version: str) -> Raw:

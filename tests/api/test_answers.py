@@ -14,7 +14,7 @@ import pytest
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.types import OpenEnum
 
-from .from_schema import ABSENT, SPECS, Maker, Raw, Shape, answer_schema, operations, spec
+from .from_schema import ABSENT, SPECS, VERSIONS, Maker, Raw, Shape, answer_schema, operations, spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from cloudtower_async.calls.operation import Operation
 
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
-
-SCHEMAS = [*SPECS.glob("[0-9]*.json"), *SPECS.glob("latest.json")]
-VERSIONS = sorted(file.stem for file in SCHEMAS) or ["none"]
 
 SHAPES = (
     Shape(top=2, items=2),
