@@ -23,7 +23,7 @@ from cloudtower_async import (
 from tests.odd_servers import proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
     from cloudtower_async.testing import Simulator
 
@@ -130,25 +130,42 @@ async def session(sim: Simulator, nulls: Nulls) -> AsyncGenerator[Cloudtower]:
         yield odd
 
 
-async def walk(sim: Simulator, flow: Flow) -> tuple[list[Place], dict[Place, Exception]]:
+async def walk(
+    simulators: Sequence[Simulator], flow: Flow
+) -> tuple[list[Place], dict[Place, Exception]]:
     """Run a flow once for each field of the answers that it gets, with nulls in that field.
+
+    Args:
+        simulators: Servers that are alike. Each one walks a part of the fields, at the same time:
+            most of a flow is spent on waiting for the next poll.
+        flow: What to run.
 
     Returns:
         The fields, and the errors that should not have come: of Python, or as if the arguments
         had been wrong.
     """
-    nulls = Nulls()
+    notes = Nulls()
     broken: dict[Place, Exception] = {}
+    used: list[int] = []
     consumed()  # now, not while a request waits for it
-    async with session(sim, nulls) as tower:
-        if error := await _python_error(flow(tower, sim)):
+    async with session(simulators[0], notes) as tower:
+        if error := await _python_error(flow(tower, simulators[0])):
             raise error
-        fields = list(nulls.seen)
-        for place in fields:
-            nulls.place = place
-            if error := await _python_error(flow(tower, sim)):
-                broken[place] = error
-    assert nulls.used
+    fields = list(notes.seen)
+
+    async def walk_some(sim: Simulator, places: list[Place]) -> None:
+        nulls = Nulls()
+        async with session(sim, nulls) as tower:
+            for place in places:
+                nulls.place = place
+                if error := await _python_error(flow(tower, sim)):
+                    broken[place] = error
+        used.append(nulls.used)
+
+    async with anyio.create_task_group() as group:
+        for number, sim in enumerate(simulators):
+            group.start_soon(walk_some, sim, fields[number :: len(simulators)])
+    assert sum(used)
     return fields, broken
 
 

@@ -122,7 +122,7 @@ async def test_a_null_in_any_field_is_no_traceback(
     file.write_bytes(b"x" * 3000)
     command = partial(upload, file) if name == "upload" else COMMANDS[name]
     assert await anyio.to_thread.run_sync(main, ["--version"]) == 0
-    fields, broken = await walk(sim, typing(command))
+    fields, broken = await walk([sim], typing(command))
     capsys.readouterr()
     tell(f"nulls: command {name}: {len(fields)} fields of answers, one at a time")
     assert fields

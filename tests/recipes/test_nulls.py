@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from cloudtower_async.recipes import Backup, PowerOutcome
     from tests.nulls import Flow
 
-TIMEOUT = 0.1
+TIMEOUT = 0.3
+SIMULATORS = 6
 NUMBERS = itertools.count()
 
 
@@ -47,11 +49,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def sim() -> AsyncIterator[Simulator]:
+async def simulators() -> AsyncIterator[list[Simulator]]:
     size = FleetSize(clusters=1, hosts_per_cluster=3, vms=4)
-    clock = Clock(running=False, per_request=1.0)
-    async with Simulator(size, clock=clock, task_duration=0.0) as simulator:
-        yield simulator
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                Simulator(size, clock=Clock(running=False, per_request=1.0), task_duration=0.0)
+            )
+            for _ in range(SIMULATORS)
+        ]
 
 
 def first(sim: Simulator, resource: str) -> Any:  # noqa: ANN401
@@ -161,7 +167,7 @@ RECIPES: dict[str, Flow] = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", [*RECIPES, "import_template"])
 async def test_a_null_in_any_field_is_no_python_error(
-    sim: Simulator,
+    simulators: list[Simulator],
     name: str,
     tell: Callable[[str], None],
     caplog: pytest.LogCaptureFixture,
@@ -169,7 +175,7 @@ async def test_a_null_in_any_field_is_no_python_error(
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     flow = importing(tmp_path) if name == "import_template" else RECIPES[name]
-    fields, broken = await walk(sim, flow)
+    fields, broken = await walk(simulators, flow)
     tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
     assert fields
     assert broken == {}

@@ -207,7 +207,7 @@ async def test_a_null_in_any_field_is_no_python_error(
     sim: Simulator, name: str, tell: Callable[[str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    fields, broken = await walk(sim, FLOWS[name])
+    fields, broken = await walk([sim], FLOWS[name])
     tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
     assert fields
     assert broken == {}

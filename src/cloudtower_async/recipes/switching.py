@@ -228,10 +228,12 @@ class Switch:
     async def _read(self) -> None:
         """Read VMs until all are as they were to become, or the time is over."""
         pauses = _pauses()
-        while self._unread or not self._answered:
+        while True:
             if self._unread:
                 with anyio.CancelScope(deadline=self._deadline):
                     await self._look()
+            if self._answered and not self._unread:
+                return
             left = self._deadline - anyio.current_time()
             if left <= 0 and (self._answered or self._hurry):
                 return
