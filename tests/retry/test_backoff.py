@@ -1,14 +1,41 @@
-"""The retry budget and ``Retry-After``."""
+"""Backoff delays, the retry budget and ``Retry-After``."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 
 import pytest
 
-from cloudtower_async.retry.backoff import Budget, retry_after
+from cloudtower_async.retry.backoff import Budget, backoff_delay, backoff_delays, retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_delays_double_up_to_the_cap() -> None:
+    assert list(islice(backoff_delays(0.5, 3.0), 5)) == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert backoff_delay(10_000, 0.5, 3.0) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("jitter", "chance", "seconds"),
+    [(0.0, 0.3, 4.0), (1.0, 0.0, 0.0), (1.0, 1.0, 4.0), (0.5, 0.0, 2.0), (0.5, 0.5, 3.0)],
+)
+def test_jitter_is_the_share_of_a_delay_that_chance_decides(
+    jitter: float, chance: float, seconds: float
+) -> None:
+    assert backoff_delay(3, 1.0, 10.0, jitter=jitter, chance=chance) == seconds
+
+
+def test_delays_that_chance_decides_differ_and_stay_in_bounds() -> None:
+    delays = list(islice(backoff_delays(1.0, 1.0, jitter=0.5), 50))
+    assert len(set(delays)) > 1
+    assert all(0.5 <= delay <= 1.0 for delay in delays)
+
+
+def test_a_delay_is_at_least_what_the_server_asks_for() -> None:
+    assert backoff_delay(1, 1.0, 5.0, retry_after=60.0) == 60.0
+    assert backoff_delay(3, 1.0, 5.0, retry_after=1.0) == 4.0
 
 
 def test_two_successes_earn_one_retry_and_never_more_than_there_were() -> None:

@@ -1,14 +1,51 @@
-"""Retry budget of a session, and the server's ``Retry-After``."""
+"""Backoff delays, the retry budget of a session, and the server's ``Retry-After``. No I/O."""
 
 from __future__ import annotations
 
 import email.utils
+import random
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
+_MOST_DOUBLINGS = 32  # the cap has long been reached; larger powers overflow
 _EARNED = 0.5  # tokens returned by each successful call
+
+
+def backoff_delay(
+    number: int,
+    first: float,
+    cap: float,
+    *,
+    jitter: float = 0.0,
+    chance: float | None = None,
+    retry_after: float | None = None,
+) -> float:
+    """Return the seconds to wait before a retry or before the next poll: exponential backoff.
+
+    Args:
+        number: Number of the delay in its series; 1 is the first.
+        first: First delay in seconds; each later one is twice as long.
+        cap: Maximum delay in seconds.
+        jitter: Share of the delay that chance decides: 0: always the full delay; 1: anything from
+            0 to the full delay ("full jitter").
+        chance: Random number from 0 to 1; None: draw one.
+        retry_after: Minimum delay in seconds, as the server asks for it; it may exceed the cap.
+    """
+    delay = min(cap, first * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
+    if jitter:
+        if chance is None:
+            chance = random.random()  # noqa: S311 - no secret
+        delay *= 1 - jitter + jitter * chance
+    return delay if retry_after is None else max(delay, retry_after)
+
+
+def backoff_delays(first: float, cap: float, *, jitter: float = 0.0) -> Iterator[float]:
+    """Return the endless series of `backoff_delay`; make a new one to start over."""
+    return (backoff_delay(number, first, cap, jitter=jitter) for number in count(1))
 
 
 class Budget:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidSettings
 from ..validators import seconds_fault
-
-_MOST_DOUBLINGS = 32  # the cap has long been reached; larger powers overflow
+from .backoff import backoff_delay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +54,14 @@ class RetryPolicy:
             if fault := seconds_fault(getattr(self, name)):
                 raise InvalidSettings(f"retry: {name}: {fault}", option="retry")
 
-    def pause(self, number: int, chance: float) -> float:
+    def pause(self, number: int, chance: float | None = None) -> float:
         """Return the seconds to wait before a retry.
 
         Args:
-            number: Which pause of the call this is; 1 is the first.
-            chance: Random number from 0 to 1.
+            number: Number of the pause within the call; 1 is the first.
+            chance: Random number from 0 to 1; None: draw one.
         """
-        doubled = self.backoff * 2.0 ** min(number - 1, _MOST_DOUBLINGS)
-        return chance * min(self.cap, doubled)
+        return backoff_delay(number, self.backoff, self.cap, jitter=1.0, chance=chance)
 
 
 def policy_fault(value: object) -> str | None:
