@@ -1,23 +1,20 @@
-"""The session: one connection to one CloudTower, and everything that can be asked of it."""
+"""The session with a CloudTower. Every public method is here and delegates to its package."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
 import anyio.to_thread
 
 from .api import Namespaces
-from .calls.direct import Direct
+from .calls import direct
 from .calls.executor import Executor
 from .calls.operation import Operation
+from .calls.server_version import server_version
 from .errors import CloudtowerError, InvalidInput
-from .graphql.consoles import GraphQL
-from .mixins.following import Following
-from .mixins.measuring import Measuring
-from .mixins.reading import Reading
-from .mixins.uploading import Uploading
-from .mixins.working import Working
+from .graphql import requests as graphql_requests
+from .graphql.consoles import vnc_ticket
 from .options import (
     Settings,
     check_option,
@@ -27,26 +24,63 @@ from .options import (
     reveal,
     reveal_pair,
 )
+from .queries import lookups
+from .queries.paged_query import Resource
 from .session_state import SessionState
 from .spelling import did_you_mean
 from .transport.auth import Authenticator
 from .transport.http import Transport
 from .types import ContentLanguage
-from .validators import check_seconds, seconds_fault
+from .validators import check_seconds, reject_positional, seconds_fault
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self, Unpack
 
     import aiohttp
 
+    from .calls.direct import Method, RawAuth, RawMethod
+    from .graphql.api_keys import ApiKeys
+    from .graphql.consoles import VncTicket
+    from .inputs import ClusterWhereInput
+    from .metrics.results import Measurements, RankedMetric
+    from .models import (
+        CloudTowerApplicationPackage,
+        ContentLibraryImage,
+        ElfImage,
+        Metric,
+        SvtImage,
+        Task,
+        UploadTask,
+    )
     from .options import ClientCert, Credentials, Failover, FromEnv, SecretText, Source, StrPath
     from .retry.policy import RetryPolicy
+    from .tasks.waiter import Waitable
+    from .types import Everything, Fetched, RawResponse, WithTask
+    from .uploads.source import Uploadable
+    from .uploads.start import UploadOptions
+    from .uploads.targets import UploadKind
+    from .uploads.upload import Upload, UploadProgress
+    from .watch.changes import Changes
+    from .watch.view import Watch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
 
 
-class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Uploading, Direct):
+class Cloudtower(Namespaces):
     """A session with a CloudTower.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs
@@ -382,6 +416,918 @@ class Cloudtower(Namespaces, Reading, Working, Following, Measuring, GraphQL, Up
             InvalidInput: There is no such namespace.
         """
         await anyio.to_thread.run_sync(_preload, namespaces)
+
+    def iterate(
+        self,
+        method: Callable[P, Awaitable[list[R]]],
+        page_size: int = 500,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> AsyncGenerator[R]:
+        """Read all that matches page by page, the next page while you work on the last one.
+
+        Each resource that matches all the time comes exactly once, whatever comes and goes
+        meanwhile. No more than three pages are in memory. A server may return fewer resources than
+        requested: only an empty page is the end.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            page_size: Resources in a request.
+            args: None: pass the arguments of the query by keyword.
+            query: As for the method: ``where``, ``order_by``, ``first`` for at most so many.
+                Without ``order_by`` they come in the order of their ids, or of ``id_in``.
+
+        Raises:
+            InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
+            CallError: A page cannot be read.
+            SetChanged: With ``order_by``: all of a page was deleted before the next could be read.
+            PagingFailed: The server repeats a page, or ignores where a page is to begin.
+
+        Example:
+            ::
+
+                async for vm in tower.iterate(tower.vm.get_vms, where={"status": "RUNNING"}):
+                    print(vm.name)
+        """
+        return lookups.iterate(method, page_size, args, query)
+
+    async def fetch_all(
+        self,
+        method: Callable[P, Awaitable[list[R]]],
+        concurrency: int = 8,
+        page_size: int = 500,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> Fetched[R]:
+        """Read all that matches: counts first, then asks for many pages at a time.
+
+        The answer is that of one big query. Each resource that matches all the time is in it once;
+        when others came or went meanwhile, its ``changed`` is True, and a warning is logged. If the
+        server returns fewer resources than requested, smaller pages are requested.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            concurrency: Most requests at a time.
+            page_size: Resources in a request.
+            args: None: pass the arguments of the query by keyword.
+            query: As for `iterate`.
+
+        Raises:
+            InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
+            CallError: A page cannot be read.
+            SetChanged: See `iterate`.
+            PagingFailed: See `iterate`.
+
+        Example:
+            ::
+
+                vms = await tower.fetch_all(tower.vm.get_vms, where={"cluster": {"name": "prod"}})
+        """
+        return await lookups.fetch_all(method, concurrency, page_size, args, query)
+
+    async def get_one(
+        self, method: Callable[P, Awaitable[list[R]]], *args: P.args, **query: P.kwargs
+    ) -> R:
+        """Get the one resource that matches.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            args: None: pass the arguments of the query by keyword.
+            query: As for the method.
+
+        Raises:
+            NotFound: Nothing matches.
+            Ambiguous: Several match; it has the ``count`` and the first ``ids``.
+            InvalidInput: The method is no query.
+            TypeError: Arguments of the query were passed by position.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                vm = await tower.get_one(tower.vm.get_vms, where={"name": "web-1"})
+        """
+        return await lookups.get_one(self._caller, method, args, query)
+
+    async def resolve(self, method: Callable[..., Awaitable[list[R]]], name_or_id: str) -> R:
+        """Get the one resource that has this id, or this name.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            name_or_id: As a user gives it; an id goes before a name.
+
+        Raises:
+            NotFound: There is none.
+            Ambiguous: Several have the name; it has the ``count`` and the first ``ids``.
+            InvalidInput: The method is no query, or the name is not a text.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                vm = await tower.resolve(tower.vm.get_vms, "web-1")
+        """
+        return await lookups.resolve(self._caller, method, name_or_id)
+
+    async def count(
+        self, method: Callable[P, Awaitable[list[R]]], *args: P.args, **query: P.kwargs
+    ) -> int:
+        """Count what matches, without reading it.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            args: None: pass the arguments of the query by keyword.
+            query: As for the method.
+
+        Raises:
+            InvalidInput: The method is no query, or the API has no count for it.
+            TypeError: Arguments of the query were passed by position.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                running = await tower.count(tower.vm.get_vms, where={"status": "RUNNING"})
+        """
+        return await lookups.count(method, args, query)
+
+    async def server_version(self) -> str:
+        """The version of the server: ``"4.9.0"``. Asked once for each connection.
+
+        Raises:
+            CallError: See its subclasses.
+        """
+        return await server_version(self._caller)
+
+    async def wait(
+        self,
+        tasks: Waitable | Awaitable[Waitable],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 30.0,
+        fail_fast: bool = False,
+    ) -> list[Task]:
+        """Wait until the tasks that mutations started have ended; one poll serves all who wait.
+
+        Args:
+            tasks: Task ids, tasks, answers that carry a ``task_id``, or any nesting of these; or
+                the call of a mutation, not awaited yet. Only read, never changed. An answer that
+                needed no task counts as done.
+            timeout: Seconds until TaskTimeout, from when the tasks are known; None waits without
+                limit.
+            interval: Most seconds between polls; the first ones come quicker.
+            grace: Seconds until a task that the server does not show counts as not found, and one
+                with an unknown status that does not change as stuck.
+            fail_fast: Raise at the first failure instead of after the last task has ended.
+
+        Returns:
+            The ended tasks in the order given, each once.
+
+        Raises:
+            TaskFailed: The task failed; with `fail_fast`: one of them did.
+            TaskNotFound: The server does not know it.
+            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
+            TasksFailed: Of several tasks one or more failed: a group of these errors, also for
+                ``except*``, with the tasks that succeeded.
+            TaskTimeout: Tasks were still running after `timeout` seconds.
+            InvalidInput: An argument is not one of these.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                await tower.wait(tower.vm.start_vm(where={"id_in": ids}))
+        """
+        return await self._shared.waiter.wait(
+            tasks, timeout=timeout, interval=interval, grace=grace, fail_fast=fail_fast
+        )
+
+    def as_completed(
+        self,
+        tasks: Waitable | Awaitable[Waitable],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 30.0,
+    ) -> AsyncIterator[Task]:
+        """Iterate over the tasks as each of them ends.
+
+        One that failed is handed out like the others, with its status: to raise would end the loop
+        for those that still run. ``await tower.wait(task)`` raises what there is to raise about a
+        task that has ended, and asks nobody. What has no task to hand out is raised at the end.
+
+        Args:
+            tasks: As of `wait`.
+            timeout: Seconds of waiting until TaskTimeout; what the body of the loop takes does not
+                count. None waits without limit.
+            interval: Most seconds between polls; the first ones come quicker.
+            grace: Seconds until a task that the server does not show counts as not found, and one
+                with an unknown status that does not change as stuck.
+
+        Returns:
+            The ended tasks, each once.
+
+        Raises:
+            TaskNotFound: The server does not know the task.
+            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
+            TasksFailed: Of several tasks one or more were not found.
+            TaskTimeout: Tasks were still running after `timeout` seconds.
+            InvalidInput: An argument is not one of these.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                async for task in tower.as_completed(tower.vm.start_vm(where={"id_in": ids})):
+                    print(task.description, task.status)
+        """
+        return self._shared.waiter.iterate(
+            tasks, timeout=timeout, interval=interval, grace=grace, every_change=False
+        )
+
+    def progress(
+        self,
+        tasks: Waitable | Awaitable[Waitable],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 30.0,
+    ) -> AsyncIterator[Task]:
+        """Iterate over the changes of tasks until all have ended.
+
+        A task is handed out when it is first seen, and when its ``status`` or ``progress`` (0 to 1)
+        is another one than before; for the last time when it has ended, also as FAILED.
+
+        Args:
+            tasks: As of `wait`.
+            timeout: As of `as_completed`.
+            interval: Most seconds between polls; the first ones come quicker.
+            grace: Seconds until a task that the server does not show counts as not found, and one
+                with an unknown status that does not change as stuck.
+
+        Returns:
+            The tasks as they change.
+
+        Raises:
+            TaskError: As of `as_completed`.
+            TasksFailed: As of `as_completed`.
+            InvalidInput: An argument is not one of these.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                async for task in tower.progress(started):
+                    print(f"{task.description}: {task.progress:.0%}")
+        """
+        return self._shared.waiter.iterate(
+            tasks, timeout=timeout, interval=interval, grace=grace, every_change=True
+        )
+
+    @overload
+    async def settle(
+        self,
+        changed: Awaitable[WithTask[T]] | WithTask[T],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 60.0,
+    ) -> T: ...
+    @overload
+    async def settle(
+        self,
+        changed: Awaitable[Iterable[WithTask[T]]] | Iterable[WithTask[T]],
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 60.0,
+    ) -> list[T]: ...
+    async def settle(
+        self,
+        changed: object,
+        *,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        grace: float = 60.0,
+    ) -> object:
+        """Call a mutation, wait until the server is done, and read the resources anew.
+
+        First its tasks are waited for as by `wait`, then until ``entityAsyncStatus`` of every
+        resource is null: only then is it free for the next mutation, and its fields are right.
+
+        What comes back depends on what the mutation answers with:
+
+        - resources, such as `Vm`: these as they now are. Those that are not there any more are left
+          out of a list; where the mutation is about a single one, NotFound is raised.
+        - the ids of what was to be deleted, such as `DeleteVm`: those that are still there, so an
+          empty list after deleting; of VMs that went to the recycle bin all of them.
+        - anything else, such as `BatchHosts`: the answer's data itself, once the tasks have ended.
+
+        Args:
+            changed: A call of a mutation, or what it answered with.
+            timeout: Seconds for the waiting after that call, until TaskTimeout or SettleTimeout;
+                None waits without limit.
+            interval: Seconds between polls; the first ones come quicker.
+            grace: Seconds until a task counts as not found, or a resource as gone, that the server
+                does not show: listings can lag behind by up to a minute. Deleted resources are
+                expected to be gone, and not waited for.
+
+        Returns:
+            In the order and the form of the answer: a list for a list, one for one.
+
+        Raises:
+            TaskFailed: The only task failed.
+            TaskNotFound: The server does not know it.
+            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
+            TasksFailed: Of several tasks one or more failed; nothing is read then.
+            TaskTimeout: Tasks were still running when the time was over.
+            SettleTimeout: The tasks had ended, but resources were still being changed.
+            NotFound: The single resource is not there any more.
+            ResponseDecodeError: The tasks have succeeded, but the answer of the mutation leaves out
+                the id of a resource.
+            CallError: The mutation failed, or the resources may not be read.
+            InvalidInput: An argument is not one of these.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                running = await tower.settle(tower.vm.start_vm(where={"id_in": ids}))
+                print([vm.status for vm in running])
+        """
+        from .tasks.settle import settle
+
+        return await settle(
+            changed, self._caller, self.wait, timeout=timeout, interval=interval, grace=grace
+        )
+
+    def lock(
+        self, *resource_ids: str, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Keep other callers of this process away from resources, for as long as a block runs.
+
+        It binds those only that ask for the same ids by this session or one that `with_options`
+        made of it; the server and other programs know nothing of it. Callers take their turns in
+        the order in which they asked.
+
+        Args:
+            resource_ids: Everything that the block works on; all are held, or none. A task that
+                holds something and asks for more can wait for one that does the same.
+            timeout: Seconds to wait for others until LockTimeout; None waits without limit.
+
+        Raises:
+            LockTimeout: Others still held them after `timeout` seconds.
+            InvalidInput: An argument is not one of these.
+            CloudtowerError: The task holds one of them already, and would wait for itself.
+            SessionClosed: The session was closed before its turn came.
+
+        Example:
+            ::
+
+                async with tower.lock(vm.id):
+                    await tower.settle(tower.vm.shut_down_vm(where={"id": vm.id}))
+                    await tower.settle(tower.vm.start_vm(where={"id": vm.id}))
+        """
+        return self._shared.locks.hold(*resource_ids, timeout=timeout)
+
+    def changes(
+        self,
+        types: Sequence[str] | None = None,
+        *,
+        since: str | None = None,
+        interval: float = 5.0,
+    ) -> Changes:
+        """Iterate over the changes on the server, each once and in their order, without end.
+
+        They are read from the server's change feed, which is there since CloudTower 4.6 and needs
+        the option ``change_feed`` of the session. While the server cannot be reached it is tried
+        again and again, with a warning in the log; only the very first request fails at once.
+
+        Args:
+            types: Of which resources: ``["Vm", "_LabelToVm"]``, the latter a table of relations.
+                None: of all.
+            since: A revision; changes after it are told: the ``revision`` of a change, or of the
+                iterator. None: what changes from the first step of the iteration on, or from
+                ``anchor()`` on.
+            interval: Seconds between requests while there is little to tell. A backlog is read
+                without pausing.
+
+        Returns:
+            An iterator; it may be cancelled and used again.
+
+        Raises:
+            Resync: The server no longer has all changes since then, or counts its revisions from
+                an earlier one again. It ends the iteration, so that
+                nobody overlooks it; iterate again to go on behind the gap.
+            NoChangeFeed: The server has none, or the session no credential for it.
+            InvalidInput: An argument is not one of these.
+            CallError: See its subclasses.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                async for change in tower.changes(["Vm"], since=stored):
+                    print(change.action, change.resource_id, change.old, change.new)
+        """
+        from .watch.changes import Changes
+
+        return Changes(self._caller, types, since, interval)
+
+    def watch(
+        self,
+        method: Callable[P, Awaitable[list[R]]],
+        interval: float = 5.0,
+        grace: float = 60.0,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> Watch[R]:
+        """Keep a view of the resources that match a query, and iterate over what happens to them.
+
+        Entering the context reads them; ``snapshot`` has them by their ids. Each event then is one
+        step of the view. With the change feed only what was touched is read again; without it, or
+        without the option ``change_feed``, everything, every so often. While the server cannot be
+        reached it is tried again and again; only entering fails at once.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            interval: Seconds between requests while nothing changes.
+            grace: Seconds for which a resource that the change feed tells of, but that the server
+                does not list, is looked for again. Everything is read once more this long after
+                entering. 0 turns both off.
+            args: None: pass the arguments of the query by keyword.
+            query: As for the method: ``where``, and options such as ``content_language``.
+
+        Returns:
+            An asynchronous context manager and iterator; a step of it may be cancelled and made
+            again.
+
+        Raises:
+            InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
+            CallError: See its subclasses.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                async with tower.watch(tower.vm.get_vms, where={"status": "RUNNING"}) as running:
+                    print(len(running.snapshot))
+                    async for event in running:
+                        print(event.what, event.id, event.old, event.new)
+        """
+        from .watch.view import Watch
+
+        reject_positional("watch", lookups.EXAMPLE, args, interval, grace)
+        return Watch(self._caller, method, query, interval, grace)
+
+    async def measure(
+        self,
+        method: Callable[P, Awaitable[list[WithTask[Metric]]]],
+        chunk_size: int = 50,
+        concurrency: int = 4,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> Measurements:
+        """Read metrics of many things, and join them with the ids and names of these.
+
+        First it looks what matches the filter; then it asks for a few of them at a time, as a
+        server cuts short what becomes too much. What the server calls a success but is empty or
+        cut short is a `MetricsWarning`, in the ``warnings`` of what is returned and by
+        `warnings.warn`.
+
+        Args:
+            method: Of ``tower.metrics``: ``tower.metrics.get_vm_metrics``.
+            chunk_size: Things in one request.
+            concurrency: Most requests at a time.
+            args: None: pass the arguments of the query by keyword.
+            query: As for the method: the filter such as ``vms``, ``metrics``, and ``range``: a
+                number and its unit, s, m, h, d or w. ``24h`` and ``7d`` are known to work.
+
+        Raises:
+            InvalidInput: The method is none of ``tower.metrics``, or an argument cannot be used.
+            TypeError: Arguments of the query were passed by position.
+            EmptyFilter: The filter matches everything, and is not `EVERYTHING`.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                measured = await tower.measure(
+                    tower.metrics.get_vm_metrics,
+                    vms={"cluster": {"name": "prod"}},
+                    metrics=["elf_vm_cpu_overall_usage_percent"],
+                    range="24h",
+                )
+                for row in measured.to_rows():
+                    print(row.time, row.subject_name, row.value)
+        """
+        from .metrics.collect import measure
+
+        return await measure(self._caller, method, chunk_size, concurrency, args, query)
+
+    async def top_n(
+        self,
+        metric: str,
+        n: int = 10,
+        *,
+        clusters: ClusterWhereInput | Everything,
+        range: str = "1h",  # noqa: A002 - the name that the API has for it
+        lowest: bool = False,
+    ) -> list[RankedMetric]:
+        """Rank the things with the highest values of a metric, with their names.
+
+        The server ranks what the metric is of: VMs, hosts, disks, … The values are those that it
+        makes of the whole range. That it sends no more than ``n`` is no fault, so there is no
+        warning of it.
+
+        Args:
+            metric: Name of the metric.
+            n: Most things to rank.
+            clusters: Filter for the clusters to look in, or `EVERYTHING`.
+            range: A number and its unit, s, m, h, d or w: ``"24h"``.
+            lowest: Rank those with the lowest values instead.
+
+        Returns:
+            The ranking, the first place first. Things without a value have no place.
+
+        Raises:
+            InvalidInput: An argument cannot be used.
+            EmptyFilter: ``clusters`` matches everything, and is not `EVERYTHING`.
+            CallError: See its subclasses.
+
+        Example:
+            ::
+
+                for vm in await tower.top_n(
+                    "elf_vm_cpu_overall_usage_percent", 5, clusters={"name": "prod"}, range="24h"
+                ):
+                    print(vm.rank, vm.subject_name, vm.value)
+        """
+        from .metrics.collect import top_n
+
+        return await top_n(self._caller, metric, n, clusters, range, lowest=lowest)
+
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput,
+        kind: Literal["content_library_image"] = "content_library_image",
+        description: str | None = None,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> ContentLibraryImage: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_image"],
+        description: str | None = None,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> ElfImage: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["svt_image"],
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> SvtImage: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_file"],
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> UploadTask: ...
+    @overload
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        kind: Literal["application_package"],
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> CloudTowerApplicationPackage: ...
+    async def upload_image(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput | None = None,
+        cluster_id: str | None = None,
+        kind: UploadKind = "content_library_image",
+        description: str | None = None,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> object:
+        """Upload a file and return what comes of it.
+
+        It is sent in chunks, one after the other and each exactly once, with no more than two of
+        them in memory. Cancelling this cancels the upload on the server.
+
+        Args:
+            source: A path, a file opened in binary mode, read from where it stands, or an async
+                iterator of bytes.
+            clusters: For an image of the content library: a filter, in which clusters; EVERYTHING
+                for all of them.
+            cluster_id: For an ELF image, an SVT image or an ELF file: in which cluster.
+            kind: What it becomes: ``content_library_image``, ``elf_image``, ``svt_image`` (the VM
+                tools; its version is read from the file), ``elf_file`` (for an import, which takes
+                the upload task's id) or ``application_package``.
+            description: Description of an image of the content library or an ELF image.
+            on_progress: Called with an `UploadProgress` each time the server has another chunk.
+            options: ``name``: what it will be called; None: as the file.
+                ``size``: size in bytes, required for async iterators and pipes.
+                ``chunk_size``: size of the first chunk and maximum size of later ones, in bytes;
+                None: 8 MiB, then the size that the server asks for, up to 64 MiB.
+                ``resume``: state of an interrupted upload of the same file to the same place:
+                ``error.state``, or a stored state read with `UploadState.from_json`.
+                ``timeout``: seconds from the last chunk until the result appears, 300 by default;
+                None waits without limit. Each chunk has the session's time-out.
+                ``interval``: maximum number of seconds between polls, 5 by default.
+                ``settling_time``: seconds that a chunk whose outcome is unknown (a 504, a broken
+                connection) has to show in the server's count before it is resent, 300 by default.
+                It has to be longer than the time-out of any proxy on the way.
+
+        Returns:
+            A `ContentLibraryImage`, an `ElfImage`, an `SvtImage`, for an ELF file the `UploadTask`,
+            or a `CloudTowerApplicationPackage`.
+
+        Raises:
+            UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
+            UploadFailed: The server gave up the upload or refuses its chunks, it was cancelled on
+                the server, or it is unknown what the server has.
+            UploadTimeout: Everything was sent, but the result did not appear in time.
+            SourceChanged: The file became shorter or longer meanwhile.
+            InvalidInput: An argument or the file cannot be used; nothing was sent.
+            EmptyFilter: `clusters` may match everything.
+            CallError: The upload could not begin.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                image = await tower.upload_image("tools.iso", clusters={"name_in": ["prod"]})
+        """
+        from .uploads.start import finish_upload, start_upload
+
+        started = start_upload(
+            self._caller, self._shared, source, kind, clusters, cluster_id, description, options
+        )
+        return await finish_upload(started, on_progress)
+
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput,
+        kind: Literal["content_library_image"] = "content_library_image",
+        description: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Upload[ContentLibraryImage]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_image"],
+        description: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Upload[ElfImage]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["svt_image"],
+        **options: Unpack[UploadOptions],
+    ) -> Upload[SvtImage]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        cluster_id: str,
+        kind: Literal["elf_file"],
+        **options: Unpack[UploadOptions],
+    ) -> Upload[UploadTask]: ...
+    @overload
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        kind: Literal["application_package"],
+        **options: Unpack[UploadOptions],
+    ) -> Upload[CloudTowerApplicationPackage]: ...
+    def uploading(
+        self,
+        source: Uploadable,
+        *,
+        clusters: ClusterWhereInput | None = None,
+        cluster_id: str | None = None,
+        kind: UploadKind = "content_library_image",
+        description: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Upload[object]:
+        """Upload a file step by step, and see how far it is.
+
+        Leaving the block before the end of the iteration cancels the upload on the server. A step
+        that fails or is cancelled is the last one.
+
+        Args:
+            source: As of `upload_image`.
+            clusters: As of `upload_image`.
+            cluster_id: As of `upload_image`.
+            kind: As of `upload_image`.
+            description: As of `upload_image`.
+            options: As of `upload_image`.
+
+        Returns:
+            An asynchronous context manager and iterator over `UploadProgress`; ``result`` is there
+            at the end.
+
+        Raises:
+            InvalidInput: The arguments cannot be used. Iterating raises what `upload_image` does.
+            EmptyFilter: `clusters` may match everything.
+
+        Example:
+            ::
+
+                async with tower.uploading("tools.iso", clusters={"name": "prod"}) as upload:
+                    async for progress in upload:
+                        print(f"{progress.sent / progress.total:.0%}, {progress.rate:,.0f} B/s")
+                print(upload.result.id)
+        """
+        from .uploads.start import start_upload
+
+        return start_upload(
+            self._caller, self._shared, source, kind, clusters, cluster_id, description, options
+        )
+
+    async def graphql(
+        self,
+        query: str,
+        variables: Mapping[str, object] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask what the server offers by GraphQL only, and return ``data`` as plain dicts and lists.
+
+        A document with a mutation is sent again only when it certainly was not carried out, as any
+        other mutation; one with queries only after any fault of the way.
+
+        Args:
+            query: The document.
+            variables: For it.
+            timeout: Seconds for the whole call; None: the session's.
+
+        Raises:
+            GraphQLError: The answer tells of errors; what there is of ``data`` is in it.
+            CallError: See its subclasses.
+            InvalidInput: The arguments cannot be sent.
+
+        Example:
+            ::
+
+                found = await tower.graphql("{ authnStrategies { id type } }")
+        """
+        return await graphql_requests.ask(self._caller, query, variables, timeout)
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """The API keys of the server: ``await tower.api_keys.create("bot")``."""
+        from .graphql.api_keys import ApiKeys
+
+        return ApiKeys(self._caller)
+
+    async def vnc(self, vm_id: str, *, timeout: float | None = None) -> VncTicket:
+        """Get a ticket for the screen of a VM that runs, with the addresses to open it by.
+
+        Args:
+            vm_id: The VM.
+            timeout: Seconds for the whole call; None: the session's.
+
+        Raises:
+            GraphQLError: There is no such VM, or it does not run.
+            CallError: See its subclasses.
+            InvalidInput: The id is not a text.
+
+        Example:
+            ::
+
+                ticket = await tower.vnc(vm.id)
+                async with websockets.connect(ticket.proxied, subprotocols=["binary"]) as screen:
+                    ...
+        """
+        return await vnc_ticket(self._caller, vm_id, timeout)
+
+    async def request(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        method: Method = "POST",
+        query: Mapping[str, object] | None = None,
+        content_language: ContentLanguage | None = None,
+        external_cloudtower_id: str | None = None,
+        timeout: float | None = None,
+    ) -> object:
+        """Call an endpoint of the API that is not in the schema and return the decoded JSON.
+
+        Args:
+            path: Path below ``/v2/api``; that prefix and the first slash are optional. It must not
+                lead elsewhere: ``..``, backslashes and encoded slashes are refused.
+            body: Sent as JSON as it is; None: no body.
+            method: HTTP method.
+            query: Query string, for a call without a body. Values that are None are left out.
+            content_language: Language of texts; None: the session's.
+            external_cloudtower_id: Sent as the header of that name.
+            timeout: Time-out in seconds for the whole call; None: the session's.
+
+        Raises:
+            CallError: See its subclasses.
+            InvalidInput: The path or the body cannot be sent.
+
+        Example:
+            ::
+
+                rows = await tower.request("/get-vms-of-the-future", {"first": 1})
+        """
+        return await direct.request(
+            self._caller,
+            path,
+            body,
+            method,
+            query,
+            content_language,
+            external_cloudtower_id,
+            timeout,
+        )
+
+    async def raw(
+        self,
+        method: RawMethod,
+        path: str,
+        *,
+        json: object = None,
+        data: bytes | Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        auth: RawAuth | tuple[str, str] = "token",
+        timeout: float | None = None,
+    ) -> RawResponse:
+        """Call any path of the server and return the response as it is.
+
+        For what is beside the API, such as the export of traffic data or the observability service.
+        The session's limits, retries and time-outs apply as to any other call, and so does what
+        they say of a call that failed: GET and HEAD are queries, the other methods are mutations.
+
+        Args:
+            method: HTTP method.
+            path: Path below the endpoint: ``/api/ovm/…``. It must not lead elsewhere: ``..``,
+                backslashes and encoded slashes are refused.
+            json: Body, sent as JSON; None: no such body.
+            data: Body as it is, or the fields of a multipart form, files among them; None: no such
+                body.
+            query: Query string. Values that are None are left out.
+            auth: ``"token"``: the session's token, after a login if need be; ``"none"``: no
+                credential; or a user name and a password for HTTP Basic.
+            timeout: Time-out in seconds for the whole call; None: the session's.
+
+        Returns:
+            Status, headers and body of a response with status 2xx.
+
+        Raises:
+            StatusError: The response has another status.
+            OutcomeUnknown: A mutation was sent, and it is not known whether it was carried out.
+            CallError: See its other subclasses.
+            InvalidInput: An argument cannot be sent.
+
+        Example:
+            ::
+
+                path = "/api/ovm/10.0.0.5/traffic-visualization/download/7"
+                export = await tower.raw("GET", path)
+                print(export.headers["content-type"], len(export.body))
+        """
+        call = direct.raw(self._caller, method, path, json, data, query, auth, timeout)
+        del auth  # the traceback of an error shows the variables of this frame
+        return await call
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a session cannot be pickled or copied: make one in each process")

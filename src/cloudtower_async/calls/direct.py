@@ -26,128 +26,67 @@ RawAuth: TypeAlias = Literal["token", "none"]
 _READING = ("GET", "HEAD")
 
 
-class Direct:
-    """Calls by path, as methods of a session."""
+async def request(
+    executor: Executor,
+    path: str,
+    body: object,
+    method: Method,
+    query: Mapping[str, object] | None,
+    content_language: ContentLanguage | None,
+    external_cloudtower_id: str | None,
+    timeout: float | None,
+) -> object:
+    """See `Cloudtower.request`."""
+    if fault := choice_fault(method, Method):
+        raise InvalidInput(f"request {path}: method: {fault}")
+    path = _checked("request", path).removeprefix(f"{API_PATH}/")
+    path = f"/{path.lstrip('/')}"
+    if body is not None and query is not None:
+        raise InvalidInput(f"request {path}: pass body= or query=, not both")
+    _check_names(f"request {path}: query", query)
+    operation = Operation[object](
+        path,
+        path,
+        Kind.QUERY if method == "GET" else Kind.MUTATION,
+        lambda: object,
+        carries=Carries.JSON if query is None else Carries.QUERY_STRING,
+        method=method,
+    )
+    return await executor.send(
+        operation,
+        body if query is None else query,
+        content_language,
+        external_cloudtower_id,
+        timeout,
+    )
 
-    _caller: Executor
 
-    async def request(
-        self,
-        path: str,
-        body: object = None,
-        *,
-        method: Method = "POST",
-        query: Mapping[str, object] | None = None,
-        content_language: ContentLanguage | None = None,
-        external_cloudtower_id: str | None = None,
-        timeout: float | None = None,
-    ) -> object:
-        """Call an endpoint of the API that is not in the schema and return the decoded JSON.
-
-        Args:
-            path: Path below ``/v2/api``; that prefix and the first slash are optional. It must not
-                lead elsewhere: ``..``, backslashes and encoded slashes are refused.
-            body: Sent as JSON as it is; None: no body.
-            method: HTTP method.
-            query: Query string, for a call without a body. Values that are None are left out.
-            content_language: Language of texts; None: the session's.
-            external_cloudtower_id: Sent as the header of that name.
-            timeout: Time-out in seconds for the whole call; None: the session's.
-
-        Raises:
-            CallError: See its subclasses.
-            InvalidInput: The path or the body cannot be sent.
-
-        Example:
-            ::
-
-                rows = await tower.request("/get-vms-of-the-future", {"first": 1})
-        """
-        if fault := choice_fault(method, Method):
-            raise InvalidInput(f"request {path}: method: {fault}")
-        path = _checked("request", path).removeprefix(f"{API_PATH}/")
-        path = f"/{path.lstrip('/')}"
-        if body is not None and query is not None:
-            raise InvalidInput(f"request {path}: pass body= or query=, not both")
-        _check_names(f"request {path}: query", query)
-        operation = Operation[object](
-            path,
-            path,
-            Kind.QUERY if method == "GET" else Kind.MUTATION,
-            lambda: object,
-            carries=Carries.JSON if query is None else Carries.QUERY_STRING,
-            method=method,
-        )
-        return await self._caller.send(
-            operation,
-            body if query is None else query,
-            content_language,
-            external_cloudtower_id,
-            timeout,
-        )
-
-    async def raw(
-        self,
-        method: RawMethod,
-        path: str,
-        *,
-        json: object = None,
-        data: bytes | Mapping[str, object] | None = None,
-        query: Mapping[str, object] | None = None,
-        auth: RawAuth | tuple[str, str] = "token",
-        timeout: float | None = None,
-    ) -> RawResponse:
-        """Call any path of the server and return the response as it is.
-
-        For what is beside the API, such as the export of traffic data or the observability service.
-        The session's limits, retries and time-outs apply as to any other call, and so does what
-        they say of a call that failed: GET and HEAD are queries, the other methods are mutations.
-
-        Args:
-            method: HTTP method.
-            path: Path below the endpoint: ``/api/ovm/…``. It must not lead elsewhere: ``..``,
-                backslashes and encoded slashes are refused.
-            json: Body, sent as JSON; None: no such body.
-            data: Body as it is, or the fields of a multipart form, files among them; None: no such
-                body.
-            query: Query string. Values that are None are left out.
-            auth: ``"token"``: the session's token, after a login if need be; ``"none"``: no
-                credential; or a user name and a password for HTTP Basic.
-            timeout: Time-out in seconds for the whole call; None: the session's.
-
-        Returns:
-            Status, headers and body of a response with status 2xx.
-
-        Raises:
-            StatusError: The response has another status.
-            OutcomeUnknown: A mutation was sent, and it is not known whether it was carried out.
-            CallError: See its other subclasses.
-            InvalidInput: An argument cannot be sent.
-
-        Example:
-            ::
-
-                path = "/api/ovm/10.0.0.5/traffic-visualization/download/7"
-                export = await tower.raw("GET", path)
-                print(export.headers["content-type"], len(export.body))
-        """
-        if fault := choice_fault(method, RawMethod):
-            raise InvalidInput(f"raw {path}: method: {fault}")
-        path = _checked("raw", path)
-        operation = Operation[RawResponse](
-            path,
-            path,
-            Kind.QUERY if method in _READING else Kind.MUTATION,
-            lambda: RawResponse,
-            carries=Carries.AS_GIVEN,
-            method=method,
-            auth=_credential(path, auth, self._caller.transport.mask),
-            root="",
-        )
-        del auth  # errors show the variables of this frame
-        return await self._caller.send(
-            operation, _content(path, json, data, query), timeout=timeout
-        )
+async def raw(
+    executor: Executor,
+    method: RawMethod,
+    path: str,
+    json: object,
+    data: bytes | Mapping[str, object] | None,
+    query: Mapping[str, object] | None,
+    auth: RawAuth | tuple[str, str],
+    timeout: float | None,
+) -> RawResponse:
+    """See `Cloudtower.raw`."""
+    if fault := choice_fault(method, RawMethod):
+        raise InvalidInput(f"raw {path}: method: {fault}")
+    path = _checked("raw", path)
+    operation = Operation[RawResponse](
+        path,
+        path,
+        Kind.QUERY if method in _READING else Kind.MUTATION,
+        lambda: RawResponse,
+        carries=Carries.AS_GIVEN,
+        method=method,
+        auth=_credential(path, auth, executor.transport.mask),
+        root="",
+    )
+    del auth  # errors show the variables of this frame
+    return await executor.send(operation, _content(path, json, data, query), timeout=timeout)
 
 
 def _checked(name: str, path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import warnings
 from array import array
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
@@ -13,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..api.catalogue import READERS
+from ..api.metrics import MetricsNamespace
 from ..calls.namespace import operation_of
 from ..calls.unawaited import no_method
 from ..calls.validation import check
@@ -21,16 +23,18 @@ from ..models import MetricLabel
 from ..queries.paged_query import PagedQuery
 from ..queries.pages import concurrently, iter_pages
 from ..types import Everything
-from ..validators import positive_number
+from ..validators import positive_number, reject_positional
 from .results import Measurements, MetricSeries, MetricsWarning, Subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from ..calls.executor import Executor
+    from ..inputs import ClusterWhereInput
     from ..models import DataPoint, Metric
     from ..queries.paged_query import Resource
     from ..types import WithTask
+    from .results import RankedMetric
 
 Ask: TypeAlias = "Callable[..., Awaitable[list[WithTask[Metric]]]]"
 
@@ -38,6 +42,7 @@ _RANGE = re.compile(r"[1-9]\d*[smhdw]")
 _SEEN_EMPTY = ("72h", "168h")
 _OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
 _PAGE = 500
+_EXAMPLE = 'tower.metrics.get_vm_metrics, vms={…}, metrics=[…], range="24h"'
 _NAN = float("nan")
 _LATEST = 253_402_300_799_999  # milliseconds until the end of the year 9999, the last of `datetime`
 # As seconds the years 2001 to 2286, as milliseconds a few months of 1970.
@@ -109,9 +114,53 @@ _NAMED = (
 
 
 async def measure(
-    caller: Executor, method: Ask, chunk_size: int, concurrency: int, query: Mapping[str, Any]
+    executor: Executor,
+    method: Ask,
+    chunk_size: int,
+    concurrency: int,
+    args: tuple[object, ...],
+    query: dict[str, Any],
 ) -> Measurements:
     """See `Cloudtower.measure`."""
+    reject_positional("measure", _EXAMPLE, args, chunk_size, concurrency)
+    return _warned(await _measure(executor, method, chunk_size, concurrency, query))
+
+
+async def top_n(
+    executor: Executor,
+    metric: str,
+    n: int,
+    clusters: ClusterWhereInput | Everything,
+    span: str,
+    *,
+    lowest: bool,
+) -> list[RankedMetric]:
+    """See `Cloudtower.top_n`."""
+    if not isinstance(metric, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"top_n: metric: expected the name of one, got {metric!r}")
+    n = positive_number("top_n", "n", n)
+    query = {
+        "clusters": clusters,
+        "metrics": [metric],
+        "n": n,
+        "range": span,
+        "type": "bottom" if lowest else "top",
+    }
+    method = MetricsNamespace(executor).get_top_nvm_volume_metrics
+    measured = _warned(await _measure(executor, method, 1, 1, query))
+    return measured.to_ranking(lowest=lowest)[:n]
+
+
+def _warned(measured: Measurements) -> Measurements:
+    """Issue the warnings of the measurements where the method of the session was called."""
+    for warning in measured.warnings:
+        warnings.warn(warning, stacklevel=4)
+    return measured
+
+
+async def _measure(
+    caller: Executor, method: Ask, chunk_size: int, concurrency: int, query: Mapping[str, Any]
+) -> Measurements:
     operation = operation_of(method)
     if operation is None or operation.name not in (*FAMILIES, _TOP):
         raise InvalidInput(

@@ -45,7 +45,7 @@ class ResourceLocks:
 
     @asynccontextmanager
     async def hold(self, *ids: str, timeout: float | None = None) -> AsyncGenerator[None]:
-        """Do what `Working.lock` says."""
+        """See `Cloudtower.lock`."""
         _check(ids, timeout)
         self._transport.running_loop()
         claim = _Claim(ids)

@@ -39,7 +39,7 @@ async def settle(
     interval: float,
     grace: float,
 ) -> object:
-    """Do what `Working.settle` says."""
+    """See `Cloudtower.settle`."""
     try:
         check_wait("settle", timeout, interval, grace)
     except InvalidInput:

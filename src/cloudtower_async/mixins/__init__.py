@@ -1,1 +1,0 @@
-"""Public methods of the session, by subject."""
