@@ -44,7 +44,7 @@ for _command in (
     "completion:completion",
     "dashboard:dashboard",
     "get:get",
-    "kinds:resources",
+    "resources_command:resources",
     "login:login",
     "login:logout",
     "login:profiles",
