@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .errors import SessionClosed
-
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from .calls.executor import Executor
     from .tasks.resource_locks import ResourceLocks
     from .tasks.waiter import TaskWaiter
-    from .transport.http import Transport
 
 
 class SessionState:
@@ -45,21 +39,3 @@ class SessionState:
         """End what is under way."""
         if "waiter" in vars(self):
             self.waiter.close()
-
-
-@contextmanager
-def unless_closed(transport: Transport, seconds: float | None) -> Generator[None]:
-    """Run a block for so long at most; closing the session ends it at once.
-
-    Args:
-        transport: Of the session.
-        seconds: What is left of the block after these is cancelled; None: no limit.
-
-    Raises:
-        SessionClosed: Before or meanwhile, or the session belongs to another event loop.
-    """
-    transport.running_loop()
-    if transport.closed:
-        raise SessionClosed
-    with transport.until_closed(seconds):
-        yield

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 MOST = 100_000  # kilobytes over idle
-COMMAND = [sys.executable, "-m", "tests.wire.bombs"]
+COMMAND = [sys.executable, "-m", "tests.transport.bombs"]
 
 
 @pytest.fixture(scope="module")

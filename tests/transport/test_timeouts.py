@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtower_async.transport.timeouts import Deadlines
+from cloudtower_async.transport.timeouts import SessionScope, TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,10 +45,10 @@ def run(test: Test) -> None:
         runner.run(main())
 
 
-async def wait(deadlines: Deadlines, deadline: float) -> str:
+async def wait(scope: SessionScope, deadline: float) -> str:
     """What a call does."""
     try:
-        with deadlines.limit(deadline):
+        with TimeLimit(scope, deadline):
             await asyncio.Event().wait()
     except TimeoutError:
         return "over time"
@@ -58,8 +58,8 @@ async def wait(deadlines: Deadlines, deadline: float) -> str:
 @given(times=st.lists(st.integers(1, 50), max_size=12), steps=st.lists(st.integers(1, 20)))
 def test_each_ends_at_its_own_time_whatever_the_order(times: list[int], steps: list[int]) -> None:
     async def test(loop: Loop) -> None:
-        deadlines, start = Deadlines(), loop.now
-        tasks = [asyncio.create_task(wait(deadlines, start + time)) for time in times]
+        scope, start = SessionScope(), loop.now
+        tasks = [asyncio.create_task(wait(scope, start + time)) for time in times]
         await loop.set_clock(start)
         for now in [*accumulate_from(start, steps), start + 50]:
             await loop.set_clock(now)
@@ -76,10 +76,10 @@ def accumulate_from(start: float, steps: list[int]) -> list[float]:
 
 def test_a_shorter_time_counts_though_it_came_later() -> None:
     async def test(loop: Loop) -> None:
-        deadlines = Deadlines()
-        long = asyncio.create_task(wait(deadlines, loop.now + 300))
+        scope = SessionScope()
+        long = asyncio.create_task(wait(scope, loop.now + 300))
         await loop.set_clock(loop.now)
-        short = asyncio.create_task(wait(deadlines, loop.now + 1))
+        short = asyncio.create_task(wait(scope, loop.now + 1))
         await loop.set_clock(loop.now)
         await loop.set_clock(loop.now + 1)
         assert short.done()
@@ -92,18 +92,18 @@ def test_a_shorter_time_counts_though_it_came_later() -> None:
 
 def test_a_time_that_is_over_already_ends_it() -> None:
     async def test(loop: Loop) -> None:
-        assert await wait(Deadlines(), loop.now - 1) == "over time"
+        assert await wait(SessionScope(), loop.now - 1) == "over time"
 
     run(test)
 
 
 def test_what_is_done_in_time_is_left_alone() -> None:
     async def test(loop: Loop) -> None:
-        deadlines = Deadlines()
-        with deadlines.limit(loop.now + 1):
+        scope = SessionScope()
+        with TimeLimit(scope, loop.now + 1):
             await asyncio.sleep(0)
         await loop.set_clock(loop.now + 2)  # nothing is raised here
-        with deadlines.limit(loop.now + 1):
+        with TimeLimit(scope, loop.now + 1):
             await asyncio.sleep(0)
 
     run(test)
@@ -111,8 +111,8 @@ def test_what_is_done_in_time_is_left_alone() -> None:
 
 def test_who_is_cancelled_besides_stays_cancelled() -> None:
     async def test(loop: Loop) -> None:
-        deadlines = Deadlines()
-        task = asyncio.create_task(wait(deadlines, loop.now + 1))
+        scope = SessionScope()
+        task = asyncio.create_task(wait(scope, loop.now + 1))
         await loop.set_clock(loop.now)
         loop.call_at(loop.now + 1, task.cancel)  # at the same moment
         await loop.set_clock(loop.now + 1)
@@ -123,15 +123,15 @@ def test_who_is_cancelled_besides_stays_cancelled() -> None:
 
 
 def test_an_error_of_its_own_comes_out_though_it_was_ended() -> None:
-    async def fail(deadlines: Deadlines, deadline: float) -> None:
-        with deadlines.limit(deadline):
+    async def fail(scope: SessionScope, deadline: float) -> None:
+        with TimeLimit(scope, deadline):
             try:
                 await asyncio.Event().wait()
             finally:
                 raise LookupError
 
     async def test(loop: Loop) -> None:
-        task = asyncio.create_task(fail(Deadlines(), loop.now + 1))
+        task = asyncio.create_task(fail(SessionScope(), loop.now + 1))
         await loop.set_clock(loop.now)
         await loop.set_clock(loop.now + 1)
         with pytest.raises(LookupError):
@@ -142,15 +142,15 @@ def test_an_error_of_its_own_comes_out_though_it_was_ended() -> None:
 
 
 def test_limits_may_be_inside_of_others() -> None:
-    async def nested(deadlines: Deadlines, now: float) -> str:
+    async def nested(scope: SessionScope, now: float) -> str:
         try:
-            with deadlines.limit(now + 1):
-                return await wait(deadlines, now + 2)
+            with TimeLimit(scope, now + 1):
+                return await wait(scope, now + 2)
         except TimeoutError:
             return "the outer one"
 
     async def test(loop: Loop) -> None:
-        task = asyncio.create_task(nested(Deadlines(), loop.now))
+        task = asyncio.create_task(nested(SessionScope(), loop.now))
         await loop.set_clock(loop.now)
         await loop.set_clock(loop.now + 1)
         assert await task == "the outer one"
@@ -160,14 +160,14 @@ def test_limits_may_be_inside_of_others() -> None:
 
 def test_ending_all_leaves_nothing_behind() -> None:
     async def test(loop: Loop) -> None:
-        deadlines = Deadlines()
-        tasks = [asyncio.create_task(wait(deadlines, loop.now + n)) for n in (3, 300)]
+        scope = SessionScope()
+        tasks = [asyncio.create_task(wait(scope, loop.now + n)) for n in (3, 300)]
         await loop.set_clock(loop.now)
-        deadlines.end_all()
+        scope.end_blocks()
         await loop.set_clock(loop.now)
         assert await asyncio.gather(*tasks) == ["over time"] * 2
-        left = weakref.ref(deadlines)
-        del deadlines, tasks
+        left = weakref.ref(scope)
+        del scope, tasks
         gc.collect()
         assert left() is None  # no timer of the loop has it
 
@@ -176,23 +176,23 @@ def test_ending_all_leaves_nothing_behind() -> None:
 
 def test_who_ends_all_from_inside_of_a_limit_is_not_cancelled_later() -> None:
     async def test(loop: Loop) -> None:
-        deadlines = Deadlines()
-        with deadlines.limit(loop.now + 1):
-            deadlines.end_all()  # as a session is closed by a hook of its own call
+        scope = SessionScope()
+        with TimeLimit(scope, loop.now + 1):
+            scope.end_blocks()  # as a session is closed by a hook of its own call
         await loop.set_clock(loop.now)  # would raise
 
     run(test)
 
 
 def test_a_timer_of_a_loop_that_has_ended_counts_for_nothing() -> None:
-    deadlines = Deadlines()
+    scope = SessionScope()
 
     async def enter(loop: Loop) -> None:
-        with deadlines.limit(loop.now + 1):
+        with TimeLimit(scope, loop.now + 1):
             pass
 
     async def test(loop: Loop) -> None:
-        task = asyncio.create_task(wait(deadlines, loop.now + 2))
+        task = asyncio.create_task(wait(scope, loop.now + 2))
         await loop.set_clock(loop.now)
         await loop.set_clock(loop.now + 2)
         assert task.done()

@@ -446,7 +446,7 @@ async def test_cancelling_anywhere_loses_and_repeats_nothing(
             for _ in range(steps):
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
-        assert not tower._transport.under_way  # pyright: ignore[reportPrivateUsage]
+        assert not tower._transport.scopes  # pyright: ignore[reportPrivateUsage]
         steps += 1
     found += await take(changes, steps - len(found))
     assert names(found) == [str(one) for one in range(steps)]

@@ -343,7 +343,7 @@ async def cut_short(tower: Cloudtower, function: Any) -> int:  # noqa: ANN401
             for _ in range(turns):
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
-        assert not tower._transport.under_way  # pyright: ignore[reportPrivateUsage]
+        assert not tower._transport.scopes  # pyright: ignore[reportPrivateUsage]
         assert tasks_of_clients() == tasks
         if done:
             return turns

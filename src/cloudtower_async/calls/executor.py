@@ -23,9 +23,10 @@ from ..retry.policy import RetryPolicy, policy_fault
 from ..transport import tracing
 from ..transport.connection_errors import frames_of_hook, without_frames
 from ..transport.failover import Endpoints
-from ..transport.http import LOGIN, HookError, closed_during
+from ..transport.http import LOGIN, HookError
 from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
+from ..transport.timeouts import TimeLimit, closed_during
 from ..types import CODEC_ERRORS, ContentLanguage
 from ..validators import seconds_fault
 from .decoding import Mismatch, decode
@@ -156,7 +157,7 @@ class Executor:
         endpoint = None
         call.attempts += 1
         try:
-            with self.transport.deadlines.limit(deadline, self.transport.loop):
+            with TimeLimit(self.transport, deadline):
                 endpoint = await self.endpoints.find()
                 return await self.authenticator.log_in(endpoint)
         except TimeoutError:
@@ -271,7 +272,7 @@ class Executor:
         call.sent = False
         broken: BaseException | None
         try:
-            with transport.deadlines.limit(deadline, transport.loop):
+            with TimeLimit(transport, deadline):
                 if not limits.enter_at_once():
                     await limits.enter()
                 try:

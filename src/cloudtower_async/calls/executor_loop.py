@@ -101,7 +101,7 @@ class Again(Generic[R]):
                     del failure  # it and this frame would keep each other, and what was sent
             without_frames(failure)  # of which this is one: as above
             self._tell(pause)
-            await self._sleep(pause)
+            await self._caller.transport.sleep(pause, self._call.operation.name)
             earlier, stop = failure, None
             try:
                 return await self._attempt(self._call, self._deadline)
@@ -185,10 +185,6 @@ class Again(Generic[R]):
         self._deadline = now + pause + self._call.timeout
         self._retries = 0
         return pause
-
-    async def _sleep(self, seconds: float) -> None:
-        with self._caller.transport.until_closed(None, self._call.operation.name):
-            await anyio.sleep(seconds)
 
     def _tell(self, pause: float) -> None:
         name, number = self._call.operation.name, self._call.attempts + 1

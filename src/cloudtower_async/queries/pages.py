@@ -18,7 +18,7 @@ import anyio
 
 from ..errors import CloudtowerError, PagingFailed
 from ..transport.connection_errors import without_frames
-from ..transport.event_loop import running_loop
+from ..transport.timeouts import running_loop
 from ..types import Fetched
 from .batches import batches
 from .paged_query import Resource

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CloudtowerError, InvalidInput, LockTimeout
-from ..session_state import unless_closed
 from ..validators import check_seconds
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class ResourceLocks:
         for identifier in claim.ids:
             self.lines.setdefault(identifier, OrderedDict())[claim] = None
         try:
-            with unless_closed(self._transport, timeout):
+            with self._transport.until_closed(timeout):
                 if self._ahead(claim):
                     await claim.turn.wait()
             if ahead := self._ahead(claim):

@@ -14,7 +14,6 @@ from ..api.catalogue import READERS
 from ..calls.unawaited import close_calls
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
 from ..queries.batches import batches, read_by_ids
-from ..session_state import unless_closed
 from ..types import WithTask
 from ..validators import check_wait
 from .poller import may_pass
@@ -53,11 +52,11 @@ async def settle(
     left = None if timeout is None else max(0.0, deadline - anyio.current_time())
     _require_ids(answer)
     readings = _readings(answer, caller, grace)
-    with unless_closed(caller.transport, left):
+    with caller.transport.until_closed(left):
         for reading in readings.values():
             await reading.finish(interval)
     if anyio.current_time() - deadline >= LATE:  # the clock has jumped
-        with unless_closed(caller.transport, LAST_POLL):
+        with caller.transport.until_closed(LAST_POLL):
             for reading in readings.values():
                 await reading.look(interval)
     unsettled = {

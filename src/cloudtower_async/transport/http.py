@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -27,19 +26,17 @@ from ..errors import (
 from ..retry.backoff import retry_after
 from . import exchange_log
 from .connection_errors import connection_error
-from .event_loop import running_loop
 from .proxy import about_proxy, credential, find_proxies, go_through
 from .redaction import Mask
 from .request_bodies import REPEATED_METHODS, Unwatched, request_content, send_once, watch_body
 from .response_bodies import SMALL_BODY, read_body
 from .responses import OTHER_SERVICE, looks_like_html, status_error
 from .stale_connections import CheckedRequest, StaleConnection
-from .timeouts import Deadlines
+from .timeouts import SessionScope, closed_during
 from .tls import TLS
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Coroutine, Generator, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from ..addresses import Proxy
     from ..options import Settings
@@ -51,8 +48,6 @@ PING = "ping"
 _SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
 _CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
-
-_OTHER_LOOP = "the session belongs to another event loop; make one inside each asyncio.run()"
 
 
 class HookError(Exception):
@@ -68,7 +63,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = {}
 
 
-class Transport:
+class Transport(SessionScope):
     """Sends requests to one server over a pool of connections.
 
     The pool is made at first use, in the event loop that uses it. What is handed in stays the
@@ -89,6 +84,7 @@ class Transport:
         connector: aiohttp.BaseConnector | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
+        super().__init__()
         _check_kind("session", session, aiohttp.ClientSession)
         _check_kind("connector", connector, aiohttp.BaseConnector)
         # None counts as not given, as for the other options.
@@ -115,18 +111,12 @@ class Transport:
         for name, value in (settings.headers or {}).items():
             if _CREDENTIAL.search(name):
                 self.mask.add(value)
-        self.closed: bool = False
         self.owns_pool: bool = session is None and connector is None
-        # What `close` has to end: calls, and scopes of other waits. aiohttp leaves those alone that
-        # use what was handed in, and cancels the tasks of those that wait for a connection.
-        self.deadlines: Deadlines = Deadlines()
-        self.under_way: set[anyio.CancelScope] = set()
         self.server_version: str | None = None  # once it was asked for
         self.asking_version: anyio.Lock = anyio.Lock()
         self._given = session
         self._connector = connector
         self._session: aiohttp.ClientSession | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None  # that the session is bound to
         self._opening = anyio.Lock()
         self._tls = TLS(settings)
         self._proxies: dict[str, Proxy] = {}  # by endpoint
@@ -164,7 +154,7 @@ class Transport:
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
-        Callers set a time limit, by `deadlines` or `until_closed`, and raise the errors
+        Callers set a time limit, by `TimeLimit` or `until_closed`, and raise the errors
         `without_frames`, as the frames from here on hold the credentials.
 
         Args:
@@ -312,37 +302,15 @@ class Transport:
         self.closed = True
         if self.loop is None:  # it was never used
             return
-        for scope in tuple(self.under_way):
-            scope.cancel()
-        self.deadlines.end_all()
+        # aiohttp leaves alone what uses a session that was handed in, and cancels the tasks of
+        # those that wait for a connection.
+        self.end_blocks()
         session, self._session = self._session, None
+        self.connected = False
         if session is not None and session is not self._given:
             # Shielded, as a session is often closed because of a cancellation; and bounded.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await session.close()
-
-    @contextmanager
-    def until_closed(
-        self, seconds: float | None, operation: str = ""
-    ) -> Generator[anyio.CancelScope]:
-        """Run a block within a time limit; closing the session ends it at once.
-
-        Args:
-            seconds: Time after which the rest of the block is cancelled; None: no limit.
-            operation: For the error: what the block is part of.
-
-        Raises:
-            SessionClosed: Meanwhile.
-        """
-        scope = anyio.move_on_after(seconds)
-        self.under_way.add(scope)
-        try:
-            with scope:
-                yield scope
-        finally:
-            self.under_way.discard(scope)
-        if self.closed:
-            raise closed_during(operation) if operation else SessionClosed
 
     async def open(self) -> aiohttp.ClientSession:
         """Make the pool, unless there is one. Connections are made when calls need them.
@@ -359,6 +327,7 @@ class Transport:
                 await self._find_proxies()
                 self._check_usable()  # it may have been closed meanwhile
                 self._session = self._given or self._make_session()
+                self.connected = True
             return self._session
 
     def proxy_of(self, endpoint: str) -> str | None:
@@ -380,33 +349,6 @@ class Transport:
     def _is_closed(self) -> bool:
         session = self._session or self._given
         return self.closed or (session is not None and session.closed)
-
-    def running_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running event loop; the first use binds the session to it.
-
-        To be called before anything is touched that the tasks of the session share.
-
-        Raises:
-            SessionClosed: The session belongs to another event loop, perhaps of another thread.
-            CloudtowerError: No asyncio event loop is running.
-        """
-        loop = running_loop()
-        if loop is not self.loop:
-            # A loop that has ended before anything was opened left nothing behind.
-            if self.loop is not None and not (self._session is None and self.loop.is_closed()):
-                raise SessionClosed(_OTHER_LOOP)
-            self.loop = loop
-        return loop
-
-    def check_closable(self) -> None:
-        """Refuse to close the session from elsewhere than its own event loop, unless that ended.
-
-        Raises:
-            SessionClosed: It belongs to an event loop that runs elsewhere.
-            CloudtowerError: No asyncio event loop is running.
-        """
-        if self.loop is not None and not self.loop.is_closed():
-            self.running_loop()
 
     def _check_usable(self) -> None:
         if self._is_closed():
@@ -476,11 +418,6 @@ def _url(address: str) -> URL | str:
         return URL(address)
     except ValueError:
         return address  # aiohttp says what is wrong with it
-
-
-def closed_during(operation: str) -> SessionClosed:
-    """Make the error of a call that `close` has ended."""
-    return SessionClosed(f"{operation}: the session was closed during the call")
 
 
 def _is_confidential(operation: str, path: str) -> bool:

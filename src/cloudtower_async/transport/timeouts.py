@@ -1,95 +1,186 @@
-"""When calls have to be done, watched with one timer for all of them.
+"""Time limits, and the scope of a session: what runs in it ends when the session is closed.
 
-`asyncio.timeout` does the same with a timer for each, which hardly any call needs: that would be a
-third of all that we add to the cost of a call.
+`asyncio.timeout` sets a timer for each block, which hardly any call needs: that would be a third of
+all that this package adds to the cost of a call. `TimeLimit` shares one timer between all calls.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+import anyio
+
+from ..errors import CloudtowerError, SessionClosed
+
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
 
+_ASYNCIO_ONLY = (
+    "cloudtower-async runs on asyncio only, and no asyncio event loop is running here: "
+    "start the program with asyncio.run() (or anyio.run() with its asyncio backend, not trio)"
+)
+_OTHER_LOOP = "the session belongs to another event loop; make one inside each asyncio.run()"
 
-class Deadlines:
-    """Ends what is over time, or everything."""
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop of asyncio.
+
+    Raises:
+        CloudtowerError: There is none.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise CloudtowerError(_ASYNCIO_ONLY) from None
+
+
+def closed_during(operation: str) -> SessionClosed:
+    """Return the error of a call that ended because the session was closed."""
+    return SessionClosed(f"{operation}: the session was closed during the call")
+
+
+class SessionScope:
+    """Scope of a session: the event loop that it belongs to, and the blocks that end with it.
+
+    Attributes:
+        closed: The session has been closed.
+        connected: The session has a connection pool.
+        loop: Event loop that the session is bound to; None before the first use.
+        scopes: Blocks of `until_closed` that are running.
+        limits: Blocks of `TimeLimit` that are running.
+    """
 
     def __init__(self) -> None:
-        self._limits: set[Limit] = set()
+        self.closed: bool = False
+        self.connected: bool = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.scopes: set[anyio.CancelScope] = set()
+        self.limits: set[TimeLimit] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # of the timer
+        self._timer_loop: asyncio.AbstractEventLoop | None = None
 
-    def limit(self, deadline: float, loop: asyncio.AbstractEventLoop | None = None) -> Limit:
-        """Make a block that ends with TimeoutError at a time, by the clock of the event loop.
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop; the first use binds the session to it.
+
+        Call it before using anything that the tasks of the session share.
+
+        Raises:
+            SessionClosed: The session belongs to another event loop, perhaps of another thread.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise CloudtowerError(_ASYNCIO_ONLY) from None
+        if loop is not self.loop:
+            # A loop that has ended before anything was opened left nothing behind.
+            if self.loop is not None and (self.connected or not self.loop.is_closed()):
+                raise SessionClosed(_OTHER_LOOP)
+            self.loop = loop
+        return loop
+
+    def check_closable(self) -> None:
+        """Refuse to close the session outside of its own event loop, unless that has ended.
+
+        Raises:
+            SessionClosed: It belongs to an event loop that runs elsewhere.
+            CloudtowerError: No asyncio event loop is running.
+        """
+        if self.loop is not None and not self.loop.is_closed():
+            self.running_loop()
+
+    @contextmanager
+    def until_closed(
+        self, seconds: float | None, operation: str = ""
+    ) -> Generator[anyio.CancelScope]:
+        """Run a block within a time limit; closing the session ends it at once.
 
         Args:
-            deadline: When it ends.
-            loop: The running event loop, which is looked for if this is None.
+            seconds: Time after which the rest of the block is cancelled; None: no limit.
+            operation: Operation that the block is part of, for the error.
+
+        Raises:
+            SessionClosed: Before or meanwhile, or the session belongs to another event loop.
         """
-        return Limit(self, deadline, loop)
+        self.running_loop()
+        if self.closed:
+            raise SessionClosed
+        scope = anyio.move_on_after(seconds)
+        self.scopes.add(scope)
+        try:
+            with scope:
+                yield scope
+        finally:
+            self.scopes.discard(scope)
+        if self.closed:
+            raise closed_during(operation) if operation else SessionClosed
 
-    def watch(self, limit: Limit, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to watch a limit, by the clock of this event loop."""
-        self._limits.add(limit)
-        if self._timer is None or limit.deadline < self._timer.when() or self._loop is not loop:
-            self._set_timer(loop, limit.deadline)
+    async def sleep(self, seconds: float, operation: str = "") -> None:
+        """Sleep, unless the session is closed.
 
-    def forget(self, limit: Limit) -> None:
-        """Watch it no longer. The timer goes on: without it, the next limit would set one."""
-        self._limits.discard(limit)
+        Args:
+            seconds: Time to sleep.
+            operation: Operation that is delayed, for the error.
 
-    def end_all(self) -> None:
-        """End all, as soon as the event loop comes to it."""
+        Raises:
+            SessionClosed: Before or meanwhile, or the session belongs to another event loop.
+        """
+        with self.until_closed(None, operation):
+            await anyio.sleep(seconds)
+
+    def end_blocks(self) -> None:
+        """End all blocks, as soon as the event loop runs again."""
+        for scope in tuple(self.scopes):
+            scope.cancel()
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for limit in self._limits:
+        for limit in self.limits:
             limit.deadline = now
-        self._set_timer(loop, now)
+        self.set_timer(loop, now)
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+    def set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        """Let the timer go off at a time, unless it goes off before that anyway."""
         if self._timer is not None:
+            if self._timer.when() <= when and self._timer_loop is loop:
+                return
             self._timer.cancel()
         self._timer = loop.call_at(when, self._end_due, loop, when)
-        self._loop = loop
+        self._timer_loop = loop
 
     def _end_due(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         now = max(when, loop.time())  # timers may go off a bit too early
         self._timer = None
-        for limit in [limit for limit in self._limits if limit.deadline <= now]:
-            self._limits.discard(limit)
+        for limit in [limit for limit in self.limits if limit.deadline <= now]:
+            self.limits.discard(limit)
             limit.end()
-        if self._limits:
-            self._set_timer(loop, min(limit.deadline for limit in self._limits))
+        if self.limits:
+            self.set_timer(loop, min(limit.deadline for limit in self.limits))
 
 
-class Limit:
-    """One block of code; see `Deadlines.limit`.
+class TimeLimit:
+    """A block that ends with TimeoutError at its deadline, or when the session is closed.
 
     Args:
-        deadlines: Where it is watched.
-        deadline: When it ends, by the clock of the event loop.
-        loop: The running event loop.
+        scope: The session.
+        deadline: End of the block, by the clock of the event loop.
     """
 
-    __slots__ = ("_cancelling", "_deadlines", "_ended", "_loop", "_task", "deadline")
+    __slots__ = ("_cancelling", "_ended", "_scope", "_task", "deadline")
 
-    def __init__(
-        self,
-        deadlines: Deadlines,
-        deadline: float,
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, scope: SessionScope, deadline: float) -> None:
         self.deadline: float = deadline
-        self._deadlines = deadlines
-        self._loop = loop
+        self._scope = scope
         self._ended = False
 
     def __enter__(self) -> None:
-        self._task = cast("asyncio.Task[object]", asyncio.current_task(self._loop))
+        scope = self._scope
+        self._task = cast("asyncio.Task[object]", asyncio.current_task(scope.loop))
         self._cancelling = self._task.cancelling()
-        self._deadlines.watch(self, self._loop or self._task.get_loop())
+        scope.limits.add(self)
+        scope.set_timer(scope.loop or self._task.get_loop(), self.deadline)
 
     def __exit__(
         self,
@@ -97,13 +188,14 @@ class Limit:
         exc: BaseException | None,
         _: TracebackType | None,
     ) -> None:
-        self._deadlines.forget(self)
+        # The timer stays: without it, the next block would set one.
+        self._scope.limits.discard(self)
         # Cancelled by us alone, and not by someone else besides.
         alone = self._ended and self._task.uncancel() <= self._cancelling
         if alone and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc
 
     def end(self) -> None:
-        """End it, by cancelling its task."""
+        """End the block, by cancelling its task."""
         self._ended = True
         self._task.cancel()

@@ -22,7 +22,6 @@ from ..errors import (
     UploadInterrupted,
     UploadTimeout,
 )
-from ..session_state import SessionState, unless_closed
 from ..tasks.poller import may_pass
 from ..tasks.subscription import FIRST_DELAY
 from ..validators import check_seconds
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..calls.executor import Executor
     from ..models import UploadTask
+    from ..session_state import SessionState
     from .source import Chunk, Source
     from .targets import Target
 
@@ -283,7 +283,7 @@ class Upload(Generic[T_co]):
         """Wait until what comes of the upload is there."""
         delay = min(FIRST_DELAY, self._interval)
         task = cast("UploadTask", self._delivery.task)
-        with unless_closed(self._caller.transport, self._timeout):
+        with self._caller.transport.until_closed(self._timeout):
             while True:
                 try:
                     if task.status != "SUCCESSED":

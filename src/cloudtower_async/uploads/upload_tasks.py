@@ -13,7 +13,6 @@ from ..api.upload_task import UploadTaskNamespace
 from ..errors import CallError, CloudtowerError, NotFound, OutcomeUnknown
 from ..tasks.poller import may_pass
 from ..tasks.subscription import FIRST_DELAY
-from ..watch.outages import pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -69,7 +68,7 @@ class UploadTasks:
                 passes = isinstance(exc, OutcomeUnknown) or may_pass(exc, self._caller)
                 if not passes or attempt >= self._caller.retry.attempts:
                     raise
-            await pause(self._caller.transport, self._backoff(attempt))
+            await self._caller.transport.sleep(self._backoff(attempt))
 
     def _backoff(self, attempt: int) -> float:
         return self._caller.retry.pause(attempt, random.random())  # noqa: S311 - no secret
@@ -81,7 +80,7 @@ class UploadTasks:
         end = anyio.current_time() + self._settling_time
         delay = min(FIRST_DELAY, self._interval)
         while (left := end - anyio.current_time()) > 0:
-            await pause(self._caller.transport, min(delay, left))
+            await self._caller.transport.sleep(min(delay, left))
             delay = min(delay * 2, self._interval)
             try:
                 if (task := await look()) is not None:

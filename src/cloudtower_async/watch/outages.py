@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..session_state import unless_closed
-
 if TYPE_CHECKING:
     from ..errors import CloudtowerError
     from ..transport.http import Transport
@@ -66,5 +64,4 @@ async def pause(transport: Transport, seconds: float) -> None:
     Raises:
         SessionClosed: Before or meanwhile.
     """
-    with unless_closed(transport, seconds):
-        await anyio.sleep_forever()
+    await transport.sleep(seconds)
