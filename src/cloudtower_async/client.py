@@ -25,7 +25,7 @@ from .options import (
     reveal_pair,
 )
 from .queries import lookups
-from .queries.paged_query import Resource
+from .queries.batches import Resource
 from .session_state import SessionState
 from .spelling import did_you_mean
 from .transport.auth import Authenticator

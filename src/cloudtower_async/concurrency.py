@@ -1,28 +1,67 @@
-"""Two things at a time, and things that are allowed to end, without groups of errors."""
+"""Bounded concurrency, and clean-up with a time limit.
+
+A task group would raise the error of a task as a group of errors, and in place of the cancellation
+of a caller who is cancelled at the same moment. These functions raise the first error as it is.
+"""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def map_concurrently(
+    function: Callable[[T], Awaitable[R]], items: Iterable[T], limit: int | None = None
+) -> list[R]:
+    """Call a function with each item concurrently, and return the results in order.
+
+    The first error cancels the other calls and is raised.
+
+    Args:
+        function: The function to call.
+        items: Its arguments. The next one is taken when a call ends.
+        limit: Maximum number of concurrent calls; None: all at once.
+    """
+    results: dict[int, R] = {}
+    waiting = iter(enumerate(items))
+    failures: list[Exception] = []
+
+    async def work(place: int, item: T) -> None:
+        try:
+            results[place] = await function(item)
+            for later, another in waiting:
+                results[later] = await function(another)
+        except Exception as exc:
+            failures.append(exc)
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for place, item in islice(waiting, limit):
+            group.start_soon(work, place, item)
+    if failures:
+        raise failures.pop(0)  # else it and this frame would keep each other
+    return [results[place] for place in sorted(results)]
 
 
 async def side_by_side(
     other: Callable[[], Awaitable[object]], own: Callable[[], Awaitable[T]]
 ) -> T:
-    """Do two things at a time; when one fails, the other is cancelled, and that error raised.
+    """Run two functions concurrently; the first error cancels the other one and is raised.
 
     Args:
-        other: Done in another task.
-        own: Done in this one.
+        other: Runs in a new task.
+        own: Runs in the task of the caller.
 
     Returns:
-        What `own` returns.
+        The result of `own`.
     """
     failures: list[Exception] = []
     results: list[T] = []
@@ -46,7 +85,7 @@ async def side_by_side(
 
 
 async def let_end(work: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Do something that is better not broken off: cancelled, it gets so many seconds to end."""
+    """Run `work`; on cancellation, give it `seconds` to finish."""
     failures: list[Exception] = []
     done = anyio.Event()
     scope = anyio.CancelScope(shield=True)

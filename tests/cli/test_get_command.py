@@ -23,7 +23,7 @@ from cloudtower_async.cli.columns import Columns, cell
 from cloudtower_async.cli.exit_codes import UsageError
 from cloudtower_async.cli.resource_names import operation_for, queries, query_for
 from cloudtower_async.models import Vm
-from cloudtower_async.queries.paged_query import query_of
+from cloudtower_async.queries.pages import query_of
 from cloudtower_async.testing import Simulator
 from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
 

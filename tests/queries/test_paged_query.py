@@ -10,7 +10,7 @@ import pytest
 from cloudtower_async import Cloudtower, InvalidInput, inputs
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.namespace import operation_of
-from cloudtower_async.queries.paged_query import PagedQuery, has_field, query_of
+from cloudtower_async.queries.pages import PagedQuery, has_field, query_of
 from cloudtower_async.simulator.store.schema import operation
 from tests.support import TOKEN
 

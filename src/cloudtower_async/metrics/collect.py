@@ -18,10 +18,10 @@ from ..api.metrics import MetricsNamespace
 from ..calls.namespace import operation_of
 from ..calls.unawaited import no_method
 from ..calls.validation import check
+from ..concurrency import map_concurrently
 from ..errors import InvalidInput
 from ..models import MetricLabel
-from ..queries.paged_query import PagedQuery
-from ..queries.pages import concurrently, iter_pages
+from ..queries.pages import PagedQuery, iter_pages
 from ..types import Everything
 from ..validators import positive_number, reject_positional
 from .results import Measurements, MetricSeries, MetricsWarning, Subject
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..calls.executor import Executor
     from ..inputs import ClusterWhereInput
     from ..models import DataPoint, Metric
-    from ..queries.paged_query import Resource
+    from ..queries.batches import Resource
     from ..types import WithTask
     from .results import RankedMetric
 
@@ -199,7 +199,7 @@ async def _measure(
         reading.take(answers, lambda labels: owners.of(labels, only), chunk)
 
     chunks = [subjects[start : start + size] for start in range(0, len(subjects), size)]
-    await concurrently(ask, chunks, concurrency)
+    await map_concurrently(ask, chunks, concurrency)
     return reading.measurements(family.argument, subjects)
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import PagingFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 IDS_AT_ONCE = 500
 """Ids in one request: enough for few requests, and far below any limit on the size of a body."""
 
 
-class _Resource(Protocol):
+class Resource(Protocol):
+    """A resource in the answer of a query."""
+
     @property
     def id(self) -> str: ...
 
 
-T = TypeVar("T", bound=_Resource)
+T = TypeVar("T", bound=Resource)
 
 
 def batches(ids: Sequence[str], size: int = IDS_AT_ONCE) -> Iterator[Sequence[str]]:
@@ -34,7 +36,10 @@ def batches(ids: Sequence[str], size: int = IDS_AT_ONCE) -> Iterator[Sequence[st
 
 
 async def read_by_ids(
-    operation: str, ask: Callable[[list[str]], Awaitable[Sequence[T]]], ids: Sequence[str]
+    operation: str,
+    method: Callable[..., Awaitable[Sequence[T]]],
+    ids: Sequence[str],
+    where: Mapping[str, Any] | None = None,
 ) -> dict[str, T]:
     """Read one batch of resources by their ids.
 
@@ -43,8 +48,9 @@ async def read_by_ids(
 
     Args:
         operation: Name of the query, for errors.
-        ask: Sends one request for these ids.
+        method: Sends the query, with ``where`` and ``first``.
         ids: At most `IDS_AT_ONCE`.
+        where: Filter that the resources must match as well.
 
     Returns:
         The resources by id. An id that is not among the keys matches nothing at the moment.
@@ -55,7 +61,7 @@ async def read_by_ids(
     found: dict[str, T] = {}
     missing = dict.fromkeys(ids)
     while missing:
-        rows = await ask(list(missing))
+        rows = await method(where={**(where or {}), "id_in": list(missing)}, first=len(missing))
         if not rows:
             break
         new = {row.id: row for row in rows if row.id in missing}

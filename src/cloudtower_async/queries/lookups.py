@@ -9,8 +9,8 @@ import msgspec
 from ..calls.namespace import operation_of
 from ..errors import Ambiguous, InvalidInput, NotFound, ResponseDecodeError
 from ..validators import positive_number, reject_positional
-from .paged_query import PagedQuery, Resource, has_field, query_of
-from .pages import fetch_concurrently, iter_pages
+from .batches import Resource
+from .pages import PagedQuery, fetch_concurrently, has_field, iter_pages, query_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

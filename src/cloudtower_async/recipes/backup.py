@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .. import models
+from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
 from ..types import WithTask
-from .batch import check_number, check_seconds, chosen_vms, each, has_id, identified, only
+from .batch import check_number, check_seconds, chosen_vms, has_id, identified, only
 from .progress import Telling, carry_out, follow, label
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ async def backup_vms(
             on_backup(backup)
         return backup
 
-    return await each(back_up, vms, limit)
+    return await map_concurrently(back_up, vms, limit)
 
 
 @dataclass(frozen=True, slots=True)

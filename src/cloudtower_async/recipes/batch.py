@@ -1,11 +1,8 @@
-"""Doing the same to many."""
+"""Choosing the resources that a recipe works on, and reading the answers about them."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TypeVar
-
-import anyio
 
 from .. import validators
 from ..calls.empty_filter import matches_all, refuse_lost_values
@@ -13,50 +10,14 @@ from ..errors import EmptyFilter, NotFound, OutcomeUnknown, ResponseDecodeError
 from ..types import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from .. import inputs, models
     from ..client import Cloudtower
-    from ..queries.paged_query import Resource
+    from ..queries.batches import Resource
     from ..types import WithTask
 
-T = TypeVar("T")
-R = TypeVar("R")
 Named = TypeVar("Named", bound="Resource")
-
-
-async def each(
-    function: Callable[[T], Awaitable[R]], items: Sequence[T], limit: int | None = None
-) -> list[R]:
-    """Call a function with each item at the same time; the results come in the order of the items.
-
-    When one of the calls raises, the others are cancelled and its exception comes out as it is.
-
-    Args:
-        function: What to call.
-        items: What with.
-        limit: Most calls at a time.
-    """
-    results: dict[int, R] = {}
-    limiter = anyio.CapacityLimiter(math.inf if limit is None else int(limit))
-    failures: list[Exception] = []
-
-    async def call(place: int, item: T) -> None:
-        try:
-            async with limiter:
-                results[place] = await function(item)
-        except Exception as exc:
-            # Out of the task group it would come as a group of errors, and in place of the
-            # cancellation of whoever is cancelled at this moment.
-            failures.append(exc)
-            group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        for place, item in enumerate(items):
-            group.start_soon(call, place, item)
-    if failures:
-        raise failures[0]
-    return [results[place] for place in range(len(items))]
 
 
 def check_number(recipe: str, **numbers: int | None) -> None:

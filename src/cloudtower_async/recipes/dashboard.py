@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import models
+from ..concurrency import map_concurrently
 from ..errors import InvalidInput
 from .amounts import total, usage
-from .batch import each
 from .dashboard_models import (
     AlertCounts,
     AlertSummary,
@@ -85,7 +85,7 @@ async def build_dashboard(
         partial(tower.alert.get_alerts, where=of_alerts, content_language=content_language)
     )
     requests: list[_Request[Any]] = [clusters, hosts, disks, alerts]
-    await each(_send, requests)
+    await map_concurrently(lambda request: request.send(), requests)
     return summarise(clusters.answer, hosts.answer, disks.answer, alerts.answer)
 
 
@@ -99,10 +99,6 @@ class _Request(Generic[T]):
 
     async def send(self) -> None:
         self.answer = await self._call()
-
-
-async def _send(request: _Request[Any]) -> None:
-    await request.send()
 
 
 def summarise(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .. import models
     from ..client import Cloudtower
-    from ..queries.paged_query import Resource
+    from ..queries.batches import Resource
     from ..tasks.waiter import HasTaskId
 
 T = TypeVar("T", bound="Resource")

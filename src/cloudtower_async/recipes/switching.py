@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
-from ..concurrency import side_by_side
+from ..concurrency import map_concurrently, side_by_side
 from ..errors import (
     BadRequest,
     CloudtowerError,
@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..queries.batches import batches, read_by_ids
 from ..retry.classify import is_transient
-from .batch import each, has_id
+from .batch import has_id
 from .progress import follow, label
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Switch:
                 self._results.setdefault(vm_id, why)
         named = [one for one in answers if has_id(one) and one.data.id in self._vms]
         nameless = [one for one in answers if not has_id(one)]
-        await each(self._follow, [*named, *nameless])
+        await map_concurrently(self._follow, [*named, *nameless])
         for vm_id in accepted - {one.data.id for one in named} - self._results.keys():
             name = label(self._vms[vm_id])
             why = (
@@ -248,16 +248,13 @@ class Switch:
         self._read_error = None
         for ids in batches(list(self._unread)):
             try:
-                found = await read_by_ids("vm.get_vms", self._ask, ids)
+                found = await read_by_ids("vm.get_vms", self._tower.vm.get_vms, ids)
             except Exception as error:
                 for vm_id in ids:
                     self._take_error(vm_id, error)
             else:
                 for vm_id in ids:
                     self._take(vm_id, found.get(vm_id))
-
-    async def _ask(self, ids: list[str]) -> list[models.Vm]:
-        return await self._tower.vm.get_vms(where={"id_in": ids}, first=len(ids))
 
     def _take_error(self, vm_id: str, error: Exception) -> None:
         if isinstance(error, CloudtowerError) and is_transient(error, pair=False, can_log_in=False):

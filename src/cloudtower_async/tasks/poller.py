@@ -171,7 +171,7 @@ class TaskPoller:
         tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
         try:
-            tasks = await read_by_ids(_OPERATION, self._read, list(request.by_id))
+            tasks = await read_by_ids(_OPERATION, self._tasks.get_tasks, list(request.by_id))
         except CloudtowerError as exc:
             error = exc
         now = anyio.current_time()
@@ -185,9 +185,6 @@ class TaskPoller:
             self._expect(watch)
             if watch.over:
                 watch.wake()
-
-    async def _read(self, ids: list[str]) -> list[Task]:
-        return await self._tasks.get_tasks(where={"id_in": ids}, first=len(ids))
 
     def _tell(self, request: _Request, tasks: dict[str, Task], now: float) -> None:
         for watch in request.watches:

@@ -12,6 +12,7 @@ import msgspec
 
 from ..api.catalogue import READERS
 from ..calls.unawaited import close_calls
+from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
 from ..queries.batches import batches, read_by_ids
 from ..types import WithTask
@@ -193,8 +194,7 @@ class _Reading:
         began = anyio.current_time()
         errors: list[CloudtowerError] = []
 
-        async def ask(some: list[str]) -> list[Any]:
-            arguments = {"where": {"id_in": some}, "first": len(some)}
+        async def ask(**arguments: object) -> list[Any]:
             return await self._caller.call(self._query, arguments)
 
         async def read(some: Sequence[str]) -> None:
@@ -207,9 +207,7 @@ class _Reading:
                 self._observed.tick(now, 2 * delay + now - began)
                 self._take(some, found)
 
-        async with anyio.create_task_group() as group:
-            for some in batches(ids):
-                group.start_soon(read, some)
+        await map_concurrently(read, batches(ids))
         self.error = next(iter(errors), None)
         for error in errors:
             if not may_pass(error, self._caller):

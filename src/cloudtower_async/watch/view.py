@@ -13,9 +13,8 @@ import anyio
 import msgspec
 
 from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Resync
-from ..queries.batches import IDS_AT_ONCE, batches, read_by_ids
-from ..queries.paged_query import PagedQuery, Resource
-from ..queries.pages import iter_pages
+from ..queries.batches import IDS_AT_ONCE, Resource, batches, read_by_ids
+from ..queries.pages import PagedQuery, iter_pages
 from ..tasks.poller import may_pass
 from ..validators import check_seconds
 from .dependencies import Reach
@@ -306,10 +305,8 @@ class Watch(Generic[R]):
             return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
-        return await read_by_ids(self._name, self._ask, ids)
-
-    async def _ask(self, ids: Sequence[str]) -> list[R]:
-        return await self._listing.page({"id_in": ids}, "id_ASC", first=len(ids))
+        page = partial(self._listing.page, order_by="id_ASC")
+        return await read_by_ids(self._name, page, ids)
 
     async def _in_the_end(self, read: Callable[[], Awaitable[dict[str, R]]]) -> dict[str, R]:
         """Read, however long the server cannot be reached."""

@@ -1,4 +1,4 @@
-"""Doing the same to many."""
+"""Bounded concurrency: order, limit, errors and cancellation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from cloudtower_async.recipes.batch import each
+from cloudtower_async.concurrency import map_concurrently
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ async def test_the_first_error_comes_out_as_it_is_and_ends_the_others() -> None:
             ended.append(item)
 
     with pytest.raises(LookupError, match="fails"):
-        await each(work, ["a", "b", "fails"])
+        await map_concurrently(work, ["a", "b", "fails"])
     assert sorted(ended) == ["a", "b"]
 
 
@@ -39,7 +39,7 @@ async def test_a_cancellation_is_not_lost_when_a_call_fails_at_the_same_moment()
             running.cancel()  # while the others are being ended as one has failed
 
     for _ in range(20):  # anyio 4.14 and 4.15 lose about every third one
-        running = asyncio.create_task(each(work, ["waits", "fails"]))
+        running = asyncio.create_task(map_concurrently(work, ["waits", "fails"]))
         await asyncio.wait([running])
         assert running.cancelled()
 
@@ -56,5 +56,5 @@ async def test_results_come_in_order_and_no_more_work_than_may() -> None:
         at_work.remove(item)
         return -item
 
-    assert await each(work, range(10), limit=3) == [-item for item in range(10)]
+    assert await map_concurrently(work, range(10), limit=3) == [-item for item in range(10)]
     assert max(most) == 3
