@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 import anyio.to_thread
 
 from .api import Namespaces
-from .calls import direct
+from .calls import direct, registry
 from .calls.executor import Executor
-from .calls.operation import Operation
 from .calls.server_version import server_version
 from .errors import CloudtowerError, InvalidInput
 from .graphql import requests as graphql_requests
@@ -1344,17 +1342,12 @@ class Cloudtower(Namespaces):
 
 
 def _preload(namespaces: Sequence[str]) -> None:
-    from .api.catalogue import OPERATIONS
-
-    known = {name.partition(".")[0] for name in OPERATIONS.values()}
-    for namespace in namespaces or sorted(known):
+    known = registry.namespaces()
+    for namespace in namespaces or known:
         if namespace not in known:
             meant = did_you_mean(namespace, known)
             raise InvalidInput(f"preload: there is no namespace {namespace!r}{meant}")
-        module = importlib.import_module(f".api.{namespace}", __package__)
-        for operation in vars(module).values():
-            if isinstance(operation, Operation):
-                known_operation = cast("Operation[object]", operation)
-                _ = known_operation.decoder
-                if known_operation.body is not None:
-                    known_operation.body()
+        for operation in registry.operations_in(namespace):
+            _ = operation.decoder
+            if operation.body is not None:
+                operation.body()

@@ -32,9 +32,9 @@ from cloudtower_async import (
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.executor_loop import where_to_look
 from cloudtower_async.calls.operation import Kind
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.retry.classify import DECISIONS, Decision, FailureKind, kind_of
 from cloudtower_async.simulator.faults import EVERY_FAULT, Fault, Trouble
-from cloudtower_async.simulator.store.schema import operation
 from cloudtower_async.testing import Simulator
 from tests.support import PASSWORD, is_login, login_answer, serve
 
@@ -348,7 +348,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind(sim: Simulator, mo
 async def test_the_queries_that_errors_name_exist() -> None:
     methods = {*OPERATIONS.values()}
     for path, name in OPERATIONS.items():
-        if operation(path).kind is not Kind.QUERY:
+        if operation_at(path).kind is not Kind.QUERY:
             named = re.findall(r"tower\.(\w+\.\w+)", where_to_look(name))
             assert named
             assert {*named} <= methods, name

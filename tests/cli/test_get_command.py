@@ -17,11 +17,12 @@ import pytest
 
 from cloudtower_async import InvalidInput
 from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls import registry
 from cloudtower_async.calls.namespace import Namespace
 from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, cell
 from cloudtower_async.cli.exit_codes import UsageError
-from cloudtower_async.cli.resource_names import operation_for, queries, query_for
+from cloudtower_async.cli.resource_names import queries, query_for
 from cloudtower_async.models import Vm
 from cloudtower_async.queries.pages import query_of
 from cloudtower_async.testing import Simulator
@@ -326,7 +327,7 @@ def test_every_query_of_many_resources_has_a_name_and_columns() -> None:
         except InvalidInput:
             continue
         readable.add(method)
-        [resource] = get_args(operation_for(method).answer())
+        [resource] = get_args(registry.operation(method).answer())
         columns = Columns(resource).names
         assert columns[0] == "id"
         assert 1 < len(columns) <= 8

@@ -6,10 +6,11 @@ from typing import get_args
 
 import pytest
 
+from cloudtower_async.calls import registry
 from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, every_column
 from cloudtower_async.cli.exit_codes import UsageError
-from cloudtower_async.cli.resource_names import operation_for, queries, query_for, resource_names
+from cloudtower_async.cli.resource_names import queries, query_for, resource_names
 from tests.cli.terminal import run
 
 
@@ -37,7 +38,7 @@ def test_the_columns_of_one_are_listed_with_what_they_hold(
 
 def test_what_is_listed_can_be_a_column() -> None:
     for name in resource_names():
-        [kind] = get_args(operation_for(query_for(name)).answer())
+        [kind] = get_args(registry.operation(query_for(name)).answer())
         columns = list(every_column(kind))
         assert Columns(kind, columns).names == columns
 

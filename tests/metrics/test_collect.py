@@ -21,9 +21,9 @@ from cloudtower_async import (
     ResponseDecodeError,
     Subject,
 )
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.metrics.collect import FAMILIES
 from cloudtower_async.simulator.server.series import FAMILIES as SIMULATED
-from cloudtower_async.simulator.store.schema import operation
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.support import cancelled_at, serve, tasks_of_clients
 
@@ -119,7 +119,7 @@ async def test_many_are_asked_for_in_chunks(sim: Simulator, tower: Cloudtower) -
 @pytest.mark.parametrize("name", FAMILIES)
 async def test_every_operation_knows_what_it_measures(tower: Cloudtower, name: str) -> None:
     method: Any = getattr(tower.metrics, name.partition(".")[2])
-    path = next(path for path in SIMULATED if operation(f"/{path}").name == name)
+    path = next(path for path in SIMULATED if operation_at(f"/{path}").name == name)
     query: dict[str, Any] = {
         FAMILIES[name].argument: EVERYTHING,
         "metrics": sorted(SIMULATED[path].names)[:2],

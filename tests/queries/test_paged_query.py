@@ -9,9 +9,8 @@ import pytest
 
 from cloudtower_async import Cloudtower, InvalidInput, inputs
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.namespace import operation_of
+from cloudtower_async.calls.registry import operation_at, operation_of
 from cloudtower_async.queries.pages import PagedQuery, has_field, query_of
-from cloudtower_async.simulator.store.schema import operation
 from tests.support import TOKEN
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def filters(method: Callable[..., Any]) -> AbstractSet[str]:
 
 def test_every_method_leads_to_its_operation(tower: Cloudtower) -> None:
     for path, method in zip(OPERATIONS, methods(tower), strict=True):
-        assert operation_of(method) is operation(path)
+        assert operation_of(method) is operation_at(path)
 
 
 def test_the_queries_with_pages_are_those_that_others_count(tower: Cloudtower) -> None:

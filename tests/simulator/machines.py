@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from cloudtower_async.simulator.store.schema import operation
+from cloudtower_async.calls.registry import operation_at
 
 if TYPE_CHECKING:
     from tests.simulator.client import Client
@@ -19,7 +19,7 @@ async def send(client: Client, path: str, body: object) -> Any:  # noqa: ANN401
     """Send a mutation that is taken; its answer, which fits the schema."""
     answer = await client.send(path, body)
     assert answer.status == 200, answer.content
-    operation(f"/{path}").decoder.decode(answer.content)
+    operation_at(f"/{path}").decoder.decode(answer.content)
     return answer.json
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp import encode_basic_auth
 
-from cloudtower_async.simulator.store.schema import operation
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.testing import Clock, Simulator
 from tests.simulator.client import Client, connected
 
@@ -35,7 +35,7 @@ async def poll(client: Client, **query: object) -> Any:  # noqa: ANN401
     text = "&".join(f"{name}={value}" for name, value in query.items())
     answer = await client.send(f"resource-changes?{text}", method="GET")
     assert answer.status == 200, answer.content
-    operation("/resource-changes").decoder.decode(answer.content)
+    operation_at("/resource-changes").decoder.decode(answer.content)
     return answer.json
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.simulator.http_errors import RefusedError
 from cloudtower_async.simulator.mutations.catalogue import EFFECTS as ALL
 from cloudtower_async.simulator.mutations.generic.actions import ACTIONS
 from cloudtower_async.simulator.mutations.generic.generic import EFFECTS
 from cloudtower_async.simulator.mutations.mutation import GONE, mutation_at, start
 from cloudtower_async.simulator.mutations.world import World
-from cloudtower_async.simulator.store.schema import asked_resources, operation
+from cloudtower_async.simulator.store.schema import asked_resources
 from cloudtower_async.simulator.tasks import Work
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.simulator.bodies import BodyMaker, fresh, maker_of
@@ -59,7 +60,7 @@ async def test_every_one_does_what_it_says(client: Client, path: str, everything
         assert not everything
         return
     assert answer.status == 200, (body, answer.content)
-    operation(f"/{path}").decoder.decode(answer.content)
+    operation_at(f"/{path}").decoder.decode(answer.content)
     await finished(client, answer.json)
     after = client.sim.store.table(mutation.resource)
     if mutation.verb == "create":
@@ -87,7 +88,7 @@ async def test_every_action_is_done_and_shown(client: Client, path: str) -> None
         assert path == "remove-labels-from-resources"
         return
     assert answer.status == 200, (body, answer.content)
-    operation(f"/{path}").decoder.decode(answer.content)
+    operation_at(f"/{path}").decoder.decode(answer.content)
     await finished(client, answer.json)
     document = client.sim.store.get(mutation.resource, subject)
     after = client.sim.store.render(mutation.resource, document, "en-US")
@@ -101,7 +102,7 @@ async def shown(client: Client, resource: str, identifier: str) -> None:
     path = LISTS[resource]
     answer = await client.send(path, {"where": {"id": identifier}})
     assert answer.status == 200, answer.content
-    [found] = operation(f"/{path}").decoder.decode(answer.content)
+    [found] = operation_at(f"/{path}").decoder.decode(answer.content)
     assert found.id == identifier
 
 

@@ -10,8 +10,8 @@ import anyio.to_thread
 import pytest
 
 from cloudtower_async import EVERYTHING, BadRequest, Cloudtower
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.simulator.server.series import FAMILIES
-from cloudtower_async.simulator.store.schema import operation
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.simulator.client import Client, connected
 from tests.simulator.vendor import Vendor
@@ -40,7 +40,7 @@ async def metric(
     sent = {"metrics": names, "range": range_, **body}
     answer = await client.send(path, sent)
     assert answer.status == 200, answer.content
-    operation(f"/{path}").decoder.decode(answer.content)
+    operation_at(f"/{path}").decoder.decode(answer.content)
     return [one["data"] for one in answer.json]
 
 

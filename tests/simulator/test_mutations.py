@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async.simulator.store.schema import operation
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.testing import Clock, Failure, FleetSize, Simulator
 from tests.simulator.client import Client, connected
 
@@ -48,7 +48,7 @@ POWER = [
 async def test_power(client: Client, path: str, before: str, after: str) -> None:
     vm = a_vm(client, before)
     answer = await client.send(path, {"where": {"id": vm["id"]}})
-    operation(f"/{path}").decoder.decode(answer.content)
+    operation_at(f"/{path}").decoder.decode(answer.content)
     [changed] = answer.json
     assert changed["data"]["status"] == before
     assert changed["data"]["entityAsyncStatus"] == "UPDATING"
@@ -218,7 +218,7 @@ async def test_a_vm_cannot_be_started_just_anywhere(client: Client) -> None:
 async def create_snapshot(client: Client, vm: dict[str, Any]) -> dict[str, Any]:
     data = [{"vm_id": vm["id"], "name": "nightly", "consistent_type": "FILE_SYSTEM_CONSISTENT"}]
     answer = await client.send("create-vm-snapshot", {"data": data})
-    operation("/create-vm-snapshot").decoder.decode(answer.content)
+    operation_at("/create-vm-snapshot").decoder.decode(answer.content)
     [made] = answer.json
     return dict(made)
 
@@ -231,7 +231,7 @@ async def test_a_snapshot_and_its_lun_snapshots(client: Client) -> None:
     assert vm["entityAsyncStatus"] == "UPDATING"
     client.sim.clock.advance(10.0)
     answer = await client.send("get-vm-snapshots", {"where": {"id": made["data"]["id"]}})
-    operation("/get-vm-snapshots").decoder.decode(answer.content)
+    operation_at("/get-vm-snapshots").decoder.decode(answer.content)
     [snapshot] = answer.json
     assert (snapshot["name"], snapshot["vm"]["id"]) == ("nightly", vm["id"])
     assert snapshot["consistent_type"] == "FILE_SYSTEM_CONSISTENT"
@@ -256,7 +256,7 @@ async def test_a_deleted_snapshot_takes_its_lun_snapshots_with_it(client: Client
     snapshot = next(iter(store.table("VmSnapshot").values()))
     luns = len(store.table("IscsiLunSnapshot"))
     answer = await client.send("delete-vm-snapshot", {"where": {"id": snapshot["id"]}})
-    operation("/delete-vm-snapshot").decoder.decode(answer.content)
+    operation_at("/delete-vm-snapshot").decoder.decode(answer.content)
     [deleted] = answer.json
     assert deleted["data"] == {"id": snapshot["id"]}
     assert snapshot["entityAsyncStatus"] == "DELETING"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.simulator.server.special_queries import ANSWERS
-from cloudtower_async.simulator.store.schema import operation
 from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator.client import Client, connected
 
@@ -54,7 +54,7 @@ def bodies(client: Client) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("path", sorted(ANSWERS))
 async def test_answers_fit_the_models(client: Client, path: str) -> None:
-    asked = operation(f"/{path}")
+    asked = operation_at(f"/{path}")
     body = bodies(client)[path]
     answer = await client.send(path, body or None, method=asked.method)
     assert answer.status == 200, answer.content

@@ -10,10 +10,10 @@ import pytest
 
 from cloudtower_async import inputs, models
 from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.simulator.store.schema import (
     Query,
     describe,
-    operation,
     orders,
     query,
     timestamp,
@@ -98,6 +98,6 @@ def test_queries_are_told_from_other_operations() -> None:
 
 def test_every_operation_is_found_by_its_path() -> None:
     for path, name in OPERATIONS.items():
-        assert operation(path).name == name
+        assert operation_at(path).name == name
     with pytest.raises(KeyError):
-        operation("/get-nothing")
+        operation_at("/get-nothing")

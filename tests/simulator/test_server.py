@@ -13,7 +13,8 @@ import pytest
 import trustme
 
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.simulator.store.schema import asked_resources, operation
+from cloudtower_async.calls.registry import operation_at
+from cloudtower_async.simulator.store.schema import asked_resources
 from cloudtower_async.testing import Clock, FleetSize, Request, Simulator
 from tests.simulator.client import Client, connected
 from tests.simulator.queries import COUNTS, LISTS
@@ -41,7 +42,7 @@ async def test_every_resource_is_answered_and_counted(client: Client, resource: 
     answer = await client.send(path)
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("application/json")
-    decoded = operation(f"/{path}").decoder.decode(answer.content)
+    decoded = operation_at(f"/{path}").decoder.decode(answer.content)
     assert len(decoded) == len(client.sim.store.table(resource))
     if counts := COUNTS.get(resource):
         assert await client.ask(counts, {}) == {"aggregate": {"count": len(decoded)}}
@@ -210,7 +211,7 @@ async def test_what_is_listed_is_what_is_501(client: Client) -> None:
     answered = set[str]()
     for path in OPERATIONS:
         async with client.session.request(
-            operation(path).method,
+            operation_at(path).method,
             f"{client.sim.url}/v2/api{path}",
             json={"where": {"id": "none"}},  # changes nothing
             headers=client.headers,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async.simulator.store.schema import operation
+from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.testing import Clock, Failure, Simulator
 from tests.simulator.bodies import fresh, maker_of, seed
 from tests.simulator.client import Client, connected
@@ -38,7 +38,7 @@ async def do(client: Client, path: str, body: object) -> Any:  # noqa: ANN401
     """Do it, check the answer against the schema, and wait until it is done."""
     answer = await client.send(path, body)
     assert answer.status == 200, answer.content
-    operation(f"/{path}").decoder.decode(answer.content)
+    operation_at(f"/{path}").decoder.decode(answer.content)
     client.sim.clock.advance(20)
     await client.ask("get-tasks-connection", {})
     return answer.json

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from ..calls import registry
 from ..calls.empty_filter import matches_all
 from ..control_characters import printable
 from ..errors import CloudtowerError
@@ -20,7 +21,6 @@ from ..recipes import backup_vms
 from .connect import ConnectOptions, connect
 from .exit_codes import UsageError, one_line
 from .outputs import show_any_text
-from .resource_names import operation_for
 from .streams import tell
 from .where_option import where_of
 
@@ -71,7 +71,7 @@ def backup(
         raise UsageError("backup: pass the VMs by name or id, or with --where; one of the two")
     if missing_ok and not where:
         raise UsageError("backup: --missing-ok needs --where: VMs given by name or id must exist")
-    wanted: Any = where_of(where or (), operation_for("vm.get_vms"))
+    wanted: Any = where_of(where or (), registry.operation("vm.get_vms"))
     if where and matches_all(wanted):
         raise UsageError("backup: --where: this may match every VM; say which ones are meant")
     how = {

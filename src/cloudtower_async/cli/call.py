@@ -10,6 +10,7 @@ import anyio
 import msgspec
 from cyclopts import Parameter
 
+from ..calls import registry
 from ..calls.arg_types import Record, arguments_of, member, place
 from ..calls.empty_filter import matches_all
 from ..calls.operation import Carries, Kind, Operation
@@ -19,7 +20,7 @@ from ..types import EVERYTHING
 from .connect import ConnectOptions, connect
 from .exit_codes import UsageError
 from .outputs import json_text, write
-from .resource_names import method_for, operation_for
+from .resource_names import method_for
 from .where_option import json_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def call(
     if body == "-" and connection is not None and connection.token_stdin:
         raise UsageError("--token-stdin: the standard input is the body already")
     method = method_for(operation)
-    called = operation_for(method)
+    called = registry.operation(method)
     arguments = _arguments(called, body, everything=everything)
     changes = called.kind is not Kind.QUERY
     if changes and not yes and (body == "-" or not sys.stdin.isatty()):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 import anyio
 from cyclopts import Parameter, validators
 
+from ..calls import registry
 from ..calls.arg_types import Shape, arguments_of, member
 from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
 from .exit_codes import UsageError
 from .outputs import Format, RawCsv, pages_of, put
-from .resource_names import operation_for, query_for
+from .resource_names import query_for
 from .where_option import where_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def get(
         connection: How to reach the server.
     """
     method = query_for(resource)
-    operation = operation_for(method)
+    operation = registry.operation(method)
     arguments = arguments_of(operation).record
     chosen = Columns(
         get_args(operation.answer())[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from ..api.catalogue import OPERATIONS
@@ -11,8 +10,6 @@ from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from ..calls.operation import Operation
 
 _UNCOUNTED = (
     "backup_plan.get_backup_plan_without_executions",
@@ -70,14 +67,6 @@ def method_for(operation: str) -> str:
         for name in (path.lstrip("/"), method, method.partition(".")[2]):
             names[name] = method
     return _look_up("operation", operation.removeprefix("/v2/api").lstrip("/"), names)
-
-
-def operation_for(method: str) -> Operation[object]:
-    """What a method of the session calls, by its name: ``vm.start_vm``."""
-    namespace, _, name = method.partition(".")
-    module = importlib.import_module(f"cloudtower_async.api.{namespace}")
-    operation: Operation[object] = getattr(module, name.upper())
-    return operation
 
 
 def _look_up(what: str, name: str, known: Mapping[str, str], or_else: str = "") -> str:

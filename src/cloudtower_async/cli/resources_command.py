@@ -7,9 +7,10 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import cast, get_args, get_origin
 
+from ..calls import registry
 from .columns import every_column
 from .outputs import table, write
-from .resource_names import operation_for, query_for, resource_names
+from .resource_names import query_for, resource_names
 
 _NAMES = {
     str: "text",
@@ -29,7 +30,7 @@ def resources(resource: str | None = None, /) -> None:
     if resource is None:
         write(table(["resource"], [[name] for name in resource_names()]))
         return
-    [kind] = get_args(operation_for(query_for(resource)).answer())
+    [kind] = get_args(registry.operation(query_for(resource)).answer())
     columns = every_column(kind)
     write(table(["column", "holds"], [[name, _said(held)] for name, held in columns.items()]))
 

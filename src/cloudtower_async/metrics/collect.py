@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import warnings
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 import msgspec
 from msgspec.structs import replace
 
-from ..api.catalogue import READERS
 from ..api.metrics import MetricsNamespace
-from ..calls.namespace import operation_of
+from ..calls import registry
 from ..calls.unawaited import no_method
 from ..calls.validation import check
 from ..concurrency import map_concurrently
@@ -161,7 +159,7 @@ def _warned(measured: Measurements) -> Measurements:
 async def _measure(
     caller: Executor, method: Ask, chunk_size: int, concurrency: int, query: Mapping[str, Any]
 ) -> Measurements:
-    operation = operation_of(method)
+    operation = registry.operation_of(method)
     if operation is None or operation.name not in (*FAMILIES, _TOP):
         raise InvalidInput(
             "measure: expected a method of tower.metrics, such as tower.metrics.get_vm_metrics; "
@@ -220,13 +218,9 @@ def _matching(
     caller: Executor, resource: str, where: object, options: Mapping[str, Any]
 ) -> AsyncIterator[Resource]:
     """Read all resources of a type that match."""
-    module, _, method = READERS[resource].partition(".")
-    name = "".join(map(str.capitalize, module.split("_"))) + "Namespace"
-    namespace = getattr(importlib.import_module(f"...api.{module}", __name__), name)(caller)
+    method = registry.bound_method(registry.reader(resource), caller)
     where = None if isinstance(where, Everything) else where
-    return iter_pages(
-        PagedQuery("measure", getattr(namespace, method), {**options, "where": where}), _PAGE
-    )
+    return iter_pages(PagedQuery("measure", method, {**options, "where": where}), _PAGE)
 
 
 def _subject(resource: Resource) -> Subject:

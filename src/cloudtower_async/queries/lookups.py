@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from ..calls.namespace import operation_of
+from ..calls.registry import operation_of
 from ..errors import Ambiguous, InvalidInput, NotFound, ResponseDecodeError
 from ..validators import positive_number, reject_positional
 from .batches import Resource

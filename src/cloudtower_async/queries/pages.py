@@ -28,8 +28,8 @@ from typing import (
 import anyio
 import msgspec
 
-from ..calls.namespace import operation_of
 from ..calls.operation import Kind
+from ..calls.registry import operation_of
 from ..calls.unawaited import no_method
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput, PagingFailed, SetChanged

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.catalogue import OPERATIONS
 from ..calls.operation import Kind
-from .store.schema import operation
+from ..calls.registry import operation_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,4 +51,4 @@ def _changes(request: Request) -> bool:
         case _:
             path = f"/{request.path}"
             known = path in OPERATIONS and path != "/login"
-            return known and operation(path).kind is not Kind.QUERY
+            return known and operation_at(path).kind is not Kind.QUERY

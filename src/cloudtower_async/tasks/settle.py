@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +10,7 @@ import anyio
 import msgspec
 
 from ..api.catalogue import READERS
+from ..calls import registry
 from ..calls.unawaited import close_calls
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
@@ -170,9 +170,7 @@ class _Reading:
         self._observed = ObservedTime()
         self._missing: dict[str, float] = {}  # by id: since when, in observed time
         self._seen: set[str] = set()
-        module, _, method = READERS[kind.__name__].partition(".")
-        namespace = importlib.import_module(f"...api.{module}", __name__)
-        self._query: Operation[list[Any]] = getattr(namespace, method.upper())
+        self._query: Operation[list[Any]] = registry.reader(kind.__name__)
 
     async def finish(self, interval: float) -> None:
         """Read until nothing is left to wait for."""

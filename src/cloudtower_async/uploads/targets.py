@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
 
+from ..calls import registry
 from ..calls.validation import check
 from ..errors import InvalidInput
 from ..options import choice_fault
@@ -124,7 +124,7 @@ class Target:
         if description is not None:
             self._first["description"] = description
         self._there_before: frozenset[str] = frozenset()
-        self.send: Operation[Any] = _operation(way.send)
+        self.send: Operation[Any] = registry.operation(way.send)
         check(self.send, {**self._first, "file": b""}, validate=caller.validate)
 
     @property
@@ -188,15 +188,8 @@ class Target:
         return {"cluster": {"id": self._cluster_id}} if self._cluster_id else {}
 
     async def _list(self, where: Mapping[str, object]) -> list[Any]:
-        query: Operation[list[Any]] = _operation(self._way.read or "")
+        query: Operation[list[Any]] = registry.operation(self._way.read or "")
         return await self._caller.call(query, {"where": where})
-
-
-def _operation(name: str) -> Operation[Any]:
-    # By name, so that only the namespaces of the kind at hand are loaded.
-    module, _, method = name.partition(".")
-    namespace = importlib.import_module(f"...api.{module}", __name__)
-    return cast("Operation[Any]", getattr(namespace, method.upper()))
 
 
 def _by_args(args: Mapping[str, Any]) -> dict[str, object] | None:

@@ -19,8 +19,8 @@ from typing import (
 )
 
 from ... import inputs
+from ...calls.registry import operation_at
 from ..http_errors import QueryError
-from ..store.schema import operation
 from .limits import check_limits
 
 # The digit: a variant for type checkers only.
@@ -96,7 +96,7 @@ class Shape:
 @functools.cache
 def body_of(path: str) -> Shape:
     """The body of the operation at a path (``"create-label"``)."""
-    body = operation(f"/{path}").body
+    body = operation_at(f"/{path}").body
     return _shape(None if body is None else body())
 
 

@@ -6,9 +6,10 @@ import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
+from ...calls.registry import operation_at
 from ...types import WithTask
 from ..http_errors import NothingMatchesError, RefusedError
-from ..store.schema import describe, operation
+from ..store.schema import describe
 from ..tasks import Failure, Work
 from .body_types import body_of
 from .generic import schema_overrides
@@ -68,7 +69,7 @@ class Mutation:
 @functools.cache
 def mutation_at(path: str) -> Mutation:
     """Read an operation."""
-    asked = operation(f"/{path}")
+    asked = operation_at(f"/{path}")
     answer: Any = asked.answer()
     many = get_origin(answer) is list
     item = get_args(answer)[0] if many else answer

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ...api.catalogue import OPERATIONS
 from ...calls.operation import Auth
+from ...calls.registry import operation_at
 from ...calls.server_version import is_older
 from .. import request_log
 from ..http_errors import NothingMatchesError, QueryError, RefusedError
@@ -173,9 +174,9 @@ class Server:
         if f"/{operation}" not in OPERATIONS or not path.startswith(API_ROOT):
             raise RefusedError(404, f"no operation has the path {path}")
         behavior = self._maker.behavior
-        if is_older(behavior.version, schema.operation(f"/{operation}").since):
+        if is_older(behavior.version, operation_at(f"/{operation}").since):
             raise RefusedError(404, f"{behavior.version} has no operation {operation}")
-        if not asked.user and schema.operation(f"/{operation}").auth is Auth.TOKEN:
+        if not asked.user and operation_at(f"/{operation}").auth is Auth.TOKEN:
             raise RefusedError(401, "the token is missing or not valid")
         languages = (*LANGUAGES, EVERY_LANGUAGE) if behavior.every_language else LANGUAGES
         if asked.language not in languages:

@@ -6,14 +6,14 @@ import functools
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ForwardRef, Literal, cast, get_args, get_origin
 
 import msgspec
 
 from ... import inputs, models
 from ...api.catalogue import OPERATIONS
-from ...calls.operation import Kind, Operation
+from ...calls.operation import Kind
+from ...calls.registry import operation_at
 from ...types import Connection
 from .filters import Condition
 from .paging import Order
@@ -154,22 +154,9 @@ def every_resource() -> tuple[str, ...]:
 
 
 @functools.cache
-def operation(path: str) -> Operation[Any]:
-    """The operation at a path.
-
-    Raises:
-        KeyError: The API has none there.
-    """
-    namespace, _, method = OPERATIONS[path].partition(".")
-    module = import_module(f"cloudtower_async.api.{namespace}")
-    found: Operation[Any] = getattr(module, method.upper())
-    return found
-
-
-@functools.cache
 def answers_list(path: str) -> bool:
     """Whether the operation at a path (``"start-vm"``) answers with a list."""
-    return get_origin(operation(f"/{path}").answer()) is list
+    return get_origin(operation_at(f"/{path}").answer()) is list
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +170,7 @@ class Query:
 @functools.cache
 def query(path: str) -> Query | None:
     """What the query at a path asks for; None when it is not one of the regular ones."""
-    asked = operation(path)
+    asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
     annotations = getattr(asked.body(), "__annotations__", {})

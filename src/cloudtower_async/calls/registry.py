@@ -1,0 +1,91 @@
+"""Find operations and namespaces by name, path or struct.
+
+Importing this module loads nothing generated: each function loads what it returns.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .namespace import Namespace
+from .operation import Operation
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from .executor import Executor
+
+
+@functools.cache
+def operation(name: str) -> Operation[Any]:
+    """Return the operation that a method calls.
+
+    Args:
+        name: Namespace and method: ``"vm.get_vms"``.
+    """
+    namespace, _, method = name.partition(".")
+    found: Operation[Any] = getattr(_module(namespace), method.upper())
+    return found
+
+
+def operation_at(path: str) -> Operation[Any]:
+    """Return the operation at a path: ``"/get-vms"``.
+
+    Raises:
+        KeyError: The API has no operation at this path.
+    """
+    from ..api.catalogue import OPERATIONS
+
+    return operation(OPERATIONS[path])
+
+
+def reader(struct: str) -> Operation[Any]:
+    """Return the query that reads resources by their ids.
+
+    Args:
+        struct: Name of the struct that a mutation returns: ``"Vm"``, ``"DeleteVm"``.
+
+    Raises:
+        KeyError: No query reads resources of this type.
+    """
+    from ..api.catalogue import READERS
+
+    return operation(READERS[struct])
+
+
+def operation_of(method: object) -> Operation[object] | None:
+    """Return the operation that a bound method calls: ``GET_VMS`` for ``tower.vm.get_vms``.
+
+    Return None for anything but a method of a namespace.
+    """
+    namespace = getattr(method, "__self__", None)
+    if not isinstance(namespace, Namespace):
+        return None
+    name: str = getattr(method, "__name__", "")
+    return getattr(sys.modules[type(namespace).__module__], name.upper(), None)
+
+
+def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: ANN401 - a method
+    """Return the method of a namespace that calls an operation by this executor."""
+    namespace, _, method = called.name.partition(".")
+    class_name = "".join(map(str.capitalize, namespace.split("_"))) + "Namespace"
+    return getattr(getattr(_module(namespace), class_name)(executor), method)
+
+
+def namespaces() -> list[str]:
+    """Return the names of all namespaces, sorted: ``"alert"``, …, ``"zone_topo"``."""
+    from ..api.catalogue import OPERATIONS
+
+    return sorted({name.partition(".")[0] for name in OPERATIONS.values()})
+
+
+def operations_in(namespace: str) -> list[Operation[Any]]:
+    """Return all operations of a namespace."""
+    return [value for value in vars(_module(namespace)).values() if isinstance(value, Operation)]
+
+
+def _module(namespace: str) -> ModuleType:
+    return importlib.import_module(f"..api.{namespace}", __package__)
