@@ -14,6 +14,7 @@ from .namespace import Namespace
 from .operation import Operation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
     from .executor import Executor
@@ -37,9 +38,7 @@ def operation_at(path: str) -> Operation[Any]:
     Raises:
         KeyError: The API has no operation at this path.
     """
-    from ..api.catalogue import OPERATIONS
-
-    return operation(OPERATIONS[path])
+    return operation(_module("catalogue").OPERATIONS[path])
 
 
 def reader(struct: str) -> Operation[Any]:
@@ -51,9 +50,7 @@ def reader(struct: str) -> Operation[Any]:
     Raises:
         KeyError: No query reads resources of this type.
     """
-    from ..api.catalogue import READERS
-
-    return operation(READERS[struct])
+    return operation(_module("catalogue").READERS[struct])
 
 
 def operation_of(method: object) -> Operation[object] | None:
@@ -77,9 +74,8 @@ def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: AN
 
 def namespaces() -> list[str]:
     """Return the names of all namespaces, sorted: ``"alert"``, …, ``"zone_topo"``."""
-    from ..api.catalogue import OPERATIONS
-
-    return sorted({name.partition(".")[0] for name in OPERATIONS.values()})
+    names: Mapping[str, str] = _module("catalogue").OPERATIONS
+    return sorted({name.partition(".")[0] for name in names.values()})
 
 
 def operations_in(namespace: str) -> list[Operation[Any]]:
@@ -87,5 +83,6 @@ def operations_in(namespace: str) -> list[Operation[Any]]:
     return [value for value in vars(_module(namespace)).values() if isinstance(value, Operation)]
 
 
-def _module(namespace: str) -> ModuleType:
-    return importlib.import_module(f"..api.{namespace}", __package__)
+def _module(name: str) -> ModuleType:
+    """Import a module of the generated package `api`, which itself builds on this package."""
+    return importlib.import_module(f"..api.{name}", __package__)
