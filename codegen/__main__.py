@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import emit_api, emit_inputs, emit_models, emit_secrets, history, schema, writing
+from . import conflicts, emit_api, emit_inputs, emit_models, emit_secrets, history, schema, writing
 from .history import History
 from .refusals import SchemaError
 
-PACKAGE = Path(__file__).parent.parent / "src" / "cloudtower_async"
+PACKAGE = conflicts.PACKAGE
 
 
 def generate(
@@ -23,6 +25,7 @@ def generate(
     :raises SchemaError: if the schema cannot be used; nothing was written then.
     """
     api = schema.load(schema_file)
+    conflicts.check(api)
     known = History.load(history_file)
     if not allow_removals:
         known.check_removals(api)
@@ -33,11 +36,29 @@ def generate(
         "api": emit_api.files(api, extended),
     }
     secret_fields = emit_secrets.module(api)
+    for name, text in [("secret_fields.py", secret_fields), *_texts(packages)]:
+        _check_syntax(name, text)
     head = writing.header(api)
     for name, files in packages.items():
         writing.write(package / name, files, head)
     writing.write_module(package / "secret_fields.py", secret_fields, head)
     return extended
+
+
+def _texts(packages: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    for package, files in packages.items():
+        yield from ((f"{package}/{path}", text) for path, text in files.items())
+
+
+def _check_syntax(path: str, text: str) -> None:
+    """Check a module before any is written: a name that no rule foresaw may have spoilt it."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise SchemaError(
+            f"{path}: the schema leads to code that is no Python: {error}; look for the name in the"
+            " schema, and correct it there or in codegen/corrections.py"
+        ) from error
 
 
 def main() -> int:

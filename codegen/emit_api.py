@@ -9,8 +9,8 @@ from . import corrections, emit_inputs, emit_models, layout, names, wording, wri
 from .history import History, newer
 from .schema import Api, ListOf, Node, Operation, Property, Ref, refs
 
-# What every method takes besides its own arguments; none of the schema's has one of these names.
-_COMMON = (
+# What every method takes besides its own arguments.
+COMMON = (
     ("content_language", "ContentLanguage"),
     ("external_cloudtower_id", "str"),
     ("timeout", "float"),
@@ -190,13 +190,13 @@ def _constant(api: Api, history: History, operation: Operation) -> str:
 def _method(api: Api, history: History, operation: Operation) -> Iterator[str]:
     name = names.snake(operation.id)
     signature, passed = _arguments(api, operation)
-    signature += [f"{common}: {kind} | None = None" for common, kind in _COMMON]
+    signature += [f"{common}: {kind} | None = None" for common, kind in COMMON]
     answer = _answer(api, operation.answer)
     yield f"    async def {name}(self, {', '.join(signature)}) -> {answer}:"
     for line in _docstring(api, history, operation):
         yield f"        {line}" if line else ""
     yield f"        return await self._caller.call({name.upper()}, {passed},"
-    yield f"            {', '.join(common for common, _ in _COMMON)})"
+    yield f"            {', '.join(common for common, _ in COMMON)})"
     yield ""
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import history, schema, wording
+from . import conflicts, history, schema, wording
 from .history import History
 from .refusals import SchemaError
 
@@ -17,6 +17,7 @@ def extend(schema_file: Path, history_file: Path) -> str:
     :raises SchemaError: if the schema is of an older server than the newest in the history.
     """
     api = schema.load(schema_file)
+    conflicts.check(api)
     known = History.load(history_file)
     if history.newer(known.newest, api.server):
         raise SchemaError(

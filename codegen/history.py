@@ -146,10 +146,13 @@ class _Extension:
 
     def operations(self, table: _Table, api: Api) -> None:
         self._enter(table, (operation.id for operation in api.operations))
+        written_in = _paths(kind for kind in api.types.values() if isinstance(kind, Record))
         for operation in api.operations:
             entry = table[operation.id]
             entry["path"] = operation.path
-            kinds = map(api.types.get, sorted(closure(api, refs(operation.arguments))))
+            if not written_in[operation.id]:
+                continue
+            kinds = map(api.types.get, closure(api, refs(operation.arguments)))
             in_place = _paths(kind for kind in kinds if isinstance(kind, Record))[operation.id]
             if in_place:
                 # Where nothing is recorded yet, a property is as old as the operation.

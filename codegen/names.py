@@ -11,16 +11,20 @@ _LAST_OF_CAPITALS = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _LOWER_THEN_CAPITAL = re.compile(r"([a-z\d])([A-Z])")
 _NOT_IN_IDENTIFIERS = re.compile(r"\W+")
 
+# Names that annotations are made of: as a field they would hide what the next annotation means.
+_IN_FIELDS = frozenset({"str", "int", "float", "bool", "bytes", "list", "dict"})
+_IN_KEYS = _IN_FIELDS | {"Literal", "Mapping", "Required", "Sequence", "Texts"}
+
 
 def snake(name: str) -> str:
-    """`entityAsyncStatus` -> `entity_async_status`, `VmID` -> `vm_id`, `_host` -> `host`."""
+    """`entityAsyncStatus` -> `entity_async_status`, `_host` -> `host`, `class` -> `class_`."""
     corrected = corrections.NAMES.get(name)
     if corrected is not None:
         return corrected
     spaced = _LAST_OF_CAPITALS.sub(r"\1_\2", name)
     spaced = _LOWER_THEN_CAPITAL.sub(r"\1_\2", spaced)
     plain = _NOT_IN_IDENTIFIERS.sub("_", spaced).strip("_").lower()
-    return f"{plain}_" if keyword.iskeyword(plain) else plain
+    return f"{plain}_" if keyword.iskeyword(plain) or plain in _IN_FIELDS else plain
 
 
 def pascal(name: str) -> str:
@@ -43,5 +47,6 @@ def member(value: str) -> str:
 
 
 def is_key(name: str) -> bool:
-    """Whether a class body can declare this key: no keyword, and no private name to be mangled."""
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+    """Whether a class body can declare this key: no keyword, not mangled, hiding no type."""
+    usable = name.isidentifier() and not keyword.iskeyword(name) and name not in _IN_KEYS
+    return usable and not name.startswith("__")

@@ -1,7 +1,155 @@
-"""What the generator refuses, before it writes a file: each with the place and the remedy."""
+"""What the generator refuses to read, as tables: a construct, what is wrong with it, and a remedy.
+
+Names that get into each other's way are in `conflicts`.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+Raw = Mapping[str, Any]
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+AUTH = {"Authorization": "TOKEN", "Basic": "BASIC"}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+}
+# Headers that every method takes, or that the session sends.
+_HEADERS = ("content-language", "external-cloudtower-id", "authorization", "content-type", "accept")
+_CONTENT = ("application/json", "multipart/form-data")
 
 
 class SchemaError(ValueError):
     """The generator cannot use the schema. The text has one line for each reason."""
+
+
+class Described(NamedTuple):
+    """An operation as the schema describes it, with references resolved."""
+
+    method: str
+    path: str
+    raw: Raw
+    parameters: tuple[Raw, ...]
+    body: Raw
+    """What it takes, by content type."""
+    answer: Raw
+    """What it answers with status 200, by content type."""
+    schemes: tuple[str, ...]
+
+    def required(self, *places: str) -> list[str]:
+        """The names of required parameters in these places."""
+        return [p["name"] for p in self.parameters if p["in"] in places and p.get("required")]
+
+
+_LEAVE_OUT = 'or leave it out: add "{operation.method} {operation.path}" to corrections.LEFT_OUT'
+_OPERATIONS: tuple[tuple[Callable[[Described], object], str], ...] = (
+    (lambda op: "{" in op.path, "path parameters are not supported; send them in the query"),
+    (
+        lambda op: [n for n in op.required("header") if n.lower() not in _HEADERS],
+        "the required header {found} is not supported",
+    ),
+    (lambda op: op.required("cookie"), "the required cookie {found} is not supported"),
+    (lambda op: not op.raw.get("operationId"), "it has no operationId; add one"),
+    (lambda op: not op.raw.get("tags"), "it has no tag, so no namespace; add one"),
+    (
+        lambda op: op.body and any(p["in"] == "query" for p in op.parameters),
+        "it takes both a body and query parameters, which is not supported",
+    ),
+    (
+        lambda op: [t for t in op.body if t not in _CONTENT] if op.body else [],
+        f"it takes {{found}}; only {' and '.join(_CONTENT)} are supported",
+    ),
+    (
+        lambda op: "application/json" not in op.answer,
+        "it does not answer with JSON and status 200, which callers wait for; describe that answer",
+    ),
+    (
+        lambda op: [s for s in op.schemes if s not in AUTH],
+        f"it wants the unknown authentication {{found}}; known are {' and '.join(AUTH)}",
+    ),
+)
+
+_CORRECT = 'give its type in corrections.SCALARS: ("{owner}", "{wire}"): "Any"'
+_VALUES: tuple[tuple[Callable[[Raw], object], str], ...] = (
+    (lambda raw: [k for k in ("oneOf", "anyOf", "not") if k in raw], "{found} is not supported"),
+    (
+        lambda raw: (
+            raw.get("additionalProperties")
+            and (raw.get("properties") or raw["additionalProperties"] not in (True, {}))
+        ),
+        "additionalProperties with a type, or beside properties, are not supported",
+    ),
+    (
+        lambda raw: isinstance(raw.get("type"), list) and raw["type"],
+        "the types {found} are not supported; one type, and null, is",
+    ),
+    (
+        lambda raw: raw.get("type") not in (None, "array", "object", *TYPES) and raw["type"],
+        "the type {found} is not known",
+    ),
+    (lambda raw: "enum" in raw and not raw["enum"], "its enum is empty"),
+    (
+        lambda raw: "enum" in raw and not enum_type(raw),
+        "its enum has values of several types, or of another than its own",
+    ),
+)
+
+
+def enum_type(raw: Raw) -> str:
+    """The type of all values of an enum, which is the one that it declares, if any; else ""."""
+    for name, kind in TYPES.items():
+        if raw.get("type") in (None, name) and all(
+            isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+            for value in raw["enum"]
+        ):
+            return name
+    return ""
+
+
+def operation_faults(operation: Described) -> Iterable[str]:
+    """Why an operation cannot be generated, with the remedy."""
+    for applies, reason in _OPERATIONS:
+        found = applies(operation)
+        if found:
+            said = f"{reason}, {_LEAVE_OUT}".format(found=_shown(found), operation=operation)
+            yield f"{operation.method} {operation.path}: {said}"
+
+
+def value_fault(raw: Raw) -> str:
+    """Why a value cannot be generated; an empty text if it can."""
+    for applies, reason in _VALUES:
+        found = applies(raw)
+        if found:
+            return reason.format(found=_shown(found))
+    return ""
+
+
+def value_error(owner: str, wire: str, fault: str) -> SchemaError:
+    """The error for a value that cannot be generated, with the remedy."""
+    return SchemaError(f"{owner}.{wire}: {fault}; {_CORRECT.format(owner=owner, wire=wire)}")
+
+
+def document_fault(document: object) -> str:
+    """Why a document is no API schema; an empty text if it is one."""
+    if not isinstance(document, dict):
+        return "it is no JSON object"
+    missing = [
+        key
+        for key in ("info", "paths", "components")
+        if not isinstance(document.get(key), dict)  # pyright: ignore[reportUnknownMemberType]
+    ]
+    return f"it is no OpenAPI 3 schema: it has no {' and no '.join(missing)}" if missing else ""
+
+
+def is_version(text: object) -> bool:
+    """Whether a text is a server version, such as `4.9.0`."""
+    return isinstance(text, str) and re.fullmatch(r"\d+(\.\d+)*", text, re.ASCII) is not None
+
+
+def _shown(found: object) -> str:
+    return ", ".join(f"`{one}`" for one in found) if isinstance(found, list) else f"`{found}`"  # pyright: ignore[reportUnknownVariableType]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from . import corrections, names
+from . import corrections, names, refusals
+from .refusals import Raw, SchemaError
 
-Raw = Mapping[str, Any]
-
+_SCHEMAS = "#/components/schemas/"
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 
 
@@ -109,8 +110,18 @@ class Api:
 
 
 def load(path: Path) -> Api:
-    """Read the schema file at `path`."""
-    return _Reader(json.loads(path.read_bytes())).api
+    """Read the schema file at `path`.
+
+    :raises SchemaError: if it holds what the generator cannot handle.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, RecursionError, ValueError) as error:
+        raise SchemaError(f"{path}: cannot be read as JSON: {error}") from error
+    fault = refusals.document_fault(document)
+    if fault:
+        raise SchemaError(f"{path}: {fault}; take the JSON that a Tower's API site serves")
+    return _Reader(_normalized(document)).api
 
 
 def refs(node: Node | None) -> Iterator[str]:
@@ -136,51 +147,148 @@ def closure(api: Api, start: Iterator[str]) -> set[str]:
     return seen
 
 
+def _normalized(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The same in OpenAPI 3.0 where a schema says null, or a union of one, as OpenAPI 3.1 does."""
+    if isinstance(value, list):
+        return [_normalized(part) for part in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    raw = {key: _normalized(part) for key, part in cast("dict[str, Any]", value).items()}
+    kinds, values = raw.get("type"), raw.get("enum")
+    if isinstance(kinds, list):
+        others = [kind for kind in cast("list[object]", kinds) if kind != "null"]
+        raw["type"] = others[0] if len(others) == 1 else others
+        raw["nullable"] = raw.get("nullable", False) or others != kinds
+    if isinstance(values, list) and None in values:
+        raw["enum"] = [one for one in cast("list[object]", values) if one is not None]
+        raw["nullable"] = True
+    for union in ("oneOf", "anyOf"):
+        parts = raw.get(union)
+        if isinstance(parts, list):
+            others = [part for part in cast("list[object]", parts) if part != {"type": "null"}]
+            if len(others) == 1:
+                del raw[union]
+                raw["allOf"] = [*raw.get("allOf", ()), others[0]]
+                raw["nullable"] = raw.get("nullable", False) or others != parts
+    return raw
+
+
 class _Reader:
     def __init__(self, document: Raw) -> None:
-        self._schemas: dict[str, Raw] = document["components"]["schemas"]
+        self._document = document
+        self._schemas: Raw = document["components"].get("schemas", {})
+        self._faults: list[str] = []
         info: Raw = document["info"]
-        self.api = Api(info["version"], info.get("x-cloudtower-version", info["version"]))
+        server = info.get("x-cloudtower-version", info.get("version"))
+        if not refusals.is_version(server):
+            raise SchemaError(
+                f"info.version: {server!r} is no server version; add the version of the Tower to"
+                ' `info`, such as "x-cloudtower-version": "4.9.0"'
+            )
+        self.api = Api(str(info.get("version", server)), server)
         self.api.schemas = tuple(self._schemas)
         for name in sorted(self._schemas):
-            self._declare(name, self._schemas[name], name)
-        for path, methods in document["paths"].items():
-            for method, raw in methods.items():
-                self.api.operations.append(self._operation(method.upper(), path, raw))
+            with self._reading(f"components.schemas.{name}"):
+                self._declare(name, self._schemas[name], name)
+        for path, item in document["paths"].items():
+            for method in refusals.METHODS:
+                if method in item and f"{method.upper()} {path}" not in corrections.LEFT_OUT:
+                    with self._reading(f"{method.upper()} {path}"):
+                        self._operation(method.upper(), path, item)
+        if self._faults:
+            raise SchemaError("\n".join(self._faults))
         self.api.operations.sort(key=lambda operation: operation.path)
+
+    @contextmanager
+    def _reading(self, place: str) -> Generator[None]:
+        """Collect what is wrong with a part of the schema, and go on with the next part."""
+        try:
+            yield
+        except SchemaError as error:
+            self._faults.append(str(error))
+        except (
+            AttributeError,
+            KeyError,
+            IndexError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            self._faults.append(
+                f"{place}: it is not as OpenAPI 3 has it ({type(error).__name__}: {error});"
+                " correct the schema file"
+            )
 
     def _declare(self, name: str, raw: Raw, within: str) -> None:
         raw = self._behind(raw)
-        if "enum" in raw:
+        kind = self._kind(raw)
+        if kind is Enum:
             self.api.types[name] = Enum(name, tuple(raw["enum"]))
-        elif raw.get("properties") or "allOf" in raw:
-            properties = tuple(self._properties(name, within, raw))
+        elif kind is Record:
+            properties = self._properties(name, within, raw)
             _check_python_names(name, properties)
             self.api.types[name] = Record(name, within, properties)
 
+    def _kind(self, raw: Raw) -> type[Enum | Record] | None:
+        """What a schema declares, if that gets a name. What is at fault shows where it is used."""
+        if self._fault(raw):
+            return None
+        if "enum" in raw and isinstance(raw["enum"][0], str):
+            return Enum
+        return Record if raw.get("properties") or "allOf" in raw else None
+
+    def _fault(self, raw: Raw) -> str:
+        """Why a value cannot be generated, for a reason in itself or in a part of its `allOf`."""
+        for part in self._parts(raw):
+            fault = refusals.value_fault(part)
+            if fault:
+                return fault
+        return ""
+
     def _behind(self, raw: Raw) -> Raw:
         """What a reference, or an `allOf` of a single part, stands for."""
-        while True:
+        seen: list[Raw] = []
+        while raw not in seen:
+            seen.append(raw)
             if "$ref" in raw:
-                raw = self._schemas[_name(raw)]
-            elif len(raw.get("allOf", ())) == 1:
+                raw = self._at(raw["$ref"])
+            elif _is_wrapped(raw):
                 raw = raw["allOf"][0]
             else:
                 return raw
+        raise SchemaError(f"{raw}: it refers to itself; correct the schema file")
 
-    def _properties(self, owner: str, within: str, raw: Raw) -> Iterator[Property]:
+    def _at(self, reference: str) -> Raw:
+        """What a reference leads to."""
+        found: Raw = self._document
+        for key in reference.removeprefix("#/").split("/"):
+            inner = found.get(key.replace("~1", "/").replace("~0", "~"))
+            if not isinstance(inner, dict):
+                raise SchemaError(
+                    f"{reference}: the schema refers to it, but there is nothing there; correct the"
+                    " schema file"
+                )
+            found = cast("Raw", inner)
+        return found
+
+    def _properties(self, owner: str, within: str, raw: Raw) -> tuple[Property, ...]:
         """A record's properties; several parts of an `allOf` become one record."""
+        found: list[Property] = []
         parts = list(self._parts(raw))
         required = {wire for part in parts for wire in part.get("required", ())}
         values = {wire: v for part in parts for wire, v in part.get("properties", {}).items()}
         for wire, value in values.items():
-            yield Property(
-                wire=wire,
-                node=self._node(value, owner, wire, f"{within}.{wire}"),
-                required=wire in required,
-                nullable=value.get("nullable", self._behind(value).get("nullable", False)),
-                deprecated=value.get("deprecated", False),
-            )
+            with self._reading(f"{within}.{wire}"):
+                found.append(
+                    Property(
+                        wire=wire,
+                        node=self._node(value, owner, wire, f"{within}.{wire}"),
+                        required=wire in required,
+                        nullable=value.get("nullable", self._behind(value).get("nullable", False)),
+                        deprecated=value.get("deprecated", False),
+                    )
+                )
+        return tuple(found)
 
     def _parts(self, raw: Raw) -> Iterator[Raw]:
         for part in raw.get("allOf", ()):
@@ -189,56 +297,90 @@ class _Reader:
 
     def _node(self, raw: Raw, owner: str, wire: str, within: str) -> Node:
         """The shape of a value; a record written in place gets a name of its own."""
-        if len(raw.get("allOf", ())) == 1:
+        corrected = corrections.SCALARS.get((owner, wire))
+        if corrected is not None:
+            return Scalar(corrected, _bounds(raw))
+        if _is_wrapped(raw):
             raw = raw["allOf"][0]
         if "$ref" in raw:
             behind = self._behind(raw)
-            if "enum" in behind or behind.get("properties") or "allOf" in behind:
+            if self._kind(behind) is not None and raw["$ref"] == f"{_SCHEMAS}{_name(raw)}":
                 return Ref(_name(raw))
             raw = behind
-        if "enum" in raw:
+        fault = self._fault(raw)
+        if fault:
+            raise refusals.value_error(owner, wire, fault)
+        kind = self._kind(raw)
+        if kind is Enum:
             return Choice(tuple(raw["enum"]))
         if raw.get("type") == "array":
-            return ListOf(self._node(raw["items"], owner, wire, f"{within}[]"), _bounds(raw))
-        if raw.get("properties") or "allOf" in raw:
+            return ListOf(
+                self._node(raw.get("items", {}), owner, wire, f"{within}[]"), _bounds(raw)
+            )
+        if kind is Record:
             name = owner + names.pascal(wire)
-            if name in self._schemas:
-                raise ValueError(f"{owner}.{wire} wants the name of the schema {name}")
+            if name in self._schemas or name in self.api.types:
+                raise SchemaError(
+                    f"{owner}.{wire} wants the name of the schema {name}, being written in place;"
+                    " rename that schema in the schema file"
+                )
             self._declare(name, raw, within)
             return Ref(name)
         if raw.get("type") == "object":
             return FreeForm()
-        if "type" not in raw:
+        if "type" not in raw and "enum" not in raw:
             return Scalar("Any")
         if raw.get("format") in ("binary", "byte"):
             return Scalar("bytes" if raw["format"] == "byte" else "FileContent")
-        scalar = corrections.SCALARS.get((owner, wire), _SCALARS[raw["type"]])
-        return Scalar(scalar, _bounds(raw))
+        return Scalar(_SCALARS[raw.get("type") or refusals.enum_type(raw)], _bounds(raw))
 
-    def _operation(self, method: str, path: str, raw: Raw) -> Operation:
+    def _operation(self, method: str, path: str, item: Raw) -> None:
+        described = self._described(method, path, item)
+        faults = list(refusals.operation_faults(described))
+        if faults:
+            raise SchemaError("\n".join(faults))
+        raw = described.raw
         name: str = raw["operationId"]
-        arguments, carries = self._arguments(name, raw)
-        answer = raw["responses"]["200"]["content"]["application/json"]["schema"]
-        schemes = [scheme for choice in raw.get("security", ()) for scheme in choice]
-        return Operation(
+        arguments, carries = self._arguments(name, described)
+        operation = Operation(
             id=name,
             method=method,
             path=path,
             tag=raw["tags"][0],
             carries=carries,
-            auth={"Authorization": "TOKEN", "Basic": "BASIC"}[schemes[0]] if schemes else "NONE",
+            auth=refusals.AUTH[described.schemes[0]] if described.schemes else "NONE",
             arguments=arguments,
-            answer=self._node(answer, name, "Answer", name),
+            answer=self._node(described.answer["application/json"]["schema"], name, "Answer", name),
             not_modified="304" in raw["responses"],
             deprecated=raw.get("deprecated", False),
         )
+        self.api.operations.append(operation)
 
-    def _arguments(self, operation: str, raw: Raw) -> tuple[Node | None, str]:
+    def _described(self, method: str, path: str, item: Raw) -> refusals.Described:
+        """An operation with what its path says for all methods, and without references."""
+        raw: Raw = item[method.lower()]
+        parameters = {
+            (found["name"], found["in"]): found
+            for declared in (*item.get("parameters", ()), *raw.get("parameters", ()))
+            for found in (self._behind(declared),)
+        }
+        security = raw.get("security", self._document.get("security", ()))
+        return refusals.Described(
+            method=method,
+            path=path,
+            raw=raw,
+            parameters=tuple(parameters.values()),
+            body=self._behind(raw.get("requestBody", {})).get("content", {}),
+            answer=self._behind(raw.get("responses", {}).get("200", {})).get("content", {}),
+            schemes=tuple(scheme for choice in security for scheme in choice),
+        )
+
+    def _arguments(self, operation: str, described: refusals.Described) -> tuple[Node | None, str]:
         """What an operation is sent, and how: as JSON, as a form, or in the query string."""
-        for content_type, content in raw.get("requestBody", {}).get("content", {}).items():
+        for content_type, content in described.body.items():
             carries = "FORM" if content_type.startswith("multipart/") else "JSON"
             return self._node(content["schema"], operation, "Form", operation), carries
-        in_query = [p for p in raw.get("parameters", ()) if p["in"] == "query"]
+        in_query = [p for p in described.parameters if p["in"] == "query"]
         if not in_query:
             return None, "QUERY_STRING"
         properties = {p["name"]: p["schema"] for p in in_query}
@@ -253,18 +395,30 @@ def _check_python_names(record: str, properties: tuple[Property, ...]) -> None:
     for prop in properties:
         other = wires.setdefault(names.snake(prop.wire), prop.wire)
         if other != prop.wire:
-            raise ValueError(f"{record}: {other} and {prop.wire} have the same Python name")
+            raise SchemaError(
+                f"{record}: {other} and {prop.wire} have the same Python name; give one of them"
+                " another in corrections.NAMES"
+            )
 
 
 def _name(raw: Raw) -> str:
     return str(raw["$ref"]).rsplit("/", 1)[-1]
 
 
+def _is_wrapped(raw: Raw) -> bool:
+    """Whether a schema is another one in an `allOf`, which OpenAPI 3.0 needs to say `nullable`."""
+    return len(raw.get("allOf", ())) == 1 and not raw.get("properties")
+
+
 def _bounds(raw: Raw) -> str:
     """`2 to 3`, `at least 1`, `not empty`: the limits of a value in words."""
     if raw.get("minLength") == 1 or raw.get("minItems") == 1:
         return "not empty"
+    if "enum" in raw:
+        return f"one of {', '.join(map(str, raw['enum']))}"
     low, high = raw.get("minimum"), raw.get("maximum")
+    if not all(isinstance(limit, int | float | None) for limit in (low, high)):
+        raise TypeError(f"the limits {low!r} and {high!r} are no numbers")
     if low is not None and high is not None:
         return f"{low} to {high}"
     return "" if low is None else f"at least {low}"
