@@ -19,6 +19,7 @@ from ..errors import (
 )
 from ..options import check_option, choice_fault, header_fault
 from ..retry.backoff import Budget
+from ..retry.classify import is_transient
 from ..retry.policy import RetryPolicy, policy_fault
 from ..transport import tracing
 from ..transport.connection_errors import frames_of_hook, without_frames
@@ -133,6 +134,12 @@ class Executor:
         other.timeout = timeout
         other.lock_timeout = lock_timeout
         return other
+
+    def is_transient(self, error: CloudtowerError) -> bool:
+        """Return whether a background poll that failed with this error may succeed later."""
+        return is_transient(
+            error, pair=self.endpoints.several, can_log_in=self.authenticator.can_log_in
+        )
 
     async def log_in(self) -> str:
         """Return the token; log in first if needed, with the retries of a query.

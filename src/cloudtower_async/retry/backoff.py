@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _MOST_DOUBLINGS = 32  # the cap has long been reached; larger powers overflow
+_FIRST_POLL = 0.25  # seconds between the first two polls
 _EARNED = 0.5  # tokens returned by each successful call
 
 
@@ -46,6 +47,11 @@ def backoff_delay(
 def backoff_delays(first: float, cap: float, *, jitter: float = 0.0) -> Iterator[float]:
     """Return the endless series of `backoff_delay`; make a new one to start over."""
     return (backoff_delay(number, first, cap, jitter=jitter) for number in count(1))
+
+
+def poll_delay(number: int, interval: float) -> float:
+    """Return the delay after a poll: the first ones are short, later ones last `interval`."""
+    return backoff_delay(number, min(_FIRST_POLL, interval), interval)
 
 
 class Budget:

@@ -1,8 +1,8 @@
-"""The poll that tells everybody who waits for tasks how these are.
+"""Poll loop that all waiters for tasks share.
 
-Nothing runs in the background. One of those who wait leads: it asks the server about the tasks of
-all of them. When it has what it came for, runs out of time or is cancelled, another one leads. So
-each request has an owner, and when the last one leaves nothing is left running.
+Nothing runs in the background. One of the waiters leads: it polls the tasks of all of them. When
+its own wait ends, times out or is cancelled, another waiter leads. So each request has an owner,
+and nothing is left running when the last waiter leaves.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import logging
 import math
 import random
 from itertools import chain
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -19,73 +20,41 @@ import anyio.lowlevel
 from ..api.task import TaskNamespace
 from ..errors import CloudtowerError, SessionClosed
 from ..queries.batches import batches, read_by_ids
-from ..retry.classify import is_transient
 from ..transport.connection_errors import another, without_frames
 from .subscription import JITTER, TaskSubscription
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from ..calls.executor import Executor
     from ..models import Task
 
+    Waiters: TypeAlias = "dict[str, list[TaskSubscription]]"
+
 _log = logging.getLogger("cloudtower_async")
 
-_OPERATION = "task.get_tasks"
-
 _PATIENCE = 1.0
-"""Seconds that a leader who has what it came for stays for answers that others wait for."""
+"""Seconds for which a leader whose wait has ended stays for the answers that others wait for."""
 
 _WARN_EVERY = 60.0
 """Seconds between warnings that polls fail."""
 
 
-def may_pass(error: CloudtowerError, caller: Executor) -> bool:
+def may_pass(error: CloudtowerError, executor: Executor) -> bool:
     """Return whether a later call of a query may succeed, after this one failed."""
-    return is_transient(
-        error, pair=caller.endpoints.several, can_log_in=caller.authenticator.can_log_in
-    )
-
-
-class _Request:
-    """One request: the tasks that it asks for, and who wants to know of each."""
-
-    __slots__ = ("by_id", "started", "watches")
-
-    def __init__(self, by_id: dict[str, list[TaskSubscription]], started: float) -> None:
-        self.by_id = by_id
-        self.started = started
-        self.watches = set(chain.from_iterable(by_id.values()))
-        for watch in self.watches:
-            watch.begin()
-
-
-def _requests(watches: Iterable[TaskSubscription], now: float) -> Iterator[_Request]:
-    """As few requests as it takes for what these wait for, no task in two of them."""
-    by_id: dict[str, list[TaskSubscription]] = {}
-    for watch in watches:
-        for task_id in watch.pending:
-            by_id.setdefault(task_id, []).append(watch)
-    for ids in batches(list(by_id)):
-        yield _Request({task_id: by_id[task_id] for task_id in ids}, now)
-
-
-def _due(watch: TaskSubscription) -> float:
-    return watch.due
+    return executor.is_transient(error)
 
 
 class TaskPoller:
-    """Asks for the tasks of everybody who waits.
+    """Polls the tasks of all waiters.
 
     Args:
-        caller: How to ask the server.
+        executor: Sends the calls.
     """
 
-    def __init__(self, caller: Executor) -> None:
-        self._tasks = TaskNamespace(caller)
-        self._caller = caller
-        self._watches: dict[TaskSubscription, None] = {}
-        self._requests: dict[_Request, None] = {}
+    def __init__(self, executor: Executor) -> None:
+        self._tasks = TaskNamespace(executor)
+        self._executor = executor
+        self._subscriptions: dict[TaskSubscription, None] = {}
+        self._polled: set[TaskSubscription] = set()  # those with running requests
         self._closed = False
         self._asked = -math.inf
         self._warned = -math.inf
@@ -95,45 +64,40 @@ class TaskPoller:
     def close(self) -> None:
         """End every wait with `SessionClosed`."""
         self._closed = True
-        for watch in self._watches:
-            watch.wake()
+        for subscription in self._subscriptions:
+            subscription.wake()
 
-    async def follow(self, watch: TaskSubscription) -> None:
-        """Lead, or be served by who leads, until the watch is over.
+    async def follow(self, subscription: TaskSubscription) -> None:
+        """Poll as the leader, or wait for the current leader, until the subscription is over.
 
         Raises:
             SessionClosed: Before or meanwhile, or the session belongs to another event loop.
-            CloudtowerError: One that any later poll would meet, too.
+            CloudtowerError: A poll failed with an error that is not transient.
         """
-        self._caller.transport.running_loop()
-        self._watches[watch] = None
-        watch.first_due(anyio.current_time(), self._asked)
-        self._expect(watch)
+        self._executor.transport.running_loop()
+        self._subscriptions[subscription] = None
+        subscription.first_due(anyio.current_time(), self._asked)
+        self._expect(subscription)
         try:
-            while not watch.over:
+            while not subscription.over:
                 if self._closed:
                     raise SessionClosed
                 if self._leader is not None:
-                    await watch.sleep()
+                    await subscription.sleep()
                 else:
-                    await self._lead(watch)
+                    await self._lead(subscription)
         finally:
-            del self._watches[watch]
-            if self._leader is None:
-                self._hand_over()
-        if watch.lost is not None:
-            raise another(watch.lost)
+            del self._subscriptions[subscription]
+            if self._leader is None and self._subscriptions:
+                # The latest one leads, as it is likely to stay longest.
+                next(reversed(self._subscriptions)).wake()
+        if subscription.lost is not None:
+            raise another(subscription.lost)
 
-    def _expect(self, watch: TaskSubscription) -> None:
-        """Let the leader sleep no longer than until the watch is due."""
-        if watch.due < self._sleeps_until and self._leader is not None:
+    def _expect(self, subscription: TaskSubscription) -> None:
+        """Wake the leader if it would sleep until after the subscription is due."""
+        if subscription.due < self._sleeps_until and self._leader is not None:
             self._leader.wake()
-
-    def _hand_over(self) -> None:
-        """Let the one who came last take the lead: it will mostly stay longest."""
-        for watch in reversed(self._watches):
-            watch.wake()
-            break
 
     async def _lead(self, leader: TaskSubscription) -> None:
         self._leader = leader
@@ -142,65 +106,72 @@ class TaskPoller:
             async with anyio.create_task_group() as group:
                 while not (leader.over or self._closed):
                     now = anyio.current_time()
-                    for request in _requests(
-                        [watch for watch in self._watches if watch.due <= now], now
-                    ):
-                        self._asked = now
-                        self._requests[request] = None
-                        group.start_soon(self._ask, request)
-                    await self._sleep_until_due(leader)
+                    for request in self._requests(now):
+                        group.start_soon(self._ask, request, now)
+                    first = min(self._subscriptions, key=attrgetter("due"))
+                    self._sleeps_until = first.due
+                    jitter = random.uniform(0, JITTER) * first.step  # noqa: S311 - no secret
+                    with anyio.CancelScope(deadline=first.due + jitter):
+                        await leader.sleep()
+                    self._sleeps_until = -math.inf
                 group.cancel_scope.deadline = anyio.current_time() + _PATIENCE
         finally:
             self._leader = None
-            for request in self._requests:
-                for watch in request.watches:
-                    watch.abandon()
-            self._requests.clear()
+            self._sleeps_until = -math.inf
+            for subscription in self._polled:
+                subscription.abandon()
+            self._polled.clear()
 
-    async def _sleep_until_due(self, leader: TaskSubscription) -> None:
-        """Sleep until something is due, or until there is news for the leader."""
-        first = min(self._watches, key=_due)
-        until = first.due + random.uniform(0, JITTER) * first.step  # noqa: S311 - no secret
-        self._sleeps_until = first.due
-        with anyio.CancelScope(deadline=until):
-            await leader.sleep()
-        self._sleeps_until = -math.inf
+    def _requests(self, now: float) -> list[Waiters]:
+        """Begin as few requests as needed for everything that is due, each task in one of them."""
+        due: Waiters = {}
+        for subscription in self._subscriptions:
+            if subscription.due <= now:
+                for task_id in subscription.pending:
+                    due.setdefault(task_id, []).append(subscription)
+        requests = [{task_id: due[task_id] for task_id in ids} for ids in batches(list(due))]
+        for request in requests:
+            self._asked = now
+            for subscription in set(chain.from_iterable(request.values())):
+                subscription.begin()
+                self._polled.add(subscription)
+        return requests
 
-    async def _ask(self, request: _Request) -> None:
-        """Ask for some tasks, and tell those who wait for each."""
+    async def _ask(self, request: Waiters, started: float) -> None:
+        """Ask for some tasks, and tell the waiters of each."""
         tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
         try:
-            tasks = await read_by_ids(_OPERATION, self._tasks.get_tasks, list(request.by_id))
+            tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, list(request))
         except CloudtowerError as exc:
             error = exc
         now = anyio.current_time()
-        del self._requests[request]
+        lost = error is not None and self._is_lost(without_frames(error), now)
+        subscriptions = set(chain.from_iterable(request.values()))
+        for subscription in subscriptions:
+            subscription.end(started, now, error)
+            if lost:
+                subscription.lost = error
+            if subscription.due < math.inf:
+                self._polled.discard(subscription)
         if error is None:
-            self._tell(request, tasks, now)
-        else:
-            self._note(without_frames(error), request, now)
-        for watch in request.watches:
-            watch.end(request.started, now, error)
-            self._expect(watch)
-            if watch.over:
-                watch.wake()
+            for task_id, waiters in request.items():
+                task = tasks.get(task_id)
+                for subscription in waiters:
+                    if task is None:
+                        subscription.miss(task_id)
+                    else:
+                        subscription.see(task)
+        for subscription in subscriptions:
+            self._expect(subscription)
+            if subscription.over:
+                subscription.wake()
 
-    def _tell(self, request: _Request, tasks: dict[str, Task], now: float) -> None:
-        for watch in request.watches:
-            watch.answer(request.started, now)
-        for task_id, watches in request.by_id.items():
-            task = tasks.get(task_id)
-            for watch in watches:
-                if task is None:
-                    watch.miss(task_id)
-                else:
-                    watch.see(task)
-
-    def _note(self, error: CloudtowerError, request: _Request, now: float) -> None:
-        if not may_pass(error, self._caller):
-            for watch in request.watches:
-                watch.lost = error
-        elif now - self._warned >= _WARN_EVERY:
+    def _is_lost(self, error: CloudtowerError, now: float) -> bool:
+        """Return whether later polls would fail, too; else log a warning from time to time."""
+        if not self._executor.is_transient(error):
+            return True
+        if now - self._warned >= _WARN_EVERY:
             self._warned = now
-            _log.warning("asking for tasks failed and is tried again: %s", error)
+            _log.warning("polling tasks failed, retrying: %s", error)
+        return False

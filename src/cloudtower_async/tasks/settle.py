@@ -1,9 +1,9 @@
-"""From a mutation to the resources as they are when the work is done."""
+"""Waiting until the resources that a mutation changes have settled."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -15,24 +15,20 @@ from ..calls.unawaited import close_calls
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
 from ..queries.batches import batches, read_by_ids
+from ..retry.backoff import poll_delay
 from ..types import WithTask
-from ..validators import check_wait
-from .poller import may_pass
-from .subscription import FIRST_DELAY, LAST_POLL, LATE, ObservedTime
+from .subscription import LAST_POLL, LATE, ObservedTime
+from .waiter import check_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from ..calls.executor import Executor
-    from ..calls.operation import Operation
-
-_GONE = object()
-"""Stands for a resource that is no longer there."""
 
 
 async def settle(
     changed: object,
-    caller: Executor,
+    executor: Executor,
     wait: Callable[..., Awaitable[object]],
     *,
     timeout: float | None,
@@ -40,47 +36,57 @@ async def settle(
     grace: float,
 ) -> object:
     """See `Cloudtower.settle`."""
-    try:
-        check_wait("settle", timeout, interval, grace)
-    except InvalidInput:
-        close_calls(changed)
-        raise
+    check_times("settle", changed, timeout, interval, grace)
     if isinstance(changed, Awaitable):
         changed = await cast("Awaitable[object]", changed)
-    answer = _answer(changed)
+    answers = _answers(changed)
     deadline = math.inf if timeout is None else anyio.current_time() + timeout
-    await wait(answer, timeout=timeout, interval=interval, grace=grace)
+    await wait(answers, timeout=timeout, interval=interval, grace=grace)
     left = None if timeout is None else max(0.0, deadline - anyio.current_time())
-    _require_ids(answer)
-    readings = _readings(answer, caller, grace)
-    with caller.transport.until_closed(left):
+    readings = _readings(answers, executor, grace)
+    with executor.transport.until_closed(left):
         for reading in readings.values():
             await reading.finish(interval)
     if anyio.current_time() - deadline >= LATE:  # the clock has jumped
-        with caller.transport.until_closed(LAST_POLL):
+        with executor.transport.until_closed(LAST_POLL):
             for reading in readings.values():
                 await reading.look(interval)
-    unsettled = {
-        resource: status
-        for reading in readings.values()
-        for resource, status in reading.unsettled.items()
-    }
+    unsettled: dict[str, str | None] = {}
+    error: CloudtowerError | None = None
+    for reading in readings.values():
+        unsettled |= reading.unsettled
+        error = error or reading.error
     if unsettled:
-        error = next((r.error for r in readings.values() if r.error is not None), None)
         raise SettleTimeout(unsettled, timeout, error) from error
-    if isinstance(answer, list):
-        return _there(_anew(one.data, readings) for one in answer)
-    resource = _anew(answer.data, readings)
-    if resource is _GONE:
-        raise readings[type(answer.data)].not_found()
-    return resource
+    settled: list[object] = []
+    for answer in answers:
+        found: list[object] = []
+        for resource in _resources(answer):
+            reading_of = readings.get(type(resource))
+            if reading_of is None:
+                found.append(resource)
+            elif (there := reading_of.found.get(cast("Any", resource).id)) is not None:
+                found.append(there)
+        if isinstance(answer.data, list):
+            settled.append(found)
+        else:
+            settled += found
+    if not isinstance(changed, WithTask):
+        return settled
+    if not settled:
+        raise readings[type(answers[0].data)].not_found()
+    return settled[0]
 
 
-def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
+def _answers(changed: object) -> list[WithTask[object]]:
+    """Return the answers of a mutation.
+
+    Raises:
+        InvalidInput: Something else was passed.
+    """
     if isinstance(changed, WithTask):
-        return cast("WithTask[object]", changed)
-    got = type(changed).__name__
-    remedy = ""
+        return [cast("WithTask[object]", changed)]
+    got, remedy = type(changed).__name__, ""
     if isinstance(changed, Iterable) and not isinstance(changed, str | Mapping):
         answers = list(cast("Iterable[object]", changed))
         wrong = [one for one in answers if not isinstance(one, WithTask)]
@@ -95,18 +101,32 @@ def _answer(changed: object) -> WithTask[object] | list[WithTask[object]]:
     )
 
 
-def _require_ids(answer: WithTask[object] | list[WithTask[object]]) -> None:
-    """Require the answer of a mutation to name the resources that it changes.
+def _resources(answer: WithTask[object]) -> list[object]:
+    """Return the resources that an answer is about; some mutations answer with a list of them."""
+    data = answer.data
+    return cast("list[object]", data) if isinstance(data, list) else [data]
+
+
+def _readings(
+    answers: list[WithTask[object]], executor: Executor, grace: float
+) -> dict[type, _Reading]:
+    """Return what is to be read, by type.
 
     Raises:
         ResponseDecodeError: A resource, or its id, is missing: the server breaks its schema.
     """
-    answers = answer if isinstance(answer, list) else [answer]
-    nameless = sum(
-        resource is None or (type(resource).__name__ in READERS and not cast("Any", resource).id)
-        for one in answers
-        for resource in _resources(one.data)
-    )
+    readings: dict[type, _Reading] = {}
+    nameless = 0
+    for answer in answers:
+        for resource in _resources(answer):
+            kind = type(resource)
+            if resource is None:
+                nameless += 1
+            elif kind.__name__ in READERS:
+                if kind not in readings:
+                    readings[kind] = _Reading(kind, executor, grace)
+                readings[kind].unsettled[cast("Any", resource).id] = None
+                nameless += not cast("Any", resource).id
     if nameless:
         raise ResponseDecodeError(
             f"settle: the mutation has succeeded, but its answer leaves out the id of {nameless} "
@@ -114,134 +134,99 @@ def _require_ids(answer: WithTask[object] | list[WithTask[object]]) -> None:
             place="$.data.id",
             hint="Do not repeat the mutation; find the resources with a query.",
         )
-
-
-def _readings(
-    answer: WithTask[object] | list[WithTask[object]], caller: Executor, grace: float
-) -> dict[type, _Reading]:
-    """What is to be read anew, by type."""
-    readings: dict[type, _Reading] = {}
-    for one in answer if isinstance(answer, list) else [answer]:
-        for resource in _resources(one.data):
-            kind = type(resource)
-            if kind.__name__ in READERS:
-                reading = readings.setdefault(kind, _Reading(kind, caller, grace))
-                reading.unsettled[cast("Any", resource).id] = None
     return readings
 
 
-def _resources(data: object) -> Iterator[object]:
-    """What the data of an answer is about; of some mutations it is a list."""
-    if isinstance(data, list):
-        yield from cast("list[object]", data)
-    else:
-        yield data
-
-
-def _anew(data: object, readings: dict[type, _Reading]) -> object:
-    """The data of an answer with each resource as it was read."""
-    if isinstance(data, list):
-        return _there(_anew(one, readings) for one in cast("list[object]", data))
-    reading = readings.get(type(data))
-    return data if reading is None else reading.found.get(cast("Any", data).id, _GONE)
-
-
-def _there(resources: Iterator[object]) -> list[object]:
-    return [resource for resource in resources if resource is not _GONE]
-
-
 class _Reading:
-    """Resources of one type: read again and again, each until nothing changes it any more.
+    """Resources of one type, each read until nothing changes it any more.
 
     Args:
-        kind: What the mutation answers with.
-        caller: How to ask the server.
+        kind: Type in the answer of the mutation.
+        executor: Sends the calls.
         grace: Seconds until a resource that was never listed counts as gone.
+
+    Attributes:
+        unsettled: Ids of the resources to read, each with what is being done to it, if known.
+        found: Settled resources by id.
+        error: Error of the last look; a later one may succeed.
     """
 
-    def __init__(self, kind: type, caller: Executor, grace: float) -> None:
-        self.unsettled: dict[str, str | None] = {}  # by id: what is being done to it, when known
+    def __init__(self, kind: type, executor: Executor, grace: float) -> None:
+        self.unsettled: dict[str, str | None] = {}
         self.found: dict[str, object] = {}
-        self.error: CloudtowerError | None = None  # of the last look; a later one may do better
+        self.error: CloudtowerError | None = None
         self._kind = kind
-        self._caller = caller
+        self._executor = executor
         # Deleted resources are expected to be missing.
         self._grace = 0.0 if kind.__name__.startswith("Delete") else grace
         self._observed = ObservedTime()
         self._missing: dict[str, float] = {}  # by id: since when, in observed time
         self._seen: set[str] = set()
-        self._query: Operation[list[Any]] = registry.reader(kind.__name__)
+        query = registry.reader(kind.__name__)
+        self._operation = query.name
+        self._method = registry.bound_method(query, executor)
 
     async def finish(self, interval: float) -> None:
-        """Read until nothing is left to wait for."""
-        delay = min(FIRST_DELAY, interval)
+        """Read until all resources have settled."""
+        number = 0
         while True:
+            number += 1
+            delay = poll_delay(number, interval)
             await self.look(delay)
             if not self.unsettled:
                 return
             await anyio.sleep(delay)
-            delay = min(delay * 2, interval)
 
     async def look(self, delay: float) -> None:
-        """Read what is unsettled once.
+        """Read the unsettled resources once.
 
         Args:
             delay: Seconds since the last look.
         """
-        ids = list(self.unsettled)
         began = anyio.current_time()
         errors: list[CloudtowerError] = []
 
-        async def ask(**arguments: object) -> list[Any]:
-            return await self._caller.call(self._query, arguments)
-
-        async def read(some: Sequence[str]) -> None:
+        async def read(ids: Sequence[str]) -> None:
             try:
-                found = await read_by_ids(self._query.name, ask, some)
+                found = await read_by_ids(self._operation, self._method, ids)
             except CloudtowerError as error:
                 errors.append(error)
             else:
                 now = anyio.current_time()
                 self._observed.tick(now, 2 * delay + now - began)
-                self._take(some, found)
+                for identifier in ids:
+                    self._take(identifier, found.get(identifier))
 
-        await map_concurrently(read, batches(ids))
+        await map_concurrently(read, batches(list(self.unsettled)))
         self.error = next(iter(errors), None)
         for error in errors:
-            if not may_pass(error, self._caller):
+            if not self._executor.is_transient(error):
                 raise error
 
-    def _take(self, ids: Sequence[str], found: dict[str, Any]) -> None:
-        for identifier in ids:
-            resource = found.get(identifier)
-            status = getattr(resource, "entity_async_status", None)
-            if status is not None:
-                self.unsettled[identifier] = status
-                self._seen.add(identifier)
-                continue
-            if resource is None and self._may_appear(identifier):
-                continue
-            del self.unsettled[identifier]
-            if resource is not None:
-                self.found[identifier] = self._as_answered(resource)
-
-    def _may_appear(self, identifier: str) -> bool:
-        """Return whether a resource that is not listed may be listed later."""
-        if identifier in self._seen:
-            return False
-        now = self._observed.seconds
-        return now - self._missing.setdefault(identifier, now) < self._grace
-
-    def _as_answered(self, resource: object) -> object:
-        if type(resource) is self._kind:
-            return resource
-        # The ids of what was to be deleted come in a type of their own.
-        return cast("object", msgspec.convert(resource, self._kind, from_attributes=True))
+    def _take(self, identifier: str, resource: object) -> None:
+        """Record how a resource is; None: it is not listed."""
+        status = getattr(resource, "entity_async_status", None)
+        if status is not None:
+            self.unsettled[identifier] = status
+            self._seen.add(identifier)
+            return
+        if resource is not None:
+            if type(resource) is not self._kind:
+                # The ids of resources that were to be deleted have a type of their own.
+                resource = cast(
+                    "object", msgspec.convert(resource, self._kind, from_attributes=True)
+                )
+            self.found[identifier] = resource
+        elif identifier not in self._seen:
+            now = self._observed.seconds
+            if now - self._missing.setdefault(identifier, now) < self._grace:
+                return  # it may be listed later
+        del self.unsettled[identifier]
 
     def not_found(self) -> NotFound:
         return NotFound(
             f"the {self._kind.__name__} that the mutation was about is not there any more",
-            operation=self._query.name,
-            endpoint=self._caller.endpoints.latest,
+            operation=self._operation,
+            endpoint=self._executor.endpoints.latest,
             hint="Something else has deleted it.",
         )

@@ -1,28 +1,29 @@
-"""What one of those who wait for tasks has seen of them, and when to ask for them next.
+"""State of one wait: the tasks it waits for, what has been seen of them, and when to poll next.
 
-Tasks are asked for more and more seldom. The times at which that is due are multiples of the same
-few steps for everybody, so that tasks which began at any time are soon asked for together.
+The delay between polls doubles up to the interval. Polls are due at multiples of the same few
+delays for every waiter, so that tasks which began at different times are soon polled together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import TaskNotFound, UnknownTaskStatus
+from ..retry.backoff import poll_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ..errors import CloudtowerError, TaskError
     from ..models import Task, TaskStatus
 
 FIRST_DELAY = 0.25
-"""Seconds between the first two polls; each delay after it is twice as long, up to the interval."""
+"""Seconds between the first two polls."""
 
 JITTER = 0.1
-"""Part of a delay that is left to chance, so that programs do not all ask in the same moment."""
+"""Share of a delay that is random, so that programs do not all poll at the same moment."""
 
 LATE = 0.5
 """Seconds after which a timer that fires too late means that the clock has jumped.
@@ -34,15 +35,19 @@ What is known is stale then, so that waits poll once more before they give up.
 LAST_POLL = 5.0
 """Maximum number of seconds for that poll."""
 
-_KNOWN = frozenset(("PENDING", "EXECUTING", "PAUSED", "SUCCESSED", "FAILED"))
-
-_JOINING = 0.05
-"""Seconds that those who begin to wait one after the other are gathered for."""
+ENDED = frozenset(("SUCCESSED", "FAILED"))
+"""Final statuses of a task."""
 
 
 def has_ended(task: Task) -> bool:
-    """Whether nothing more will come of a task."""
-    return task.status in ("SUCCESSED", "FAILED")
+    """Return whether a task has ended."""
+    return task.status in ENDED
+
+
+_KNOWN = ENDED | {"PENDING", "EXECUTING", "PAUSED"}
+
+_JOINING = 0.05
+"""Minimum number of seconds between the polls of waits that begin one after the other."""
 
 
 class ObservedTime:
@@ -73,20 +78,18 @@ class ObservedTime:
 
 
 class TaskSubscription:
-    """What one caller waits for, and what has been seen of it.
+    """State of one wait for tasks.
 
     Args:
-        ids: The tasks to ask for.
-        interval: Seconds between polls, when the quick first ones are over.
-        grace: Seconds after which a task is given up that the server does not show, or whose status
-            is unknown and does not change.
-        enough: Says when the caller has what it came for.
-        every_change: Changes are news, too, not only ends.
+        ids: Tasks to poll.
+        interval: Maximum number of seconds between polls.
+        grace: Seconds after which a task is given up if the server does not show it, or if its
+            status is unknown and does not change.
+        until: What ends polling before all tasks have ended: the first failure, or any news.
+        every_change: Every change of a task is news, not only its end.
     """
 
     __slots__ = (
-        "_delay",
-        "_enough",
         "_every_change",
         "_expired",
         "_expires",
@@ -95,9 +98,11 @@ class TaskSubscription:
         "_missing",
         "_observed",
         "_open",
+        "_polls",
         "_trouble",
         "_turn",
         "_unclear",
+        "_until",
         "answered",
         "due",
         "error",
@@ -114,31 +119,31 @@ class TaskSubscription:
         ids: Iterable[str],
         interval: float,
         grace: float,
-        enough: Callable[[TaskSubscription], bool],
+        until: Literal["end", "failure", "news"] = "end",
         *,
         every_change: bool = False,
     ) -> None:
         self.pending: dict[str, tuple[TaskStatus, float] | None] = dict.fromkeys(ids)
-        """Tasks that go on, and how they were when they were last seen."""
+        """Tasks that have not ended, and their state when last seen."""
         self.news: list[Task] = []
-        """What the caller has not taken yet."""
+        """Ended or changed tasks that the caller has not taken yet."""
         self.given_up: list[TaskError] = []
-        """Why tasks were given up that did not end."""
+        """Errors of the tasks that were given up."""
         self.failed: bool = False
         """Whether a task failed or was given up."""
         self.answered: bool = False
         """Whether the server has answered a poll."""
         self.error: CloudtowerError | None = None
-        """Of the last poll; a later one may do better."""
+        """Error of the last poll; a later one may succeed."""
         self.lost: CloudtowerError | None = None
-        """An error that later polls would meet, too."""
+        """Error of a poll that is not transient: it ends the wait."""
         self.due: float = -math.inf
-        """When to ask for the tasks; infinite as long as they are being asked for."""
+        """Time of the next poll; infinite while one is running."""
         self.step: float = 0.0
         """Seconds from one poll to the next."""
-        # What the caller sleeps on. Not an event: with thousands who wait these weigh.
+        # The caller sleeps on it. Not an event, which is too heavy for thousands of waiters.
         self._turn: asyncio.Future[None] | None = None
-        self._delay = min(FIRST_DELAY, interval)
+        self._polls = 0  # since the wait or the latest outage began
         self._interval = interval
         self._grace = grace
         self._observed = ObservedTime()
@@ -146,38 +151,34 @@ class TaskSubscription:
         self._unclear: dict[str, float] | None = None  # since when, in observed time
         self._expires = math.inf  # a poll that starts after this is the last one
         self._expired = False
-        self._open = 0  # requests under way
-        self._trouble: CloudtowerError | None = None  # of one of these
-        self._enough = enough
+        self._open = 0  # running requests
+        self._trouble: CloudtowerError | None = None  # error of one of these
+        self._until = until
         self._every_change = every_change
 
     @property
     def over(self) -> bool:
-        """Whether polling ends: the caller has what it came for, or will never have it."""
-        return self._expired or self.satisfied
-
-    @property
-    def satisfied(self) -> bool:
-        """Whether there is something to tell the caller other than that its time is up."""
-        return not self.pending or self.lost is not None or self._enough(self)
+        """Whether polling ends."""
+        return (
+            not self.pending
+            or self.lost is not None
+            or self._expired
+            or (self._until == "news" and bool(self.news))
+            or (self._until == "failure" and self.failed)
+        )
 
     def expire(self, now: float) -> None:
         """Poll once more, and then no longer."""
         self._expires = now
-        self._delay = min(FIRST_DELAY, self._interval)
-
-    def answer(self, started: float, now: float) -> None:
-        """Learn that the server answered a request that began and ended at these times."""
-        self.answered = True
-        self._observed.tick(now, 2 * self.step + now - started)
+        self._polls = 0
 
     @property
     def unknown(self) -> list[str]:
-        """Tasks that go on for all that is known, which the server did not show."""
+        """Pending tasks that the server did not show."""
         return [task_id for task_id in self._missing or () if task_id in self.pending]
 
     def wake(self) -> None:
-        """Let the caller look again."""
+        """Wake the caller if it sleeps."""
         if self._turn is not None and not self._turn.done():
             self._turn.set_result(None)
 
@@ -190,14 +191,13 @@ class TaskSubscription:
             self._turn = None
 
     def see(self, task: Task) -> None:
-        """Learn how one of the tasks is."""
+        """Record the state of one of the tasks."""
         if task.id not in self.pending:
             return
         if self._missing:
             self._missing.pop(task.id, None)
-        # It is None only where the server breaks its schema.
-        state = (task.status, task.progress or 0.0)
-        if has_ended(task):
+        state = (task.status, task.progress or 0.0)  # None breaks the schema
+        if task.status in ENDED:
             del self.pending[task.id]
             self.failed |= task.status == "FAILED"
             self.news.append(task)
@@ -215,7 +215,7 @@ class TaskSubscription:
                 self._give_up(task.id, UnknownTaskStatus(task.id, *state, grace=self._grace))
 
     def miss(self, task_id: str) -> None:
-        """Learn that the server does not show one of the tasks."""
+        """Record that the server does not show one of the tasks."""
         if task_id not in self.pending:
             return
         if self._missing is None:
@@ -224,7 +224,7 @@ class TaskSubscription:
             self._give_up(task_id, TaskNotFound(task_id, last_seen=self.pending[task_id]))
 
     def _lasts(self, since: dict[str, float], task_id: str) -> bool:
-        """Return whether something has been so for as long as is tolerated."""
+        """Return whether a task has been missing or unclear for longer than the grace period."""
         now = self._observed.seconds
         return now - since.setdefault(task_id, now) >= self._grace
 
@@ -234,39 +234,42 @@ class TaskSubscription:
         self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
-        """Be asked for at once, unless there was a poll just now that others missed, too."""
+        """Poll at once, or a moment after the last poll, together with others that missed it."""
         if self.due < now:
-            self.due = max(now, asked + min(_JOINING, self._delay))
+            self.due = max(now, asked + min(_JOINING, self._interval))
 
     def begin(self) -> None:
-        """Take part in a request."""
+        """Record that a request for some of the tasks starts."""
         self._open += 1
         self.due = math.inf
 
     def abandon(self) -> None:
-        """Learn that a request was given up: who leads next makes it again."""
+        """Forget the running requests, which were cancelled: they are due again."""
         self._open = 0
         self.due = -math.inf
 
     def end(self, started: float, now: float, error: CloudtowerError | None) -> None:
-        """Say when the next poll is due, after a request that began and ended at these times."""
+        """Record the end of a request, and set when the next poll is due.
+
+        Args:
+            started: When the request began.
+            now: When it ended.
+            error: Its error.
+        """
+        if error is None:
+            self.answered = True
+            self._observed.tick(now, 2 * self.step + now - started)
         self._open -= 1
         self._trouble = self._trouble or error
         if self._open:
             return
         self._expired = started >= self._expires
         if self._trouble is not None and self.error is None:
-            self._delay = min(FIRST_DELAY, self._interval)
+            self._polls = 0
         self.error, self._trouble = self._trouble, None
-        # The jitter comes on top: both together are no longer than the delay.
-        self.step = self._delay / (1 + JITTER)
-        self._delay = min(self._delay * 2, self._interval)
-        self.due = _next(started, self.step)
-        if self.due <= now:
-            self.due = _next(now, self.step)
-
-
-def _next(time: float, step: float) -> float:
-    """The first multiple of the step after this time."""
-    multiple = (math.floor(time / step) + 1) * step
-    return multiple if multiple > time else multiple + step
+        # Together with the jitter, the step is no longer than the delay.
+        self._polls += 1
+        self.step = poll_delay(self._polls, self._interval) / (1 + JITTER)
+        self.due = (math.floor(now / self.step) + 1) * self.step
+        if self.due <= now:  # rounding
+            self.due += self.step

@@ -31,7 +31,6 @@ from ..errors import (
     Unauthorized,
 )
 from ..models import ResourceChangeEvent
-from ..tasks.poller import may_pass
 from .change import Change
 from .outages import Outage, pause
 
@@ -259,7 +258,7 @@ class Feed:
                 raise _LostError from exc  # a request without it shows whether that is so
             except CallError as exc:
                 # Another login is no remedy for a 401: the credential is another one.
-                mends = may_pass(exc, self._caller) and not isinstance(exc, Unauthorized)
+                mends = self._caller.is_transient(exc) and not isinstance(exc, Unauthorized)
                 if not (self._answered and mends):
                     raise
                 failure = exc

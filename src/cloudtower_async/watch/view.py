@@ -15,7 +15,6 @@ import msgspec
 from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Resync
 from ..queries.batches import IDS_AT_ONCE, Resource, batches, read_by_ids
 from ..queries.pages import PagedQuery, iter_pages
-from ..tasks.poller import may_pass
 from ..validators import check_seconds
 from .dependencies import Reach
 from .feed import Feed
@@ -314,7 +313,7 @@ class Watch(Generic[R]):
             try:
                 found = await read()
             except CloudtowerError as exc:
-                if not may_pass(exc, self._caller):
+                if not self._caller.is_transient(exc):
                     raise
                 failure = exc
             else:
