@@ -20,6 +20,7 @@ import msgspec
 from .addresses import normalise_endpoints, parse_proxy
 from .control_characters import one_line
 from .errors import InvalidSettings
+from .folders import config_folder
 from .types import CODEC_ERRORS
 
 if TYPE_CHECKING:
@@ -80,15 +81,8 @@ class Profile(
 
 
 def profiles_file() -> Path:
-    """Where the profiles are: below the place where the system keeps what users configure."""
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - raises nothing where there is no home
-    if sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return base / "cloudtower-async" / "profiles.toml"
+    """Return the path of the file with the profiles."""
+    return config_folder() / "profiles.toml"
 
 
 def read_profiles() -> dict[str, Profile]:

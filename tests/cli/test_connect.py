@@ -9,7 +9,7 @@ import pytest
 from cloudtower_async import InvalidSettings
 from cloudtower_async.addresses import Proxy
 from cloudtower_async.cli.connect import ConnectOptions, connect
-from cloudtower_async.cli.exit_codes import UsageError
+from cloudtower_async.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cloudtower_async.options import Settings

@@ -21,7 +21,7 @@ from cloudtower_async.calls import registry
 from cloudtower_async.calls.namespace import Namespace
 from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, cell
-from cloudtower_async.cli.exit_codes import UsageError
+from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.cli.resource_names import queries, query_for
 from cloudtower_async.models import Vm
 from cloudtower_async.queries.pages import query_of

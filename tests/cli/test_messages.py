@@ -11,8 +11,8 @@ import pytest
 
 import cloudtower_async
 from cloudtower_async import TaskTimeout, Unauthorized
-from cloudtower_async.cli.exit_codes import UsageError, one_line
-from cloudtower_async.cli.messages import for_the_command
+from cloudtower_async.cli.errors import UsageError
+from cloudtower_async.cli.messages import error_line, for_the_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,8 +91,8 @@ def test_what_is_said_to_programs_is_said_in_options(text: str, said: str) -> No
 
 
 def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
-    assert one_line(TaskTimeout(["t"], 5.0)).endswith(
+    assert error_line(TaskTimeout(["t"], 5.0)).endswith(
         "They go on: wait again with `tasks wait`, and a longer --timeout if need be."
     )
-    assert one_line(Unauthorized("no")).endswith("or set a new CLOUDTOWER_TOKEN.")
-    assert one_line(UsageError("pass token=")) == "pass token="
+    assert error_line(Unauthorized("no")).endswith("or set a new CLOUDTOWER_TOKEN.")
+    assert error_line(UsageError("pass token=")) == "pass token="

@@ -14,7 +14,7 @@ import pytest
 
 from cloudtower_async import MetricRow, MetricSeries, Subject
 from cloudtower_async.cli import main
-from cloudtower_async.cli.plots import plot
+from cloudtower_async.cli.metrics_plot import plot
 from cloudtower_async.models import MetricUnit
 from cloudtower_async.testing import Clock, Simulator
 from tests.cli.terminal import Terminal, run
@@ -120,7 +120,7 @@ def test_where_nothing_was_measured_no_line_is_drawn(gap: tuple[float, ...]) -> 
         times=[60_000 * minute for minute in range(60)],
         values=values,
     )
-    lines = plot([series], 80, colour=False).splitlines()
+    lines = plot([series], 80, color=False).splitlines()
     curve = [line[5:79] for line in lines if "│" in line]
     inked = {place for line in curve for place, character in enumerate(line) if character != " "}
     assert {10, 60} <= inked

@@ -9,7 +9,7 @@ import pytest
 from cloudtower_async.calls import registry
 from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, every_column
-from cloudtower_async.cli.exit_codes import UsageError
+from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.cli.resource_names import queries, query_for, resource_names
 from tests.cli.terminal import run
 

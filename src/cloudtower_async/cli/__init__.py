@@ -1,9 +1,11 @@
-"""The command line; needs the extra ``cli``."""
+"""The command line; it requires the extra ``cli``."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
+
+from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,10 +14,10 @@ _NEEDED = {"cyclopts", "rich"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status.
+    """Run a command and return its exit code.
 
     Args:
-        arguments: What was typed after the name of the command; None: those of the process.
+        arguments: Arguments after the name of the program; None: those of this process.
     """
     try:
         from .app import run
@@ -27,5 +29,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             'the repository: pip install ".[cli]"',
             file=sys.stderr,
         )
-        return 2
+        return ExitCode.USAGE
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -1,4 +1,4 @@
-"""``python -m cloudtower_async.cli``."""
+"""Entry point of ``python -m cloudtower_async.cli``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be typed, and what becomes of errors."""
+"""The commands, and how errors end them."""
 
 from __future__ import annotations
 
@@ -8,36 +8,32 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from .._version import __version__
-from ..errors import CloudtowerError, InvalidInput, InvalidSettings
+from ..errors import CloudtowerError
 from ..options import encoding_fault
-from .exit_codes import (
-    EXPLAINED,
-    FAILED,
-    INTERRUPTED,
-    OK,
-    TERMINATED,
-    USAGE,
-    UsageError,
-    one_line,
-    terminable,
-    warnings_told,
-)
-from .streams import OutputError, checked_streams, drop_output, tell
+from .errors import OutputError, UsageError
+from .exit_codes import MEANINGS, ExitCode, exit_code
+from .messages import error_line, log_warnings_shown
+from .signals import sigterm_as_interrupt
+from .streams import checked_streams, drop_output, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_EXIT_CODES = "Exit status:\n\n" + "\n".join(
+    f"- {code:d}: {meaning}" for code, meaning in MEANINGS.items()
+)
+
 app: App = App(
     name="cloudtower-async",
     help="Work with SmartX CloudTower from the command line.",
-    help_epilogue=EXPLAINED,
+    help_epilogue=_EXIT_CODES,
     help_format="markdown",
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
 
 
-# Each is imported when it is called for; a list of them imports all.
+# Each module is imported when its command runs; --help imports all of them.
 for _command in (
     "backup:backup",
     "call:call",
@@ -56,20 +52,20 @@ for _command in (
     app.command(f"{__package__}.{_command}")
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Carry out what was typed and return the exit status."""
-    came: list[int] = []
+def run(arguments: Sequence[str]) -> ExitCode:
+    """Run a command and return its exit code."""
+    signals: list[int] = []
     try:
-        with checked_streams(), warnings_told(), terminable() as came:
-            status = _carry_out(arguments)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+        with checked_streams(), log_warnings_shown(), sigterm_as_interrupt() as signals:
+            code = _run(arguments)
+    except KeyboardInterrupt as exc:
+        code = exit_code(exc)
     except OutputError as exc:
-        status = _fail(exc, FAILED)
-    return TERMINATED if came else status
+        code = _report(exc)
+    return ExitCode.TERMINATED if signals else code
 
 
-def _carry_out(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> ExitCode:
     try:
         _check_encoding(arguments)
         if not arguments or arguments[0] in app.help_flags:
@@ -77,45 +73,44 @@ def _carry_out(arguments: Sequence[str]) -> int:
         if not arguments:
             app.help_print([])
             sys.stdout.flush()
-            return USAGE
+            return ExitCode.USAGE
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
-    except UnusedCliTokensError as exc:
-        return _fail(_NO_TOKEN if _names_token(arguments) else _unexpected(exc), USAGE)
     except CycloptsError as exc:
-        return _fail(_NO_TOKEN if _names_token(arguments) else exc, USAGE)
-    except (UsageError, InvalidInput, InvalidSettings) as exc:
-        return _fail(exc, USAGE)
-    except CloudtowerError as exc:
-        return _fail(exc, FAILED)
+        return _report(_usage_error(exc, arguments))
+    except (UsageError, CloudtowerError) as exc:
+        return _report(exc)
     except OSError as exc:
         drop_output()  # nobody reads it, or its disk is full
-        return FAILED if isinstance(exc, BrokenPipeError) else _fail(exc, FAILED)
-    return OK
+        return exit_code(exc) if isinstance(exc, BrokenPipeError) else _report(exc)
+    return ExitCode.OK
 
 
-_NO_TOKEN = UsageError(
-    "--token is no option, as others can see what a process was started with: set "
-    "CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
-)
-
-
-def _names_token(arguments: Sequence[str]) -> bool:
-    return any(argument.partition("=")[0] == "--token" for argument in arguments)
+def _report(exc: Exception) -> ExitCode:
+    print_error(f"cloudtower-async: {error_line(exc)}")
+    return exit_code(exc)
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:
-    """Refuse arguments with bytes that are no text, which Python keeps as lone surrogates."""
+    """Reject arguments that are not valid UTF-8; Python keeps such bytes as lone surrogates."""
     for argument in arguments:
         if (fault := encoding_fault(argument)) is not None:
             name, equals, value = argument.partition("=")
             option = bool(equals) and name.startswith("--") and encoding_fault(name) is None
-            # A value is quoted as it is: with an escape for each byte.
+            # The value is shown with an escape for each byte.
             shown = f"{name}: {value!a}" if option else f"{argument!a}"
             raise UsageError(f"{shown}: {fault}; a file with such a name must be renamed")
 
 
-def _unexpected(exc: UnusedCliTokensError) -> UsageError:
+def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
+    """Add advice to what the parser reports."""
+    if any(argument.partition("=")[0] == "--token" for argument in arguments):
+        return UsageError(
+            "--token is no option, as others can see what a process was started with: set "
+            "CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
+        )
+    if not isinstance(exc, UnusedCliTokensError):
+        return UsageError(str(exc))
     hint = ""
     if exc.command_chain == ("dashboard",):
         hint = "; a cluster is given with --cluster"
@@ -123,8 +118,3 @@ def _unexpected(exc: UnusedCliTokensError) -> UsageError:
         hint = "; which ones to show is said with --where, as in --where name=web-1"
     unexpected = " ".join(exc.unused_tokens or ())
     return UsageError(f"unexpected argument {unexpected!r}{hint}")
-
-
-def _fail(exc: Exception, status: int) -> int:
-    tell(f"cloudtower-async: {one_line(exc)}")
-    return status

@@ -1,4 +1,4 @@
-"""The command ``backup``: snapshots of VMs, of which the newest are kept."""
+"""The command ``backup``: take snapshots of VMs and delete old ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..control_characters import printable
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
 from .connect import ConnectOptions, connect
-from .exit_codes import UsageError, one_line
-from .outputs import show_any_text
-from .streams import tell
-from .where_option import where_of
+from .errors import UsageError
+from .messages import error_line
+from .streams import print_error, replace_unencodable
+from .where_option import parse_where
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from ..client import Cloudtower
     from ..models import Vm
     from ..recipes import Backup
-    from ..recipes import Progress as News
+    from ..recipes import Progress as BackupProgress
 
-Whole: validators.Number = validators.Number(gte=1)
-Tell: TypeAlias = Callable[["News"], None]
+Positive: validators.Number = validators.Number(gte=1)
+Show: TypeAlias = Callable[["BackupProgress"], None]
 
 
 def backup(
     *vms: str,
     where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
-    keep: Annotated[int | None, Parameter(validator=Whole)] = None,
+    keep: Annotated[int | None, Parameter(validator=Positive)] = None,
     prefix: str = "backup",
-    at_a_time: Annotated[int, Parameter(validator=Whole)] = 5,
+    at_a_time: Annotated[int, Parameter(validator=Positive)] = 5,
     quiesce: Annotated[bool, Parameter(negative="--no-quiesce")] = True,
     missing_ok: Annotated[bool, Parameter(negative="")] = False,
     timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
@@ -51,27 +51,27 @@ def backup(
 ) -> None:
     """Take a snapshot of each VM, and keep the newest of these backups.
 
-    Each VM is a line on the standard error as soon as it is done, and again on the standard output
-    at the end. The exit status is 1 when one could not be backed up; that does not end the others.
+    Each VM is a line on standard error as soon as it is done, and again on standard output at the
+    end. If a VM cannot be backed up, the others still are, and the exit status is 1.
 
     Args:
         vms: Names or ids of the VMs.
-        where: Which VMs instead, as for get: name_starts_with=web, cluster.name=prod; repeat it for
-            more, all of which must hold.
-        keep: How many of these backups a VM is to have afterwards: older ones, whose names are the
-            prefix and a time, are deleted. Without it: none.
-        prefix: What the names of these backups begin with.
-        at_a_time: Most VMs that are worked on at once.
-        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+        where: Filter that selects the VMs instead, as for get: name_starts_with=web,
+            cluster.name=prod; repeat it for more, all of which must match.
+        keep: Number of these backups to keep for each VM: older ones, whose names are the prefix
+            and a time, are deleted. Without it: none is deleted.
+        prefix: Prefix of the names of these backups.
+        at_a_time: Maximum number of VMs to back up concurrently.
+        quiesce: Make the file systems of the guest consistent, if its VM tools are running.
         missing_ok: Succeed when no VM matches --where, instead of failing.
-        timeout: Seconds to wait for each task; 0: without limit.
+        timeout: Time-out in seconds for each task; 0: no limit.
         connection: How to reach the server.
     """
     if bool(vms) is bool(where):
         raise UsageError("backup: pass the VMs by name or id, or with --where; one of the two")
     if missing_ok and not where:
         raise UsageError("backup: --missing-ok needs --where: VMs given by name or id must exist")
-    wanted: Any = where_of(where or (), registry.operation("vm.get_vms"))
+    wanted: Any = parse_where(where or (), registry.operation("vm.get_vms"))
     if where and matches_all(wanted):
         raise UsageError("backup: --where: this may match every VM; say which ones are meant")
     how = {
@@ -90,8 +90,8 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
     async with tower:
         if vms:
             where = {"id_in": await _ids(tower, vms)}
-        with _outlet() as (put, told):
-            report = _Report(put, told)
+        with _display() as (show, print_line):
+            report = _Report(show, print_line)
             try:
                 backups = await backup_vms(
                     tower, where, on_progress=report.progress, on_backup=report.backup, **how
@@ -99,9 +99,9 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
             except BaseException:
                 report.interrupted()
                 raise
-    # On a terminal that shows both outputs the lines are there already.
+    # If both streams go to the terminal, it shows the lines already.
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
-        show_any_text()
+        replace_unencodable()
         for each in backups:
             print(_line(each))
     sys.stdout.flush()
@@ -113,17 +113,17 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
 
 
 async def _ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
-    """The ids of the VMs with these names or ids.
+    """Return the ids of the VMs with these names or ids.
 
     Raises:
-        UsageError: There is no such VM, or there are several.
+        UsageError: No VM has this name, or several have it.
     """
     one_of = {"OR": [{"id_in": list(names)}, {"name_in": list(names)}]}
     found = await tower.vm.get_vms(where=cast("Any", one_of))
-    return [_only(name, found) for name in names]
+    return [_only_id(name, found) for name in names]
 
 
-def _only(name: str, vms: Sequence[Vm]) -> str:
+def _only_id(name: str, vms: Sequence[Vm]) -> str:
     found = [vm.id for vm in vms if vm.id == name] or [vm.id for vm in vms if vm.name == name]
     if not found:
         raise UsageError(f"there is no VM {name!r}; nothing was backed up")
@@ -133,33 +133,33 @@ def _only(name: str, vms: Sequence[Vm]) -> str:
 
 
 class _Report:
-    """Tells at once what was done, as the command may be interrupted at any time.
+    """Reports each step at once, because the command may be interrupted at any time.
 
     Args:
-        put: Shows how far it is.
-        tell: Prints a line.
+        show: Shows the progress of a VM.
+        print_line: Prints a line about a VM.
     """
 
-    def __init__(self, put: Tell, tell: Callable[[str], None]) -> None:
-        self._put = put
-        self._tell = tell
-        self._under_way: dict[str, str] = {}
+    def __init__(self, show: Show, print_line: Callable[[str], None]) -> None:
+        self._show = show
+        self._print_line = print_line
+        self._running: dict[str, str] = {}
 
-    def progress(self, news: News) -> None:
-        if news.step in ("done", "failed"):
-            self._under_way.pop(news.subject, None)
+    def progress(self, progress: BackupProgress) -> None:
+        if progress.step in ("done", "failed"):
+            self._running.pop(progress.subject, None)
         else:
-            self._under_way[news.subject] = news.step
-        self._put(news)
+            self._running[progress.subject] = progress.step
+        self._show(progress)
 
     def backup(self, backup: Backup) -> None:
-        self._tell(_line(backup))
+        self._print_line(_line(backup))
 
     def interrupted(self) -> None:
-        """Tell which VMs are left half done."""
-        for name, step in self._under_way.items():
+        """Report the VMs whose backup was interrupted."""
+        for name, step in self._running.items():
             rest = "; the snapshot may still be made" if step == "snapshot" else ""
-            self._tell(printable(f"{name}  INTERRUPTED: {step}{rest}"))
+            self._print_line(printable(f"{name}  INTERRUPTED: {step}{rest}"))
 
 
 def _line(backup: Backup) -> str:
@@ -170,15 +170,15 @@ def _line(backup: Backup) -> str:
     if backup.removed:
         parts.append(f"removed {', '.join(old.name or old.id for old in backup.removed)}")
     line = printable("  ".join(parts))
-    return line if backup.error is None else f"{line}  FAILED: {one_line(backup.error)}"
+    return line if backup.error is None else f"{line}  FAILED: {error_line(backup.error)}"
 
 
 @contextmanager
-def _outlet() -> Generator[tuple[Tell, Callable[[str], None]]]:
-    """Yield where news and lines go: on a terminal each VM that is worked on has a bar."""
+def _display() -> Generator[tuple[Show, Callable[[str], None]]]:
+    """Yield functions for progress and lines: on a terminal each running backup has a bar."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda _: None, tell
+        yield lambda _: None, print_error
         return
     bars = Progress(
         TextColumn("{task.description}", markup=False),
@@ -190,18 +190,18 @@ def _outlet() -> Generator[tuple[Tell, Callable[[str], None]]]:
     )
     shown: dict[str, TaskID] = {}
 
-    def put(news: News) -> None:
-        name = printable(news.subject)
-        if news.step in ("done", "failed"):
+    def show(progress: BackupProgress) -> None:
+        name = printable(progress.subject)
+        if progress.step in ("done", "failed"):
             if name in shown:
                 bars.remove_task(shown.pop(name))
         else:
             if name not in shown:
                 shown[name] = bars.add_task(name, total=1.0, step="")
-            step = f"{news.step} ({news.done} of {news.total} VMs done)"
-            bars.update(shown[name], completed=news.fraction, step=step)
+            step = f"{progress.step} ({progress.done} of {progress.total} VMs done)"
+            bars.update(shown[name], completed=progress.fraction, step=step)
         bars.refresh()
 
     with bars:
-        # Above the bars.
-        yield put, lambda line: console.print(Text(line), soft_wrap=True)
+        # Lines appear above the bars.
+        yield show, lambda line: console.print(Text(line), soft_wrap=True)

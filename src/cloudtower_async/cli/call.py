@@ -1,4 +1,4 @@
-"""The command ``call``: any operation of the API, with JSON in and JSON out."""
+"""The command ``call``: call any operation of the API, with JSON in and out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ..calls.validation import check
 from ..control_characters import printable
 from ..types import EVERYTHING
 from .connect import ConnectOptions, connect
-from .exit_codes import UsageError
-from .outputs import json_text, write
+from .errors import UsageError
+from .formats import json_text
 from .resource_names import method_for
-from .where_option import json_of
+from .streams import write_output
+from .where_option import parse_json
 
 if TYPE_CHECKING:
     from ..client import Cloudtower
@@ -42,15 +43,15 @@ def call(
 ) -> None:
     """Call any operation of the API and print its answer as JSON.
 
-    What changes something is confirmed on the terminal first. The body is checked before anything
-    is sent.
+    Mutations ask for confirmation on the terminal first. The body is validated before anything is
+    sent.
 
     Args:
-        operation: As in the API's documentation: start-vm; or as in Python: vm.start_vm.
-        body: What to send, as JSON; @FILE: from a file; -: from the standard input.
-        yes: Go on without asking.
-        wait: Wait for the tasks that the call started; the exit status is 1 when one failed.
-        everything: Let a filter match everything: "where" may be empty or missing.
+        operation: Name in the API's documentation: start-vm; or in Python: vm.start_vm.
+        body: Body of the request as JSON; @FILE: read it from a file; -: from standard input.
+        yes: Do not ask for confirmation.
+        wait: Wait for the tasks that the call started; the exit status is 1 if one failed.
+        everything: Allow a filter that matches everything: "where" may be empty or missing.
         connection: How to reach the server.
     """
     if body == "-" and connection is not None and connection.token_stdin:
@@ -76,17 +77,17 @@ async def _call(tower: Cloudtower, method: str, arguments: Json, wait: bool) -> 
         else:
             answer = await function(**arguments)
         text = msgspec.json.format(json_text(answer), indent=2)
-        await anyio.to_thread.run_sync(write, text + b"\n")
+        await anyio.to_thread.run_sync(write_output, text + b"\n")
         if wait:
             await tower.wait(answer)
 
 
 def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
-    """What the method takes: a list, or arguments by keyword.
+    """Return the arguments of the method: a list, or a dict of keyword arguments.
 
     Raises:
-        UsageError: It cannot be read.
-        InvalidInput: The API takes no such thing.
+        UsageError: The body cannot be read, or the operation does not take one.
+        InvalidInput: The body does not fit the API schema.
     """
     if called.carries is Carries.FORM:
         raise UsageError(f"{called.name} takes a file, which cannot be given here")
@@ -95,12 +96,12 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
             raise UsageError(f"{called.name} takes no body")
         return {}
     wanted = arguments_of(called)
-    given: Json = {} if body is None else json_of(_read(body), "the body")
+    given: Json = {} if body is None else parse_json(_read(body), "the body")
     if everything:
         record = wanted.item.record if wanted.item else wanted.record
         for one in given if isinstance(given, list) else [given]:
             _widen(record, one)
-    if isinstance(given, dict):  # as everywhere at the top, null is what is not given
+    if isinstance(given, dict):  # at the top level, null means not given
         given = {key: value for key, value in given.items() if value is not None}
     check(called, given, validate=True)
     if isinstance(given, dict):
@@ -109,7 +110,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
 
 
 def _widen(record: Record, given: object) -> None:
-    """Say of the filters that match everything that this is meant."""
+    """Replace filters that match everything with `EVERYTHING`, in place."""
     if not isinstance(given, dict):
         return
     fields = cast("dict[str, object]", given)

@@ -1,4 +1,4 @@
-"""Columns of resources: which there are, and what stands in them."""
+"""Columns of resources: their names, types and values."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, TypeAlias, cast, get_args, get_origin
 import msgspec
 
 from ..spelling import did_you_mean
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from msgspec.structs import FieldInfo
 
-_TELLING = (
+_DEFAULT_COLUMNS = (
     *("id", "name", "username", "severity", "status", "type", "connect_state", "health_status"),
     *("version", "cluster.name", "host.name", "vm.name", "ip", "management_ip"),
     *("ips", "vlan_id", "vcpu", "memory", "size", "progress", "message", "description"),
 )
-"""What tells resources apart, the most telling first."""
+"""Columns to show by default if a resource has them, the most useful first."""
 
-_OWN = {"Label": ["id", "key", "value"]}
-"""Of kinds where it is something else."""
+_SPECIAL_COLUMNS = {"Label": ["id", "key", "value"]}
+"""Default columns of resources that need others."""
 
-_MOST, _LEAST = 8, 4
+_MAX_COLUMNS, _MIN_COLUMNS = 8, 4
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -35,35 +35,35 @@ class Columns:
     """Columns of one kind of resource.
 
     Args:
-        kind: Its struct.
-        names: The columns; None: those that tell most.
-        or_else: What to do about a column that is like none there is.
+        kind: Struct of the resource.
+        names: Names of the columns; None: default columns.
+        or_else: End of the error message about an unknown column that resembles no other.
 
     Raises:
-        UsageError: There is no such column.
+        UsageError: A column is unknown.
     """
 
     def __init__(
         self, kind: type[msgspec.Struct], names: Sequence[str] | None = None, *, or_else: str = ""
     ) -> None:
-        self.names: list[str] = _telling(kind) if names is None else list(names)
+        self.names: list[str] = _default_columns(kind) if names is None else list(names)
         self._paths = [_path(kind, name, or_else) for name in self.names]
 
     def values(self, row: object) -> list[object]:
-        """What stands in the columns of a resource."""
+        """Return the values of a resource, one for each column."""
         return [_value(row, path) for path in self._paths]
 
     def cells(self, row: object) -> list[str]:
-        """The same as texts."""
+        """Return the values of a resource as texts."""
         return [cell(value) for value in self.values(row)]
 
     def picked(self, row: object) -> dict[str, object]:
-        """The same by the names of the columns."""
+        """Return the values of a resource by column name."""
         return dict(zip(self.names, self.values(row), strict=True))
 
 
 def every_column(kind: type[msgspec.Struct]) -> dict[str, object]:
-    """The types of all columns, those of what a resource belongs to included."""
+    """Return the types of all columns, including those of related resources (``cluster.name``)."""
     columns: dict[str, object] = {}
     for one in msgspec.structs.fields(kind):
         inner = _struct(one.type)
@@ -76,7 +76,7 @@ def every_column(kind: type[msgspec.Struct]) -> dict[str, object]:
 
 
 def cell(value: object) -> str:
-    """What stands in a cell for a value."""
+    """Return the text of a table cell for a value."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -94,12 +94,12 @@ def cell(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _telling(kind: type[msgspec.Struct]) -> list[str]:
-    if own := _OWN.get(kind.__name__):
+def _default_columns(kind: type[msgspec.Struct]) -> list[str]:
+    if own := _SPECIAL_COLUMNS.get(kind.__name__):
         return own
-    names = [name for name in _TELLING if _has(kind, name)][:_MOST]
+    names = [name for name in _DEFAULT_COLUMNS if _has(kind, name)][:_MAX_COLUMNS]
     for one in msgspec.structs.fields(kind):
-        if len(names) >= _LEAST:
+        if len(names) >= _MIN_COLUMNS:
             break
         if one.name not in names and _struct(one.type) is None and get_origin(one.type) is not list:
             names.append(one.name)
@@ -115,7 +115,7 @@ def _has(kind: type[msgspec.Struct], name: str) -> bool:
 
 
 def _path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
-    """The attributes that lead to a column."""
+    """Return the attribute names that lead to a column."""
     path: list[str] = []
     inner: type[msgspec.Struct] | None = kind
     for part in name.split("."):
@@ -133,13 +133,13 @@ def _path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
 
 
 def _field(kind: type[msgspec.Struct], name: str) -> FieldInfo | None:
-    """A field, by its name here or on the wire."""
+    """Find a field by its name in Python or in the API."""
     fields = msgspec.structs.fields(kind)
     return next((one for one in fields if name in (one.name, one.encode_name)), None)
 
 
 def _struct(kind: object) -> type[msgspec.Struct] | None:
-    """The struct that a field holds: itself, as an option, or in a list."""
+    """Return the struct type of a field that holds a struct, an optional one or a list of them."""
     if isinstance(kind, UnionType):
         [kind] = [part for part in get_args(kind) if part is not NoneType][:1]
     if get_origin(kind) is list:

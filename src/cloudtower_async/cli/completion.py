@@ -1,4 +1,4 @@
-"""The command ``completion``: what makes a shell complete the others."""
+"""The command ``completion``: print a completion script for a shell."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Literal
 
 
 def completion(shell: Literal["bash", "fish", "zsh"], /) -> None:
-    """Print a script that makes a shell complete commands and options.
+    """Print a completion script for a shell.
 
-    Where to put it: bash: ~/.local/share/bash-completion/completions/cloudtower-async, fish:
+    Where to save it: bash: ~/.local/share/bash-completion/completions/cloudtower-async, fish:
     ~/.config/fish/completions/cloudtower-async.fish, zsh: _cloudtower-async in a folder of fpath.
 
     Args:
-        shell: Which one.
+        shell: The shell.
     """
-    from .app import app  # which names this module
+    from .app import app  # which imports this module
 
     app.resolved_commands()
     print(app.generate_completion(shell=shell))

@@ -1,4 +1,4 @@
-"""From options and environment to a session."""
+"""Connection options, and the session that they, the environment and the profile define."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from ..control_characters import printable
 from ..errors import InvalidSettings
 from ..options import Source, encoding_fault, from_environment
 from ..profiles import read_profiles
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from ..types import ContentLanguage
 
 DEFAULT = "default"
-"""The profile of those who name none."""
+"""Name of the profile to use if none is given."""
 
 LOG_IN = "log in once with `cloudtower-async login`"
-"""What those do who want to say it no more."""
+"""Advice for a missing endpoint."""
 
-_LONGEST_TOKEN = 1 << 16  # bytes
+_MAX_TOKEN = 1 << 16  # bytes
 
 _GROUP = Group(
     "Connection",
-    help="What is not given comes from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
+    help="Defaults come from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
     "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS, "
-    "CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY; there a token wins over a user name, but --username "
-    "wins over it. What is not there either comes from the profile. The password is that of "
-    "CLOUDTOWER_PASSWORD, or asked for on a terminal. Neither it nor the token is an option, as "
-    "others can see what a process was started with: see --token-stdin.",
+    "CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY, then from the profile. CLOUDTOWER_TOKEN takes "
+    "precedence over CLOUDTOWER_USERNAME, but not over --username. The password comes from "
+    "CLOUDTOWER_PASSWORD, or is asked for on a terminal. Neither the password nor the token is an "
+    "option, because others can see the arguments of a process: see --token-stdin.",
     sort_key=2,
 )
 
@@ -45,31 +45,31 @@ _GROUP = Group(
 @Parameter(name="*", group=_GROUP)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConnectOptions:
-    """How to reach a CloudTower, and as whom."""
+    """Options for the address of a CloudTower and the credentials."""
 
     profile: str | None = None
-    "What login stored under this name. [default: CLOUDTOWER_PROFILE, else the profile default]"
+    "Profile that login stored. [default: CLOUDTOWER_PROFILE, else the profile default]"
 
     endpoint: str | None = None
-    "Address of the server: https://tower.example; commas between those of a pair."
+    "Address of the server: https://tower.example; for a pair, both with a comma between them."
 
     username: str | None = None
-    "Name to log in with."
+    "User name to log in with."
 
     source: Source | None = None
-    "Where that user is kept; LDAP for a directory. [default: LOCAL]"
+    "Authentication source of the user: LOCAL or LDAP. [default: LOCAL]"
 
     auth_config_id: str | None = None
     "Id of the LDAP strategy to log in with, if the server has several."
 
     token_stdin: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    "Read a token or an API key from the standard input, instead of logging in."
+    "Read a token or an API key from standard input, instead of logging in."
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
-    "Check the server's certificate."
+    "Verify the server's certificate."
 
     ca_file: Path | None = None
-    "PEM file with the authorities to trust instead of the system's."
+    "PEM file with the certificate authorities to trust instead of the system's."
 
     proxy: str | None = None
     "Address of an HTTP proxy: http://proxy.example:3128. With credentials: CLOUDTOWER_PROXY."
@@ -85,31 +85,34 @@ def connect(
     all_languages: bool = True,
     or_else: str = LOG_IN,
 ) -> Cloudtower:
-    """Make a session; asks for the password when it is missing and someone is there to answer.
+    """Create a session; ask for a missing password if there is a terminal.
+
+    Call this outside the event loop, because it may wait for the answer.
 
     Args:
-        options: What was typed.
+        options: Options from the command line.
         language: Language of texts; None: that of the environment.
-        all_languages: Whether texts may be JSON with each language. If not, the environment's
-            ``*`` counts as not set.
-        or_else: What can be done without an endpoint.
+        all_languages: Whether texts may be JSON with every language. If not, ``*`` in the
+            environment counts as not set.
+        or_else: Advice for a missing endpoint.
 
     Raises:
         UsageError: The endpoint or the credentials are missing.
-        InvalidSettings: One of the options or variables, or the profile, cannot be used.
+        InvalidSettings: An option, a variable or the profile cannot be used.
     """
-    found = gathered(options, language=language, or_else=or_else)
+    found = gather_options(options, language=language, or_else=or_else)
     if found.get("content_language") == "*" and not all_languages:
         del found["content_language"]
     return Cloudtower(**found)
 
 
-def gathered(
+def gather_options(
     options: ConnectOptions, *, language: ContentLanguage | None = None, or_else: str = LOG_IN
 ) -> dict[str, Any]:
-    """What is typed, in the environment and in the profile, with a password if one is needed.
+    """Merge options, environment and profile, and add a password if one is needed; see `connect`.
 
-    For the rest see `connect`.
+    Returns:
+        Arguments for `Cloudtower`.
     """
     given = {**dataclasses.asdict(options), "content_language": language}
     if options.endpoint is not None and "," in options.endpoint:
@@ -144,7 +147,7 @@ def gathered(
 
 
 def _default_profile(options: ConnectOptions) -> str | None:
-    """The profile of those who name none. It is about a server: with another one it is not used."""
+    """Return the default profile, unless another profile or an endpoint is given."""
     named = os.environ.get("CLOUDTOWER_PROFILE")
     if named or options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT"):
         return None
@@ -155,7 +158,7 @@ def ask(question: str, *, hidden: bool = False) -> str:
     """Ask on the terminal.
 
     Raises:
-        UsageError: The answer is not UTF-8, or there is none.
+        UsageError: The answer is not UTF-8, or the terminal was closed.
     """
     question = printable(question)
     try:
@@ -173,9 +176,9 @@ def ask(question: str, *, hidden: bool = False) -> str:
 def _read_token() -> str:
     if sys.stdin.isatty():
         return ask("Token: ", hidden=True)
-    token = sys.stdin.buffer.read(_LONGEST_TOKEN + 1)
+    token = sys.stdin.buffer.read(_MAX_TOKEN + 1)
     text = token.decode("ascii", "replace").rstrip("\r\n")
-    if not text or len(token) > _LONGEST_TOKEN:
+    if not text or len(token) > _MAX_TOKEN:
         raise UsageError("--token-stdin: expected one token on the standard input")
     return text
 

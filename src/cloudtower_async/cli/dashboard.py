@@ -1,4 +1,4 @@
-"""The command ``dashboard``: once, or again and again."""
+"""The command ``dashboard``: show the dashboard once, or keep refreshing it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from rich.live import Live
 
 from ..errors import CallError
 from ..recipes import build_dashboard
-from .clusters import cluster_ids
+from .cluster_option import cluster_ids
 from .connect import LOG_IN, ConnectOptions, connect
-from .exit_codes import UsageError, one_line
-from .outputs import json_text, show_any_text, write
-from .render import picture
-from .streams import tell
+from .dashboard_picture import picture
+from .errors import UsageError
+from .formats import json_text
+from .messages import error_line
+from .streams import print_error, replace_unencodable, write_output
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What was typed."""
+class DashboardOptions:
+    """Options of the command."""
 
     demo: bool
     watch: bool
@@ -66,17 +67,17 @@ def dashboard(
     """Show alerts, disks, CPU, memory and storage of the clusters.
 
     Args:
-        demo: Show a simulated fleet; nothing else is needed.
-        watch: Go on showing the present state, until Ctrl-C.
-        interval: Seconds between two pictures of --watch.
-        output: table: a picture. json: every figure; with --watch one line of it for each.
+        demo: Show a simulated fleet; it needs no server.
+        watch: Keep refreshing until Ctrl-C.
+        interval: Seconds between two refreshes with --watch.
+        output: table: a picture. json: all figures; with --watch one line for each refresh.
         cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
         language: Language of the alerts' texts. [default: en-US]
         size: Number of clusters in the fleet of --demo. [default: 4]
         seed: The same seed makes the same fleet of --demo. [default: 1]
         connection: How to reach the server.
     """
-    wanted = Wanted(
+    wanted = DashboardOptions(
         demo=demo,
         watch=watch,
         interval=interval,
@@ -88,14 +89,14 @@ def dashboard(
     )
     tower = _tower(wanted, connection or ConnectOptions())
     try:
-        anyio.run(_show, wanted, tower)
+        anyio.run(_dashboard, wanted, tower)
     except KeyboardInterrupt:
         if not watch:
             raise
 
 
-def _tower(wanted: Wanted, connection: ConnectOptions) -> Cloudtower | None:
-    """The session; None: that of the demo is yet to be made."""
+def _tower(wanted: DashboardOptions, connection: ConnectOptions) -> Cloudtower | None:
+    """Create the session; None: the demo creates its own."""
     if wanted.demo and connection != ConnectOptions():
         raise UsageError("--demo shows a simulated fleet: leave out the options of the connection")
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
@@ -103,7 +104,6 @@ def _tower(wanted: Wanted, connection: ConnectOptions) -> Cloudtower | None:
         raise UsageError(f"{option} is about the simulated fleet: it goes with --demo only")
     if wanted.demo:
         return None
-    # Outside the event loop, as this may ask for the password.
     return connect(
         connection,
         language=wanted.language,
@@ -112,30 +112,30 @@ def _tower(wanted: Wanted, connection: ConnectOptions) -> Cloudtower | None:
     )
 
 
-async def _show(wanted: Wanted, tower: Cloudtower | None) -> None:
-    async with _source(wanted, tower) as (tower, stir):
+async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None:
+    async with _session(wanted, tower) as (tower, change):
         ids = await cluster_ids(tower, wanted.clusters) if wanted.clusters else None
         board = await build_dashboard(tower, ids)
         title = f"simulated fleet, seed {_seed(wanted)}" if wanted.demo else tower.endpoint
-        with _outlet(wanted, title) as put:
-            await _put(put, board, None)
+        with _display(wanted, title) as show:
+            await _show_in_thread(show, board, None)
             while wanted.watch:
                 await anyio.sleep(wanted.interval)
-                trouble: CallError | None = None
+                error: CallError | None = None
                 try:
-                    await stir()
+                    await change()
                     board = await build_dashboard(tower, ids)
                 except CallError as exc:
-                    # A server that restarts must not end a picture that hangs on a wall.
-                    trouble = exc
-                await _put(put, board, trouble)
+                    # A restart of the server must not end a dashboard that hangs on a wall.
+                    error = exc
+                await _show_in_thread(show, board, error)
 
 
 @asynccontextmanager
-async def _source(
-    wanted: Wanted, tower: Cloudtower | None
+async def _session(
+    wanted: DashboardOptions, tower: Cloudtower | None
 ) -> AsyncGenerator[tuple[Cloudtower, Callable[[], Awaitable[None]]]]:
-    """Open the session; with the demo also what makes its fleet move."""
+    """Open the session; also yield a function that changes the fleet of the demo."""
     if tower is not None:
         async with tower:
             yield tower, anyio.lowlevel.checkpoint
@@ -144,28 +144,28 @@ async def _source(
 
     clusters = 4 if wanted.size is None else wanted.size
     async with simulated(clusters=clusters, seed=_seed(wanted), language=wanted.language) as demo:
-        yield demo.tower, demo.stir
+        yield demo.tower, demo.change
 
 
-def _seed(wanted: Wanted) -> int:
+def _seed(wanted: DashboardOptions) -> int:
     return 1 if wanted.seed is None else wanted.seed
 
 
-Put: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
+Show: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
 
 
-async def _put(put: Put, board: Dashboard, trouble: CallError | None) -> None:
-    """Write in a thread: whoever reads may take their time."""
-    await anyio.to_thread.run_sync(put, board, trouble, abandon_on_cancel=True)
+async def _show_in_thread(show: Show, board: Dashboard, error: CallError | None) -> None:
+    """Show a dashboard in a thread, because whoever reads the output may be slow."""
+    await anyio.to_thread.run_sync(show, board, error, abandon_on_cancel=True)
 
 
 @contextmanager
-def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
-    """Where dashboards go: called with the latest one, and why there is no newer one."""
+def _display(wanted: DashboardOptions, title: str) -> Generator[Show]:
+    """Yield a function that shows a dashboard, and the error if it could not be refreshed."""
     if wanted.json:
         yield partial(_write_json, indent=-1 if wanted.watch else 2)
         return
-    show_any_text()
+    replace_unencodable()
     console = Console(highlight=False)
     if not wanted.watch or not console.is_terminal or console.is_dumb_terminal:
         yield partial(_print, console, title)
@@ -173,31 +173,31 @@ def _outlet(wanted: Wanted, title: str) -> Generator[Put]:
     last: list[RenderableType] = []
     with Live(console=console, screen=True, auto_refresh=False) as live:
 
-        def put(board: Dashboard, trouble: CallError | None) -> None:
+        def show(board: Dashboard, error: CallError | None) -> None:
             last[:] = [picture(board, title)]
-            live.update(picture(board, title, trouble=trouble, room=console.size), refresh=True)
+            live.update(picture(board, title, error=error, room=console.size), refresh=True)
 
         try:
-            yield put
+            yield show
         finally:
             live.stop()
-            # The screen of before is back: leave the last picture on it.
+            # The previous screen is back: leave the last picture on it.
             console.print(*last)
 
 
-def _print(console: Console, title: str, board: Dashboard, trouble: CallError | None) -> None:
-    if trouble is None:
+def _print(console: Console, title: str, board: Dashboard, error: CallError | None) -> None:
+    if error is None:
         console.print(picture(board, title))
     else:
-        _complain(trouble)
+        _report(error)
 
 
-def _write_json(board: Dashboard, trouble: CallError | None, *, indent: int) -> None:
-    if trouble is not None:
-        _complain(trouble)
+def _write_json(board: Dashboard, error: CallError | None, *, indent: int) -> None:
+    if error is not None:
+        _report(error)
         return
-    write(msgspec.json.format(json_text(board), indent=indent) + b"\n")
+    write_output(msgspec.json.format(json_text(board), indent=indent) + b"\n")
 
 
-def _complain(trouble: CallError) -> None:
-    tell(f"cloudtower-async: {one_line(trouble)}")
+def _report(error: CallError) -> None:
+    print_error(f"cloudtower-async: {error_line(error)}")

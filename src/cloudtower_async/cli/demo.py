@@ -1,4 +1,4 @@
-"""A simulated fleet to show, and some life in it."""
+"""Simulated fleet for ``dashboard --demo``, which changes over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..types import ContentLanguage
 
 _VMS_PER_CLUSTER = 24
-_STIRRED = 0.05  # of the VMs, each time
+_CHANGED = 0.05  # share of the VMs that change at a time
 
 
 class Demo:
@@ -24,19 +24,19 @@ class Demo:
 
     Args:
         tower: The session.
-        seed: The same seed makes the same things happen.
+        seed: The same seed results in the same changes.
     """
 
     def __init__(self, tower: Cloudtower, seed: int) -> None:
         self.tower = tower
-        self._random = Random(seed)  # noqa: S311 - makes a picture move, not a secret
+        self._random = Random(seed)  # noqa: S311 - not a secret
 
-    async def stir(self) -> None:
-        """Switch some VMs on or off, so that the figures of the next picture differ."""
+    async def change(self) -> None:
+        """Start and power off some VMs, so that the next figures differ."""
         vms = await self.tower.vm.get_vms(where={"status_in": ["RUNNING", "STOPPED"]})
         running = [vm.id for vm in vms if vm.status == "RUNNING"]
         stopped = [vm.id for vm in vms if vm.status == "STOPPED"]
-        most = max(1, round(len(vms) * _STIRRED))
+        most = max(1, round(len(vms) * _CHANGED))
         off = self._some(running, most)
         on = self._some(stopped, most)
         if off and on:
@@ -55,13 +55,13 @@ async def simulated(
     """Run a simulator in this process for as long as the block runs.
 
     Args:
-        clusters: How many.
-        seed: The same seed makes the same fleet.
+        clusters: Number of clusters.
+        seed: The same seed results in the same fleet.
         language: Language of texts.
     """
     size = FleetSize(clusters=clusters, vms=clusters * _VMS_PER_CLUSTER, alerts=2 + 2 * clusters)
     async with (
-        # Alerts of last week, whenever it is shown.
+        # With this clock the alerts are recent ones.
         Simulator(size, seed=seed, clock=Clock(datetime.now(UTC))) as simulator,
         Cloudtower(
             simulator.url,

@@ -1,4 +1,4 @@
-"""The command ``get``: resources of any kind, as a table or for other programs."""
+"""The command ``get``: show resources as a table or in a format for programs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ..calls.arg_types import Shape, arguments_of, member
 from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
-from .exit_codes import UsageError
-from .outputs import Format, RawCsv, pages_of, put
+from .errors import UsageError
+from .formats import Format, RawCsv, formatter_for
 from .resource_names import query_for
-from .where_option import where_of
+from .streams import write_chunks
+from .where_option import parse_where
 
 if TYPE_CHECKING:
     from ..client import Cloudtower
-    from .outputs import Pages
+    from .formats import Formatter
 
 
 def get(
@@ -36,22 +37,21 @@ def get(
     language: Literal["en-US", "zh-CN"] | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Show resources of any kind: vms, hosts, vm-snapshots, content-library-images, …
+    """Show resources: vms, hosts, vm-snapshots, content-library-images, …
 
     Args:
-        resource: As the API calls them, one or many: vm, vms, content-library-vm-template. The
+        resource: Name in the API, singular or plural: vm, vms, content-library-vm-template. The
             command resources lists them.
-        where: Which ones, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the
-            API's JSON; repeat it for more, all of which must hold.
-        output: table, or a format for programs. They have each resource as it comes; a table has
-            to wait for the last one.
-        columns: Fields with commas between them, also of what a resource belongs to:
-            id,name,cluster.name; the command resources lists them. Without it csv and table have
-            the most telling ones, the others all.
-        order_by: The field to sort by: name, name_DESC. Without it: by id.
-        limit: Most resources to show.
-        raw_csv: Leave texts alone that a spreadsheet runs as formulas. Without it those that begin
-            with =, +, - or @ get an apostrophe before them.
+        where: Filter, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the
+            API's JSON; repeat it for more, all of which must match.
+        output: table, or a format for programs. Formats for programs are streamed; a table is
+            written after the last resource.
+        columns: Comma-separated fields, also those of related resources: id,name,cluster.name. The
+            command resources lists them. Default: a selection for csv and table, all for others.
+        order_by: Field to sort by: name, name_DESC. Default: id.
+        limit: Maximum number of resources to show.
+        raw_csv: Do not change texts that a spreadsheet would run as formulas. By default, texts
+            that begin with =, +, - or @ get an apostrophe in front.
         language: Language of texts. [default: en-US]
         connection: How to reach the server.
     """
@@ -64,11 +64,11 @@ def get(
         or_else=f"; `cloudtower-async resources {resource}` lists them",
     )
     query = {
-        "where": where_of(where or (), operation),
+        "where": parse_where(where or (), operation),
         "order_by": _order(order_by, cast(Shape, member(arguments, "orderBy")).choices),
         "first": limit,
     }
-    pages = pages_of(output, raw_csv=raw_csv)
+    pages = formatter_for(output, raw_csv=raw_csv)
     tower = connect(
         connection or ConnectOptions(), language=language, all_languages=output != "table"
     )
@@ -79,7 +79,7 @@ async def _get(
     tower: Cloudtower,
     method: str,
     query: dict[str, Any],
-    pages: Pages,
+    pages: Formatter,
     columns: Columns,
     chosen: bool,
 ) -> None:
@@ -87,7 +87,7 @@ async def _get(
     async with tower:
         rows = tower.iterate(getattr(getattr(tower, namespace), name), **query)
         async with aclosing(rows), aclosing(pages(rows, columns, chosen)) as chunks:
-            await put(chunks)
+            await write_chunks(chunks)
 
 
 def _order(typed: str | None, known: frozenset[str]) -> str | None:

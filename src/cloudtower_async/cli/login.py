@@ -1,4 +1,4 @@
-"""The commands ``login``, ``logout`` and ``profiles``: who to be, and where, from now on."""
+"""The commands ``login``, ``logout`` and ``profiles``: store and delete profiles."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ..profiles import (
     remove_profile,
     save_profile,
 )
-from .connect import DEFAULT, ConnectOptions, ask, gathered
-from .exit_codes import warn
-from .outputs import table, write
-from .streams import tell
+from .connect import DEFAULT, ConnectOptions, ask, gather_options
+from .formats import format_table
+from .messages import warn
+from .streams import print_error, write_output
 
 if TYPE_CHECKING:
     from ..profiles import TokenPlace
 
 
 def login(*, connection: ConnectOptions | None = None) -> None:
-    """Log in, and keep the token in a profile for the commands to come.
+    """Log in, and store the token in a profile for later commands.
 
-    The password is not kept. The token goes into the keyring of the system where there is one (it
-    needs the extra "keyring"), else into the file of the profiles, which only you may read. What is
-    not said is as in the profile so far, or is asked for on a terminal.
+    The password is not stored. The token is stored in the system's keyring if there is one (it
+    needs the extra "keyring"), else in the file of the profiles, which only you can read. Options
+    you omit keep the value stored in the profile; what is missing is asked for on a terminal.
 
     Args:
         connection: How to reach the server.
@@ -41,7 +41,7 @@ def login(*, connection: ConnectOptions | None = None) -> None:
     options = connection or ConnectOptions()
     name = options.profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
     completed = _completed(options, read_profiles().get(name))
-    found = gathered(completed, or_else="run this on a terminal")
+    found = gather_options(completed, or_else="run this on a terminal")
     token = anyio.run(_token, Cloudtower(**found))
     place = save_profile(name, _profile(found), token)
     if (proxy := parse_proxy(found.get("proxy"), "proxy")) and proxy.username is not None:
@@ -51,10 +51,10 @@ def login(*, connection: ConnectOptions | None = None) -> None:
 
 
 def logout(*, profile: str | None = None) -> None:
-    """Forget a profile and its token. The server is not told: there the token stays good.
+    """Delete a profile and its token. The token stays valid on the server.
 
     Args:
-        profile: Which one. [default: CLOUDTOWER_PROFILE, else the profile default]
+        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else the profile default]
     """
     name = profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
     remove_profile(name)
@@ -62,20 +62,20 @@ def logout(*, profile: str | None = None) -> None:
 
 
 def profiles() -> None:
-    """List the profiles: name, endpoint, user, and where the token is."""
+    """List the profiles: name, endpoint, user, and where the token is stored."""
     lines: list[list[str]] = []
     for name, profile in read_profiles().items():
         place: TokenPlace = "keyring" if profile.keyring else "file"
         lines.append([name, profile.endpoint, profile.username or "", place])
     if lines:
-        write(table(["name", "endpoint", "username", "token"], lines))
+        write_output(format_table(["name", "endpoint", "username", "token"], lines))
     else:
-        tell("There are no profiles: `cloudtower-async login` makes one")
+        print_error("There are no profiles: `cloudtower-async login` makes one")
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
-    """Fill in what is not said: from the profile so far, if it is for this server, or by asking."""
-    said = {
+    """Fill in missing options from the stored profile, if it is for this server, or by asking."""
+    given = {
         option: typed or os.environ.get(f"CLOUDTOWER_{option.upper()}")
         for option in (
             "endpoint",
@@ -90,19 +90,19 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
         if (typed := getattr(options, option, None)) is not None
         or os.environ.get(f"CLOUDTOWER_{option.upper()}")
     }
-    anonymous = not (options.token_stdin or said.keys() & {"username", "token"})
-    # The profile is taken apart here: its token is not the one to keep.
+    anonymous = not (options.token_stdin or given.keys() & {"username", "token"})
+    # The profile is merged here, without its token, because login stores a new one.
     filled: dict[str, Any] = {"profile": ""}
-    if known is not None and _same_server(said.get("endpoint"), known):
+    if known is not None and _same_server(given.get("endpoint"), known):
         filled |= {
             option: getattr(known, option)
             for option in ("endpoint", "source", "verify_tls", "ca_file", "proxy", "trust_env")
-            if option not in said
+            if option not in given
         }
         if anonymous:
             filled["username"] = known.username
     elif sys.stdin.isatty():
-        if "endpoint" not in said:
+        if "endpoint" not in given:
             filled["endpoint"] = ask("Address of CloudTower: ").strip() or None
         if anonymous:
             filled["username"] = ask("User name: ").strip() or None
@@ -115,7 +115,7 @@ def _same_server(endpoint: str | None, known: Profile) -> bool:
 
 async def _token(tower: Cloudtower) -> str:
     async with tower:
-        await tower.cluster.get_clusters(first=1)  # a token that was given may be none
+        await tower.cluster.get_clusters(first=1)  # check a token that was given
         return await tower.get_token()
 
 
@@ -123,7 +123,7 @@ def _profile(found: dict[str, Any]) -> Profile:
     endpoint = found["endpoint"]
     kept = {option: found[option] for option in ("username", *STORED) if option in found}
     if proxy := parse_proxy(kept.get("proxy"), "proxy"):
-        kept["proxy"] = proxy.address  # without its credentials, as no password is stored
+        kept["proxy"] = proxy.address  # without credentials, as no password is stored
     if "ca_file" in kept:
         kept["ca_file"] = os.path.abspath(kept["ca_file"])  # noqa: PTH100 - links stay
     if found.get("token"):

@@ -1,63 +1,127 @@
-"""What errors and warnings say to programs, in the words of those who type."""
+"""Errors and warnings of the package, with command-line options in place of Python arguments.
+
+The package names an argument as ``timeout=`` in its messages. A program passes it; whoever types a
+command has an option, an environment variable, or nothing in its place.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-_WORDS = (
-    # What an option or a variable is for.
-    (r"\bverify_tls=False\b", "--no-verify-tls"),
-    (r"\bca_file=", "--ca-file"),
-    (r"\bproxy='(http://user:password@host:port)'", r"CLOUDTOWER_PROXY=\1"),
-    (r"\bproxy=", "--proxy"),
-    (r"\bauth_config_id=", "--auth-config-id"),
-    (r"\btrust_env=True\b", "--trust-env"),
-    (r"\bpass (a new )?token=", r"set \1CLOUDTOWER_TOKEN"),
-    (r"\btoken=", "CLOUDTOWER_TOKEN"),
-    (r"\busername=", "--username"),
-    (r"\bpassword=", "CLOUDTOWER_PASSWORD"),
-    (r"\bresume=error\.state", "--resume"),
-    (r"\bresume=", "--resume"),
-    (r"\bpass the same kind=", "pass the same --kind"),
-    (r"\bpass a smaller chunk_size=, or raise", "raise"),
-    (r"\bmissing_ok=True\b", "--missing-ok"),
-    (r"\bclusters=", "--cluster"),
-    (r"\bpass EVERYTHING\b", "pass --everything"),
-    (r"\btower\.\w+\.get_(\w+)", r"`get \1`"),
-    # What is waited for can be waited for by every command, but not every one has the option.
-    (
-        r"\bwait again, with a longer timeout= if need be",
-        "wait again with `tasks wait`, and a longer --timeout if need be",
-    ),
-    (r"\bopen a new session, or\b", "log in with `cloudtower-async login`, or"),
-    (r"\ba session logs in again by itself", "a command logs in by itself"),
-    # What no command has an option for.
-    (r"\bPass a longer (read_)?timeout= if .*? one\.", "Try again later, or ask for less."),
-    (r"\bPass a longer timeout=, call less at a time, or\b", "Try again later, or"),
-    (r" \(first= or page_size=, a narrower where=\), or pass a larger max_response_bytes=", ""),
-    (r" \(max_connections=, max_in_flight=, rate_limit=\)", ""),
-    (r"; connect_timeout= is the time for it", ""),
-    (r", and client_cert=", ""),
-    (r", and a session with validate=False sends the call without it", ""),
-    (r" ?If the server requires a client certificate, pass client_cert=\.", ""),
-    (r" ?The server may have refused the client certificate \(client_cert=\)\.", ""),
-    (
-        r"\bPass a certificate .*?client_cert=\.",
-        "The command line has no option for one; use the package from Python.",
-    ),
-    (r"; until then pass an ssl_context= with a lower minimum_version", ""),
-    (r"(?<=--resume to wait on, and a longer )timeout=", "--timeout"),
-    (r"; of a stream, check size=", ""),
-    (r" with chunk_size=", ""),
-    (r"; for an upload, pass a smaller chunk_size=", ""),
-)
-"""What to look for, and what is said here instead. A name with a value is somebody's own text."""
+from ..control_characters import printable
+from ..errors import CloudtowerError
+from .streams import print_error
 
-_PATTERNS = [(re.compile(rf"{sought}(?![\w'\"])"), said) for sought, said in _WORDS]
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+OPTIONS = {
+    "auth_config_id": "--auth-config-id",
+    "ca_file": "--ca-file",
+    "clusters": "--cluster",
+    "password": "CLOUDTOWER_PASSWORD",
+    "proxy": "--proxy",
+    "resume": "--resume",
+    "token": "CLOUDTOWER_TOKEN",
+    "username": "--username",
+}
+"""Option or variable for an argument that a message names without a value."""
+
+PHRASES = {
+    # Arguments with a value.
+    "verify_tls=False": "--no-verify-tls",
+    "trust_env=True": "--trust-env",
+    "missing_ok=True": "--missing-ok",
+    "pass EVERYTHING": "pass --everything",
+    "proxy='http://user:password@host:port'": ("CLOUDTOWER_PROXY=http://user:password@host:port"),
+    # A verb that does not fit a variable, or an option of some commands only.
+    "pass token=": "set CLOUDTOWER_TOKEN",
+    "pass a new token=": "set a new CLOUDTOWER_TOKEN",
+    "pass the same kind=": "pass the same --kind",
+    "resume=error.state to wait on, and a longer timeout=": (
+        "--resume to wait on, and a longer --timeout"
+    ),
+    "resume=error.state": "--resume",
+    "wait again, with a longer timeout= if need be": (
+        "wait again with `tasks wait`, and a longer --timeout if need be"
+    ),
+    "open a new session, or": "log in with `cloudtower-async login`, or",
+    "a session logs in again by itself": "a command logs in by itself",
+    # Arguments for which no command has an option.
+    "Pass a longer timeout= if the call is a slow one.": "Try again later, or ask for less.",
+    "Pass a longer read_timeout= if the server is a slow one.": (
+        "Try again later, or ask for less."
+    ),
+    "Pass a longer timeout=, call less at a time, or": "Try again later, or",
+    "Pass a certificate that the server accepts, with its key, as client_cert=.": (
+        "The command line has no option for one; use the package from Python."
+    ),
+    "pass a smaller chunk_size=, or raise": "raise",
+    "(first= or page_size=, a narrower where=), or pass a larger max_response_bytes=": "",
+    "(max_connections=, max_in_flight=, rate_limit=)": "",
+    "; connect_timeout= is the time for it": "",
+    ", and client_cert=": "",
+    ", and a session with validate=False sends the call without it": "",
+    "If the server requires a client certificate, pass client_cert=.": "",
+    "The server may have refused the client certificate (client_cert=).": "",
+    "; until then pass an ssl_context= with a lower minimum_version": "",
+    "; of a stream, check size=": "",
+    "with chunk_size=": "",
+    "; for an upload, pass a smaller chunk_size=": "",
+}
+"""Phrases that read differently on the command line; an empty one is left out there."""
+
+# An argument that a value follows is part of somebody's own text.
+_NO_VALUE = r"(?![\w'\"])"
+_LONGEST_FIRST = sorted(PHRASES, key=len, reverse=True)
+_PHRASE = re.compile(rf"( ?)(?:\b|(?=\W))({'|'.join(map(re.escape, _LONGEST_FIRST))}){_NO_VALUE}")
+_OPTION = re.compile(rf"\b({'|'.join(OPTIONS)})={_NO_VALUE}")
+_QUERY = re.compile(r"\btower\.\w+\.get_(\w+)")
 
 
 def for_the_command(text: str) -> str:
-    """The text of an error or a warning of the package, as the command line says it."""
-    for pattern, said in _PATTERNS:
-        text = pattern.sub(said, text)
-    return text
+    """Return the text of an error or a warning with options in place of Python arguments."""
+    text = _PHRASE.sub(_rephrased, text)
+    text = _OPTION.sub(lambda found: OPTIONS[found[1]], text)
+    return _QUERY.sub(r"`get \1`", text)
+
+
+def _rephrased(found: re.Match[str]) -> str:
+    phrase = PHRASES[found[2]]
+    return found[1] + phrase if phrase else ""
+
+
+def error_line(error: Exception) -> str:
+    """Return the text of an error as one line without control characters."""
+    text = str(error)
+    # The command's own errors name options already.
+    return _on_one_line(for_the_command(text) if isinstance(error, CloudtowerError) else text)
+
+
+def _on_one_line(text: str) -> str:
+    return printable(" ".join(line.strip() for line in text.splitlines()))
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    print_error(f"cloudtower-async: warning: {_on_one_line(for_the_command(text))}")
+
+
+class _WarningHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+@contextmanager
+def log_warnings_shown() -> Generator[None]:
+    """Print the warnings that the package logs within the block."""
+    log = logging.getLogger("cloudtower_async")
+    handler = _WarningHandler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""The command ``metrics``: curves on a terminal, rows for other programs."""
+"""The command ``metrics``: plot metrics on a terminal, or write them as rows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from ..errors import CloudtowerError
 from ..metrics.results import MetricRow, MetricsWarning
 from .columns import Columns
 from .connect import ConnectOptions, connect
-from .exit_codes import UsageError, warn
-from .outputs import RAW_CSV_ONLY, Format, RawCsv, pages_of, put, show_any_text
-from .plots import plot
+from .errors import UsageError
+from .formats import RAW_CSV_ONLY, Format, RawCsv, formatter_for
+from .messages import warn
+from .metrics_plot import plot
+from .streams import replace_unencodable, write_chunks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ..client import Cloudtower
     from ..metrics.results import Measurements
-    from .outputs import Pages
+    from .formats import Formatter
 
 Kind: TypeAlias = Literal[
     "vm", "vm-network", "vm-volume", "host", "host-network", "disk", "cluster"
@@ -39,7 +41,7 @@ _KINDS: dict[Kind, tuple[str, str, str]] = {
     "disk": ("get_disk_metrics", "disks", "disk.get_disks"),
     "cluster": ("get_cluster_metrics", "clusters", "cluster.get_clusters"),
 }
-"""The method, its filter, and what looks up a name."""
+"""Method of `tower.metrics`, its filter, and the query that resolves a name."""
 
 _COLUMNS = ["time", "metric", "unit", "subject_id", "subject_name", "labels", "value"]
 
@@ -54,19 +56,19 @@ def metrics(
     output: Annotated[Literal["plot"] | Format | None, Parameter(name=("--output", "-o"))] = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Show metrics of VMs, hosts, disks, … as curves, or as rows for other programs.
+    """Show metrics of VMs, hosts, disks, … as a plot, or as rows for other programs.
 
-    What comes back empty or cut short is told on the standard error. When nothing comes back at
+    Warnings on standard error name metrics that are empty or truncated. If there are no values at
     all, the exit status is 1.
 
     Args:
-        kind: What is measured.
-        names: Names or ids of one or more of these.
+        kind: Kind of the resources.
+        names: Names or ids of one or more of them.
         metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent; repeat it for more.
-        range_: How far back from now: a number and s, m, h, d or w.
-        raw_csv: Leave texts alone that a spreadsheet runs as formulas, as for get.
-        output: plot draws a picture for each metric; the others have a row for each value.
-            Without it: plot on a terminal, csv elsewhere.
+        range_: Time range until now: a number and s, m, h, d or w.
+        raw_csv: Do not change texts that a spreadsheet would run as formulas, as for get.
+        output: plot draws one plot for each metric; the others write a row for each value.
+            Default: plot on a terminal, csv elsewhere.
         connection: How to reach the server.
     """
     if not names:
@@ -79,7 +81,7 @@ def metrics(
         raise UsageError(RAW_CSV_ONLY)
     if raw_csv and output is None:
         output = "csv"
-    pages = pages_of("csv" if output is None or output == "plot" else output, raw_csv=raw_csv)
+    pages = formatter_for("csv" if output is None or output == "plot" else output, raw_csv=raw_csv)
     tower = connect(connection or ConnectOptions(), all_languages=False)
     anyio.run(_metrics, tower, kind, names, metric, range_, output, pages)
 
@@ -91,7 +93,7 @@ async def _metrics(
     metrics: list[str],
     span: str,
     output: Literal["plot"] | Format | None,
-    pages: Pages,
+    pages: Formatter,
 ) -> None:
     method, argument, lookup = _KINDS[kind]
     namespace, _, query = lookup.partition(".")
@@ -100,30 +102,30 @@ async def _metrics(
         ids = [(await tower.resolve(look_up, name)).id for name in names]
         wanted: dict[str, Any] = {argument: {"id_in": ids}, "metrics": metrics, "range": span}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MetricsWarning)  # told below
+            warnings.simplefilter("ignore", MetricsWarning)  # printed below
             measured = await tower.measure(getattr(tower.metrics, method), **wanted)
-    told = [str(warning) for warning in measured.warnings]
+    texts = [str(warning) for warning in measured.warnings]
     if not any(one.times for one in measured.series):
-        raise CloudtowerError("; ".join(told) or "nothing was measured")
-    for line in told:
-        warn(line)
+        raise CloudtowerError("; ".join(texts) or "nothing was measured")
+    for text in texts:
+        warn(text)
     console = Console(highlight=False)
-    watched = console.is_terminal and not console.is_dumb_terminal
-    if output == "plot" or (output is None and watched):
+    interactive = console.is_terminal and not console.is_dumb_terminal
+    if output == "plot" or (output is None and interactive):
         await anyio.to_thread.run_sync(_draw, measured, console)
         return
     rows, columns = _rows(measured), Columns(MetricRow, _COLUMNS)
     async with aclosing(rows), aclosing(pages(rows, columns, False)) as chunks:
-        await put(chunks)
+        await write_chunks(chunks)
 
 
 def _draw(measured: Measurements, console: Console) -> None:
-    show_any_text()
+    replace_unencodable()
     for name in dict.fromkeys(one.metric for one in measured.series):
         series = [one for one in measured.series if one.metric == name and one.times]
         if series:
-            colour = console.is_terminal and console.color_system is not None
-            print(plot(series, console.width, colour=colour), end="", flush=True)
+            color = console.is_terminal and console.color_system is not None
+            print(plot(series, console.width, color=color), end="", flush=True)
 
 
 async def _rows(measured: Measurements) -> AsyncGenerator[MetricRow]:

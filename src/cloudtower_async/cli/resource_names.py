@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..api.catalogue import OPERATIONS
 from ..spelling import did_you_mean, may_mean
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

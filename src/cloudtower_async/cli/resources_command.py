@@ -1,4 +1,4 @@
-"""The command ``resources``: what ``get`` can show."""
+"""The command ``resources``: list what ``get`` can show."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import cast, get_args, get_origin
 
 from ..calls import registry
 from .columns import every_column
-from .outputs import table, write
+from .formats import format_table
 from .resource_names import query_for, resource_names
+from .streams import write_output
 
-_NAMES = {
+_TYPE_NAMES = {
     str: "text",
     int: "whole number",
     float: "number",
@@ -25,22 +26,23 @@ def resources(resource: str | None = None, /) -> None:
     """List the resources that get can show, or the columns of one. No server is asked.
 
     Args:
-        resource: Which one's columns: vm, content-library-images. Without it: all resources.
+        resource: Show the columns of this resource: vm, content-library-images. Without it: list
+            all resources.
     """
     if resource is None:
-        write(table(["resource"], [[name] for name in resource_names()]))
+        write_output(format_table(["resource"], [[name] for name in resource_names()]))
         return
-    [kind] = get_args(registry.operation(query_for(resource)).answer())
-    columns = every_column(kind)
-    write(table(["column", "holds"], [[name, _said(held)] for name, held in columns.items()]))
+    [struct] = get_args(registry.operation(query_for(resource)).answer())
+    rows = [[name, _type_name(kind)] for name, kind in every_column(struct).items()]
+    write_output(format_table(["column", "holds"], rows))
 
 
-def _said(kind: object) -> str:
-    """What a column holds: of an enumeration the values that it may be."""
+def _type_name(kind: object) -> str:
+    """Name the type of a column; list the values of an enumeration."""
     if isinstance(kind, UnionType):
-        return " or ".join(_said(part) for part in get_args(kind) if part is not NoneType)
+        return " or ".join(_type_name(part) for part in get_args(kind) if part is not NoneType)
     if get_origin(kind) is list:
-        return f"list of {_said(get_args(kind)[0])}"
+        return f"list of {_type_name(get_args(kind)[0])}"
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return ", ".join(str(one.value) for one in kind)
-    return _NAMES.get(cast("type", kind), "object")
+        return ", ".join(str(member.value) for member in kind)
+    return _TYPE_NAMES.get(cast("type", kind), "object")

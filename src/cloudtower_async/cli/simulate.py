@@ -1,4 +1,4 @@
-"""The command ``simulate``: a simulated CloudTower for as long as it runs."""
+"""The command ``simulate``: serve a simulated CloudTower until interrupted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import anyio
 from cyclopts import Parameter, validators
 
-from ..simulator.behavior import BehaviorOptions  # noqa: TC001 - the command reads its fields
+from ..simulator.behavior import BehaviorOptions  # noqa: TC001 - cyclopts reads the annotations
 from ..testing import Clock, FleetSize, Simulator
-from .exit_codes import UsageError
-from .streams import tell
+from .errors import UsageError
+from .streams import print_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ _PRESETS: dict[Preset, Mapping[str, float]] = {
     },
     "fast": {"task_duration": 0.2, "settle_delay": 0.0},
 }
-"""How long things take, unless an option says otherwise."""
+"""Durations in seconds, which options override."""
 
 
 def simulate(
@@ -53,20 +53,20 @@ def simulate(
 ) -> None:
     """Serve a simulated CloudTower on this machine, until Ctrl-C.
 
-    It prints the lines that make a shell use it. Nothing that is done to it lasts.
+    Print the environment variables for clients. All changes are lost when the command ends.
 
     Args:
-        port: Where to listen; 0: any port that is free.
-        size: How large its fleet is: "3 clusters", "200 hosts, 20,000 VMs".
-        seed: The same seed makes the same fleet, and the same faults.
-        preset: How long things take: realistic has tasks of 5 s and guests that take minutes to
-            start; fast has everything done in moments.
+        port: Port to listen on; 0: any free port.
+        size: Size of the fleet: "3 clusters", "200 hosts, 20,000 VMs".
+        seed: The same seed results in the same fleet and the same faults.
+        preset: Durations: with realistic, tasks take 5 s and guests take minutes to start; with
+            fast, everything is done in moments.
         task_duration: Seconds that a task takes.
-        settle_delay: Seconds that what a task was about stays locked after the task has ended.
+        settle_delay: Seconds that resources stay locked after their task has ended.
         clock: Date and time at the start, such as 2026-01-31T08:00:00Z, or now.
-        tls: Serve HTTPS with a certificate of an authority of its own, whose file is printed.
-        faults: Share of all requests that go wrong, from 0 to 1: an error, no answer, a reset
-            connection, half an answer, a late one, …; some after they were carried out.
+        tls: Serve HTTPS with a certificate of a new authority, whose file is printed.
+        faults: Share of all requests that fail, from 0 to 1: an error, no answer, a reset
+            connection, half an answer, a late one, …; some after they were executed.
         behavior: Choice between behaviors of real servers.
     """
     try:
@@ -95,13 +95,13 @@ def simulate(
 
 
 def simulator_options(preset: Preset, given: Mapping[str, object]) -> dict[str, Any]:
-    """The options of the simulator: those of the preset, unless others are given."""
+    """Merge the given options with those of the preset; None means not given."""
     known = {name: value for name, value in given.items() if value is not None}
     return {**_PRESETS[preset], **known}
 
 
 def _date(text: str) -> datetime:
-    """The date that an option says, in UTC unless it has an offset."""
+    """Parse a date; without an offset it is in UTC."""
     if text == "now":
         return datetime.now(UTC)
     try:
@@ -114,7 +114,7 @@ def _date(text: str) -> datetime:
 
 
 def _context(ca_file: Path) -> ssl.SSLContext:
-    """Make an authority, whose certificate goes into the file, and a server certificate of it."""
+    """Create an authority, write its certificate to the file, and issue a server certificate."""
     try:
         trustme: Any = importlib.import_module("trustme")
     except ModuleNotFoundError:
@@ -135,14 +135,14 @@ async def _serve(simulator: Simulator, port: int, ca_file: Path | None) -> None:
             await stack.enter_async_context(simulator)
         except OSError as exc:
             raise UsageError(f"--port {port}: {exc.strerror}") from None
-        _tell(simulator, ca_file)
+        _print_variables(simulator, ca_file)
         await anyio.sleep_forever()
 
 
-def _tell(simulator: Simulator, ca_file: Path | None) -> None:
-    """Say how to reach it: on the standard output what a shell reads, and nothing else."""
+def _print_variables(simulator: Simulator, ca_file: Path | None) -> None:
+    """Print the variables for clients; standard output has nothing but lines for a shell."""
     size = simulator.size
-    tell(
+    print_error(
         f"Simulating a CloudTower (clusters: {size.clusters:,}, VMs: {size.vms:,}) until Ctrl-C. "
         "Paste these lines into another shell:"
     )

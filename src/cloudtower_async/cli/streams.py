@@ -1,4 +1,4 @@
-"""Standard streams that fail before anything is changed, or at once."""
+"""Standard streams: checked before anything is changed, written so that failures show at once."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+import anyio.to_thread
+
+from .errors import OutputError
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncIterable, Generator
 
-
-class OutputError(Exception):
-    """The standard output cannot be used. Nothing was done."""
+_WRITE_SIZE = 1 << 16  # bytes
 
 
 @contextmanager
 def checked_streams() -> Generator[None]:
-    """Make sure that what the command prints arrives, or raises.
+    """Check standard output before the command runs, and flush it at the end.
 
     Raises:
-        OutputError: The standard output is closed, nobody reads it, or it cannot be written to.
+        OutputError: Standard output is closed, has no reader, or is not writable.
     """
     stdin, stdout = sys.stdin, sys.stdout
     if cast("Any", sys.stdin) is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
     if cast("Any", sys.stderr) is None:
-        # Else errors would be printed to the standard output.
+        # Otherwise Python would print errors to standard output.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     _check_output()
     sys.stdout = _buffered(sys.stdout)
@@ -38,21 +40,43 @@ def checked_streams() -> Generator[None]:
         try:
             sys.stdout.flush()
         except (OSError, ValueError):
-            drop_output()  # the status tells already that something went wrong
+            drop_output()  # the exit code already reports a failure
         sys.stdin, sys.stdout = stdin, stdout
 
 
-def tell(text: str) -> None:
-    """Print a line on the standard error. That this fails ends nothing."""
+async def write_chunks(chunks: AsyncIterable[bytes]) -> None:
+    """Write to standard output in a thread, because whoever reads it may be slow."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= _WRITE_SIZE:
+            await anyio.to_thread.run_sync(write_output, bytes(buffer))
+            buffer.clear()
+    await anyio.to_thread.run_sync(write_output, bytes(buffer))
+
+
+def write_output(data: bytes) -> None:
+    """Write to standard output and flush it."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def replace_unencodable() -> None:
+    """Replace characters that standard output cannot encode, instead of failing on them."""
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+
+
+def print_error(text: str) -> None:
+    """Print a line to standard error; ignore it if that fails."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        # What is left in its buffer must not fail again at the end of the process.
+        # The rest of its buffer must not fail again when the process exits.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def drop_output() -> None:
-    """Drop what could not be written, so that Python does not try again at its end."""
+    """Discard output that could not be written, so that Python does not retry at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -76,7 +100,7 @@ def _check_output() -> None:
 
 
 def _buffered(output: TextIO) -> TextIO:
-    """Wrap an unbuffered stream, as of PYTHONUNBUFFERED: it drops what one write does not take."""
+    """Buffer an unbuffered stream (PYTHONUNBUFFERED), which loses the rest of a partial write."""
     if not isinstance(getattr(output, "buffer", None), io.RawIOBase):
         return output
     return open(

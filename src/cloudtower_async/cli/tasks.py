@@ -1,4 +1,4 @@
-"""The command ``tasks wait``: bars on a terminal, lines elsewhere."""
+"""The command ``tasks wait``: show the progress of tasks until they have ended."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..control_characters import printable
 from ..tasks.subscription import has_ended
 from ..tasks.task_errors import task_failed
 from .connect import ConnectOptions, connect
-from .exit_codes import UsageError
-from .outputs import show_any_text
+from .errors import UsageError
+from .streams import replace_unencodable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 _STYLES = {"SUCCESSED": "green", "FAILED": "bold red"}
 
-Put: TypeAlias = Callable[["Task"], None]
+Show: TypeAlias = Callable[["Task"], None]
 
 
-tasks: App = App(name="tasks", help="Look after the tasks that mutations start.")
+tasks: App = App(name="tasks", help="Wait for the tasks that mutations start.")
 
 
 @tasks.command
@@ -40,19 +40,18 @@ def wait(
     timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Wait until tasks have ended, and show how far they are.
+    """Wait until tasks have ended, and show their progress.
 
-    On a terminal each has a bar; elsewhere each change is a line. The exit status is 1 when a task
-    failed, still ran at the end of the time, or was unknown to the server for 30 seconds.
+    On a terminal each has a bar; elsewhere each change is a line. The exit status is 1 if a task
+    failed, still ran after the time-out, or was unknown to the server for 30 seconds.
 
     Args:
-        ids: The tasks.
-        timeout: Seconds to wait at most; 0: without limit.
+        ids: Ids of the tasks.
+        timeout: Time-out in seconds; 0: no limit.
         connection: How to reach the server.
     """
     if not ids:
         raise UsageError("tasks wait: pass the ids of the tasks to wait for")
-    # Outside the event loop, as this may ask for the password.
     tower = connect(connection or ConnectOptions(), all_languages=False)
     anyio.run(_wait, tower, ids, timeout or None)
 
@@ -60,18 +59,18 @@ def wait(
 async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) -> None:
     ended: list[Task] = []
     async with tower:
-        with _outlet(ids) as put:
+        with _display(ids) as show:
             async for task in tower.progress(ids, timeout=timeout):
-                put(task)
+                show(task)
                 if has_ended(task):
                     ended.append(task)
-        await tower.wait(ended)  # raises what there is to raise
+        await tower.wait(ended)  # raises the errors of failed tasks
 
 
 @contextmanager
-def _outlet(ids: Sequence[str]) -> Generator[Put]:
-    """Where tasks go: called with each that has changed."""
-    show_any_text()
+def _display(ids: Sequence[str]) -> Generator[Show]:
+    """Yield a function that shows a task that has changed."""
+    replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda task: print(_line(task), flush=True)
@@ -85,15 +84,15 @@ def _outlet(ids: Sequence[str]) -> Generator[Put]:
         auto_refresh=False,
         expand=True,
     )
-    shown = {
+    task_bars = {
         task_id: bars.add_task(printable(task_id), total=1.0, status="")
         for task_id in dict.fromkeys(ids)
     }
 
-    def put(task: Task) -> None:
-        bar = shown[task.id]
+    def show(task: Task) -> None:
+        bar = task_bars[task.id]
         if has_ended(task):
-            # It stays above the bars of those that still run.
+            # Its line stays above the bars of tasks that still run.
             bars.remove_task(bar)
             console.print(Text(_line(task), style=_STYLES[task.status]), soft_wrap=True)
         else:
@@ -106,13 +105,11 @@ def _outlet(ids: Sequence[str]) -> Generator[Put]:
         bars.refresh()
 
     with bars:
-        yield put
-
-
-# A server that breaks its schema may send null in any field.
+        yield show
 
 
 def _status(task: Task) -> str:
+    # A server that breaks its schema may send null in any field, as in the description.
     return str(task.status or "(no status)")
 
 

@@ -16,10 +16,10 @@ from rich.table import Column
 
 from ..control_characters import printable
 from ..errors import CloudtowerError, UploadError, UploadInterrupted, UploadTimeout
-from .clusters import cluster_ids
+from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect
-from .exit_codes import UsageError
-from .outputs import show_any_text
+from .errors import UsageError
+from .streams import replace_unencodable
 from .upload_states import StateMemory, load_state
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ async def _upload(
 @contextmanager
 def _outlet(name: str) -> Generator[Put]:
     """Where progress goes: called with the latest."""
-    show_any_text()
+    replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
         yield _as_lines(name)

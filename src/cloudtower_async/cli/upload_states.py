@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -13,20 +11,9 @@ import anyio
 import anyio.to_thread
 
 from ..errors import InvalidInput
+from ..folders import state_folder
 from ..uploads.upload_state import UploadState
-from .exit_codes import UsageError
-
-
-def states_folder() -> Path:
-    """Return the folder for states: below the place where the system keeps what programs note."""
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - raises nothing where there is no home
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
-    return base / "cloudtower-async" / "uploads"
+from .errors import UsageError
 
 
 def load_state(upload_task_id: str) -> UploadState:
@@ -91,7 +78,11 @@ class StateMemory:
 
 def _path(upload_task_id: str) -> Path:
     # An id is text from outside: it must not lead out of the folder.
-    return states_folder() / f"{hashlib.sha256(upload_task_id.encode()).hexdigest()[:32]}.json"
+    return (
+        state_folder()
+        / "uploads"
+        / f"{hashlib.sha256(upload_task_id.encode()).hexdigest()[:32]}.json"
+    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""From ``--where`` to a filter of the API."""
+"""The option ``--where``: parsed into a filter of the API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..calls.arg_types import Shape, arguments_of, member
 from ..calls.validation import check
 from ..errors import InvalidInput
 from ..types import CODEC_ERRORS
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
     from ..calls.operation import Operation
 
 
-def where_of(texts: Sequence[str], operation: Operation[object]) -> dict[str, Any] | None:
-    """Make a filter of what was typed: all of it must hold.
+def parse_where(texts: Sequence[str], operation: Operation[object]) -> dict[str, Any] | None:
+    """Combine the values of ``--where`` into one filter; all of them must match.
 
     Args:
-        texts: JSON objects, or ``key=value`` as ``cluster.name=prod``.
-        operation: A query, which says what its filter may hold.
+        texts: Each is a JSON object, or ``key=value`` such as ``cluster.name=prod``.
+        operation: Query that the filter is for.
+
+    Returns:
+        The filter; None if there are no texts.
 
     Raises:
-        UsageError: One is neither, says of a resource what can be said of a field only, or has
-            a key or a value that there is not.
+        UsageError: A text is neither of these, compares a resource instead of one of its fields, or
+            has an unknown key or a wrong value.
     """
     filters = cast(Shape, member(arguments_of(operation).record, "where"))
-    parts = [_checked(_part(text, filters), operation) for text in texts]
+    parts = [_checked(_parse_one(text, filters), operation) for text in texts]
     joined: dict[str, Any] = {}
     for part in parts:
         if joined.keys() & part.keys():
@@ -39,11 +42,11 @@ def where_of(texts: Sequence[str], operation: Operation[object]) -> dict[str, An
     return joined or None
 
 
-def json_of(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be anything
-    """Read JSON that was typed.
+def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be anything
+    """Parse JSON that a user typed or passed in a file.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not JSON; `what` names it in the error.
     """
     try:
         return msgspec.json.decode(text.decode() if isinstance(text, bytes) else text)
@@ -54,18 +57,18 @@ def json_of(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be 
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
-    """Check it by itself, as what is wrong has another place once it is joined with others."""
+    """Validate one part before it is combined, so that errors name its own keys only."""
     try:
         check(operation, {"where": part}, validate=True)
     except InvalidInput as exc:
-        wrong = str(exc).removeprefix(f"{operation.name}: ").removeprefix("where.")
-        raise UsageError(f"--where: {wrong}") from None
+        fault = str(exc).removeprefix(f"{operation.name}: ").removeprefix("where.")
+        raise UsageError(f"--where: {fault}") from None
     return part
 
 
-def _part(text: str, filters: Shape) -> dict[str, Any]:
+def _parse_one(text: str, filters: Shape) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
-        return cast("dict[str, Any]", json_of(text, "--where"))
+        return cast("dict[str, Any]", parse_json(text, "--where"))
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"--where: {text!r} is neither JSON nor key=value")
@@ -73,21 +76,21 @@ def _part(text: str, filters: Shape) -> dict[str, Any]:
     shape: Shape | None = filters
     for name in path:
         shape = member(shape.record, name) if shape is not None and shape.record else None
-    condition: Any = value if shape is None else _value(value, shape)
-    if shape is not None and shape.is_filter and isinstance(condition, str):
+    parsed: Any = value if shape is None else _parse_value(value, shape)
+    if shape is not None and shape.is_filter and isinstance(parsed, str):
         raise UsageError(f"--where: {text!r}: {key} is a resource: pass a field, as in {key}.name=")
     for name in reversed(path):
-        condition = {name: condition}
-    return cast("dict[str, Any]", condition)
+        parsed = {name: parsed}
+    return cast("dict[str, Any]", parsed)
 
 
-def _value(text: str, shape: Shape) -> object:
-    """What a text means where the API wants such a value; the text itself, if that is nothing."""
+def _parse_value(text: str, shape: Shape) -> object:
+    """Convert a text to the type that the API expects; return it unchanged if that fails."""
     if shape.kind is str:
         return text
     if shape.kind is list and shape.item is not None and not text.startswith("["):
         item = shape.item
-        return [_value(part, item) for part in text.split(",")]
+        return [_parse_value(part, item) for part in text.split(",")]
     try:
         return msgspec.json.decode(text)
     except CODEC_ERRORS:

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console, ConsoleDimensions
 
 from cloudtower_async import Cloudtower, ServerError, models
+from cloudtower_async.cli.dashboard_picture import Meter, picture
 from cloudtower_async.cli.demo import simulated
-from cloudtower_async.cli.render import Meter, picture
 from cloudtower_async.recipes import build_dashboard
 from cloudtower_async.recipes.dashboard import summarise
 from cloudtower_async.testing import Simulator
@@ -158,8 +158,8 @@ def test_an_alert_of_another_severity_names_it() -> None:
 
 
 async def test_why_there_is_nothing_newer_is_said() -> None:
-    trouble = ServerError("the server failed", operation="host.get_hosts", status=500)
-    text = drawn(await fleet(), trouble=trouble)
+    error = ServerError("the server failed", operation="host.get_hosts", status=500)
+    text = drawn(await fleet(), error=error)
     assert "No newer figures: host.get_hosts: the server failed" in text
 
 
@@ -192,7 +192,7 @@ def test_a_meter_is_coloured_by_how_full_it_is(percent: float, colour: str) -> N
 async def test_the_demo_moves() -> None:
     async with simulated(clusters=2, seed=3, language=None) as demo:
         before = await build_dashboard(demo.tower)
-        await demo.stir()
+        await demo.change()
         after = await build_dashboard(demo.tower)
     assert before.cpu.used.value != after.cpu.used.value
     assert before.cpu.total == after.cpu.total

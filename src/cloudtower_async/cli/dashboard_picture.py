@@ -1,4 +1,4 @@
-"""A dashboard as a picture of the width that there is, from 60 columns on."""
+"""Dashboard as a picture that fits the width of the terminal, from 60 columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..control_characters import printable
-from .exit_codes import one_line
+from .messages import error_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from ..models import Alert
     from ..recipes import AlertCounts, Amount, ClusterSummary, Dashboard
 
-_MOST_ALERTS = 20  # in a picture that is not bound to a screen; JSON has all
-_NARROW = 76  # columns up to which panels stand below each other; no room for sizes
-_MEDIUM = 96  # columns from which on there is room for the kind of a cluster
-_WIDE = 120  # ... for its version and all its alerts
-_BROAD = 140  # ... for disks and alerts side by side
-_DISKS = 58  # columns of the disks' panel there
-_NAMES = 12  # columns of a cluster's name at least: "disconnected" stands there too
-_METER = 7  # lines of the highest of the meters: all of them, side by side
+_MAX_ALERTS = 20  # in a picture without a fixed height; JSON has all
+_NARROW = 76  # columns; below it panels are stacked and sizes are left out
+_MEDIUM = 96  # columns; from here on the kind of a cluster is shown
+_WIDE = 120  # columns; also its version and all its alerts
+_BROAD = 140  # columns; disks and alerts are side by side
+_DISKS = 58  # columns of the panel of the disks, side by side
+_NAMES = 12  # minimum columns for a cluster's name, which also fit "disconnected"
+_METER = 7  # lines of the highest meter; side by side, all have this height
 _GOOD, _WARNING, _BAD, _CALM, _FAINT = "green", "yellow", "red", "cyan", "dim"
 
 _SEVERITIES = {
@@ -47,18 +47,18 @@ def picture(
     board: Dashboard,
     title: str,
     *,
-    trouble: CallError | None = None,
+    error: CallError | None = None,
     room: ConsoleDimensions | None = None,
 ) -> RenderableType:
     """Draw a dashboard.
 
     Args:
-        board: What to draw.
-        title: Whose it is.
-        trouble: Why there is none that is newer.
-        room: The screen to fit it in; None: as long as it takes.
+        board: The dashboard.
+        title: Name of the server.
+        error: Why there is no newer dashboard.
+        room: Size of the screen to fit; None: no maximum height.
     """
-    return _Picture(board, title, trouble, room)
+    return _Picture(board, title, error, room)
 
 
 class _Picture:
@@ -66,25 +66,25 @@ class _Picture:
         self,
         board: Dashboard,
         title: str,
-        trouble: CallError | None,
+        error: CallError | None,
         room: ConsoleDimensions | None,
     ) -> None:
         self._board = board
         self._title = title
-        self._trouble = trouble
+        self._error = error
         self._room = room
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         board, width = self._board, options.max_width
         upper: list[RenderableType] = [_head(board, self._title)]
-        if self._trouble is not None:
-            upper.append(Text(f"No newer figures: {one_line(self._trouble)}", style=f"bold {_BAD}"))
+        if self._error is not None:
+            upper.append(Text(f"No newer figures: {error_line(self._error)}", style=f"bold {_BAD}"))
         upper += [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
         side_by_side = width >= _BROAD
         if not side_by_side:
             upper.append(_disks(board))
         yield from upper
-        most = _MOST_ALERTS
+        most = _MAX_ALERTS
         if self._room is not None:
             drawn = len(console.render_lines(Group(*upper), options))
             most = max(1, self._room.height - drawn - 5)  # borders, heading, "and more"
@@ -100,11 +100,11 @@ class _Picture:
 
 
 class Meter:
-    """A bar for a percentage, with the figure behind it.
+    """A bar for a percentage, followed by the figure.
 
     Args:
         percent: 0 to 100; None: unknown.
-        text: The figure as it is shown.
+        text: The figure to show.
     """
 
     def __init__(self, percent: float | None, text: str) -> None:
@@ -120,24 +120,24 @@ class Meter:
             yield Segment(self._text.rjust(options.max_width), Style.parse(_FAINT))
             yield Segment.line()
             return
-        colour = Style.parse(_use_colour(self._percent))
+        color = Style.parse(_use_color(self._percent))
         if length >= 4:
             filled = round(length * self._percent / 100)
             if self._percent > 0:
                 filled = max(1, filled)
             full, empty = ("#", "-") if options.ascii_only else ("━", "─")
-            yield Segment(full * filled, colour)
+            yield Segment(full * filled, color)
             yield Segment(empty * (length - filled) + " ", Style.parse(_FAINT))
-        yield Segment(self._text, colour)
+        yield Segment(self._text, color)
         yield Segment.line()
 
 
-def _use_colour(percent: float) -> str:
+def _use_color(percent: float) -> str:
     return _BAD if percent >= 90 else _WARNING if percent >= 75 else _GOOD
 
 
 def _percent(usage: Amount) -> Meter:
-    """A short form for table cells."""
+    """Return a meter with a short figure, for table cells."""
     if usage.value is None:
         return Meter(None, usage.text)
     about = "≈" if usage.unknown else ""
@@ -150,8 +150,8 @@ def _head(board: Dashboard, title: str) -> RenderableType:
     vms = sum(cluster.vms or 0 for cluster in clusters)
     running = sum(cluster.running_vms or 0 for cluster in clusters)
     fleet = (
-        f"{_many(len(clusters), 'cluster')} · {_many(hosts, 'host')} · "
-        f"{_many(vms, 'VM')}, {running} running"
+        f"{_quantity(len(clusters), 'cluster')} · {_quantity(hosts, 'host')} · "
+        f"{_quantity(vms, 'VM')}, {running} running"
     )
     alerts = board.alerts.counts
     return Panel(
@@ -165,7 +165,7 @@ def _head(board: Dashboard, title: str) -> RenderableType:
     )
 
 
-def _many(number: int, thing: str) -> str:
+def _quantity(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
@@ -240,7 +240,7 @@ def _clusters(clusters: list[ClusterSummary], width: int) -> RenderableType:
     table.add_column("alerts", no_wrap=True)
     for cluster in clusters:
         cells: list[RenderableType] = [
-            Text("●", style=_cluster_colour(cluster)),
+            Text("●", style=_cluster_color(cluster)),
             _cluster_name(cluster),
         ]
         if width >= _MEDIUM:
@@ -260,7 +260,7 @@ def _cluster_name(cluster: ClusterSummary) -> Text:
     return name
 
 
-def _cluster_colour(cluster: ClusterSummary) -> str:
+def _cluster_color(cluster: ClusterSummary) -> str:
     if cluster.connect_state != "CONNECTED" or cluster.alerts.critical:
         return _BAD
     return _WARNING if cluster.alerts.notice else _GOOD
@@ -287,7 +287,7 @@ def _running(cluster: ClusterSummary) -> Text:
 
 
 def _alert_counts(counts: AlertCounts, *, only_worst: bool = False) -> Text:
-    """As ``2 critical, 1 notice``."""
+    """Return a text such as ``2 critical, 1 notice``."""
     parts = [
         Text(f"{number} {name}", style=style)
         for name, style in _SEVERITIES.items()
@@ -299,20 +299,20 @@ def _alert_counts(counts: AlertCounts, *, only_worst: bool = False) -> Text:
 def _disks(board: Dashboard) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 1), header_style=_FAINT)
     table.add_column("type", no_wrap=True)
-    colours = {"healthy": _GOOD, "warning": _WARNING, "error": _BAD}
+    colors = {"healthy": _GOOD, "warning": _WARNING, "error": _BAD}
     if any(disks.unknown for disks in board.disks.values()):
-        colours["unknown"] = _WARNING
-    for name in ("total", *colours):
+        colors["unknown"] = _WARNING
+    for name in ("total", *colors):
         table.add_column(name, justify="right")
     for kind, disks in board.disks.items():
         if disks.total:
-            counts = [_count(getattr(disks, name), colour) for name, colour in colours.items()]
+            counts = [_number(getattr(disks, name), color) for name, color in colors.items()]
             table.add_row(Text(_title(kind).replace(" OR ", " or ")), str(disks.total), *counts)
     return _panel("Disks", table if table.row_count else Text("none", style=_FAINT))
 
 
-def _count(number: int, colour: str) -> Text:
-    return Text(str(number), style=colour if number else _FAINT)
+def _number(number: int, color: str) -> Text:
+    return Text(str(number), style=color if number else _FAINT)
 
 
 def _alerts(board: Dashboard, most: int, *, wrap: bool) -> RenderableType:
@@ -351,7 +351,7 @@ def _where(alert: Alert) -> str:
 
 
 def _since(alert: Alert) -> str:
-    """As the server writes it, up to the minute."""
+    """Return the start of an alert as the server writes it, up to the minute."""
     return printable((alert.local_start_time or "unknown")[:16]).replace("T", " ")
 
 

@@ -1,4 +1,4 @@
-"""Resources as text, as they come: only a table must have them all to know how wide it is."""
+"""Output formats of resources. All but the table are streamed, as it needs every row's width."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, S
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
-import anyio.to_thread
 import msgspec
 from cyclopts import Parameter
 from rich.cells import cell_len
@@ -20,57 +19,35 @@ from rich.text import Text
 
 from ..control_characters import escaped, printable
 from .columns import cell
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from .columns import Columns
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv", "yaml"]
 Chunks: TypeAlias = AsyncGenerator[bytes]
-Pages: TypeAlias = "Callable[[AsyncIterable[object], Columns, bool], Chunks]"
-"""Formats resources, of their columns; True: of those that were asked for."""
+Formatter: TypeAlias = "Callable[[AsyncIterable[object], Columns, bool], Chunks]"
+"""Formats resources; takes them, their columns, and whether the user chose the columns."""
 
 RAW_CSV_ONLY = "--raw-csv goes with --output csv only"
 RawCsv = Annotated[bool, Parameter(negative="", show_default=False)]
 
-_AT_ONCE = 1 << 16  # bytes, to write
-_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # East Asian keyboards have wide ones
-_CUT_OFF = frozenset("\t\r\n")  # what spreadsheets drop before they look
-
-
-async def put(chunks: AsyncIterable[bytes]) -> None:
-    """Write to the standard output, in a thread: whoever reads may take their time."""
-    waiting = bytearray()
-    async for chunk in chunks:
-        waiting += chunk
-        if len(waiting) >= _AT_ONCE:
-            await anyio.to_thread.run_sync(write, bytes(waiting))
-            waiting.clear()
-    await anyio.to_thread.run_sync(write, bytes(waiting))
-
-
-def write(data: bytes) -> None:
-    """Write to the standard output now."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
-def show_any_text() -> None:
-    """Let no character end the command that the standard output can't show; it gets another."""
-    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+_AT_ONCE = 1 << 16  # bytes, to write_output
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # and full-width characters
+_CUT_OFF = frozenset("\t\r\n")  # spreadsheets drop them first
 
 
 def json_text(value: object) -> bytes:
-    """Return JSON on one line, with the control characters of its texts escaped."""
+    """Encode a value as one line of JSON, with control characters escaped."""
     return escaped(msgspec.json.encode(value).decode()).encode()
 
 
-def pages_of(kind: Format, *, raw_csv: bool = False) -> Pages:
+def formatter_for(kind: Format, *, raw_csv: bool = False) -> Formatter:
     """Return the function that formats resources.
 
     Args:
-        kind: The format.
-        raw_csv: Leave CSV cells alone that a spreadsheet takes for formulas.
+        kind: Name of the format.
+        raw_csv: Do not change CSV cells that a spreadsheet would run as formulas.
 
     Raises:
         UsageError: `raw_csv` with another format.
@@ -109,7 +86,7 @@ def _yaml_text(value: object) -> bytes:
     text = data.decode()
     if escaped(text.replace("\n", "")) == text.replace("\n", ""):
         return data
-    # YAML lets some control characters stand. Whatever is not ASCII is escaped then.
+    # YAML keeps some control characters. Escape everything that is not ASCII then.
     yaml: Any = importlib.import_module("yaml")
     plain = msgspec.to_builtins(value)
     return cast("str", yaml.safe_dump(plain, allow_unicode=False, sort_keys=False)).encode()
@@ -123,12 +100,12 @@ async def _csv(
         csv.writer(text, lineterminator="\n").writerow(cells)
         return text.getvalue().encode()
 
-    spelt = cell if raw else _no_formula
-    # For a program, a line break within quotes is part of the text.
+    to_text = cell if raw else _no_formula
+    # For programs, a line break within quotes is part of the text.
     safe = printable if sys.stdout.isatty() else _printable_lines
     yield line(columns.names)
     async for row in rows:
-        yield line([safe(spelt(value)) for value in columns.values(row)])
+        yield line([safe(to_text(value)) for value in columns.values(row)])
 
 
 def _printable_lines(text: str) -> str:
@@ -136,20 +113,20 @@ def _printable_lines(text: str) -> str:
 
 
 def _no_formula(value: object) -> str:
-    """Keep a spreadsheet from running a text as a formula."""
+    """Return the text of a cell, changed so that no spreadsheet runs it as a formula."""
     text = cell(value)
     if isinstance(value, int | float):
         return text
-    begins = printable(text).lstrip()[:1]
-    return f"'{text}" if begins in _FORMULA or text[:1] in _CUT_OFF else text
+    start = printable(text).lstrip()[:1]
+    return f"'{text}" if start in _FORMULA or text[:1] in _CUT_OFF else text
 
 
 async def _table(rows: AsyncIterable[object], columns: Columns, _: bool) -> Chunks:
-    yield table(columns.names, [columns.cells(row) async for row in rows])
+    yield format_table(columns.names, [columns.cells(row) async for row in rows])
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A table with a line of names above. On a terminal it fits; in a pipe nothing is cut."""
+def format_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """Format a table with a heading. It fits the terminal; in a pipe nothing is cut."""
     names = [name.upper() for name in columns]
     lines = [[printable(cell) or "-" for cell in row] for row in rows]
     console = Console(highlight=False)
@@ -167,7 +144,7 @@ def _padded(text: str, width: int) -> str:
 def _drawn(console: Console, names: list[str], lines: list[list[str]]) -> bytes:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in names:
-        # An id must stay whole, to be copied.
+        # An id must stay on one line, to be copied.
         table.add_column(name, no_wrap=name == "ID", overflow="fold")
     for line in lines:
         table.add_row(*map(Text, line))
@@ -176,7 +153,7 @@ def _drawn(console: Console, names: list[str], lines: list[list[str]]) -> bytes:
     return captured.get().encode(console.encoding, errors="replace")
 
 
-_FORMATS: dict[Format, Pages] = {
+_FORMATS: dict[Format, Formatter] = {
     "table": _table,
     "json": _json,
     "jsonl": _json_lines,

@@ -1,25 +1,25 @@
-"""Clusters as they are typed: by name or by id."""
+"""The option ``--cluster``: clusters by name or id."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..spelling import did_you_mean
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..client import Cloudtower
 
-_MOST_NAMES = 20  # in a message
+_MAX_NAMES = 20  # in a message
 
 
 async def cluster_ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
-    """The ids of the clusters with these names or ids.
+    """Return the ids of the clusters with these names or ids.
 
     Raises:
-        UsageError: There is no such cluster.
+        UsageError: No cluster has one of the names.
     """
     clusters = await tower.cluster.get_clusters()
     ids: list[str] = []
@@ -28,13 +28,13 @@ async def cluster_ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
         if not found:
             # A server that breaks its schema may send null as a name.
             known = sorted({cluster.name for cluster in clusters if cluster.name})
-            there = did_you_mean(name, known) or f"; there are: {_listed(known)}"
-            raise UsageError(f"--cluster: there is no cluster {name!r}{there}")
+            hint = did_you_mean(name, known) or f"; there are: {_listed(known)}"
+            raise UsageError(f"--cluster: there is no cluster {name!r}{hint}")
         ids += found
     return ids
 
 
 def _listed(names: list[str]) -> str:
-    hidden = len(names) - _MOST_NAMES
+    hidden = len(names) - _MAX_NAMES
     more = f" and {hidden} more" if hidden > 0 else ""
-    return (", ".join(names[:_MOST_NAMES]) or "none") + more
+    return (", ".join(names[:_MAX_NAMES]) or "none") + more

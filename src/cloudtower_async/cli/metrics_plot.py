@@ -1,4 +1,4 @@
-"""Curves on a terminal."""
+"""Plots of metrics on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..control_characters import printable
-from .exit_codes import UsageError
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from ..metrics.results import MetricSeries
 
 _HEIGHT = 18  # lines
-_TICK = 16  # columns for each time
+_TICK = 16  # columns between two times on the axis
 _DAY = 86_400_000
 
 
-def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
-    """Draw the curves of one metric.
+def plot(series: Sequence[MetricSeries], width: int, *, color: bool) -> str:
+    """Plot the series of one metric.
 
     Args:
-        series: At least one, with values.
-        width: Columns.
-        colour: Whether the terminal shows colours.
+        series: One or more series, with values.
+        width: Width in columns.
+        color: Whether the terminal supports colors.
 
     Raises:
-        UsageError: What draws is not installed.
+        UsageError: The package plotext is not installed.
     """
     try:
         plotext: Any = importlib.import_module("plotext")
@@ -41,7 +41,7 @@ def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
         ) from None
     figure = plotext.figure
     figure.clear()
-    figure.theme("simple" if colour else "colorless")
+    figure.theme("simple" if color else "colorless")
     figure.plot_size(width, _HEIGHT)
     figure.title(f"{printable(series[0].metric)} ({printable(str(series[0].unit))})")
     for one in series:
@@ -61,11 +61,11 @@ def plot(series: Sequence[MetricSeries], width: int, *, colour: bool) -> str:
     places = _ticks(min(times), max(times), max(2, width // _TICK))
     figure.ruler("x").ticks(places, [_moment(at, max(times) - min(times)) for at in places])
     text = str(figure.build())
-    return text if colour else str(plotext.uncolorize(text))
+    return text if color else str(plotext.uncolorize(text))
 
 
 def _gaps(times: Sequence[int]) -> list[int]:
-    """Which points come later after the one before than others do: no line leads to them."""
+    """Return the indices of points after a gap; no line leads to them."""
     steps = [after - before for before, after in pairwise(times)]
     usual = statistics.median(steps) if steps else 0
     return [place for place, step in enumerate(steps, 1) if step > 2 * usual]
@@ -81,7 +81,7 @@ def _moment(milliseconds: int, span: int) -> str:
 
 
 def _name(one: MetricSeries, series: Sequence[MetricSeries]) -> str:
-    """What tells a curve from the others: its owner, and the labels in which these differ."""
+    """Name a series by its resource and by the labels that distinguish it from the others."""
     owner = one.subject.name if one.subject else ""
     same = [other for other in series if other.subject == one.subject]
     differing = [

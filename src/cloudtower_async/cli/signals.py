@@ -1,0 +1,38 @@
+"""SIGTERM ends a command as Ctrl-C does."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import FrameType
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Generator[list[int]]:
+    """Turn SIGTERM into SIGINT within the block; yields the list of signals received so far.
+
+    asyncio turns SIGINT into the cancellation of the main task. A handler that raised an exception
+    could do so anywhere, also where a task group wraps the exception or nothing propagates it.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    # Only the main thread can set a handler. If SIGINT is ignored, as for a script's background
+    # process, it would end nothing: then SIGTERM keeps its default action.
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield received
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)

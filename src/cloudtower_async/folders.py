@@ -1,0 +1,28 @@
+"""Folders for files of the user, where each platform expects them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def config_folder() -> Path:
+    """Return the folder for configuration, such as profiles."""
+    return _folder("APPDATA", "AppData/Roaming", "XDG_CONFIG_HOME", ".config")
+
+
+def state_folder() -> Path:
+    """Return the folder for state that outlives a program, such as interrupted uploads."""
+    return _folder("LOCALAPPDATA", "AppData/Local", "XDG_STATE_HOME", ".local/state")
+
+
+def _folder(windows: str, windows_default: str, xdg: str, xdg_default: str) -> Path:
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises if there is no home
+    if sys.platform == "win32":
+        base = Path(os.environ.get(windows) or home / windows_default)
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get(xdg) or home / xdg_default)
+    return base / "cloudtower-async"
