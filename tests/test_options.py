@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
+import itertools
 import math
 import re
 import ssl
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
@@ -17,7 +19,7 @@ from pydantic import SecretBytes, SecretStr
 from cloudtower_async import Cloudtower
 from cloudtower_async.addresses import Proxy, normalise_endpoint
 from cloudtower_async.errors import InvalidSettings
-from cloudtower_async.options import Settings, from_environment
+from cloudtower_async.options import SessionOptions, Settings, from_environment
 from tests.support import PASSWORD, TOKEN, settings, settings_of
 
 PEM = f"-----BEGIN PRIVATE KEY-----\n{PASSWORD}\n-----END PRIVATE KEY-----\n"
@@ -227,6 +229,45 @@ def test_a_session_says_what_is_wrong_with_an_option(options: dict[str, Any], to
         Cloudtower("tower.example", **options)
 
 
+def test_an_unknown_option_is_a_type_error_that_names_the_nearest_one() -> None:
+    wrong: dict[str, Any] = {"usrname": "root"}
+    told = "unexpected keyword argument 'usrname'; did you mean username?"
+    with pytest.raises(TypeError, match=re.escape(told)):
+        Cloudtower("tower.example", **wrong)
+    with pytest.raises(TypeError, match=re.escape(told)):
+        Cloudtower.from_env(endpoint="tower.example", **wrong)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'endpoints'"):
+        Cloudtower("tower.example", token="t", endpoints=["a"])  # type: ignore[call-arg] # pyright: ignore
+
+
+def documented_options() -> dict[str, str]:
+    """What the docstring of each option says."""
+    tree = ast.parse(inspect.getsource(SessionOptions))
+    body = cast("ast.ClassDef", tree.body[0]).body
+    return {
+        ast.unparse(option.target): " ".join(ast.literal_eval(text.value).split())
+        for option, text in itertools.pairwise(body)
+        if isinstance(option, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+
+
+def test_every_option_is_documented_with_its_default() -> None:
+    told = documented_options()
+    assert list(told) == list(SessionOptions.__annotations__)
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(Settings).parameters.items()
+        if name != "endpoint"
+    }
+    assert {*defaults, "session", "connector", "trace_configs"} == told.keys()
+    for name, default in defaults.items():
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        shown = (
+            f"{default:,g}" if isinstance(default, float) else f"{default:,}" if number else default
+        )
+        assert re.search(rf"Default: `*{re.escape(str(shown))}\b", told[name]), (name, shown)
+
+
 ODD: list[object] = [5, -1, 0, 1.5, math.nan, True, b"x", "", "x\ny", ["a"], {"a": 5}, (1, 2), ...]
 
 
@@ -239,7 +280,7 @@ def refusal(options: dict[str, Any]) -> InvalidSettings | None:
 
 
 @pytest.mark.parametrize("credentials", [{"token": "t0ken"}, {"username": "u", "password": "p"}])
-@pytest.mark.parametrize("option", list(inspect.signature(Cloudtower).parameters))
+@pytest.mark.parametrize("option", ["endpoint", *SessionOptions.__annotations__])
 def test_whatever_is_wrong_with_an_option_is_invalid_settings(
     option: str, credentials: dict[str, Any]
 ) -> None:

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         RankedMetric,
         Subject,
     )
+    from .options import SessionOptions
     from .retry.policy import RetryPolicy
     from .transport.exchange_log import Exchange, record_exchanges
     from .types import (
@@ -146,6 +147,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "SessionClosed",
+    "SessionOptions",
     "SetChanged",
     "SettleTimeout",
     "SourceChanged",
@@ -190,6 +192,7 @@ _HOMES = {
     "Cloudtower": ".client",
     "Exchange": ".transport.exchange_log",
     "RetryPolicy": ".retry.policy",
+    "SessionOptions": ".options",
     "Upload": ".uploads.upload",
     "UploadProgress": ".uploads.upload",
     "UploadState": ".uploads.upload_state",

@@ -13,15 +13,7 @@ from .calls.server_version import server_version
 from .errors import CloudtowerError, InvalidInput
 from .graphql import requests as graphql_requests
 from .graphql.consoles import vnc_ticket
-from .options import (
-    Settings,
-    check_option,
-    choice_fault,
-    from_environment,
-    lock_timeout_fault,
-    reveal,
-    reveal_pair,
-)
+from .options import Settings, check_names, from_environment
 from .queries import lookups
 from .queries.batches import Resource
 from .session_state import SessionState
@@ -29,10 +21,15 @@ from .spelling import did_you_mean
 from .transport.auth import Authenticator
 from .transport.http import Transport
 from .types import ContentLanguage
-from .validators import check_seconds, reject_positional, seconds_fault
+from .validators import (
+    check_option,
+    check_seconds,
+    choice_fault,
+    reject_positional,
+    seconds_fault,
+)
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import (
         AsyncGenerator,
         AsyncIterator,
@@ -45,8 +42,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self, Unpack
-
-    import aiohttp
 
     from .calls.direct import Method, RawAuth, RawMethod
     from .graphql.api_keys import ApiKeys
@@ -62,8 +57,7 @@ if TYPE_CHECKING:
         Task,
         UploadTask,
     )
-    from .options import ClientCert, Credentials, Failover, FromEnv, SecretText, Source, StrPath
-    from .retry.policy import RetryPolicy
+    from .options import EnvironmentOptions, SessionOptions
     from .tasks.waiter import Waitable
     from .types import Everything, Fetched, RawResponse, WithTask
     from .uploads.source import Uploadable
@@ -77,6 +71,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
+_AIOHTTP_OBJECTS: tuple[tuple[str, Any], ...] = (
+    ("session", None),
+    ("connector", None),
+    ("trace_configs", ()),
+)
+"""Options that are no settings, and their defaults."""
+
 
 class Cloudtower(Namespaces):
     """A session with a CloudTower.
@@ -85,60 +86,14 @@ class Cloudtower(Namespaces):
     in when it is entered, or at the first call; any number of tasks may use it at once.
 
     Args:
-        endpoint: Address of the server: ``https://tower.example``. Without a scheme it is https;
-            ``/v2/api`` at the end may be there or not. Of an active/passive pair a list of both:
-            calls go to the active one.
-        failover: When to look which one of a pair is active: ``auto``: at first, and when one turns
-            a call away or is not reached; ``manual``: at first, then only by `find_active`;
-            ``always``: before every request.
-
-        username: Name to log in with.
-        password: Password to log in with. Each password and token may be a ``SecretStr`` of
-            pydantic.
-        source: Where the user is kept: LOCAL, or LDAP for a directory.
-        token: A token or an API key; there is no login then.
-        credentials: Called at each login instead, such as to ask a vault: an async function that
-            returns a token, or a user name and a password.
-        auth_config_id: Which authentication strategy, where the server has several.
-        change_feed: User name and password of the change feed, which has its own.
-
-        content_language: Language of texts in answers; each call can choose another.
-        strict: Raise ResponseDecodeError for an answer that breaks the API schema anywhere,
-            instead of keeping what is right.
-        validate: Refuse arguments that the API schema does not have before they are sent. False for
-            a server that is newer than this package.
-        headers: Sent with every request.
-
-        timeout: Seconds for a whole call: logging in, sending, where need be more than once, and
-            the last byte of the answer; each call can choose another.
-        connect_timeout: Seconds to make a connection.
-        read_timeout: Seconds without a byte from the server; None: as long as ``timeout`` lets it.
-        lock_timeout: Seconds to wait for locked resources, besides ``timeout``; 0: raise at once.
-        retry: How often and when a call is sent again where that is safe; None: as `RetryPolicy`
-            does by default.
-        max_connections: Most connections at a time; further calls wait for one.
-        max_in_flight: Most requests at a time; None: as many as connections.
-        rate_limit: Most requests a second, on average; None: any number.
-        max_response_bytes: Maximum size of an answer in bytes, after decompression. Error bodies,
-            logins and HTML pages have a fixed limit of 1 MiB.
-
-        verify_tls: Check the server's certificate. False trusts any.
-        ca_file: PEM file with the authorities to trust instead of the system's.
-        client_cert: PEM file with our certificate and key, or a pair of files.
-        ssl_context: Use this instead of the three.
-
-        proxy: Address of an HTTP proxy: ``http://[user:password@]host:port``. It wins over
-            ``trust_env``.
-        trust_env: Use the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name. Unlike in aiohttp,
-            no .netrc file is read.
-
-        session: Use this aiohttp session. It, as the connector, stays yours to close, and
-            max_connections is then its own matter.
-        connector: Use this aiohttp connector.
-        trace_configs: aiohttp's hooks for tracing.
+        endpoint: Address of the server: ``https://tower.example``. The default scheme is https;
+            ``/v2/api`` at the end is optional. For an active/passive pair, pass a list of both
+            addresses; requests go to the active node.
+        options: See `SessionOptions`, which documents each with its default.
 
     Raises:
-        InvalidSettings: An option cannot be used; it names which.
+        InvalidSettings: An option cannot be used; the error names it.
+        TypeError: There is no such option.
 
     Example:
         ::
@@ -147,80 +102,12 @@ class Cloudtower(Namespaces):
                 vms = await tower.vm.get_vms(where={"name_contains": "web"})
     """
 
-    def __init__(
-        self,
-        endpoint: str | Sequence[str],
-        *,
-        failover: Failover = "auto",
-        # who
-        username: str | None = None,
-        password: str | SecretText | None = None,
-        source: Source = "LOCAL",
-        token: str | SecretText | None = None,
-        credentials: Credentials | None = None,
-        auth_config_id: str | None = None,
-        change_feed: tuple[str, str | SecretText] | None = None,
-        # what
-        content_language: ContentLanguage = "en-US",
-        strict: bool = False,
-        validate: bool = True,
-        headers: Mapping[str, str] | None = None,
-        # how long, how many
-        timeout: float = 60.0,
-        connect_timeout: float = 10.0,
-        read_timeout: float | None = None,
-        lock_timeout: float = 60.0,
-        retry: RetryPolicy | None = None,
-        max_connections: int = 100,
-        max_in_flight: int | None = None,
-        rate_limit: float | None = None,
-        max_response_bytes: int = 2**30,
-        # TLS
-        verify_tls: bool = True,
-        ca_file: StrPath | None = None,
-        client_cert: ClientCert | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        # proxy
-        proxy: str | None = None,
-        trust_env: bool = False,
-        # aiohttp
-        session: aiohttp.ClientSession | None = None,
-        connector: aiohttp.BaseConnector | None = None,
-        trace_configs: Sequence[aiohttp.TraceConfig] = (),
-    ) -> None:
-        settings = Settings(
-            endpoint=endpoint,
-            failover=failover,
-            username=username,
-            password=reveal(password),
-            source=source,
-            token=reveal(token),
-            credentials=credentials,
-            auth_config_id=auth_config_id,
-            change_feed=reveal_pair(change_feed),
-            content_language=content_language,
-            strict=strict,
-            validate=validate,
-            headers=headers,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            lock_timeout=lock_timeout,
-            retry=retry,
-            max_connections=max_connections,
-            max_in_flight=max_in_flight,
-            rate_limit=rate_limit,
-            max_response_bytes=max_response_bytes,
-            verify_tls=verify_tls,
-            ca_file=ca_file,
-            client_cert=client_cert,
-            ssl_context=ssl_context,
-            proxy=proxy,
-            trust_env=trust_env,
-        )
-        transport = Transport(
-            settings, session=session, connector=connector, trace_configs=trace_configs
-        )
+    def __init__(self, endpoint: str | Sequence[str], **options: Unpack[SessionOptions]) -> None:
+        check_names(options)
+        given: dict[str, Any] = {**options}
+        aiohttp_objects = {name: given.pop(name, default) for name, default in _AIOHTTP_OBJECTS}
+        settings = Settings(endpoint=endpoint, **given)
+        transport = Transport(settings, **aiohttp_objects)
         self._set_up(Executor(transport, Authenticator(transport)), None)
 
     def _set_up(self, caller: Executor, shared: SessionState | None) -> None:
@@ -231,7 +118,7 @@ class Cloudtower(Namespaces):
         self._entered = False
 
     @classmethod
-    def from_env(cls, *, profile: str | None = None, **options: Unpack[FromEnv]) -> Self:
+    def from_env(cls, *, profile: str | None = None, **options: Unpack[EnvironmentOptions]) -> Self:
         """Make a session from the environment; what is given here wins.
 
         The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
@@ -394,7 +281,7 @@ class Cloudtower(Namespaces):
         lock_seconds = caller.lock_timeout if lock_timeout is None else lock_timeout
         check_option("content_language", choice_fault(language, ContentLanguage))
         check_option("timeout", seconds_fault(seconds))
-        check_option("lock_timeout", lock_timeout_fault(lock_seconds))
+        check_option("lock_timeout", seconds_fault(lock_seconds, zero_ok=True))
         other = type(self).__new__(type(self))
         other._set_up(
             caller.with_defaults(

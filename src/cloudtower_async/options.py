@@ -1,4 +1,4 @@
-"""The options of a session, checked once and frozen.
+"""The options of a session: their list, their defaults, and where they come from.
 
 An argument wins over the environment, that over a profile (both `from_environment` only), and that
 over the default.
@@ -6,69 +6,51 @@ over the default.
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import ssl
-from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypeAlias, TypedDict, cast
 
 from .addresses import normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
+from .retry.policy import policy_fault
+from .spelling import did_you_mean
 from .types import ContentLanguage
-from .validators import is_number, seconds_fault
+from .validators import (
+    bool_fault,
+    check_option,
+    choice_fault,
+    client_cert_fault,
+    count_fault,
+    encoding_fault,
+    function_fault,
+    header_fault,
+    mapping_fault,
+    pair_fault,
+    pem_file_fault,
+    rate_fault,
+    seconds_fault,
+    ssl_context_fault,
+    text_fault,
+    token_fault,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from typing import Protocol, TypedDict
+    import ssl
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     import aiohttp
 
     from .addresses import Proxy
     from .retry.policy import RetryPolicy
 
-    class SecretText(Protocol):
-        """An object that hides a secret from logs, such as pydantic's ``SecretStr``."""
 
-        def get_secret_value(self) -> str:
-            """Return the secret."""
-            ...
+class SecretText(Protocol):
+    """An object that hides a secret from logs, such as pydantic's ``SecretStr``."""
 
-    class FromEnv(TypedDict, total=False):
-        """What `Cloudtower.from_env` takes: the options of `Cloudtower`."""
-
-        endpoint: str | Sequence[str] | None
-        failover: Failover
-        username: str | None
-        password: str | SecretText | None
-        source: Source | None
-        token: str | SecretText | None
-        credentials: Credentials | None
-        auth_config_id: str | None
-        change_feed: tuple[str, str | SecretText] | None
-        content_language: ContentLanguage | None
-        strict: bool
-        validate: bool
-        headers: Mapping[str, str] | None
-        timeout: float
-        connect_timeout: float
-        read_timeout: float | None
-        lock_timeout: float
-        retry: RetryPolicy | None
-        max_connections: int
-        max_in_flight: int | None
-        rate_limit: float | None
-        max_response_bytes: int
-        verify_tls: bool | None
-        ca_file: StrPath | None
-        client_cert: ClientCert | None
-        ssl_context: ssl.SSLContext | None
-        proxy: str | None
-        trust_env: bool
-        session: aiohttp.ClientSession | None
-        connector: aiohttp.BaseConnector | None
-        trace_configs: Sequence[aiohttp.TraceConfig]
+    def get_secret_value(self) -> str:
+        """Return the secret."""
+        ...
 
 
 Credentials: TypeAlias = "Callable[[], Awaitable[str | SecretText | tuple[str, str | SecretText]]]"
@@ -78,72 +60,184 @@ StrPath: TypeAlias = str | os.PathLike[str]
 ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 
 
+class SessionOptions(TypedDict, total=False):
+    """Options of `Cloudtower`, all of them optional.
+
+    Use it to type functions that pass options on: ``**options: Unpack[SessionOptions]``.
+    """
+
+    failover: Failover
+    """When to determine which node of an active/passive pair is active. ``auto``: at first, and
+    when a node redirects a request or cannot be reached; ``manual``: at first, then only by
+    `find_active`; ``always``: before every request. Default: ``auto``."""
+
+    username: str | None
+    """Name to log in with. Default: None; pass ``token`` or ``credentials`` instead."""
+
+    password: str | SecretText | None
+    """Password to log in with; may be a ``SecretStr`` of pydantic. Default: None."""
+
+    source: Source
+    """Authentication source of the user: ``LOCAL``, ``LDAP``, ``AUTHN`` or ``SSO``. Default:
+    ``LOCAL``."""
+
+    token: str | SecretText | None
+    """Token or API key to use instead of logging in; may be a ``SecretStr`` of pydantic. It wins
+    over ``username``. Default: None."""
+
+    credentials: Credentials | None
+    """Async function that is called at each login, for example to query a vault. It returns a
+    token, or a user name and a password. Default: None."""
+
+    auth_config_id: str | None
+    """Id of the authentication strategy, where the server has several. Default: None."""
+
+    change_feed: tuple[str, str | SecretText] | None
+    """User name and password of the change feed, which has a credential of its own. Default: None;
+    changes are then found by polling."""
+
+    content_language: ContentLanguage
+    """Language of texts in answers; each call can choose another. Default: ``en-US``."""
+
+    strict: bool
+    """Raise `ResponseDecodeError` for an answer that breaks the API schema anywhere, instead of
+    keeping the valid parts. Default: False."""
+
+    validate: bool
+    """Validate arguments against the API schema before they are sent. Pass False for a server that
+    is newer than this package. Default: True."""
+
+    headers: Mapping[str, str] | None
+    """Headers to send with every request. Default: None."""
+
+    timeout: float
+    """Time-out in seconds for a whole call: login, every attempt, and the last byte of the answer.
+    Each call can choose another. Default: 60."""
+
+    connect_timeout: float
+    """Time-out in seconds for making a connection. Default: 10."""
+
+    read_timeout: float | None
+    """Time-out in seconds between two pieces of an answer. Default: None; only ``timeout``
+    applies."""
+
+    lock_timeout: float
+    """Maximum number of seconds to wait for locked resources, in addition to ``timeout``; 0 raises
+    at once. Default: 60."""
+
+    retry: RetryPolicy | None
+    """How often and when to resend a request where that is safe. Default: None; the defaults of
+    `RetryPolicy`."""
+
+    max_connections: int
+    """Maximum number of connections; further calls wait for one. Default: 100."""
+
+    max_in_flight: int | None
+    """Maximum number of concurrent requests. Default: None; as many as connections."""
+
+    rate_limit: float | None
+    """Maximum number of requests per second, on average. Default: None; no limit."""
+
+    max_response_bytes: int
+    """Maximum size of an answer in bytes, after decompression. Error bodies, logins and HTML pages
+    have a fixed limit of 1 MiB. Default: 1,073,741,824 (1 GiB)."""
+
+    verify_tls: bool
+    """Check the server's certificate; False accepts any. Default: True."""
+
+    ca_file: StrPath | None
+    """PEM file with the certificate authorities to trust. Default: None; those of the system."""
+
+    client_cert: ClientCert | None
+    """PEM file with the client's certificate and key, or a pair of files. Default: None."""
+
+    ssl_context: ssl.SSLContext | None
+    """SSL context to use instead of ``verify_tls``, ``ca_file`` and ``client_cert``. Default:
+    None."""
+
+    proxy: str | None
+    """Address of an HTTP proxy: ``http://[user:password@]host:port``. It wins over ``trust_env``.
+    Default: None."""
+
+    trust_env: bool
+    """Use the proxy named by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Unlike in aiohttp, no .netrc
+    file is read. Default: False."""
+
+    session: aiohttp.ClientSession | None
+    """An aiohttp session to use. The caller closes it and its connector; ``max_connections`` does
+    not apply to it. Default: None."""
+
+    connector: aiohttp.BaseConnector | None
+    """An aiohttp connector to use. The caller closes it. Default: None."""
+
+    trace_configs: Sequence[aiohttp.TraceConfig]
+    """Tracing hooks of aiohttp. Default: an empty sequence."""
+
+
+class EnvironmentOptions(SessionOptions, total=False):
+    """Options of `Cloudtower.from_env`: those of `Cloudtower`, and the endpoint."""
+
+    endpoint: str | Sequence[str] | None
+    """Address of the server; a list of both for an active/passive pair. Default: None; taken from
+    CLOUDTOWER_ENDPOINT or the profile."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Checked options. Making one raises InvalidSettings if any of them cannot be used.
+    """The options of a session that do not hold aiohttp's objects, with their defaults.
 
-    What they mean and their defaults are told where users give them: at `Cloudtower`.
+    Making one raises InvalidSettings if any option cannot be used. `SessionOptions` documents them.
     """
 
     endpoint: InitVar[str | Sequence[str]]
     endpoints: tuple[str, ...] = field(init=False)
-    failover: Failover
-    username: str | None
-    password: str | None
-    source: Source
-    token: str | None
-    credentials: Credentials | None
-    auth_config_id: str | None
-    change_feed: tuple[str, str] | None
-    content_language: ContentLanguage
-    timeout: float
-    connect_timeout: float
-    read_timeout: float | None
-    lock_timeout: float
-    retry: RetryPolicy | None
-    max_connections: int
-    max_in_flight: int | None
-    rate_limit: float | None
-    max_response_bytes: int
-    verify_tls: bool
-    ca_file: StrPath | None
-    client_cert: ClientCert | None
-    ssl_context: ssl.SSLContext | None
-    proxy: InitVar[str | None]
+    failover: Failover = "auto"
+    username: str | None = None
+    password: str | None = None
+    source: Source = "LOCAL"
+    token: str | None = None
+    credentials: Credentials | None = None
+    auth_config_id: str | None = None
+    change_feed: tuple[str, str] | None = None
+    content_language: ContentLanguage = "en-US"
+    strict: bool = False
+    validate: bool = True
+    headers: Mapping[str, str] | None = None
+    timeout: float = 60.0
+    connect_timeout: float = 10.0
+    read_timeout: float | None = None
+    lock_timeout: float = 60.0
+    retry: RetryPolicy | None = None
+    max_connections: int = 100
+    max_in_flight: int | None = None
+    rate_limit: float | None = None
+    max_response_bytes: int = 2**30
+    verify_tls: bool = True
+    ca_file: StrPath | None = None
+    client_cert: ClientCert | None = None
+    ssl_context: ssl.SSLContext | None = None
+    proxy: InitVar[str | None] = None
     via: Proxy | None = field(init=False)
-    trust_env: bool
-    strict: bool
-    validate: bool
-    headers: Mapping[str, str] | None
+    trust_env: bool = False
 
     def __post_init__(self, endpoint: str | Sequence[str], proxy: str | None) -> None:
         set_ = object.__setattr__
         set_(self, "endpoints", normalise_endpoints(endpoint))
+        set_(self, "password", reveal(self.password))
+        set_(self, "token", reveal(self.token))
+        if isinstance(self.change_feed, tuple):
+            set_(self, "change_feed", tuple(map(reveal, self.change_feed)))
         set_(self, "headers", _checked_headers(self.headers))
         set_(self, "via", parse_proxy(proxy, "proxy"))
         _check_credentials(self)
-        check_option("change_feed", pair_fault(self.change_feed))
-        check_option("auth_config_id", _text_fault(self.auth_config_id))
-        check_option("failover", choice_fault(self.failover, Failover))
-        check_option("source", choice_fault(self.source, Source))
-        check_option("content_language", choice_fault(self.content_language, ContentLanguage))
-        for option in ("timeout", "connect_timeout"):
-            check_option(option, seconds_fault(getattr(self, option)))
-        for option in ("verify_tls", "trust_env", "strict", "validate"):
-            check_option(option, _bool_fault(getattr(self, option)))
-        alone = self.ca_file is None and self.client_cert is None and self.verify_tls
-        check_option("ssl_context", _context_fault(self.ssl_context, alone=alone))
-        check_option("ca_file", _path_fault(self.ca_file))
-        check_option("client_cert", _client_cert_fault(self.client_cert))
-        check_option("lock_timeout", lock_timeout_fault(self.lock_timeout))
-        if self.read_timeout is not None:
-            check_option("read_timeout", seconds_fault(self.read_timeout))
-        check_option("max_connections", _count_fault(self.max_connections))
-        if self.max_in_flight is not None:
-            check_option("max_in_flight", _count_fault(self.max_in_flight))
-        if self.rate_limit is not None:
-            check_option("rate_limit", _rate_fault(self.rate_limit))
-        check_option("max_response_bytes", _count_fault(self.max_response_bytes))
+        for option, fault_of in _CHECKS.items():
+            check_option(option, fault_of(getattr(self, option)))
+        for option, fault_of in _CHECKS_UNLESS_NONE.items():
+            if (value := getattr(self, option)) is not None:
+                check_option(option, fault_of(value))
+        if self.ssl_context is not None:
+            alone = self.ca_file is None and self.client_cert is None and self.verify_tls
+            check_option("ssl_context", ssl_context_fault(self.ssl_context, alone=alone))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("settings cannot be pickled: they hold secrets")
@@ -222,65 +316,6 @@ def from_environment(
     return {**found, **given}
 
 
-def lock_timeout_fault(value: object) -> str | None:
-    """Why this is no time to wait for a lock; None: it is. 0 is: not to wait."""
-    return seconds_fault(value, zero_ok=True)
-
-
-def choice_fault(value: object, choices: object) -> str | None:
-    """Why this is none of the values of a Literal type; None: it is one."""
-    allowed = get_args(choices)
-    return None if value in allowed else f"expected one of {', '.join(allowed)}; got {value!r}"
-
-
-def header_fault(value: object) -> str | None:
-    """Why this cannot be the value of a header; None: it can."""
-    if isinstance(value, str) and _HEADER_VALUE.fullmatch(value):
-        return None
-    return "it is no text, or holds a character that no header may hold"
-
-
-def _count_fault(value: object) -> str | None:
-    if type(value) is int and value >= 1:
-        return None
-    return f"expected a whole number from 1 on, got {value!r}"
-
-
-def _rate_fault(value: object) -> str | None:
-    if is_number(value) and 0 < value < math.inf:
-        return None
-    return f"expected a number of calls a second above 0, got {value!r}"
-
-
-def _bool_fault(value: object) -> str | None:
-    return None if isinstance(value, bool) else f"expected True or False, got {value!r}"
-
-
-def _context_fault(context: object, *, alone: bool) -> str | None:
-    if context is None:
-        return None
-    if not isinstance(context, ssl.SSLContext):
-        return f"expected an ssl.SSLContext, got {type(context).__name__}"
-    if alone:
-        return None
-    return "ca_file=, client_cert= and verify_tls=False are for the context to bring along"
-
-
-def _mapping_fault(value: object) -> str | None:
-    if value is None or isinstance(value, Mapping):
-        return None
-    return f"expected a dict of names and values, got {type(value).__name__}"
-
-
-def _header_name_fault(value: object) -> str | None:
-    return None if isinstance(value, str) else f"a name is a text, got {type(value).__name__}"
-
-
-def _function_fault(value: object) -> str | None:
-    # Of what is given only the type: it may be the secret itself.
-    return None if callable(value) else f"expected an async function, got {type(value).__name__}"
-
-
 def reveal(value: str | SecretText | None) -> str | None:
     """Return the secret in an object such as pydantic's ``SecretStr``, and anything else as is.
 
@@ -290,83 +325,15 @@ def reveal(value: str | SecretText | None) -> str | None:
     return cast("str | None", get_secret_value() if callable(get_secret_value) else value)
 
 
-def reveal_pair(pair: tuple[str, str | SecretText] | None) -> tuple[str, str] | None:
-    """Apply `reveal` to both parts of a user name and a password."""
-    parts = tuple(map(reveal, pair)) if isinstance(pair, tuple) else pair
-    return cast("tuple[str, str] | None", parts)
-
-
-def _text_fault(value: object) -> str | None:
-    # The value is not quoted: it may be a secret that was passed in the wrong place.
-    if value is None or (isinstance(value, str) and value):
-        return None
-    return f"expected a text, got {'an empty one' if value == '' else type(value).__name__}"
-
-
-def _path_fault(value: object) -> str | None:
-    """Say why this is not the path of a file, without quoting it: it may hold a private key."""
-    if value is None:
-        return None
-    try:
-        path: object = os.fspath(cast("str", value))
-    except TypeError:
-        path = None
-    if not isinstance(path, str):
-        return f"expected a path, got {type(value).__name__}"
-    if "-----BEGIN" in path or "\n" in path:
-        return (
-            "expected the path of a PEM file, got what looks like its content; write it to a file, "
-            "or load it into a context of your own and pass that as ssl_context="
-        )
-    return None
-
-
-def _client_cert_fault(value: object) -> str | None:
-    if not isinstance(value, tuple):
-        fault = _path_fault(value)
-        return fault and fault.replace("expected a path,", "expected a path or a pair of paths,")
-    paths = cast("tuple[object, ...]", value)
-    if len(paths) != 2:
-        return f"expected a path or a pair (certificate, key), got a tuple of {len(paths)}"
-    if None in paths:
-        return "expected a pair of paths (certificate, key), got None in it"
-    return _path_fault(paths[0]) or _path_fault(paths[1])
-
-
-def pair_fault(value: object) -> str | None:
-    """Why this is no credential for HTTP Basic. It may hold a secret: nothing of it is told."""
-    if value is None:
-        return None
-    pair = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
-    if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
-        return "expected a pair of texts, (username, password)"
-    if ":" in str(pair[0]):
-        return "the user name holds a colon, which HTTP Basic does not allow"
-    return encoding_fault(str(pair[0])) or encoding_fault(str(pair[1]))
-
-
-def encoding_fault(text: str) -> str | None:
-    """Why this cannot be sent as UTF-8; None: it can. The text may be a secret and is not told."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        return f"it holds a byte that is not UTF-8, as character {exc.start + 1}"
-    return None
-
-
-def check_option(option: str, fault: str | None) -> None:
-    """Refuse an option of the session that has a fault."""
-    if fault is not None:
-        raise InvalidSettings(f"{option}: {fault}", option=option)
-
-
-def token_fault(token: object) -> str | None:
-    """Why this cannot be a token; None: it can. Of a secret only its fault is told."""
-    if not isinstance(token, str):
-        return f"expected a text, got {type(token).__name__}"
-    if _SENDABLE.fullmatch(token):
-        return None
-    return "it is empty, or holds a space or a character that no header may hold"
+def check_names(options: Iterable[str]) -> None:
+    """Raise the TypeError that Python raises for arguments that a function does not have."""
+    known = SessionOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"Cloudtower.__init__() got an unexpected keyword argument {name!r}"
+                + did_you_mean(name, known, few=False)
+            )
 
 
 def _check_credentials(settings: Settings) -> None:
@@ -376,12 +343,12 @@ def _check_credentials(settings: Settings) -> None:
                 raise InvalidSettings(
                     f"{option}: credentials= is to give it; pass one of them", option=option
                 )
-        check_option("credentials", _function_fault(settings.credentials))
+        check_option("credentials", function_fault(settings.credentials))
         return
     for option in ("username", "password"):  # also where the token wins over them
         value = getattr(settings, option)
         if value not in (None, ""):
-            check_option(option, _text_fault(value))
+            check_option(option, text_fault(value))
             check_option(option, encoding_fault(value))
     if settings.token is not None:
         check_option("token", token_fault(settings.token))
@@ -398,9 +365,10 @@ def _check_credentials(settings: Settings) -> None:
 
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked: dict[str, str] = {}
-    check_option("headers", _mapping_fault(headers))
-    for name, value in (headers or {}).items():
-        check_option("headers", _header_name_fault(name))
+    if headers is None:
+        return checked
+    check_option("headers", mapping_fault(headers))
+    for name, value in headers.items():
         lower = name.lower()
         if instead := _MANAGED_HEADERS.get(lower):
             raise InvalidSettings(f"headers: {name} is not one to set; {instead}", option="headers")
@@ -422,9 +390,7 @@ def _boolean(variable: str, text: str) -> bool:
     raise InvalidSettings(f"{variable}: expected true or false, got {text!r}", option=variable)
 
 
-_SENDABLE = re.compile(r"[\x21-\x7e]+")
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _MANAGED_HEADERS = {
     "authorization": "pass token=, or username= and password=",
     "content-language": "pass content_language=",
@@ -433,4 +399,29 @@ _MANAGED_HEADERS = {
     "proxy-authorization": "pass the user and password in proxy=",
     "host": "it follows from the endpoint",
     "transfer-encoding": "it follows from the body",
+}
+
+_CHECKS: dict[str, Callable[[object], str | None]] = {
+    "failover": lambda value: choice_fault(value, Failover),
+    "source": lambda value: choice_fault(value, Source),
+    "content_language": lambda value: choice_fault(value, ContentLanguage),
+    "timeout": seconds_fault,
+    "connect_timeout": seconds_fault,
+    "lock_timeout": lambda value: seconds_fault(value, zero_ok=True),
+    "verify_tls": bool_fault,
+    "trust_env": bool_fault,
+    "strict": bool_fault,
+    "validate": bool_fault,
+    "max_connections": count_fault,
+    "max_response_bytes": count_fault,
+}
+_CHECKS_UNLESS_NONE: dict[str, Callable[[object], str | None]] = {
+    "change_feed": pair_fault,
+    "auth_config_id": text_fault,
+    "ca_file": pem_file_fault,
+    "client_cert": client_cert_fault,
+    "read_timeout": seconds_fault,
+    "retry": policy_fault,
+    "max_in_flight": count_fault,
+    "rate_limit": rate_fault,
 }

@@ -9,9 +9,9 @@ import msgspec
 
 from ..addresses import API_PATH, path_fault
 from ..errors import InvalidInput
-from ..options import choice_fault, pair_fault
 from ..transport.basic_auth import basic
 from ..types import CODEC_ERRORS, RawResponse
+from ..validators import check_argument, choice_fault, pair_fault
 from .operation import Auth, Carries, Credential, Kind, Operation
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ async def request(
     timeout: float | None,
 ) -> object:
     """See `Cloudtower.request`."""
-    if fault := choice_fault(method, Method):
-        raise InvalidInput(f"request {path}: method: {fault}")
+    check_argument(f"request {path}", "method", choice_fault(method, Method))
     path = _checked("request", path).removeprefix(f"{API_PATH}/")
     path = f"/{path.lstrip('/')}"
     if body is not None and query is not None:
@@ -72,8 +71,7 @@ async def raw(
     timeout: float | None,
 ) -> RawResponse:
     """See `Cloudtower.raw`."""
-    if fault := choice_fault(method, RawMethod):
-        raise InvalidInput(f"raw {path}: method: {fault}")
+    check_argument(f"raw {path}", "method", choice_fault(method, RawMethod))
     path = _checked("raw", path)
     operation = Operation[RawResponse](
         path,
@@ -90,8 +88,7 @@ async def raw(
 
 
 def _checked(name: str, path: str) -> str:
-    if fault := path_fault(path):
-        raise InvalidInput(f"{name}: path: {fault}")
+    check_argument(name, "path", path_fault(path))
     return f"/{path.lstrip('/')}"
 
 

@@ -17,10 +17,9 @@ from ..errors import (
     OutcomeUnknown,
     Unauthorized,
 )
-from ..options import check_option, choice_fault, header_fault
 from ..retry.backoff import Budget
 from ..retry.classify import is_transient
-from ..retry.policy import RetryPolicy, policy_fault
+from ..retry.policy import RetryPolicy
 from ..transport import tracing
 from ..transport.connection_errors import frames_of_hook, without_frames
 from ..transport.failover import Endpoints
@@ -29,7 +28,7 @@ from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
 from ..transport.timeouts import TimeLimit, closed_during
 from ..types import CODEC_ERRORS, ContentLanguage
-from ..validators import seconds_fault
+from ..validators import check_argument, choice_fault, header_fault, seconds_fault
 from .decoding import Mismatch, decode
 from .executor_loop import Again, where_to_look
 from .operation import Auth, Carries, Credential, Kind, Operation
@@ -111,7 +110,6 @@ class Executor:
 
     def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
         settings = transport.settings
-        check_option("retry", policy_fault(settings.retry))
         self.transport = transport
         self.authenticator = authenticator
         self.endpoints: Endpoints = Endpoints(transport)
@@ -228,13 +226,15 @@ class Executor:
         if timeout is None:
             timeout = self.timeout
         else:
-            _check(operation, "timeout", seconds_fault(timeout))
+            check_argument(operation.name, "timeout", seconds_fault(timeout))
         headers = {"content-language": self.content_language}
         if content_language is not None:
-            _check(operation, "content_language", choice_fault(content_language, ContentLanguage))
+            fault = choice_fault(content_language, ContentLanguage)
+            check_argument(operation.name, "content_language", fault)
             headers["content-language"] = content_language
         if external_cloudtower_id is not None:
-            _check(operation, "external_cloudtower_id", header_fault(external_cloudtower_id))
+            fault = header_fault(external_cloudtower_id)
+            check_argument(operation.name, "external_cloudtower_id", fault)
             headers["external-cloudtower-id"] = external_cloudtower_id
         if operation.auth is Auth.BASIC:
             headers["x-bypass-whitelist"] = "true"
@@ -373,11 +373,6 @@ def _interrupted(call: Call[R], endpoint: str | None, cause: BaseException) -> O
         endpoint=endpoint or "",
         hint=where_to_look(call.operation.name),
     )
-
-
-def _check(operation: Operation[R], argument: str, fault: str | None) -> None:
-    if fault is not None:
-        raise InvalidInput(f"{operation.name}: {argument}: {fault}")
 
 
 def _refused_hint(operation: Operation[R]) -> str | None:

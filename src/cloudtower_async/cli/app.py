@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from .._version import __version__
 from ..errors import CloudtowerError
-from ..options import encoding_fault
+from ..validators import encoding_fault
 from .errors import OutputError, UsageError
 from .exit_codes import MEANINGS, ExitCode, exit_code
 from .messages import error_line, log_warnings_shown

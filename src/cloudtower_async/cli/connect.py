@@ -15,8 +15,9 @@ from ..addresses import parse_proxy
 from ..client import Cloudtower
 from ..control_characters import printable
 from ..errors import InvalidSettings
-from ..options import Source, encoding_fault, from_environment
+from ..options import Source, from_environment
 from ..profiles import read_profiles
+from ..validators import encoding_fault
 from .errors import UsageError
 
 if TYPE_CHECKING:

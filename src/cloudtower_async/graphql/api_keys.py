@@ -10,7 +10,8 @@ import msgspec
 
 from ..errors import CallError, OutcomeUnknown, ResponseDecodeError
 from ..types import CODEC_ERRORS
-from .requests import NAME, ask, check_text
+from ..validators import check_argument, text_fault
+from .requests import NAME, ask
 
 if TYPE_CHECKING:
     from ..calls.executor import Executor
@@ -77,7 +78,7 @@ class ApiKeys:
             CallError: See its subclasses.
             InvalidInput: The name is empty, or no text.
         """
-        check_text("api_keys.create", "name", name)
+        check_argument("api_keys.create", "name", text_fault(name))
         made: Keys = []
 
         def take(body: bytes) -> None:
@@ -116,7 +117,7 @@ class ApiKeys:
             InvalidInput: The key is empty, or no text.
         """
         secret = key.key if isinstance(key, ApiKey) else key
-        check_text("api_keys.delete", "key", secret)
+        check_argument("api_keys.delete", "key", text_fault(secret))
         self._caller.transport.mask.add(secret)
         await ask(self._caller, _DELETE, {"key": secret})
 

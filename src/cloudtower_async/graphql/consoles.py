@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from .requests import ask, check_text, read
+from ..validators import check_argument, text_fault
+from .requests import ask, read
 
 if TYPE_CHECKING:
     from ..calls.executor import Executor
@@ -41,7 +42,7 @@ class VncTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 async def vnc_ticket(executor: Executor, vm_id: str, timeout: float | None) -> VncTicket:
     """See `Cloudtower.vnc`."""
-    check_text("vnc", "vm_id", vm_id)
+    check_argument("vnc", "vm_id", text_fault(vm_id))
     wanted = {"input": {"vm": {"id": vm_id}}}
     made = read(executor, await ask(executor, _VNC, wanted, timeout), "vnc", _Vnc)
     for secret in (made.raw_token, made.token):

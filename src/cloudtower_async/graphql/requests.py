@@ -14,7 +14,6 @@ from ..control_characters import replace_lone_surrogates
 from ..errors import (
     BadRequest,
     GraphQLError,
-    InvalidInput,
     OutcomeUnknown,
     ResponseDecodeError,
     Unauthorized,
@@ -22,6 +21,7 @@ from ..errors import (
 from ..transport.connection_errors import without_frames
 from ..transport.exchange_log import record_exchanges
 from ..types import CODEC_ERRORS
+from ..validators import check_argument, text_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,13 +32,6 @@ T = TypeVar("T")
 
 NAME = "graphql"
 _PIECES = re.compile(r'"""(?:\\"""|.)*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}()]|\w+', re.DOTALL)
-
-
-def check_text(asker: str, argument: str, value: object) -> None:
-    if not isinstance(value, str) or not value:
-        # The value is not quoted: a key is a secret.
-        got = "an empty text" if value == "" else type(value).__name__
-        raise InvalidInput(f"{asker}: {argument}: expected a text, got {got}")
 
 
 async def ask(
@@ -63,7 +56,7 @@ async def ask(
         CallError: See its subclasses.
         InvalidInput: The arguments cannot be sent.
     """
-    check_text(NAME, "query", query)
+    check_argument(NAME, "query", text_fault(query))
     kind = Kind.MUTATION if _changes(query) else Kind.QUERY
     operation = Operation(NAME, "", kind, lambda: dict[str, Any], root="/api")
     send = partial(_ask_once, caller, operation, take=take)

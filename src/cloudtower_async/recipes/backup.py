@@ -14,7 +14,8 @@ from .. import models
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
 from ..types import WithTask
-from .batch import check_number, check_seconds, chosen_vms, has_id, identified, only
+from ..validators import check_seconds
+from .batch import check_number, chosen_vms, has_id, identified, only
 from .progress import Telling, carry_out, follow, label
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class _Plan:
 
     def __post_init__(self) -> None:
         check_number(self.recipe, keep=self.keep)
-        check_seconds(self.recipe, timeout=self.timeout)
+        check_seconds(self.recipe, "timeout", self.timeout, none_ok=True)
         if not self.prefix:
             raise InvalidInput(f"{self.recipe}: prefix: must not be empty")
         if self.name is not None and self.keep is not None:

@@ -31,16 +31,6 @@ def check_number(recipe: str, **numbers: int | None) -> None:
             validators.positive_number(recipe, name, number)
 
 
-def check_seconds(recipe: str, **seconds: float | None) -> None:
-    """Refuse what is no number of seconds above 0; None is no limit.
-
-    Raises:
-        InvalidInput: One of them is not.
-    """
-    for name, given in seconds.items():
-        validators.check_seconds(recipe, name, given, none_ok=True)
-
-
 async def chosen_vms(
     recipe: str, tower: Cloudtower, where: inputs.VmWhereInput, *, missing_ok: bool
 ) -> list[models.Vm]:

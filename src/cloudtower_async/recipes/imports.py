@@ -10,7 +10,8 @@ import msgspec
 
 from ..errors import InvalidInput, ResponseDecodeError
 from ..types import CODEC_ERRORS
-from .batch import check_seconds, identified, only
+from ..validators import check_seconds
+from .batch import identified, only
 from .progress import Telling, carry_out
 from .vm_spec import Place
 
@@ -72,7 +73,7 @@ async def import_template(
     """
     if not name:
         raise InvalidInput("import_template: name: must not be empty")
-    check_seconds("import_template", timeout=timeout)
+    check_seconds("import_template", "timeout", timeout, none_ok=True)
     described, sizes = await _read(ovf, disks)
     place = await Place.find(tower, cluster)
     parsed = await tower.ovf.parse_ovf(cluster_id=place.cluster.id, file=described)

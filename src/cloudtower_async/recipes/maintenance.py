@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import CallError, ReadBackFailed, ResponseDecodeError, TaskTimeout
-from .batch import check_seconds
+from ..validators import check_seconds
 from .maintenance_results import (
     MaintenanceCheck,
     MaintenanceEntered,
@@ -58,7 +58,7 @@ async def check_maintenance(
             check = await check_maintenance(tower, "node-3")
             print([vm.name for vm in check.must_stop])
     """
-    check_seconds("check_maintenance", timeout=timeout)
+    check_seconds("check_maintenance", "timeout", timeout, none_ok=True)
     found = await tower.resolve(tower.host.get_hosts, host)
     tell = Telling(on_progress)
     with tell.about(label(found)):
@@ -100,7 +100,7 @@ async def enter_maintenance(
             print("moved:", [vm.name for vm in entered.moved])
             print("stopped:", [vm.name for vm in entered.stopped])
     """
-    check_seconds("enter_maintenance", timeout=timeout)
+    check_seconds("enter_maintenance", "timeout", timeout, none_ok=True)
     found = await tower.resolve(tower.host.get_hosts, host)
     tell = Telling(on_progress)
     with tell.about(label(found)):
@@ -142,7 +142,7 @@ async def leave_maintenance(
             left = await leave_maintenance(tower, "node-3")
             print([vm.name for vm in left.not_back])
     """
-    check_seconds("leave_maintenance", timeout=timeout)
+    check_seconds("leave_maintenance", "timeout", timeout, none_ok=True)
     found = await tower.resolve(tower.host.get_hosts, host)
     tell = Telling(on_progress)
     with tell.about(label(found)):

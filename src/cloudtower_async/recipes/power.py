@@ -10,8 +10,8 @@ import msgspec
 
 from .. import models  # noqa: TC001 - to be read from the annotations of structs
 from ..errors import BadRequest, CloudtowerError, NotFound, ReadBackFailed, TaskError
-from ..validators import positive_number
-from .batch import check_seconds, chosen_vms
+from ..validators import check_seconds, positive_number
+from .batch import chosen_vms
 from .progress import Telling, label
 from .switching import Switch
 
@@ -163,7 +163,7 @@ async def shut_down_vms(
             print([outcome.vm.name for outcome in outcomes if outcome.result == "forced"])
     """
     run = _Run("shut_down_vms", tower, timeout, missing_ok)
-    check_seconds(run.recipe, force_after=force_after)
+    check_seconds(run.recipe, "force_after", force_after, none_ok=True)
     act = partial(run.shut_down, force_after=force_after)
     return await run.over(where, limit, on_progress, act, "RUNNING", "STOPPED")
 
@@ -179,7 +179,7 @@ class _Run:
     tell: Telling = field(default_factory=lambda: Telling(None))
 
     def __post_init__(self) -> None:
-        check_seconds(self.recipe, timeout=self.timeout)
+        check_seconds(self.recipe, "timeout", self.timeout, none_ok=True)
 
     async def over(
         self,

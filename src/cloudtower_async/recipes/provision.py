@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
-from .batch import check_number, check_seconds, only
+from ..validators import check_seconds
+from .batch import check_number, only
 from .progress import Telling, carry_out
 from .vm_spec import ExistingVolume, NewDisk, Nic, Place
 
@@ -221,7 +222,7 @@ def _check(
     if not name:
         raise InvalidInput(f"{recipe}: name: must not be empty")
     check_number(recipe, vcpu=vcpu, memory=memory)
-    check_seconds(recipe, timeout=timeout)
+    check_seconds(recipe, "timeout", timeout, none_ok=True)
     for argument, wanted in parts.items():
         kinds = (Nic,) if argument == "nics" else (NewDisk, ExistingVolume)
         for place, part in enumerate(wanted):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import InvalidSettings
-from ..validators import seconds_fault
+from ..validators import check_option, count_fault, seconds_fault
 from .backoff import backoff_delay
 
 
@@ -43,16 +42,14 @@ class RetryPolicy:
     budget: int = 500
 
     def __post_init__(self) -> None:
-        for name, least in (("attempts", 1), ("budget", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise InvalidSettings(
-                    f"retry: {name}: expected a whole number from {least} on, got {value!r}",
-                    option="retry",
-                )
-        for name in ("backoff", "cap"):
-            if fault := seconds_fault(getattr(self, name)):
-                raise InvalidSettings(f"retry: {name}: {fault}", option="retry")
+        faults = {
+            "attempts": count_fault(self.attempts),
+            "budget": count_fault(self.budget, least=0),
+            "backoff": seconds_fault(self.backoff),
+            "cap": seconds_fault(self.cap),
+        }
+        for name, fault in faults.items():
+            check_option("retry", fault and f"{name}: {fault}")
 
     def pause(self, number: int, chance: float | None = None) -> float:
         """Return the seconds to wait before a retry.
@@ -65,7 +62,7 @@ class RetryPolicy:
 
 
 def policy_fault(value: object) -> str | None:
-    """Return why a value is no policy; None: it is one, or is None."""
-    if value is None or isinstance(value, RetryPolicy):
+    """Return why a value is not a policy."""
+    if isinstance(value, RetryPolicy):
         return None
     return f"expected a RetryPolicy, such as RetryPolicy(attempts=3), got {value!r}"

@@ -22,8 +22,9 @@ from ..errors import (
     ServerError,
     StatusError,
 )
-from ..options import encoding_fault, reveal, token_fault
+from ..options import reveal
 from ..types import CODEC_ERRORS
+from ..validators import encoding_fault, token_fault
 from .basic_auth import basic
 from .connection_errors import another, without_frames
 from .http import LOGIN, Transport

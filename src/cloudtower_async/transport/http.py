@@ -24,6 +24,7 @@ from ..errors import (
     SessionClosed,
 )
 from ..retry.backoff import retry_after
+from ..validators import check_option, instance_fault
 from . import exchange_log
 from .connection_errors import connection_error
 from .proxy import about_proxy, credential, find_proxies, go_through
@@ -85,15 +86,17 @@ class Transport(SessionScope):
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         super().__init__()
-        _check_kind("session", session, aiohttp.ClientSession)
-        _check_kind("connector", connector, aiohttp.BaseConnector)
+        if session is not None:
+            check_option("session", instance_fault(session, aiohttp.ClientSession))
+        if connector is not None:
+            check_option("connector", instance_fault(connector, aiohttp.BaseConnector))
         # None counts as not given, as for the other options.
         trace_configs = trace_configs or ()
         if not isinstance(cast("object", trace_configs), Iterable):
-            _check_kind("trace_configs", trace_configs, list)
+            check_option("trace_configs", instance_fault(trace_configs, list))
         self._trace_configs = list(trace_configs)
         for config in self._trace_configs:
-            _check_kind("trace_configs", config, aiohttp.TraceConfig)
+            check_option("trace_configs", instance_fault(config, aiohttp.TraceConfig))
         if session is not None and (connector is not None or trace_configs):
             raise InvalidSettings(
                 "session: it brings its own connector and trace_configs; pass them when making it",
@@ -384,13 +387,6 @@ class Transport(SessionScope):
         )
         error.operation = operation
         return error
-
-
-def _check_kind(option: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise InvalidSettings(
-            f"{option}: expected a {kind.__qualname__}, got {type(value).__name__}", option=option
-        )
 
 
 def _fit_to_given(

@@ -9,7 +9,6 @@ import msgspec
 from ..calls import registry
 from ..calls.validation import check
 from ..errors import InvalidInput
-from ..options import choice_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ..calls.operation import Operation
     from ..models import UploadTask
     from ..types import Everything
+from ..validators import check_argument, choice_fault
 
 UploadKind: TypeAlias = Literal[
     "content_library_image", "elf_image", "svt_image", "elf_file", "application_package"
@@ -99,8 +99,7 @@ class Target:
         name: str,
         description: str | None,
     ) -> None:
-        if fault := choice_fault(kind, UploadKind):
-            raise InvalidInput(f"upload: kind: {fault}")
+        check_argument("upload", "kind", choice_fault(kind, UploadKind))
         self._caller = caller
         self._way = way = _WAYS[kind]
         self._kind = kind
