@@ -168,7 +168,7 @@ CASES: dict[str, Case] = {
     "watch through an outage": Case(
         watch_through_an_outage,
         "get-vms",
-        ["watch/view.py Watch._in_the_end"],
+        ["watch/outages.py Outage.outlast"],
         quick=3,  # what was read before
         number=9,
         options={"change_feed": None},
@@ -177,7 +177,7 @@ CASES: dict[str, Case] = {
     "changes through an outage": Case(
         changes_through_an_outage,
         "resource-changes",
-        ["watch/feed.py Feed._ask"],
+        ["watch/outages.py Outage.outlast"],
         quick=2,
         number=8,
     ),

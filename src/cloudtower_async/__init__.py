@@ -90,8 +90,7 @@ if TYPE_CHECKING:
     )
     from .uploads.upload import Upload, UploadProgress
     from .uploads.upload_state import UploadState
-    from .watch.change import Change
-    from .watch.changes import Changes
+    from .watch.feed import Change, Changes
     from .watch.view import Watch, WatchEvent
 
 __all__ = [
@@ -187,8 +186,8 @@ _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Sub
 _HOMES = {
     **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".graphql.api_keys"),
     "VncTicket": ".graphql.consoles",
-    "Change": ".watch.change",
-    "Changes": ".watch.changes",
+    "Change": ".watch.feed",
+    "Changes": ".watch.feed",
     "Cloudtower": ".client",
     "Exchange": ".transport.exchange_log",
     "RetryPolicy": ".retry.policy",

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from .uploads.start import UploadOptions
     from .uploads.targets import UploadKind
     from .uploads.upload import Upload, UploadProgress
-    from .watch.changes import Changes
+    from .watch.feed import Changes
     from .watch.view import Watch
 
 P = ParamSpec("P")
@@ -718,7 +718,7 @@ class Cloudtower(Namespaces):
                 async for change in tower.changes(["Vm"], since=stored):
                     print(change.action, change.resource_id, change.old, change.new)
         """
-        from .watch.changes import Changes
+        from .watch.feed import Changes
 
         return Changes(self._caller, types, since, interval)
 

@@ -311,7 +311,7 @@ async def test_an_outage_ends_nothing_and_is_told_in_the_log(
     rename(sim, "one")
     assert names(await take(changes, 1)) == ["one"]
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    (warning,) = [one for one in warnings if "tried again" in one.getMessage()]
+    (warning,) = [one for one in warnings if "retrying" in one.getMessage()]
     assert "reading the change feed failed" in warning.getMessage()
 
 

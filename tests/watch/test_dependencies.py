@@ -13,8 +13,8 @@ from cloudtower_async.api.user import GET_USERS
 from cloudtower_async.api.vm import GET_VMS
 from cloudtower_async.api.vm_folder import GET_VM_FOLDERS
 from cloudtower_async.models import ResourceChangeEvent
-from cloudtower_async.watch.change import Change
-from cloudtower_async.watch.dependencies import Reach
+from cloudtower_async.watch.dependencies import Dependencies
+from cloudtower_async.watch.feed import Change
 
 DISK = {"id": "d1", "vm": "v1"}
 CLUSTER = {"id": "c1", "name": "one", "used": 1}
@@ -69,7 +69,7 @@ NOTHING: set[str] = set()
     ],
 )
 def test_of_a_view_without_a_filter(told: Change, touched: set[str] | None) -> None:
-    assert Reach(GET_VMS, None).of(told) == touched
+    assert Dependencies(GET_VMS, None).touched_by(told) == touched
 
 
 FILTER = {
@@ -96,31 +96,31 @@ FILTER = {
     ],
 )
 def test_of_a_view_with_a_filter(told: Change, touched: set[str] | None) -> None:
-    assert Reach(GET_VMS, FILTER).of(told) == touched
+    assert Dependencies(GET_VMS, FILTER).touched_by(told) == touched
 
 
 def test_a_key_of_a_filter_that_is_no_column_leaves_nothing_to_tell_by() -> None:
     row = {"id": "l1", "key": "k", "value": "v"}
-    reach = Reach(GET_VMS, {"labels_some": {"unheard": 1}})
-    assert reach.of(change("Label", row, row)) is None
-    assert Reach(GET_VMS, None).of(change("Label", row, row)) == set()
+    dependencies = Dependencies(GET_VMS, {"labels_some": {"unheard": 1}})
+    assert dependencies.touched_by(change("Label", row, row)) is None
+    assert Dependencies(GET_VMS, None).touched_by(change("Label", row, row)) == set()
 
 
 def test_a_resource_that_shows_others_of_its_own_type() -> None:
     """Its own changes touch it, and whatever shows what has changed."""
-    reach = Reach(GET_VMS, {"cluster": {"vms_some": {"name": "a"}}})
+    dependencies = Dependencies(GET_VMS, {"cluster": {"vms_some": {"name": "a"}}})
     old = {"id": "v1", "name": "a"}
-    assert reach.of(change("Vm", old, old | {"name": "b"}, "v1")) is None
+    assert dependencies.touched_by(change("Vm", old, old | {"name": "b"}, "v1")) is None
 
 
 def test_the_types_to_ask_for() -> None:
-    types = set(Reach(GET_VMS, None).types)
+    types = set(Dependencies(GET_VMS, None).types)
     assert {"Vm", "VmDisk", "Cluster", "_LabelToVm"} <= types
     assert "VmVolume" not in types
     assert not {"_VmToVmDisk", "_ClusterToVm"} & types  # the disk names its VM
-    assert "VmVolume" in Reach(GET_VMS, FILTER).types
-    assert "User" in Reach(GET_USERS, None).types
-    assert "VmFolder" in Reach(GET_VM_FOLDERS, None).types
+    assert "VmVolume" in Dependencies(GET_VMS, FILTER).types
+    assert "User" in Dependencies(GET_USERS, None).types
+    assert "VmFolder" in Dependencies(GET_VM_FOLDERS, None).types
 
 
 def test_every_query_of_resources_can_be_worked_out() -> None:
@@ -129,4 +129,4 @@ def test_every_query_of_resources_can_be_worked_out() -> None:
         operation = getattr(
             importlib.import_module(f"cloudtower_async.api.{module}"), method.upper()
         )
-        assert Reach(operation, None).types
+        assert Dependencies(operation, None).types

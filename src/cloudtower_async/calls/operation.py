@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Kind(StrEnum):
@@ -116,6 +118,12 @@ class Operation(Generic[R]):
         if decoder is None:
             decoder = self._decoder = msgspec.json.Decoder(self.answer())
         return decoder
+
+    def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:
+        """Return the same operation with another type of answer."""
+        other = cast("Operation[S]", copy.copy(self))
+        other.answer, other._decoder = answer, None
+        return other
 
     def __repr__(self) -> str:
         return f"<Operation {self.name} {self.method} {self.path} ({self.kind})>"

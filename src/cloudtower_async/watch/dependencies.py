@@ -21,7 +21,7 @@ from ..calls.arg_types import arguments_of, member
 
 if TYPE_CHECKING:
     from ..calls.operation import Operation
-    from .change import Change
+    from .feed import Change
 
 Model: TypeAlias = type[msgspec.Struct]
 
@@ -31,7 +31,7 @@ _NESTED = "Nested"
 _FILTER = "WhereInput"
 
 
-class Reach:
+class Dependencies:
     """Says which resources of a view a change may have touched.
 
     Args:
@@ -61,7 +61,7 @@ class Reach:
         """Which changes to ask the feed for."""
         return sorted({self.resource_type, *self._columns, *self._tables})
 
-    def of(self, change: Change) -> set[str] | None:
+    def touched_by(self, change: Change) -> set[str] | None:
         """The ids of the resources that a change may have touched; None: of any."""
         if change.resource_type.startswith("_"):
             return self._of_relation(change)

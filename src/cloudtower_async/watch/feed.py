@@ -1,4 +1,4 @@
-"""Reader of the change feed: each change once, in order.
+"""The change feed: iterate over the changes of a server, each once and in order.
 
 The reader keeps a revision as its cursor. A page moves it to the page's last change; an empty page
 moves it to the revision that was current one page earlier. Not to the one that is current now: the
@@ -11,18 +11,25 @@ are skipped. Only if that page has nothing new, the revision counts as read.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections import Counter
+from collections import Counter, deque
+from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard, cast
 
 import anyio
+import msgspec
 
+from .. import models
+from ..api.catalogue import READERS
 from ..api.resource_change import GET_RESOURCE_CHANGES
 from ..calls.lenient import WRONG, repair_at_once
-from ..calls.operation import Operation
+from ..control_characters import replace_lone_surrogates
 from ..errors import (
     BadRequest,
-    CallError,
+    CloudtowerError,
+    InvalidInput,
     NoChangeFeed,
     NotFound,
     ResponseDecodeError,
@@ -31,19 +38,27 @@ from ..errors import (
     Unauthorized,
 )
 from ..models import ResourceChangeEvent
-from .change import Change
-from .outages import Outage, pause
+from ..spelling import did_you_mean
+from ..types import CODEC_ERRORS
+from ..validators import check_seconds
+from .outages import Outage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from typing import Self
 
     from ..calls.executor import Executor
+
+_log = logging.getLogger("cloudtower_async")
 
 _MOST = 1000
 """Changes in one page; the server allows no more."""
 
 _GONE_AFTER = 5
 """Number of consecutive 404 answers after which a feed that has answered before counts as gone."""
+
+_DIGITS = 100
+"""Maximum number of digits of a revision; int() refuses more than 4,300."""
 
 _NO_CREDENTIAL = (
     "the change feed needs a separate credential: make the session with "
@@ -52,22 +67,133 @@ _NO_CREDENTIAL = (
 _NO_FEED = "the server has no change feed; CloudTower 4.6 and later have one"
 _ABOUT_REVISION = ("compact", "revision")
 
-# The same operation with an answer that is read here: a change that breaks the schema must not be
-# dropped without notice, as it would be from any other list.
-_READ: Operation[dict[str, Any]] = Operation(
-    GET_RESOURCE_CHANGES.name,
-    GET_RESOURCE_CHANGES.path,
-    GET_RESOURCE_CHANGES.kind,
-    lambda: dict[str, Any],
-    body=GET_RESOURCE_CHANGES.body,
-    carries=GET_RESOURCE_CHANGES.carries,
-    method=GET_RESOURCE_CHANGES.method,
-    auth=GET_RESOURCE_CHANGES.auth,
-    since=GET_RESOURCE_CHANGES.since,
-)
-
+# The answer is decoded here: a change that breaks the schema must not be dropped without notice, as
+# it would be from any other list.
+_READ = GET_RESOURCE_CHANGES.answering(lambda: dict[str, Any])
 
 _Key: TypeAlias = "tuple[str | None, ...]"
+
+
+class Change:
+    """A change of one resource, or of one relation.
+
+    Attributes:
+        revision: When in the order of all changes: a whole number, as text.
+        action: ``"INSERT"``, ``"UPDATE"`` or ``"DELETE"``.
+        resource_type: ``"Vm"``; for relations the name of their table: ``"_LabelToVm"``.
+        resource_id: None for relations.
+        created_at: When it happened, as the server writes it.
+    """
+
+    def __init__(self, event: ResourceChangeEvent) -> None:
+        self.revision: str = event.revision
+        self.action: str = event.action or ""
+        self.resource_type: str = event.resource_type or ""
+        self.resource_id: str | None = event.resource_id
+        self.created_at: str | None = event.created_at
+        self._old = event.old_value
+        self._new = event.new_value
+
+    @property
+    def key(self) -> _Key:
+        """What distinguishes changes of the same revision."""
+        return (self.action, self.resource_type, self.resource_id, self._old, self._new)
+
+    @cached_property
+    def old_values(self) -> dict[str, object] | None:
+        """The row before the change, as the server keeps it; None before an insertion."""
+        return _row(self._old)
+
+    @cached_property
+    def new_values(self) -> dict[str, object] | None:
+        """The row after the change, as the server keeps it; None after a deletion."""
+        return _row(self._new)
+
+    @property
+    def old(self) -> msgspec.Struct | dict[str, object] | None:
+        """The resource before the change: `models.Vm` and so on; what is no resource as a dict.
+
+        A row holds only the resource's own fields. Relations are None: `old_values` has the ids of
+        some of them.
+        """
+        return _resource(self.resource_type, self.old_values)
+
+    @property
+    def new(self) -> msgspec.Struct | dict[str, object] | None:
+        """The resource after the change; as `old`."""
+        return _resource(self.resource_type, self.new_values)
+
+    def __repr__(self) -> str:
+        about = " ".join(filter(None, (self.action, self.resource_type, self.resource_id)))
+        return f"<Change {self.revision} {about}>"
+
+
+class Changes:
+    """The changes of a server, from a revision on, without end; made by `Cloudtower.changes`.
+
+    Nothing runs in the background: a page of changes is asked for when the one before is used up,
+    so that a slow reader slows down the asking and nothing piles up.
+    """
+
+    def __init__(
+        self, executor: Executor, types: Sequence[str] | None, since: str | None, interval: float
+    ) -> None:
+        if isinstance(types, str) or (types is not None and not types):
+            raise InvalidInput("changes: types: expected names of types, such as ['Vm']")
+        for kind in types or ():
+            # Tables of relations are in no list, and a newer server may have other types.
+            if kind not in READERS and not kind.startswith("_"):
+                meant = did_you_mean(kind, READERS)
+                _log.warning("changes: this version knows no type %.80r%s", kind, meant)
+        if since is not None and not is_revision(since):
+            raise InvalidInput(
+                f"changes: since: expected a revision, a whole number as text; got {since!r}"
+            )
+        check_seconds("changes", "interval", interval)
+        self._executor = executor
+        self._feed = Feed(executor, types, since, interval)
+        self._page: deque[Change] = deque()
+        self._told: str | None = since
+        self._guard = anyio.ResourceGuard("reading these changes")
+
+    @property
+    def revision(self) -> str | None:
+        """Every change up to this one was handed out; keep it to go on from there another time.
+
+        None as long as there is no answer.
+        """
+        return self._told if self._page else self._feed.revision
+
+    async def anchor(self) -> str:
+        """Begin here: changes from now on are told. Without it they are from the first one read on.
+
+        Returns:
+            The revision.
+
+        Raises:
+            NoChangeFeed: The server has none, or the session has no credential for it.
+            CallError: The server could not be asked.
+        """
+        self._executor.transport.running_loop()
+        with self._guard:
+            return str(await self._feed.anchor())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        self._executor.transport.running_loop()
+        with self._guard:
+            if not self._page:
+                self._page.extend(await self._feed.read())
+            change = self._page.popleft()
+            if not self._page or self._page[0].revision != change.revision:
+                self._told = change.revision
+            return change
+
+
+class _LostError(Exception):
+    """The server no longer keeps the changes since the requested revision."""
 
 
 class _Page(NamedTuple):
@@ -85,16 +211,67 @@ class _Page(NamedTuple):
     changes: list[tuple[int, Change]]
     newest_first: bool
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more changes than fit on the page."""
+        return len(self.changes) >= _MOST
 
-class _LostError(Exception):
-    """The server no longer keeps the changes since the requested revision."""
+
+class _Cursor(NamedTuple):
+    """How far the feed has been read.
+
+    Args:
+        revision: Revision of the last change.
+        current: Latest revision of the server in the last answer.
+        read: Changes of this revision that were read; None: all of them.
+        offset: Start of the next page, relative to the revision. -1: request the revision once
+            more; 1: leave it out.
+        more: The last page was full.
+    """
+
+    revision: int
+    current: int = 0
+    read: Counter[_Key] | None = None
+    offset: int = 0
+    more: bool = False
+
+    def unread(self, page: _Page) -> list[tuple[int, Change]]:
+        """Return the changes of a page that were not read yet."""
+        read = None if self.read is None else self.read.copy()
+        unread: list[tuple[int, Change]] = []
+        for revision, change in page.changes:
+            if revision == self.revision:
+                if read is None:
+                    continue
+                if read[change.key]:
+                    read[change.key] -= 1
+                    continue
+            if revision >= self.revision:
+                unread.append((revision, change))
+        return unread
+
+    def after(self, page: _Page, unread: list[tuple[int, Change]]) -> _Cursor:
+        """Return the cursor behind a page with these unread changes."""
+        revision, offset = self.revision, 0
+        read: Counter[_Key] | None = self.read
+        if unread:
+            revision, offset = unread[-1][0], -1
+        elif not page.changes:
+            revision = max(revision, min(self.current, page.current))
+        elif self.offset >= 0 and revision < page.current:
+            offset = 1  # the requested revision alone may fill a page
+        if revision != self.revision or read is None:
+            read = Counter[_Key]() if unread else None
+        if read is not None:
+            read = read + Counter(change.key for at, change in unread if at == revision)
+        return _Cursor(revision, page.current, read, offset, page.is_full)
 
 
 class Feed:
     """Reads pages of changes, and keeps the cursor.
 
     Args:
-        caller: Sends the calls.
+        executor: Sends the calls.
         types: Resource types of the changes; None: all.
         since: Revision to start after; None: the one that is current when `anchor` is called.
         interval: Seconds between polls, unless a page is full.
@@ -102,29 +279,24 @@ class Feed:
 
     def __init__(
         self,
-        caller: Executor,
+        executor: Executor,
         types: Iterable[str] | None,
         since: str | None,
         interval: float,
     ) -> None:
-        self._caller = caller
+        self._executor = executor
         self._types = None if types is None else ",".join(types)
-        self._cursor: int | None = None if since is None else int(since)
-        self._last: Counter[_Key] | None = None  # changes of the cursor's revision; None: all
-        self._again = False  # the cursor's revision is asked for once more
-        self._skip = False  # the cursor's revision is left out of the next page
-        self._more = False  # the last page was full
-        self._current = 0  # of the last answer
+        self._cursor: _Cursor | None = None if since is None else _Cursor(int(since))
         self._interval = interval
         self._due = -math.inf
         self._answered = False
         self._missing = 0  # answers of status 404 in a row
-        self._outage = Outage("reading the change feed", caller.transport, interval)
+        self._outage = Outage("reading the change feed", executor.transport, interval)
 
     @property
     def has_credential(self) -> bool:
         """Whether the session has the credential that the feed needs."""
-        return self._caller.authenticator.basic is not None
+        return self._executor.authenticator.basic is not None
 
     @property
     def revision(self) -> str | None:
@@ -132,7 +304,7 @@ class Feed:
         if self._cursor is None:
             return None
         # A full page may end between changes of the same revision.
-        return str(self._cursor - 1 if self._more else self._cursor)
+        return str(self._cursor.revision - self._cursor.more)
 
     async def anchor(self) -> int:
         """Start at the current revision, unless a revision to start after is known.
@@ -142,9 +314,9 @@ class Feed:
             CallError: The feed could not be read.
         """
         if self._cursor is None:
-            page = await self._ask(None, 1)
-            self._cursor = self._current = page.current
-        return self._cursor
+            current = (await self._ask(None, 1)).current
+            self._cursor = _Cursor(current, current)
+        return self._cursor.revision
 
     async def read(self, until: float = math.inf) -> list[Change]:
         """Wait for changes and return them, oldest first.
@@ -159,76 +331,40 @@ class Feed:
             NoChangeFeed: The server has no change feed.
             CallError: The first request failed, or a later one with an error that is not transient.
         """
+        await self.anchor()
         while True:
-            changes = await self._page()
+            changes = await self._page(cast("_Cursor", self._cursor))
             if changes or anyio.current_time() >= until:
                 return changes
 
-    async def _page(self) -> list[Change]:
-        cursor = await self.anchor()
+    async def _page(self, cursor: _Cursor) -> list[Change]:
         if (seconds := self._due - anyio.current_time()) > 0:
-            await pause(self._caller.transport, seconds)
-        start = cursor - self._again + self._skip
+            await self._executor.transport.sleep(seconds)
         try:
-            page = await self._ask(start, _MOST)
+            page = await self._ask(cursor.revision + cursor.offset, _MOST)
         except _LostError:
-            if self._again:  # perhaps only changes that were read already are lost
-                self._again = False
+            if cursor.offset < 0:  # perhaps only changes that were read already are lost
+                self._cursor = cursor._replace(offset=0)
                 return []
             raise self._resync(cursor, await self._ask(None, 1)) from None
+        unread = cursor.unread(page)
         newest = max([page.current, *(revision for revision, _ in page.changes)])
-        if not page.compacted <= cursor <= newest:
+        is_out_of_range = not page.compacted <= cursor.revision <= newest
+        # There is more that cannot be reached: a revision with more changes than fit on a page, a
+        # server that ignores where to start, or one that starts at the end.
+        is_stuck = page.is_full and (not unread or page.newest_first)
+        if is_out_of_range or is_stuck:
             raise self._resync(cursor, page)
-        changes = self._unread(cursor, page)
-        is_full = len(page.changes) >= _MOST
-        if is_full and (not changes or page.newest_first):
-            # There is more that cannot be reached: a revision with more changes than fit on a
-            # page, a server that ignores where to start, or one that starts at the end.
-            raise self._resync(cursor, page)
-        # The requested revision alone may fill a page.
-        stays = not (changes or self._again) and bool(page.changes)
-        self._skip = stays and cursor < page.current
-        self._advance(cursor, changes, page)
-        self._more = is_full
-        if not is_full:
+        self._cursor = cursor.after(page, unread)
+        if not page.is_full:
             self._due = anyio.current_time() + self._interval
-        return [change for _, change in changes]
+        return [change for _, change in unread]
 
-    def _unread(self, cursor: int, page: _Page) -> list[tuple[int, Change]]:
-        """Leave out the changes that were read already."""
-        read = None if self._last is None else self._last.copy()
-        unread: list[tuple[int, Change]] = []
-        for at, change in page.changes:
-            if at == cursor:
-                if read is None:
-                    continue
-                key = _key(change)
-                if read[key]:
-                    read[key] -= 1
-                    continue
-            if at >= cursor:
-                unread.append((at, change))
-        return unread
-
-    def _advance(self, cursor: int, changes: list[tuple[int, Change]], page: _Page) -> None:
-        """Move the cursor behind these changes."""
-        earlier, self._current = self._current, page.current
-        self._again = bool(changes)
-        if changes:
-            self._cursor = changes[-1][0]
-        elif not page.changes:  # else they may fill the page
-            self._cursor = max(cursor, min(earlier, page.current))
-        if self._cursor != cursor or self._last is None:
-            self._last = Counter() if changes else None
-        if self._last is not None:
-            self._last.update(_key(change) for at, change in changes if at == self._cursor)
-
-    def _resync(self, cursor: int, page: _Page) -> Resync:
+    def _resync(self, cursor: _Cursor, page: _Page) -> Resync:
         """Move the cursor to the current revision, and make the error."""
-        self._cursor = self._current = page.current
-        self._last, self._again, self._skip, self._more = None, False, False, False
+        self._cursor = _Cursor(page.current, page.current)
         self._due = anyio.current_time() + self._interval
-        return Resync(str(cursor), str(page.compacted), str(page.current))
+        return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
         """Request a page until the server answers; the very first time only once.
@@ -243,34 +379,51 @@ class Feed:
             query["resource_type"] = self._types
         if revision is not None:
             query["start_revision"] = str(revision)
-        while True:
-            failure: CallError
+
+        async def ask() -> _Page:
             try:
-                page = _read(await self._caller.call(_READ, query), revision)
+                page = _decode(await self._executor.call(_READ, query), revision)
             except NotFound as exc:
                 self._missing += 1
                 if not self._answered or self._missing >= _GONE_AFTER:
                     raise NoChangeFeed(_NO_FEED) from exc
-                failure = exc
+                raise
             except BadRequest as exc:
                 if revision is None:
                     raise
                 raise _LostError from exc  # a request without it shows whether that is so
-            except CallError as exc:
-                # Another login is no remedy for a 401: the credential is another one.
-                mends = self._caller.is_transient(exc) and not isinstance(exc, Unauthorized)
-                if not (self._answered and mends):
-                    raise
-                failure = exc
-            else:
-                self._answered = True
-                self._missing = 0
-                self._outage.over()
-                return page
-            await self._outage.wait(failure)
+            self._answered = True
+            self._missing = 0
+            return page
+
+        return await self._outage.outlast(ask, self._is_transient)
+
+    def _is_transient(self, error: CloudtowerError) -> bool:
+        # Another login is no remedy for a 401: the credential is another one.
+        if not self._answered or isinstance(error, Unauthorized):
+            return False
+        return isinstance(error, NotFound) or self._executor.is_transient(error)
 
 
-def _read(answer: dict[str, Any], revision: int | None) -> _Page:
+def _row(text: str | None) -> dict[str, object] | None:
+    try:
+        value = msgspec.json.decode(replace_lone_surrogates((text or "null").encode()))
+    except CODEC_ERRORS:
+        return None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _resource(
+    resource_type: str, values: dict[str, object] | None
+) -> msgspec.Struct | dict[str, object] | None:
+    model: Any = None if resource_type.startswith("_") else getattr(models, resource_type, None)
+    if values is None or not (isinstance(model, type) and issubclass(model, msgspec.Struct)):
+        return values
+    resource = repair_at_once(values, model)
+    return values if resource is WRONG else cast("msgspec.Struct", resource)
+
+
+def _decode(answer: dict[str, Any], revision: int | None) -> _Page:
     """Decode an answer of the feed.
 
     Raises:
@@ -302,7 +455,7 @@ def _read(answer: dict[str, Any], revision: int | None) -> _Page:
         at = _number(found.revision, f"$.data[{place}].revision")
         changes.append((at, Change(found)))
     came = [at for at, _ in changes]
-    changes.sort(key=_revision_of)
+    changes.sort(key=itemgetter(0))
     return _Page(
         current=_number(answer.get("currentRevision"), "$.currentRevision"),
         compacted=_number(answer.get("compactRevision"), "$.compactRevision"),
@@ -313,15 +466,6 @@ def _read(answer: dict[str, Any], revision: int | None) -> _Page:
 
 def _is_about_revision(text: str) -> bool:
     return any(word in text.lower() for word in _ABOUT_REVISION)
-
-
-def _revision_of(numbered: tuple[int, Change]) -> int:
-    return numbered[0]
-
-
-def _key(change: Change) -> _Key:
-    """Return what distinguishes changes of the same revision."""
-    return (change.action, change.resource_type, change.resource_id, *change.texts)
 
 
 def _number(revision: object, place: str) -> int:
@@ -338,6 +482,3 @@ def _broken(place: str, value: object, what: str) -> ResponseDecodeError:
 def is_revision(value: object) -> TypeGuard[str]:
     """Return whether a value is a revision: a whole number, as text."""
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS
-
-
-_DIGITS = 100  # more are no revision; int() refuses more than 4,300

@@ -1,67 +1,78 @@
-"""Waiting out what may pass by itself: a server that restarts, a network that is down."""
+"""Backoff for long-running reads while the server is unavailable."""
 
 from __future__ import annotations
 
 import logging
 import math
-import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from ..errors import CloudtowerError
+from ..retry.backoff import backoff_delay
+
 if TYPE_CHECKING:
-    from ..errors import CloudtowerError
+    from collections.abc import Awaitable, Callable
+
     from ..transport.http import Transport
+
+T = TypeVar("T")
 
 _log = logging.getLogger("cloudtower_async")
 
 _FIRST_PAUSE = 0.5
-"""Most seconds until a request is made again; each pause after it is twice as long."""
+"""Maximum number of seconds before the first retry."""
 
 _LONGEST_PAUSE = 30.0
+"""Maximum number of seconds before any retry."""
 
 _WARN_EVERY = 60.0
 """Seconds between warnings."""
 
 
 class Outage:
-    """Paces the requests of one who goes on for as long as it takes.
+    """Retries a read for as long as the server is unavailable.
 
     Args:
-        what: For warnings: what fails.
-        transport: Of the session; when it is closed, waiting ends.
-        interval: Seconds between requests in good times: the first pause is no longer.
+        what: What fails, for warnings.
+        transport: Transport of the session; closing the session ends the pauses.
+        interval: Seconds between requests while all is well: the first pause is no longer.
     """
 
     def __init__(self, what: str, transport: Transport, interval: float) -> None:
         self._what = what
         self._transport = transport
-        self._first = self._pause = min(_FIRST_PAUSE, interval)
+        self._first = min(_FIRST_PAUSE, interval)
+        self._failures = 0  # since the last success, also if a pause is cancelled
         self._warned = -math.inf
 
-    async def wait(self, error: CloudtowerError) -> None:
-        """Pause, and say from time to time why.
+    async def outlast(
+        self, read: Callable[[], Awaitable[T]], is_transient: Callable[[CloudtowerError], bool]
+    ) -> T:
+        """Call a function until it succeeds, and log a warning from time to time.
+
+        Args:
+            read: The function.
+            is_transient: Whether it may succeed later after this error; else the error is raised.
 
         Raises:
-            SessionClosed: Meanwhile.
+            SessionClosed: The session was closed meanwhile.
         """
-        now = anyio.current_time()
-        if now - self._warned >= _WARN_EVERY:
-            self._warned = now
-            _log.warning("%s failed and is tried again: %s", self._what, error)
-        seconds = self._pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        await pause(self._transport, seconds)
-
-    def over(self) -> None:
-        """Begin with short pauses the next time."""
-        self._pause = self._first
-
-
-async def pause(transport: Transport, seconds: float) -> None:
-    """Sleep, unless the session is closed.
-
-    Raises:
-        SessionClosed: Before or meanwhile.
-    """
-    await transport.sleep(seconds)
+        while True:
+            try:
+                result = await read()
+            except CloudtowerError as exc:
+                if not is_transient(exc):
+                    raise
+                failure = exc
+            else:
+                self._failures = 0
+                return result
+            now = anyio.current_time()
+            if now - self._warned >= _WARN_EVERY:
+                self._warned = now
+                _log.warning("%s failed, retrying: %s", self._what, failure)
+            self._failures += 1
+            await self._transport.sleep(
+                backoff_delay(self._failures, self._first, _LONGEST_PAUSE, jitter=0.5)
+            )

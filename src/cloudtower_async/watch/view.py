@@ -1,4 +1,4 @@
-"""A view of resources that follows those of the server."""
+"""Live view of the resources that match a query."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Res
 from ..queries.batches import IDS_AT_ONCE, Resource, batches, read_by_ids
 from ..queries.pages import PagedQuery, iter_pages
 from ..validators import check_seconds
-from .dependencies import Reach
+from .dependencies import Dependencies
 from .feed import Feed
-from .outages import Outage, pause
+from .outages import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ What: TypeAlias = Literal["added", "changed", "removed"]
 
 
 class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
-    """One step of a view: what happened to which resource, and how it was and is.
+    """One change of a view: what happened to which resource, and its old and new state.
 
     A resource is also added when it begins to match the filter, and removed when it no longer does.
     """
@@ -55,21 +55,21 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False
 
 
 class Watch(Generic[R]):
-    """The resources that match a query, and what becomes of them; made by `Cloudtower.watch`.
+    """The resources that match a query, and their changes; made by `Cloudtower.watch`.
 
-    Entering it reads them. Iterating waits for what happens to them; the view is then as it was
-    right after the event. Nothing runs in the background.
+    Entering it reads the resources. Iterating waits for the next event, and updates the view by it.
+    Nothing runs in the background.
     """
 
     def __init__(
         self,
-        caller: Executor,
+        executor: Executor,
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
         interval: float,
         grace: float,
     ) -> None:
-        self._listing = PagedQuery("watch", method, query)
+        self._query = PagedQuery("watch", method, query)
         for name in ("first", "order_by"):
             if query.get(name) is not None:
                 raise InvalidInput(
@@ -77,14 +77,14 @@ class Watch(Generic[R]):
                 )
         check_seconds("watch", "interval", interval)
         check_seconds("watch", "grace", grace, zero_ok=True)
-        self._caller = caller
+        self._executor = executor
         self._interval = interval
         self._grace = grace
-        self._name = self._listing.operation.name
-        self._reach = Reach(self._listing.operation, self._listing.where)
+        self._name = self._query.operation.name
+        self._dependencies = Dependencies(self._query.operation, self._query.where)
         self._feed: Feed | None = self._new_feed()
         self._polls_left = 0  # until the feed is looked for again
-        self._outage = Outage(f"reading {self._name} for a view", caller.transport, interval)
+        self._outage = Outage(f"reading {self._name} for a view", executor.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
         self._open: bool | None = None  # None: not yet
         self._due = -math.inf
@@ -104,7 +104,7 @@ class Watch(Generic[R]):
 
     @property
     def polls(self) -> bool:
-        """Whether all is read again each time, as there is no change feed to tell what changes."""
+        """Whether everything is read at each poll, because there is no change feed."""
         return self._feed is None
 
     async def __aenter__(self) -> Self:
@@ -114,7 +114,7 @@ class Watch(Generic[R]):
             CallError: It cannot be read.
             SessionClosed: Before or meanwhile.
         """
-        self._caller.transport.running_loop()
+        self._executor.transport.running_loop()
         with self._guard:
             if self._feed is not None:
                 try:
@@ -142,8 +142,8 @@ class Watch(Generic[R]):
         return self
 
     async def __anext__(self) -> WatchEvent[R]:
-        """Wait for the next event. Cancelling that loses none: go on whenever you like."""
-        self._caller.transport.running_loop()
+        """Wait for the next event. Cancellation loses no event."""
+        self._executor.transport.running_loop()
         with self._guard:
             while not self._events:
                 if self._open is None:
@@ -161,9 +161,9 @@ class Watch(Generic[R]):
             return event
 
     async def _follow(self) -> None:
-        """Take one step: what a step has found out stays known when the next is cancelled."""
+        """Take one step; what it has found out is kept if the next one is cancelled."""
         if self._stale:
-            found = await self._in_the_end(self._list)
+            found = await self._outage.outlast(self._list, self._executor.is_transient)
             self._stale = False
             listed = dict.fromkeys(self._view, True) | self._touched
             self._touched.clear()
@@ -172,7 +172,7 @@ class Watch(Generic[R]):
             self._tell({**self._view, **found}, found)
         elif self._touched:
             ids = list(self._touched)[:IDS_AT_ONCE]
-            found = await self._in_the_end(lambda: self._read(ids))
+            found = await self._read(ids)
             self._expect({one: self._touched.pop(one) for one in ids}, found)
             self._tell(ids, found)
         elif anyio.current_time() >= self._look_at:
@@ -183,7 +183,7 @@ class Watch(Generic[R]):
         elif self._feed is not None:
             await self._hear(self._feed)
         else:
-            await pause(self._caller.transport, max(0.0, self._due - anyio.current_time()))
+            await self._executor.transport.sleep(max(0.0, self._due - anyio.current_time()))
             await self._look_for_feed()
             self._stale = True
 
@@ -199,8 +199,9 @@ class Watch(Generic[R]):
             self._do_without(exc)
             return
         for change in changes:
-            touched = self._reach.of(change)
-            own = change.resource_id if change.resource_type == self._reach.resource_type else None
+            touched = self._dependencies.touched_by(change)
+            is_own = change.resource_type == self._dependencies.resource_type
+            own = change.resource_id if is_own else None
             if touched is None:
                 self._stale = True
                 touched = {own} if own is not None else set[str]()
@@ -251,7 +252,7 @@ class Watch(Generic[R]):
         """Read late resources again; give up those that are late for longer than `grace`."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
-            found = await self._in_the_end(partial(self._read, ids))
+            found = await self._read(ids)
             for one in ids:
                 if one in found or self._late[one] <= now:
                     del self._late[one]
@@ -289,7 +290,7 @@ class Watch(Generic[R]):
         self._relist_later()
 
     def _new_feed(self) -> Feed:
-        return Feed(self._caller, self._reach.types, None, self._interval)
+        return Feed(self._executor, self._dependencies.types, None, self._interval)
 
     def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
         """Queue an event for each of these resources that is not as in the view."""
@@ -300,23 +301,12 @@ class Watch(Generic[R]):
                 self._events.append(WatchEvent(what=what, id=one, old=old, new=new))
 
     async def _list(self) -> dict[str, R]:
-        async with aclosing(iter_pages(self._listing, IDS_AT_ONCE)) as rows:
+        async with aclosing(iter_pages(self._query, IDS_AT_ONCE)) as rows:
             return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
-        page = partial(self._listing.page, order_by="id_ASC")
-        return await read_by_ids(self._name, page, ids)
-
-    async def _in_the_end(self, read: Callable[[], Awaitable[dict[str, R]]]) -> dict[str, R]:
-        """Read, however long the server cannot be reached."""
-        while True:
-            try:
-                found = await read()
-            except CloudtowerError as exc:
-                if not self._caller.is_transient(exc):
-                    raise
-                failure = exc
-            else:
-                self._outage.over()
-                return found
-            await self._outage.wait(failure)
+        """Read resources by their ids, however long the server is unavailable."""
+        page = partial(self._query.page, order_by="id_ASC")
+        return await self._outage.outlast(
+            partial(read_by_ids, self._name, page, ids), self._executor.is_transient
+        )
