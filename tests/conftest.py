@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
+from tests import processes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -27,6 +29,11 @@ hypothesis.settings.load_profile("tests")
 # A process that ignores Ctrl-C (what shells start with `&`, and nohup) hands that on to those that
 # it starts, and tests send it to them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the marker of tests that start processes."""
+    config.pluginmanager.register(processes)
 
 
 class Loop(asyncio.SelectorEventLoop):

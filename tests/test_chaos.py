@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.chaos import ours
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
 
 
 async def test_no_mutation_is_done_twice_or_told_otherwise() -> None:

@@ -151,6 +151,7 @@ async def test_the_code_of_a_page_runs_in_its_order(page: Path, names: dict[str,
             await run(block, names)
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     "block", TEST_MODULES, ids=[f"{page_id(block.page)}:{block.line}" for block in TEST_MODULES]
 )
@@ -211,6 +212,7 @@ async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is
         assert simulator.sent("login") == []
 
 
+@pytest.mark.subprocess
 def test_the_program_that_serves_trouble_says_where() -> None:
     [block] = [block for block in blocks(DOCS / "testing.md", "python") if "# fl" in block.text]
     text = block.text.replace("port=8081", "port=0")
@@ -304,6 +306,7 @@ def options(text: str) -> set[str]:
     return set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help"}
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("command", "pages"),
     [

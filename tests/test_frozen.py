@@ -19,6 +19,8 @@ from cloudtower_async.testing import Simulator
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.subprocess
+
 PROGRAM = """
 import asyncio
 import sys

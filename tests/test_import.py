@@ -13,6 +13,8 @@ import pytest
 import cloudtower_async
 from cloudtower_async.calls.operation import Operation
 
+pytestmark = pytest.mark.subprocess
+
 PACKAGE = "cloudtower_async"
 SESSION = "from cloudtower_async import Cloudtower; tower = Cloudtower('tower.example', token='t')"
 

@@ -331,7 +331,13 @@ async def session(sim: Simulator, case: Case, recorder: Recorder) -> AsyncGenera
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.subprocess if case.run is command else [])
+        for name, case in CASES.items()
+    ],
+)
 async def test_a_loop_keeps_its_pauses(sim: Simulator, name: str) -> None:
     case = CASES[name]
     recorder = Recorder(case)

@@ -177,6 +177,7 @@ def test_no_profile_is_lost_when_many_are_changed_at_once() -> None:
     assert list(read_profiles()) == ["p0"]
 
 
+@pytest.mark.subprocess
 def test_no_profile_is_lost_between_processes() -> None:
     text = (
         "import sys; from cloudtower_async.profiles import Profile, save_profile, remove_profile\n"

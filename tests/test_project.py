@@ -14,6 +14,8 @@ import pytest
 
 from cloudtower_async import __version__
 
+pytestmark = pytest.mark.subprocess  # of git
+
 yaml: Any = importlib.import_module("yaml")  # it has no types
 
 ROOT = Path(__file__).parent.parent

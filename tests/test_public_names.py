@@ -53,6 +53,7 @@ def test_checkers_see_the_same_names_in_the_same_places() -> None:
         assert getattr(cloudtower_async, name) is getattr(sys.modules[home], name)
 
 
+@pytest.mark.subprocess
 def test_importing_loads_nothing_else() -> None:
     code = (
         "import sys, cloudtower_async\n"

@@ -99,14 +99,17 @@ def _loaded_after(*lines: str) -> set[str]:
     return {name for name in names if name.split(".")[0] in ("api", "inputs", "models")}
 
 
+@pytest.mark.subprocess
 def test_importing_the_package_loads_nothing_that_is_generated() -> None:
     assert _loaded_after("import cloudtower_async") == set()
 
 
+@pytest.mark.subprocess
 def test_the_session_loads_no_namespace_model_or_input() -> None:
     assert _loaded_after("from cloudtower_async import Cloudtower") == {"api"}
 
 
+@pytest.mark.subprocess
 def test_a_namespace_loads_itself_alone() -> None:
     loaded = _loaded_after(
         "from cloudtower_async.api import Namespaces",
@@ -117,6 +120,7 @@ def test_a_namespace_loads_itself_alone() -> None:
     assert loaded == {"api", "api.vm", "inputs", "models"}
 
 
+@pytest.mark.subprocess
 def test_a_decoder_loads_the_models_of_its_answer_alone() -> None:
     loaded = _loaded_after(
         "from cloudtower_async.api import vm",

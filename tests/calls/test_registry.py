@@ -51,6 +51,7 @@ async def test_a_bound_method_is_that_of_the_session() -> None:
         assert await method(first=1) == await tower.vm.get_vms(first=1)
 
 
+@pytest.mark.subprocess
 def test_importing_the_registry_loads_nothing_generated() -> None:
     code = (
         "import sys, cloudtower_async.calls.registry; "

@@ -47,6 +47,7 @@ def snapshots(sim: Simulator, vm_id: str) -> list[str]:
     return sorted(one["name"] for one in found if one["vm"] == vm_id)
 
 
+@pytest.mark.subprocess
 async def test_in_a_pipe_each_vm_is_a_line(sim: Simulator) -> None:
     one = sim.add_vm(name="web-1", vm_tools_status="RUNNING")
     other = sim.add_vm(name="web-2", vm_tools_status="NOT_RUNNING")
@@ -60,6 +61,7 @@ async def test_in_a_pipe_each_vm_is_a_line(sim: Simulator) -> None:
     assert len(snapshots(sim, one["id"])) == len(snapshots(sim, other["id"])) == 1
 
 
+@pytest.mark.subprocess
 async def test_in_a_terminal_a_vm_that_is_worked_on_has_a_bar(sim: Simulator) -> None:
     vm = sim.add_vm(name="web-1")
 

@@ -51,6 +51,7 @@ def started(sim: Simulator) -> list[str]:
 # As a process.
 
 
+@pytest.mark.subprocess
 async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) -> None:
     vm = sim.add_vm(name="web", status="STOPPED")
     body = json.dumps({"where": {"id": vm["id"]}})
@@ -75,6 +76,7 @@ async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) 
     assert sim.store.table("Vm")[vm["id"]]["status"] == "RUNNING"  # it was waited for
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 2)])
 async def test_in_a_terminal_it_asks_before_it_changes_something(
     answer: str, status: int, sim: Simulator

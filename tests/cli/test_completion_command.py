@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.terminal import PATIENCE, Terminal, environment, run
 
+pytestmark = pytest.mark.subprocess
+
 COMMANDS = (
     "backup",
     "call",

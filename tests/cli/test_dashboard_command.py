@@ -46,6 +46,7 @@ def plain(text: str) -> str:
 # As a process.
 
 
+@pytest.mark.subprocess
 def test_the_demo_shows_a_plain_picture_in_a_pipe() -> None:
     ended = run("dashboard", "--demo", COLUMNS="100")
     assert ended.returncode == 0
@@ -57,6 +58,7 @@ def test_the_demo_shows_a_plain_picture_in_a_pipe() -> None:
         assert part in ended.stdout
 
 
+@pytest.mark.subprocess
 def test_the_demo_in_a_terminal_has_colours() -> None:
     with Terminal("dashboard", "--demo") as terminal:
         assert terminal.wait() == 0
@@ -64,6 +66,7 @@ def test_the_demo_in_a_terminal_has_colours() -> None:
     assert "atlas-01" in plain(terminal.shown)
 
 
+@pytest.mark.subprocess
 def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
     with Terminal("dashboard", "--demo", "--watch", "--interval", "0.05") as terminal:
         terminal.read_until("Alerts")
@@ -78,6 +81,7 @@ def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
     assert f"{ESCAPE}[?25h" in terminal.shown  # the cursor is back
 
 
+@pytest.mark.subprocess
 def test_a_request_to_terminate_gives_the_terminal_back() -> None:
     with Terminal("dashboard", "--demo", "--watch", "--interval", "0.05") as terminal:
         terminal.read_until("Alerts")
@@ -89,6 +93,7 @@ def test_a_request_to_terminate_gives_the_terminal_back() -> None:
     assert f"{ESCAPE}[?25h" in terminal.shown
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_watching_in_a_pipe_ends_when_nobody_reads_on(output: str) -> None:
     arguments = ["dashboard", "--demo", "--watch", "--interval", "0.01", "--format", output]
@@ -107,6 +112,7 @@ def test_watching_in_a_pipe_ends_when_nobody_reads_on(output: str) -> None:
         assert process.wait(PATIENCE) == 1
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
@@ -123,6 +129,7 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     assert re.fullmatch(r"cloudtower-async: .*No space left on device\n", ended.stderr)
 
 
+@pytest.mark.subprocess
 def test_an_endpoint_where_nobody_answers_is_one_line() -> None:
     endpoint = f"http://127.0.0.1:{unused_port()}"
     ended = run("dashboard", "--endpoint", endpoint, CLOUDTOWER_TOKEN="t")
@@ -132,6 +139,7 @@ def test_an_endpoint_where_nobody_answers_is_one_line() -> None:
     assert endpoint in ended.stderr
 
 
+@pytest.mark.subprocess
 @pytest.mark.anyio
 async def test_the_password_is_asked_for_on_a_terminal() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -153,6 +161,7 @@ async def test_the_password_is_asked_for_on_a_terminal() -> None:
         assert "LOCAL or LDAP" in shown  # the hint
 
 
+@pytest.mark.subprocess
 def test_ctrl_c_at_the_password_ends_it_quietly() -> None:
     with Terminal("dashboard", "--endpoint", "http://127.0.0.1:1", "--username", "me") as terminal:
         terminal.read_until("Password of me: ")
@@ -315,6 +324,7 @@ async def test_what_a_server_sends_cannot_steer_the_terminal(
     assert "[bold]boo[/bold]" in shown
 
 
+@pytest.mark.subprocess
 @pytest.mark.anyio
 async def test_watching_goes_on_when_a_call_fails() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -335,6 +345,7 @@ async def test_watching_goes_on_when_a_call_fails() -> None:
         await anyio.to_thread.run_sync(watch)
 
 
+@pytest.mark.subprocess
 @pytest.mark.anyio
 @pytest.mark.parametrize("output", ["table", "json"])
 async def test_in_a_pipe_a_call_that_fails_is_one_line_of_errors(output: str) -> None:
@@ -363,6 +374,7 @@ async def test_in_a_pipe_a_call_that_fails_is_one_line_of_errors(output: str) ->
     assert line.startswith("cloudtower-async: host.get_hosts: ")
 
 
+@pytest.mark.subprocess
 @pytest.mark.anyio
 async def test_ctrl_c_while_the_server_takes_its_time_ends_it_quietly() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -444,6 +456,7 @@ def test_the_command_is_what_pip_installs() -> None:
     assert script.load() is main
 
 
+@pytest.mark.subprocess
 def test_the_package_itself_can_be_run() -> None:
     command = [sys.executable, "-m", "cloudtower_async", "--version"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603

@@ -86,6 +86,7 @@ def read(output: str, text: str) -> list[Any]:
 # As a process.
 
 
+@pytest.mark.subprocess
 async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> None:
     sim.add_vm(name="long-" * 60, description="evil \x1b[2J\nline")
     sim.add_vm(name="虚拟机", description="wide")
@@ -102,6 +103,7 @@ async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> No
     assert ESCAPE not in ended.stdout
 
 
+@pytest.mark.subprocess
 async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> None:
     vm = sim.add_vm(name="long-" * 60, status="STOPPED")
 
@@ -117,6 +119,7 @@ async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> 
     assert max(map(len, plain(text).splitlines())) <= 100
 
 
+@pytest.mark.subprocess
 async def test_who_reads_slowly_holds_up_the_reading() -> None:
     async with Simulator(clusters=1, vms=2500) as sim:
 
@@ -140,6 +143,7 @@ async def test_who_reads_slowly_holds_up_the_reading() -> None:
         assert len(sim.sent("get-vms")) <= 3
 
 
+@pytest.mark.subprocess
 async def test_a_warning_of_the_log_is_a_line_of_the_command(sim: Simulator) -> None:
     options = ("--where", "status=RUNING", "--endpoint", "https://127.0.0.1:1", "--no-verify-tls")
     ended = await anyio.to_thread.run_sync(partial(run, "get", "vm", *options, **variables(sim)))
@@ -153,6 +157,7 @@ async def test_a_warning_of_the_log_is_a_line_of_the_command(sim: Simulator) -> 
     assert error.startswith("cloudtower-async: user.login: no connection")
 
 
+@pytest.mark.subprocess
 def test_without_a_server_a_wrong_name_is_one_line() -> None:
     ended = run("get", "vmz")
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -95,6 +95,7 @@ async def test_an_emoji_of_several_stays_whole_in_every_format(
             assert vm["name"] in text
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("output", ["table", "csv", "json", "jsonl", "yaml"])
 async def test_get_on_a_terminal(sim: Simulator, output: str) -> None:
     sim.add_vm(name=f"{EVIL}\nforged")
@@ -128,6 +129,7 @@ async def test_the_dashboard(sim: Simulator, capsys: pytest.CaptureFixture[str])
     assert "evil" in text
 
 
+@pytest.mark.subprocess
 async def test_tasks_in_lines_and_bars(sim: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     vm = sim.add_vm(name=EVIL, status="RUNNING")
     sim.tasks.fail_next(Failure(EVIL))
@@ -227,6 +229,7 @@ async def test_other_formats_have_no_formulas_to_leave_alone(
     assert sim.sent("get-vms") == []
 
 
+@pytest.mark.subprocess
 async def test_a_profile_in_prompts_and_lists(sim: Simulator, tmp_path: Path) -> None:
     toml = json.dumps(EVIL, ensure_ascii=False).replace("\x7f", "\\u007f")
     folder = tmp_path / "cloudtower-async"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 pytestmark = [
+    pytest.mark.subprocess,
     pytest.mark.anyio,
     pytest.mark.skipif(
         not sys.platform.startswith("linux"), reason="elsewhere the file is not moved that easily"

@@ -67,6 +67,7 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
+@pytest.mark.subprocess
 async def test_in_a_pipe_there_is_a_line_for_each_value(sim: Simulator) -> None:
     arguments = ("metrics", "vm", "web", "--metric", CPU, "--metric", MEMORY, "--range", "5m")
     ended = await anyio.to_thread.run_sync(partial(run, *arguments, **variables(sim)))
@@ -90,6 +91,7 @@ async def test_json_is_what_a_program_reads_back(
     assert rows[0].labels == {"_vm": vm["local_id"]}
 
 
+@pytest.mark.subprocess
 async def test_in_a_terminal_there_are_curves(sim: Simulator) -> None:
     arguments = ("metrics", "vm", "web", "d\x1b[31mb", "--metric", CPU, "--metric", MEMORY)
 

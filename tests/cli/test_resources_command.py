@@ -14,6 +14,7 @@ from cloudtower_async.cli.resource_names import queries, query_for, resource_nam
 from tests.cli.terminal import run
 
 
+@pytest.mark.subprocess
 def test_each_resource_is_a_line() -> None:
     ended = run("resources")
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from cloudtower_async.cli.simulate import Preset
 
+pytestmark = pytest.mark.subprocess
+
 
 @contextmanager
 def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[str, str]]]:

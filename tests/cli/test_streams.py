@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
+    pytest.mark.subprocess,
     pytest.mark.anyio,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full and a shell"),
 ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from subprocess import CompletedProcess
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.subprocess, pytest.mark.anyio]
 
 ESCAPE = "\x1b"
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
     from typing import Any
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.subprocess, pytest.mark.anyio]
 
 ESCAPE = "\x1b"
 CHUNK = 1_000_000

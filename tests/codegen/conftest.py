@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +18,9 @@ from . import made_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import ModuleType
+
+FOLDER = Path(__file__).parent
 
 # What generated code imports from outside itself, as a package around it would have it.
 _SURROUNDINGS = {
@@ -29,6 +31,16 @@ _SURROUNDINGS = {
     "calls/operation.py": "from cloudtower_async.calls.operation import *",
     "calls/executor.py": "from cloudtower_async.calls.executor import Executor as Executor",
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests whose fixtures generate code: the generator runs ruff."""
+    for item in items:
+        if not isinstance(item, pytest.Function) or not item.path.is_relative_to(FOLDER):
+            continue
+        if "package" in item.fixturenames:
+            item.add_marker("subprocess")
 
 
 @pytest.fixture

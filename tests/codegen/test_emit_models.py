@@ -167,6 +167,7 @@ def test_versions_are_noted_where_they_are_not_the_first(package: Path) -> None:
     assert 'GROWING = "GROWING"\n' in status
 
 
+@pytest.mark.subprocess
 def test_the_package_loads_a_module_only_when_a_name_of_it_is_used(package: Path) -> None:
     code = (
         "import sys, trees.models as models\n"

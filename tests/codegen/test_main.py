@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from codegen import __main__ as command
 
-if TYPE_CHECKING:
-    import pytest
+pytestmark = pytest.mark.subprocess  # of ruff
 
 
 def _contents(package: Path) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
 
 
+@pytest.mark.subprocess
 def test_generating_from_the_schema_makes_no_difference(tmp_path: Path) -> None:
     generate(SPECS / "latest.json", history.FILE, tmp_path)
     for folder in ("api", "inputs", "models"):

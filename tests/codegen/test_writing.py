@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from codegen import writing
 from codegen.schema import Api
 
@@ -22,17 +24,20 @@ def test_imports_are_grouped_by_module_in_order() -> None:
     assert writing.import_lines(wanted) == ["from a import Z", "from b import X, Y"]
 
 
+@pytest.mark.subprocess
 def test_files_are_written_with_header_and_formatted(tmp_path: Path) -> None:
     writing.write(tmp_path, {"a/b.py": "x  =  { 'k' : 1 }"}, "# head\n")
     assert (tmp_path / "a" / "b.py").read_text() == '# head\nx = {"k": 1}\n'
 
 
+@pytest.mark.subprocess
 def test_lines_are_as_long_as_the_project_allows_wherever_they_are_written(tmp_path: Path) -> None:
     line = f'NAME = ["{"x" * 40}", "{"y" * 35}"]\n'  # 91: the formatter's own default is 88
     writing.write(tmp_path, {"a.py": line}, "")
     assert (tmp_path / "a.py").read_text() == line
 
 
+@pytest.mark.subprocess
 def test_what_is_no_longer_generated_goes_away_and_other_files_stay(tmp_path: Path) -> None:
     old = {"old.py": "", "sub/old.py": "", "sub/old.pyi": ""}
     writing.write(tmp_path, {**old, "kept.py": "A = 1\n"}, "")

@@ -257,6 +257,7 @@ async def test_an_environment_that_does_not_say_where_is_refused(
         create_app()
 
 
+@pytest.mark.subprocess
 async def test_one_command_shows_a_simulated_tower() -> None:
     command = [sys.executable, "-m", "examples.fastapi_dashboard", "--port=0"]
     environment = {name: value for name, value in os.environ.items() if "CLOUDTOWER" not in name}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
+    pytest.mark.subprocess,
     pytest.mark.anyio,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to open the page in"),
 ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 REDIS_SERVER = shutil.which("redis-server")
 
 pytestmark = [
+    pytest.mark.subprocess,
     pytest.mark.anyio,
     pytest.mark.skipif(
         REDIS_SERVER is None or os.name != "posix", reason="there is no redis-server here"

@@ -111,6 +111,7 @@ async def test_the_end_leaves_nothing_behind() -> None:
         assert tasks_of_clients() == before
 
 
+@pytest.mark.subprocess
 async def test_it_runs_by_one_command() -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDTOWER_")}
     command = [sys.executable, "-m", "examples.fleet", "--once", "--timeout=2"]

@@ -91,6 +91,7 @@ async def make(tower: Cloudtower, vm_id: str, *names: str) -> None:
         await tower.settle(tower.vm_snapshot.create_vm_snapshot(data=[one]))
 
 
+@pytest.mark.subprocess
 async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Path) -> None:
     chance = Random(20260131)  # noqa: S311 - the same moments each time
     options = ("--limit=4", "--grace=4", f"--report={tmp_path / 'report'}")
@@ -311,6 +312,7 @@ async def test_no_more_at_a_time_than_the_limits_allow(
     assert reports[0].complete
 
 
+@pytest.mark.subprocess
 async def test_one_bot_at_a_time(tmp_path: Path) -> None:
     async with Simulator(vms=1) as sim, night_of(sim, tmp_path):
         refused = await run(sim, tmp_path / "state")
@@ -320,6 +322,7 @@ async def test_one_bot_at_a_time(tmp_path: Path) -> None:
         assert sim.mutations() == []
 
 
+@pytest.mark.subprocess
 async def test_it_runs_by_one_command(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name != "CLOUDTOWER_ENDPOINT"}
     done = await anyio.run_process(command(tmp_path / "state"), env=env, check=False)
@@ -330,6 +333,7 @@ async def test_it_runs_by_one_command(tmp_path: Path) -> None:
     ] == []  # the night of a made-up CloudTower is gone with it
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("option", "told"),
     [

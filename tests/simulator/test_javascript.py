@@ -50,6 +50,7 @@ def test_what_needs_no_javascript_is_left_alone(value: object) -> None:
     assert encode(value) == msgspec.json.encode(value)
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(NODE is None, reason="Node is not installed")
 def test_node_writes_the_same_numbers() -> None:
     choose = random.Random(7)  # noqa: S311 - no secret

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 pytestmark = [
+    pytest.mark.subprocess,
     pytest.mark.anyio,
     pytest.mark.skipif(NODE is None, reason="Node is not installed"),
 ]

@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.subprocess
+
 pytest_plugins = ["pytester"]
 
 Passes: TypeAlias = "Callable[[str, int], None]"

@@ -12,9 +12,10 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="memory is read from /proc"
-)
+pytestmark = [
+    pytest.mark.subprocess,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc"),
+]
 
 MOST = 100_000  # kilobytes over idle
 COMMAND = [sys.executable, "-m", "tests.transport.bombs"]

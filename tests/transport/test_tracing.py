@@ -99,6 +99,7 @@ def test_the_tracer_is_made_once_for_each_provider() -> None:
     assert tracing.tracer() is tracing.tracer()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     "before", ["", "import opentelemetry.trace"], ids=["not imported", "without a provider"]
 )
