@@ -646,7 +646,12 @@ class Cloudtower(Namespaces):
         from .tasks.settle import settle
 
         return await settle(
-            changed, self._caller, self.wait, timeout=timeout, interval=interval, grace=grace
+            changed,
+            self._caller,
+            self._shared.waiter,
+            timeout=timeout,
+            interval=interval,
+            grace=grace,
         )
 
     def lock(

@@ -14,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ..control_characters import printable
-from ..tasks.subscription import has_ended
+from ..tasks.subscription import ENDED
 from ..tasks.task_errors import task_failed
 from .connect import ConnectOptions, connect
 from .errors import UsageError
@@ -62,7 +62,7 @@ async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) ->
         with _display(ids) as show:
             async for task in tower.progress(ids, timeout=timeout):
                 show(task)
-                if has_ended(task):
+                if task.status in ENDED:
                     ended.append(task)
         await tower.wait(ended)  # raises the errors of failed tasks
 
@@ -91,7 +91,7 @@ def _display(ids: Sequence[str]) -> Generator[Show]:
 
     def show(task: Task) -> None:
         bar = task_bars[task.id]
-        if has_ended(task):
+        if task.status in ENDED:
             # Its line stays above the bars of tasks that still run.
             bars.remove_task(bar)
             console.print(Text(_line(task), style=_STYLES[task.status]), soft_wrap=True)

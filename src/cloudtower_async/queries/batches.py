@@ -64,14 +64,15 @@ async def read_by_ids(
         rows = await method(where={**(where or {}), "id_in": list(missing)}, first=len(missing))
         if not rows:
             break
-        new = {row.id: row for row in rows if row.id in missing}
-        if not new:
+        requested = len(missing)
+        for row in rows:
+            if row.id in missing:
+                found[row.id] = row
+                del missing[row.id]
+        if len(missing) == requested:
             raise PagingFailed(
-                f"{len(missing)} resources were requested by id, and the answer has {len(rows)}, "
+                f"{requested} resources were requested by id, and the answer has {len(rows)}, "
                 "none of them among these",
                 operation=operation,
             )
-        found.update(new)
-        for one in new:
-            del missing[one]
     return found

@@ -24,10 +24,14 @@ from ..transport.connection_errors import another, without_frames
 from .subscription import JITTER, TaskSubscription
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyio.abc import TaskGroup
+
     from ..calls.executor import Executor
     from ..models import Task
 
-    Waiters: TypeAlias = "dict[str, list[TaskSubscription]]"
+    Waiters: TypeAlias = dict[str, list[TaskSubscription]]
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -105,9 +109,7 @@ class TaskPoller:
             await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
             async with anyio.create_task_group() as group:
                 while not (leader.over or self._closed):
-                    now = anyio.current_time()
-                    for request in self._requests(now):
-                        group.start_soon(self._ask, request, now)
+                    self._send_requests(group)
                     first = min(self._subscriptions, key=attrgetter("due"))
                     self._sleeps_until = first.due
                     jitter = random.uniform(0, JITTER) * first.step  # noqa: S311 - no secret
@@ -122,32 +124,38 @@ class TaskPoller:
                 subscription.abandon()
             self._polled.clear()
 
-    def _requests(self, now: float) -> list[Waiters]:
-        """Begin as few requests as needed for everything that is due, each task in one of them."""
-        due: Waiters = {}
+    def _send_requests(self, group: TaskGroup) -> None:
+        """Send as few requests as needed for everything that is due, each task in one of them."""
+        now = anyio.current_time()
+        waiters: Waiters = {}
         for subscription in self._subscriptions:
             if subscription.due <= now:
                 for task_id in subscription.pending:
-                    due.setdefault(task_id, []).append(subscription)
-        requests = [{task_id: due[task_id] for task_id in ids} for ids in batches(list(due))]
-        for request in requests:
+                    waiters.setdefault(task_id, []).append(subscription)
+        for ids in batches(list(waiters)):
             self._asked = now
-            for subscription in set(chain.from_iterable(request.values())):
+            subscriptions = set(chain.from_iterable(map(waiters.__getitem__, ids)))
+            for subscription in subscriptions:
                 subscription.begin()
-                self._polled.add(subscription)
-        return requests
+            self._polled |= subscriptions
+            group.start_soon(self._ask, ids, waiters, subscriptions, now)
 
-    async def _ask(self, request: Waiters, started: float) -> None:
-        """Ask for some tasks, and tell the waiters of each."""
+    async def _ask(
+        self,
+        ids: Sequence[str],
+        waiters: Waiters,
+        subscriptions: set[TaskSubscription],
+        started: float,
+    ) -> None:
+        """Send one request, and tell the waiters of each task."""
         tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
         try:
-            tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, list(request))
+            tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, ids)
         except CloudtowerError as exc:
             error = exc
         now = anyio.current_time()
         lost = error is not None and self._is_lost(without_frames(error), now)
-        subscriptions = set(chain.from_iterable(request.values()))
         for subscription in subscriptions:
             subscription.end(started, now, error)
             if lost:
@@ -155,9 +163,9 @@ class TaskPoller:
             if subscription.due < math.inf:
                 self._polled.discard(subscription)
         if error is None:
-            for task_id, waiters in request.items():
+            for task_id in ids:
                 task = tasks.get(task_id)
-                for subscription in waiters:
+                for subscription in waiters[task_id]:
                     if task is None:
                         subscription.miss(task_id)
                     else:

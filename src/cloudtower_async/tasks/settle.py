@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -18,7 +18,7 @@ from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delay
 from ..types import WithTask
 from .subscription import LAST_POLL, LATE, ObservedTime
-from .waiter import check_times
+from .waiter import TaskWaiter, check_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 async def settle(
     changed: object,
     executor: Executor,
-    wait: Callable[..., Awaitable[object]],
+    waiter: TaskWaiter,
     *,
     timeout: float | None,
     interval: float,
@@ -41,7 +41,7 @@ async def settle(
         changed = await cast("Awaitable[object]", changed)
     answers = _answers(changed)
     deadline = math.inf if timeout is None else anyio.current_time() + timeout
-    await wait(answers, timeout=timeout, interval=interval, grace=grace)
+    await waiter.wait(answers, timeout=timeout, interval=interval, grace=grace)
     left = None if timeout is None else max(0.0, deadline - anyio.current_time())
     readings = _readings(answers, executor, grace)
     with executor.transport.until_closed(left):

@@ -38,12 +38,6 @@ LAST_POLL = 5.0
 ENDED = frozenset(("SUCCESSED", "FAILED"))
 """Final statuses of a task."""
 
-
-def has_ended(task: Task) -> bool:
-    """Return whether a task has ended."""
-    return task.status in ENDED
-
-
 _KNOWN = ENDED | {"PENDING", "EXECUTING", "PAUSED"}
 
 _JOINING = 0.05

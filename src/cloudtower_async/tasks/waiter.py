@@ -62,8 +62,9 @@ class TaskWaiter:
         check_times("wait", waitable, timeout, interval, grace)
         given = await _tasks_in("wait", waitable)
         self._transport.running_loop()
+        pending = [task_id for task_id, task in given.items() if task is None]
         until: Literal["end", "failure"] = "failure" if fail_fast else "end"
-        subscription = TaskSubscription(_pending(given), interval, grace, until)
+        subscription = TaskSubscription(pending, interval, grace, until)
         if subscription.pending:
             await self._follow(subscription, timeout)
         for task in subscription.news:
@@ -96,9 +97,8 @@ class TaskWaiter:
         for task in given.values():
             if task is not None:
                 yield task
-        subscription = TaskSubscription(
-            _pending(given), interval, grace, "news", every_change=every_change
-        )
+        pending = [task_id for task_id, task in given.items() if task is None]
+        subscription = TaskSubscription(pending, interval, grace, "news", every_change=every_change)
         left = timeout
         while subscription.pending:
             began = anyio.current_time()
@@ -163,10 +163,6 @@ async def _tasks_in(asker: str, waitable: Waitable | Awaitable[Waitable]) -> dic
         close_calls(given)
         raise
     return tasks
-
-
-def _pending(given: dict[str, Task | None]) -> Iterator[str]:
-    return (task_id for task_id, task in given.items() if task is None)
 
 
 def _flat(asker: str, waitable: object) -> Iterator[str | Task]:
