@@ -218,7 +218,7 @@ async def run(
         lost: Whether chunks may also be lost.
         options: Of the upload.
     """
-    from cloudtower_async import CallError, UploadError
+    from cloudtower_async import CallError, ElfImage, UploadError
 
     chance = random.Random(seed)  # noqa: S311 - no secret
     for number in chance.sample(range(1, CHUNKS + 1), chance.randint(1, 3)):
@@ -226,10 +226,9 @@ async def run(
         server.late[number] = NEVER if is_lost else chance.uniform(0, latest)
     content = content_of(seed)
     try:
-        await tower.upload_image(
+        await tower.upload(
             io.BytesIO(content),
-            cluster_id="c1",
-            kind="elf_image",
+            ElfImage(cluster_id="c1"),
             name=f"{seed}.iso",
             chunk_size=CHUNK,
             **options,

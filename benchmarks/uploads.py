@@ -139,9 +139,11 @@ class Made(msgspec.Struct):
 
 async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> Figure:
     """Upload with us and without, taking turns: how fast ours is, as a share of the other."""
+    from cloudtower_async import ElfImage
+
     place, ours, bare = server.place, Times(), Times()
     login = await tower.user.login(username=place.username, password=place.password)
-    upload = tower.uploading(file.path, cluster_id=place.cluster, kind="elf_image")
+    upload = tower.upload(file.path, ElfImage(cluster_id=place.cluster))
     async with (
         aiohttp.ClientSession(headers={"authorization": login.data.token}) as session,
         upload,
@@ -186,17 +188,14 @@ async def _bare(session: aiohttp.ClientSession, place: Place, made: Made) -> Asy
 
 async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: float) -> Figure:
     """Upload it while so many requests go wrong: the memory that it takes, in chunks."""
+    from cloudtower_async import ElfImage
+
     found_by(server, share)
     before = forget_peak()
     times = Times()
     with times.measured():
-        await tower.upload_image(
-            file.path,
-            cluster_id=server.place.cluster,
-            kind="elf_image",
-            timeout=None,
-            settling_time=30.0,
-        )
+        target = ElfImage(cluster_id=server.place.cluster)
+        await tower.upload(file.path, target, timeout=None, settling_time=30.0)
     peak = (_memory("VmHWM") - before) / CHUNK
     found = found_by(server)
     _check(found, file, uploads=1)
@@ -220,7 +219,7 @@ def _check(found: Found, file: Made, *, uploads: int) -> None:
 
 async def measure(path: Path, size: int) -> None:
     """Do all of it."""
-    from cloudtower_async import Cloudtower, RetryPolicy
+    from cloudtower_async import Cloudtower, ElfImage, RetryPolicy
 
     made = Made(path, size, await anyio.to_thread.run_sync(make_file, path, size))
     retry = RetryPolicy(attempts=8, budget=100_000)
@@ -230,9 +229,8 @@ async def measure(path: Path, size: int) -> None:
             place.url, username=place.username, password=place.password, retry=retry, timeout=10.0
         ) as tower:
             # What is loaded at first use is none of an upload's memory.
-            await tower.upload_image(
-                io.BytesIO(bytes(3)), name="first", cluster_id=place.cluster, kind="elf_image"
-            )
+            target = ElfImage(cluster_id=place.cluster)
+            await tower.upload(io.BytesIO(bytes(3)), target, name="first")
             print_as_lines([await alone(there, tower, made, 0.0)])
             print_as_lines([await alone(there, tower, made, SHARE)])
             print_as_lines([await side_by_side(there, tower, made)])

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 import cloudtower_async
-from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy
+from cloudtower_async import Cloudtower, CloudtowerError, ElfImage, RetryPolicy
 from cloudtower_async.recipes import check_maintenance, shut_down_vms
 from cloudtower_async.testing import Clock, Simulator
 from tests.odd_servers import proxy
@@ -106,11 +106,10 @@ async def changes_through_an_outage(tower: Cloudtower, sim: Simulator) -> None:
 
 
 async def upload(tower: Cloudtower, sim: Simulator) -> None:
-    await tower.upload_image(
+    await tower.upload(
         io.BytesIO(b"x" * 3000),
-        kind="elf_image",
+        ElfImage(cluster_id=next(iter(sim.store.table("Cluster")))),
         name="disc",
-        cluster_id=next(iter(sim.store.table("Cluster"))),
         interval=INTERVAL,
         settling_time=60.0,
         timeout=60.0,
@@ -191,7 +190,7 @@ CASES: dict[str, Case] = {
     "upload whose outcome is unknown": Case(
         upload,
         "get-upload-tasks",
-        ["uploads/upload_tasks.py UploadTasks.until_settled"],
+        ["uploads/session.py UploadSession._until_settled"],
         answer=lambda _: [],
         options={"status": (504, "upload-elf-image")},
         quick=2,
@@ -199,8 +198,17 @@ CASES: dict[str, Case] = {
     "upload while looking fails": Case(
         upload,
         "get-upload-tasks",
-        ["uploads/upload_tasks.py UploadTasks.patiently"],
+        ["uploads/session.py UploadSession._with_retries"],
         status=503,
+        options={"retry": RetryPolicy(attempts=3, backoff=2 * INTERVAL, cap=2 * INTERVAL)},
+        number=9,  # and then it gives up
+        quick=5,
+    ),
+    "upload of which a chunk is turned away": Case(
+        upload,
+        "upload-elf-image",
+        ["uploads/session.py UploadSession._deliver"],
+        status=429,
         options={"retry": RetryPolicy(attempts=3, backoff=2 * INTERVAL, cap=2 * INTERVAL)},
         number=9,  # and then it gives up
         quick=5,
@@ -256,8 +264,18 @@ NO_POLLING = {
 """Loops that wait for something, but for no state of the server."""
 
 
+def _is_endless(node: ast.AST) -> bool:
+    """Return whether a statement is a ``while`` loop, or one over an endless series of delays."""
+    return isinstance(node, ast.While) or (
+        isinstance(node, ast.For)
+        and isinstance(node.iter, ast.Call)
+        and isinstance(node.iter.func, ast.Name)
+        and node.iter.func.id in ("backoff_delays", "count")
+    )
+
+
 def loops() -> set[str]:
-    """Return every ``while`` loop of hand-written code that awaits something."""
+    """Return every endless loop of hand-written code that awaits something."""
     found: set[str] = set()
 
     def visit(node: ast.AST, file: str, names: list[str]) -> None:
@@ -265,7 +283,7 @@ def loops() -> set[str]:
             inner = names
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 inner = [*names, child.name]
-            if isinstance(child, ast.While) and any(
+            if _is_endless(child) and any(
                 isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith) for one in ast.walk(child)
             ):
                 found.add(f"{file} {'.'.join(names)}")

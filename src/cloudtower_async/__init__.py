@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         UploadError,
         UploadFailed,
         UploadInterrupted,
+        UploadState,
         UploadTimeout,
     )
     from .graphql.api_keys import ApiKey, ApiKeyRole, ApiKeys
@@ -88,8 +89,15 @@ if TYPE_CHECKING:
         Texts,
         WithTask,
     )
+    from .uploads.targets import (
+        CloudTowerApplicationPackage,
+        ContentLibraryImage,
+        ElfFile,
+        ElfImage,
+        SvtImage,
+        UploadTarget,
+    )
     from .uploads.upload import Upload, UploadProgress
-    from .uploads.upload_state import UploadState
     from .watch.feed import Change, Changes
     from .watch.view import Watch, WatchEvent
 
@@ -105,12 +113,16 @@ __all__ = [
     "CallTimeout",
     "Change",
     "Changes",
+    "CloudTowerApplicationPackage",
     "Cloudtower",
     "CloudtowerError",
     "Connection",
     "ConnectionFailed",
     "ContentLanguage",
+    "ContentLibraryImage",
     "CredentialsUnavailable",
+    "ElfFile",
+    "ElfImage",
     "EmptyFilter",
     "Exchange",
     "Fetched",
@@ -152,6 +164,7 @@ __all__ = [
     "SourceChanged",
     "StatusError",
     "Subject",
+    "SvtImage",
     "TLSFailed",
     "TaskError",
     "TaskFailed",
@@ -169,6 +182,7 @@ __all__ = [
     "UploadInterrupted",
     "UploadProgress",
     "UploadState",
+    "UploadTarget",
     "UploadTimeout",
     "VncTicket",
     "Watch",
@@ -183,6 +197,7 @@ _TYPES = (
     "Texts WithTask"
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Subject"
+_TARGETS = "CloudTowerApplicationPackage ContentLibraryImage ElfFile ElfImage SvtImage UploadTarget"
 _HOMES = {
     **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".graphql.api_keys"),
     "VncTicket": ".graphql.consoles",
@@ -194,11 +209,11 @@ _HOMES = {
     "SessionOptions": ".options",
     "Upload": ".uploads.upload",
     "UploadProgress": ".uploads.upload",
-    "UploadState": ".uploads.upload_state",
     "Watch": ".watch.view",
     "WatchEvent": ".watch.view",
     **dict.fromkeys(_MEASURED.split(), ".metrics.results"),
     "record_exchanges": ".transport.exchange_log",
+    **dict.fromkeys(_TARGETS.split(), ".uploads.targets"),
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 

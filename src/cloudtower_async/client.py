@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 import anyio.to_thread
 
@@ -48,22 +48,13 @@ if TYPE_CHECKING:
     from .graphql.consoles import VncTicket
     from .inputs import ClusterWhereInput
     from .metrics.results import Measurements, RankedMetric
-    from .models import (
-        CloudTowerApplicationPackage,
-        ContentLibraryImage,
-        ElfImage,
-        Metric,
-        SvtImage,
-        Task,
-        UploadTask,
-    )
+    from .models import Metric, Task
     from .options import EnvironmentOptions, SessionOptions
     from .tasks.waiter import Waitable
     from .types import Everything, Fetched, RawResponse, WithTask
     from .uploads.source import Uploadable
-    from .uploads.start import UploadOptions
-    from .uploads.targets import UploadKind
-    from .uploads.upload import Upload, UploadProgress
+    from .uploads.targets import UploadTarget
+    from .uploads.upload import Upload, UploadOptions
     from .watch.feed import Changes
     from .watch.view import Watch
 
@@ -861,89 +852,25 @@ class Cloudtower(Namespaces):
 
         return await top_n(self._caller, metric, n, clusters, range, lowest=lowest)
 
-    @overload
-    async def upload_image(
-        self,
-        source: Uploadable,
-        *,
-        clusters: ClusterWhereInput,
-        kind: Literal["content_library_image"] = "content_library_image",
-        description: str | None = None,
-        on_progress: Callable[[UploadProgress], object] | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> ContentLibraryImage: ...
-    @overload
-    async def upload_image(
-        self,
-        source: Uploadable,
-        *,
-        cluster_id: str,
-        kind: Literal["elf_image"],
-        description: str | None = None,
-        on_progress: Callable[[UploadProgress], object] | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> ElfImage: ...
-    @overload
-    async def upload_image(
-        self,
-        source: Uploadable,
-        *,
-        cluster_id: str,
-        kind: Literal["svt_image"],
-        on_progress: Callable[[UploadProgress], object] | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> SvtImage: ...
-    @overload
-    async def upload_image(
-        self,
-        source: Uploadable,
-        *,
-        cluster_id: str,
-        kind: Literal["elf_file"],
-        on_progress: Callable[[UploadProgress], object] | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> UploadTask: ...
-    @overload
-    async def upload_image(
-        self,
-        source: Uploadable,
-        *,
-        kind: Literal["application_package"],
-        on_progress: Callable[[UploadProgress], object] | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> CloudTowerApplicationPackage: ...
-    async def upload_image(
-        self,
-        source: Uploadable,
-        *,
-        clusters: ClusterWhereInput | None = None,
-        cluster_id: str | None = None,
-        kind: UploadKind = "content_library_image",
-        description: str | None = None,
-        on_progress: Callable[[UploadProgress], object] | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> object:
-        """Upload a file and return what comes of it.
+    def upload(
+        self, source: Uploadable, target: UploadTarget[T], **options: Unpack[UploadOptions]
+    ) -> Upload[T]:
+        """Upload a file in chunks and return what it becomes on the server.
 
-        It is sent in chunks, one after the other and each exactly once, with no more than two of
-        them in memory. Cancelling this cancels the upload on the server.
+        Await the upload, or enter it and iterate over its progress. Chunks are sent one after the
+        other, each exactly once, with at most two of them in memory. Cancelling the upload, an
+        error in `on_progress` or leaving the block before the end cancels it on the server, too.
 
         Args:
-            source: A path, a file opened in binary mode, read from where it stands, or an async
+            source: Path, file opened in binary mode (read from its current position), or async
                 iterator of bytes.
-            clusters: For an image of the content library: a filter, in which clusters; EVERYTHING
-                for all of them.
-            cluster_id: For an ELF image, an SVT image or an ELF file: in which cluster.
-            kind: What it becomes: ``content_library_image``, ``elf_image``, ``svt_image`` (the VM
-                tools; its version is read from the file), ``elf_file`` (for an import, which takes
-                the upload task's id) or ``application_package``.
-            description: Description of an image of the content library or an ELF image.
-            on_progress: Called with an `UploadProgress` each time the server has another chunk.
-            options: ``name``: what it will be called; None: as the file.
+            target: What the file becomes, and where: `ContentLibraryImage`, `ElfImage`, `SvtImage`,
+                `ElfFile` or `CloudTowerApplicationPackage`.
+            options: ``name``: name of the result; None: the name of the file.
                 ``size``: size in bytes, required for async iterators and pipes.
                 ``chunk_size``: size of the first chunk and maximum size of later ones, in bytes;
                 None: 8 MiB, then the size that the server asks for, up to 64 MiB.
-                ``resume``: state of an interrupted upload of the same file to the same place:
+                ``resume``: state of an interrupted upload of the same file to the same target:
                 ``error.state``, or a stored state read with `UploadState.from_json`.
                 ``timeout``: seconds from the last chunk until the result appears, 300 by default;
                 None waits without limit. Each chunk has the session's time-out.
@@ -951,124 +878,38 @@ class Cloudtower(Namespaces):
                 ``settling_time``: seconds that a chunk whose outcome is unknown (a 504, a broken
                 connection) has to show in the server's count before it is resent, 300 by default.
                 It has to be longer than the time-out of any proxy on the way.
+                ``on_progress``: called with an `UploadProgress` after each chunk.
 
         Returns:
-            A `ContentLibraryImage`, an `ElfImage`, an `SvtImage`, for an ELF file the `UploadTask`,
-            or a `CloudTowerApplicationPackage`.
+            An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting
+            it returns what the target says; after the iteration, that is ``result``.
 
         Raises:
+            InvalidInput: An argument cannot be used; nothing was sent.
+            EmptyFilter: `clusters` of the target may match everything.
             UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
+                This and the following errors are raised by awaiting, entering and iterating.
             UploadFailed: The server gave up the upload or refuses its chunks, it was cancelled on
                 the server, or it is unknown what the server has.
             UploadTimeout: Everything was sent, but the result did not appear in time.
-            SourceChanged: The file became shorter or longer meanwhile.
-            InvalidInput: An argument or the file cannot be used; nothing was sent.
-            EmptyFilter: `clusters` may match everything.
+            SourceChanged: The file became shorter or longer during the upload.
             CallError: The upload could not begin.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the upload.
 
         Example:
             ::
 
-                image = await tower.upload_image("tools.iso", clusters={"name_in": ["prod"]})
-        """
-        from .uploads.start import finish_upload, start_upload
+                target = ContentLibraryImage(clusters={"name": "prod"})
+                image = await tower.upload("tools.iso", target)
 
-        started = start_upload(
-            self._caller, self._shared, source, kind, clusters, cluster_id, description, options
-        )
-        return await finish_upload(started, on_progress)
-
-    @overload
-    def uploading(
-        self,
-        source: Uploadable,
-        *,
-        clusters: ClusterWhereInput,
-        kind: Literal["content_library_image"] = "content_library_image",
-        description: str | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> Upload[ContentLibraryImage]: ...
-    @overload
-    def uploading(
-        self,
-        source: Uploadable,
-        *,
-        cluster_id: str,
-        kind: Literal["elf_image"],
-        description: str | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> Upload[ElfImage]: ...
-    @overload
-    def uploading(
-        self,
-        source: Uploadable,
-        *,
-        cluster_id: str,
-        kind: Literal["svt_image"],
-        **options: Unpack[UploadOptions],
-    ) -> Upload[SvtImage]: ...
-    @overload
-    def uploading(
-        self,
-        source: Uploadable,
-        *,
-        cluster_id: str,
-        kind: Literal["elf_file"],
-        **options: Unpack[UploadOptions],
-    ) -> Upload[UploadTask]: ...
-    @overload
-    def uploading(
-        self,
-        source: Uploadable,
-        *,
-        kind: Literal["application_package"],
-        **options: Unpack[UploadOptions],
-    ) -> Upload[CloudTowerApplicationPackage]: ...
-    def uploading(
-        self,
-        source: Uploadable,
-        *,
-        clusters: ClusterWhereInput | None = None,
-        cluster_id: str | None = None,
-        kind: UploadKind = "content_library_image",
-        description: str | None = None,
-        **options: Unpack[UploadOptions],
-    ) -> Upload[object]:
-        """Upload a file step by step, and see how far it is.
-
-        Leaving the block before the end of the iteration cancels the upload on the server. A step
-        that fails or is cancelled is the last one.
-
-        Args:
-            source: As of `upload_image`.
-            clusters: As of `upload_image`.
-            cluster_id: As of `upload_image`.
-            kind: As of `upload_image`.
-            description: As of `upload_image`.
-            options: As of `upload_image`.
-
-        Returns:
-            An asynchronous context manager and iterator over `UploadProgress`; ``result`` is there
-            at the end.
-
-        Raises:
-            InvalidInput: The arguments cannot be used. Iterating raises what `upload_image` does.
-            EmptyFilter: `clusters` may match everything.
-
-        Example:
-            ::
-
-                async with tower.uploading("tools.iso", clusters={"name": "prod"}) as upload:
+                async with tower.upload("tools.iso", target) as upload:
                     async for progress in upload:
                         print(f"{progress.sent / progress.total:.0%}, {progress.rate:,.0f} B/s")
                 print(upload.result.id)
         """
-        from .uploads.start import start_upload
+        from .uploads.upload import Upload
 
-        return start_upload(
-            self._caller, self._shared, source, kind, clusters, cluster_id, description, options
-        )
+        return Upload(self._caller, self._shared, source, target, options)
 
     async def graphql(
         self,

@@ -11,7 +11,14 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from cloudtower_async import CallTimeout, Cloudtower, CloudtowerError, RetryPolicy, SessionClosed
+from cloudtower_async import (
+    CallTimeout,
+    Cloudtower,
+    CloudtowerError,
+    ElfImage,
+    RetryPolicy,
+    SessionClosed,
+)
 from tests.support import PASSWORD, serve_bytes, unused_port
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ async def lock(tower: Cloudtower) -> object:
 
 
 async def upload(tower: Cloudtower) -> object:
-    async with tower.uploading(__file__, clusters={"id": "c"}) as started:
+    async with tower.upload(__file__, ElfImage(cluster_id="c")) as started:
         return [progress async for progress in started]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async import Cloudtower, CloudtowerError, InvalidInput, recipes
+from cloudtower_async import Cloudtower, CloudtowerError, ElfImage, InvalidInput, recipes
 from tests.recipes.towers import simulated
 
 if TYPE_CHECKING:
@@ -143,17 +143,17 @@ async def test_counts_of_methods_are_checked_before_anything_is_sent() -> None:
 async def test_numbers_of_uploads_are_checked_before_anything_is_sent(tmp_path: Path) -> None:
     file = tmp_path / "disc.iso"
     file.write_bytes(b"x")
+    target = ElfImage(cluster_id="c")
     async with simulated() as (sim, tower):
+        upload: Any = tower.upload
         sent = len(sim.requests)
         for argument in ("timeout", "interval", "settling_time"):
             for value in NOT_SECONDS:
                 with pytest.raises(InvalidInput, match=f"upload: {argument}: "):
-                    await tower.upload_image(
-                        file, kind="elf_image", cluster_id="c", **{argument: value}
-                    )
+                    await upload(file, target, **{argument: value})
         for value in NOT_COUNTS:
             with pytest.raises(InvalidInput, match="upload: chunk_size: "):
-                await tower.upload_image(file, kind="elf_image", cluster_id="c", chunk_size=value)
+                await upload(file, target, chunk_size=value)
         assert len(sim.requests) == sent
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 import pytest
 
-from cloudtower_async import Cloudtower, CloudtowerError
+from cloudtower_async import Cloudtower, CloudtowerError, ElfImage
 from cloudtower_async.simulator.tasks import Work
 from cloudtower_async.testing import Clock, Failure, FleetSize, Simulator
 from tests.nulls import consumed, walk
@@ -145,11 +145,10 @@ async def vnc(tower: Cloudtower, sim: Simulator) -> None:
 
 
 async def upload(tower: Cloudtower, sim: Simulator) -> None:
-    async with tower.uploading(
+    async with tower.upload(
         io.BytesIO(b"x" * 3000),
-        kind="elf_image",
+        ElfImage(cluster_id=next(iter(sim.store.table("Cluster")))),
         name="disc",
-        cluster_id=next(iter(sim.store.table("Cluster"))),
         chunk_size=1000,
         settling_time=0.02,
         **SHORT,

@@ -8,7 +8,19 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_type
 
-from cloudtower_async import EVERYTHING, Upload, UploadProgress, UploadState, models
+from cloudtower_async import (
+    EVERYTHING,
+    CloudTowerApplicationPackage,
+    ContentLibraryImage,
+    ElfFile,
+    ElfImage,
+    SvtImage,
+    Upload,
+    UploadProgress,
+    UploadState,
+    UploadTarget,
+    models,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,37 +29,37 @@ if TYPE_CHECKING:
 
 
 async def finished(tower: Cloudtower, pieces: AsyncIterator[bytes]) -> None:
-    """What comes back depends on the kind."""
+    """The target decides what comes back."""
     path = Path("x.iso")
+    library = ContentLibraryImage(clusters={"name": "prod"})
+    assert_type(await tower.upload(path, library), models.ContentLibraryImage)
     assert_type(
-        await tower.upload_image(path, clusters={"name": "prod"}), models.ContentLibraryImage
-    )
-    assert_type(
-        await tower.upload_image("x.iso", clusters=EVERYTHING, on_progress=print),
+        await tower.upload(
+            "x.iso", ContentLibraryImage(clusters=EVERYTHING, description="x"), on_progress=print
+        ),
         models.ContentLibraryImage,
     )
+    elf = ElfImage(cluster_id="c1", description="x")
+    assert_type(await tower.upload(path, elf), models.ElfImage)
+    svt = SvtImage(cluster_id="c1")
+    assert_type(await tower.upload(pieces, svt, size=9, name="x"), models.SvtImage)
+    file = ElfFile(cluster_id="c1")
+    assert_type(await tower.upload(io.BytesIO(b"x"), file, name="x"), models.UploadTask)
     assert_type(
-        await tower.upload_image(path, cluster_id="c1", kind="elf_image", description="x"),
-        models.ElfImage,
-    )
-    assert_type(
-        await tower.upload_image(pieces, cluster_id="c1", kind="svt_image", size=9, name="x"),
-        models.SvtImage,
-    )
-    assert_type(
-        await tower.upload_image(io.BytesIO(b"x"), cluster_id="c1", kind="elf_file", name="x"),
-        models.UploadTask,
-    )
-    assert_type(
-        await tower.upload_image(path, kind="application_package", timeout=None),
+        await tower.upload(path, CloudTowerApplicationPackage(), timeout=None),
         models.CloudTowerApplicationPackage,
     )
 
 
+async def chosen_later(tower: Cloudtower, target: UploadTarget[models.ElfImage]) -> None:
+    """A program can take any target with a result of one type."""
+    assert_type(await tower.upload("x.iso", target), models.ElfImage)
+
+
 async def stepwise(tower: Cloudtower) -> None:
-    """So does the result at the end of the steps."""
+    """The result at the end of the steps has the same type."""
     stored = UploadState.from_json("{}")
-    upload = tower.uploading("x.iso", cluster_id="c1", kind="elf_image", resume=stored)
+    upload = tower.upload("x.iso", ElfImage(cluster_id="c1"), resume=stored)
     assert_type(upload.state, UploadState | None)
     assert_type(upload, Upload[models.ElfImage])
     async with upload as entered:
@@ -60,9 +72,15 @@ async def stepwise(tower: Cloudtower) -> None:
 
 async def mistakes(tower: Cloudtower) -> None:
     """What both checkers refuse."""
-    await tower.upload_image("x.iso")  # type: ignore[call-overload]
-    await tower.upload_image("x.iso", clusters={"nmae": "x"})  # type: ignore[call-overload]
-    await tower.upload_image("x.iso", cluster_id="c1")  # type: ignore[call-overload]
-    await tower.upload_image("x.iso", clusters={}, kind="elf_image")  # type: ignore[call-overload]
-    await tower.upload_image(b"x", clusters={"id": "c1"})  # type: ignore[call-overload]
-    tower.uploading("x.iso", cluster_id="c1", kind="iso")  # type: ignore[call-overload]
+    elf = ElfImage(cluster_id="c1")
+    await tower.upload("x.iso")  # type: ignore[call-arg]
+    await tower.upload("x.iso", "elf_image")  # type: ignore[arg-type]
+    await tower.upload("x.iso", elf, kind="elf_image")  # type: ignore[call-arg]
+    await tower.upload(b"x", elf)  # type: ignore[arg-type]
+    await tower.upload("x.iso", elf, timeout="5")  # type: ignore[arg-type]
+    ContentLibraryImage(clusters={"nmae": "x"})  # type: ignore[typeddict-unknown-key]
+    ContentLibraryImage()  # type: ignore[call-arg]
+    ElfImage(clusters={"id": "c1"})  # type: ignore[call-arg]
+    ElfImage("c1")  # type: ignore[call-arg]
+    CloudTowerApplicationPackage(cluster_id="c1")  # type: ignore[call-arg]
+    elf.cluster_id = "c2"  # type: ignore[misc]

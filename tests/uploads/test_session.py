@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 from collections import Counter
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
+import msgspec
 import pytest
 
 from benchmarks.late_chunks import (
@@ -18,33 +18,31 @@ from benchmarks.late_chunks import (
     NEVER,
     LateServer,
     Outcome,
-    content_of,
     run,
-    serving,
 )
 from cloudtower_async import (
     CallError,
     Cloudtower,
+    ElfImage,
     InvalidInput,
     OutcomeUnknown,
     RetryPolicy,
     UploadFailed,
     UploadInterrupted,
     UploadTimeout,
+    models,
 )
+from cloudtower_async.uploads.session import UploadSession
 from tests.conftest import Loop
-from tests.support import TOKEN
+from tests.support import TOKEN, serve
+from tests.uploads.late_uploads import CONTENT, POLLED, UPLOADED, arrived, session, upload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
-    from cloudtower_async import Upload, models
+    from aiohttp import web
 
 pytestmark = pytest.mark.anyio
-
-CONTENT = content_of(1)
-UPLOADED = "upload-elf-image"
-POLLED = "get-upload-tasks"
 
 
 class JumpingLoop(Loop):
@@ -59,38 +57,6 @@ class JumpingLoop(Loop):
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
     return "asyncio", {"loop_factory": JumpingLoop}
-
-
-@asynccontextmanager
-async def session(server: LateServer, **options: Any) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
-    options.setdefault("retry", RetryPolicy(backoff=0.001))
-    async with serving(server) as url, Cloudtower(url, token=TOKEN, **options) as tower:
-        yield tower
-
-
-OPTIONS: dict[str, Any] = {
-    "cluster_id": "c1",
-    "kind": "elf_image",
-    "name": "x.iso",
-    "chunk_size": CHUNK,
-    "interval": 0.001,
-    "settling_time": 0.003,
-}
-
-
-async def upload(tower: Cloudtower, **options: Any) -> Any:  # noqa: ANN401
-    method: Any = tower.upload_image
-    return await method(io.BytesIO(CONTENT), **OPTIONS | options)
-
-
-def uploading(tower: Cloudtower, **options: Any) -> Upload[models.ElfImage]:  # noqa: ANN401
-    method: Any = tower.uploading
-    return cast("Upload[models.ElfImage]", method(io.BytesIO(CONTENT), **OPTIONS | options))
-
-
-def arrived(server: LateServer) -> bool:
-    [task] = server.statuses
-    return server.sha256(task) == hashlib.sha256(CONTENT).hexdigest()
 
 
 async def outcomes(runs: int, *, lost: bool, settling_time: float) -> Counter[Outcome]:
@@ -163,7 +129,7 @@ async def test_a_chunk_thought_lost_makes_later_doubts_undecidable_for_300_secon
 ) -> None:
     server = LateServer()
     server.late = {2: NEVER, 4: 0}
-    async with session(server) as tower, uploading(tower) as steps:
+    async with session(server) as tower, upload(tower) as steps:
         await anext(steps)
         await anext(steps)
         cast("JumpingLoop", asyncio.get_running_loop()).ahead += later
@@ -280,7 +246,7 @@ async def test_polls_keep_their_interval_while_the_image_is_not_listed() -> None
 async def test_polls_keep_their_interval_while_the_server_is_not_done() -> None:
     server = LateServer()
     async with session(server) as tower:
-        async with uploading(tower, interval=0.05, timeout=0.2) as steps:
+        async with upload(tower, interval=0.05, timeout=0.2) as steps:
             for _ in range(CHUNKS - 1):
                 await anext(steps)
             server.answers[CHUNKS] = [{**unfinished(), "current_chunk": CHUNKS}]
@@ -329,9 +295,8 @@ async def test_no_chunk_is_larger_than_64_mib_whatever_the_server_asks_for() -> 
     server.chunk_size = 620_000_000
     most = 64 * 1024 * 1024
     async with session(server) as tower:
-        await tower.upload_image(
-            io.BytesIO(bytes(9 * 1024 * 1024 + most)), cluster_id="c1", kind="elf_image", name="x"
-        )
+        content = io.BytesIO(bytes(9 * 1024 * 1024 + most))
+        await tower.upload(content, ElfImage(cluster_id="c1"), name="x")
     assert server.chunks == [8 * 1024 * 1024, most, 1024 * 1024]
 
 
@@ -385,11 +350,14 @@ async def test_an_answer_that_does_not_name_the_upload_task_is_not_taken_for_one
     assert server.requests.count(UPLOADED) == CHUNKS
 
 
-async def test_a_server_that_cannot_be_asked_leaves_the_chunk_in_doubt_to_resuming() -> None:
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_a_server_that_cannot_be_asked_leaves_the_chunk_in_doubt_to_resuming(
+    attempts: int,
+) -> None:
     server = LateServer()
     server.late = {3: 1}
-    async with session(server, retry=RetryPolicy(attempts=1)) as tower:
-        async with uploading(tower) as steps:
+    async with session(server, retry=RetryPolicy(attempts=attempts, backoff=0.001)) as tower:
+        async with upload(tower) as steps:
             await anext(steps)
             await anext(steps)
             server.refuse_polls = True
@@ -402,3 +370,25 @@ async def test_a_server_that_cannot_be_asked_leaves_the_chunk_in_doubt_to_resumi
         await upload(tower, resume=state)
     assert arrived(server)
     assert server.requests.count(UPLOADED) == CHUNKS
+
+
+async def test_a_server_that_does_not_answer_a_cancellation_is_named_as_the_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with serve(hang) as url, Cloudtower(url, token=TOKEN) as tower:
+        sending = UploadSession(
+            tower._caller,  # pyright: ignore[reportPrivateUsage]
+            tower._shared.locks,  # pyright: ignore[reportPrivateUsage]
+            ElfImage(cluster_id="c1"),
+            name="x.iso",
+            chunk_size=None,
+            settling_time=1.0,
+            interval=1.0,
+        )
+        sending.task = msgspec.convert(unfinished(), models.UploadTask)
+        await sending.cancel(0.01)
+    assert "upload task task-0 could not be cancelled: no answer within 0.01 s" in caplog.text

@@ -24,7 +24,11 @@ from cloudtower_async import (
     EVERYTHING,
     CallTimeout,
     Cloudtower,
+    CloudTowerApplicationPackage,
     CloudtowerError,
+    ContentLibraryImage,
+    ElfFile,
+    ElfImage,
     EmptyFilter,
     Forbidden,
     InvalidInput,
@@ -33,6 +37,7 @@ from cloudtower_async import (
     RetryPolicy,
     SessionClosed,
     SourceChanged,
+    SvtImage,
     UploadFailed,
     UploadInterrupted,
     UploadState,
@@ -46,7 +51,7 @@ from tests.support import Countdown, tasks_of_clients
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from cloudtower_async import Upload, UploadProgress
+    from cloudtower_async import Upload, UploadProgress, UploadTarget
 
 pytestmark = pytest.mark.anyio
 
@@ -57,10 +62,8 @@ ELF: dict[str, Any] = {
     "chunk_size": CHUNK,
     "interval": 0.002,
     "settling_time": 0.01,
-    "kind": "elf_image",
     "name": "x.iso",
 }
-LIBRARY = "content_library_image"
 
 
 @pytest.fixture
@@ -93,20 +96,16 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-async def upload(tower: Cloudtower, source: Any, **options: Any) -> Any:  # noqa: ANN401
-    """Upload an ELF image, unless the options say otherwise."""
-    method: Any = tower.upload_image
-    return await method(source, **ELF | options)
-
-
-def uploading(
+def upload(
     tower: Cloudtower,
     source: Any,  # noqa: ANN401
+    target: UploadTarget[Any] | None = None,
+    *,
+    cluster_id: str = "",
     **options: Any,  # noqa: ANN401
-) -> Upload[models.ElfImage]:
-    """The same, step by step."""
-    method: Any = tower.uploading
-    return cast("Upload[models.ElfImage]", method(source, **ELF | options))
+) -> Upload[Any]:
+    """Upload an ELF image to a cluster, unless a target is given."""
+    return tower.upload(source, target or ElfImage(cluster_id=cluster_id), **ELF | options)
 
 
 def cluster(sim: Simulator) -> str:
@@ -154,10 +153,8 @@ async def test_an_image_of_the_content_library_goes_to_the_clusters_of_a_filter(
     image = await upload(
         tower,
         path,
-        clusters={"id": cluster(sim)},
-        description="for VMs",
+        ContentLibraryImage(clusters={"id": cluster(sim)}, description="for VMs"),
         on_progress=told.append,
-        kind=LIBRARY,
         name=None,
     )
     assert isinstance(image, models.ContentLibraryImage)
@@ -178,7 +175,7 @@ async def test_an_image_of_the_content_library_goes_to_the_clusters_of_a_filter(
 @pytest.mark.parametrize("volumes", [False, True])
 async def test_it_can_go_to_every_cluster(sim: Simulator, tower: Cloudtower, volumes: bool) -> None:
     sim.uploads.as_volumes = volumes
-    image = await upload(tower, io.BytesIO(CONTENT), clusters=EVERYTHING, kind=LIBRARY)
+    image = await upload(tower, io.BytesIO(CONTENT), ContentLibraryImage(clusters=EVERYTHING))
     assert len(image.clusters or []) == 2
 
 
@@ -192,13 +189,8 @@ async def test_an_image_of_one_cluster(sim: Simulator, tower: Cloudtower, path: 
 async def test_a_file_for_an_import_is_named_by_its_upload_task(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    task = await upload(
-        tower,
-        io.BytesIO(CONTENT),
-        cluster_id=cluster(sim),
-        kind="elf_file",
-        name="a.qcow2",
-    )
+    target = ElfFile(cluster_id=cluster(sim))
+    task = await upload(tower, io.BytesIO(CONTENT), target, name="a.qcow2")
     assert isinstance(task, models.UploadTask)
     assert (task.status, task.resource_type) == ("SUCCESSED", "VM_VOLUME_QCOW2")
 
@@ -206,16 +198,16 @@ async def test_a_file_for_an_import_is_named_by_its_upload_task(
 async def test_the_vm_tools_bring_their_version(sim: Simulator, tower: Cloudtower) -> None:
     label = b"4".ljust(128)
     content = bytes(32 * 1024 + 190) + label + bytes(100)
-    options: Any = {"cluster_id": cluster(sim), "kind": "svt_image", "name": "svt.iso"}
-    options["chunk_size"] = 2 * len(content)
-    image = await upload(tower, io.BytesIO(content), **options)
+    target = SvtImage(cluster_id=cluster(sim))
+    options: Any = {"name": "svt.iso", "chunk_size": 2 * len(content)}
+    image = await upload(tower, io.BytesIO(content), target, **options)
     assert isinstance(image, models.SvtImage)
     assert (image.name, image.version) == ("svt.iso", 4)
-    again = await upload(tower, io.BytesIO(content), **options)
+    again = await upload(tower, io.BytesIO(content), target, **options)
     assert again.id != image.id
     for bad in (content[: 32 * 1024], bytes(len(content)), b"\xff" * len(content)):
         with pytest.raises(InvalidInput, match="no image of the VM tools"):
-            await upload(tower, io.BytesIO(bad), **options)
+            await upload(tower, io.BytesIO(bad), target, **options)
     assert len(sim.sent("upload-svt-image")) == 2
 
 
@@ -225,9 +217,8 @@ async def test_packages_are_told_from_those_that_were_there(
     seen: dict[str, str] = {}
 
     async def send(name: str) -> None:
-        seen[name] = (
-            await upload(tower, io.BytesIO(CONTENT), name=name, kind="application_package")
-        ).name
+        package = CloudTowerApplicationPackage()
+        seen[name] = (await upload(tower, io.BytesIO(CONTENT), package, name=name)).name
 
     async with anyio.create_task_group() as group:
         group.start_soon(send, "one")
@@ -299,6 +290,8 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
     sim: Simulator, tower: Cloudtower, path: Path, tmp_path: Path
 ) -> None:
     where: Any = {"cluster_id": cluster(sim)}
+    unknown: Any = None
+    nowhere = ContentLibraryImage(clusters=unknown)
     empty = tmp_path / "empty.iso"
     empty.touch()
     with path.open(encoding="latin-1") as text:
@@ -316,24 +309,23 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
             (path, {**where, "timeout": 0}, "timeout: expected a number of seconds"),
             (path, {**where, "interval": -1}, "interval: expected a number of seconds"),
             (path, {**where, "nmae": "x"}, "nmae: no such option"),
-            (path, {**where, "kind": "iso"}, "kind: expected one of"),
-            (path, {}, "cluster_id: missing; elf_image needs it"),
-            (path, {**where, "clusters": {"id": "x"}}, "clusters: elf_image takes cluster_id"),
-            (path, {"kind": "content_library_image"}, "clusters: missing"),
-            (path, {**where, "kind": "application_package"}, "cluster_id: .* takes none"),
-            (path, {**where, "kind": "elf_file", "description": "x"}, "elf_file has none"),
+            (path, {"target": ElfImage}, "target: expected what the file becomes, .* got <class"),
+            (path, {"target": "elf_image"}, "target: expected .* got 'elf_image'"),
+            (path, {"cluster_id": None}, "cluster_id: missing; ElfImage needs it"),
+            (path, {"cluster_id": 5}, "cluster_id: expected a text, got a whole number"),
+            (path, {"target": nowhere}, "clusters: missing; ContentLibraryImage needs it"),
             (stream(), {**where, "size": 3, "name": None}, "pass name="),
         ]
         for source, options, message in wrong:
             with pytest.raises(InvalidInput, match=message):
                 await upload(tower, source, **options)
-    library: Any = {"kind": LIBRARY}
+    misspelt: Any = {"nmae": "x"}
     with pytest.raises(InvalidInput, match=r"clusters\.nmae: no such field"):
-        await upload(tower, path, **library, clusters={"nmae": "x"})
-    empties: list[dict[str, Any]] = [{}, {"AND": []}, {"name": None}]
+        await upload(tower, path, ContentLibraryImage(clusters=misspelt))
+    empties: list[Any] = [{}, {"AND": []}, {"name": None}]
     for everything in empties:
         with pytest.raises(EmptyFilter):
-            await upload(tower, path, **library, clusters=everything)
+            await upload(tower, path, ContentLibraryImage(clusters=everything))
 
     async def texts() -> AsyncGenerator[str]:
         yield "text"
@@ -347,8 +339,9 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
 async def test_what_the_server_refuses_is_its_error(sim: Simulator, tower: Cloudtower) -> None:
     with pytest.raises(NotFound, match="there is no cluster none"):
         await upload(tower, io.BytesIO(CONTENT), cluster_id="none")
+    target = ContentLibraryImage(clusters={"name": "none"})
     with pytest.raises(NotFound, match="no cluster matches"):
-        await upload(tower, io.BytesIO(CONTENT), clusters={"name": "none"}, kind=LIBRARY)
+        await upload(tower, io.BytesIO(CONTENT), target)
     assert begun(sim) == []
 
 
@@ -360,7 +353,7 @@ async def test_a_file_that_changes_its_length_meanwhile_is_given_up(
         if progress.sent == CHUNK:
             path.write_bytes(CONTENT + b"more" if longer else CONTENT[:-1])
 
-    async with uploading(tower, path, cluster_id=cluster(sim)) as steps:
+    async with upload(tower, path, cluster_id=cluster(sim)) as steps:
         with pytest.raises(SourceChanged) as info:  # noqa: PT012 - somewhere in the loop
             async for progress in steps:
                 await anyio.to_thread.run_sync(change, progress)
@@ -369,7 +362,7 @@ async def test_a_file_that_changes_its_length_meanwhile_is_given_up(
     assert info.value.upload_task_id == steps.upload_task_id == begun(sim)[0]["id"]
     assert statuses(sim) == ["FAILED"]
     assert [one async for one in steps] == []
-    with pytest.raises(CloudtowerError, match="nothing comes of"):
+    with pytest.raises(CloudtowerError, match="has no result"):
         _ = steps.result
 
 
@@ -447,7 +440,7 @@ async def test_uploads_of_as_large_files_at_the_same_time_are_not_mixed_up(sim: 
 async def test_of_an_unknown_fate_the_server_is_asked(
     sim: Simulator, tower: Cloudtower, number: int, executed: bool
 ) -> None:
-    steps = uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     async with steps:
         for _ in range(number):
             await anext(steps)
@@ -463,12 +456,16 @@ async def test_an_upload_that_somebody_else_begins_meanwhile_is_not_taken_for_ou
 ) -> None:
     sim.faults.hang("upload-elf-image", executed=True)
     where: Any = {"cluster_id": cluster(sim)}
+
+    async def send(tower: Cloudtower) -> None:
+        await upload(tower, io.BytesIO(CONTENT), **where)
+
     async with (
         session(sim, timeout=0.3) as ours,
         session(sim) as other,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(partial(upload, ours, io.BytesIO(CONTENT), **where))
+        group.start_soon(send, ours)
         while not taken(sim):
             await other.api_info.get_api_version()
         await other.elf_image.create_elf_image(
@@ -481,7 +478,7 @@ async def test_an_upload_that_somebody_else_begins_meanwhile_is_not_taken_for_ou
 async def test_a_count_that_does_not_agree_is_not_relied_upon(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    steps = uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     async with steps:
         await anext(steps)
         begun(sim)[0]["current_chunk"] = -1  # as if the server counted in its own way
@@ -495,7 +492,7 @@ async def test_a_count_that_does_not_agree_is_not_relied_upon(
 async def test_a_chunk_that_came_twice_all_the_same_ends_the_upload(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    steps = uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     async with steps:
         await anext(steps)
         await tower.elf_image.create_elf_image(file=b"x", upload_task_id=steps.upload_task_id)
@@ -509,7 +506,7 @@ async def test_a_chunk_that_came_twice_all_the_same_ends_the_upload(
 async def test_an_interrupted_upload_goes_on_where_it_was(
     sim: Simulator, tower: Cloudtower, path: Path, number: int, as_stream: bool
 ) -> None:
-    steps = uploading(tower, path, cluster_id=cluster(sim))
+    steps = upload(tower, path, cluster_id=cluster(sim))
     async with steps:
         for _ in range(number):
             await anext(steps)
@@ -541,7 +538,7 @@ async def test_an_error_and_its_chunks_are_let_go_without_a_collection(
 ) -> None:
     async def interrupted() -> weakref.ref[BaseException]:
         try:
-            async with uploading(tower, stream(), size=len(CONTENT), cluster_id=cluster(sim)) as it:
+            async with upload(tower, stream(), size=len(CONTENT), cluster_id=cluster(sim)) as it:
                 for _ in range(number):
                     await anext(it)
                 sim.faults.fail("upload-elf-image", status=403)
@@ -559,7 +556,7 @@ async def test_an_error_and_its_chunks_are_let_go_without_a_collection(
 
 
 async def test_what_was_cancelled_by_somebody_else_fails(sim: Simulator, tower: Cloudtower) -> None:
-    async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+    async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
         await anext(steps)
         await tower.upload_task.cancel_upload_task(where={"id": steps.upload_task_id})
         with pytest.raises(UploadInterrupted, match="has ended") as info:
@@ -586,7 +583,7 @@ async def test_the_time_for_the_end_is_limited_and_it_can_be_waited_on(
     assert isinstance(at.value, TimeoutError)
     assert statuses(sim) == ["UPLOADING"]
     resumed: Any = {**ELF, "cluster_id": cluster(sim), "resume": at.value.state}
-    async with uploading(tower, io.BytesIO(CONTENT), **resumed) as steps:
+    async with upload(tower, io.BytesIO(CONTENT), **resumed) as steps:
         sim.clock.advance(10)
         assert [one async for one in steps] == []
     # Also when it ended long ago.
@@ -599,7 +596,7 @@ async def test_the_time_for_the_end_is_limited_and_it_can_be_waited_on(
 
 async def test_trouble_while_waiting_for_the_end_is_waited_out(sim: Simulator) -> None:
     async with session(sim, retry=RetryPolicy(attempts=1)) as tower:
-        async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+        async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
             for _ in range(CHUNKS):
                 await anext(steps)
             sim.faults.fail("get-upload-tasks", status=503, times=3)
@@ -616,13 +613,35 @@ async def test_what_will_not_pass_ends_the_waiting(sim: Simulator, tower: Cloudt
 
 
 async def test_it_has_to_be_entered(sim: Simulator, tower: Cloudtower) -> None:
-    steps = uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     with pytest.raises(CloudtowerError, match="async with"):
         await anext(steps)
 
 
+async def test_awaiting_an_entered_upload_sends_the_rest(sim: Simulator, tower: Cloudtower) -> None:
+    async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+        await anext(steps)
+        image = await steps
+    assert image == steps.result == await steps
+    arrived_once(sim)
+
+
+async def test_an_upload_runs_once(sim: Simulator, tower: Cloudtower, path: Path) -> None:
+    sending = upload(tower, path, cluster_id=cluster(sim))
+    image = await sending
+    with pytest.raises(CloudtowerError, match="runs once"):
+        await sending.__aenter__()
+    assert await sending == image
+    arrived_once(sim)
+    missing = upload(tower, path.with_name("none"), cluster_id=cluster(sim))
+    with pytest.raises(InvalidInput, match="No such file"):
+        await missing
+    with pytest.raises(CloudtowerError, match="has not begun"):
+        await missing
+
+
 async def test_leaving_before_the_end_cancels_it(sim: Simulator, tower: Cloudtower) -> None:
-    async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+    async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
         async for _ in steps:
             break
     assert statuses(sim) == ["FAILED"]
@@ -636,7 +655,7 @@ async def test_leaving_before_the_end_cancels_it(sim: Simulator, tower: Cloudtow
 
 
 async def test_a_step_that_is_cancelled_ends_it(sim: Simulator, tower: Cloudtower) -> None:
-    async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+    async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
         await anext(steps)
         sim.faults.hang("upload-elf-image")
         with anyio.move_on_after(0.01):
@@ -656,7 +675,7 @@ async def test_a_source_that_cannot_be_closed_does_not_leave_it_open(
             raise OSError("cannot be closed")
 
     with pytest.raises(OSError, match="cannot be closed"):
-        async with uploading(tower, broken(), size=len(CONTENT), cluster_id=cluster(sim)) as steps:
+        async with upload(tower, broken(), size=len(CONTENT), cluster_id=cluster(sim)) as steps:
             await anext(steps)
     assert statuses(sim) == ["FAILED"]
 
@@ -690,7 +709,7 @@ async def test_cancelling_is_tried_again_and_its_failure_told(
         (partial(sim.faults.fail, status=403), "UPLOADING"),
     ):
         fault("cancel-upload-task")
-        async with uploading(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
+        async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
             await anext(steps)
         sim.faults.clear()
         assert statuses(sim)[-1] == status

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import msgspec
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.late_chunks import CHUNK, CHUNKS, LateServer, content_of, serving
+from benchmarks.late_chunks import CHUNK, CHUNKS, LateServer, serving
 from cloudtower_async import (
     Cloudtower,
     InvalidInput,
@@ -27,40 +26,15 @@ from cloudtower_async import (
     UploadState,
 )
 from tests.support import TOKEN
+from tests.uploads import late_uploads
+from tests.uploads.late_uploads import CONTENT, UPLOADED, arrived, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from cloudtower_async import Upload, models
 
-CONTENT = content_of(1)
-UPLOADED = "upload-elf-image"
-OPTIONS: dict[str, Any] = {
-    "cluster_id": "c1",
-    "kind": "elf_image",
-    "name": "x.iso",
-    "chunk_size": CHUNK,
-    "interval": 0.001,
-    "settling_time": 0.003,
-}
-
-
-@asynccontextmanager
-async def session(server: LateServer) -> AsyncGenerator[Cloudtower]:
-    retry = RetryPolicy(attempts=1)
-    async with serving(server) as url, Cloudtower(url, token=TOKEN, retry=retry) as tower:
-        yield tower
-
-
-def uploading(tower: Cloudtower, source: Any, **options: Any) -> Upload[models.ElfImage]:  # noqa: ANN401
-    method: Any = tower.uploading
-    return cast("Upload[models.ElfImage]", method(source, **OPTIONS | options))
-
-
-async def upload(tower: Cloudtower, source: Any, **options: Any) -> Any:  # noqa: ANN401
-    method: Any = tower.upload_image
-    return await method(source, **OPTIONS | options)
+session = partial(late_uploads.session, retry=RetryPolicy(attempts=1))
 
 
 async def interrupted(
@@ -77,11 +51,6 @@ async def interrupted(
         await upload(tower, source, **options)
     assert info.value.state is not None
     return info.value.state
-
-
-def arrived(server: LateServer, content: bytes = CONTENT) -> bool:
-    [task] = server.statuses
-    return server.sha256(task) == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.anyio
@@ -138,7 +107,7 @@ async def test_another_file_of_the_same_size_is_refused(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_stream_that_differs_in_the_pending_chunk_is_refused() -> None:
     server = LateServer()
-    async with session(server) as tower, uploading(tower, io.BytesIO(CONTENT)) as steps:
+    async with session(server) as tower, upload(tower, io.BytesIO(CONTENT)) as steps:
         await anext(steps)
         state = steps.state
         await anext(steps)
@@ -168,7 +137,7 @@ async def test_a_killed_process_is_resumed_from_the_state_of_its_last_step(taken
     async with serving(server) as url:
         async with (
             Cloudtower(url, token=TOKEN) as tower,
-            uploading(tower, io.BytesIO(CONTENT)) as steps,
+            upload(tower, io.BytesIO(CONTENT)) as steps,
         ):
             await anext(steps)
             await anext(steps)
@@ -188,7 +157,7 @@ async def test_a_killed_process_is_resumed_from_the_state_of_its_last_step(taken
 @pytest.mark.anyio
 async def test_a_state_that_is_two_chunks_old_is_refused() -> None:
     server = LateServer()
-    async with session(server) as tower, uploading(tower, io.BytesIO(CONTENT)) as steps:
+    async with session(server) as tower, upload(tower, io.BytesIO(CONTENT)) as steps:
         await anext(steps)
         state = steps.state
         await anext(steps)
@@ -202,7 +171,7 @@ async def test_a_state_that_is_two_chunks_old_is_refused() -> None:
 async def test_the_old_state_of_an_upload_that_has_ended_leads_to_its_result() -> None:
     server = LateServer()
     async with session(server) as tower:
-        async with uploading(tower, io.BytesIO(CONTENT)) as steps:
+        async with upload(tower, io.BytesIO(CONTENT)) as steps:
             await anext(steps)
             state = steps.state
             async for _ in steps:
@@ -253,9 +222,9 @@ async def test_an_upload_to_another_place_is_refused() -> None:
             ({}, {"resume": "task-0"}, "expected an UploadState, .* got str"),
         ]
         for changes, options, message in wrong:
-            changed = msgspec.structs.replace(state, **changes)
+            given: dict[str, Any] = {"resume": msgspec.structs.replace(state, **changes), **options}
             with pytest.raises(InvalidInput, match=message):
-                await upload(tower, io.BytesIO(CONTENT), **{"resume": changed, **options})
+                await upload(tower, io.BytesIO(CONTENT), **given)
         assert len(server.requests) == seen
         unknown = msgspec.structs.replace(state, upload_task_id="none")
         with pytest.raises(NotFound, match="there is no upload task none"):
@@ -267,7 +236,7 @@ async def test_an_upload_that_was_sent_whole_is_only_waited_for() -> None:
     server = LateServer()
     server.listed = False
     async with session(server) as tower:
-        async with uploading(tower, io.BytesIO(CONTENT), timeout=0.01) as steps:
+        async with upload(tower, io.BytesIO(CONTENT), timeout=0.01) as steps:
             with pytest.raises(TimeoutError) as info:
                 async for _ in steps:
                     pass

@@ -16,6 +16,13 @@ from rich.table import Column
 
 from ..control_characters import printable
 from ..errors import CloudtowerError, UploadError, UploadInterrupted, UploadTimeout
+from ..uploads.targets import (
+    CloudTowerApplicationPackage,
+    ContentLibraryImage,
+    ElfFile,
+    ElfImage,
+    SvtImage,
+)
 from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect
 from .errors import UsageError
@@ -26,13 +33,19 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from ..client import Cloudtower
-    from ..uploads.upload import UploadProgress
+    from ..uploads.targets import UploadTarget
+    from ..uploads.upload import UploadOptions, UploadProgress
 
 Kind: TypeAlias = Literal[
     "content-library-image", "elf-image", "svt-image", "elf-file", "application-package"
 ]
 Put: TypeAlias = Callable[["UploadProgress"], None]
 
+_ONE_CLUSTER: dict[str, type[ElfImage | SvtImage | ElfFile]] = {
+    "elf-image": ElfImage,
+    "svt-image": SvtImage,
+    "elf-file": ElfFile,
+}
 _LINES = 10  # for a whole file, where each is a line
 
 
@@ -75,7 +88,7 @@ def upload(
         raise UsageError(f"--cluster: {kind} goes to one cluster")
     # Outside the event loop, as this may ask for the password.
     tower = connect(connection or ConnectOptions(), all_languages=False)
-    options = {
+    options: UploadOptions = {
         "name": name,
         "resume": None if resume is None else load_state(resume),
         "timeout": timeout or None,
@@ -85,21 +98,14 @@ def upload(
 
 
 async def _upload(
-    tower: Cloudtower, file: Path, names: list[str], kind: Kind, options: dict[str, Any]
+    tower: Cloudtower, file: Path, names: list[str], kind: Kind, options: UploadOptions
 ) -> None:
     async with tower:
-        ids = await cluster_ids(tower, names) if names else []
-        if kind == "content-library-image":
-            options["clusters"] = {"id_in": ids}
-        elif ids:
-            if len(ids) > 1:
-                raise UsageError(f"--cluster: several are called {names[0]!r}: pass an id")
-            options["cluster_id"] = ids[0]
-        method: Any = tower.uploading
-        memory = StateMemory(options["resume"])
+        target = await _target(tower, kind, names)
+        memory = StateMemory(options.get("resume"))
         try:
-            async with method(file, kind=kind.replace("-", "_"), **options) as upload:
-                with _outlet(options["name"] or file.name) as put:
+            async with tower.upload(file, target, **options) as upload:
+                with _outlet(options.get("name") or file.name) as put:
                     async for progress in upload:
                         await memory.keep(upload.state)
                         put(progress)
@@ -113,6 +119,18 @@ async def _upload(
         await memory.forget()
     what = "upload-task" if kind == "elf-file" else kind
     print(printable(f"{what} {upload.result.id}"), flush=True)
+
+
+async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarget[Any]:
+    """Return what the file becomes, in the clusters with these names or ids."""
+    if kind == "application-package":
+        return CloudTowerApplicationPackage()
+    ids = await cluster_ids(tower, names)
+    if kind == "content-library-image":
+        return ContentLibraryImage(clusters={"id_in": ids})
+    if len(ids) > 1:
+        raise UsageError(f"--cluster: several are called {names[0]!r}: pass an id")
+    return _ONE_CLUSTER[kind](cluster_id=ids[0])
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, UploadState
 from ..folders import state_folder
-from ..uploads.upload_state import UploadState
 from .errors import UsageError
 
 

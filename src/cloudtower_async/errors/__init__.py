@@ -103,7 +103,14 @@ from .tasks import (
     TaskTimeout,
     UnknownTaskStatus,
 )
-from .uploads import SourceChanged, UploadError, UploadFailed, UploadInterrupted, UploadTimeout
+from .uploads import (
+    SourceChanged,
+    UploadError,
+    UploadFailed,
+    UploadInterrupted,
+    UploadState,
+    UploadTimeout,
+)
 
 __all__ = [
     "Ambiguous",
@@ -154,5 +161,6 @@ __all__ = [
     "UploadError",
     "UploadFailed",
     "UploadInterrupted",
+    "UploadState",
     "UploadTimeout",
 ]

@@ -1,14 +1,100 @@
-"""Errors of uploads, besides those of the calls that they are made of."""
+"""Errors of uploads besides those of their calls, and the state that an interrupted one leaves."""
 
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import re
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from .base import CloudtowerError
+import msgspec
+
+from .base import CloudtowerError, InvalidInput
 
 if TYPE_CHECKING:
-    from ..uploads.upload_state import UploadState
+    from typing import Self
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything needed to resume an upload: store it as JSON, pass it as ``resume=``.
+
+    Resuming checks all of it first, and refuses another file, another target or another server. It
+    contains no secret, only the names of the file and of the resource that it becomes.
+
+    Attributes:
+        endpoint: Root address of the server.
+        operation: Call that takes the chunks: ``"elf_image.create_elf_image"``.
+        upload_task_id: Id of the upload task.
+        form: The fields that were sent with the first chunk, without the file.
+        size: Size of the whole file, in bytes.
+        modified_ns: Modification time of the file, in nanoseconds since 1970; None for a stream.
+        chunk_size: Largest chunk, in bytes.
+        sent: Bytes that the server certainly has.
+        sha256: SHA-256 of these bytes, in hexadecimal.
+        pending: Bytes of the next chunk when the server may have it, too; 0 when it certainly does
+            not.
+        pending_sha256: SHA-256 of the file up to the end of that chunk.
+        chunks: Number of chunks that the server certainly has.
+        count_base: The server's count of chunks minus `chunks`; None when its count does not follow
+            the chunks that were sent.
+        resent: A chunk was resent after the settling time, so the result has to be verified.
+        existing_ids: Resources that were there before the upload, where the server does not say
+            which one an upload becomes.
+        version: Format of this state.
+    """
+
+    endpoint: str
+    operation: str
+    upload_task_id: str
+    form: dict[str, str]
+    size: int
+    modified_ns: int | None
+    chunk_size: int
+    sent: int
+    sha256: str
+    pending: int
+    pending_sha256: str
+    chunks: int
+    count_base: int | None
+    resent: bool
+    existing_ids: tuple[str, ...]
+    version: Literal[1] = 1
+
+    def to_json(self) -> str:
+        """Return the state as one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a state that `to_json` has written.
+
+        Raises:
+            InvalidInput: The text is not an upload state, or was written by a later version.
+        """
+        from ..types import CODEC_ERRORS  # only now, as importing an error must load little
+
+        try:
+            state = msgspec.json.decode(text, type=cls)
+        except CODEC_ERRORS as exc:
+            raise InvalidInput(
+                f"upload: resume: this is not the state of an upload: {exc}"
+            ) from exc
+        if fault := state.fault():
+            raise InvalidInput(f"upload: resume: {fault}")
+        return state
+
+    def fault(self) -> str | None:
+        """Return why the values contradict each other; None if they do not."""
+        ends = self.sent + self.pending
+        if not (0 < self.sent <= self.size and self.pending >= 0 and ends <= self.size):
+            return f"sent: {self.sent:,} of {self.size:,} bytes, {self.pending:,} pending"
+        if self.chunks < 1 or self.chunk_size < 1:
+            return f"chunks: {self.chunks} of at most {self.chunk_size:,} bytes"
+        for name in ("sha256", "pending_sha256"):
+            if not _SHA256.fullmatch(getattr(self, name)):
+                return f"{name}: expected a SHA-256 in hexadecimal"
+        return None
 
 
 class UploadError(CloudtowerError):

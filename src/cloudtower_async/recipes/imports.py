@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import InvalidInput, ResponseDecodeError
 from ..types import CODEC_ERRORS
+from ..uploads.targets import ElfFile
 from ..validators import check_seconds
 from .batch import identified, only
 from .progress import Telling, carry_out
@@ -89,14 +90,9 @@ async def import_template(
         tasks: list[str] = []
         for number, disk in enumerate(disks):
             told = partial(_tell_upload, tell, name, sum(sizes[:number]), sum(sizes))
-            uploaded = await tower.upload_image(
-                disk,
-                kind="elf_file",
-                cluster_id=place.cluster.id,
-                timeout=timeout,
-                on_progress=told,
-            )
-            tasks.append(identified(uploaded, "upload_image").id)
+            target = ElfFile(cluster_id=place.cluster.id)
+            uploaded = await tower.upload(disk, target, timeout=timeout, on_progress=told)
+            tasks.append(identified(uploaded, "upload").id)
         tell.step(name, "import")
         answer = await tower.content_library_vm_template.import_content_library_vm_template(
             [

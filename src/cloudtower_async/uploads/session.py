@@ -14,10 +14,13 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
+from ..api.upload_task import CANCEL_UPLOAD_TASK, GET_UPLOAD_TASKS
+from ..calls import registry
+from ..calls.validation import check
 from ..concurrency import let_end
 from ..errors import (
     CallError,
@@ -27,17 +30,23 @@ from ..errors import (
     OutcomeUnknown,
     UploadFailed,
 )
+from ..retry.backoff import backoff_delays
+from ..tasks.poller import may_pass
+from ..tasks.subscription import FIRST_DELAY
 from .chunk_count import ChunkCount, count_of, unknown
-from .upload_tasks import UploadTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from ..calls.executor import Executor
+    from ..calls.operation import Operation
+    from ..errors import UploadState
     from ..models import UploadTask
     from ..tasks.resource_locks import ResourceLocks
-    from .targets import Target
-    from .upload_state import UploadState
+    from .targets import UploadTarget
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -54,48 +63,66 @@ CLEAN_UP_SECONDS = 10.0
 """Maximum number of seconds to cancel an upload task, and before that to find out its id."""
 
 
-class UploadSession:
+class UploadSession(Generic[R]):
     """Sends the chunks of one file, one after the other.
 
     Args:
-        caller: Sends the calls.
+        executor: Sends the calls.
         locks: Locks of the session.
-        target: Resource that the file becomes.
+        target: What the file becomes.
+        name: Name of the result.
         chunk_size: Size of the first chunk and maximum size of later ones, in bytes; None: 8 MiB,
             then the size that the server asks for.
         settling_time: Seconds that a chunk whose outcome is unknown has to show in the count.
         interval: Maximum number of seconds between polls of the count.
 
     Attributes:
+        operation: Call that takes the chunks.
+        form: Form fields that say what the file becomes, where, and under which name.
+        state_form: The same as texts, for `UploadState`.
+        existing_ids: See `UploadTarget.existing_ids`.
         task: The upload task as last seen; None before the server has made one.
         sent: Bytes that the server certainly has.
         count: The chunks that it certainly has, and its own count of them.
         in_doubt: Whether the server may have one more chunk.
         resent: Whether a chunk was resent after the settling time.
+
+    Raises:
+        InvalidInput: The target cannot be sent.
+        EmptyFilter: A filter of the target may match everything.
     """
 
     def __init__(
         self,
-        caller: Executor,
+        executor: Executor,
         locks: ResourceLocks,
-        target: Target,
+        target: UploadTarget[R],
         *,
+        name: str,
         chunk_size: int | None,
         settling_time: float,
         interval: float,
     ) -> None:
+        self.operation: Operation[Any] = registry.operation(target.operation)
+        self.form: dict[str, object] = {**target.form(), "name": name}
+        self.state_form: dict[str, str] = {key: str(value) for key, value in self.form.items()}
+        check(self.operation, {**self.form, "file": b""}, validate=executor.validate)
+        self.existing_ids: frozenset[str] = frozenset()
         self.task: UploadTask | None = None
         self.sent: int = 0
         self.count: ChunkCount = ChunkCount()
         self.in_doubt: bool = False
         self.resent: bool = False
         self.largest: int = LARGEST_CHUNK if chunk_size is None else chunk_size
-        self._caller = caller
+        self._executor = executor
         self._locks = locks
         self._target = target
+        self._name = name
+        self._later_form = {key: self.form[key] for key in target.in_every_chunk}
         self._first_size = chunk_size or CHUNK_SIZE
         self._stray_until = -math.inf
-        self._tasks = UploadTasks(caller, settling_time, interval)
+        self._settling_time = settling_time
+        self._interval = interval
 
     @property
     def next_size(self) -> int:
@@ -124,12 +151,12 @@ class UploadSession:
             UploadFailed: The upload has failed, or it is unknown what the server has.
             CallError: The server does not know the upload, or could not be reached.
         """
-        task = await self._tasks.read(state.upload_task_id)
+        task = await self._read(state.upload_task_id)
         if task is None:
             raise NotFound(
                 f"there is no upload task {state.upload_task_id}",
-                operation="upload_task.get_upload_tasks",
-                endpoint=self._caller.endpoints.latest,
+                operation=GET_UPLOAD_TASKS.name,
+                endpoint=self._executor.endpoints.latest,
                 hint="Start again, without resume=.",
             )
         if task.resource_type not in self._target.resource_types:
@@ -146,7 +173,7 @@ class UploadSession:
         if state.resent:
             self._lose(anyio.current_time())
         self.count = ChunkCount(state.chunks, state.count_base)
-        self._target.restore(state.existing_ids)
+        self.existing_ids = frozenset(state.existing_ids)
         self._see(task)
         if state.sent == state.size:
             return False
@@ -183,8 +210,8 @@ class UploadSession:
         if self.task is None:
             await self._begin(chunk, size)
         else:
-            fields = self._target.next(chunk, self.task.id)
-            task = await self._deliver(fields, partial(self._settle, self.task.id))
+            form = {**self._later_form, "file": chunk, "upload_task_id": self.task.id}
+            task = await self._deliver(form, partial(self._settle, self.task.id))
             self._note(task, chunk)
 
     async def look_again(self) -> UploadTask:
@@ -196,34 +223,56 @@ class UploadSession:
         """
         known = cast("UploadTask", self.task)
         # A listing may leave it out for a moment.
-        task = await self._tasks.read(known.id) or known
+        task = await self._read(known.id) or known
         self._see(task)
         return task
 
-    def verify(self, task: UploadTask, made: object) -> None:
-        """Verify the result of an upload if a chunk was resent.
-
-        Args:
-            task: The upload task, which has succeeded.
-            made: Resource that the file became.
+    async def find_result(self, task: UploadTask) -> R | None:
+        """Return the result of an upload task that has succeeded; None if it is not listed yet.
 
         Raises:
-            UploadFailed: The result differs from what was sent, or cannot be compared with it.
+            UploadFailed: A chunk was resent, and the result differs from what was sent, or cannot
+                be compared with it.
+            CallError: The results could not be read.
         """
-        if not self.resent:
-            return
-        size = getattr(made, "size", task.size)
-        if not self.count.agrees(task) or size != self.sent:
-            raise unknown(
-                f"a chunk was resent, and the result {getattr(made, 'id', '')} cannot be "
-                f"verified: the server has counted {count_of(task)} chunks and has {size} bytes, "
-                f"where {self.count.chunks} chunks and {self.sent} bytes were sent; delete it"
-            )
+        found = await self._target.find(self._list_results, task, self._name, self.existing_ids)
+        if found is not None and self.resent:
+            size = getattr(found, "size", task.size)
+            if not self.count.agrees(task) or size != self.sent:
+                raise unknown(
+                    f"a chunk was resent, and the result {getattr(found, 'id', '')} cannot be "
+                    f"verified: the server has counted {count_of(task)} chunks and has {size} "
+                    f"bytes, where {self.count.chunks} chunks and {self.sent} bytes were sent; "
+                    "delete it"
+                )
+        return found
 
-    async def cancel(self) -> None:
-        """Cancel the upload task, if there is one. Safe to repeat."""
-        if self.task is not None:
-            await self._tasks.cancel(self.task.id, CLEAN_UP_SECONDS)
+    async def cancel(self, seconds: float = CLEAN_UP_SECONDS) -> None:
+        """Cancel the upload task, if there is one. Safe to repeat.
+
+        This runs to its end even if the caller is cancelled. A failure is logged.
+
+        Args:
+            seconds: Maximum number of seconds.
+        """
+        if self.task is None:
+            return
+        arguments = {"where": {"id": self.task.id}}
+        failure: CloudtowerError | str = f"no answer within {seconds:g} s"
+        with anyio.move_on_after(seconds, shield=True):
+            for attempt in range(self._executor.retry.attempts):
+                try:
+                    if attempt:
+                        await anyio.sleep(self._executor.retry.pause(attempt))
+                    await self._executor.call(CANCEL_UPLOAD_TASK, arguments)
+                except OutcomeUnknown as exc:
+                    failure = exc
+                except CloudtowerError as exc:
+                    failure = exc
+                    break
+                else:
+                    return
+        _log.warning("upload task %s could not be cancelled: %s", self.task.id, failure)
 
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which makes the upload task.
@@ -231,17 +280,21 @@ class UploadSession:
         If its outcome is unknown, the new upload task with our name is ours. Uploads of files of
         the same size start one after the other, so that it cannot belong to another one of them.
         """
-        fields = self._target.first(chunk, size)
-        async with self._locks.hold(f"{self._target.send.path} {size}"):
-            await self._tasks.patiently(self._target.look_around)
-            alike = partial(self._tasks.alike, size, self._target.resource_types)
-            before = {task.id for task in await alike()}
+        form = {
+            **self.form,
+            **self._target.first_chunk_form(chunk),
+            "file": chunk,
+            "size": str(size),
+        }
+        async with self._locks.hold(f"{self.operation.path} {size}"):
+            self.existing_ids = await self._target.existing_ids(self._list_results)
+            before = {task.id for task in await self._alike(size)}
 
             async def new() -> list[UploadTask]:
-                return [task for task in await alike() if task.id not in before]
+                return [task for task in await self._alike(size) if task.id not in before]
 
             async def send() -> None:
-                self._note(await self._deliver(fields, partial(self._settle_first, new)), chunk)
+                self._note(await self._deliver(form, partial(self._settle_first, new)), chunk)
 
             try:
                 # Cancelled halfway, it would leave an upload task behind whose id is unknown.
@@ -255,50 +308,75 @@ class UploadSession:
         """Find the upload task that a cancelled first chunk has made."""
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             try:
-                ours = [task for task in await new() if self._target.is_named_in(task)]
+                ours = [task for task in await new() if _mentions(task.args, self._name)]
                 self.task = ours[0] if len(ours) == 1 else None
             except CloudtowerError as exc:
                 _log.warning("whether an upload has begun could not be found out: %s", exc)
 
     async def _deliver(
-        self, fields: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
+        self, form: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
         """Send a chunk, as often as is safe and needed, until the server has it.
 
         Args:
-            fields: Fields of the form.
+            form: Form fields to send.
             settle: Waits until the outcome is certain; returns the upload task if it has the chunk.
         """
-        again = False  # whether it was sent before
-
-        async def send() -> UploadTask:
-            nonlocal again
+        attempt = 0
+        resent = False
+        while True:
+            attempt += 1
+            last = attempt >= self._executor.retry.attempts
             sent_at = anyio.current_time()
             self.in_doubt = True
+            task: UploadTask | None
             try:
-                answer = await self._caller.call(self._target.send, fields)
-                return self._tasks.task_in(answer, self._target.send, self.task)
+                task = self._task_in(await self._executor.send(self.operation, form))
             except OutcomeUnknown:
-                if (task := await settle()) is not None:
-                    return task
-                self.in_doubt = False
-                again = self.task is not None  # else another upload task is made
-                if again:
-                    self._lose(sent_at)
-                # No name for the error: it and this frame would keep each other, and the chunk.
-                raise
+                task = await settle()
+                if task is None:
+                    self.in_doubt = False
+                    resent = self.task is not None  # else another upload task is made
+                    if resent:
+                        self._lose(sent_at)
+                    if last:
+                        raise
             except CallError as exc:
                 # A server that has all bytes refuses the chunk that it gets again.
-                if again and (task := await self._taken_late()):
-                    return task
-                self.in_doubt = again
-                if exc.status == 413:
-                    raise _too_large(len(cast("bytes", fields["file"]))) from exc
-                raise
+                task = await self._taken_late() if resent else None
+                if task is None:
+                    self.in_doubt = resent
+                    if exc.status == 413:
+                        raise _too_large(len(cast("bytes", form["file"]))) from exc
+                    if last or not may_pass(exc, self._executor):
+                        raise
+            if task is not None:
+                self.in_doubt = False
+                return task
+            await self._executor.transport.sleep(self._executor.retry.pause(attempt))
 
-        task = await self._tasks.patiently(send)
-        self.in_doubt = False
-        return task
+    def _task_in(self, answer: UploadTask | list[UploadTask]) -> UploadTask:
+        """Return the upload task in the answer to a chunk.
+
+        Raises:
+            NotFound: The server has not begun an upload.
+            OutcomeUnknown: The answer does not name the upload task.
+        """
+        tasks: list[UploadTask] = answer if isinstance(answer, list) else [answer]
+        for task in tasks:
+            if task.id == self.task.id if self.task else task.id:
+                return task
+        operation, endpoint = self.operation.name, self._executor.endpoints.latest
+        if self.task is None and not tasks:  # status 304
+            raise NotFound(
+                "the server has begun no upload: no cluster matches",
+                operation=operation,
+                endpoint=endpoint,
+                hint="Nothing was uploaded: check the cluster.",
+            )
+        raise OutcomeUnknown(
+            "the answer does not name the upload task", operation=operation, endpoint=endpoint
+        )
 
     def _lose(self, sent_at: float) -> None:
         """Record that a chunk sent at this time counts as lost."""
@@ -318,13 +396,12 @@ class UploadSession:
         self.count.reliable_base()
 
         async def look() -> UploadTask | None:
-            task = await self._tasks.glance(upload_task_id)
+            task = await self._read_once(upload_task_id)
             return task if task is not None and self._has_the_chunk(task) else None
 
-        self._tasks.tell_waiting(f"upload task {upload_task_id}")
-        if (task := await self._tasks.until_settled(look)) is not None:
+        if (task := await self._until_settled(look, f"upload task {upload_task_id}")) is not None:
             return task
-        task = await self._tasks.read(upload_task_id)
+        task = await self._read(upload_task_id)
         if task is None or count_of(task) is None:
             raise unknown("the server does not tell how many chunks it has")
         return task if self._has_the_chunk(task) else None
@@ -357,12 +434,12 @@ class UploadSession:
         """
 
         async def look() -> UploadTask | None:
-            ours = [task for task in await new() if self._target.is_named_in(task)]
+            ours = [task for task in await new() if _mentions(task.args, self._name)]
             # A count of 0 may mean that the chunk itself is still on its way.
             return ours[0] if len(ours) == 1 and count_of(ours[0]) == 1 else None
 
-        self._tasks.tell_waiting(f"the upload of {self._target.name!r}")
-        if (task := await self._tasks.until_settled(look) or await look()) is not None:
+        what = f"the upload of {self._name!r}"
+        if (task := await self._until_settled(look, what) or await look()) is not None:
             return task
         if not (found := await new()):
             return None
@@ -391,6 +468,69 @@ class UploadSession:
         self.task = task
         if task.status == "FAILED":
             raise UploadFailed("the server has given the upload up", task.id)
+
+    async def _until_settled(
+        self, look: Callable[[], Awaitable[UploadTask | None]], what: str
+    ) -> UploadTask | None:
+        """Poll until the function returns an upload task, or the settling time is over."""
+        _log.warning(
+            "%s: it is unknown whether the server has the last chunk; waiting until its count "
+            "moves, at most %g s",
+            what,
+            self._settling_time,
+        )
+        end = anyio.current_time() + self._settling_time
+        for delay in backoff_delays(min(FIRST_DELAY, self._interval), self._interval):
+            if (left := end - anyio.current_time()) <= 0:
+                break
+            await self._executor.transport.sleep(min(delay, left))
+            try:
+                if (task := await look()) is not None:
+                    return task
+            except CallError as exc:
+                if not may_pass(exc, self._executor):
+                    raise
+        return None
+
+    async def _read(self, upload_task_id: str) -> UploadTask | None:
+        """Return an upload task, read with retries; None if the server does not list it."""
+        return await self._with_retries(partial(self._read_once, upload_task_id))
+
+    async def _read_once(self, upload_task_id: str) -> UploadTask | None:
+        where = {"id": upload_task_id}
+        tasks = await self._executor.call(GET_UPLOAD_TASKS, {"where": where})
+        return next((task for task in tasks if task.id == upload_task_id), None)
+
+    async def _alike(self, size: int) -> list[UploadTask]:
+        """Return the upload tasks for files of this size and of our kind."""
+        where = {"size": size, "resource_type_in": list(self._target.resource_types)}
+        return await self._with_retries(
+            partial(self._executor.call, GET_UPLOAD_TASKS, {"where": where})
+        )
+
+    async def _list_results(self, where: Mapping[str, object]) -> list[Any]:
+        query = registry.operation(self._target.query)
+        return await self._with_retries(partial(self._executor.call, query, {"where": where}))
+
+    async def _with_retries(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read with retries after every transient failure, also those that queries raise."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await read()
+            except CallError as exc:
+                last = attempt >= self._executor.retry.attempts
+                if last or not may_pass(exc, self._executor):
+                    raise
+            await self._executor.transport.sleep(self._executor.retry.pause(attempt))
+
+
+def _mentions(args: object, name: str) -> bool:
+    """Return whether the arguments of an upload task hold a name."""
+    if isinstance(args, dict):
+        return any(_mentions(value, name) for value in cast("dict[str, object]", args).values())
+    return args == name
 
 
 def _too_large(size: int) -> UploadFailed:

@@ -1,198 +1,231 @@
-"""Where an upload leads, by its kind: what is sent beside the file, and what comes of it."""
+"""Upload targets: what an uploaded file becomes, one class per kind.
+
+To add a kind, add a subclass of `UploadTarget` here and to the names that the package exports.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from ..calls import registry
-from ..calls.validation import check
 from ..errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from .. import models
+    from ..inputs import ClusterWhereInput
 
-    from ..calls.executor import Executor
-    from ..calls.operation import Operation
-    from ..models import UploadTask
-    from ..types import Everything
-from ..validators import check_argument, choice_fault
+R_co = TypeVar("R_co", covariant=True)
 
-UploadKind: TypeAlias = Literal[
-    "content_library_image", "elf_image", "svt_image", "elf_file", "application_package"
-]
-"""What an upload is to become."""
+Listing: TypeAlias = Callable[[Mapping[str, object]], Awaitable[list[Any]]]
+"""Lists the resources that match a filter, with the call `UploadTarget.query`."""
 
-
-class _Way(msgspec.Struct, frozen=True):
-    """How one kind is uploaded.
-
-    Args:
-        send: Takes the chunks.
-        resource_types: Of its upload tasks.
-        read: Lists what comes of it; None: nothing does beside the upload task itself.
-        target: Which argument says where it goes.
-    """
-
-    send: str
-    resource_types: tuple[str, ...]
-    read: str | None
-    target: Literal["clusters", "cluster_id"] | None
-
-
-_WAYS: dict[str, _Way] = {
-    "content_library_image": _Way(
-        "content_library_image.create_content_library_image",
-        ("CONTENT_LIBRARY_IMAGE",),
-        "content_library_image.get_content_library_images",
-        "clusters",
-    ),
-    "elf_image": _Way(
-        "elf_image.create_elf_image", ("ELF_IMAGE",), "elf_image.get_elf_images", "cluster_id"
-    ),
-    "svt_image": _Way(
-        "svt_image.upload_svt_image", ("SVT_IMAGE",), "svt_image.get_svt_images", "cluster_id"
-    ),
-    "elf_file": _Way(
-        "ovf.upload_elf_file",
-        ("OVF", "VM_VOLUME_QCOW2", "VM_VOLUME_RAW", "VM_VOLUME_VMDK"),
-        None,
-        "cluster_id",
-    ),
-    "application_package": _Way(
-        "cloud_tower_application.upload_cloud_tower_application_package",
-        ("CLOUDTOWER_APPLICATION_PACKAGE",),
-        "cloud_tower_application_package.get_cloud_tower_application_packages",
-        None,
-    ),
-}
-_DESCRIBED = ("content_library_image", "elf_image")
-
-_VERSION_AT = 32 * 1024 + 190
+_VERSION_OFFSET = 32 * 1024 + 190
 _VERSION_LENGTH = 128
 
 
-class Target:
-    """Where one upload leads.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTarget(ABC, Generic[R_co]):
+    """What an uploaded file becomes. Awaiting the upload returns an `R_co`.
 
-    Args:
-        caller: Asks the server.
-        kind: What it becomes.
-        clusters: For an image of the content library: a filter, in which clusters.
-        cluster_id: For the others but packages: in which cluster.
-        name: What it will be called.
-        description: Of the image.
+    The fields of a subclass are form fields of the call that takes the chunks. Its class attributes
+    say how that kind is uploaded.
 
-    Raises:
-        InvalidInput: These do not go together.
-        EmptyFilter: `clusters` may match everything.
+    Attributes:
+        operation: Call that takes the chunks.
+        resource_types: Types that its upload tasks may have.
+        query: Call that lists the results; empty if the upload task itself is the result.
+        in_every_chunk: Fields sent with every chunk; the others go with the first one only.
     """
 
-    def __init__(
-        self,
-        caller: Executor,
-        kind: UploadKind,
-        *,
-        clusters: Mapping[str, Any] | Everything | None,
-        cluster_id: str | None,
-        name: str,
-        description: str | None,
-    ) -> None:
-        check_argument("upload", "kind", choice_fault(kind, UploadKind))
-        self._caller = caller
-        self._way = way = _WAYS[kind]
-        self._kind = kind
-        given = {"clusters": clusters, "cluster_id": cluster_id}
-        for argument, value in given.items():
-            if argument == way.target and value is None:
-                raise InvalidInput(f"upload: {argument}: missing; {kind} needs it")
-            if argument != way.target and value is not None:
-                raise InvalidInput(f"upload: {argument}: {kind} takes {way.target or 'none'}")
-        if description is not None and kind not in _DESCRIBED:
-            raise InvalidInput(f"upload: description: {kind} has none")
-        self.name = name
-        self._cluster_id = cluster_id
-        if isinstance(clusters, dict):
-            clusters = cast("Any", msgspec.json.encode(clusters).decode())
-        target: dict[str, object] = {}
-        if way.target is not None:
-            target[way.target] = clusters or cluster_id
-        self._again: dict[str, object] = target if way.target == "clusters" else {}
-        self._first: dict[str, object] = {**target, "name": name}
-        if description is not None:
-            self._first["description"] = description
-        self._there_before: frozenset[str] = frozenset()
-        self.send: Operation[Any] = registry.operation(way.send)
-        check(self.send, {**self._first, "file": b""}, validate=caller.validate)
+    operation: ClassVar[str]
+    resource_types: ClassVar[tuple[str, ...]]
+    query: ClassVar[str] = ""
+    in_every_chunk: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def resource_types(self) -> tuple[str, ...]:
-        """Of upload tasks that lead here."""
-        return self._way.resource_types
-
-    @property
-    def form(self) -> dict[str, str]:
-        """The fields of the first chunk that say what it becomes and where."""
-        return {name: str(value) for name, value in self._first.items()}
-
-    @property
-    def existing_ids(self) -> tuple[str, ...]:
-        """The resources that `look_around` has found."""
-        return tuple(sorted(self._there_before))
-
-    def restore(self, existing_ids: Iterable[str]) -> None:
-        """Take over what `look_around` found before the upload began."""
-        self._there_before = frozenset(existing_ids)
-
-    def first(self, chunk: bytes, size: int) -> dict[str, object]:
-        """What is sent with the first chunk.
+    def form(self) -> dict[str, object]:
+        """Return the form fields that say what the file becomes, and where.
 
         Raises:
-            InvalidInput: It has no version where an image of the VM tools has one.
+            InvalidInput: A required field is None.
         """
-        fields = {**self._first, "file": chunk, "size": str(size)}
-        if self._kind == "svt_image":
-            fields["version"] = _svt_version(chunk)
-        return fields
+        form: dict[str, object] = {}
+        for field in fields(self):
+            value: object = getattr(self, field.name)
+            if isinstance(value, dict):
+                form[field.name] = msgspec.json.encode(value).decode()
+            elif value is not None:
+                form[field.name] = value
+            elif field.default is MISSING:
+                raise InvalidInput(f"upload: {field.name}: missing; {type(self).__name__} needs it")
+        return form
 
-    def next(self, chunk: bytes, upload_task_id: str) -> dict[str, object]:
-        """What is sent with a later chunk."""
-        return {**self._again, "file": chunk, "upload_task_id": upload_task_id}
+    def first_chunk_form(self, chunk: bytes) -> dict[str, str]:
+        """Return form fields that are read from the first chunk.
 
-    def is_named_in(self, task: UploadTask) -> bool:
-        """Whether the arguments of an upload task hold the name of what this becomes."""
-        return _mentions(task.args, self.name)
+        Raises:
+            InvalidInput: The chunk cannot be the start of such a file.
+        """
+        return {}
 
-    async def look_around(self) -> None:
-        """Note what is there already, where the server does not say what comes of an upload."""
-        if self._way.read is not None and self._kind not in _DESCRIBED:
-            self._there_before = frozenset(one.id for one in await self._list(self._scope()))
+    async def existing_ids(self, listing: Listing) -> frozenset[str]:
+        """Return the ids of existing resources, if only they tell which one is new."""
+        return frozenset()
 
-    async def find(self, task: UploadTask) -> object | None:
-        """What has come of an upload that has succeeded; None: it is not there yet."""
-        if self._way.read is None:
-            return task
-        if self._kind in _DESCRIBED:
-            where = _by_args(task.args)
-            found = [] if where is None else await self._list(where)
-        else:
-            every = await self._list(self._scope())
-            found = [one for one in every if one.id not in self._there_before]
-            if len(found) > 1:
-                found = [one for one in found if one.name == self.name]
-        return cast("object", found[0]) if len(found) == 1 else None
+    @abstractmethod
+    async def find(
+        self, listing: Listing, task: models.UploadTask, name: str, existing_ids: frozenset[str]
+    ) -> R_co | None:
+        """Find the result of an upload.
 
-    def _scope(self) -> dict[str, object]:
-        return {"cluster": {"id": self._cluster_id}} if self._cluster_id else {}
+        Args:
+            listing: Lists resources.
+            task: The upload task, which has succeeded.
+            name: Name of the result.
+            existing_ids: What `existing_ids` returned before the upload.
 
-    async def _list(self, where: Mapping[str, object]) -> list[Any]:
-        query: Operation[list[Any]] = registry.operation(self._way.read or "")
-        return await self._caller.call(query, {"where": where})
+        Returns:
+            The result; None if it is not listed yet.
+        """
 
 
-def _by_args(args: Mapping[str, Any]) -> dict[str, object] | None:
-    """The filter that the arguments of an upload task lead to."""
+class _NamedByTask(UploadTarget[R_co]):
+    """A kind whose result is named by the arguments of the upload task."""
+
+    __slots__ = ()
+
+    async def find(
+        self, listing: Listing, task: models.UploadTask, name: str, existing_ids: frozenset[str]
+    ) -> R_co | None:
+        where = _result_filter(task.args)
+        found = [] if where is None else await listing(where)
+        return found[0] if len(found) == 1 else None
+
+
+class _FoundByComparison(UploadTarget[R_co]):
+    """A kind of which the server does not say which resource an upload becomes."""
+
+    __slots__ = ()
+
+    async def existing_ids(self, listing: Listing) -> frozenset[str]:
+        return frozenset(one.id for one in await listing(self._scope()))
+
+    async def find(
+        self, listing: Listing, task: models.UploadTask, name: str, existing_ids: frozenset[str]
+    ) -> R_co | None:
+        found = [one for one in await listing(self._scope()) if one.id not in existing_ids]
+        if len(found) > 1:
+            found = [one for one in found if one.name == name]
+        return found[0] if len(found) == 1 else None
+
+    def _scope(self) -> Mapping[str, object]:
+        """Return a filter for the resources to compare."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
+    """An image of the content library. The result is a `models.ContentLibraryImage`.
+
+    Args:
+        clusters: Filter for the clusters that get the image; EVERYTHING for all of them.
+        description: Description of the image; None: no description.
+    """
+
+    operation: ClassVar = "content_library_image.create_content_library_image"
+    resource_types: ClassVar = ("CONTENT_LIBRARY_IMAGE",)
+    query: ClassVar = "content_library_image.get_content_library_images"
+    in_every_chunk: ClassVar = ("clusters",)
+
+    clusters: ClusterWhereInput
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfImage(_NamedByTask["models.ElfImage"]):
+    """An image of one cluster. The result is a `models.ElfImage`.
+
+    Args:
+        cluster_id: Id of the cluster.
+        description: Description of the image; None: no description.
+    """
+
+    operation: ClassVar = "elf_image.create_elf_image"
+    resource_types: ClassVar = ("ELF_IMAGE",)
+    query: ClassVar = "elf_image.get_elf_images"
+
+    cluster_id: str
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SvtImage(_FoundByComparison["models.SvtImage"]):
+    """An image of the VM tools, whose version is read from the file.
+
+    The result is a `models.SvtImage`.
+
+    Args:
+        cluster_id: Id of the cluster.
+    """
+
+    operation: ClassVar = "svt_image.upload_svt_image"
+    resource_types: ClassVar = ("SVT_IMAGE",)
+    query: ClassVar = "svt_image.get_svt_images"
+
+    cluster_id: str
+
+    def first_chunk_form(self, chunk: bytes) -> dict[str, str]:
+        label = chunk[_VERSION_OFFSET : _VERSION_OFFSET + _VERSION_LENGTH]
+        try:
+            version = label.decode().strip(" \0")
+        except UnicodeDecodeError:
+            version = ""
+        if len(label) < _VERSION_LENGTH or not version:
+            raise InvalidInput(
+                "upload: this is no image of the VM tools, or chunk_size is too small: the first "
+                f"chunk has no version in the {_VERSION_LENGTH} bytes from {_VERSION_OFFSET:,}"
+            )
+        return {"version": version}
+
+    def _scope(self) -> Mapping[str, object]:
+        return {"cluster": {"id": self.cluster_id}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfFile(UploadTarget["models.UploadTask"]):
+    """A file for an import: an OVF, or a disk image for a VM, a volume or a template.
+
+    The result is the `models.UploadTask`, whose id the import takes.
+
+    Args:
+        cluster_id: Id of the cluster.
+    """
+
+    operation: ClassVar = "ovf.upload_elf_file"
+    resource_types: ClassVar = ("OVF", "VM_VOLUME_QCOW2", "VM_VOLUME_RAW", "VM_VOLUME_VMDK")
+
+    cluster_id: str
+
+    async def find(
+        self, listing: Listing, task: models.UploadTask, name: str, existing_ids: frozenset[str]
+    ) -> models.UploadTask:
+        return task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicationPackage"]):
+    """A package of an application. The result is a `models.CloudTowerApplicationPackage`."""
+
+    operation: ClassVar = "cloud_tower_application.upload_cloud_tower_application_package"
+    resource_types: ClassVar = ("CLOUDTOWER_APPLICATION_PACKAGE",)
+    query: ClassVar = "cloud_tower_application_package.get_cloud_tower_application_packages"
+
+
+def _result_filter(args: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the filter for the result that the arguments of an upload task name."""
     match args:
         case {"uploadElfImageLocalIds": [str(first), *_]}:
             return {"elf_images_some": {"local_id": first}}
@@ -202,24 +235,3 @@ def _by_args(args: Mapping[str, Any]) -> dict[str, object] | None:
             return {"local_id": uuid}
         case _:
             return None
-
-
-def _mentions(args: object, name: str) -> bool:
-    if isinstance(args, dict):
-        return any(_mentions(value, name) for value in cast("dict[str, object]", args).values())
-    return args == name
-
-
-def _svt_version(chunk: bytes) -> str:
-    """Read the version off the image of the VM tools: its label has it."""
-    label = chunk[_VERSION_AT : _VERSION_AT + _VERSION_LENGTH]
-    try:
-        version = label.decode().strip(" \0")
-    except UnicodeDecodeError:
-        version = ""
-    if len(label) < _VERSION_LENGTH or not version:
-        raise InvalidInput(
-            "upload: this is no image of the VM tools, or chunk_size is too small: its first chunk "
-            f"has no version, which is expected in the {_VERSION_LENGTH} bytes from {_VERSION_AT:,}"
-        )
-    return version

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
 
 import anyio
 import msgspec
@@ -20,34 +20,41 @@ from ..errors import (
     SessionClosed,
     UploadError,
     UploadInterrupted,
+    UploadState,
     UploadTimeout,
 )
+from ..retry.backoff import backoff_delays
 from ..tasks.poller import may_pass
 from ..tasks.subscription import FIRST_DELAY
 from ..validators import check_seconds
 from .session import LARGEST_CHUNK, UploadSession
-from .upload_state import UploadState
+from .source import Source
+from .targets import UploadTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from types import TracebackType
     from typing import Self
 
     from ..calls.executor import Executor
     from ..models import UploadTask
     from ..session_state import SessionState
-    from .source import Chunk, Source
-    from .targets import Target
+    from .source import Chunk, Uploadable
 
-T_co = TypeVar("T_co", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
-_RATE_OVER = 8
-"""Steps that the rate is the mean of."""
+_RATE_STEPS = 8
+"""Number of steps over which the rate is averaged."""
 
 
 class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How far an upload is: bytes sent, of how many, and how many a second lately.
+    """Progress of an upload.
 
-    ``upload_task_id`` names the upload on the server.
+    Attributes:
+        upload_task_id: Id of the upload task.
+        sent: Bytes that the server has.
+        total: Bytes of the whole file.
+        rate: Bytes per second, averaged over the latest steps.
     """
 
     upload_task_id: str
@@ -57,60 +64,83 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def seconds_left(self) -> float:
-        """How long the rest takes at this rate."""
+        """Seconds that the rest takes at this rate."""
         return (self.total - self.sent) / self.rate
 
 
-class Upload(Generic[T_co]):
-    """An upload, made by `Cloudtower.uploading`: enter it, then iterate over its progress.
+class UploadOptions(TypedDict, total=False):
+    """Options of `Cloudtower.upload`, which describes them."""
 
-    The iteration ends when what comes of the upload is there, as `result`. Leaving the block before
-    that gives the upload up: it is cancelled on the server.
+    name: str | None
+    size: int | None
+    chunk_size: int | None
+    resume: UploadState | None
+    timeout: float | None
+    interval: float
+    settling_time: float
+    on_progress: Callable[[UploadProgress], object] | None
+
+
+class Upload(Generic[R_co]):
+    """An upload, made by `Cloudtower.upload`: await it, or enter it and iterate over its progress.
+
+    The iteration ends when the result is available. Leaving the block before that cancels the
+    upload on the server. An upload runs once: to send the file again, make another one.
     """
 
     def __init__(
         self,
-        caller: Executor,
-        shared: SessionState,
-        source: Source,
-        target: Target,
-        *,
-        chunk_size: int | None,
-        resume: UploadState | None,
-        timeout: float | None,
-        interval: float,
-        settling_time: float,
+        executor: Executor,
+        state: SessionState,
+        source: Uploadable,
+        target: UploadTarget[R_co],
+        options: UploadOptions,
     ) -> None:
-        _check(chunk_size, resume, timeout, interval, settling_time)
-        if resume is not None:
-            _check_place(resume, caller, target)
-            chunk_size = chunk_size or resume.chunk_size
-        self._caller = caller
-        self._source = source
-        self._target = target
-        self._delivery = UploadSession(
-            caller,
-            shared.locks,
+        if unknown := options.keys() - UploadOptions.__annotations__:
+            raise InvalidInput(f"upload: {', '.join(sorted(unknown))}: no such option")
+        if not isinstance(cast("object", target), UploadTarget):
+            raise InvalidInput(
+                "upload: target: expected what the file becomes, such as "
+                f"ElfImage(cluster_id=…), got {target!r}"
+            )
+        chunk_size = options.get("chunk_size")
+        settling_time, interval = options.get("settling_time", 300.0), options.get("interval", 5.0)
+        self._timeout = options.get("timeout", 300.0)
+        self._resumed = options.get("resume")
+        _check(chunk_size, self._resumed, self._timeout, interval, settling_time)
+        self._source = Source(source, options.get("size"))
+        name = options.get("name") or self._source.name
+        if not name:
+            raise InvalidInput("upload: name: it cannot be told from what is uploaded; pass name=")
+        if self._resumed is not None:
+            chunk_size = chunk_size or self._resumed.chunk_size
+        self._session = UploadSession(
+            executor,
+            state.locks,
             target,
+            name=name,
             chunk_size=chunk_size,
             settling_time=settling_time,
             interval=interval,
         )
-        self._resumed = resume
-        self._timeout = timeout
+        if self._resumed is not None:
+            _check_place(self._resumed, executor, self._session)
+        self._executor = executor
         self._interval = interval
+        self._on_progress = options.get("on_progress")
         self._chunk: Chunk | None = None  # read, but not known to be at the server
         self._sha256 = ""  # of what the server has
-        self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_OVER + 1)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_STEPS + 1)
         self._guard = anyio.ResourceGuard("this upload")
-        self._results: list[T_co] = []
+        self._entered = False
+        self._results: list[R_co] = []
         # Not the error itself: it and this would keep each other, and the chunks in its frames.
         self._failure: type[BaseException] | None = None
 
     @property
     def upload_task_id(self) -> str | None:
         """Id of the upload task; None before the server has made one."""
-        task = self._delivery.task
+        task = self._session.task
         if task is None:
             return None if self._resumed is None else self._resumed.upload_task_id
         return task.id
@@ -121,43 +151,54 @@ class Upload(Generic[T_co]):
 
         Store it after each step, and an upload whose process was killed can be resumed.
         """
-        delivery, chunk = self._delivery, self._chunk
-        if delivery.task is None or not self._sha256:
+        session, chunk = self._session, self._chunk
+        if session.task is None or not self._sha256:
             return self._resumed
         # A stored state does not learn whether the next chunk was sent.
-        certain = self._failure is not None and not delivery.in_doubt
+        certain = self._failure is not None and not session.in_doubt
         pending = None if certain else chunk
         return UploadState(
-            endpoint=self._caller.endpoints.latest,
-            operation=self._target.send.name,
-            upload_task_id=delivery.task.id,
-            form=self._target.form,
+            endpoint=self._executor.endpoints.latest,
+            operation=session.operation.name,
+            upload_task_id=session.task.id,
+            form=session.state_form,
             size=self._source.size,
             modified_ns=self._source.modified_ns,
-            chunk_size=delivery.largest,
-            sent=delivery.sent,
+            chunk_size=session.largest,
+            sent=session.sent,
             sha256=self._sha256,
             pending=len(pending.content) if pending else 0,
             pending_sha256=pending.sha256 if pending else self._sha256,
-            chunks=delivery.count.chunks,
-            count_base=delivery.count.base,
-            resent=delivery.resent,
-            existing_ids=self._target.existing_ids,
+            chunks=session.count.chunks,
+            count_base=session.count.base,
+            resent=session.resent,
+            existing_ids=tuple(sorted(session.existing_ids)),
         )
 
     @property
-    def result(self) -> T_co:
-        """What has come of the upload.
+    def result(self) -> R_co:
+        """What the file became.
 
         Raises:
-            CloudtowerError: Nothing yet: iterate to the end first. Or a step failed or was
-                cancelled: then nothing will.
+            CloudtowerError: The upload has not ended, or a step failed or was cancelled.
         """
         if self._results:
             return self._results[0]
         if self._failure is not None:
-            raise CloudtowerError("nothing comes of the upload: a step failed or was cancelled")
+            raise CloudtowerError("the upload has no result: a step failed or was cancelled")
         raise CloudtowerError("the upload has not ended: iterate to its end first")
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        """Send the file and return what it became. In an entered upload, send the rest."""
+        return self._complete().__await__()
+
+    async def _complete(self) -> R_co:
+        if not self._entered:
+            async with self:
+                return await self._complete()
+        async for _ in self:
+            pass
+        return self.result
 
     async def __aenter__(self) -> Self:
         """Open the file; when resuming, check it and see what the server has.
@@ -167,21 +208,26 @@ class Upload(Generic[T_co]):
             UploadFailed: The upload has failed, or it is unknown what the server has.
             SourceChanged: The file has become shorter.
             CallError: The server does not know the upload, or could not be asked.
+            CloudtowerError: The upload was entered or awaited before.
         """
-        self._caller.transport.running_loop()
+        self._executor.transport.running_loop()
+        if self._entered:
+            raise CloudtowerError("an upload runs once: call tower.upload() again")
+        self._entered = True
         try:
             await self._source.open()
             if self._resumed is not None:
                 await self._resume(self._resumed)
         except BaseException as exc:
+            self._failure = type(exc)
             await self._source.close()
             self._tell(exc)
             raise
-        self._marks.append((anyio.current_time(), self._delivery.sent))
+        self._marks.append((anyio.current_time(), self._session.sent))
         return self
 
     async def _resume(self, state: UploadState) -> None:
-        source, delivery = self._source, self._delivery
+        source, session = self._source, self._session
         for what, was, now in (
             ("size in bytes", state.size, source.size),
             ("modification time in ns", state.modified_ns, source.modified_ns),
@@ -193,14 +239,14 @@ class Upload(Generic[T_co]):
                 )
         if await source.skip(state.sent) != state.sha256:
             raise self._another_content(state.sent)
-        taken = await delivery.resume(state)
+        taken = await session.resume(state)
         self._sha256 = state.sha256
         if state.pending:
             self._chunk = chunk = await source.chunk(state.pending)
             if chunk.sha256 != state.pending_sha256:
                 raise self._another_content(state.sent + state.pending)
             if taken:
-                delivery.skip(state.pending)
+                session.skip(state.pending)
                 self._sha256, self._chunk = chunk.sha256, None
 
     def _another_content(self, number: int) -> InvalidInput:
@@ -223,80 +269,83 @@ class Upload(Generic[T_co]):
             await self._source.close()
         finally:
             if not (self._results or can_go_on):
-                await self._delivery.cancel()
+                await self._session.cancel()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> UploadProgress:
-        self._caller.transport.running_loop()
+        self._executor.transport.running_loop()
         with self._guard:
             if not self._marks:
                 raise CloudtowerError(
-                    "the upload has not begun: async with tower.uploading(…) as upload"
+                    "the upload has not begun: enter it, as in async with tower.upload(…) as upload"
                 )
             if self._failure is not None or self._results:
                 raise StopAsyncIteration
             try:
-                if self._delivery.sent < self._source.size:
-                    await self._step()
-                    return self._progress()
-                await self._finish()
+                sending = self._session.sent < self._source.size
+                await (self._step() if sending else self._finish())
             except BaseException as exc:
                 self._failure = type(exc)
                 self._tell(exc)
-                if self._delivery.task is not None and isinstance(exc, CallError):
+                if self._session.task is not None and isinstance(exc, CallError):
                     self._failure = UploadInterrupted
                     raise self._interrupted(exc) from exc
                 raise
-            raise StopAsyncIteration
+            if not sending:
+                raise StopAsyncIteration
+            progress = self._progress()
+        if self._on_progress is not None:
+            self._on_progress(progress)
+        return progress
 
     async def _step(self) -> None:
         """Send the next chunk, and read the one after it."""
-        delivery, source = self._delivery, self._source
+        session, source = self._session, self._source
         chunk = self._chunk
         if chunk is None:
-            self._chunk = chunk = await source.chunk(delivery.next_size)
-        send = partial(delivery.send, chunk.content, source.size)
+            self._chunk = chunk = await source.chunk(session.next_size)
+        send = partial(session.send, chunk.content, source.size)
         is_last = source.position == source.size
         following: Chunk | None = None
-        if is_last or delivery.task is None:  # how large the second is to be is not known before
+        if is_last or session.task is None:  # how large the second is to be is not known before
             await send()
         else:
-            following = await side_by_side(send, partial(source.chunk, delivery.next_size))
+            following = await side_by_side(send, partial(source.chunk, session.next_size))
         self._chunk, self._sha256 = following, chunk.sha256
         if following is None and not is_last:
-            self._chunk = await source.chunk(delivery.next_size)
+            self._chunk = await source.chunk(session.next_size)
 
     def _progress(self) -> UploadProgress:
-        now, sent = anyio.current_time(), self._delivery.sent
+        now, sent = anyio.current_time(), self._session.sent
         since, sent_before = self._marks[0]
         self._marks.append((now, sent))
         return UploadProgress(
-            upload_task_id=self.upload_task_id or "",
+            upload_task_id=cast("UploadTask", self._session.task).id,
             sent=sent,
             total=self._source.size,
             rate=(sent - sent_before) / max(now - since, 1e-6),
         )
 
     async def _finish(self) -> None:
-        """Wait until what comes of the upload is there."""
-        delay = min(FIRST_DELAY, self._interval)
-        task = cast("UploadTask", self._delivery.task)
-        with self._caller.transport.until_closed(self._timeout):
-            while True:
+        """Wait until the server has processed the file, and keep the result."""
+        session = self._session
+        task = cast("UploadTask", session.task)
+        with self._executor.transport.until_closed(self._timeout):
+            for delay in backoff_delays(min(FIRST_DELAY, self._interval), self._interval):
                 try:
                     if task.status != "SUCCESSED":
-                        task = await self._delivery.look_again()
-                    if task.status == "SUCCESSED" and (found := await self._target.find(task)):
-                        self._delivery.verify(task, found)
-                        self._results.append(cast("T_co", found))
-                        return
+                        task = await session.look_again()
+                    if task.status == "SUCCESSED":
+                        found = await session.find_result(task)
+                        if found is not None:
+                            self._results.append(found)
+                            return
                 except CallError as exc:
-                    if not may_pass(exc, self._caller):
+                    if not may_pass(exc, self._executor):
                         raise
                 await anyio.sleep(delay)
-                delay = min(delay * 2, self._interval)
         done = task.status == "SUCCESSED"
         what = "the result did not appear" if done else "the server was still processing it"
         raise UploadTimeout(f"everything was sent, but {what} after {self._timeout:g} s")
@@ -310,7 +359,7 @@ class Upload(Generic[T_co]):
         """Say in an error how far the upload was."""
         if isinstance(error, UploadError):
             error.upload_task_id = self.upload_task_id
-            error.sent, error.total = self._delivery.sent, self._source.size
+            error.sent, error.total = self._session.sent, self._source.size
             if isinstance(error, UploadInterrupted | UploadTimeout):
                 error.state = self.state
 
@@ -339,22 +388,22 @@ def _check(
     check_seconds("upload", "settling_time", settling_time)
 
 
-def _check_place(state: UploadState, caller: Executor, target: Target) -> None:
+def _check_place(state: UploadState, executor: Executor, session: UploadSession[Any]) -> None:
     """Refuse to resume an upload to another place."""
     if fault := state.fault():
         raise InvalidInput(f"upload: resume: {fault}")
-    addresses = caller.transport.settings.endpoints
+    addresses = executor.transport.settings.endpoints
     if state.endpoint not in addresses:
         raise InvalidInput(
             f"upload: resume: the upload is at {state.endpoint}, this session is for "
             + " and ".join(addresses)
         )
-    if state.operation != target.send.name:
+    if state.operation != session.operation.name:
         raise InvalidInput(
             f"upload: resume: the upload was begun with {state.operation}, this one takes "
-            f"{target.send.name}; pass the same kind="
+            f"{session.operation.name}; pass the same target"
         )
-    form = target.form
+    form = session.state_form
     for name in state.form.keys() | form.keys():
         if state.form.get(name) != form.get(name):
             raise InvalidInput(

@@ -16,7 +16,7 @@ from ..world import Outcome
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body import Body
+    from ..body_types import Body
     from ..world import Effect, World
 
 _HOSTS = 3

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ...store.filters import Document
     from ...store.store import Store
-    from ..body import Body, Fields
+    from ..body_types import Body
     from ..world import World
-    from .fields import Rule
+    from .fields import Fields, Rule
 
 NOT_GENERIC: Mapping[str, str] = {
     "create-host": "a host comes with disks, networks and a password, and joins a cluster",

@@ -10,8 +10,7 @@ from ..generic.fields import linked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..body import Fields
-    from ..generic.fields import Rule
+    from ..generic.fields import Fields, Rule
     from ..world import World
 
 

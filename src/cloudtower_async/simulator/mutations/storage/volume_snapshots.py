@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from ...store.filters import Document
     from ...store.store import Store
-    from ..body import Body, Fields
+    from ..body_types import Body
+    from ..generic.fields import Fields
     from ..world import World
 
 

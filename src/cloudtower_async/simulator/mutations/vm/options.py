@@ -15,7 +15,8 @@ from .vms import OnVms, checked, find_one, of_cluster
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body import Body, Fields
+    from ..body_types import Body
+    from ..generic.fields import Fields
     from ..world import Effect, World
     from .vms import Apply
 
