@@ -507,6 +507,7 @@ REMEDIES: list[tuple[str, Any, Change]] = [
 
 
 @pytest.mark.parametrize(("table", "correction", "change"), REMEDIES)
+@pytest.mark.subprocess
 def test_the_remedies_help(
     refused: Refused,
     taken: Callable[[Change], Api],
@@ -541,6 +542,7 @@ def _prop(api: Api, wire: str) -> schema.Property:
         ({"$ref": "#/components/schemas/Tree/properties/id"}, Scalar("str"), False),
     ],
 )
+@pytest.mark.subprocess
 def test_it_takes_what_openapi_can_say_in_other_ways(
     taken: Callable[[Change], Api], raw: Raw, node: schema.Node, nullable: bool
 ) -> None:
@@ -549,6 +551,7 @@ def test_it_takes_what_openapi_can_say_in_other_ways(
     assert prop.nullable is nullable
 
 
+@pytest.mark.subprocess
 def test_parameters_of_a_path_are_those_of_its_operations(taken: Callable[[Change], Api]) -> None:
     def change(document: Raw) -> None:
         document["paths"]["/get-season"]["parameters"] = [
@@ -564,6 +567,7 @@ def test_parameters_of_a_path_are_those_of_its_operations(taken: Callable[[Chang
     assert {prop.wire: prop.required for prop in query.properties} == {"year": False, "month": True}
 
 
+@pytest.mark.subprocess
 def test_the_authentication_of_the_document_is_that_of_operations_without_one(
     taken: Callable[[Change], Api],
 ) -> None:
@@ -575,6 +579,7 @@ def test_the_authentication_of_the_document_is_that_of_operations_without_one(
     assert (auth["GetTrees"], auth["GetSeason"], auth["GetStands"]) == ("BASIC", "NONE", "TOKEN")
 
 
+@pytest.mark.subprocess
 def test_what_the_history_lacks_is_new_in_the_version_of_the_schema(
     changed: Callable[[Change], tuple[Path, Path, Path]],
 ) -> None:
@@ -595,6 +600,7 @@ def test_what_the_history_lacks_is_new_in_the_version_of_the_schema(
     assert 'since="3.10.0"' in (package / "api" / "moss.py").read_text()
 
 
+@pytest.mark.subprocess
 def test_fields_named_like_types_hide_none(
     changed: Callable[[Change], tuple[Path, Path, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -620,6 +626,7 @@ def test_fields_named_like_types_hide_none(
     assert params.__required_keys__ == {"list"}
 
 
+@pytest.mark.subprocess
 def test_an_older_schema_can_be_generated_for_inspection(
     changed: Callable[[Change], tuple[Path, Path, Path]],
 ) -> None:
