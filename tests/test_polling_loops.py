@@ -216,7 +216,7 @@ CASES: dict[str, Case] = {
     "locked resource": Case(
         update,
         "update-vm-basic-info",
-        ["calls/executor_loop.py Again.send"],
+        ["calls/executor.py Executor._retry"],
         number=40,
         options={
             "retry": RetryPolicy(backoff=2 * INTERVAL, cap=2 * INTERVAL),

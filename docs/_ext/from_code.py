@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.operation import Operation
-from cloudtower_async.retry.classify import DECISIONS, Decision, statuses_of
+from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
 from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ class Decisions(_Markdown):
             "| what went wrong | status | a query | a mutation or an upload | a wait or a watch |",
             "| --- | --- | --- | --- | --- |",
         )
-        for kind, (query, mutation, poll) in DECISIONS.items():
+        for kind, (query, mutation, poll) in ACTIONS.items():
             yield f"| {kind} | {statuses_of(kind)} | {query} | {mutation} | {_POLLS[poll]} |"
 
 
 _POLLS = {
-    Decision.AGAIN: "polls on",
-    Decision.LOG_IN: "polls on, unless the session has only a `token`",
-    Decision.RAISE: Decision.RAISE,
+    RetryAction.RETRY: "polls on",
+    RetryAction.LOG_IN: "polls on, unless the session has only a `token`",
+    RetryAction.RAISE: RetryAction.RAISE,
 }
 
 

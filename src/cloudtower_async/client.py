@@ -9,7 +9,6 @@ import anyio.to_thread
 from .api import Namespaces
 from .calls import direct, registry
 from .calls.executor import Executor
-from .calls.server_version import server_version
 from .errors import CloudtowerError, InvalidInput
 from .graphql import requests as graphql_requests
 from .graphql.consoles import vnc_ticket
@@ -435,7 +434,7 @@ class Cloudtower(Namespaces):
         Raises:
             CallError: See its subclasses.
         """
-        return await server_version(self._caller)
+        return await self._caller.server_version()
 
     async def wait(
         self,

@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import TypeGuard, cast, get_args
 
 from .errors import InvalidInput, InvalidSettings
@@ -269,3 +269,18 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
         raise TypeError(
             f"{name}() takes the arguments of the query by keyword: tower.{name}({example})"
         )
+
+
+def close_calls(given: object) -> None:
+    """Close the coroutines in a refused argument: nobody awaits them, and Python would warn."""
+    if isinstance(given, Coroutine):
+        given.close()
+    elif isinstance(given, list | tuple | set | frozenset):
+        for one in cast("list[object]", given):
+            close_calls(one)
+
+
+def no_method(given: object) -> str:
+    """Describe, for an error, what was passed instead of a method; close it if it is a call."""
+    close_calls(given)
+    return "its call: leave out the (…)" if isinstance(given, Awaitable) else repr(given)

@@ -30,10 +30,11 @@ from cloudtower_async import (
     Unauthorized,
 )
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.executor_loop import where_to_look
+from cloudtower_async.calls.final_errors import where_to_look
 from cloudtower_async.calls.operation import Kind
 from cloudtower_async.calls.registry import operation_at
-from cloudtower_async.retry.classify import DECISIONS, Decision, FailureKind, kind_of
+from cloudtower_async.errors.failure_kind import FailureKind
+from cloudtower_async.retry.classify import ACTIONS, RetryAction
 from cloudtower_async.simulator.faults import EVERY_FAULT, Fault, Trouble
 from cloudtower_async.testing import Simulator
 from tests.support import PASSWORD, is_login, login_answer, serve
@@ -189,7 +190,7 @@ async def test_the_table_is_what_happens(
     changes: bool,
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
-    decision = DECISIONS[fault].mutation if changes else DECISIONS[fault].query
+    decision = ACTIONS[fault].mutation if changes else ACTIONS[fault].query
     options: dict[str, Any] = {}
     if fault is FailureKind.NO_CONNECTION:
         options["token"] = token(sim)
@@ -201,14 +202,14 @@ async def test_the_table_is_what_happens(
         with pytest.raises(CallError) as info:
             await call(tower, vm)
     error = info.value
-    cause = error.__cause__ if decision is Decision.UNKNOWN else error
+    cause = error.__cause__ if decision is RetryAction.UNKNOWN else error
     assert isinstance(cause, CallError)
-    assert kind_of(cause, pair=False) is fault
-    assert isinstance(error, OutcomeUnknown) is (decision is Decision.UNKNOWN)
-    if decision is Decision.WAIT:
+    assert cause.failure_kind is fault
+    assert isinstance(error, OutcomeUnknown) is (decision is RetryAction.UNKNOWN)
+    if decision is RetryAction.WAIT:
         assert error.attempts > 1
     else:
-        assert error.attempts == {Decision.AGAIN: 4, Decision.LOG_IN: 2}.get(decision, 1)
+        assert error.attempts == {RetryAction.RETRY: 4, RetryAction.LOG_IN: 2}.get(decision, 1)
     if fault is not FailureKind.NO_CONNECTION:
         assert count(sim, path) == error.attempts
     if changes:

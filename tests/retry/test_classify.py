@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from cloudtower_async import errors
+from cloudtower_async.errors.failure_kind import FailureKind
 from cloudtower_async.retry.classify import (
-    DECISIONS,
+    ACTIONS,
     STATUSES,
-    Decision,
-    FailureKind,
+    RetryAction,
     decide,
     is_transient,
-    kind_of,
     statuses_of,
 )
 from cloudtower_async.transport.redaction import Mask
@@ -27,7 +26,7 @@ POLLS_ON = {307, 401, 408, 421, 425, 429} | {*range(500, 1000)} - {501, 505}
 RESENT_MUTATIONS = {401, 429}
 
 
-def of_status(status: int, code: str | None = None) -> errors.StatusError:
+def of_status(status: int, code: str | None = None, *, pair: bool = False) -> errors.StatusError:
     body = b"{}" if code is None else b'{"message": "no", "code": "%s"}' % code.encode()
     return status_error(
         status,
@@ -36,21 +35,22 @@ def of_status(status: int, code: str | None = None) -> errors.StatusError:
         endpoint="https://t",
         request_id=None,
         mask=Mask(),
+        pair=pair,
     )
 
 
 def test_every_kind_has_decisions() -> None:
-    assert list(DECISIONS) == list(FailureKind)
+    assert list(ACTIONS) == list(FailureKind)
 
 
 def test_a_query_never_has_an_unknown_outcome() -> None:
-    for decisions in DECISIONS.values():
-        assert decisions.query is not Decision.UNKNOWN
-        assert decisions.poll in {Decision.AGAIN, Decision.LOG_IN, Decision.RAISE}
+    for decisions in ACTIONS.values():
+        assert decisions.query is not RetryAction.UNKNOWN
+        assert decisions.poll in {RetryAction.RETRY, RetryAction.LOG_IN, RetryAction.RAISE}
 
 
 def test_only_these_failures_prove_that_a_mutation_was_not_executed() -> None:
-    unknown = {kind for kind, row in DECISIONS.items() if row.mutation is Decision.UNKNOWN}
+    unknown = {kind for kind, row in ACTIONS.items() if row.mutation is RetryAction.UNKNOWN}
     assert unknown == {
         FailureKind.CUT_OFF,
         FailureKind.NO_RESPONSE,
@@ -64,27 +64,27 @@ def test_only_these_failures_prove_that_a_mutation_was_not_executed() -> None:
 @pytest.mark.parametrize("pair", [False, True])
 def test_each_status_is_in_the_right_row(pair: bool) -> None:
     for status in range(300, 1000):
-        error = of_status(status)
-        query = decide(error, mutation=False, pair=pair)
-        mutation = decide(error, mutation=True, pair=pair)
+        error = of_status(status, pair=pair)
+        query = decide(error, mutation=False)
+        mutation = decide(error, mutation=True)
         proves = status in NOT_EXECUTED or status == 307
         resent = {*RESENT_MUTATIONS, 307} if pair else RESENT_MUTATIONS
-        assert (mutation is Decision.UNKNOWN) is not proves, status
-        assert (mutation in {Decision.AGAIN, Decision.LOG_IN}) is (status in resent), status
-        assert (query is not Decision.RAISE) is (status in RETRIED_QUERIES), status
-        poll = is_transient(error, pair=pair, can_log_in=True)
+        assert (mutation is RetryAction.UNKNOWN) is not proves, status
+        assert (mutation in {RetryAction.RETRY, RetryAction.LOG_IN}) is (status in resent), status
+        assert (query is not RetryAction.RAISE) is (status in RETRIED_QUERIES), status
+        poll = is_transient(error, can_log_in=True)
         assert poll is (status in POLLS_ON), status
 
 
 def test_a_conflict_proves_something_only_with_an_error_code_of_the_server() -> None:
-    assert decide(of_status(409), mutation=True, pair=False) is Decision.UNKNOWN
-    assert decide(of_status(409, "VM_DUPLICATE"), mutation=True, pair=False) is Decision.RAISE
+    assert decide(of_status(409), mutation=True) is RetryAction.UNKNOWN
+    assert decide(of_status(409, "VM_DUPLICATE"), mutation=True) is RetryAction.RAISE
 
 
 def test_the_documented_statuses_are_those_of_the_table() -> None:
     for status, kind in STATUSES.items():
         assert str(status) in statuses_of(kind)
-        assert kind_of(of_status(status), pair=False) is kind
+        assert of_status(status).failure_kind is kind
     assert statuses_of(FailureKind.CUT_OFF) == ""
 
 
@@ -109,26 +109,27 @@ def test_the_documented_statuses_are_those_of_the_table() -> None:
     ],
 )
 def test_each_error_is_of_one_kind(error: errors.CallError, kind: FailureKind) -> None:
-    assert kind_of(error, pair=False) is kind
+    assert error.failure_kind is kind
 
 
 def test_tls_that_fails_in_the_middle_is_a_cut() -> None:
     error = errors.TLSFailed("x")
-    assert kind_of(error, pair=False) is FailureKind.CUT_OFF
-    error.sent = False
-    assert kind_of(error, pair=False) is FailureKind.TLS_FAILED
-    assert not is_transient(error, pair=False, can_log_in=True)
+    assert error.failure_kind is FailureKind.CUT_OFF
+    refused = errors.TLSFailed("x")
+    refused.sent = False
+    assert refused.failure_kind is FailureKind.TLS_FAILED
+    assert not is_transient(refused, can_log_in=True)
 
 
 def test_what_fails_before_the_call_is_sent_is_no_danger() -> None:
-    login = errors.ServerError("x", status=503)
-    assert decide(login, mutation=True, pair=False) is Decision.UNKNOWN
+    login = of_status(503)
+    assert decide(login, mutation=True) is RetryAction.UNKNOWN
     login.sent = False
-    assert decide(login, mutation=True, pair=False) is Decision.AGAIN
+    assert decide(login, mutation=True) is RetryAction.RETRY
 
 
 def test_a_poll_goes_on_after_401_only_where_the_session_can_log_in() -> None:
     error = errors.Unauthorized("x", status=401)
-    assert is_transient(error, pair=False, can_log_in=True)
-    assert not is_transient(error, pair=False, can_log_in=False)
-    assert not is_transient(errors.SessionClosed(), pair=False, can_log_in=True)
+    assert is_transient(error, can_log_in=True)
+    assert not is_transient(error, can_log_in=False)
+    assert not is_transient(errors.SessionClosed(), can_log_in=True)

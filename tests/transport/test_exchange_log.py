@@ -110,7 +110,7 @@ async def test_failures_and_what_is_sent_again_are_told_at_info(
     assert fields(failed)["status"] == 503
     assert fields(failed)["error"] == "ServerError"
     assert (fields(again)["operation"], fields(again)["attempt"]) == ("vm.get_vms", 2)
-    assert "sent again in 0.00 s, as attempt 2" in again.getMessage()
+    assert "retrying in 0.00 s, attempt 2" in again.getMessage()
     told = fields(cut)
     assert (told["attempt"], told["status"], told["error"]) == (2, None, "ConnectionFailed")
     assert "; sent" not in cut.getMessage()

@@ -16,7 +16,8 @@ import trustme
 from aiohttp import web
 
 from cloudtower_async import errors
-from cloudtower_async.transport.http import Answer, Transport
+from cloudtower_async.transport.http import Transport
+from cloudtower_async.transport.responses import Answer
 from tests.support import TOKEN, serve, serve_bytes, settings, unused_port
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from .operation import Auth, Carries, Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..transport.http import Answer
-    from .lenient import Fault, Faults
+    from ..transport.responses import Answer
+    from .lenient import Mismatch, Mismatches
     from .operation import Operation
 
 R = TypeVar("R")
@@ -50,7 +50,7 @@ def decode(
     *,
     strict: bool,
     mask: Mask = _FIELDS_ONLY,
-) -> R | Mismatch[R]:
+) -> R | LenientAnswer[R]:
     """Decode an answer. With status 304, where the operation declares it, it is an empty list.
 
     Args:
@@ -61,7 +61,7 @@ def decode(
         mask: Redacts what errors quote.
 
     Returns:
-        The decoded answer; or, if it is not exactly as declared, a `Mismatch` to be read.
+        The decoded answer; or, if it is not exactly as declared, a `LenientAnswer` to be read.
 
     Raises:
         ResponseDecodeError: The declared type is text or a file, and the answer has neither.
@@ -82,10 +82,10 @@ def decode(
     if body != answer.body:
         answer = msgspec.structs.replace(answer, body=body)
         return decode(operation, answer, endpoint, strict=strict, mask=mask)
-    return Mismatch(operation, answer, endpoint, strict=strict, mask=mask)
+    return LenientAnswer(operation, answer, endpoint, strict=strict, mask=mask)
 
 
-class Mismatch(Generic[R]):
+class LenientAnswer(Generic[R]):
     """An answer that is not exactly as declared.
 
     Args:
@@ -129,11 +129,11 @@ class Mismatch(Generic[R]):
             repaired = await self._repair.convert(value, wanted, ROOT)
         if rows and repaired == []:
             repaired = WRONG  # it must not look like an empty list
-        faults = self._repair.faults
-        if faults.count and (self._strict or repaired is WRONG):
-            raise self._error.at(faults.first[0])
-        if faults.count:
-            _warn(self._operation.name, faults, self._answer.request_id)
+        mismatches = self._repair.mismatches
+        if mismatches.count and (self._strict or repaired is WRONG):
+            raise self._error.at(mismatches.first[0])
+        if mismatches.count:
+            _warn(self._operation.name, mismatches, self._answer.request_id)
         return cast(R, repaired)
 
     def _rows(self, wanted: object) -> list[msgspec.Raw]:
@@ -166,7 +166,7 @@ class Mismatch(Generic[R]):
                 found = await self._repair.convert(value, wanted, (ROOT, f"[{index}]"))
             if found is not WRONG:
                 kept.append(found)
-            if self._strict and self._repair.faults.count:
+            if self._strict and self._repair.mismatches.count:
                 break
             if self._slices.over():
                 await self._slices.rest()
@@ -213,9 +213,9 @@ def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
     return content
 
 
-def _warn(operation: str, faults: Faults, request_id: str | None) -> None:
-    places = ", ".join(fault.place for fault in faults.first)
-    more = faults.count - len(faults.first)
+def _warn(operation: str, mismatches: Mismatches, request_id: str | None) -> None:
+    places = ", ".join(mismatch.place for mismatch in mismatches.first)
+    more = mismatches.count - len(mismatches.first)
     _log.warning(
         "%s: the answer breaks the API schema at %s%s; left out or None there (request id %s)",
         operation,
@@ -248,11 +248,11 @@ class _Error:
             hint=hint,
         )
 
-    def at(self, fault: Fault) -> ResponseDecodeError:
+    def at(self, mismatch: Mismatch) -> ResponseDecodeError:
         return self(
-            f"the answer breaks the API schema at {fault.place}: {self._mask(fault.why)}",
-            msgspec.json.encode(self._mask.within(fault.value)),
-            place=fault.place,
+            f"the answer breaks the API schema at {mismatch.place}: {self._mask(mismatch.why)}",
+            msgspec.json.encode(self._mask.within(mismatch.value)),
+            place=mismatch.place,
             hint=_SCHEMA,
         )
 

@@ -1,111 +1,129 @@
-"""From arguments to answer."""
+"""Executor: validates a call, sends it, and retries it where that is safe."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import logging
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+import anyio
 import msgspec
 
 from ..errors import (
+    BadRequest,
     CallError,
     CallTimeout,
     CloudtowerError,
     InvalidInput,
+    MultipleActive,
+    NoActive,
     NotFound,
-    OutcomeUnknown,
+    ResourceLocked,
+    StatusError,
     Unauthorized,
 )
+from ..errors.failure_kind import FailureKind
 from ..retry.backoff import Budget
-from ..retry.classify import is_transient
+from ..retry.classify import LOST, RetryAction, decide, is_transient
 from ..retry.policy import RetryPolicy
-from ..transport import tracing
-from ..transport.connection_errors import frames_of_hook, without_frames
 from ..transport.failover import Endpoints
 from ..transport.http import LOGIN, HookError
 from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
 from ..transport.timeouts import TimeLimit, closed_during
+from ..transport.tracebacks import frames_of_hook, without_frames
+from ..transport.tracing import traced
 from ..types import CODEC_ERRORS, ContentLanguage
 from ..validators import check_argument, choice_fault, header_fault, seconds_fault
-from .decoding import Mismatch, decode
-from .executor_loop import Again, where_to_look
+from .decoding import LenientAnswer, decode
+from .final_errors import (
+    FOLLOW_BY_HAND,
+    LOGIN_IN_VAIN,
+    NO_LOGIN,
+    NO_SUCH_PATH,
+    NOT_SENT,
+    OWN_CREDENTIAL,
+    REFUSED_CREDENTIAL,
+    describe_lock,
+    interrupted_by_hook,
+    outcome_unknown,
+)
 from .operation import Auth, Carries, Credential, Kind, Operation
+from .server_version import GET_VERSION, explain
 from .validation import check
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from ..transport.auth import Authenticator
     from ..transport.http import Transport
 
 R = TypeVar("R")
 
+_log = logging.getLogger("cloudtower_async")
+
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
 """Stands for the login in retries; `Authenticator` sends it."""
-_NO_SUCH_PATH = (
-    "Check the path, then what the body names; "
-    "the server may also be too old for it, or no CloudTower."
-)
-_STILL_HERE = (
-    "It was not sent: it waited for its turn (max_connections=, max_in_flight=, rate_limit=), "
-    "for a login, for an active server, or for a connection. Pass a longer timeout=, call less at "
-    "a time, or check that the server can be reached."
-)
-_OWN_CREDENTIAL = (
-    "It wants HTTP Basic with a credential of its own, not the session's: "
-    "check change_feed=(username, password)."
-)
 
 
 class Call(msgspec.Struct, Generic[R], gc=False):
-    """One call, as it is sent, perhaps more than once.
+    """One call and the state of its retries.
 
     Args:
         operation: What is called.
-        headers: Of the request.
-        content: Its body, query or fields, as `Transport.exchange` takes them.
+        headers: Headers of the request.
         timeout: Seconds for everything but waiting for locked resources.
-        marks: Where the files among the fields were at first.
-        login: Which login the token comes from that it was sent with last.
-        attempts: How often it was tried to send it.
+        deadline: End of the call, by the clock of the event loop; a wait for a lock begins it anew.
+        login_tries: Number of logins that the session had tried before the call.
+        content: Body, query or fields, as `Transport.exchange` takes them.
+        marks: Where the files among the fields began.
+        login: Number of the login whose token was sent last.
+        attempts: Number of times that sending was tried.
         sent: The server may have received the latest attempt.
-        login_tries: How often a login had been tried in the session before the call.
+        retries: Number of retries since the last wait for a lock.
+        locks: Number of waits for locked resources.
+        locked_at: Time at which the call was first refused because of a lock.
+        logged_in: The session has logged in again for this call.
+        turned: The call has turned to the other node of a pair.
     """
 
     operation: Operation[R]
     headers: dict[str, str]
-    content: dict[str, Any]
     timeout: float
+    deadline: float
+    login_tries: int
+    content: dict[str, Any] = {}
     marks: Marks | None = None
     login: int = 0
     attempts: int = 0
     sent: bool = False
-    login_tries: int = 0
-
-    def rewind(self) -> bool:
-        """Make ready to be sent again; False when it cannot be."""
-        return self.marks is None or self.marks.rewind()
+    retries: int = 0
+    locks: int = 0
+    locked_at: float | None = None
+    logged_in: bool = False
+    turned: bool = False
 
 
 class Executor:
-    """Carries out the calls of one session.
+    """Carries out the calls of one session: validates, sends and retries them.
 
     Args:
-        transport: The way to the server, with the settings of the session.
-        authenticator: Has the token, or gets it.
+        transport: Sends requests, with the settings of the session.
+        authenticator: Holds the token, or logs in.
 
     Attributes:
-        endpoints: Which server to ask.
+        endpoints: Finds the server to ask.
         content_language: Language of texts, for calls that choose none.
         timeout: Seconds for a whole call, for calls that choose none.
         lock_timeout: Seconds to wait for locked resources.
         strict: Refuse answers that break the schema.
-        validate: Refuse arguments that break it.
-        retry: Whether and when to send again.
-        budget: What is left for that.
+        validate: Refuse arguments that break the schema.
+        retry: Retry policy.
+        budget: Retry budget of the session.
     """
 
     def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
@@ -126,7 +144,7 @@ class Executor:
         self._limits = RateLimiter(in_flight, settings.rate_limit)
 
     def with_defaults(self, *, content_language: str, timeout: float, lock_timeout: float) -> Self:
-        """Make one over the same connection, and with the same limits, with other defaults."""
+        """Return an executor with other defaults, over the same connections and limits."""
         other = copy.copy(self)
         other.content_language = content_language
         other.timeout = timeout
@@ -135,9 +153,7 @@ class Executor:
 
     def is_transient(self, error: CloudtowerError) -> bool:
         """Return whether a background poll that failed with this error may succeed later."""
-        return is_transient(
-            error, pair=self.endpoints.several, can_log_in=self.authenticator.can_log_in
-        )
+        return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
         """Return the token; log in first if needed, with the retries of a query.
@@ -147,22 +163,22 @@ class Executor:
             CallError: The server cannot be reached, or not exactly one node of a pair is active.
             SessionClosed: The session is closed.
         """
-        call = Call(_LOG_IN, {}, {}, self.timeout, login_tries=self.authenticator.tries)
         deadline = self.transport.running_loop().time() + self.timeout
+        call = Call(_LOG_IN, {}, self.timeout, deadline, self.authenticator.tries)
         try:
-            return await self._log_in_once(call, deadline)
+            return await self._attempt_login(call)
         except CallError as exc:
             failure = exc
         try:
-            return await Again(self, call, deadline, self._log_in_once).send(failure)
+            return await self._retry(call, failure, self._attempt_login)
         finally:
             del failure  # it and this frame would keep each other, and what was sent
 
-    async def _log_in_once(self, call: Call[str], deadline: float) -> str:
+    async def _attempt_login(self, call: Call[str]) -> str:
         endpoint = None
         call.attempts += 1
         try:
-            with TimeLimit(self.transport, deadline):
+            with TimeLimit(self.transport, call.deadline):
                 endpoint = await self.endpoints.find()
                 return await self.authenticator.log_in(endpoint)
         except TimeoutError:
@@ -177,10 +193,7 @@ class Executor:
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Coroutine[Any, Any, R]:
-        """Call with the arguments of a namespace's method, of which None are those left out.
-
-        For the rest see `send`.
-        """
+        """Send the arguments of a namespace's method, without those that are None; see `send`."""
         if isinstance(arguments, dict):
             arguments = {name: value for name, value in arguments.items() if value is not None}
         return self.send(operation, arguments, content_language, external_cloudtower_id, timeout)
@@ -200,8 +213,9 @@ class Executor:
             arguments: What it takes; None: nothing.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
-            timeout: Seconds for everything: logging in, connecting, sending, the whole answer, and
-                all that again; waiting for locked resources is not counted. None: the session's.
+            timeout: Seconds for everything, retries included: logging in, connecting, sending and
+                reading the answer; waiting for locked resources is not counted. None: the
+                session's.
 
         Raises:
             CallError: See its subclasses.
@@ -212,8 +226,9 @@ class Executor:
         sending = self._send(
             operation, arguments, content_language, external_cloudtower_id, timeout
         )
-        tracer = tracing.tracer()
-        return sending if tracer is None else tracing.in_span(tracer, operation.name, sending)
+        if "opentelemetry.trace" in sys.modules:
+            return traced(operation.name, sending)
+        return sending
 
     async def _send(
         self,
@@ -239,32 +254,35 @@ class Executor:
         if operation.auth is Auth.BASIC:
             headers["x-bypass-whitelist"] = "true"
         arguments = check(operation, arguments, validate=self.validate)
-        call = Call(operation, headers, _content(operation, arguments), timeout)
-        call.login_tries = self.authenticator.tries
-        if operation.carries is not Carries.JSON:
-            _prepare(call)
         deadline = self.transport.running_loop().time() + timeout
+        call = Call(operation, headers, timeout, deadline, self.authenticator.tries)
+        if operation.carries is not Carries.JSON:
+            _prepare(call, arguments)
+        elif arguments is not None:
+            try:
+                call.content = {"body": _encode(arguments)}
+            except (TypeError, *CODEC_ERRORS) as exc:
+                raise InvalidInput(
+                    f"{operation.name}: the arguments cannot be written as JSON: {exc}"
+                ) from exc
         failure: CloudtowerError
         try:
-            result = await self.once(call, deadline)
+            result = await self.attempt(call)
         except CloudtowerError as exc:
             failure = exc
         else:
-            self.budget.earn()
+            if self.budget.spent:
+                self.budget.earn()
             return result
         try:
             if isinstance(failure, CallError):
-                return await Again(self, call, deadline).send(failure)
+                return await self._retry(call, failure, self.attempt)
             raise without_frames(failure)
         finally:
             del failure  # it and this frame would keep each other, and what was sent
 
-    async def once(self, call: Call[R], deadline: float) -> R:
-        """Send a call one time and return the decoded answer.
-
-        Args:
-            call: What to send.
-            deadline: When it has to be done, by the clock of the event loop.
+    async def attempt(self, call: Call[R]) -> R:
+        """Send a call once and return the decoded answer.
 
         Raises:
             CallError: See its subclasses. Raise it `without_frames`.
@@ -279,7 +297,7 @@ class Executor:
         call.sent = False
         broken: BaseException | None
         try:
-            with TimeLimit(transport, deadline):
+            with TimeLimit(transport, call.deadline):
                 if not limits.enter_at_once():
                     await limits.enter()
                 try:
@@ -298,18 +316,22 @@ class Executor:
                             endpoint,
                             call.headers,
                             path=operation.root + operation.path,
-                            token=self._credential(operation.auth),
+                            token=(
+                                authenticator.token
+                                if with_token
+                                else self._other_credential(operation.auth)
+                            ),
                             not_modified=operation.not_modified,
                             attempt=call.attempts,
-                            progress=call,
+                            state=call,
                             **call.content,
                         ),
                         endpoint,
                         strict=self.strict,
                         mask=transport.mask,
                     )
-                    # What is taken apart takes long: the time-out and other tasks interrupt it.
-                    if isinstance(decoded, Mismatch):
+                    # Repairing an answer takes long: the time-out and other tasks interrupt it.
+                    if isinstance(decoded, LenientAnswer):
                         return await decoded.read()  # pyright: ignore[reportUnknownVariableType]
                     return decoded
                 finally:
@@ -317,18 +339,21 @@ class Executor:
         except CallError as exc:
             exc.operation = exc.operation or operation.name  # none, when nobody could be asked
             exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
-            if isinstance(exc, Unauthorized) and operation.auth is not Auth.TOKEN:
-                exc.hint = _refused_hint(operation) or exc.hint
+            if isinstance(exc, Unauthorized):
+                if operation.auth is Auth.BASIC:
+                    exc.hint = OWN_CREDENTIAL
+                elif operation.carries is Carries.AS_GIVEN and not with_token:
+                    exc.hint = REFUSED_CREDENTIAL
             # Calls outside the schema are named by their path.
             elif isinstance(exc, NotFound) and exc.operation == operation.path:
-                exc.hint = _NO_SUCH_PATH
+                exc.hint = NO_SUCH_PATH
             raise
         except TimeoutError:
             broken = None
         except HookError as exc:
             broken = exc.__cause__
         except asyncio.CancelledError as exc:
-            # It becomes the cause of the caller's own TimeoutError, whose reports show frames.
+            # It becomes the cause of the user's own TimeoutError, whose reports show frames.
             exc.__traceback__ = None
             raise
         try:
@@ -336,13 +361,127 @@ class Executor:
                 raise self._cut_short(call, endpoint)
             if operation.kind is Kind.QUERY:
                 raise broken.with_traceback(frames_of_hook(broken))
-            raise _interrupted(call, endpoint, broken) from broken
+            raise interrupted_by_hook(operation.name, endpoint, broken) from broken
         finally:
             del broken  # it and this frame would keep each other
 
-    def _credential(self, auth: Auth | Credential) -> str | None:
-        if auth is Auth.TOKEN:
-            return self.authenticator.token
+    async def server_version(self, timeout: float | None = None) -> str:
+        """Return the version of the server, which is asked once for each connection pool."""
+        transport = self.transport
+        if transport.server_version is None:
+            transport.running_loop()
+            async with transport.asking_version:
+                if transport.server_version is None:
+                    transport.server_version = await self.send(GET_VERSION, timeout=timeout)
+        return transport.server_version
+
+    async def _retry(
+        self, call: Call[R], failure: CallError, attempt: Callable[[Call[R]], Awaitable[R]]
+    ) -> R:
+        """Retry loop: send a failed call again as long as that is safe, otherwise raise.
+
+        Args:
+            call: The call.
+            failure: Failure of the first attempt.
+            attempt: Sends the call once.
+
+        Raises:
+            CallError: The failure of the last attempt, or that the outcome is unknown.
+            SessionClosed: Meanwhile.
+        """
+        name, mutation = call.operation.name, call.operation.kind is not Kind.QUERY
+        while True:
+            if failure.failure_kind in LOST:
+                self.endpoints.forget(failure.endpoint)
+            action = decide(failure, mutation=mutation)
+            pause = self._pause(call, failure, action)
+            if pause is None or (call.marks is not None and not call.marks.rewind()):
+                if isinstance(failure, NotFound | BadRequest):
+                    left = call.deadline - anyio.current_time()
+                    ask = partial(self.server_version, left)
+                    await explain(call.operation, call.content, failure, left, ask)
+                try:
+                    raise without_frames(self._final_error(call, failure, action))
+                finally:
+                    del failure  # it and this frame would keep each other, and what was sent
+            without_frames(failure)  # of which this is one: as above
+            number = call.attempts + 1
+            told = {"operation": name, "attempt": number}
+            _log.info("%s: retrying in %.2f s, attempt %d", name, pause, number, extra=told)
+            await self.transport.sleep(pause, name)
+            earlier, stop = failure, None
+            try:
+                return await attempt(call)
+            except CallError as exc:
+                failure = exc
+            except CloudtowerError as exc:
+                stop = exc
+            if stop is not None:
+                raise without_frames(stop)
+            if isinstance(failure, CallTimeout) and failure.__cause__ is None:
+                failure.__cause__ = earlier  # why so much time had gone
+
+    def _pause(self, call: Call[R], failure: CallError, action: RetryAction) -> float | None:
+        """Return the seconds until the next attempt; None: there is none."""
+        if action is RetryAction.RETRY:
+            if failure.failure_kind is not FailureKind.PASSIVE or call.turned:
+                return self._back_off(call, failure)
+            if not self.endpoints.follows:
+                failure.hint = FOLLOW_BY_HAND
+                return None
+            call.turned = True
+            call.logged_in = False  # the other node may not know the token
+            return 0.0
+        if action is RetryAction.LOG_IN:
+            can_log_in = call.operation.auth is Auth.TOKEN and self.authenticator.can_log_in
+            if call.logged_in or not can_log_in:
+                return None
+            call.logged_in = True
+            self.authenticator.forget(call.login)  # the next attempt then logs in
+            return 0.0
+        if action is not RetryAction.WAIT:
+            return None
+        now = anyio.current_time()
+        if call.locked_at is None:
+            call.locked_at = now
+        left = call.locked_at + self.lock_timeout - now
+        if left <= 0:
+            return None
+        call.locks += 1
+        call.retries = 0
+        pause = min(left, self.retry.pause(call.locks))
+        call.deadline = now + pause + call.timeout
+        return pause
+
+    def _back_off(self, call: Call[R], failure: CallError) -> float | None:
+        if call.retries + 1 >= self.retry.attempts:
+            return None
+        pause = self.retry.pause(call.retries + 1)
+        if isinstance(failure, StatusError) and failure.retry_after is not None:
+            pause = max(pause, failure.retry_after)
+        if anyio.current_time() + pause >= call.deadline:
+            return None
+        # The search for the active node is shared by all calls: it overloads nobody.
+        if not isinstance(failure, NoActive | MultipleActive) and not self.budget.take():
+            return None
+        call.retries += 1
+        return pause
+
+    def _final_error(self, call: Call[R], failure: CallError, action: RetryAction) -> CallError:
+        """Return the error to raise, with all that is known of the call."""
+        failure.attempts = call.attempts
+        if failure.operation == LOGIN and call.operation.name != LOGIN:
+            failure.attempts = max(self.authenticator.tries - call.login_tries, 1)
+        if action is RetryAction.UNKNOWN:
+            return outcome_unknown(failure)
+        if isinstance(failure, ResourceLocked) and call.locked_at is not None:
+            waited = anyio.current_time() - call.locked_at if call.locks else 0.0
+            describe_lock(failure, waited)
+        elif type(failure) is Unauthorized and call.operation.auth is Auth.TOKEN:
+            failure.hint = LOGIN_IN_VAIN if self.authenticator.can_log_in else NO_LOGIN
+        return failure
+
+    def _other_credential(self, auth: Auth | Credential) -> str | None:
         if isinstance(auth, Credential):
             return auth.header
         return self.authenticator.basic if auth is Auth.BASIC else None
@@ -359,47 +498,21 @@ class Executor:
             operation=operation,
             endpoint=endpoint,
             sent=call.sent,
-            hint=None if call.sent else _STILL_HERE,
+            hint=None if call.sent else NOT_SENT,
         )
         error.proxy = self.transport.proxy_of(endpoint)
         return error
 
 
-def _interrupted(call: Call[R], endpoint: str | None, cause: BaseException) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"a client middleware or trace hook raised {type(cause).__name__} after the request was "
-        "sent, so it may have been carried out or not",
-        operation=call.operation.name,
-        endpoint=endpoint or "",
-        hint=where_to_look(call.operation.name),
-    )
-
-
-def _refused_hint(operation: Operation[R]) -> str | None:
-    if operation.auth is Auth.BASIC:
-        return _OWN_CREDENTIAL
-    if operation.carries is Carries.AS_GIVEN:
-        return "Check auth=: the server refuses the credential, or wants one."
-    return None
-
-
-def _prepare(call: Call[R]) -> None:
-    """Set what depends on how the arguments travel: headers, and where files begin."""
-    call.headers.update(call.content.pop("headers", {}))
+def _prepare(call: Call[R], arguments: object) -> None:
+    """Set content that is no JSON, its headers, and where its files begin."""
+    if arguments is None:
+        return
+    carries = call.operation.carries
+    if carries is Carries.AS_GIVEN:
+        call.content = cast("dict[str, Any]", arguments)
+        call.headers.update(call.content.pop("headers", {}))
+    else:
+        call.content = {"fields" if carries is Carries.FORM else "query": arguments}
     if fields := call.content.get("fields"):
         call.marks = Marks(fields)
-
-
-def _content(operation: Operation[R], arguments: object) -> dict[str, Any]:
-    if arguments is None:
-        return {}
-    if operation.carries is Carries.JSON:
-        try:
-            return {"body": _encode(arguments)}
-        except (TypeError, *CODEC_ERRORS) as exc:
-            raise InvalidInput(
-                f"{operation.name}: the arguments cannot be written as JSON: {exc}"
-            ) from exc
-    if operation.carries is Carries.AS_GIVEN:
-        return cast("dict[str, Any]", arguments)
-    return {"fields" if operation.carries is Carries.FORM else "query": arguments}

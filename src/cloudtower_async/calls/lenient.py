@@ -29,10 +29,10 @@ Place: TypeAlias = "tuple[Place | None, str]"
 ROOT: Place = (None, "$")
 
 _SLICE = 0.01  # seconds of work until other tasks get their turn
-_MOST_KEPT = 5  # faults that are kept; of the others only their number
+_MOST_KEPT = 5  # mismatches that are kept; of the others only their number
 
 
-class Fault(NamedTuple):
+class Mismatch(NamedTuple):
     """One place that is not as declared: where, what is wrong, and the value there."""
 
     place: str
@@ -40,17 +40,17 @@ class Fault(NamedTuple):
     value: object
 
 
-class Faults:
-    """Faults of an answer: the first few, and how many there are."""
+class Mismatches:
+    """Mismatches of an answer: the first few, and how many there are."""
 
     __slots__ = ("count", "first")
 
     def __init__(self) -> None:
-        self.first: list[Fault] = []
+        self.first: list[Mismatch] = []
         self.count: int = 0
 
     def add(self, place: Place, value: object, why: str = "", wanted: Any = None) -> None:
-        """Note a fault.
+        """Note a mismatch.
 
         Args:
             place: Place of the value.
@@ -60,10 +60,10 @@ class Faults:
         """
         self.count += 1
         if len(self.first) < _MOST_KEPT:
-            self.first.append(Fault(_spelled(place), why or _reason(value, wanted), value))
+            self.first.append(Mismatch(_spelled(place), why or _reason(value, wanted), value))
 
-    def add_all(self, other: Faults) -> None:
-        """Note all faults of another one."""
+    def add_all(self, other: Mismatches) -> None:
+        """Note all mismatches of another one."""
         self.count += other.count
         self.first += other.first[: _MOST_KEPT - len(self.first)]
 
@@ -96,20 +96,20 @@ class Repair:
 
     A wrong member becomes None, a required one, too; an element of a list that is wrong as a whole
     is dropped. To the server 5.0 is 5: where an integer is declared, a float without a fraction is
-    no fault. A fraction is rounded.
+    no mismatch. A fraction is rounded.
 
     Args:
         slices: Divides the work.
-        strict: Count a fraction where an integer is declared as a fault.
+        strict: Count a fraction where an integer is declared as a mismatch.
     """
 
     def __init__(self, slices: Slices, *, strict: bool) -> None:
-        self.faults: Faults = Faults()
+        self.mismatches: Mismatches = Mismatches()
         self._slices = slices
         self._strict = strict
 
     async def convert(self, value: object, wanted: Any, place: Place) -> Any:
-        """Convert a value, and note its faults.
+        """Convert a value, and note its mismatches.
 
         Returns:
             The value, or WRONG.
@@ -140,14 +140,14 @@ class Repair:
             return await self._dict(members, get_args(wanted)[1], place)
         if members is not None and isinstance(origin, type) and issubclass(origin, msgspec.Struct):
             return await self._struct(members, wanted, place)
-        self.faults.add(place, value, wanted=wanted)
+        self.mismatches.add(place, value, wanted=wanted)
         return WRONG
 
     async def _struct(self, members: dict[str, object], wanted: Any, place: Place) -> object:
         declared = _declared(wanted)
         if declared.keys().isdisjoint(members):
             # Something else altogether, an error message for example.
-            self.faults.add(place, members, "it has none of the declared members")
+            self.mismatches.add(place, members, "it has none of the declared members")
             return WRONG
         fields: dict[str, object] = {}
         for key, field in declared.items():
@@ -158,7 +158,7 @@ class Repair:
                     fitted = await self._take_apart(value, field.type, (place, f".{key}"))
                 fields[field.name] = _or_none(fitted)
             elif field.required:
-                self.faults.add((place, f".{key}"), None, "it is missing")
+                self.mismatches.add((place, f".{key}"), None, "it is missing")
                 fields[field.name] = None
         # The constructor checks no types: that is what lets a required field be None here.
         return (get_origin(wanted) or wanted)(**fields)
@@ -187,13 +187,13 @@ class Repair:
         return kept
 
     async def _union(self, value: object, wanted: Any, place: Place) -> object:
-        before = self.faults
+        before = self.mismatches
         for member in get_args(wanted):
-            self.faults = Faults()
+            self.mismatches = Mismatches()
             try:
                 repaired = await self.convert(value, member, place)
             finally:
-                tried, self.faults = self.faults, before
+                tried, self.mismatches = self.mismatches, before
             if repaired is not WRONG:
                 before.add_all(tried)
                 return repaired

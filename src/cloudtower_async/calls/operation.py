@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
@@ -68,21 +69,6 @@ class Operation(Generic[R]):
         root: Path of the API.
     """
 
-    __slots__ = (
-        "_decoder",
-        "answer",
-        "auth",
-        "body",
-        "carries",
-        "kind",
-        "method",
-        "name",
-        "not_modified",
-        "path",
-        "root",
-        "since",
-    )
-
     def __init__(
         self,
         name: str,
@@ -109,20 +95,17 @@ class Operation(Generic[R]):
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root
-        self._decoder: msgspec.json.Decoder[R] | None = None
 
-    @property
+    @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
-        """Decodes an answer. Built at first use, together with the models it needs."""
-        decoder = self._decoder
-        if decoder is None:
-            decoder = self._decoder = msgspec.json.Decoder(self.answer())
-        return decoder
+        """Decoder of answers. Made at first use, together with the models that it needs."""
+        return msgspec.json.Decoder(self.answer())
 
     def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:
         """Return the same operation with another type of answer."""
         other = cast("Operation[S]", copy.copy(self))
-        other.answer, other._decoder = answer, None
+        other.answer = answer
+        vars(other).pop("decoder", None)
         return other
 
     def __repr__(self) -> str:

@@ -15,16 +15,14 @@ from .arg_types import Shape, arguments_of, key_since, member, place
 from .operation import Auth, Carries, Kind, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from .executor import Executor
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 R = TypeVar("R")
 
 OLDEST = "3.0.0"
 """What every server has: no older one is known."""
 
-_GET_VERSION = Operation(
+GET_VERSION = Operation(
     "api_info.get_api_version",
     "/get-version",
     Kind.QUERY,
@@ -35,34 +33,23 @@ _GET_VERSION = Operation(
 )
 
 
-async def server_version(caller: Executor, timeout: float | None = None) -> str:
-    """The version of the server, asked once for each connection."""
-    transport = caller.transport
-    if transport.server_version is None:
-        transport.running_loop()
-        async with transport.asking_version:
-            if transport.server_version is None:
-                transport.server_version = await caller.send(_GET_VERSION, timeout=timeout)
-    return transport.server_version
-
-
 async def explain(
-    caller: Executor,
     operation: Operation[R],
     content: Mapping[str, Any],
     error: CallError,
     timeout: float,
+    ask_version: Callable[[], Awaitable[str]],
 ) -> None:
     """Say in the hint why the server may have refused the call, if that can be told.
 
     The server may be too old for the operation or an argument, or a value of an enum is unknown.
 
     Args:
-        caller: Who asks for the version, if need be.
-        operation: What was called.
-        content: What was sent.
-        error: What is to be explained.
-        timeout: Seconds to find out; then it stays as it is.
+        operation: Operation that was called.
+        content: Content that was sent.
+        error: Error to explain.
+        timeout: Seconds to find out; then the error stays as it is.
+        ask_version: Asks for the version of the server; called only when that matters.
     """
     if error.operation != operation.name:
         return
@@ -82,7 +69,7 @@ async def explain(
     version = None
     # What goes wrong here says less than the error that there is.
     with anyio.move_on_after(timeout), suppress(CloudtowerError):
-        version = await server_version(caller, timeout)
+        version = await ask_version()
     if version is None:
         if type(error) is NotFound:
             error.hint = error.default_hint  # whatever the server said: it may be too old

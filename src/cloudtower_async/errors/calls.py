@@ -9,6 +9,7 @@ import msgspec
 
 from ..control_characters import one_line
 from .base import CloudtowerError
+from .failure_kind import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +34,11 @@ class CallError(CloudtowerError):
     """
 
     default_hint: ClassVar[str] = ""
+    default_kind: ClassVar[FailureKind] = FailureKind.REFUSED
+    unsent_kind: ClassVar[FailureKind | None] = None  # None: the same
     attempts: int = 1
     proxy: str | None = None
+    _kind: FailureKind | None = None
 
     def __init__(
         self,
@@ -62,6 +66,17 @@ class CallError(CloudtowerError):
         self.sent = sent
         self.hint: str = self.default_hint if hint is None else hint
 
+    @property
+    def failure_kind(self) -> FailureKind:
+        """Kind of failure, which decides whether the call is retried."""
+        if self._kind is not None:
+            return self._kind
+        return (not self.sent and self.unsent_kind) or self.default_kind
+
+    @failure_kind.setter
+    def failure_kind(self, kind: FailureKind) -> None:
+        self._kind = kind
+
     def _describe(self) -> str:
         line = f"{self.operation}: {self.message}" if self.operation else self.message
         if self.server_message:
@@ -85,6 +100,8 @@ class CallError(CloudtowerError):
 class ConnectionFailed(CallError, ConnectionError):
     """No connection could be made, or it broke before the answer was complete."""
 
+    default_kind = FailureKind.CUT_OFF
+    unsent_kind = FailureKind.NO_CONNECTION
     default_hint = "Check that the server is up and that nothing on the way cuts connections."
 
 
@@ -99,6 +116,9 @@ class TLSFailed(ConnectionFailed):
 
     ``reason`` is what OpenSSL said.
     """
+
+    default_kind = FailureKind.CUT_OFF
+    unsent_kind = FailureKind.TLS_FAILED
 
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -126,6 +146,8 @@ class ProxyFailed(ConnectionFailed):
 class ProxyRefused(ProxyFailed):
     """The proxy wants credentials, or its rules forbid connections to the server."""
 
+    default_kind = FailureKind.CUT_OFF
+    unsent_kind = FailureKind.PROXY_REFUSED
     default_hint = "Ask who runs the proxy to allow connections to the endpoint."
 
 
@@ -156,6 +178,8 @@ class MultipleActive(_NotOneActive):
 class CallTimeout(CallError, TimeoutError):
     """No complete answer came in time."""
 
+    default_kind = FailureKind.NO_RESPONSE
+    unsent_kind = FailureKind.NO_CONNECTION
     default_hint = "Pass a longer timeout= if the call is a slow one."
 
 
@@ -166,6 +190,8 @@ class ResponseDecodeError(CallError):
         place: Where in the body, as in ``"$[3].vcpu"``; ``"$"`` is the body as a whole.
         excerpt: The start of what stands there.
     """
+
+    default_kind = FailureKind.UNREADABLE
 
     def __init__(
         self,
@@ -222,6 +248,8 @@ class OutcomeUnknown(CallError):
 class MutationTimeout(OutcomeUnknown, CallTimeout):
     """A mutation was sent, but no complete answer came in time: its outcome is not known."""
 
+    default_kind = FailureKind.NO_RESPONSE
+
 
 class Ambiguous(CallError, LookupError):
     """Several resources match where one was wanted.
@@ -268,12 +296,15 @@ class StatusError(CallError):
     ``retry_after`` is how many seconds the server asks to wait before the next call, if it does.
     """
 
+    default_kind = FailureKind.UNEXPECTED
+
     retry_after: float | None = None
 
 
 class BadRequest(StatusError):
     """HTTP 400: the server found the arguments wrong."""
 
+    default_kind = FailureKind.REFUSED
     default_hint = "Check the arguments of the call; the message names the one at fault."
 
 
@@ -292,6 +323,8 @@ class ResourceLocked(BadRequest):
 
     ``waited`` is how long the call has waited for it, in seconds.
     """
+
+    default_kind = FailureKind.LOCKED
 
     waited: float = 0.0
 
@@ -313,12 +346,14 @@ class _LockProps(msgspec.Struct):
 class Unauthorized(StatusError):
     """HTTP 401: the token is missing, wrong or has run out."""
 
+    default_kind = FailureKind.LOGGED_OUT
     default_hint = "The token is not valid (any more): open a new session, or pass a new token=."
 
 
 class LoginFailed(Unauthorized):
     """The server gave no token for these credentials."""
 
+    default_kind = FailureKind.REFUSED
     default_hint = (
         "Check username, password and source (LOCAL or LDAP); "
         "with two-factor authentication pass an API key as token=."
@@ -331,12 +366,14 @@ class CredentialsUnavailable(CallError):
     A call raises this at once. Waits and watches try again later, as a vault may be down.
     """
 
+    default_kind = FailureKind.NO_CREDENTIALS
     default_hint = "Check the function that was passed as credentials=, and what it asks."
 
 
 class Forbidden(StatusError):
     """HTTP 403: the user may not do this."""
 
+    default_kind = FailureKind.REFUSED
     default_hint = "Ask an administrator to give the user's role this permission."
 
 
@@ -347,6 +384,7 @@ class NotFound(StatusError, LookupError):
     matches what `Cloudtower.get_one` or `Cloudtower.resolve` looked for.
     """
 
+    default_kind = FailureKind.REFUSED
     default_hint = (
         "Check the ids; if none is wrong, the server is too old for the operation "
         "or the endpoint is not a CloudTower."
@@ -356,12 +394,14 @@ class NotFound(StatusError, LookupError):
 class TooManyRequests(StatusError):
     """HTTP 429: the server wants fewer calls."""
 
+    default_kind = FailureKind.TOO_MANY
     default_hint = "Nothing was done: call again later, with fewer calls at once."
 
 
 class ServerError(StatusError):
     """HTTP 5xx: the server, or a proxy before it, failed."""
 
+    default_kind = FailureKind.FAILED
     default_hint = "Try again later; if it stays, give the request id to support."
 
 

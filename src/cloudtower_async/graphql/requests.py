@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from ..calls.executor_loop import LOGIN_IN_VAIN, NO_LOGIN
+from ..calls.final_errors import LOGIN_IN_VAIN, NO_LOGIN
 from ..calls.operation import Kind, Operation
 from ..control_characters import replace_lone_surrogates
 from ..errors import (
@@ -18,8 +18,8 @@ from ..errors import (
     ResponseDecodeError,
     Unauthorized,
 )
-from ..transport.connection_errors import without_frames
 from ..transport.exchange_log import record_exchanges
+from ..transport.tracebacks import without_frames
 from ..types import CODEC_ERRORS
 from ..validators import check_argument, text_fault
 

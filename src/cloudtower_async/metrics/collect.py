@@ -14,14 +14,13 @@ from msgspec.structs import replace
 
 from ..api.metrics import MetricsNamespace
 from ..calls import registry
-from ..calls.unawaited import no_method
 from ..calls.validation import check
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput
 from ..models import MetricLabel
 from ..queries.pages import PagedQuery, iter_pages
 from ..types import Everything
-from ..validators import positive_number, reject_positional
+from ..validators import no_method, positive_number, reject_positional
 from .results import Measurements, MetricSeries, MetricsWarning, Subject
 
 if TYPE_CHECKING:

@@ -30,12 +30,11 @@ import msgspec
 
 from ..calls.operation import Kind
 from ..calls.registry import operation_of
-from ..calls.unawaited import no_method
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput, PagingFailed, SetChanged
 from ..transport.timeouts import running_loop
 from ..types import Everything, Fetched
-from ..validators import whole_number
+from ..validators import no_method, whole_number
 from .batches import IDS_AT_ONCE, Resource, batches, read_by_ids
 
 if TYPE_CHECKING:

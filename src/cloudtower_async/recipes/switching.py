@@ -257,7 +257,7 @@ class Switch:
                     self._take(vm_id, found.get(vm_id))
 
     def _take_error(self, vm_id: str, error: Exception) -> None:
-        if isinstance(error, CloudtowerError) and is_transient(error, pair=False, can_log_in=False):
+        if isinstance(error, CloudtowerError) and is_transient(error, can_log_in=False):
             self._read_error = error
             return
         if vm_id in self._unread:

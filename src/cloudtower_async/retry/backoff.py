@@ -55,24 +55,27 @@ def poll_delay(number: int, interval: float) -> float:
 
 
 class Budget:
-    """Retry budget of a session, as a token bucket; see `RetryPolicy`."""
+    """Retry budget of a session, as a token bucket; see `RetryPolicy`.
 
-    __slots__ = ("_left", "_most")
+    Attributes:
+        spent: Tokens that are missing.
+    """
+
+    __slots__ = ("_most", "spent")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._left: float = most
+        self.spent: float = 0.0
 
     def earn(self) -> None:
-        """Return part of a token after a successful call."""
-        if self._left < self._most:
-            self._left = min(self._left + _EARNED, self._most)
+        """Return part of a token after a successful call; needless while nothing is spent."""
+        self.spent = max(0.0, self.spent - _EARNED)
 
     def take(self) -> bool:
         """Consume one token; return False if none is left."""
-        if self._left < 1:
+        if self.spent + 1 > self._most:
             return False
-        self._left -= 1
+        self.spent += 1
         return True
 
 

@@ -9,88 +9,53 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from ..errors import (
-    CallError,
-    CallTimeout,
-    CloudtowerError,
-    ConnectionFailed,
-    CredentialsUnavailable,
-    LoginFailed,
-    ProxyRefused,
-    ResourceLocked,
-    ResponseDecodeError,
-    ServerError,
-    StatusError,
-    TLSFailed,
-    Unauthorized,
-)
+from ..errors import CallError, CloudtowerError
+from ..errors.failure_kind import FailureKind
 
 
-class FailureKind(StrEnum):
-    """Kinds of failure, as far as they matter for retries."""
-
-    NO_CONNECTION = "no connection, or no active node in a pair"
-    TLS_FAILED = "TLS failed: the certificate was refused, or the server does not speak TLS"
-    PROXY_REFUSED = "the proxy wants credentials, or its rules forbid the connection"
-    CUT_OFF = "the connection broke before the end of the response"
-    NO_RESPONSE = "no complete response in time"
-    PASSIVE = "the node is the passive one of a pair"
-    MAYBE_PASSIVE = "the only address redirects: it may be a passive node"
-    NO_CREDENTIALS = "the function passed as `credentials` raised an exception"
-    LOGGED_OUT = "the token is invalid or has expired"
-    LOCKED = "another task holds the resource (`ResourceLocked`)"
-    TOO_MANY = "rate limit of the server"
-    NOT_ACCEPTED = "the server did not accept the request on this connection"
-    UNAVAILABLE = "the server, or a proxy in front of it, was unavailable or too slow"
-    FAILED = "the server failed"
-    UNREADABLE = "a success whose response cannot be decoded"
-    REFUSED = "the server refused the request, or refused the login"
-    UNEXPECTED = "a status that proves nothing"
-
-
-class Decision(StrEnum):
+class RetryAction(StrEnum):
     """Reaction to a failure."""
 
-    AGAIN = "retried"
+    RETRY = "retried"
     LOG_IN = "new login, then retried once"
     WAIT = "retried until `lock_timeout` is over"
     RAISE = "the error is raised"
     UNKNOWN = "`OutcomeUnknown` is raised"
 
 
-class Decisions(NamedTuple):
+class RetryActions(NamedTuple):
     """Reactions to a failure, for each kind of request.
 
     ``poll`` is for whatever keeps reading for a long time: waits, watches and uploads. It applies
     to the error that is left when the retries of one query are used up.
     """
 
-    query: Decision
-    mutation: Decision
-    poll: Decision
+    query: RetryAction
+    mutation: RetryAction
+    poll: RetryAction
 
 
-_AGAIN, _LOG_IN, _WAIT = Decision.AGAIN, Decision.LOG_IN, Decision.WAIT
-_RAISE, _UNKNOWN = Decision.RAISE, Decision.UNKNOWN
+_RETRY, _LOG_IN, _WAIT = RetryAction.RETRY, RetryAction.LOG_IN, RetryAction.WAIT
+_RAISE, _UNKNOWN = RetryAction.RAISE, RetryAction.UNKNOWN
 
-DECISIONS: dict[FailureKind, Decisions] = {
-    FailureKind.NO_CONNECTION: Decisions(_AGAIN, _AGAIN, _AGAIN),
-    FailureKind.TLS_FAILED: Decisions(_RAISE, _RAISE, _RAISE),
-    FailureKind.PROXY_REFUSED: Decisions(_RAISE, _RAISE, _RAISE),
-    FailureKind.CUT_OFF: Decisions(_AGAIN, _UNKNOWN, _AGAIN),
-    FailureKind.NO_RESPONSE: Decisions(_AGAIN, _UNKNOWN, _AGAIN),
-    FailureKind.PASSIVE: Decisions(_AGAIN, _AGAIN, _AGAIN),
-    FailureKind.MAYBE_PASSIVE: Decisions(_AGAIN, _RAISE, _AGAIN),
-    FailureKind.NO_CREDENTIALS: Decisions(_RAISE, _RAISE, _AGAIN),
-    FailureKind.LOGGED_OUT: Decisions(_LOG_IN, _LOG_IN, _LOG_IN),
-    FailureKind.LOCKED: Decisions(_WAIT, _WAIT, _AGAIN),
-    FailureKind.TOO_MANY: Decisions(_AGAIN, _AGAIN, _AGAIN),
-    FailureKind.NOT_ACCEPTED: Decisions(_AGAIN, _RAISE, _AGAIN),
-    FailureKind.UNAVAILABLE: Decisions(_AGAIN, _UNKNOWN, _AGAIN),
-    FailureKind.FAILED: Decisions(_RAISE, _UNKNOWN, _AGAIN),
-    FailureKind.UNREADABLE: Decisions(_RAISE, _UNKNOWN, _AGAIN),
-    FailureKind.REFUSED: Decisions(_RAISE, _RAISE, _RAISE),
-    FailureKind.UNEXPECTED: Decisions(_RAISE, _UNKNOWN, _RAISE),
+ACTIONS: dict[FailureKind, RetryActions] = {
+    FailureKind.NO_CONNECTION: RetryActions(_RETRY, _RETRY, _RETRY),
+    FailureKind.TLS_FAILED: RetryActions(_RAISE, _RAISE, _RAISE),
+    FailureKind.PROXY_REFUSED: RetryActions(_RAISE, _RAISE, _RAISE),
+    FailureKind.CUT_OFF: RetryActions(_RETRY, _UNKNOWN, _RETRY),
+    FailureKind.NO_RESPONSE: RetryActions(_RETRY, _UNKNOWN, _RETRY),
+    FailureKind.PASSIVE: RetryActions(_RETRY, _RETRY, _RETRY),
+    FailureKind.MAYBE_PASSIVE: RetryActions(_RETRY, _RAISE, _RETRY),
+    FailureKind.NO_CREDENTIALS: RetryActions(_RAISE, _RAISE, _RETRY),
+    FailureKind.LOGGED_OUT: RetryActions(_LOG_IN, _LOG_IN, _LOG_IN),
+    FailureKind.LOCKED: RetryActions(_WAIT, _WAIT, _RETRY),
+    FailureKind.TOO_MANY: RetryActions(_RETRY, _RETRY, _RETRY),
+    FailureKind.NOT_ACCEPTED: RetryActions(_RETRY, _RAISE, _RETRY),
+    FailureKind.UNAVAILABLE: RetryActions(_RETRY, _UNKNOWN, _RETRY),
+    FailureKind.FAILED: RetryActions(_RAISE, _UNKNOWN, _RETRY),
+    FailureKind.UNREADABLE: RetryActions(_RAISE, _UNKNOWN, _RETRY),
+    FailureKind.REFUSED: RetryActions(_RAISE, _RAISE, _RAISE),
+    FailureKind.UNEXPECTED: RetryActions(_RAISE, _UNKNOWN, _RAISE),
 }
 """Reactions to each kind of failure."""
 
@@ -142,70 +107,43 @@ LOST = frozenset(
 """Failures after which the active node of a pair is looked up again."""
 
 
-def decide(error: CallError, *, mutation: bool, pair: bool) -> Decision:
+def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
+    """Return the kind of failure that an error status stands for.
+
+    Args:
+        status: HTTP status.
+        code: Error code of the server.
+        pair: The session has several addresses.
+    """
+    if status == 307:
+        return FailureKind.PASSIVE if pair else FailureKind.MAYBE_PASSIVE
+    if status == 400 and code == "ResourceLocked":
+        return FailureKind.LOCKED
+    if status == 409 and code:
+        return FailureKind.REFUSED
+    return STATUSES.get(status, FailureKind.FAILED if status >= 500 else FailureKind.UNEXPECTED)
+
+
+def decide(error: CallError, *, mutation: bool) -> RetryAction:
     """Return what to do about the failure of one request.
 
     Args:
         error: The failure.
         mutation: The call is no query.
-        pair: The session has several addresses.
     """
-    decisions = DECISIONS[kind_of(error, pair=pair)]
+    actions = ACTIONS[error.failure_kind]
     # A failure before the call itself was sent, such as that of a login, is handled like a query's.
-    return decisions.mutation if mutation and error.sent else decisions.query
+    return actions.mutation if mutation and error.sent else actions.query
 
 
-def is_transient(error: CloudtowerError, *, pair: bool, can_log_in: bool) -> bool:
+def is_transient(error: CloudtowerError, *, can_log_in: bool) -> bool:
     """Return whether a background poll that failed with this error may succeed later.
 
     Args:
         error: What is left when the retries of one query are used up.
-        pair: The session has several addresses.
         can_log_in: The session can get a new token by itself.
     """
     if not isinstance(error, CallError):
         return False
-    decision = DECISIONS[kind_of(error, pair=pair)].poll
-    return decision is Decision.AGAIN or (decision is Decision.LOG_IN and can_log_in)
-
-
-def kind_of(error: CallError, *, pair: bool) -> FailureKind:
-    """Return the kind of a failure.
-
-    Args:
-        error: The failure.
-        pair: The session has several addresses.
-    """
-    if isinstance(error, ConnectionFailed):
-        if error.sent:
-            return FailureKind.CUT_OFF
-        if isinstance(error, ProxyRefused):
-            return FailureKind.PROXY_REFUSED
-        is_tls = isinstance(error, TLSFailed)
-        return FailureKind.TLS_FAILED if is_tls else FailureKind.NO_CONNECTION
-    if isinstance(error, CallTimeout):
-        return FailureKind.NO_RESPONSE if error.sent else FailureKind.NO_CONNECTION
-    if isinstance(error, ResponseDecodeError):
-        return FailureKind.UNREADABLE
-    if isinstance(error, CredentialsUnavailable):
-        return FailureKind.NO_CREDENTIALS
-    if isinstance(error, LoginFailed):
-        return FailureKind.REFUSED
-    if isinstance(error, Unauthorized):
-        return FailureKind.LOGGED_OUT
-    if isinstance(error, ResourceLocked):
-        return FailureKind.LOCKED
-    if isinstance(error, StatusError):
-        return _kind_of_status(error, pair=pair)
-    return FailureKind.REFUSED
-
-
-def _kind_of_status(error: StatusError, *, pair: bool) -> FailureKind:
-    status = error.status
-    if status is None:  # raised by this package about what an answer says
-        return FailureKind.FAILED if isinstance(error, ServerError) else FailureKind.REFUSED
-    if status == 307:
-        return FailureKind.PASSIVE if pair else FailureKind.MAYBE_PASSIVE
-    if status == 409 and error.code:
-        return FailureKind.REFUSED
-    return STATUSES.get(status, FailureKind.FAILED if status >= 500 else FailureKind.UNEXPECTED)
+    action = ACTIONS[error.failure_kind].poll
+    return action is RetryAction.RETRY or (action is RetryAction.LOG_IN and can_log_in)

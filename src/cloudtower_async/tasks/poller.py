@@ -20,7 +20,7 @@ import anyio.lowlevel
 from ..api.task import TaskNamespace
 from ..errors import CloudtowerError, SessionClosed
 from ..queries.batches import batches, read_by_ids
-from ..transport.connection_errors import another, without_frames
+from ..transport.tracebacks import another, without_frames
 from .subscription import JITTER, TaskSubscription
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import msgspec
 
 from ..api.catalogue import READERS
 from ..calls import registry
-from ..calls.unawaited import close_calls
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
 from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delay
 from ..types import WithTask
+from ..validators import close_calls
 from .subscription import LAST_POLL, LATE, ObservedTime
 from .waiter import TaskWaiter, check_times
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 import anyio
 import msgspec
 
-from ..calls.unawaited import close_calls
 from ..errors import InvalidInput, ResponseDecodeError, TaskError, TasksFailed, TaskTimeout
 from ..models import Task
-from ..validators import check_wait
+from ..validators import check_wait, close_calls
 from .poller import TaskPoller
 from .subscription import ENDED, LAST_POLL, LATE, TaskSubscription
 from .task_errors import task_failed

@@ -26,14 +26,14 @@ from ..options import reveal
 from ..types import CODEC_ERRORS
 from ..validators import encoding_fault, token_fault
 from .basic_auth import basic
-from .connection_errors import another, without_frames
 from .http import LOGIN, Transport
 from .responses import HTML_INSTEAD, OTHER_SERVICE, WITH_HTML, looks_like_html
+from .tracebacks import another, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .http import Answer
+    from .responses import Answer
 
 _SECOND_FACTOR = re.compile("mfa|2fa|two_?factor|second_?factor|totp|otp$", re.IGNORECASE)
 """Found in the names of what an answer says of two-factor authentication."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import ssl
-import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,22 +13,17 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from ..errors import (
     CallError,
     CallTimeout,
-    CloudtowerError,
     ConnectionFailed,
     NameNotResolved,
     ProxyFailed,
     TLSFailed,
 )
 from .proxy import proxy_refusal, unused_variable
-from .stale_connections import StaleConnection
+from .request import StaleConnection
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ..addresses import Proxy
     from ..options import Settings
-
-E = TypeVar("E", bound=CloudtowerError)
 
 _TRUST = (
     "Pass the certificate of the authority that signed it as ca_file=, "
@@ -261,42 +254,3 @@ def _forget_cause(exc: aiohttp.ClientError) -> str:
     cause = exc.__cause__ or exc.__context__
     exc.__cause__ = exc.__context__ = None
     return type(cause).__name__ if cause else ""
-
-
-def without_frames(error: E) -> E:
-    """Drop the tracebacks of an error, and of what it comes from, before it is raised further up.
-
-    The frames hold what was sent, credentials too, and reports of errors show their variables.
-    To be called outside of ``except``, where `sys.exception` is what the caller was handling: that
-    is not ours and keeps its own.
-    """
-    foreign = sys.exception()
-    chain: list[BaseException | None] = [error]
-    while chain:
-        one = chain.pop()
-        if one is None or one is foreign:
-            continue
-        one.__traceback__ = None
-        chain += [one.__cause__, one.__context__]
-    return error
-
-
-def frames_of_hook(error: BaseException) -> TracebackType | None:
-    """Return the traceback of an exception that a hook raised, from the frame of the hook on.
-
-    The frames before it, of this package and of aiohttp, hold the credentials.
-    """
-    frames = error.__traceback__
-    while frames is not None:
-        module: str = frames.tb_frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in ("aiohttp", __name__.partition(".")[0]):
-            break
-        frames = frames.tb_next
-    return frames
-
-
-def another(error: E) -> E:
-    """Copy an error that is raised in several places: each raise has a traceback of its own."""
-    twin = copy.copy(error)
-    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
-    return twin

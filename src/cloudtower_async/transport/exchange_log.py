@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Mapping
     from typing import Any
 
-    from .http import Answer
     from .redaction import Mask
+    from .responses import Answer
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -48,7 +48,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-_lists: ContextVar[tuple[list[Exchange], ...]] = ContextVar("cloudtower_exchanges", default=())
+recordings: ContextVar[tuple[list[Exchange], ...]] = ContextVar("cloudtower_exchanges", default=())
+"""Lists of `record_exchanges` in the current task."""
 
 
 @contextmanager
@@ -69,16 +70,11 @@ def record_exchanges() -> Generator[list[Exchange]]:
             print(log[-1].request_id, log[-1].duration)
     """
     mine: list[Exchange] = []
-    before = _lists.set((*_lists.get(), mine))
+    before = recordings.set((*recordings.get(), mine))
     try:
         yield mine
     finally:
-        _lists.reset(before)
-
-
-def watched() -> bool:
-    """Whether anybody looks at the exchanges of the current task."""
-    return bool(_lists.get()) or _log.isEnabledFor(logging.INFO)
+        recordings.reset(before)
 
 
 class Sent(NamedTuple):
@@ -129,7 +125,7 @@ def _tell_success(sent: Sent, duration: float, answer: Answer) -> None:
         status=answer.status,
         request_id=_printable(answer.request_id),
     )
-    for one in _lists.get():
+    for one in recordings.get():
         one.append(exchange)
     if _log.isEnabledFor(logging.DEBUG):
         _log.debug(
@@ -154,7 +150,7 @@ def _tell_failure(sent: Sent, duration: float, exc: BaseException) -> None:
         request_id=None if about is None else _printable(about.request_id),
         error=type(exc).__name__,
     )
-    for one in _lists.get():
+    for one in recordings.get():
         one.append(exchange)
     if _log.isEnabledFor(logging.INFO):
         debugging = _log.isEnabledFor(logging.DEBUG)

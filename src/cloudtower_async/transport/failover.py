@@ -15,8 +15,8 @@ from ..errors import (
     StatusError,
     UnexpectedStatus,
 )
-from .connection_errors import another, without_frames
 from .http import FIND_ACTIVE, PING
+from .tracebacks import another, without_frames
 
 if TYPE_CHECKING:
     from .http import Transport

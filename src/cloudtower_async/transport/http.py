@@ -1,7 +1,8 @@
-"""One exchange with the server: a request out, bytes in; what goes wrong becomes our errors."""
+"""One HTTP exchange with the server: send a request, read the response, explain what fails."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import aiohttp
 import anyio
 import anyio.to_thread
-import msgspec
 from yarl import URL
 
 from .._version import __version__
@@ -25,14 +25,21 @@ from ..errors import (
 )
 from ..retry.backoff import retry_after
 from ..validators import check_option, instance_fault
-from . import exchange_log
 from .connection_errors import connection_error
+from .exchange_log import Sent, recordings, watch
 from .proxy import about_proxy, credential, find_proxies, go_through
 from .redaction import Mask
-from .request_bodies import REPEATED_METHODS, Unwatched, request_content, send_once, watch_body
+from .request import (
+    REPEATED_METHODS,
+    CheckedRequest,
+    StaleConnection,
+    Unwatched,
+    request_content,
+    send_once,
+    watch_body,
+)
 from .response_bodies import SMALL_BODY, read_body
-from .responses import OTHER_SERVICE, looks_like_html, status_error
-from .stale_connections import CheckedRequest, StaleConnection
+from .responses import OTHER_SERVICE, Answer, looks_like_html, status_error
 from .timeouts import SessionScope, closed_during
 from .tls import TLS
 
@@ -41,7 +48,9 @@ if TYPE_CHECKING:
 
     from ..addresses import Proxy
     from ..options import Settings
-    from .request_bodies import Progress
+    from .request import SendState
+
+_log = logging.getLogger("cloudtower_async")
 
 LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
@@ -53,15 +62,6 @@ _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
 
 class HookError(Exception):
     """A client middleware or trace hook raised ``__cause__`` after the request was sent."""
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What came back: a success, or 304."""
-
-    status: int
-    body: bytes
-    request_id: str | None
-    headers: Mapping[str, str] = {}
 
 
 class Transport(SessionScope):
@@ -153,7 +153,7 @@ class Transport(SessionScope):
         token: str | None = None,
         not_modified: bool = False,
         attempt: int = 1,
-        progress: Progress | None = None,
+        state: SendState | None = None,
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
@@ -172,11 +172,11 @@ class Transport(SessionScope):
             token: Sent as the credential.
             not_modified: Status 304 is an answer, not an error.
             attempt: Which sending of its call it is.
-            progress: Where to record that the server may have received the request.
+            state: Where to record that the server may have received the request.
 
         Raises:
             CallError: No answer, or one with an error status.
-            HookError: With `progress`: code of the caller's aiohttp session raised an exception
+            HookError: With `state`: code of the caller's aiohttp session raised an exception
                 after the request was sent. Before, the exception is raised as it is.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
@@ -192,14 +192,13 @@ class Transport(SessionScope):
             fields,
             token,
             not_modified,
-            progress or Unwatched(),
+            state or Unwatched(),
         )
-        if not exchange_log.watched():
+        if not (recordings.get() or _log.isEnabledFor(logging.INFO)):
             return sending
         content = query or fields if body is None else body
         secret = _is_confidential(operation, path)
-        sent = exchange_log.Sent(operation, endpoint, attempt, content, secret, self.mask)
-        return exchange_log.watch(sending, sent)
+        return watch(sending, Sent(operation, endpoint, attempt, content, secret, self.mask))
 
     async def _exchange(
         self,
@@ -213,19 +212,19 @@ class Transport(SessionScope):
         fields: Mapping[str, object] | None,
         token: str | None,
         not_modified: bool,
-        progress: Progress,
+        state: SendState,
     ) -> Answer:
         session = self._session
         if session is None or session.closed:
             session = await self.open()
         if self._tls.reloads:
             await self._tls.refresh()
-        options = request_content(operation, method, body, query, fields, progress)
+        options = request_content(operation, method, body, query, fields, state)
         headers = {**self._more_headers, **headers}
         if self._given is not None:
-            _fit_to_given(session, options, headers, progress)
+            _fit_to_given(session, options, headers, state)
         if method in REPEATED_METHODS:
-            options["middlewares"] = (send_once(progress), *options.get("middlewares", ()))
+            options["middlewares"] = (send_once(state), *options.get("middlewares", ()))
         if token is not None:
             headers["authorization"] = token
         if self._proxies:
@@ -262,10 +261,10 @@ class Transport(SessionScope):
                     continue  # nothing was written, and another connection may be clean
                 raise self._explain(exc, operation, endpoint, sent=False) from exc
             except (aiohttp.ClientError, OSError) as exc:
-                sent = progress.sent if "data" in options else None
+                sent = state.sent if "data" in options else None
                 raise self._explain(exc, operation, endpoint, sent=sent) from exc
             except Exception as exc:
-                if progress.sent and not isinstance(progress, Unwatched):
+                if state.sent and not isinstance(state, Unwatched):
                     raise HookError from exc
                 raise
             break
@@ -393,7 +392,7 @@ def _fit_to_given(
     session: aiohttp.ClientSession,
     options: dict[str, Any],
     headers: dict[str, str],
-    progress: Progress,
+    state: SendState,
 ) -> None:
     """Fit a request to a session that was handed in: its own headers, and its middlewares."""
     if "data" in options:
@@ -402,9 +401,9 @@ def _fit_to_given(
     middlewares: Sequence[aiohttp.ClientMiddlewareType] | None
     middlewares = getattr(session, "_middlewares", None)
     if middlewares is None:
-        progress.sent = True
+        state.sent = True
     elif middlewares:
-        options["middlewares"] = (*middlewares, watch_body(progress))
+        options["middlewares"] = (*middlewares, watch_body(state))
 
 
 @lru_cache(maxsize=1024)

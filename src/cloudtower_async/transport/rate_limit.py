@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Bucket:
@@ -27,7 +32,7 @@ class Bucket:
 
 
 class RateLimiter:
-    """Lets requests through, in the order in which they come.
+    """Lets requests through, in the order in which they come; each leaves in the end.
 
     Args:
         in_flight: Most requests at a time.
@@ -36,6 +41,7 @@ class RateLimiter:
 
     def __init__(self, in_flight: int, rate: float | None) -> None:
         self.slots: anyio.Semaphore = anyio.Semaphore(in_flight, fast_acquire=True)
+        self.leave: Callable[[], None] = self.slots.release
         self._bucket = None if rate is None else Bucket(rate)
         self._turn = anyio.Lock(fast_acquire=True)
 
@@ -58,7 +64,3 @@ class RateLimiter:
         except BaseException:
             self.slots.release()
             raise
-
-    def leave(self) -> None:
-        """Make place for the next."""
-        self.slots.release()

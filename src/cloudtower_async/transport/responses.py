@@ -1,4 +1,4 @@
-"""Error status and body → one of our errors. Pure."""
+"""Responses: what came back, and the error for an error status. No I/O."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from ..errors import (
     Unauthorized,
     UnexpectedStatus,
 )
+from ..retry.classify import kind_of_status
 from ..types import CODEC_ERRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .redaction import Mask
 
 _KNOWN: dict[int, tuple[type[StatusError], str]] = {
@@ -62,6 +65,15 @@ HTML_INSTEAD = "an HTML page came back instead of JSON"
 OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may answer there."
 
 
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """Response of a success, or of status 304."""
+
+    status: int
+    body: bytes
+    request_id: str | None
+    headers: Mapping[str, str] = {}
+
+
 def status_error(
     status: int,
     body: bytes,
@@ -90,7 +102,7 @@ def status_error(
     said = _read(body, mask)
     code = said.get("code")
     code = code if isinstance(code, str) else None
-    kind, message = _classify(status, code)
+    error_class, message = _class_of(status, code)
     text = said.get("message")
     if not isinstance(text, str):
         text = body.decode(errors="replace").strip()
@@ -98,7 +110,7 @@ def status_error(
             message, text = message + WITH_HTML, ""
     if location and 300 <= status < 400:
         message += f": {_target(location, mask)}"
-    error = kind(
+    error = error_class(
         message,
         operation=operation,
         endpoint=endpoint,
@@ -109,6 +121,7 @@ def status_error(
         server_message=mask(text) or None,
         hint=_hint(status, said, body, pair=pair),
     )
+    error.failure_kind = kind_of_status(status, code, pair=pair)
     if retry_after is not None:
         error.retry_after = retry_after
     return error
@@ -150,7 +163,7 @@ def _is_of_api(said: dict[str, object]) -> bool:
     return isinstance(said.get("status"), int) and all(isinstance(text, str) for text in texts)
 
 
-def _classify(status: int, code: str | None) -> tuple[type[StatusError], str]:
+def _class_of(status: int, code: str | None) -> tuple[type[StatusError], str]:
     if status == 400 and code == "ResourceLocked":
         return ResourceLocked, "the resource is busy"
     if known := _KNOWN.get(status):

@@ -25,8 +25,19 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+def traced(operation: str, calling: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
+    """Carry out a call in a span, if the program has set up tracing.
+
+    Args:
+        operation: Name of the call, and of its span.
+        calling: The call.
+    """
+    found = tracer()
+    return calling if found is None else _in_span(found, operation, calling)
+
+
 def tracer() -> Tracer | None:
-    """The tracer of the program; None: it has none."""
+    """Return the tracer of the program; None if it has none."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
@@ -41,7 +52,7 @@ def _tracer_of(provider: TracerProvider) -> Tracer:
     return provider.get_tracer("cloudtower_async", __version__)
 
 
-async def in_span(tracer: Tracer, operation: str, calling: Coroutine[Any, Any, R]) -> R:
+async def _in_span(tracer: Tracer, operation: str, calling: Coroutine[Any, Any, R]) -> R:
     """Carry out a call in a span of its name; the spans of its requests are below that.
 
     Args:

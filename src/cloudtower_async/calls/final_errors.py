@@ -1,0 +1,93 @@
+"""Errors that end a call: what is known of its outcome, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import CallTimeout, MutationTimeout, OutcomeUnknown, ResponseDecodeError
+from ..transport.responses import HTML_INSTEAD
+
+if TYPE_CHECKING:
+    from ..errors import CallError, ResourceLocked
+
+NO_LOGIN = (
+    "The token is not valid (any more): pass a new token=, or renew that of a profile with "
+    "`cloudtower-async login`; with username= and password= a session logs in again by itself."
+)
+LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
+FOLLOW_BY_HAND = (
+    "Another server of the pair is the active one: await tower.find_active(), then call again."
+)
+NO_SUCH_PATH = (
+    "Check the path, then what the body names; "
+    "the server may also be too old for it, or no CloudTower."
+)
+NOT_SENT = (
+    "It was not sent: it waited for its turn (max_connections=, max_in_flight=, rate_limit=), "
+    "for a login, for an active server, or for a connection. Pass a longer timeout=, call less at "
+    "a time, or check that the server can be reached."
+)
+REFUSED_CREDENTIAL = "Check auth=: the server refuses the credential, or wants one."
+OWN_CREDENTIAL = (
+    "It wants HTTP Basic with a credential of its own, not the session's: "
+    "check change_feed=(username, password)."
+)
+_WITHOUT_LIST = ("observability", "ovf")  # namespaces that have nothing to look at
+
+
+def interrupted_by_hook(
+    operation: str, endpoint: str | None, cause: BaseException
+) -> OutcomeUnknown:
+    """Return the error of a mutation whose client middleware or trace hook raised an exception."""
+    return OutcomeUnknown(
+        f"a client middleware or trace hook raised {type(cause).__name__} after the request was "
+        "sent, so it may have been carried out or not",
+        operation=operation,
+        endpoint=endpoint or "",
+        hint=where_to_look(operation),
+    )
+
+
+def describe_lock(failure: ResourceLocked, waited: float) -> None:
+    """Say in an error which resources are locked, and how long the call has waited for them."""
+    failure.waited = waited
+    locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
+    failure.message += f" ({locked})" if locked else ""
+    failure.message += f" for {waited:.3g} s already" if waited else ""
+
+
+def outcome_unknown(failure: CallError) -> OutcomeUnknown:
+    """Return the error of a mutation that may have been carried out before it failed."""
+    kind = MutationTimeout if isinstance(failure, CallTimeout) else OutcomeUnknown
+    doubt = "so it may have been carried out or not"
+    if isinstance(failure, ResponseDecodeError) and failure.message != HTML_INSTEAD:
+        doubt = "though the status says that it was carried out"
+    error = kind(
+        f"{failure.message}, {doubt}",
+        operation=failure.operation,
+        endpoint=failure.endpoint,
+        status=failure.status,
+        request_id=failure.request_id,
+        code=failure.code,
+        props=failure.props,
+        server_message=failure.server_message,
+        hint=where_to_look(failure.operation),
+    )
+    error.attempts = failure.attempts
+    error.proxy = failure.proxy
+    error.__cause__ = failure
+    return error
+
+
+def where_to_look(operation: str) -> str:
+    """Name the calls that show whether a mutation was carried out."""
+    namespace, _, method = operation.partition(".")
+    if not method or not namespace.isidentifier() or namespace in _WITHOUT_LIST:
+        return OutcomeUnknown.default_hint
+    plural = namespace + ("es" if namespace[-1] in "os" else "s")
+    if namespace[-1] == "y" and namespace[-2] not in "aeiou":
+        plural = f"{namespace[:-1]}ies"
+    return (
+        "Before you call again look whether it was carried out: "
+        f"tower.{namespace}.get_{plural} shows how things are, tower.task.get_tasks what was done."
+    )

@@ -1,0 +1,53 @@
+"""Tracebacks of errors: no frame that holds credentials leaves this package with an error."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import CloudtowerError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+E = TypeVar("E", bound=CloudtowerError)
+
+
+def without_frames(error: E) -> E:
+    """Drop the tracebacks of an error and of its causes, before it is raised further up.
+
+    The frames hold what was sent, including credentials, and error reports show their variables.
+    Call it outside of ``except``, where `sys.exception` is what the user's code was handling: that
+    error keeps its traceback.
+    """
+    foreign = sys.exception()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is None or one is foreign:
+            continue
+        one.__traceback__ = None
+        chain += [one.__cause__, one.__context__]
+    return error
+
+
+def frames_of_hook(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an exception that a hook raised, from the frame of the hook on.
+
+    The frames before it, of this package and of aiohttp, hold the credentials.
+    """
+    frames = error.__traceback__
+    while frames is not None:
+        module: str = frames.tb_frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("aiohttp", __name__.partition(".")[0]):
+            break
+        frames = frames.tb_next
+    return frames
+
+
+def another(error: E) -> E:
+    """Copy an error that is raised in several places: each raise has a traceback of its own."""
+    twin = copy.copy(error)
+    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return twin
