@@ -8,7 +8,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ..client import Cloudtower
-from ..testing import Clock, FleetSize, Simulator
+from ..simulator.clock import Clock
+from ..simulator.fleet.fleet import FleetSize
+from ..simulator.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

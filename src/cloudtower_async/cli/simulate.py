@@ -15,7 +15,9 @@ import anyio
 from cyclopts import Parameter, validators
 
 from ..simulator.behavior import BehaviorOptions  # noqa: TC001 - cyclopts reads the annotations
-from ..testing import Clock, FleetSize, Simulator
+from ..simulator.clock import Clock
+from ..simulator.fleet.fleet import FleetSize
+from ..simulator.simulator import Simulator
 from .errors import UsageError
 from .streams import print_error
 
