@@ -908,7 +908,7 @@ class Cloudtower(Namespaces):
         """
         from .uploads.upload import Upload
 
-        return Upload(self._caller, self._shared, source, target, options)
+        return Upload(self._caller, self._shared.locks, source, target, options)
 
     async def graphql(
         self,

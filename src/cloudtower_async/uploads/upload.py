@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ..calls.executor import Executor
     from ..models import UploadTask
-    from ..session_state import SessionState
+    from ..tasks.resource_locks import ResourceLocks
     from .source import Chunk, Uploadable
 
 R_co = TypeVar("R_co", covariant=True)
@@ -91,7 +91,7 @@ class Upload(Generic[R_co]):
     def __init__(
         self,
         executor: Executor,
-        state: SessionState,
+        locks: ResourceLocks,
         source: Uploadable,
         target: UploadTarget[R_co],
         options: UploadOptions,
@@ -116,7 +116,7 @@ class Upload(Generic[R_co]):
             chunk_size = chunk_size or self._resumed.chunk_size
         self._session = UploadSession(
             executor,
-            state.locks,
+            locks,
             target,
             name=name,
             chunk_size=chunk_size,
