@@ -49,7 +49,7 @@ def _package(tags: list[tuple[str, str]]) -> str:
     def {name}(self) -> {_class(tag)}:
         from .{name} import {_class(tag)}
 
-        return {_class(tag)}(self._caller)
+        return {_class(tag)}(self._executor)
 """
         for name, tag in tags
     )
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 class Namespaces:
     """What the session is made of besides its connection: the operations, by namespace."""
 
-    _caller: Executor
+    _executor: Executor
 
 {properties}'''
 
@@ -195,7 +195,7 @@ def _method(api: Api, history: History, operation: Operation) -> Iterator[str]:
     yield f"    async def {name}(self, {', '.join(signature)}) -> {answer}:"
     for line in _docstring(api, history, operation):
         yield f"        {line}" if line else ""
-    yield f"        return await self._caller.call({name.upper()}, {passed},"
+    yield f"        return await self._executor.call({name.upper()}, {passed},"
     yield f"            {', '.join(common for common, _ in COMMON)})"
     yield ""
 

@@ -100,10 +100,10 @@ class Cloudtower(Namespaces):
         transport = Transport(settings, **aiohttp_objects)
         self._set_up(Executor(transport, Authenticator(transport)), None)
 
-    def _set_up(self, caller: Executor, shared: SessionState | None) -> None:
-        self._caller = caller
-        self._transport = caller.transport
-        self._shared = shared or SessionState(caller)
+    def _set_up(self, executor: Executor, shared: SessionState | None) -> None:
+        self._executor = executor
+        self._transport = executor.transport
+        self._shared = shared or SessionState(executor)
         self._owner = shared is None  # of the connection, which it then closes
         self._entered = False
 
@@ -130,12 +130,12 @@ class Cloudtower(Namespaces):
     @property
     def endpoint(self) -> str:
         """The server's root address, ``https://host[:port][/prefix]``; the active one of a pair."""
-        return self._caller.endpoints.latest
+        return self._executor.endpoints.latest
 
     @property
     def lock_timeout(self) -> float:
         """Maximum number of seconds to wait for locked resources; 0: raise at once."""
-        return self._caller.lock_timeout
+        return self._executor.lock_timeout
 
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
@@ -148,7 +148,7 @@ class Cloudtower(Namespaces):
             SessionClosed: The session is closed.
         """
         await self._transport.open()
-        await self._caller.log_in()
+        await self._executor.log_in()
         return self
 
     async def get_token(self) -> str:
@@ -161,7 +161,7 @@ class Cloudtower(Namespaces):
             CallError: The server cannot be reached.
             SessionClosed: The session is closed.
         """
-        return await self._caller.log_in()
+        return await self._executor.log_in()
 
     async def find_active(self) -> str:
         """Ask the servers of a pair now which one is active; calls go there from then on.
@@ -176,7 +176,7 @@ class Cloudtower(Namespaces):
             MultipleActive: More than one is.
             SessionClosed: The session is closed.
         """
-        return await self._caller.endpoints.find(anew=True)
+        return await self._executor.endpoints.find(anew=True)
 
     async def ping(self, *, timeout: float = 5.0) -> str:
         """Check that the server is ready, without logging in.
@@ -206,7 +206,7 @@ class Cloudtower(Namespaces):
                     print("not ready:", error)
         """
         check_seconds("ping", "timeout", timeout)
-        return await self._caller.endpoints.ping(timeout)
+        return await self._executor.endpoints.ping(timeout)
 
     async def close(self) -> None:
         """Close the connections; calls under way end with SessionClosed. Safe to repeat.
@@ -265,16 +265,16 @@ class Cloudtower(Namespaces):
         Raises:
             InvalidSettings: An option cannot be used; it names which.
         """
-        caller = self._caller
-        language = caller.content_language if content_language is None else content_language
-        seconds = caller.timeout if timeout is None else timeout
-        lock_seconds = caller.lock_timeout if lock_timeout is None else lock_timeout
+        executor = self._executor
+        language = executor.content_language if content_language is None else content_language
+        seconds = executor.timeout if timeout is None else timeout
+        lock_seconds = executor.lock_timeout if lock_timeout is None else lock_timeout
         check_option("content_language", choice_fault(language, ContentLanguage))
         check_option("timeout", seconds_fault(seconds))
         check_option("lock_timeout", seconds_fault(lock_seconds, zero_ok=True))
         other = type(self).__new__(type(self))
         other._set_up(
-            caller.with_defaults(
+            executor.with_defaults(
                 content_language=language, timeout=seconds, lock_timeout=lock_seconds
             ),
             self._shared,
@@ -384,7 +384,7 @@ class Cloudtower(Namespaces):
 
                 vm = await tower.get_one(tower.vm.get_vms, where={"name": "web-1"})
         """
-        return await lookups.get_one(self._caller, method, args, query)
+        return await lookups.get_one(self._executor, method, args, query)
 
     async def resolve(self, method: Callable[..., Awaitable[list[R]]], name_or_id: str) -> R:
         """Get the one resource that has this id, or this name.
@@ -404,7 +404,7 @@ class Cloudtower(Namespaces):
 
                 vm = await tower.resolve(tower.vm.get_vms, "web-1")
         """
-        return await lookups.resolve(self._caller, method, name_or_id)
+        return await lookups.resolve(self._executor, method, name_or_id)
 
     async def count(
         self, method: Callable[P, Awaitable[list[R]]], *args: P.args, **query: P.kwargs
@@ -434,7 +434,7 @@ class Cloudtower(Namespaces):
         Raises:
             CallError: See its subclasses.
         """
-        return await self._caller.server_version()
+        return await self._executor.server_version()
 
     async def wait(
         self,
@@ -637,7 +637,7 @@ class Cloudtower(Namespaces):
 
         return await settle(
             changed,
-            self._caller,
+            self._executor,
             self._shared.waiter,
             timeout=timeout,
             interval=interval,
@@ -715,7 +715,7 @@ class Cloudtower(Namespaces):
         """
         from .watch.feed import Changes
 
-        return Changes(self._caller, types, since, interval)
+        return Changes(self._executor, types, since, interval)
 
     def watch(
         self,
@@ -762,7 +762,7 @@ class Cloudtower(Namespaces):
         from .watch.view import Watch
 
         reject_positional("watch", lookups.EXAMPLE, args, interval, grace)
-        return Watch(self._caller, method, query, interval, grace)
+        return Watch(self._executor, method, query, interval, grace)
 
     async def measure(
         self,
@@ -807,7 +807,7 @@ class Cloudtower(Namespaces):
         """
         from .metrics.collect import measure
 
-        return await measure(self._caller, method, chunk_size, concurrency, args, query)
+        return await measure(self._executor, method, chunk_size, concurrency, args, query)
 
     async def top_n(
         self,
@@ -849,7 +849,7 @@ class Cloudtower(Namespaces):
         """
         from .metrics.collect import top_n
 
-        return await top_n(self._caller, metric, n, clusters, range, lowest=lowest)
+        return await top_n(self._executor, metric, n, clusters, range, lowest=lowest)
 
     def upload(
         self, source: Uploadable, target: UploadTarget[T], **options: Unpack[UploadOptions]
@@ -908,7 +908,7 @@ class Cloudtower(Namespaces):
         """
         from .uploads.upload import Upload
 
-        return Upload(self._caller, self._shared.locks, source, target, options)
+        return Upload(self._executor, self._shared.locks, source, target, options)
 
     async def graphql(
         self,
@@ -937,14 +937,14 @@ class Cloudtower(Namespaces):
 
                 found = await tower.graphql("{ authnStrategies { id type } }")
         """
-        return await graphql_requests.ask(self._caller, query, variables, timeout)
+        return await graphql_requests.ask(self._executor, query, variables, timeout)
 
     @property
     def api_keys(self) -> ApiKeys:
         """The API keys of the server: ``await tower.api_keys.create("bot")``."""
         from .graphql.api_keys import ApiKeys
 
-        return ApiKeys(self._caller)
+        return ApiKeys(self._executor)
 
     async def vnc(self, vm_id: str, *, timeout: float | None = None) -> VncTicket:
         """Get a ticket for the screen of a VM that runs, with the addresses to open it by.
@@ -965,7 +965,7 @@ class Cloudtower(Namespaces):
                 async with websockets.connect(ticket.proxied, subprotocols=["binary"]) as screen:
                     ...
         """
-        return await vnc_ticket(self._caller, vm_id, timeout)
+        return await vnc_ticket(self._executor, vm_id, timeout)
 
     async def request(
         self,
@@ -1000,7 +1000,7 @@ class Cloudtower(Namespaces):
                 rows = await tower.request("/get-vms-of-the-future", {"first": 1})
         """
         return await direct.request(
-            self._caller,
+            self._executor,
             path,
             body,
             method,
@@ -1055,7 +1055,7 @@ class Cloudtower(Namespaces):
                 export = await tower.raw("GET", path)
                 print(export.headers["content-type"], len(export.body))
         """
-        call = direct.raw(self._caller, method, path, json, data, query, auth, timeout)
+        call = direct.raw(self._executor, method, path, json, data, query, auth, timeout)
         del auth  # the traceback of an error shows the variables of this frame
         return await call
 

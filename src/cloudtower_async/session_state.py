@@ -15,25 +15,25 @@ class SessionState:
     """What sessions share that `with_options` made of one another.
 
     Args:
-        caller: Of the first of them.
+        executor: Executor of the first of them.
     """
 
-    def __init__(self, caller: Executor) -> None:
-        self._caller = caller
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     @cached_property
     def waiter(self) -> TaskWaiter:
         """Watches the tasks of all of them."""
         from .tasks.waiter import TaskWaiter
 
-        return TaskWaiter(self._caller)
+        return TaskWaiter(self._executor)
 
     @cached_property
     def locks(self) -> ResourceLocks:
         """Who of their callers works on what."""
         from .tasks.resource_locks import ResourceLocks
 
-        return ResourceLocks(self._caller.transport)
+        return ResourceLocks(self._executor.transport)
 
     def close(self) -> None:
         """End what is under way."""

@@ -38,7 +38,7 @@ def _constants(namespace: str) -> dict[str, Operation[Any]]:
 
 def _namespace(name: str) -> type[Namespace]:
     tower: object = Namespaces()
-    setattr(tower, "_caller", None)  # noqa: B010 - nothing is called
+    setattr(tower, "_executor", None)  # noqa: B010 - nothing is called
     namespace = getattr(tower, name)
     assert isinstance(namespace, Namespace)
     return type(namespace)

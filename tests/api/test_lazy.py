@@ -70,7 +70,7 @@ def test_an_unknown_name_is_an_attribute_error(package: object) -> None:
 
 def test_each_namespace_has_one_cached_property_that_loads_its_module() -> None:
     tower: Any = Namespaces()
-    tower._caller = object()
+    tower._executor = object()
     modules = {file.stem for file in (_PACKAGE / "api").glob("*.py")} - {"__init__", "catalogue"}
     properties = {
         name for name, v in vars(Namespaces).items() if isinstance(v, functools.cached_property)
@@ -80,7 +80,7 @@ def test_each_namespace_has_one_cached_property_that_loads_its_module() -> None:
         namespace = getattr(tower, name)
         assert namespace is getattr(tower, name)
         assert type(namespace).__module__ == f"cloudtower_async.api.{name}"
-        assert namespace._caller is tower._caller
+        assert namespace._executor is tower._executor
 
 
 def _loaded_after(*lines: str) -> set[str]:
@@ -114,7 +114,7 @@ def test_a_namespace_loads_itself_alone() -> None:
     loaded = _loaded_after(
         "from cloudtower_async.api import Namespaces",
         "tower = Namespaces()",
-        "tower._caller = None",
+        "tower._executor = None",
         "tower.vm",
     )
     assert loaded == {"api", "api.vm", "inputs", "models"}

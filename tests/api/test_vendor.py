@@ -107,7 +107,7 @@ def _methods(kind: type[object]) -> set[str]:
 def _ours() -> set[tuple[str, str]]:
     """Namespace and name of each generated method."""
     tower: object = Namespaces()
-    setattr(tower, "_caller", None)  # noqa: B010 - nothing is called
+    setattr(tower, "_executor", None)  # noqa: B010 - nothing is called
     names = [n for n, v in vars(Namespaces).items() if isinstance(v, functools.cached_property)]
     return {(name, method) for name in names for method in _methods(getattr(tower, name).__class__)}
 

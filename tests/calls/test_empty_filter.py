@@ -191,7 +191,7 @@ async def test_no_operation_that_changes_anything_lets_an_empty_filter_out(
         reached = len(sim.requests)
         for operation, place, arguments in WITH_FILTERS:
             with pytest.raises(EmptyFilter) as caught:
-                await tower._caller.call(operation, arguments)  # pyright: ignore[reportPrivateUsage]
+                await tower._executor.call(operation, arguments)  # pyright: ignore[reportPrivateUsage]
             assert str(caught.value).startswith(f"{operation.name}: {place}: ")
         assert len(sim.requests) == reached
         assert mutations(sim.requests) == []

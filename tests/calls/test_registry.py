@@ -46,7 +46,7 @@ async def test_a_bound_method_is_that_of_the_session() -> None:
     ):
         operation = registry.operation_of(tower.vm.get_vms)
         assert operation is registry.operation("vm.get_vms")
-        executor = tower.vm._caller  # pyright: ignore[reportPrivateUsage]
+        executor = tower.vm._executor  # pyright: ignore[reportPrivateUsage]
         method = registry.bound_method(operation, executor)
         assert await method(first=1) == await tower.vm.get_vms(first=1)
 

@@ -208,7 +208,7 @@ async def test_arguments_are_handed_on_under_their_wire_names(
 async def test_the_session_has_each_namespace_once(load: Load) -> None:
     heard = Heard()
     session = load("api").Namespaces()
-    session._caller = heard
+    session._executor = heard
     assert session.tree is session.tree
     await session.season.get_season()
     await session.fruit_stand.get_stands()

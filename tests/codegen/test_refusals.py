@@ -645,4 +645,4 @@ def test_an_older_schema_can_be_generated_for_inspection(
 def test_attributes_of_sessions_are_found_without_importing_them() -> None:
     public = {name for name in dir(Cloudtower) if not name.startswith("_")}
     assert public - {*dir(Namespaces)} <= conflicts.session_attributes()
-    assert not {*dir(Namespaces)} & conflicts.session_attributes() - {*dir(object), "_caller"}
+    assert not {*dir(Namespaces)} & conflicts.session_attributes() - {*dir(object), "_executor"}

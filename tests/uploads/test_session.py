@@ -381,7 +381,7 @@ async def test_a_server_that_does_not_answer_a_cancellation_is_named_as_the_reas
 
     async with serve(hang) as url, Cloudtower(url, token=TOKEN) as tower:
         sending = UploadSession(
-            tower._caller,  # pyright: ignore[reportPrivateUsage]
+            tower._executor,  # pyright: ignore[reportPrivateUsage]
             tower._shared.locks,  # pyright: ignore[reportPrivateUsage]
             ElfImage(cluster_id="c1"),
             name="x.iso",

@@ -75,7 +75,7 @@ class AlertNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ALERTS,
             {
                 "after": after,
@@ -118,7 +118,7 @@ class AlertNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ALERTS_CONNECTION,
             {
                 "after": after,
@@ -149,6 +149,6 @@ class AlertNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RESOLVE_ALERT, {"where": where}, content_language, external_cloudtower_id, timeout
         )

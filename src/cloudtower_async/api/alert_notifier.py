@@ -90,7 +90,7 @@ class AlertNotifierNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_ALERT_NOTIFIER, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -109,7 +109,7 @@ class AlertNotifierNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_ALERT_NOTIFIER,
             {"where": where},
             content_language,
@@ -144,7 +144,7 @@ class AlertNotifierNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ALERT_NOTIFIERS,
             {
                 "after": after,
@@ -187,7 +187,7 @@ class AlertNotifierNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ALERT_NOTIFIERS_CONNECTION,
             {
                 "after": after,
@@ -229,7 +229,7 @@ class AlertNotifierNamespace(Namespace):
             name: since CloudTower 3.1.0.
             smtp_server_id: since CloudTower 3.1.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_ALERT_NOTIFIER,
             {
                 "clusters": clusters,
@@ -269,7 +269,7 @@ class AlertNotifierNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_MANY_ALERT_NOTIFIERS,
             {
                 "where": where,

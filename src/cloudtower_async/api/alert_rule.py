@@ -67,7 +67,7 @@ class AlertRuleNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ALERT_RULES,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class AlertRuleNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ALERT_RULES_CONNECTION,
             {
                 "after": after,

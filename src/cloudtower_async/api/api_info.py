@@ -43,6 +43,6 @@ class ApiInfoNamespace(Namespace):
 
         `GET /get-version`, since CloudTower 3.0.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_API_VERSION, None, content_language, external_cloudtower_id, timeout
         )

@@ -146,7 +146,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             BACKUP_REBUILD_VM,
             {"data": data, "where": where},
             content_language,
@@ -170,7 +170,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             BACKUP_RESTORE_VM_IN_PLACE,
             {"data": data, "where": where},
             content_language,
@@ -193,7 +193,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_BACKUP_PLAN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -213,7 +213,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_BACKUP_PLAN,
             {"data": data, "where": where},
             content_language,
@@ -236,7 +236,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_BACKUP_RESTORE_POINT,
             {"where": where},
             content_language,
@@ -260,7 +260,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXECUTE_BACKUP_PLAN,
             {"data": data, "where": where},
             content_language,
@@ -295,7 +295,7 @@ class BackupPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BACKUP_PLANS,
             {
                 "after": after,
@@ -338,7 +338,7 @@ class BackupPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BACKUP_PLANS_CONNECTION,
             {
                 "after": after,
@@ -381,7 +381,7 @@ class BackupPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BACKUP_PLAN_WITHOUT_EXECUTIONS,
             {
                 "after": after,
@@ -412,7 +412,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BACKUP_RESTORE_POINT_METADATA,
             {"where": where},
             content_language,
@@ -435,7 +435,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RESUME_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -454,7 +454,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             SUSPEND_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -475,7 +475,7 @@ class BackupPlanNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_BACKUP_PLAN,
             {"data": data, "where": where},
             content_language,

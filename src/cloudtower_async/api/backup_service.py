@@ -67,7 +67,7 @@ class BackupServiceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BACKUP_SERVICES,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class BackupServiceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BACKUP_SERVICES_CONNECTION,
             {
                 "after": after,

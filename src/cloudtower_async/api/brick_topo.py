@@ -89,7 +89,7 @@ class BrickTopoNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_BRICK_TOPO, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -108,7 +108,7 @@ class BrickTopoNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_BRICK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -139,7 +139,7 @@ class BrickTopoNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BRICK_TOPOES,
             {
                 "after": after,
@@ -182,7 +182,7 @@ class BrickTopoNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_BRICK_TOPOES_CONNECTION,
             {
                 "after": after,
@@ -214,7 +214,7 @@ class BrickTopoNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             MOVE_BRICK_TOPO,
             {"data": data, "where": where},
             content_language,
@@ -239,7 +239,7 @@ class BrickTopoNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_BRICK_TOPO,
             {"data": data, "where": where},
             content_language,

@@ -96,7 +96,7 @@ class CloudTowerApplicationNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CLOUD_TOWER_APPLICATION_PACKAGE,
             {"where": where},
             content_language,
@@ -118,7 +118,7 @@ class CloudTowerApplicationNamespace(Namespace):
 
         `POST /deploy-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DEPLOY_CLOUD_TOWER_APPLICATION,
             {"name": name, "targetPackage": target_package, "vmSpec": vm_spec},
             content_language,
@@ -153,7 +153,7 @@ class CloudTowerApplicationNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLOUD_TOWER_APPLICATIONS_CONNECTION,
             {
                 "after": after,
@@ -196,7 +196,7 @@ class CloudTowerApplicationNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLOUD_TOWER_APPLICATIONS,
             {
                 "after": after,
@@ -227,7 +227,7 @@ class CloudTowerApplicationNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UNINSTALL_CLOUD_TOWER_APPLICATION,
             {"where": where},
             content_language,
@@ -251,7 +251,7 @@ class CloudTowerApplicationNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPGRADE_CLOUD_TOWER_APPLICATION,
             {"data": data, "where": where},
             content_language,
@@ -280,7 +280,7 @@ class CloudTowerApplicationNamespace(Namespace):
             size: of the whole file, in bytes, as text.
             upload_task_id: the task of the first chunk, for each that follows.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE,
             {
                 "file": file,

@@ -161,7 +161,7 @@ class ClusterNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CONNECT_CLUSTER, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -182,7 +182,7 @@ class ClusterNamespace(Namespace):
             force: since CloudTower 4.7.0.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CLUSTER,
             {"where": where, "force": force},
             content_language,
@@ -205,7 +205,7 @@ class ClusterNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_DISABLE_PIN_IN_PERFORMANCE,
             {"where": where},
             content_language,
@@ -230,7 +230,7 @@ class ClusterNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_PIN_IN_PERFORMANCE,
             {"data": data, "where": where},
             content_language,
@@ -253,7 +253,7 @@ class ClusterNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLUSTER_PIN_IN_PERFORMANCE_INFO,
             {"where": where},
             content_language,
@@ -278,7 +278,7 @@ class ClusterNamespace(Namespace):
             effect: what else to do along with it.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLUSTER_STORAGE_INFO,
             {"effect": effect, "where": where},
             content_language,
@@ -313,7 +313,7 @@ class ClusterNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLUSTERS,
             {
                 "after": after,
@@ -356,7 +356,7 @@ class ClusterNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLUSTERS_CONNECTION,
             {
                 "after": after,
@@ -387,7 +387,7 @@ class ClusterNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_META_LEADER, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -408,7 +408,7 @@ class ClusterNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER,
             {"data": data, "where": where},
             content_language,
@@ -432,7 +432,7 @@ class ClusterNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_ISCSI_SETTING,
             {"enable_iscsi": enable_iscsi, "where": where},
             content_language,
@@ -456,7 +456,7 @@ class ClusterNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_HA_SETTING,
             {"ha": ha, "where": where},
             content_language,
@@ -481,7 +481,7 @@ class ClusterNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_LICENSE,
             {"data": data, "where": where},
             content_language,
@@ -506,7 +506,7 @@ class ClusterNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_NETWORK_SETTING,
             {"data": data, "where": where},
             content_language,
@@ -531,7 +531,7 @@ class ClusterNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_VIRTUALIZATION_SETTING,
             {"data": data, "where": where},
             content_language,

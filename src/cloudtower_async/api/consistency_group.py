@@ -81,7 +81,7 @@ class ConsistencyGroupNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_CONSISTENCY_GROUP, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -101,7 +101,7 @@ class ConsistencyGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CONSISTENCY_GROUP,
             {"data": data, "where": where},
             content_language,
@@ -136,7 +136,7 @@ class ConsistencyGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONSISTENCY_GROUPS,
             {
                 "after": after,
@@ -179,7 +179,7 @@ class ConsistencyGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONSISTENCY_GROUPS_CONNECTION,
             {
                 "after": after,
@@ -212,7 +212,7 @@ class ConsistencyGroupNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP,
             {"data": data, "where": where},
             content_language,

@@ -81,7 +81,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_CONSISTENCY_GROUP_SNAPSHOT,
             items,
             content_language,
@@ -105,7 +105,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CONSISTENCY_GROUP_SNAPSHOT,
             {"data": data, "where": where},
             content_language,
@@ -140,7 +140,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONSISTENCY_GROUP_SNAPSHOTS,
             {
                 "after": after,
@@ -183,7 +183,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONSISTENCY_GROUP_SNAPSHOTS_CONNECTION,
             {
                 "after": after,
@@ -214,7 +214,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP_SNAPSHOT,
             {"where": where},
             content_language,

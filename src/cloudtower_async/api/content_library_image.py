@@ -105,7 +105,7 @@ class ContentLibraryImageNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CONTENT_LIBRARY_IMAGE,
             {"where": where},
             content_language,
@@ -129,7 +129,7 @@ class ContentLibraryImageNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
             {"data": data, "where": where},
             content_language,
@@ -164,7 +164,7 @@ class ContentLibraryImageNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONTENT_LIBRARY_IMAGES,
             {
                 "after": after,
@@ -207,7 +207,7 @@ class ContentLibraryImageNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONTENT_LIBRARY_IMAGES_CONNECTION,
             {
                 "after": after,
@@ -235,7 +235,7 @@ class ContentLibraryImageNamespace(Namespace):
 
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_IMAGE,
             {"data": data},
             content_language,
@@ -259,7 +259,7 @@ class ContentLibraryImageNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
             {"data": data, "where": where},
             content_language,
@@ -284,7 +284,7 @@ class ContentLibraryImageNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_IMAGE,
             {"data": data, "where": where},
             content_language,
@@ -316,7 +316,7 @@ class ContentLibraryImageNamespace(Namespace):
             size: of the whole file, in bytes, as text.
             upload_task_id: the task of the first chunk, for each that follows.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_CONTENT_LIBRARY_IMAGE,
             {
                 "clusters": clusters,

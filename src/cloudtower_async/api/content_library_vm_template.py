@@ -121,7 +121,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
             items,
             content_language,
@@ -144,7 +144,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CONVERT_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
             items,
             content_language,
@@ -167,7 +167,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CONTENT_LIBRARY_VM_TEMPLATE,
             {"where": where},
             content_language,
@@ -191,7 +191,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_VMTEMPLATE_CLUSTERS,
             {"data": data, "where": where},
             content_language,
@@ -214,7 +214,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXPORT_CONTENT_LIBRARY_VM_TEMPLATE,
             {"where": where},
             content_language,
@@ -249,7 +249,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONTENT_LIBRARY_VM_TEMPLATES,
             {
                 "after": after,
@@ -292,7 +292,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CONTENT_LIBRARY_VM_TEMPLATES_CONNECTION,
             {
                 "after": after,
@@ -323,7 +323,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_VM_TEMPLATE,
             items,
             content_language,
@@ -347,7 +347,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_VM_TEMPLATE_CLUSTERS,
             {"data": data, "where": where},
             content_language,
@@ -372,7 +372,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_VM_TEMPLATE,
             {"data": data, "where": where},
             content_language,

@@ -97,7 +97,7 @@ class DatacenterNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_CLUSTERS_TO_DATACENTER, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -116,7 +116,7 @@ class DatacenterNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_DATACENTER, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -135,7 +135,7 @@ class DatacenterNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_DATACENTER, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -166,7 +166,7 @@ class DatacenterNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DATACENTERS,
             {
                 "after": after,
@@ -209,7 +209,7 @@ class DatacenterNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DATACENTERS_CONNECTION,
             {
                 "after": after,
@@ -240,7 +240,7 @@ class DatacenterNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_CLUSTERS_FROM_DATACENTER,
             items,
             content_language,
@@ -265,7 +265,7 @@ class DatacenterNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_DATACENTER,
             {"data": data, "where": where},
             content_language,

@@ -44,7 +44,7 @@ class DiscoveredHostNamespace(Namespace):
 
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DISCOVER_HOSTS,
             {"cluster": cluster, "host_address": host_address},
             content_language,

@@ -83,7 +83,7 @@ class DiskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DISKS,
             {
                 "after": after,
@@ -126,7 +126,7 @@ class DiskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DISKS_CONNECTION,
             {
                 "after": after,
@@ -158,7 +158,7 @@ class DiskNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             MOUNT_DISK,
             {"data": data, "where": where},
             content_language,
@@ -181,6 +181,6 @@ class DiskNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UNMOUNT_DISK, {"where": where}, content_language, external_cloudtower_id, timeout
         )

@@ -80,7 +80,7 @@ class ElfImageNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_ELF_IMAGE, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -111,7 +111,7 @@ class ElfImageNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ELF_IMAGES,
             {
                 "after": after,
@@ -154,7 +154,7 @@ class ElfImageNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ELF_IMAGES_CONNECTION,
             {
                 "after": after,
@@ -187,7 +187,7 @@ class ElfImageNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_ELF_IMAGE,
             {"data": data, "where": where},
             content_language,
@@ -218,7 +218,7 @@ class ElfImageNamespace(Namespace):
             size: of the whole file, in bytes, as text.
             upload_task_id: the task of the first chunk, for each that follows.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_ELF_IMAGE,
             {
                 "file": file,

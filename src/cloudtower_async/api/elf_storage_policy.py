@@ -67,7 +67,7 @@ class ElfStoragePolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ELF_STORAGE_POLICIES,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class ElfStoragePolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ELF_STORAGE_POLICIES_CONNECTION,
             {
                 "after": after,

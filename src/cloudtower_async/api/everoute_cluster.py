@@ -67,7 +67,7 @@ class EverouteClusterNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_EVEROUTE_CLUSTERS,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class EverouteClusterNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_EVEROUTE_CLUSTERS_CONNECTION,
             {
                 "after": after,

@@ -83,7 +83,7 @@ class GlobalAlertRuleNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_GLOBAL_ALERT_RULES,
             {
                 "after": after,
@@ -126,7 +126,7 @@ class GlobalAlertRuleNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_GLOBAL_ALERT_RULES_CONNECTION,
             {
                 "after": after,
@@ -159,7 +159,7 @@ class GlobalAlertRuleNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
             {"data": data, "where": where},
             content_language,
@@ -184,7 +184,7 @@ class GlobalAlertRuleNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_GLOBAL_ALERT_RULE,
             {"data": data, "where": where},
             content_language,

@@ -112,7 +112,7 @@ class GlobalSettingsNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_CLUSTER_RECYCLE_BIN_SETTING,
             {"data": data, "where": where},
             content_language,
@@ -135,7 +135,7 @@ class GlobalSettingsNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_CLUSTER_RECYCLE_BIN_SETTING,
             {"where": where},
             content_language,
@@ -170,7 +170,7 @@ class GlobalSettingsNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_GLOBAL_SETTINGSES,
             {
                 "after": after,
@@ -213,7 +213,7 @@ class GlobalSettingsNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_GLOBAL_SETTINGSES_CONNECTION,
             {
                 "after": after,
@@ -242,7 +242,7 @@ class GlobalSettingsNamespace(Namespace):
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_ACCESS_RESTRICTION,
             {"access_list": access_list, "access_mode": access_mode},
             content_language,
@@ -267,7 +267,7 @@ class GlobalSettingsNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_CLUSTER_RECYCLE_BIN_SETTING,
             {"data": data, "where": where},
             content_language,
@@ -288,7 +288,7 @@ class GlobalSettingsNamespace(Namespace):
 
         `POST /update-global-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_GLOBAL_RECYCLE_BIN_SETTING,
             {"enabled": enabled, "retain": retain},
             content_language,
@@ -311,7 +311,7 @@ class GlobalSettingsNamespace(Namespace):
 
         `POST /update-password-security`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_PASSWORD_SECURITY,
             {
                 "login_miss_num_threshold": login_miss_num_threshold,
@@ -336,7 +336,7 @@ class GlobalSettingsNamespace(Namespace):
 
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_SESSION_TIMEOUT,
             {"session_max_age": session_max_age},
             content_language,

@@ -104,7 +104,7 @@ class GpuDeviceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DETAIL_VM_INFO_BY_GPU_DEVICES,
             {
                 "after": after,
@@ -147,7 +147,7 @@ class GpuDeviceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_GPU_DEVICES,
             {
                 "after": after,
@@ -190,7 +190,7 @@ class GpuDeviceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_GPU_DEVICES_CONNECTION,
             {
                 "after": after,
@@ -223,7 +223,7 @@ class GpuDeviceNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             SWITCH_GPU_DEVICE_SRIOV,
             {"data": data, "where": where},
             content_language,
@@ -249,7 +249,7 @@ class GpuDeviceNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_GPU_DEVICE_DESCRIPTION,
             {"data": data, "where": where},
             content_language,
@@ -275,7 +275,7 @@ class GpuDeviceNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_GPU_DEVICE_USAGE,
             {"data": data, "where": where},
             content_language,

@@ -129,7 +129,7 @@ class HostNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_HOST, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -149,7 +149,7 @@ class HostNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ENTER_MAINTENANCE_MODE,
             {"data": data, "where": where},
             content_language,
@@ -172,7 +172,7 @@ class HostNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRECHECK_RESULT,
             {"where": where},
             content_language,
@@ -195,7 +195,7 @@ class HostNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRE_CHECK,
             {"where": where},
             content_language,
@@ -219,7 +219,7 @@ class HostNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXIT_MAINTENANCE_MODE,
             {"data": data, "where": where},
             content_language,
@@ -242,7 +242,7 @@ class HostNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXIT_MAINTENANCE_MODE_PRECHECK_RESULT,
             {"where": where},
             content_language,
@@ -277,7 +277,7 @@ class HostNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_HOSTS,
             {
                 "after": after,
@@ -320,7 +320,7 @@ class HostNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_HOSTS_CONNECTION,
             {
                 "after": after,
@@ -352,7 +352,7 @@ class HostNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             POWER_OFF_HOST,
             {"data": data, "where": where},
             content_language,
@@ -375,7 +375,7 @@ class HostNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             TRIGGER_DISK_BLINK, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -396,7 +396,7 @@ class HostNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_HOST,
             {"data": data, "where": where},
             content_language,

@@ -58,7 +58,7 @@ class IpmiNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_IPMIS,
             {
                 "after": after,

@@ -105,7 +105,7 @@ class IscsiLunNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_ISCSI_LUN_FROM_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -124,7 +124,7 @@ class IscsiLunNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             COPY_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -143,7 +143,7 @@ class IscsiLunNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -163,7 +163,7 @@ class IscsiLunNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_ISCSI_LUN,
             {"data": data, "where": where},
             content_language,
@@ -198,7 +198,7 @@ class IscsiLunNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ISCSI_LUNS,
             {
                 "after": after,
@@ -241,7 +241,7 @@ class IscsiLunNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ISCSI_LUNS_CONNECTION,
             {
                 "after": after,
@@ -272,7 +272,7 @@ class IscsiLunNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ROLLBACK_ISCSI_LUN_FROM_SNAPSHOT,
             items,
             content_language,
@@ -297,7 +297,7 @@ class IscsiLunNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_ISCSI_LUN,
             {"data": data, "where": where},
             content_language,

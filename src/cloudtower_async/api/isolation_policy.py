@@ -82,7 +82,7 @@ class IsolationPolicyNamespace(Namespace):
 
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_ISOLATION_POLICY,
             {
                 "everoute_cluster_id": everoute_cluster_id,
@@ -111,7 +111,7 @@ class IsolationPolicyNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_ISOLATION_POLICY,
             {"where": where},
             content_language,
@@ -146,7 +146,7 @@ class IsolationPolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ISOLATION_POLICIES,
             {
                 "after": after,
@@ -189,7 +189,7 @@ class IsolationPolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ISOLATION_POLICIES_CONNECTION,
             {
                 "after": after,
@@ -222,7 +222,7 @@ class IsolationPolicyNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_ISOLATION_POLICY,
             {"data": data, "where": where},
             content_language,

@@ -102,7 +102,7 @@ class LabelNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_LABELS_TO_RESOURCES,
             {"data": data, "where": where},
             content_language,
@@ -125,7 +125,7 @@ class LabelNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_LABEL, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -144,7 +144,7 @@ class LabelNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_LABEL, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -175,7 +175,7 @@ class LabelNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LABELS,
             {
                 "after": after,
@@ -218,7 +218,7 @@ class LabelNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LABELS_CONNECTION,
             {
                 "after": after,
@@ -251,7 +251,7 @@ class LabelNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_LABELS_FROM_RESOURCES,
             {"data": data, "where": where},
             content_language,
@@ -277,7 +277,7 @@ class LabelNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_LABEL,
             {"data": data, "where": where},
             content_language,

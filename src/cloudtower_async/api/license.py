@@ -75,7 +75,7 @@ class LicenseNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LICENSES,
             {
                 "after": after,
@@ -118,7 +118,7 @@ class LicenseNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LICENSES_CONNECTION,
             {
                 "after": after,
@@ -149,6 +149,6 @@ class LicenseNamespace(Namespace):
         Args:
             data: what to set.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_DEPLOY, {"data": data}, content_language, external_cloudtower_id, timeout
         )

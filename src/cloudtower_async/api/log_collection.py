@@ -81,7 +81,7 @@ class LogCollectionNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_LOG_COLLECTION, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -100,7 +100,7 @@ class LogCollectionNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_LOG_COLLECTION,
             {"where": where},
             content_language,
@@ -123,7 +123,7 @@ class LogCollectionNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             FORCE_STOP_LOG_COLLECTION,
             {"where": where},
             content_language,
@@ -158,7 +158,7 @@ class LogCollectionNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LOG_COLLECTIONS,
             {
                 "after": after,
@@ -201,7 +201,7 @@ class LogCollectionNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LOG_COLLECTIONS_CONNECTION,
             {
                 "after": after,

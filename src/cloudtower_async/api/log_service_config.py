@@ -43,7 +43,7 @@ class LogServiceConfigNamespace(Namespace):
 
         `POST /get-log-service-configs`, since CloudTower 3.0.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LOG_SERVICE_CONFIGS,
             {"input": input},
             content_language,

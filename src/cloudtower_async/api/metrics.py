@@ -180,7 +180,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_CLUSTER_METRICS,
             {"clusters": clusters, "metrics": metrics, "range": range},
             content_language,
@@ -206,7 +206,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_DISK_METRICS,
             {"disks": disks, "metrics": metrics, "range": range},
             content_language,
@@ -232,7 +232,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_HOST_METRICS,
             {"hosts": hosts, "metrics": metrics, "range": range},
             content_language,
@@ -259,7 +259,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_HOST_NETWORK_METRICS,
             {"hosts": hosts, "metrics": metrics, "range": range, "nics": nics},
             content_language,
@@ -286,7 +286,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_HOST_SERVICEK_METRICS,
             {"hosts": hosts, "metrics": metrics, "range": range, "services": services},
             content_language,
@@ -313,7 +313,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_LUN_METRICS,
             {"luns": luns, "metrics": metrics, "range": range, "hosts": hosts},
             content_language,
@@ -340,7 +340,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NVMF_NAMESPACE_METRICS,
             {"metrics": metrics, "nvmfNamespaces": nvmf_namespaces, "range": range, "hosts": hosts},
             content_language,
@@ -366,7 +366,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SCVM_DISK_METRICS,
             {"disks": disks, "metrics": metrics, "range": range},
             content_language,
@@ -392,7 +392,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SCVM_METRICS,
             {"hosts": hosts, "metrics": metrics, "range": range},
             content_language,
@@ -419,7 +419,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SCVM_NETWORK_METRICS,
             {"hosts": hosts, "metrics": metrics, "range": range, "nics": nics},
             content_language,
@@ -446,7 +446,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SCVM_SERVICEK_METRICS,
             {"hosts": hosts, "metrics": metrics, "range": range, "services": services},
             content_language,
@@ -474,7 +474,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_TOP_NVM_VOLUME_METRICS,
             {"clusters": clusters, "metrics": metrics, "n": n, "range": range, "type": type},
             content_language,
@@ -500,7 +500,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_METRICS,
             {"metrics": metrics, "range": range, "vms": vms},
             content_language,
@@ -527,7 +527,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_NET_WORK_METRICS,
             {"metrics": metrics, "range": range, "vms": vms, "nics": nics},
             content_language,
@@ -553,7 +553,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_VOLUME_METRICS,
             {"metrics": metrics, "range": range, "vmVolumes": vm_volumes},
             content_language,
@@ -579,7 +579,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_WITNESS_METRICS,
             {"clusters": clusters, "metrics": metrics, "range": range},
             content_language,
@@ -606,7 +606,7 @@ class MetricsNamespace(Namespace):
             metrics: names of metrics.
             range: how far back from now, such as "24h" or "7d".
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_ZONE_METRICS,
             {"clusters": clusters, "metrics": metrics, "range": range, "type": type},
             content_language,

@@ -81,7 +81,7 @@ class NamespaceGroupNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_NAMESPACE_GROUP, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -100,7 +100,7 @@ class NamespaceGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_NAMESPACE_GROUP,
             {"where": where},
             content_language,
@@ -135,7 +135,7 @@ class NamespaceGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NAMESPACE_GROUPS,
             {
                 "after": after,
@@ -178,7 +178,7 @@ class NamespaceGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NAMESPACE_GROUPS_CONNECTION,
             {
                 "after": after,
@@ -211,7 +211,7 @@ class NamespaceGroupNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_NAMESPACE_GROUP,
             {"data": data, "where": where},
             content_language,

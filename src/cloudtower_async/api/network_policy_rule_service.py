@@ -81,7 +81,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_NETWORK_POLICY_RULE_SERVICE,
             items,
             content_language,
@@ -104,7 +104,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_NETWORK_POLICY_RULE_SERVICE,
             {"where": where},
             content_language,
@@ -139,7 +139,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NETWORK_POLICY_RULE_SERVICES,
             {
                 "after": after,
@@ -182,7 +182,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NETWORK_POLICY_RULE_SERVICES_CONNECTION,
             {
                 "after": after,
@@ -215,7 +215,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_NETWORK_POLICY_RULE_SERVICE,
             {"data": data, "where": where},
             content_language,

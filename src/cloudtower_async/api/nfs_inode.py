@@ -75,7 +75,7 @@ class NfsInodeNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NFS_INODES,
             {
                 "after": after,
@@ -118,7 +118,7 @@ class NfsInodeNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NFS_INODES_CONNECTION,
             {
                 "after": after,
@@ -151,7 +151,7 @@ class NfsInodeNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_NFS_INODE,
             {"data": data, "where": where},
             content_language,

@@ -75,7 +75,7 @@ class NicNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NICS,
             {
                 "after": after,
@@ -118,7 +118,7 @@ class NicNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NICS_CONNECTION,
             {
                 "after": after,
@@ -151,7 +151,7 @@ class NicNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_NIC,
             {"data": data, "where": where},
             content_language,

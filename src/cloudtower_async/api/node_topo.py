@@ -77,7 +77,7 @@ class NodeTopoNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NODE_TOPOES,
             {
                 "after": after,
@@ -120,7 +120,7 @@ class NodeTopoNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NODE_TOPOES_CONNECTION,
             {
                 "after": after,
@@ -151,6 +151,6 @@ class NodeTopoNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_NODE_TOPO, items, content_language, external_cloudtower_id, timeout
         )

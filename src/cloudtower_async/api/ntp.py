@@ -42,6 +42,6 @@ class NtpNamespace(Namespace):
 
         `POST /get-ntp-service-url`, since CloudTower 4.5.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NTP_SERVICE_URL, None, content_language, external_cloudtower_id, timeout
         )

@@ -97,7 +97,7 @@ class NvmfNamespaceNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_NVMF_NAMESPACE_FROM_SNAPSHOT,
             items,
             content_language,
@@ -120,7 +120,7 @@ class NvmfNamespaceNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_NVMF_NAMESPACE, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -140,7 +140,7 @@ class NvmfNamespaceNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_NVMF_NAMESPACE,
             {"data": data, "where": where},
             content_language,
@@ -175,7 +175,7 @@ class NvmfNamespaceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NVMF_NAMESPACES,
             {
                 "after": after,
@@ -218,7 +218,7 @@ class NvmfNamespaceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NVMF_NAMESPACES_CONNECTION,
             {
                 "after": after,
@@ -249,7 +249,7 @@ class NvmfNamespaceNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ROLLBACK_NVMF_NAMESPACE_FROM_SNAPSHOT,
             items,
             content_language,
@@ -274,7 +274,7 @@ class NvmfNamespaceNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_NVMF_NAMESPACE,
             {"data": data, "where": where},
             content_language,

@@ -73,7 +73,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_NVMF_NAMESPACE_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -92,7 +92,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_NVMF_NAMESPACE_SNAPSHOT,
             {"where": where},
             content_language,
@@ -127,7 +127,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NVMF_NAMESPACE_SNAPSHOTS,
             {
                 "after": after,
@@ -170,7 +170,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_NVMF_NAMESPACE_SNAPSHOTS_CONNECTION,
             {
                 "after": after,

@@ -53,7 +53,7 @@ class ObservabilityNamespace(Namespace):
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLEAR_SYSTEM_SERVICE_ALERT_NOTIFICATION_CONFIG,
             {"system_service_id": system_service_id, "system_service_type": system_service_type},
             content_language,
@@ -74,7 +74,7 @@ class ObservabilityNamespace(Namespace):
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE,
             {"system_service_id": system_service_id, "system_service_type": system_service_type},
             content_language,

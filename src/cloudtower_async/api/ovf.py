@@ -64,7 +64,7 @@ class OvfNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_EXPORT_FILE_DOWNLOAD_LINKS,
             {"where": where},
             content_language,
@@ -88,7 +88,7 @@ class OvfNamespace(Namespace):
         Args:
             file: the content, or this chunk of it.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             PARSE_OVF,
             {"cluster_id": cluster_id, "file": file},
             content_language,
@@ -118,7 +118,7 @@ class OvfNamespace(Namespace):
             size: of the whole file, in bytes, as text.
             upload_task_id: the task of the first chunk, for each that follows.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPLOAD_ELF_FILE,
             {
                 "file": file,

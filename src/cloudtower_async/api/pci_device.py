@@ -58,7 +58,7 @@ class PciDeviceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_PCI_DEVICES,
             {
                 "after": after,

@@ -75,7 +75,7 @@ class ReplicationPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_REPLICATION_PLANS,
             {
                 "after": after,
@@ -118,7 +118,7 @@ class ReplicationPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_REPLICATION_PLANS_CONNECTION,
             {
                 "after": after,
@@ -161,7 +161,7 @@ class ReplicationPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_REPLICATION_PLAN_WITHOUT_EXECUTIONS,
             {
                 "after": after,

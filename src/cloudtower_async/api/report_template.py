@@ -89,7 +89,7 @@ class ReportTemplateNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_REPORT_TEMPLATE, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -108,7 +108,7 @@ class ReportTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_REPORT_TEMPLATE,
             {"where": where},
             content_language,
@@ -131,7 +131,7 @@ class ReportTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GENERATE_FROM_REPORT_TEMPLATE,
             {"where": where},
             content_language,
@@ -166,7 +166,7 @@ class ReportTemplateNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_REPORT_TEMPLATES,
             {
                 "after": after,
@@ -209,7 +209,7 @@ class ReportTemplateNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_REPORT_TEMPLATES_CONNECTION,
             {
                 "after": after,
@@ -242,7 +242,7 @@ class ReportTemplateNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_REPORT_TEMPLATE,
             {"data": data, "where": where},
             content_language,

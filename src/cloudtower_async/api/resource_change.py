@@ -51,7 +51,7 @@ class ResourceChangeNamespace(Namespace):
         `GET /resource-changes`, since CloudTower 4.6.0.
         It wants HTTP Basic with a credential of its own; no token is sent.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_RESOURCE_CHANGES,
             {
                 "action": action,

@@ -82,7 +82,7 @@ class SecurityGroupNamespace(Namespace):
 
         `POST /create-security-group`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_SECURITY_GROUP,
             {
                 "everoute_cluster_id": everoute_cluster_id,
@@ -111,7 +111,7 @@ class SecurityGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_SECURITY_GROUP,
             {"where": where},
             content_language,
@@ -146,7 +146,7 @@ class SecurityGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SECURITY_GROUPS,
             {
                 "after": after,
@@ -189,7 +189,7 @@ class SecurityGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SECURITY_GROUPS_CONNECTION,
             {
                 "after": after,
@@ -222,7 +222,7 @@ class SecurityGroupNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_SECURITY_GROUP,
             {"data": data, "where": where},
             content_language,

@@ -88,7 +88,7 @@ class SecurityPolicyNamespace(Namespace):
         Args:
             is_blocklist: since CloudTower 4.6.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_SECURITY_POLICY,
             {
                 "everoute_cluster_id": everoute_cluster_id,
@@ -120,7 +120,7 @@ class SecurityPolicyNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_SECURITY_POLICY,
             {"where": where},
             content_language,
@@ -155,7 +155,7 @@ class SecurityPolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SECURITY_POLICIES,
             {
                 "after": after,
@@ -198,7 +198,7 @@ class SecurityPolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SECURITY_POLICIES_CONNECTION,
             {
                 "after": after,
@@ -231,7 +231,7 @@ class SecurityPolicyNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_SECURITY_POLICY,
             {"data": data, "where": where},
             content_language,

@@ -67,7 +67,7 @@ class SmtpServerNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SMTP_SERVERS,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class SmtpServerNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SMTP_SERVERS_CONNECTION,
             {
                 "after": after,

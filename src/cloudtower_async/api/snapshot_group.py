@@ -89,7 +89,7 @@ class SnapshotGroupNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_SNAPSHOT_GROUP, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -108,7 +108,7 @@ class SnapshotGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_SNAPSHOT_GROUP,
             {"where": where},
             content_language,
@@ -143,7 +143,7 @@ class SnapshotGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SNAPSHOT_GROUPS,
             {
                 "after": after,
@@ -186,7 +186,7 @@ class SnapshotGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SNAPSHOT_GROUPS_CONNECTION,
             {
                 "after": after,
@@ -217,7 +217,7 @@ class SnapshotGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             KEEP_SNAPSHOT_GROUP, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -236,7 +236,7 @@ class SnapshotGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ROLLBACK_SNAPSHOT_GROUP,
             {"where": where},
             content_language,

@@ -105,7 +105,7 @@ class SnapshotPlanNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_SNAPSHOT_PLAN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -124,7 +124,7 @@ class SnapshotPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_SNAPSHOT_PLAN,
             {"where": where},
             content_language,
@@ -148,7 +148,7 @@ class SnapshotPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXECUTE_SNAPSHOT_PLAN,
             {"data": data, "where": where},
             content_language,
@@ -183,7 +183,7 @@ class SnapshotPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SNAPSHOT_PLANS,
             {
                 "after": after,
@@ -226,7 +226,7 @@ class SnapshotPlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SNAPSHOT_PLANS_CONNECTION,
             {
                 "after": after,
@@ -257,7 +257,7 @@ class SnapshotPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RESUME_SNAPSHOT_PLAN,
             {"where": where},
             content_language,
@@ -280,7 +280,7 @@ class SnapshotPlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             SUSPEND_SNAPSHOT_PLAN,
             {"where": where},
             content_language,
@@ -305,7 +305,7 @@ class SnapshotPlanNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_SNAPSHOT_PLAN,
             {"where": where, "data": data},
             content_language,

@@ -81,7 +81,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_SNMP_TRAP_RECEIVER, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -100,7 +100,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_SNMP_TRAP_RECEIVER,
             {"where": where},
             content_language,
@@ -135,7 +135,7 @@ class SnmpTrapReceiverNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SNMP_TRAP_RECEIVERS,
             {
                 "after": after,
@@ -178,7 +178,7 @@ class SnmpTrapReceiverNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SNMP_TRAP_RECEIVERS_CONNECTION,
             {
                 "after": after,
@@ -211,7 +211,7 @@ class SnmpTrapReceiverNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_SNMP_TRAP_RECEIVER,
             {"data": data, "where": where},
             content_language,

@@ -76,7 +76,7 @@ class SvtImageNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SVT_IMAGES,
             {
                 "after": after,
@@ -119,7 +119,7 @@ class SvtImageNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_SVT_IMAGES_CONNECTION,
             {
                 "after": after,
@@ -158,7 +158,7 @@ class SvtImageNamespace(Namespace):
             size: of the whole file, in bytes, as text.
             upload_task_id: the task of the first chunk, for each that follows.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPLOAD_SVT_IMAGE,
             {
                 "file": file,

@@ -47,7 +47,7 @@ class TableReporterNamespace(Namespace):
 
         `POST /export-csv`, since CloudTower 3.0.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXPORT_CSV,
             {"columns": columns, "filter": filter, "name": name},
             content_language,

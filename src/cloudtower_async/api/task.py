@@ -73,7 +73,7 @@ class TaskNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_TASK, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -104,7 +104,7 @@ class TaskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_TASKS,
             {
                 "after": after,
@@ -147,7 +147,7 @@ class TaskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_TASKS_CONNECTION,
             {
                 "after": after,
@@ -180,7 +180,7 @@ class TaskNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_TASK,
             {"data": data, "where": where},
             content_language,

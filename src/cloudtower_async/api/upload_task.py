@@ -65,7 +65,7 @@ class UploadTaskNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CANCEL_UPLOAD_TASK, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -96,7 +96,7 @@ class UploadTaskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_UPLOAD_TASKS,
             {
                 "after": after,
@@ -139,7 +139,7 @@ class UploadTaskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_UPLOAD_TASKS_CONNECTION,
             {
                 "after": after,

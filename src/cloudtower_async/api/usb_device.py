@@ -83,7 +83,7 @@ class UsbDeviceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_USB_DEVICES,
             {
                 "after": after,
@@ -126,7 +126,7 @@ class UsbDeviceNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_USB_DEVICES_CONNECTION,
             {
                 "after": after,
@@ -158,7 +158,7 @@ class UsbDeviceNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             MOUNT_USB_DEVICE,
             {"data": data, "where": where},
             content_language,
@@ -182,7 +182,7 @@ class UsbDeviceNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UNMOUNT_USB_DEVICE,
             {"where": where, "data": data},
             content_language,

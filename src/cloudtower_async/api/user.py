@@ -104,7 +104,7 @@ class UserNamespace(Namespace):
 
         `POST /create-root-user`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_ROOT_USER,
             {"password": password},
             content_language,
@@ -127,7 +127,7 @@ class UserNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_USER, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -146,7 +146,7 @@ class UserNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_USER, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -161,7 +161,7 @@ class UserNamespace(Namespace):
 
         `POST /get-my-info`, since CloudTower 3.0.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_MY_INFO, None, content_language, external_cloudtower_id, timeout
         )
 
@@ -192,7 +192,7 @@ class UserNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_USERS,
             {
                 "after": after,
@@ -235,7 +235,7 @@ class UserNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_USERS_CONNECTION,
             {
                 "after": after,
@@ -267,7 +267,7 @@ class UserNamespace(Namespace):
 
         `POST /login`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             LOGIN,
             {
                 "password": password,
@@ -298,7 +298,7 @@ class UserNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_USER,
             {"data": data, "where": where},
             content_language,

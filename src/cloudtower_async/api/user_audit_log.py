@@ -65,7 +65,7 @@ class UserAuditLogNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_USER_AUDIT_LOG, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -96,7 +96,7 @@ class UserAuditLogNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_USER_AUDIT_LOGS,
             {
                 "after": after,
@@ -139,7 +139,7 @@ class UserAuditLogNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_USER_AUDIT_LOGS_CONNECTION,
             {
                 "after": after,

@@ -67,7 +67,7 @@ class V2EverouteLicenseNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_V2_EVEROUTE_LICENSES_CONNECTION,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class V2EverouteLicenseNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_V2_EVEROUTE_LICENSES,
             {
                 "after": after,

@@ -68,7 +68,7 @@ class VcenterAccountNamespace(Namespace):
 
         `POST /create-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VCENTER_ACCOUNT,
             {"data": data},
             content_language,
@@ -103,7 +103,7 @@ class VcenterAccountNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VCENTER_ACCOUNTS,
             {
                 "after": after,
@@ -146,7 +146,7 @@ class VcenterAccountNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VCENTER_ACCOUNTS_CONNECTION,
             {
                 "after": after,
@@ -179,7 +179,7 @@ class VcenterAccountNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VCENTER_ACCOUNT,
             {"data": data, "where": where},
             content_language,

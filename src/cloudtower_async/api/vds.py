@@ -97,7 +97,7 @@ class VdsNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VDS, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -116,7 +116,7 @@ class VdsNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VDS_WITH_ACCESS_VLAN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -135,7 +135,7 @@ class VdsNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VDS_WITH_MIGRATE_VLAN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -154,7 +154,7 @@ class VdsNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VDS, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -185,7 +185,7 @@ class VdsNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VDSES,
             {
                 "after": after,
@@ -228,7 +228,7 @@ class VdsNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VDSES_CONNECTION,
             {
                 "after": after,
@@ -261,7 +261,7 @@ class VdsNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VDS,
             {"data": data, "where": where},
             content_language,

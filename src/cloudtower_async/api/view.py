@@ -81,7 +81,7 @@ class ViewNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VIEW, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -100,7 +100,7 @@ class ViewNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VIEW, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -131,7 +131,7 @@ class ViewNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIEWS,
             {
                 "after": after,
@@ -174,7 +174,7 @@ class ViewNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIEWS_CONNECTION,
             {
                 "after": after,
@@ -207,7 +207,7 @@ class ViewNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VIEW,
             {"where": where, "data": data},
             content_language,

@@ -81,7 +81,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -100,7 +100,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD,
             {"where": where},
             content_language,
@@ -135,7 +135,7 @@ class VirtualPrivateCloudNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUDS,
             {
                 "after": after,
@@ -178,7 +178,7 @@ class VirtualPrivateCloudNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUDS_CONNECTION,
             {
                 "after": after,
@@ -211,7 +211,7 @@ class VirtualPrivateCloudNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD,
             {"data": data, "where": where},
             content_language,

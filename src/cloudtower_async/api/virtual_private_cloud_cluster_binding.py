@@ -67,7 +67,7 @@ class VirtualPrivateCloudClusterBindingNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_CLUSTER_BINDINGS,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class VirtualPrivateCloudClusterBindingNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_CLUSTER_BINDINGS_CONNECTION,
             {
                 "after": after,

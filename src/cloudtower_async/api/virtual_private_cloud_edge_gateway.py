@@ -67,7 +67,7 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAYS,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAYS_CONNECTION,
             {
                 "after": after,

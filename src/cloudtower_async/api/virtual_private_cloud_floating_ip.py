@@ -84,7 +84,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
 
         `POST /batch-create-virtual-private-cloud-floating-ips`, since CloudTower 4.6.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             BATCH_CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS,
             {
                 "vpc_id": vpc_id,
@@ -115,7 +115,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
             items,
             content_language,
@@ -138,7 +138,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
             {"where": where},
             content_language,
@@ -173,7 +173,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS,
             {
                 "after": after,
@@ -216,7 +216,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION,
             {
                 "after": after,

@@ -81,7 +81,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
             items,
             content_language,
@@ -104,7 +104,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
             {"where": where},
             content_language,
@@ -139,7 +139,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAYS,
             {
                 "after": after,
@@ -182,7 +182,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAYS_CONNECTION,
             {
                 "after": after,
@@ -215,7 +215,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
             {"data": data, "where": where},
             content_language,

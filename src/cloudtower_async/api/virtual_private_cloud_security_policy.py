@@ -81,7 +81,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
             items,
             content_language,
@@ -104,7 +104,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
             {"where": where},
             content_language,
@@ -139,7 +139,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICIES,
             {
                 "after": after,
@@ -182,7 +182,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICIES_CONNECTION,
             {
                 "after": after,
@@ -215,7 +215,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
             {"data": data, "where": where},
             content_language,

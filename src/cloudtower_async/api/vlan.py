@@ -97,7 +97,7 @@ class VlanNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_VLAN, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -116,7 +116,7 @@ class VlanNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VLAN, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -147,7 +147,7 @@ class VlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VLANS,
             {
                 "after": after,
@@ -190,7 +190,7 @@ class VlanNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VLANS_CONNECTION,
             {
                 "after": after,
@@ -223,7 +223,7 @@ class VlanNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_MANAGEMENT_VLAN,
             {"data": data, "where": where},
             content_language,
@@ -248,7 +248,7 @@ class VlanNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_MIGRATION_VLAN,
             {"where": where, "data": data},
             content_language,
@@ -273,7 +273,7 @@ class VlanNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VLAN,
             {"data": data, "where": where},
             content_language,

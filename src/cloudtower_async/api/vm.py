@@ -532,7 +532,7 @@ class VmNamespace(Namespace):
 
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
             {"tasks": tasks},
             content_language,
@@ -557,7 +557,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_VM_CD_ROM,
             {"data": data, "where": where},
             content_language,
@@ -581,7 +581,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_VM_DISK,
             {"data": data, "where": where},
             content_language,
@@ -605,7 +605,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_VM_GPU_DEVICE,
             {"data": data, "where": where},
             content_language,
@@ -629,7 +629,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_VM_NIC,
             {"data": data, "where": where},
             content_language,
@@ -654,7 +654,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_VM_PCI_NIC,
             {"data": data, "where": where},
             content_language,
@@ -678,7 +678,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ADD_VM_TO_FOLDER,
             {"data": data, "where": where},
             content_language,
@@ -701,7 +701,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -720,7 +720,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CONVERT_VM_TEMPLATE_TO_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -739,7 +739,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -758,7 +758,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE,
             items,
             content_language,
@@ -779,7 +779,7 @@ class VmNamespace(Namespace):
 
         `POST /create-vm-from-content-library-template-batch`, since CloudTower 4.4.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE_BATCH,
             {"template_id": template_id, "vms": vms},
             content_language,
@@ -802,7 +802,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_FROM_TEMPLATE, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -823,7 +823,7 @@ class VmNamespace(Namespace):
             effect: what else to do along with it.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VM,
             {"where": where, "effect": effect},
             content_language,
@@ -845,7 +845,7 @@ class VmNamespace(Namespace):
 
         `POST /download_nvram`, since CloudTower 4.9.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DOWNLOAD_NVRAM,
             {"cluster": cluster, "vm": vm, "data": data},
             content_language,
@@ -868,7 +868,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EJECT_ISO_FROM_VM_CD_ROM,
             {"where": where},
             content_language,
@@ -894,7 +894,7 @@ class VmNamespace(Namespace):
             size: of the whole file, in bytes, as text.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXPAND_VM_DISK,
             {"size": size, "where": where, "size_unit": size_unit},
             content_language,
@@ -919,7 +919,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXPORT_VM,
             {"data": data, "where": where},
             content_language,
@@ -942,7 +942,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             FORCE_RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -973,7 +973,7 @@ class VmNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_GPU_DEVICE_INFO,
             {
                 "after": after,
@@ -1001,7 +1001,7 @@ class VmNamespace(Namespace):
 
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_VNC_INFO, {"vm": vm}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1032,7 +1032,7 @@ class VmNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VMS,
             {
                 "after": after,
@@ -1075,7 +1075,7 @@ class VmNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VMS_CONNECTION,
             {
                 "after": after,
@@ -1106,7 +1106,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             IMPORT_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -1126,7 +1126,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             INSTALL_VMTOOLS,
             {"where": where, "data": data},
             content_language,
@@ -1150,7 +1150,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             MIGRATE_VM,
             {"where": where, "data": data},
             content_language,
@@ -1175,7 +1175,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             MIGRATE_VM_ACROSS_CLUSTER,
             {"data": data, "where": where},
             content_language,
@@ -1198,7 +1198,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             MOVE_VM_TO_RECYCLE_BIN,
             {"where": where},
             content_language,
@@ -1221,7 +1221,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             POWEROFF_VM, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1240,7 +1240,7 @@ class VmNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REBUILD_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -1259,7 +1259,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RECOVER_VM_FROM_RECYCLE_BIN,
             {"where": where},
             content_language,
@@ -1283,7 +1283,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_CD_ROM,
             {"data": data, "where": where},
             content_language,
@@ -1307,7 +1307,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_DISK,
             {"data": data, "where": where},
             content_language,
@@ -1330,7 +1330,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_TO_FOLDER, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1350,7 +1350,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_GPU_DEVICE,
             {"data": data, "where": where},
             content_language,
@@ -1375,7 +1375,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_NIC,
             {"data": data, "where": where},
             content_language,
@@ -1400,7 +1400,7 @@ class VmNamespace(Namespace):
             effect: what else to do along with it.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_NIC_BY_WHERE,
             {"effect": effect, "where": where},
             content_language,
@@ -1425,7 +1425,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REMOVE_VM_PCI_NIC,
             {"data": data, "where": where},
             content_language,
@@ -1450,7 +1450,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RESET_VM_GUEST_OS_PASSWORD,
             {"data": data, "where": where},
             content_language,
@@ -1473,7 +1473,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1492,7 +1492,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             RESUME_VM, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1512,7 +1512,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ROLLBACK_VM,
             {"data": data, "where": where},
             content_language,
@@ -1536,7 +1536,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             SET_VM_DISK_RESIDENT_IN_CACHE,
             {"resident_in_cache": resident_in_cache, "where": where},
             content_language,
@@ -1559,7 +1559,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             SHUT_DOWN_VM, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1579,7 +1579,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             START_VM,
             {"where": where, "data": data},
             content_language,
@@ -1600,7 +1600,7 @@ class VmNamespace(Namespace):
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             STOP_VM_IN_CUTOVER_MIGRATION,
             {"tasks": tasks, "force": force},
             content_language,
@@ -1623,7 +1623,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             SUSPEND_VM, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -1643,7 +1643,7 @@ class VmNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             TOGGLE_VM_CD_ROM_DISABLE,
             {"disabled": disabled, "where": where},
             content_language,
@@ -1669,7 +1669,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_ADVANCED_OPTIONS,
             {"data": data, "where": where},
             content_language,
@@ -1694,7 +1694,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM,
             {"data": data, "where": where},
             content_language,
@@ -1719,7 +1719,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_DISK,
             {"data": data, "where": where},
             content_language,
@@ -1745,7 +1745,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_HOST_OPTIONS,
             {"data": data, "where": where},
             content_language,
@@ -1771,7 +1771,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_IO_POLICY,
             {"data": data, "where": where},
             content_language,
@@ -1796,7 +1796,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_NIC,
             {"data": data, "where": where},
             content_language,
@@ -1822,7 +1822,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_NIC_ADVANCE_INFO,
             {"data": data, "where": where},
             content_language,
@@ -1848,7 +1848,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_NIC_BASIC_INFO,
             {"data": data, "where": where},
             content_language,
@@ -1874,7 +1874,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_NIC_QOS_OPTION,
             {"data": data, "where": where},
             content_language,
@@ -1900,7 +1900,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_OWNER,
             {"data": data, "where": where},
             content_language,
@@ -1926,7 +1926,7 @@ class VmNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_NIC_VPC_INFO,
             {"data": data, "where": where},
             content_language,
@@ -1948,7 +1948,7 @@ class VmNamespace(Namespace):
 
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPLOAD_NVRAM,
             {"cluster": cluster, "vm": vm, "data": data},
             content_language,

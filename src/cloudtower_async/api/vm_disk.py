@@ -67,7 +67,7 @@ class VmDiskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_DISKS,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class VmDiskNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_DISKS_CONNECTION,
             {
                 "after": after,

@@ -67,7 +67,7 @@ class VmEntityFilterResultNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_ENTITY_FILTER_RESULTS,
             {
                 "after": after,
@@ -110,7 +110,7 @@ class VmEntityFilterResultNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_ENTITY_FILTER_RESULTS_CONNECTION,
             {
                 "after": after,

@@ -81,7 +81,7 @@ class VmPlacementGroupNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_PLACEMENT_GROUP, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -100,7 +100,7 @@ class VmPlacementGroupNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VM_PLACEMENT_GROUP,
             {"where": where},
             content_language,
@@ -135,7 +135,7 @@ class VmPlacementGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_PLACEMENT_GROUPS,
             {
                 "after": after,
@@ -178,7 +178,7 @@ class VmPlacementGroupNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_PLACEMENT_GROUPS_CONNECTION,
             {
                 "after": after,
@@ -211,7 +211,7 @@ class VmPlacementGroupNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_PLACEMENT_GROUP,
             {"data": data, "where": where},
             content_language,

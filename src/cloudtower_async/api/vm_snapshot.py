@@ -70,7 +70,7 @@ class VmSnapshotNamespace(Namespace):
 
         `POST /create-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_SNAPSHOT, {"data": data}, content_language, external_cloudtower_id, timeout
         )
 
@@ -89,7 +89,7 @@ class VmSnapshotNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VM_SNAPSHOT, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -120,7 +120,7 @@ class VmSnapshotNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_SNAPSHOTS,
             {
                 "after": after,
@@ -163,7 +163,7 @@ class VmSnapshotNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_SNAPSHOTS_CONNECTION,
             {
                 "after": after,

@@ -89,7 +89,7 @@ class VmTemplateNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_VM_TEMPLATE_FROM_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -108,7 +108,7 @@ class VmTemplateNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CONVERT_VM_TEMPLATE_FROM_VM, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -127,7 +127,7 @@ class VmTemplateNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VM_TEMPLATE, {"where": where}, content_language, external_cloudtower_id, timeout
         )
 
@@ -158,7 +158,7 @@ class VmTemplateNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_TEMPLATES,
             {
                 "after": after,
@@ -201,7 +201,7 @@ class VmTemplateNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_TEMPLATES_CONNECTION,
             {
                 "after": after,
@@ -234,7 +234,7 @@ class VmTemplateNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_TEMPLATE,
             {"where": where, "data": data},
             content_language,

@@ -124,7 +124,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CLONE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -143,7 +143,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             CREATE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -164,7 +164,7 @@ class VmVolumeNamespace(Namespace):
             effect: what else to do along with it; since CloudTower 3.3.0.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             DELETE_VM_VOLUME_FROM_VM,
             {"where": where, "effect": effect},
             content_language,
@@ -188,7 +188,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             EXPORT_VM_VOLUME,
             {"data": data, "where": where},
             content_language,
@@ -223,7 +223,7 @@ class VmVolumeNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_VOLUMES,
             {
                 "after": after,
@@ -266,7 +266,7 @@ class VmVolumeNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VM_VOLUMES_CONNECTION,
             {
                 "after": after,
@@ -297,7 +297,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             IMPORT_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -317,7 +317,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             REBUILD_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -337,7 +337,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             items: what to make or change, one entry for each.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             ROLLBACK_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
         )
 
@@ -359,7 +359,7 @@ class VmVolumeNamespace(Namespace):
             data: what to set.
             where: which ones to act on.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VM_VOLUME,
             {"data": data, "where": where},
             content_language,

@@ -78,7 +78,7 @@ class VsphereEsxiAccountNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VSPHERE_ESXI_ACCOUNTS,
             {
                 "after": after,
@@ -121,7 +121,7 @@ class VsphereEsxiAccountNamespace(Namespace):
             skip: leave out so many before counting.
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_VSPHERE_ESXI_ACCOUNTS_CONNECTION,
             {
                 "after": after,
@@ -153,7 +153,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         Args:
             data: what to set.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             UPDATE_VSPHERE_ESXI_ACCOUNT,
             {"data": data},
             content_language,

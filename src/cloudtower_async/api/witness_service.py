@@ -46,7 +46,7 @@ class WitnessServiceNamespace(Namespace):
         Args:
             where: which ones; all when left out.
         """
-        return await self._caller.call(
+        return await self._executor.call(
             GET_WITNESS_SERVICES,
             {"where": where},
             content_language,

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 class Namespace:
     """The operations of one kind of resource: ``tower.vm``, ``tower.cluster``, …"""
 
-    def __init__(self, caller: Executor) -> None:
-        self._caller = caller
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor

@@ -62,8 +62,8 @@ Values: TypeAlias = list[object]
 class ApiKeys:
     """Making and deleting API keys; ``tower.api_keys``."""
 
-    def __init__(self, caller: Executor) -> None:
-        self._caller = caller
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def create(self, name: str) -> ApiKey:
         """Make a key that acts with the roles of the session's user.
@@ -86,7 +86,7 @@ class ApiKeys:
                 made.append(self._masked(found))
 
         try:
-            data = await ask(self._caller, _CREATE, {"name": name}, take=take)
+            data = await ask(self._executor, _CREATE, {"name": name}, take=take)
         except CallError as exc:
             if not made:
                 raise
@@ -98,7 +98,7 @@ class ApiKeys:
                 raise OutcomeUnknown(
                     f"the server answered with {told}, but no key: it may have been made",
                     operation=NAME,
-                    endpoint=self._caller.endpoints.latest,
+                    endpoint=self._executor.endpoints.latest,
                     status=200,
                     hint=_LOOK,
                 )
@@ -118,8 +118,8 @@ class ApiKeys:
         """
         secret = key.key if isinstance(key, ApiKey) else key
         check_argument("api_keys.delete", "key", text_fault(secret))
-        self._caller.transport.mask.add(secret)
-        await ask(self._caller, _DELETE, {"key": secret})
+        self._executor.transport.mask.add(secret)
+        await ask(self._executor, _DELETE, {"key": secret})
 
     async def list(self) -> Keys:
         """Read the keys that there are.
@@ -128,14 +128,14 @@ class ApiKeys:
             GraphQLError: The server refused.
             CallError: See its subclasses.
         """
-        data = await ask(self._caller, _LIST)
+        data = await ask(self._executor, _LIST)
         given: object = data.get("apiKeys")
         del data  # errors show the variables of this frame
         if not isinstance(given, list):
             raise ResponseDecodeError(
                 f"apiKeys is not what was asked for: {type(given).__name__}, not a list",
                 operation=NAME,
-                endpoint=self._caller.endpoints.latest,
+                endpoint=self._executor.endpoints.latest,
                 status=200,
                 place="$.data.apiKeys",
             )
@@ -146,7 +146,7 @@ class ApiKeys:
         return [self._masked(key) for key in keys]
 
     def _masked(self, key: ApiKey) -> ApiKey:
-        self._caller.transport.mask.add(key.key)
+        self._executor.transport.mask.add(key.key)
         return key
 
 

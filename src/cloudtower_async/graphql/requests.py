@@ -35,7 +35,7 @@ _PIECES = re.compile(r'"""(?:\\"""|.)*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}()]|\w
 
 
 async def ask(
-    caller: Executor,
+    executor: Executor,
     query: str,
     variables: Mapping[str, object] | None = None,
     timeout: float | None = None,
@@ -45,7 +45,7 @@ async def ask(
     """Send a document and return the data of the answer; log in again when the token has expired.
 
     Args:
-        caller: Sends.
+        executor: Sends the document.
         query: The document.
         variables: For it.
         timeout: Seconds for everything; None: the session's.
@@ -59,13 +59,13 @@ async def ask(
     check_argument(NAME, "query", text_fault(query))
     kind = Kind.MUTATION if _changes(query) else Kind.QUERY
     operation = Operation(NAME, "", kind, lambda: dict[str, Any], root="/api")
-    send = partial(_ask_once, caller, operation, take=take)
+    send = partial(_ask_once, executor, operation, take=take)
     body: dict[str, object] = {"query": query}
     if variables is not None:
         body["variables"] = variables
-    authenticator = caller.authenticator
-    now = caller.transport.running_loop().time
-    deadline = now() + (caller.timeout if timeout is None else timeout)
+    authenticator = executor.authenticator
+    now = executor.transport.running_loop().time
+    deadline = now() + (executor.timeout if timeout is None else timeout)
     login = authenticator.logins
     try:
         return await send(body, timeout)
@@ -87,7 +87,7 @@ async def ask(
 
 
 async def _ask_once(
-    caller: Executor,
+    executor: Executor,
     operation: Operation[dict[str, Any]],
     body: dict[str, object],
     timeout: float | None,
@@ -98,17 +98,17 @@ async def _ask_once(
     try:
         with record_exchanges() as log:
             if take is None:
-                answer = await caller.send(operation, body, timeout=timeout)
+                answer = await executor.send(operation, body, timeout=timeout)
             else:
-                answer = _taken(caller, await caller.send(_RAW, body, timeout=timeout), take)
+                answer = _taken(executor, await executor.send(_RAW, body, timeout=timeout), take)
     except BadRequest as exc:  # what is no GraphQL, or none of this server
         if errors := _errors_in(exc.server_message):
-            raise _error(caller, {"errors": errors}, exc.status, exc.request_id) from exc
+            raise _error(executor, {"errors": errors}, exc.status, exc.request_id) from exc
         raise
     data: object = answer.get("data")
     if isinstance(data, dict) and not answer.get("errors"):
         return cast("dict[str, Any]", data)
-    error = _error(caller, answer, log[-1].status, log[-1].request_id)
+    error = _error(executor, answer, log[-1].status, log[-1].request_id)
     del answer, data  # errors show the variables of this frame
     raise error
 
@@ -116,7 +116,7 @@ async def _ask_once(
 _RAW: Operation[bytes] = Operation(NAME, "", Kind.MUTATION, lambda: bytes, root="/api")
 
 
-def _taken(caller: Executor, body: bytes, take: Callable[[bytes], None]) -> dict[str, Any]:
+def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> dict[str, Any]:
     """Hand over the body of a mutation's answer, then decode it.
 
     Raises:
@@ -131,7 +131,7 @@ def _taken(caller: Executor, body: bytes, take: Callable[[bytes], None]) -> dict
     raise OutcomeUnknown(
         "the answer cannot be read, though the status says that it was carried out",
         operation=NAME,
-        endpoint=caller.endpoints.latest,
+        endpoint=executor.endpoints.latest,
         status=200,
     )
 
@@ -234,10 +234,10 @@ def _text_of(error: dict[str, Any]) -> str:
 
 
 def _error(
-    caller: Executor, answer: dict[str, Any], status: int | None, request_id: str | None
+    executor: Executor, answer: dict[str, Any], status: int | None, request_id: str | None
 ) -> GraphQLError:
     told = _as_objects(answer.get("errors") or None)
-    masked = cast("list[dict[str, Any]]", caller.transport.mask.within(told))
+    masked = cast("list[dict[str, Any]]", executor.transport.mask.within(told))
     messages = [_text_of(one) for one in masked]
     extensions: object = masked[0].get("extensions") if masked else None
     code = None
@@ -246,17 +246,17 @@ def _error(
     return GraphQLError(
         "the server answered with errors" if messages else "the server answered without data",
         operation=NAME,
-        endpoint=caller.endpoints.latest,
+        endpoint=executor.endpoints.latest,
         status=status,
         request_id=request_id,
         code=code if isinstance(code, str) else None,
         server_message="; ".join(messages) or None,
         errors=masked,
-        data=caller.transport.mask.within(answer.get("data")),
+        data=executor.transport.mask.within(answer.get("data")),
     )
 
 
-def read(caller: Executor, data: dict[str, Any], field: str, wanted: type[T]) -> T:
+def read(executor: Executor, data: dict[str, Any], field: str, wanted: type[T]) -> T:
     fault = ""
     try:
         return msgspec.convert(data.get(field), wanted)
@@ -266,7 +266,7 @@ def read(caller: Executor, data: dict[str, Any], field: str, wanted: type[T]) ->
     raise ResponseDecodeError(
         f"{field} is not what was asked for: {fault}",
         operation=NAME,
-        endpoint=caller.endpoints.latest,
+        endpoint=executor.endpoints.latest,
         status=200,
         place=f"$.data.{field}",
     )

@@ -156,7 +156,7 @@ def _warned(measured: Measurements) -> Measurements:
 
 
 async def _measure(
-    caller: Executor, method: Ask, chunk_size: int, concurrency: int, query: Mapping[str, Any]
+    executor: Executor, method: Ask, chunk_size: int, concurrency: int, query: Mapping[str, Any]
 ) -> Measurements:
     operation = registry.operation_of(method)
     if operation is None or operation.name not in (*FAMILIES, _TOP):
@@ -169,7 +169,7 @@ async def _measure(
     inspect.signature(method).bind(**query)  # as a call does: a TypeError names what is missing
     options = {name: value for name, value in query.items() if name in _OPTIONS}
     given = {_on_the_wire(name): value for name, value in query.items() if name not in options}
-    given = cast("dict[str, object]", check(operation, given, validate=caller.validate))
+    given = cast("dict[str, object]", check(operation, given, validate=executor.validate))
     _check_range(operation.name, query["range"])
     if not query["metrics"]:
         raise InvalidInput(f"{operation.name}: metrics: name at least one")
@@ -178,11 +178,11 @@ async def _measure(
     reading = _Reading(operation.name, query)
     if family is None:
         reading.take(await method(**query), lambda _: None)
-        await reading.look_up(caller, options)
+        await reading.look_up(executor, options)
         return reading.measurements()
     keys: dict[Subject, object] = {}
     async for one in _matching(
-        caller, family.resource, given[_on_the_wire(family.argument)], options
+        executor, family.resource, given[_on_the_wire(family.argument)], options
     ):
         keys[_subject(one)] = getattr(one, family.field)
     subjects = list(keys)
@@ -214,10 +214,10 @@ def _on_the_wire(argument: str) -> str:
 
 
 def _matching(
-    caller: Executor, resource: str, where: object, options: Mapping[str, Any]
+    executor: Executor, resource: str, where: object, options: Mapping[str, Any]
 ) -> AsyncIterator[Resource]:
     """Read all resources of a type that match."""
-    method = registry.bound_method(registry.reader(resource), caller)
+    method = registry.bound_method(registry.reader(resource), executor)
     where = None if isinstance(where, Everything) else where
     return iter_pages(PagedQuery("measure", method, {**options, "where": where}), _PAGE)
 
@@ -323,7 +323,7 @@ class _Reading:
                 for one in [asked] if asked else self._names:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)
 
-    async def look_up(self, caller: Executor, options: Mapping[str, Any]) -> None:
+    async def look_up(self, executor: Executor, options: Mapping[str, Any]) -> None:
         """Find what the curves belong to by what their labels name."""
         for label, resource, field in _NAMED:
             unknown = [one for one in chain(*self._series.values()) if one.subject is None]
@@ -331,7 +331,7 @@ class _Reading:
             if not named:
                 continue
             found: dict[str, Subject | None] = {}
-            async for one in _matching(caller, resource, {f"{field}_in": named}, options):
+            async for one in _matching(executor, resource, {f"{field}_in": named}, options):
                 key = getattr(one, field)
                 found[key] = None if key in found else _subject(one)
             for series in self._series.values():

@@ -68,7 +68,7 @@ class Transport(SessionScope):
     """Sends requests to one server over a pool of connections.
 
     The pool is made at first use, in the event loop that uses it. What is handed in stays the
-    caller's to close.
+    user's to close.
 
     Args:
         settings: The session's options.
@@ -176,7 +176,7 @@ class Transport(SessionScope):
 
         Raises:
             CallError: No answer, or one with an error status.
-            HookError: With `state`: code of the caller's aiohttp session raised an exception
+            HookError: With `state`: code of the user's aiohttp session raised an exception
                 after the request was sent. Before, the exception is raised as it is.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
