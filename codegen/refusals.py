@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 Raw = Mapping[str, Any]
 
@@ -54,8 +54,11 @@ _OPERATIONS: tuple[tuple[Callable[[Described], object], str], ...] = (
         "the required header {found} is not supported",
     ),
     (lambda op: op.required("cookie"), "the required cookie {found} is not supported"),
-    (lambda op: not op.raw.get("operationId"), "it has no operationId; add one"),
-    (lambda op: not op.raw.get("tags"), "it has no tag, so no namespace; add one"),
+    (lambda op: not _is_text(op.raw.get("operationId")), "it has no operationId; add one"),
+    (
+        lambda op: not _is_text(next(iter(op.raw.get("tags") or ()), None)),
+        "it has no tag, so no namespace; add one",
+    ),
     (
         lambda op: op.body and any(p["in"] == "query" for p in op.parameters),
         "it takes both a body and query parameters, which is not supported",
@@ -100,6 +103,10 @@ _VALUES: tuple[tuple[Callable[[Raw], object], str], ...] = (
 )
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def enum_type(raw: Raw) -> str:
     """The type of all values of an enum, which is the one that it declares, if any; else ""."""
     for name, kind in TYPES.items():
@@ -136,14 +143,13 @@ def value_error(owner: str, wire: str, fault: str) -> SchemaError:
 
 def document_fault(document: object) -> str:
     """Why a document is no API schema; an empty text if it is one."""
-    if not isinstance(document, dict):
-        return "it is no JSON object"
-    missing = [
-        key
-        for key in ("info", "paths", "components")
-        if not isinstance(document.get(key), dict)  # pyright: ignore[reportUnknownMemberType]
-    ]
-    return f"it is no OpenAPI 3 schema: it has no {' and no '.join(missing)}" if missing else ""
+    for way in (("info",), ("paths",), ("components", "schemas")):
+        found: object = document
+        for key in way:
+            found = cast("Raw", found).get(key) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return f"it is no OpenAPI 3 schema: it has no {'.'.join(way)}"
+    return ""
 
 
 def is_version(text: object) -> bool:

@@ -191,13 +191,18 @@ class _Reader:
             with self._reading(f"components.schemas.{name}"):
                 self._declare(name, self._schemas[name], name)
         for path, item in document["paths"].items():
-            for method in refusals.METHODS:
-                if method in item and f"{method.upper()} {path}" not in corrections.LEFT_OUT:
-                    with self._reading(f"{method.upper()} {path}"):
-                        self._operation(method.upper(), path, item)
+            with self._reading(path):
+                self._path(path, item)
         if self._faults:
             raise SchemaError("\n".join(self._faults))
         self.api.operations.sort(key=lambda operation: operation.path)
+
+    def _path(self, path: str, item: Raw) -> None:
+        for method in refusals.METHODS:
+            place = f"{method.upper()} {path}"
+            if method in item and place not in corrections.LEFT_OUT:
+                with self._reading(place):
+                    self._operation(method.upper(), path, item)
 
     @contextmanager
     def _reading(self, place: str) -> Generator[None]:

@@ -418,6 +418,18 @@ CASES: list[Case] = [
         name="not as OpenAPI has it",
     ),
     Case(
+        lambda d: d["paths"].update({"/get-trees": 0}),
+        "/get-trees: it is not as OpenAPI 3 has it (TypeError: ",
+        FILE,
+        name="a path that is no object",
+    ),
+    Case(
+        lambda d: _post(d).update(tags=[{}]),
+        "POST /get-trees: it has no tag",
+        LEFT_OUT,
+        name="a tag that is no text",
+    ),
+    Case(
         lambda d: d["info"].update({"x-cloudtower-version": "next"}),
         "info.version: 'next' is no server version",
         "x-cloudtower-version",
