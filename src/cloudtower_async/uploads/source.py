@@ -1,7 +1,7 @@
-"""What is uploaded: a file or a stream, read forwards, one chunk at a time.
+"""Source of an upload: a file or a stream, read forwards, one chunk at a time.
 
-Files are read, and their content is hashed, in threads. How long a source is has to be known when
-the upload begins, and it is checked that it was right before the last chunk is handed out.
+Files are read and hashed in threads. The size of a source has to be known when the upload begins,
+and is checked before the last chunk is sent.
 """
 
 from __future__ import annotations
@@ -24,24 +24,29 @@ if TYPE_CHECKING:
     from ..options import StrPath
 
 Uploadable: TypeAlias = "StrPath | BinaryIO | AsyncIterable[bytes | bytearray | memoryview]"
-"""What can be uploaded: a path, a file opened in binary mode, or what yields the content."""
+"""Source of an upload: path, file opened in binary mode, or async iterator of its content."""
 
 _CLOSE_SECONDS = 5.0
-_PIECE = 8 * 1024 * 1024  # bytes read at once where the content is only hashed
+_SKIPPED_AT_ONCE = 8 * 1024 * 1024  # bytes
 
 
 class Chunk(NamedTuple):
-    """A part of the source, and the SHA-256 of the source up to its end, in hexadecimal."""
+    """Part of a source.
+
+    Attributes:
+        content: The bytes.
+        sha256: SHA-256 of the source up to the end of this chunk, in hexadecimal.
+    """
 
     content: bytes
     sha256: str
 
 
 class _File:
-    """A file, by its path or opened by the caller, from where it stands.
+    """File to upload, read from its current position.
 
     Args:
-        source: Either of them.
+        source: Its path, or the file as the caller opened it.
     """
 
     def __init__(self, source: StrPath | BinaryIO) -> None:
@@ -52,15 +57,15 @@ class _File:
         self.modified_ns: int | None = None
 
     async def open(self) -> int | None:
-        """Make ready to read, and return how much there is; None: that is not known."""
+        """Open the file and return the number of bytes to read; None if it cannot be told."""
         return await anyio.to_thread.run_sync(self._open)
 
     async def read(self, number: int) -> bytes:
-        """The next so many bytes; fewer only at the end."""
+        """Return the next bytes, as many as asked for except at the end."""
         return await anyio.to_thread.run_sync(self._read, number)
 
     async def close(self) -> None:
-        """Close what was opened here: at once, as a cancellation must not come between."""
+        """Close the file if it was opened here, without a chance of being cancelled."""
         self._closed = True
         if self._ours and self._file is not None:
             self._file.close()
@@ -72,7 +77,7 @@ class _File:
             except OSError as exc:
                 raise InvalidInput(f"upload: {self._source}: {exc.strerror}") from exc
             self._file = file
-            if self._closed:  # whoever wanted it has not waited for this thread
+            if self._closed:  # the caller was cancelled and has not waited for this thread
                 file.close()
                 return None
         else:
@@ -90,7 +95,7 @@ class _File:
         content = self._read_some(number)
         if len(content) in (0, number):
             return content
-        parts = [content]  # a raw file, or a pipe, gives what it has
+        parts = [content]  # raw files and pipes return what they have
         while content and (left := number - sum(map(len, parts))):
             content = self._read_some(left)
             parts.append(content)
@@ -100,18 +105,18 @@ class _File:
         content = cast("object", cast("BinaryIO", self._file).read(number))
         if not isinstance(content, bytes):
             raise InvalidInput(
-                f"upload: the file gives {type(content).__name__}; open it in binary mode"
+                f"upload: the file returned {type(content).__name__}; open it in binary mode"
             )
         return content
 
 
 class _Stream:
-    """What yields the content in pieces of any size.
+    """Async iterator of the content, in pieces of any size.
 
-    It is always the same task that asks for the next piece, as generators may need that.
+    Only the task of the caller iterates over it, because generators may need that.
 
     Args:
-        source: Yields them.
+        source: The iterator.
     """
 
     def __init__(self, source: AsyncIterable[bytes | bytearray | memoryview]) -> None:
@@ -120,11 +125,10 @@ class _Stream:
         self.modified_ns: int | None = None
 
     async def open(self) -> None:
-        """How much there is nobody knows."""
-        return
+        """Return None: the size of a stream is unknown."""
 
     async def read(self, number: int) -> bytes:
-        """The next so many bytes; fewer only at the end."""
+        """Return the next bytes, as many as asked for except at the end."""
         content = bytearray()
         while (left := number - len(content)) and await self._more():
             content += self._rest[:left]
@@ -132,7 +136,7 @@ class _Stream:
         return bytes(content)
 
     async def _more(self) -> bool:
-        """Have something to take; False at the end."""
+        """Fetch the next piece unless one is left; return False at the end."""
         while not self._rest:
             piece = cast("object", await anext(self._pieces, None))
             if piece is None:
@@ -143,17 +147,25 @@ class _Stream:
         return True
 
     async def close(self) -> None:
-        """Let a generator clean up."""
+        """Close a generator, so that it cleans up."""
         if hasattr(self._pieces, "aclose"):
             await cast("AsyncGenerator[object]", self._pieces).aclose()
 
 
 class Source:
-    """What is uploaded, with its length.
+    """Source of an upload, with its size.
 
     Args:
-        source: As the caller gave it.
-        size: Its length as the caller gave it; None: to be found out.
+        source: Source as passed by the caller.
+        size: Size in bytes as passed by the caller; None: find it out.
+
+    Attributes:
+        size: Size in bytes; 0 until it is known.
+        position: Bytes read so far.
+        name: Name of the file; None if it has no name.
+
+    Raises:
+        InvalidInput: The source or the size cannot be used.
     """
 
     def __init__(self, source: Uploadable, size: int | None) -> None:
@@ -171,29 +183,29 @@ class Source:
         return self._inner.modified_ns
 
     async def open(self) -> None:
-        """Make ready to read.
+        """Open the source.
 
         Raises:
-            InvalidInput: There is no such file, it is empty, or its length is not known.
+            InvalidInput: The file does not exist, is empty, or its size is not known.
         """
-        there = await self._inner.open()
-        if there is None:
+        found = await self._inner.open()
+        if found is None:
             if not self.size:
                 raise InvalidInput(
                     "upload: size: how long this is cannot be told from it; pass size=, in bytes"
                 )
             return
-        if there == 0:
+        if found == 0:
             raise InvalidInput(f"upload: {self.name or 'the file'} is empty")
-        if self.size not in (0, there):
-            raise InvalidInput(f"upload: size: {self.size:,} is given, but there are {there:,}")
-        self.size = there
+        if self.size not in (0, found):
+            raise InvalidInput(f"upload: size: {self.size:,} is given, but there are {found:,}")
+        self.size = found
 
     async def chunk(self, number: int) -> Chunk:
-        """Return the next chunk of this many bytes, or what is left.
+        """Return the next chunk: this many bytes, or what is left.
 
         Raises:
-            SourceChanged: There is less than there should be, or more.
+            SourceChanged: The source is shorter or longer than its size.
         """
         wanted = min(number, self.size - self.position)
         is_last = wanted == self.size - self.position
@@ -210,15 +222,15 @@ class Source:
         """Read this many bytes and return the SHA-256 of what has been read so far.
 
         Raises:
-            SourceChanged: It is shorter than that, or longer than its size.
+            SourceChanged: The source is shorter than that, or longer than its size.
         """
         left = number
         while left:
-            left -= len((await self.chunk(min(left, _PIECE))).content)
+            left -= len((await self.chunk(min(left, _SKIPPED_AT_ONCE))).content)
         return self._digest.hexdigest()
 
     async def close(self) -> None:
-        """Close what is not the caller's. Safe to repeat."""
+        """Close what was not opened by the caller. Safe to repeat."""
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await self._inner.close()
 
@@ -240,6 +252,6 @@ def _inner(source: Uploadable) -> _File | _Stream:
 
 
 def _name(source: Uploadable) -> str | None:
-    """What the file is called, where it has a name."""
+    """Return the name of a file; None if it has no name."""
     path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     return Path(cast("str", path)).name if isinstance(path, str | os.PathLike) else None

@@ -221,7 +221,7 @@ class Upload(Generic[R_co]):
         except BaseException as exc:
             self._failure = type(exc)
             await self._source.close()
-            self._tell(exc)
+            self._complete_error(exc)
             raise
         self._marks.append((anyio.current_time(), self._session.sent))
         return self
@@ -288,7 +288,7 @@ class Upload(Generic[R_co]):
                 await (self._step() if sending else self._finish())
             except BaseException as exc:
                 self._failure = type(exc)
-                self._tell(exc)
+                self._complete_error(exc)
                 if self._session.task is not None and isinstance(exc, CallError):
                     self._failure = UploadInterrupted
                     raise self._interrupted(exc) from exc
@@ -352,11 +352,11 @@ class Upload(Generic[R_co]):
 
     def _interrupted(self, why: CallError) -> UploadInterrupted:
         error = UploadInterrupted(f"the upload was interrupted: {why}")
-        self._tell(error)
+        self._complete_error(error)
         return error
 
-    def _tell(self, error: BaseException) -> None:
-        """Say in an error how far the upload was."""
+    def _complete_error(self, error: BaseException) -> None:
+        """Add the progress of the upload to an error."""
         if isinstance(error, UploadError):
             error.upload_task_id = self.upload_task_id
             error.sent, error.total = self._session.sent, self._source.size
