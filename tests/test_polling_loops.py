@@ -195,15 +195,6 @@ CASES: dict[str, Case] = {
         options={"status": (504, "upload-elf-image")},
         quick=2,
     ),
-    "upload while looking fails": Case(
-        upload,
-        "get-upload-tasks",
-        ["uploads/session.py UploadSession._with_retries"],
-        status=503,
-        options={"retry": RetryPolicy(attempts=3, backoff=2 * INTERVAL, cap=2 * INTERVAL)},
-        number=9,  # and then it gives up
-        quick=5,
-    ),
     "upload of which a chunk is turned away": Case(
         upload,
         "upload-elf-image",

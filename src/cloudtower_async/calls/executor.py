@@ -89,6 +89,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         locked_at: Time at which the call was first refused because of a lock.
         logged_in: The session has logged in again for this call.
         turned: The call has turned to the other node of a pair.
+        polling: The call is retried like a background poll.
     """
 
     operation: Operation[R]
@@ -106,6 +107,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     locked_at: float | None = None
     logged_in: bool = False
     turned: bool = False
+    polling: bool = False
 
 
 class Executor:
@@ -205,6 +207,9 @@ class Executor:
         content_language: str | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
+        *,
+        checked: bool = False,
+        polling: bool = False,
     ) -> Coroutine[Any, Any, R]:
         """Send the arguments as they are and return the decoded answer.
 
@@ -216,6 +221,8 @@ class Executor:
             timeout: Seconds for everything, retries included: logging in, connecting, sending and
                 reading the answer; waiting for locked resources is not counted. None: the
                 session's.
+            checked: The arguments were checked before, as those of each chunk of an upload are.
+            polling: Retry a query after every failure that a background poll outlasts.
 
         Raises:
             CallError: See its subclasses.
@@ -224,7 +231,13 @@ class Executor:
             SessionClosed: Before or meanwhile.
         """
         sending = self._send(
-            operation, arguments, content_language, external_cloudtower_id, timeout
+            operation,
+            arguments,
+            content_language,
+            external_cloudtower_id,
+            timeout,
+            checked,
+            polling,
         )
         if "opentelemetry.trace" in sys.modules:
             return traced(operation.name, sending)
@@ -237,6 +250,8 @@ class Executor:
         content_language: str | None,
         external_cloudtower_id: str | None,
         timeout: float | None,
+        checked: bool,
+        polling: bool,
     ) -> R:
         if timeout is None:
             timeout = self.timeout
@@ -253,9 +268,11 @@ class Executor:
             headers["external-cloudtower-id"] = external_cloudtower_id
         if operation.auth is Auth.BASIC:
             headers["x-bypass-whitelist"] = "true"
-        arguments = check(operation, arguments, validate=self.validate)
+        if not checked:
+            arguments = check(operation, arguments, validate=self.validate)
         deadline = self.transport.running_loop().time() + timeout
-        call = Call(operation, headers, timeout, deadline, self.authenticator.tries)
+        login_tries = self.authenticator.tries
+        call = Call(operation, headers, timeout, deadline, login_tries, polling=polling)
         if operation.carries is not Carries.JSON:
             _prepare(call, arguments)
         elif arguments is not None:
@@ -393,7 +410,7 @@ class Executor:
         while True:
             if failure.failure_kind in LOST:
                 self.endpoints.forget(failure.endpoint)
-            action = decide(failure, mutation=mutation)
+            action = decide(failure, mutation=mutation, polling=call.polling)
             pause = self._pause(call, failure, action)
             if pause is None or (call.marks is not None and not call.marks.rewind()):
                 if isinstance(failure, NotFound | BadRequest):

@@ -124,14 +124,17 @@ def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
     return STATUSES.get(status, FailureKind.FAILED if status >= 500 else FailureKind.UNEXPECTED)
 
 
-def decide(error: CallError, *, mutation: bool) -> RetryAction:
+def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryAction:
     """Return what to do about the failure of one request.
 
     Args:
         error: The failure.
         mutation: The call is no query.
+        polling: The call is a query that is retried like a background poll.
     """
     actions = ACTIONS[error.failure_kind]
+    if polling:
+        return actions.poll
     # A failure before the call itself was sent, such as that of a login, is handled like a query's.
     return actions.mutation if mutation and error.sent else actions.query
 

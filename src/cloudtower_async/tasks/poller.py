@@ -42,11 +42,6 @@ _WARN_EVERY = 60.0
 """Seconds between warnings that polls fail."""
 
 
-def may_pass(error: CloudtowerError, executor: Executor) -> bool:
-    """Return whether a later call of a query may succeed, after this one failed."""
-    return executor.is_transient(error)
-
-
 class TaskPoller:
     """Polls the tasks of all waiters.
 

@@ -31,7 +31,6 @@ from ..errors import (
     UploadFailed,
 )
 from ..retry.backoff import backoff_delays
-from ..tasks.poller import may_pass
 from ..tasks.subscription import FIRST_DELAY
 from .chunk_count import ChunkCount, count_of, unknown
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from .targets import UploadTarget
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -331,7 +329,7 @@ class UploadSession(Generic[R]):
             self.in_doubt = True
             task: UploadTask | None
             try:
-                task = self._task_in(await self._executor.send(self.operation, form))
+                task = self._task_in(await self._executor.send(self.operation, form, checked=True))
             except OutcomeUnknown:
                 task = await settle()
                 if task is None:
@@ -348,7 +346,7 @@ class UploadSession(Generic[R]):
                     self.in_doubt = resent
                     if exc.status == 413:
                         raise _too_large(len(cast("bytes", form["file"]))) from exc
-                    if last or not may_pass(exc, self._executor):
+                    if last or not self._executor.is_transient(exc):
                         raise
             if task is not None:
                 self.in_doubt = False
@@ -396,7 +394,7 @@ class UploadSession(Generic[R]):
         self.count.reliable_base()
 
         async def look() -> UploadTask | None:
-            task = await self._read_once(upload_task_id)
+            task = await self._read(upload_task_id)
             return task if task is not None and self._has_the_chunk(task) else None
 
         if (task := await self._until_settled(look, f"upload task {upload_task_id}")) is not None:
@@ -488,42 +486,24 @@ class UploadSession(Generic[R]):
                 if (task := await look()) is not None:
                     return task
             except CallError as exc:
-                if not may_pass(exc, self._executor):
+                if not self._executor.is_transient(exc):
                     raise
         return None
 
     async def _read(self, upload_task_id: str) -> UploadTask | None:
-        """Return an upload task, read with retries; None if the server does not list it."""
-        return await self._with_retries(partial(self._read_once, upload_task_id))
-
-    async def _read_once(self, upload_task_id: str) -> UploadTask | None:
+        """Return an upload task; None if the server does not list it."""
         where = {"id": upload_task_id}
-        tasks = await self._executor.call(GET_UPLOAD_TASKS, {"where": where})
+        tasks = await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
         return next((task for task in tasks if task.id == upload_task_id), None)
 
     async def _alike(self, size: int) -> list[UploadTask]:
         """Return the upload tasks for files of this size and of our kind."""
         where = {"size": size, "resource_type_in": list(self._target.resource_types)}
-        return await self._with_retries(
-            partial(self._executor.call, GET_UPLOAD_TASKS, {"where": where})
-        )
+        return await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
 
     async def _list_results(self, where: Mapping[str, object]) -> list[Any]:
         query = registry.operation(self._target.query)
-        return await self._with_retries(partial(self._executor.call, query, {"where": where}))
-
-    async def _with_retries(self, read: Callable[[], Awaitable[T]]) -> T:
-        """Read with retries after every transient failure, also those that queries raise."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await read()
-            except CallError as exc:
-                last = attempt >= self._executor.retry.attempts
-                if last or not may_pass(exc, self._executor):
-                    raise
-            await self._executor.transport.sleep(self._executor.retry.pause(attempt))
+        return await self._executor.send(query, {"where": where}, polling=True)
 
 
 def _mentions(args: object, name: str) -> bool:

@@ -24,7 +24,6 @@ from ..errors import (
     UploadTimeout,
 )
 from ..retry.backoff import backoff_delays
-from ..tasks.poller import may_pass
 from ..tasks.subscription import FIRST_DELAY
 from ..validators import check_seconds
 from .session import LARGEST_CHUNK, UploadSession
@@ -343,7 +342,7 @@ class Upload(Generic[R_co]):
                             self._results.append(found)
                             return
                 except CallError as exc:
-                    if not may_pass(exc, self._executor):
+                    if not self._executor.is_transient(exc):
                         raise
                 await anyio.sleep(delay)
         done = task.status == "SUCCESSED"
