@@ -235,7 +235,7 @@ CASES: dict[str, Case] = {
     "dashboard command": Case(
         command,
         "get-clusters",
-        ["cli/dashboard.py _show"],
+        ["cli/dashboard.py _dashboard"],
         interval=0.5,
         number=4,
         counts=lambda _, body: "id_gt" not in str(body),
