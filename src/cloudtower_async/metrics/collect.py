@@ -18,6 +18,7 @@ from ..calls.validation import check
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput
 from ..models import MetricLabel
+from ..queries.batches import IDS_AT_ONCE
 from ..queries.pages import PagedQuery, iter_pages
 from ..types import Everything
 from ..validators import no_method, positive_number, reject_positional
@@ -38,7 +39,6 @@ Ask: TypeAlias = "Callable[..., Awaitable[list[WithTask[Metric]]]]"
 _RANGE = re.compile(r"[1-9]\d*[smhdw]")
 _SEEN_EMPTY = ("72h", "168h")
 _OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
-_PAGE = 500
 _EXAMPLE = 'tower.metrics.get_vm_metrics, vms={…}, metrics=[…], range="24h"'
 _NAN = float("nan")
 _LATEST = 253_402_300_799_999  # milliseconds until the end of the year 9999, the last of `datetime`
@@ -51,7 +51,7 @@ _LABELS = [
 ]
 
 
-class Family(NamedTuple):
+class MetricFamily(NamedTuple):
     """What one operation measures.
 
     Args:
@@ -69,20 +69,20 @@ class Family(NamedTuple):
     alone: bool = False
 
 
-_VMS = Family("vms", "Vm", "_vm", "local_id")
-_HOSTS = Family("hosts", "Host", "_host", "local_id")
-_SCVMS = Family("hosts", "Host", "_scvm", "local_id")
-_DISKS = Family("disks", "Disk", "serial_number", "serial")
-_WITHIN = Family("clusters", "Cluster", "_cluster", "local_id", alone=True)
+_VMS = MetricFamily("vms", "Vm", "_vm", "local_id")
+_HOSTS = MetricFamily("hosts", "Host", "_host", "local_id")
+_SCVMS = MetricFamily("hosts", "Host", "_scvm", "local_id")
+_DISKS = MetricFamily("disks", "Disk", "serial_number", "serial")
+_WITHIN = MetricFamily("clusters", "Cluster", "_cluster", "local_id", alone=True)
 
-FAMILIES: dict[str, Family] = {
-    "metrics.get_cluster_metrics": Family("clusters", "Cluster", "_cluster", "local_id"),
+FAMILIES: dict[str, MetricFamily] = {
+    "metrics.get_cluster_metrics": MetricFamily("clusters", "Cluster", "_cluster", "local_id"),
     "metrics.get_disk_metrics": _DISKS,
     "metrics.get_host_metrics": _HOSTS,
     "metrics.get_host_network_metrics": _HOSTS,
     "metrics.get_host_servicek_metrics": _HOSTS,
-    "metrics.get_lun_metrics": Family("luns", "IscsiLun", "_volume", "zbs_volume_id"),
-    "metrics.get_nvmf_namespace_metrics": Family(
+    "metrics.get_lun_metrics": MetricFamily("luns", "IscsiLun", "_volume", "zbs_volume_id"),
+    "metrics.get_nvmf_namespace_metrics": MetricFamily(
         "nvmf_namespaces", "NvmfNamespace", "_volume", "zbs_volume_id"
     ),
     "metrics.get_scvm_disk_metrics": _DISKS,
@@ -91,7 +91,7 @@ FAMILIES: dict[str, Family] = {
     "metrics.get_scvm_servicek_metrics": _SCVMS,
     "metrics.get_vm_metrics": _VMS,
     "metrics.get_vm_net_work_metrics": _VMS,
-    "metrics.get_vm_volume_metrics": Family("vm_volumes", "VmVolume", "_volume", "local_id"),
+    "metrics.get_vm_volume_metrics": MetricFamily("vm_volumes", "VmVolume", "_volume", "local_id"),
     "metrics.get_witness_metrics": _WITHIN,
     "metrics.get_zone_metrics": _WITHIN,
 }
@@ -219,7 +219,7 @@ def _matching(
     """Read all resources of a type that match."""
     method = registry.bound_method(registry.reader(resource), executor)
     where = None if isinstance(where, Everything) else where
-    return iter_pages(PagedQuery("measure", method, {**options, "where": where}), _PAGE)
+    return iter_pages(PagedQuery("measure", method, {**options, "where": where}), IDS_AT_ONCE)
 
 
 def _subject(resource: Resource) -> Subject:
@@ -235,7 +235,7 @@ class _Owners:
         keys: Value in the labels of the curves of each resource.
     """
 
-    def __init__(self, family: Family, keys: Mapping[Subject, object]) -> None:
+    def __init__(self, family: MetricFamily, keys: Mapping[Subject, object]) -> None:
         self._family = family
         self._keys = keys
         self._owners: dict[object, Subject | None] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -22,12 +21,13 @@ from ..errors import (
     UnknownTaskStatus,
 )
 from ..queries.batches import batches, read_by_ids
+from ..retry.backoff import poll_delay
 from ..retry.classify import is_transient
 from .batch import has_id
 from .progress import follow, label
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from .. import models
     from ..client import Cloudtower
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 Result: TypeAlias = "models.Vm | Exception"
 """Outcome for a VM: the VM as it now is, or the error."""
 
-_PAUSES = (0.25, 0.5, 1.0, 2.0)
-"""Seconds between readings of VMs that are still changing; the last one is repeated."""
+_INTERVAL = 2.0
+"""Maximum number of seconds between readings of VMs that are still changing."""
 
 _LAST_LOOK = 5.0
 """Maximum number of seconds for a reading that begins when the time is over."""
@@ -227,8 +227,9 @@ class Switch:
 
     async def _read(self) -> None:
         """Read VMs until all are as they were to become, or the time is over."""
-        pauses = _pauses()
+        looks = 0  # since the last news
         while True:
+            looks += 1
             if self._unread:
                 with anyio.CancelScope(deadline=self._deadline):
                     await self._look()
@@ -237,10 +238,10 @@ class Switch:
             left = self._deadline - anyio.current_time()
             if left <= 0 and (self._answered or self._hurry):
                 return
-            pause = next(pauses)
+            pause = poll_delay(looks, _INTERVAL)
             with anyio.move_on_after(min(pause, left) if left > 0 else pause):
                 await self._news.wait()
-                pauses = _pauses()
+                looks = 0
             self._news = anyio.Event()
 
     async def _look(self) -> None:
@@ -298,10 +299,6 @@ class Switch:
         error = SettleTimeout({vm_id: status}, self._timeout, self._read_error)
         error.resource_ids = (vm_id,)
         return error
-
-
-def _pauses() -> Iterator[float]:
-    return chain(_PAUSES, repeat(_PAUSES[-1]))
 
 
 def _nobody(_: float) -> None:
