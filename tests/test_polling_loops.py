@@ -261,7 +261,7 @@ def _is_endless(node: ast.AST) -> bool:
         isinstance(node, ast.For)
         and isinstance(node.iter, ast.Call)
         and isinstance(node.iter.func, ast.Name)
-        and node.iter.func.id in ("backoff_delays", "count")
+        and node.iter.func.id in ("poll_delays", "count")
     )
 
 

@@ -7,14 +7,22 @@ from itertools import islice
 
 import pytest
 
-from cloudtower_async.retry.backoff import Budget, backoff_delay, backoff_delays, retry_after
+from cloudtower_async.retry.backoff import Budget, backoff_delay, poll_delays, retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_delays_double_up_to_the_cap() -> None:
-    assert list(islice(backoff_delays(0.5, 3.0), 5)) == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert [backoff_delay(number, 0.5, 3.0) for number in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
     assert backoff_delay(10_000, 0.5, 3.0) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("interval", "delays"),
+    [(5.0, [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]), (0.1, [0.1, 0.1])],
+)
+def test_the_first_polls_are_quick(interval: float, delays: list[float]) -> None:
+    assert list(islice(poll_delays(interval), len(delays))) == delays
 
 
 @pytest.mark.parametrize(
@@ -28,7 +36,7 @@ def test_jitter_is_the_share_of_a_delay_that_chance_decides(
 
 
 def test_delays_that_chance_decides_differ_and_stay_in_bounds() -> None:
-    delays = list(islice(backoff_delays(1.0, 1.0, jitter=0.5), 50))
+    delays = [backoff_delay(1, 1.0, 1.0, jitter=0.5) for _ in range(50)]
     assert len(set(delays)) > 1
     assert all(0.5 <= delay <= 1.0 for delay in delays)
 

@@ -44,14 +44,14 @@ def backoff_delay(
     return delay if retry_after is None else max(delay, retry_after)
 
 
-def backoff_delays(first: float, cap: float, *, jitter: float = 0.0) -> Iterator[float]:
-    """Return the endless series of `backoff_delay`; make a new one to start over."""
-    return (backoff_delay(number, first, cap, jitter=jitter) for number in count(1))
-
-
 def poll_delay(number: int, interval: float) -> float:
     """Return the delay after a poll: the first ones are short, later ones last `interval`."""
     return backoff_delay(number, min(_FIRST_POLL, interval), interval)
+
+
+def poll_delays(interval: float) -> Iterator[float]:
+    """Return the endless series of `poll_delay`; make a new one to start over."""
+    return (poll_delay(number, interval) for number in count(1))
 
 
 class Budget:

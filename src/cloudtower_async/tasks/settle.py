@@ -14,7 +14,7 @@ from ..calls import registry
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
 from ..queries.batches import batches, read_by_ids
-from ..retry.backoff import poll_delay
+from ..retry.backoff import poll_delays
 from ..types import WithTask
 from ..validators import close_calls
 from .subscription import LAST_POLL, LATE, ObservedTime
@@ -168,10 +168,7 @@ class _Reading:
 
     async def finish(self, interval: float) -> None:
         """Read until all resources have settled."""
-        number = 0
-        while True:
-            number += 1
-            delay = poll_delay(number, interval)
+        for delay in poll_delays(interval):
             await self.look(delay)
             if not self.unsettled:
                 return

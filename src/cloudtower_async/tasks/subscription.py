@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ..errors import CloudtowerError, TaskError
     from ..models import Task, TaskStatus
 
-FIRST_DELAY = 0.25
-"""Seconds between the first two polls."""
-
 JITTER = 0.1
 """Share of a delay that is random, so that programs do not all poll at the same moment."""
 

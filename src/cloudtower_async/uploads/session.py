@@ -30,8 +30,7 @@ from ..errors import (
     OutcomeUnknown,
     UploadFailed,
 )
-from ..retry.backoff import backoff_delays
-from ..tasks.subscription import FIRST_DELAY
+from ..retry.backoff import poll_delays
 from .chunk_count import ChunkCount, count_of, unknown
 
 if TYPE_CHECKING:
@@ -478,7 +477,7 @@ class UploadSession(Generic[R]):
             self._settling_time,
         )
         end = anyio.current_time() + self._settling_time
-        for delay in backoff_delays(min(FIRST_DELAY, self._interval), self._interval):
+        for delay in poll_delays(self._interval):
             if (left := end - anyio.current_time()) <= 0:
                 break
             await self._executor.transport.sleep(min(delay, left))

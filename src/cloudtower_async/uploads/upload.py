@@ -23,8 +23,7 @@ from ..errors import (
     UploadState,
     UploadTimeout,
 )
-from ..retry.backoff import backoff_delays
-from ..tasks.subscription import FIRST_DELAY
+from ..retry.backoff import poll_delays
 from ..validators import check_seconds
 from .session import LARGEST_CHUNK, UploadSession
 from .source import Source
@@ -332,7 +331,7 @@ class Upload(Generic[R_co]):
         session = self._session
         task = cast("UploadTask", session.task)
         with self._executor.transport.until_closed(self._timeout):
-            for delay in backoff_delays(min(FIRST_DELAY, self._interval), self._interval):
+            for delay in poll_delays(self._interval):
                 try:
                     if task.status != "SUCCESSED":
                         task = await session.look_again()
