@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.arg_types import Shape, arguments_of, member, place
+from cloudtower_async.calls.arg_types import ArgType, arguments_of, member, place
 from cloudtower_async.calls.operation import Kind, Operation
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def arguments(draw: st.DrawFn, operation: Operation[Any]) -> Any:  # noqa: ANN40
     return draw(_values(arguments_of(operation), 0))
 
 
-def _values(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
+def _values(shape: ArgType, depth: int) -> st.SearchStrategy[Any]:
     if shape.record is not None:
         record = _records(shape, depth)
         return (
@@ -71,7 +71,7 @@ def _values(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _records(draw: st.DrawFn, shape: Shape, depth: int) -> dict[str, Any]:
+def _records(draw: st.DrawFn, shape: ArgType, depth: int) -> dict[str, Any]:
     record = shape.record
     optional = sorted(record.__optional_keys__)
     chosen = set(record.__required_keys__)
@@ -111,7 +111,7 @@ def corruptions(operation: Operation[Any], given: Any) -> list[Corruption]:  # n
     return [Corruption(what, place(path), spoilt) for what, path, spoilt in found]
 
 
-def _spoilt(shape: Shape, value: Any, path: str) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401
+def _spoilt(shape: ArgType, value: Any, path: str) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401
     if value is None or shape.kind is object:
         return
     if isinstance(value, list) and shape.item is not None:
@@ -145,7 +145,7 @@ def filters(operation: Operation[Any], *, required: bool) -> Iterator[tuple[str,
 
 
 def _with_empty(
-    shape: Shape, path: str, around: tuple[Any, ...], *, required: bool
+    shape: ArgType, path: str, around: tuple[Any, ...], *, required: bool
 ) -> Iterator[tuple[str, Any]]:
     if shape.is_filter:
         yield path, "{}" if shape.kind is str else {}
@@ -163,7 +163,7 @@ def _with_empty(
                 yield where, {**_least(shape, key), key: made}
 
 
-def _least(shape: Shape, without: str) -> dict[str, Any]:
+def _least(shape: ArgType, without: str) -> dict[str, Any]:
     """The required keys of a record but one, with something for each."""
     made: dict[str, Any] = {}
     for key in shape.record.__required_keys__ - {without}:
@@ -173,7 +173,7 @@ def _least(shape: Shape, without: str) -> dict[str, Any]:
     return made
 
 
-def _something(shape: Shape) -> Any:  # noqa: ANN401
+def _something(shape: ArgType) -> Any:  # noqa: ANN401
     if shape.is_filter:
         return '{"id": "x"}' if shape.kind is str else {"id": "x"}
     if shape.record is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from cloudtower_async.calls.arg_types import newest_member
 from cloudtower_async.simulator.factory import Maker
 from cloudtower_async.simulator.mutations.generic.default_documents import (
     new_document,
@@ -15,7 +16,7 @@ from cloudtower_async.simulator.store.ids import Ids
 from cloudtower_async.simulator.store.schema import describe
 
 if TYPE_CHECKING:
-    from cloudtower_async.simulator.mutations.body_types import Shape
+    from cloudtower_async.calls.arg_types import ArgType
     from cloudtower_async.simulator.mutations.mutation import Mutation
     from cloudtower_async.testing import Simulator
     from tests.simulator.client import Client
@@ -85,29 +86,29 @@ class BodyMaker:
     def body(self) -> Any:  # noqa: ANN401
         return self.value(self.mutation.body, "")
 
-    def value(self, shape: Shape, key: str) -> Any:  # noqa: ANN401
-        if shape.where is not None:
-            about = key == "where" and shape.where == self.mutation.resource and self.subject
-            return {"id": about or seed(self.sim, self.maker, shape.where)}
-        if shape.members is not None:
-            chosen = shape.members if self.everything else shape.required
+    def value(self, wanted: ArgType, key: str) -> Any:  # noqa: ANN401
+        if (about := wanted.filtered_resource) is not None:
+            own = key == "where" and about == self.mutation.resource and self.subject
+            return {"id": own or seed(self.sim, self.maker, about)}
+        if (record := wanted.record) is not None:
+            chosen = record.__annotations__ if self.everything else record.__required_keys__
             resource = self.mutation.resource
             return {
-                name: self.value(shape.members[name], name)
+                name: self.value(cast("ArgType", newest_member(record, name)), name)
                 for name in sorted(chosen)
                 if RULES.get((resource, name), "") is not None
             }
-        if shape.item is not None:
-            return [self.value(shape.item, key)]
-        if shape.choices:
-            return min(shape.choices)
+        if wanted.item is not None:
+            return [self.value(wanted.item, key)]
+        if wanted.choices:
+            return min(wanted.choices)
         if key in _WITHIN_LIMITS:
             return _WITHIN_LIMITS[key]
-        if shape.types == (str,):
+        if wanted.kind is str:
             return self.text(key)
-        if shape.types == (bool,):
+        if wanted.kind is bool:
             return True
-        return {} if shape.types in {(), (dict,)} else 7
+        return {} if wanted.kind in {object, dict} else 7
 
     def text(self, key: str) -> str:
         if key == "id" and self.subject:

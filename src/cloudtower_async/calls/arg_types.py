@@ -1,6 +1,7 @@
-"""What an argument may hold, read off the generated TypedDicts, one key at a time.
+"""Types of arguments, read from the generated TypedDicts one key at a time.
 
-A filter leads to filters of everything else: only what is asked for is read, and loaded.
+A filter leads to filters of everything else, so that only what is asked for is read and loaded.
+The simulator checks request bodies with the same types.
 """
 
 from __future__ import annotations
@@ -28,107 +29,123 @@ if TYPE_CHECKING:
     from .operation import Operation
 
 Record: TypeAlias = Any
-"""A TypedDict: what it has beside a class, `__required_keys__` and such, no type tells."""
+"""A TypedDict: no static type describes `__required_keys__` and its other attributes."""
 
-_VARIANTS = ("WhereInput2", "WhereInput3")  # of filters, which only type checkers know
+_FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
+_VARIANT = re.compile(r"(?<=WhereInput)[23]$")  # of a filter: for type checkers only
 _SIMPLE = (str, int, float, bool, object)
 _LISTS = (list, tuple, set, frozenset, Sequence)
-# Filters that travel as JSON in a text, of which the schema says no more than that.
+# Filters that are sent as JSON in a string; the schema calls them strings.
 _AS_TEXT = {("CreateContentLibraryImageForm", "clusters"): "ClusterWhereInput"}
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What a value may be.
+class ArgType:
+    """Type of a value in the arguments of an operation.
 
     Args:
-        kind: The type of the value; of objects `dict`, of files `bytes`, `object`: anything.
-        nullable: Whether it may be null.
-        item: Of a list: what its items may be.
-        record: Of an object: its TypedDict; None: any keys.
-        choices: Of a text: the known values; empty: any.
+        kind: Type of the value; `dict` for objects, `bytes` for files, `object` for anything.
+        nullable: Whether the value may be null.
+        item: Type of the items of a list.
+        record: TypedDict of an object; None if it may have any keys.
+        choices: Known values of a string; empty if any is allowed.
     """
 
     kind: type
     nullable: bool = False
-    item: Shape | None = None
+    item: ArgType | None = None
     record: Record = None
     choices: frozenset[str] = frozenset()
 
     @property
     def is_filter(self) -> bool:
-        """Whether it says which resources are meant; several, or one by its id."""
+        """Whether the value selects resources: several, or one by its id."""
         return self.record is not None and self.record.__name__.endswith(
             ("WhereInput", "WhereUniqueInput")
         )
 
+    @property
+    def filtered_resource(self) -> str | None:
+        """Type of the resources that a filter selects; None if this is not a filter."""
+        found = None if self.record is None else _FILTER.fullmatch(self.record.__name__)
+        return None if found is None else found[1]
+
 
 @functools.cache
-def arguments_of(operation: Operation[Any]) -> Shape:
-    """The shape of what an operation of the API takes."""
-    return shape(operation.body()) if operation.body else Shape(object)
+def arguments_of(operation: Operation[Any]) -> ArgType:
+    """Return the type of the arguments of an operation."""
+    return arg_type(operation.body()) if operation.body else ArgType(object)
 
 
 @functools.cache
-def member(record: Record, key: str) -> Shape | None:
-    """The shape of a key's value; None: there is no such key."""
+def member(record: Record, key: str) -> ArgType | None:
+    """Return the type of the value of a key; None if there is no such key.
+
+    Keys that servers take in an older form, or took once, may hold anything.
+    """
     from ..inputs.older import OLDER  # nothing generated is loaded before it is needed
 
     if key in OLDER.get(record.__name__, ()):
-        return Shape(object)
+        return ArgType(object)
+    return newest_member(record, key)
+
+
+@functools.cache
+def newest_member(record: Record, key: str) -> ArgType | None:
+    """Return the type of the value of a key in the newest schema; None if it has no such key."""
     annotation = record.__annotations__.get(key)
     if annotation is None:
         return None
     if name := _AS_TEXT.get((record.__name__, key)):
-        return Shape(str, record=_named(name))
-    return shape(annotation)
+        return ArgType(str, record=_Names()[name])
+    return arg_type(annotation)
 
 
 def key_since(record: Record, key: str) -> str | None:
-    """Since which server a key is there, where the object it is in was there before it."""
+    """Return the first server version with a key; None if the key is as old as its object."""
     from ..inputs.newer import NEWER
 
     versions = NEWER.get(record.__name__, {})
     return next((since for since, keys in versions.items() if key in keys.split()), None)
 
 
-def shape(annotation: object) -> Shape:
-    """The shape that an annotation describes."""
+def arg_type(annotation: object) -> ArgType:
+    """Return the type that an annotation of a TypedDict describes."""
     if isinstance(annotation, ForwardRef):
-        return _quoted(annotation.__forward_arg__)
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        # The text is generated code: what an import of the names would evaluate, too.
+        return arg_type(eval(annotation, {}, _Names()))  # noqa: S307
     if annotation == FileContent:
-        return Shape(bytes)
+        return ArgType(bytes)
     if isinstance(annotation, type) and annotation in _SIMPLE:
-        return Shape(annotation)
+        return ArgType(annotation)
     if is_typeddict(annotation):
-        return Shape(dict, record=annotation)
+        return ArgType(dict, record=annotation)
     parts = get_args(annotation)
     origin = get_origin(annotation)
     if origin is Required:
-        return shape(parts[0])
+        return arg_type(parts[0])
     if origin is Mapping:
-        return Shape(dict)
+        return ArgType(dict)
     if origin is Literal:
-        return Shape(str, choices=frozenset(parts))
+        return ArgType(str, choices=frozenset(parts))
     if origin in _LISTS:
-        return Shape(list, item=shape(parts[0]))
-    # A union: of the kinds of list that go in, one is enough, and an enum's texts say it all.
-    return replace(shape(parts[0]), nullable=type(None) in parts)
+        return ArgType(list, item=arg_type(parts[0]))
+    # The first member of a union is enough: JSON has one kind of list, and the literals of an
+    # enum come before its class.
+    return replace(arg_type(parts[0]), nullable=type(None) in parts)
 
 
-def _quoted(text: str) -> Shape:
-    """An annotation in quotes: a name, a list of these, either of them or null."""
-    inner = text.removesuffix(" | None")
-    if inner.startswith("Sequence["):
-        return Shape(list, inner != text, item=_quoted(inner[len("Sequence[") : -1]))
-    name = inner[:-1] if inner.endswith(_VARIANTS) else inner
-    return replace(shape(_named(name)), nullable=inner != text)
+class _Names(dict[str, Any]):
+    """Names in annotations, each loaded when it is first used."""
 
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - a TypedDict, or literals of an enum
+        from .. import inputs  # importing the session must load nothing generated
 
-def _named(name: str) -> Any:  # noqa: ANN401 - a TypedDict, or the literals of an enum
-    from .. import inputs  # only now, as importing the session must load nothing generated
-
-    return getattr(inputs, name)
+        if name == "Sequence":
+            return Sequence
+        return getattr(inputs, _VARIANT.sub("", name))
 
 
 def place(path: str) -> str:

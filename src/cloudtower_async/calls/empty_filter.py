@@ -14,7 +14,7 @@ import msgspec
 
 from ..errors import EmptyFilter, InvalidInput
 from ..types import CODEC_ERRORS, Everything
-from .arg_types import Record, Shape, arguments_of, member, place
+from .arg_types import ArgType, Record, arguments_of, member, place
 from .operation import Kind
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _parts(value: object) -> list[object]:
     return list(cast("Iterable[object]", value)) if isinstance(value, LISTS) else [value]
 
 
-def _walk(wanted: Shape, value: object, operation: str, path: str) -> None:
+def _walk(wanted: ArgType, value: object, operation: str, path: str) -> None:
     """Look for filters where the types say that they stand."""
     if wanted.is_filter:
         _judge(wanted, value, operation, path)
@@ -139,7 +139,7 @@ def _walk(wanted: Shape, value: object, operation: str, path: str) -> None:
 def _require(record: Record, fields: dict[str, object], operation: str, path: str) -> None:
     """Judge the filters that must be there."""
     for key in record.__required_keys__:
-        found = cast(Shape, member(record, key))
+        found = cast(ArgType, member(record, key))
         if found.is_filter:
             _judge(found, fields.get(key), operation, f"{path}.{key}")
 
@@ -190,7 +190,7 @@ def _is_never_null(record: Record, key: str) -> bool:
     )
 
 
-def _judge(wanted: Shape, where: object, operation: str, path: str) -> None:
+def _judge(wanted: ArgType, where: object, operation: str, path: str) -> None:
     if type(where) is Everything:
         return
     if wanted.kind is str and isinstance(where, str):

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import BadRequest, CallError, CloudtowerError, NotFound
 from ..spelling import did_you_mean
-from .arg_types import Shape, arguments_of, key_since, member, place
+from .arg_types import ArgType, arguments_of, key_since, member, place
 from .operation import Auth, Carries, Kind, Operation
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ async def explain(
         error.hint = f"{', '.join(missing)}; this is {version}."
 
 
-def _unknown_values(wanted: Shape, value: object, path: str) -> Iterator[str]:
+def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
     """Say which values of enums in what was sent this version does not know."""
     if wanted.choices and isinstance(value, str) and value not in wanted.choices:
         meant = did_you_mean(value, wanted.choices, few=True)
@@ -93,7 +93,7 @@ def _unknown_values(wanted: Shape, value: object, path: str) -> Iterator[str]:
             yield from _unknown_values(inner, field, f"{path}{key}")
 
 
-def _newer_keys(wanted: Shape, value: object, path: str) -> Iterator[tuple[str, str]]:
+def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
     """The keys in what was sent that not every server has, and since when they are there."""
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
@@ -103,7 +103,7 @@ def _newer_keys(wanted: Shape, value: object, path: str) -> Iterator[tuple[str, 
             yield from _newer_keys(inner, field, where)
 
 
-def _parts(wanted: Shape, value: object) -> Iterator[tuple[str, Shape | None, object]]:
+def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None, object]]:
     """The items of a list (``"[0]"``), or the members of an object (``".name"``)."""
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):

@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, Everything
 from ..validators import whole_number
-from .arg_types import Record, Shape, arguments_of, member, place
+from .arg_types import ArgType, Record, arguments_of, member, place
 from .empty_filter import COMBINATIONS, LISTS, is_guarded, refuse_wide
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _checks_of(operation: Operation[Any], validate: bool) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _compile(shape: Shape, name: str) -> Check:
+def _compile(shape: ArgType, name: str) -> Check:
     """Make what checks a value. `name` is that of the key, for the log."""
     check: Check
     if shape.record is not None:
@@ -186,7 +186,7 @@ def _record(record: Record) -> Check:
     checks: dict[object, Check] = {}
     known: dict[str, object] = record.__annotations__
     required: frozenset[str] = record.__required_keys__
-    is_filter = Shape(dict, record=record).is_filter
+    is_filter = ArgType(dict, record=record).is_filter
 
     def learn(key: object) -> Check:
         shape = member(record, key) if isinstance(key, str) else None

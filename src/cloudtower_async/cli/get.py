@@ -9,7 +9,7 @@ import anyio
 from cyclopts import Parameter, validators
 
 from ..calls import registry
-from ..calls.arg_types import Shape, arguments_of, member
+from ..calls.arg_types import ArgType, arguments_of, member
 from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
@@ -65,7 +65,7 @@ def get(
     )
     query = {
         "where": parse_where(where or (), operation),
-        "order_by": _order(order_by, cast(Shape, member(arguments, "orderBy")).choices),
+        "order_by": _order(order_by, cast(ArgType, member(arguments, "orderBy")).choices),
         "first": limit,
     }
     pages = formatter_for(output, raw_csv=raw_csv)

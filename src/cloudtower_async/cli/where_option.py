@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from ..calls.arg_types import Shape, arguments_of, member
+from ..calls.arg_types import ArgType, arguments_of, member
 from ..calls.validation import check
 from ..errors import InvalidInput
 from ..types import CODEC_ERRORS
@@ -32,7 +32,7 @@ def parse_where(texts: Sequence[str], operation: Operation[object]) -> dict[str,
         UsageError: A text is neither of these, compares a resource instead of one of its fields, or
             has an unknown key or a wrong value.
     """
-    filters = cast(Shape, member(arguments_of(operation).record, "where"))
+    filters = cast(ArgType, member(arguments_of(operation).record, "where"))
     parts = [_checked(_parse_one(text, filters), operation) for text in texts]
     joined: dict[str, Any] = {}
     for part in parts:
@@ -66,14 +66,14 @@ def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, An
     return part
 
 
-def _parse_one(text: str, filters: Shape) -> dict[str, Any]:
+def _parse_one(text: str, filters: ArgType) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         return cast("dict[str, Any]", parse_json(text, "--where"))
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"--where: {text!r} is neither JSON nor key=value")
     path = key.split(".")
-    shape: Shape | None = filters
+    shape: ArgType | None = filters
     for name in path:
         shape = member(shape.record, name) if shape is not None and shape.record else None
     parsed: Any = value if shape is None else _parse_value(value, shape)
@@ -84,7 +84,7 @@ def _parse_one(text: str, filters: Shape) -> dict[str, Any]:
     return cast("dict[str, Any]", parsed)
 
 
-def _parse_value(text: str, shape: Shape) -> object:
+def _parse_value(text: str, shape: ArgType) -> object:
     """Convert a text to the type that the API expects; return it unchanged if that fails."""
     if shape.kind is str:
         return text

@@ -6,12 +6,12 @@ import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
+from ...calls.arg_types import arguments_of, newest_member
 from ...calls.registry import operation_at
 from ...types import WithTask
 from ..http_errors import NothingMatchesError, RefusedError
 from ..store.schema import describe
 from ..tasks import Failure, Work
-from .body_types import body_of
 from .generic import schema_overrides
 from .generic.fields import linked
 from .resource_names import noun, texts, title
@@ -20,9 +20,9 @@ from .world import Outcome, Shown, refuse_locked
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ...calls.arg_types import ArgType
     from ..store.filters import Document
-    from .body_types import Body, Shape
-    from .generic.fields import Fields
+    from .body import Body, Fields
     from .world import Outcomes, World
 
 GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
@@ -46,7 +46,7 @@ class Mutation:
     path: str
     verb: str
     resource: str
-    body: Shape
+    body: ArgType
     many: bool
     together: bool
     tasks: bool
@@ -56,6 +56,10 @@ class Mutation:
     def at_once(self) -> bool:
         """Whether it is done when it is answered."""
         return not self.tasks or self.resource in schema_overrides.AT_ONCE
+
+    def has_key(self, key: str) -> bool:
+        """Return whether the body, or each of its items, has such a key."""
+        return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:
         """The same about another resource: where answer and filter are about different ones."""
@@ -77,12 +81,18 @@ def mutation_at(path: str) -> Mutation:
     item = get_args(item)[0] if tasks else item
     together = get_origin(item) is list
     struct = get_args(item)[0] if together else item
-    body = body_of(path)
+    body = arguments_of(asked)
     verb = schema_overrides.VERBS.get(path) or path.partition("-")[0]
     resource = struct.__name__
     if verb == "delete":
-        resource = members_of(body)["where"].where or resource
+        resource = _filtered_resource(body) or resource
     return Mutation(path, verb, resource, body, many, together, tasks, asked.not_modified)
+
+
+def _filtered_resource(body: ArgType) -> str | None:
+    """Return the type of the resources that ``where`` selects."""
+    where = newest_member((body.item or body).record, "where")
+    return None if where is None else where.filtered_resource
 
 
 def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Document]:
@@ -93,7 +103,7 @@ def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Docu
     """
     store, resource = world.maker.store, mutation.resource
     where = body.get("where")
-    target = members_of(mutation.body)["where"].where if where is not None else resource
+    target = _filtered_resource(mutation.body) if where is not None else resource
     if where is None and "id" in data:
         where = {"id": data["id"]}
     if target is None or target == resource:
@@ -217,7 +227,3 @@ def differs(document: Document, values: Fields) -> bool:
 @functools.cache
 def has_status(resource: str) -> bool:
     return "entityAsyncStatus" in describe(resource).fields
-
-
-def members_of(body: Shape) -> dict[str, Shape]:
-    return dict((body.item or body).members or {})

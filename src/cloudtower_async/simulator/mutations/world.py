@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..factory import Maker
     from ..store.filters import Document
     from ..tasks import Failure, TaskEngine
-    from .body_types import Body
+    from .body import Body
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from ..http_errors import MissingError, QueryError, RefusedError, member
-from ..mutations.units import amount
+from ..mutations.body import amount
 from . import images
 from .images import Wanted
 from .request_parser import LARGEST_CHUNK, FilePart

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ForwardRef, Literal, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
 from ... import inputs, models
 from ...api.catalogue import OPERATIONS
+from ...calls.arg_types import arg_type, arguments_of, newest_member
 from ...calls.operation import Kind
 from ...calls.registry import operation_at
 from ...types import Connection
@@ -20,6 +20,8 @@ from .paging import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from ...calls.arg_types import ArgType, Record
 
 _SUFFIXES = (
     *("not_in", "not_contains", "not_starts_with", "not_ends_with", "not", "in"),
@@ -38,8 +40,6 @@ _COUNTS = {
     ("SnapshotPlan", "vms"): "object_num",
 }
 """Fields that count a relation and are not named after it."""
-
-_RELATION = re.compile(r"(\w+?)WhereInput\d?")  # the digit: a variant for type checkers only
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +87,21 @@ class Resource:
 @functools.cache
 def where_shape(resource: str) -> Mapping[str, Condition]:
     """Every key that a where of the resource may have."""
-    annotations = _annotations(f"{resource}WhereInput")
+    record = getattr(inputs, f"{resource}WhereInput")
+    types = {key: _type(record, key) for key in record.__annotations__}
     shape: dict[str, Condition] = {}
-    for key, annotation in annotations.items():
+    for key, found in types.items():
         if key in {"AND", "OR", "NOT"}:
             continue
-        if target := _target(annotation):
+        if target := found.filtered_resource:
             field, _, how = key.rpartition("_")
             if how in {"every", "some", "none"}:
                 shape[key] = Condition(field, how, target=target)
             else:
                 shape[key] = Condition(key, "one", target=target)
             continue
-        field, how = _split(key, annotations)
-        check = _check(annotations[field], is_date=f"{field}_contains" not in annotations)
+        field, how = _split(key, types)
+        check = _check(types[field], is_date=f"{field}_contains" not in types)
         shape[key] = Condition(field, how, check)
     return shape
 
@@ -108,7 +109,7 @@ def where_shape(resource: str) -> Mapping[str, Condition]:
 @functools.cache
 def orders(resource: str) -> Mapping[str, Order]:
     """The values that orderBy may have."""
-    values = get_args(getattr(inputs, f"{resource}OrderByInput"))
+    values = arg_type(getattr(inputs, f"{resource}OrderByInput")).choices
     split = {value: value.rpartition("_") for value in values}
     return {value: Order(field, way == "DESC") for value, (field, _, way) in split.items()}
 
@@ -173,9 +174,10 @@ def query(path: str) -> Query | None:
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
-    annotations = getattr(asked.body(), "__annotations__", {})
-    resource = _target(annotations.get("where"))
-    if resource is None or "orderBy" not in annotations:
+    record = arguments_of(asked).record
+    where = record and newest_member(record, "where")
+    resource = where and where.filtered_resource
+    if not resource or "orderBy" not in record.__annotations__:
         return None
     answer = asked.answer()
     counts = answer is Connection
@@ -185,8 +187,10 @@ def query(path: str) -> Query | None:
     return Query(resource, counts)
 
 
-def _annotations(name: str) -> dict[str, Any]:
-    return cast("dict[str, Any]", getattr(inputs, name).__annotations__)
+def _type(record: Record, key: str) -> ArgType:
+    found = newest_member(record, key)
+    assert found is not None  # noqa: S101 - the key is one of the record
+    return found
 
 
 def _relations(resource: str) -> dict[str, tuple[str, bool]]:
@@ -224,15 +228,6 @@ def _struct(annotation: object) -> type[msgspec.Struct]:
     return next(_struct(part) for part in get_args(annotation) if part is not type(None))
 
 
-def _text(annotation: object) -> str:
-    return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else ""
-
-
-def _target(annotation: object) -> str | None:
-    found = _RELATION.match(_text(annotation))
-    return found[1] if found else None
-
-
 def _split(key: str, known: Mapping[str, Any]) -> tuple[str, str]:
     for suffix in _SUFFIXES:
         field = key.removesuffix(f"_{suffix}")
@@ -241,17 +236,12 @@ def _split(key: str, known: Mapping[str, Any]) -> tuple[str, str]:
     return key, ""
 
 
-def _check(annotation: object, *, is_date: bool) -> Callable[[object], object]:
-    if text := _text(annotation).removesuffix(" | None"):
-        return functools.partial(_one_of, frozenset(_literals(getattr(inputs, text))))
-    kinds = {bool: _boolean, int: _whole, float: _number, str: _date if is_date else _string}
-    return next(kinds[kind] for kind in get_args(annotation) if kind in kinds)
-
-
-def _literals(alias: object) -> list[str]:
-    if get_origin(alias) is Literal:
-        return list(get_args(alias))
-    return [value for part in get_args(alias) for value in _literals(part)]
+def _check(found: ArgType, *, is_date: bool) -> Callable[[object], object]:
+    if found.choices:
+        return functools.partial(_one_of, found.choices)
+    if found.kind is str:
+        return _date if is_date else _string
+    return {bool: _boolean, int: _whole, float: _number}[found.kind]
 
 
 def _one_of(values: frozenset[str], value: object) -> object:

@@ -16,7 +16,7 @@ from ..world import Outcome
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
 
 _HOSTS = 3

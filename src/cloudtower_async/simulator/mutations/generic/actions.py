@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ...http_errors import RefusedError
+from ..body_validation import check_body
 from ..mutation import differs, meant, mutation_at, to_each
 from . import schema_overrides
 from .default_documents import conform
-from .fields import Fields, linked, to_fields
+from .fields import linked, to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body, Fields
     from ..mutation import Mutation
     from ..world import Effect, Outcome, Outcomes, World
 
@@ -36,7 +37,7 @@ class Action:
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
-        mutation.body.check(body, "body")
+        check_body(mutation.path, body)
         item = mutation.body.item
         parts = cast("list[Body]", body if item else [body])
         found: list[Outcome] = []

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ...http_errors import RefusedError
 from ...store.schema import describe
-from ..units import FACTORS
+from ..body import UNITS
 from .default_documents import conform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...store.schema import Relation
+    from ..body import Fields
     from ..world import World
-
-Fields: TypeAlias = "dict[str, Any]"
-"""Fields of a document, relations as ids: what ``Store.change`` takes."""
 
 Rule: TypeAlias = "Callable[[World, str, Mapping[str, Any], Any], Fields]"
 """Takes the world, the resource, everything the body says of a document, and the value of a key."""
@@ -128,7 +126,7 @@ def _set_field(
     value: Any,  # noqa: ANN401
 ) -> Fields:
     if (unit := data.get(f"{field}_unit")) and value is not None:
-        return {field: value * FACTORS[unit]}
+        return {field: value * UNITS[unit]}
     return {field: conform(world.maker, resource, field, value)}
 
 

@@ -14,31 +14,22 @@ from typing import TYPE_CHECKING, Any, cast
 from ....api.catalogue import OPERATIONS
 from ...http_errors import RefusedError
 from ...tasks import Failure, Work
+from ..body_validation import check_body
 from ..dependents import going_along
-from ..mutation import (
-    GONE,
-    differs,
-    has_status,
-    meant,
-    members_of,
-    merged,
-    mutation_at,
-    start,
-    to_each,
-)
+from ..mutation import GONE, differs, has_status, meant, merged, mutation_at, start, to_each
 from ..resource_names import noun, title
 from ..storage.volume_snapshots import removed_with
 from ..unique_names import check_name
 from . import schema_overrides
 from .default_documents import new_document, required_relations
-from .fields import Fields, to_fields
+from .fields import to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...store.filters import Document
     from ...store.store import Store
-    from ..body_types import Body
+    from ..body import Body, Fields
     from ..mutation import Mutation
     from ..world import Effect, Outcome, Outcomes, Shown, World
 
@@ -52,7 +43,7 @@ def effect(path: str) -> Effect:
 
 def _run(path: str, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
     mutation = mutation_at(path)
-    mutation.body.check(body, "body")
+    check_body(mutation.path, body)
     return _VERBS[mutation.verb](world, mutation, body)
 
 
@@ -136,7 +127,7 @@ def add(
 
 def _update(world: World, mutation: Mutation, body: Any) -> Outcomes:  # noqa: ANN401
     store, resource = world.maker.store, mutation.resource
-    said: Body = body.get("data") or {} if "data" in members_of(mutation.body) else body
+    said: Body = body.get("data") or {} if mutation.has_key("data") else body
     documents = meant(world, mutation, body, said)
     # A few have no data apart from these.
     data = {key: value for key, value in said.items() if key not in {"where", "id"}}

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ...store.filters import Document
     from ...store.store import Store
-    from ..body_types import Body
+    from ..body import Body, Fields
     from ..world import World
-    from .fields import Fields, Rule
+    from .fields import Rule
 
 NOT_GENERIC: Mapping[str, str] = {
     "create-host": "a host comes with disks, networks and a password, and joins a cluster",

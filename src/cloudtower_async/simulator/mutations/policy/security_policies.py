@@ -10,7 +10,8 @@ from ..generic.fields import linked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..generic.fields import Fields, Rule
+    from ..body import Fields
+    from ..generic.fields import Rule
     from ..world import World
 
 

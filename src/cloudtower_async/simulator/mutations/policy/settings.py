@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...http_errors import NothingMatchesError, RefusedError
 from ...tasks import Work
-from ..body_types import body_of
+from ..body_validation import check_body
 from ..generic.default_documents import new_document
 from ..generic.fields import linked
 from ..mutation import start_task
@@ -15,21 +15,20 @@ from ..world import Outcome
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, Outcomes, World
 
 
 def _create_root_user(world: World, body: Body) -> Outcomes:
     """Possible as long as there is no user at all, which a simulated Tower does not know."""
     del world
-    body_of("create-root-user").check(body, "body")
+    check_body("create-root-user", body)
     raise RefusedError(400, "there is a root user already")
 
 
 def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
     path = "delete-cluster-recycle-bin-setting"
-    body_of(path).check(body, "body")
+    check_body(path, body)
     store = world.maker.store
     clusters = set(linked(world, "Cluster", body["where"]))
     found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
@@ -49,7 +48,7 @@ def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
 def _customize_alert_rule(world: World, body: Body) -> Outcomes:
     """What some clusters are to do otherwise than all the others."""
     path, resource = "update-customize-alert-rule", "GlobalAlertRule"
-    body_of(path).check(body, "body")
+    check_body(path, body)
     store = world.maker.store
     data = dict(body["data"])
     clusters = linked(world, "Cluster", data.pop("clusters"))
@@ -79,7 +78,7 @@ def _customize_alert_rule(world: World, body: Body) -> Outcomes:
 def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
     """One task for all of them."""
     path = "update-vsphere-esxi-account"
-    body_of(path).check(body, "body")
+    check_body(path, body)
     store = world.maker.store
     said: list[Body] = body["data"]
     for part in said:

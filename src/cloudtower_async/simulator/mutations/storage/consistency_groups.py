@@ -6,22 +6,23 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ...http_errors import RefusedError
+from ..body_validation import check_body
 from ..generic.default_documents import new_document
-from ..generic.fields import Fields, linked
+from ..generic.fields import linked
 from ..generic.generic import add, complete
 from ..mutation import meant, mutation_at, to_each
 from .volume_snapshots import roll_back_members
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body, Fields
     from ..world import Effect, Outcome, Outcomes, World
 
 
 def _roll_back_group(world: World, body: Body) -> Outcomes:
     """Everything in the group becomes what it was."""
     mutation = mutation_at("rollback-consistency-snapshot-group")
-    mutation.body.check(body, "body")
+    check_body(mutation.path, body)
     documents = meant(world, mutation, body, {})
     return to_each(world, mutation, documents, partial(roll_back_members, world.maker.store))
 
@@ -29,7 +30,7 @@ def _roll_back_group(world: World, body: Body) -> Outcomes:
 def _floating_ips(world: World, body: Body) -> Outcomes:
     """So many of them, or these."""
     mutation = mutation_at("batch-create-virtual-private-cloud-floating-ips")
-    mutation.body.check(body, "body")
+    check_body(mutation.path, body)
     resource = "VirtualPrivateCloudFloatingIp"
     ties = {
         field: linked(world, target, body[f"{field}_id"])[0]
@@ -56,7 +57,7 @@ def _floating_ips(world: World, body: Body) -> Outcomes:
 
 def _generate_report(world: World, body: Body) -> Outcomes:
     mutation = mutation_at("generate-from-report-template")
-    mutation.body.check(body, "body")
+    check_body(mutation.path, body)
     templates = meant(world, mutation.about("ReportTemplate"), body, {})
     made: list[Document] = []
     for template in templates:

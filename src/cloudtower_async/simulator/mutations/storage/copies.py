@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ...http_errors import RefusedError
+from ..body_validation import check_body
 from ..generic import schema_overrides
-from ..generic.fields import Fields, linked, to_fields
+from ..generic.fields import linked, to_fields
 from ..generic.generic import add, complete
 from ..mutation import mutation_at, to_each
 from . import volume_snapshots
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body, Fields
     from ..world import Effect, Outcomes, World
 
 
@@ -36,7 +37,7 @@ class Copy:
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
-        mutation.body.check(body, "body")
+        check_body(mutation.path, body)
         items = cast("list[Body]", body)
         made = [self._made(world, mutation.resource, item) for item in items]
         return mutation.reply([add(world, mutation, one, {}) for one in made])
@@ -80,7 +81,7 @@ class Rollback:
 
     def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
-        mutation.body.check(body, "body")
+        check_body(mutation.path, body)
         store = world.maker.store
         kind = volume_snapshots.KINDS[self.snapshot]
         values: dict[str, Fields] = {}

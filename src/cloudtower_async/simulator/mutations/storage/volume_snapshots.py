@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from ...store.filters import Document
     from ...store.store import Store
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import World
 
 

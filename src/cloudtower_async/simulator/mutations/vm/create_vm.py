@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...http_errors import RefusedError
 from ...tasks import Failure, Work
-from ..units import part
+from ..body import part
 from ..world import Outcome, refuse_locked
 from .sources import (
     cd_roms_of_vm,
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, World
     from .devices import CdRomDraft, DiskDraft, NicDraft
 

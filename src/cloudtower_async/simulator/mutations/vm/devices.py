@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...factory import Maker
     from ...store.filters import Document
     from ...store.store import Store
-    from ..generic.fields import Fields
+    from ..body import Fields
 
 THIN = "REPLICA_2_THIN_PROVISION"
 _DEVICES = {"IDE": "hd", "SCSI": "sd", "USB": "sd", "VIRTIO": "vd"}

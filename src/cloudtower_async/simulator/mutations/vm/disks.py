@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...http_errors import RefusedError
 from ...tasks import Failure
-from ..units import amount, limits, part
+from ..body import amount, io_limits, part
 from ..world import vms_of
 from .devices import DiskDraft, add_cd_rom, add_disk, disks_of, remove_disk
 from .vm_body import cd_rom_drafts, disk_drafts, image_of, mountable
@@ -15,8 +15,7 @@ from .vms import OnParts, OnVms, change_vm, checked, find_one, in_turn
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, Outcome, World
     from .vms import Apply
 
@@ -30,7 +29,7 @@ def _add_disks(world: World, body: Body) -> list[Outcome]:
     drafts = [disk_drafts(world, data["vm_disks"], vm["cluster"]) for vm in vms]
     if not all(drafts):
         raise RefusedError(400, "vm_disks: at least one")
-    fields = limits(data)
+    fields = io_limits(data)
     if "io_policy" in data:
         fields["io_policy"] = data["io_policy"]
     return [_add(world, vm, some, fields) for vm, some in zip(vms, drafts, strict=True)]
@@ -169,10 +168,10 @@ def _io_policy(world: World, vm: Document, data: Body) -> Apply:
     each = data.get("each_disk") or ()
     if unknown := [one["boot"] for one in each if one["boot"] not in by_boot]:
         raise RefusedError(400, f"each_disk: VM {vm['name']} has no disk with boot {unknown[0]}")
-    whole = limits(part(data, "whole_vm"))
+    whole = io_limits(part(data, "whole_vm"))
     if "io_policy" in data:
         whole["io_policy"] = data["io_policy"]
-    changes = [partial(by_boot[one["boot"]].update, limits(one["data"])) for one in each]
+    changes = [partial(by_boot[one["boot"]].update, io_limits(one["data"])) for one in each]
     return in_turn([partial(vm.update, whole), *changes])
 
 

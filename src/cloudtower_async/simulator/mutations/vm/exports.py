@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...tasks import Work
-from ..units import part
+from ..body import part
 from ..world import Outcome, refuse_locked
 from .devices import volumes_of
 from .vms import checked, find, refuse_status
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
 
 _ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}

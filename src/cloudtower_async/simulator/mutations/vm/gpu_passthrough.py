@@ -11,7 +11,7 @@ from .vms import OnVms, checked, find, find_one, of_cluster
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
     from .vms import Apply
 

@@ -7,26 +7,17 @@ from typing import TYPE_CHECKING
 from ...fleet.totals import add_written
 from ...http_errors import RefusedError
 from ...tasks import Work
-from ..units import part
+from ..body import part
 from ..world import Outcome
 from .devices import CdRomDraft, DiskDraft, add_volume
 from .templates import LIBRARY, library_disk, spread
-from .vm_body import (
-    cd_rom_drafts,
-    complete,
-    disk_drafts,
-    image_of,
-    nic_drafts,
-    policy,
-    settings,
-)
+from .vm_body import cd_rom_drafts, complete, disk_drafts, image_of, nic_drafts, policy, settings
 from .vm_builder import VmDraft, check_drafts, check_hardware, create_vm
 from .vms import checked, find_one
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, World
 
 

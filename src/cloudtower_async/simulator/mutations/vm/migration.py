@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...http_errors import NothingMatchesError, RefusedError
 from ...tasks import Failure, Work
+from ..body import part
 from ..unique_names import check_name
-from ..units import part
 from ..world import Outcome, Shown, start_on_vm, vms_of
 from .devices import NicDraft, nics_of
 from .guests import stop
@@ -20,7 +20,7 @@ from .vms import checked, find, find_one, of_cluster, refuse_status
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
     from .vms import Apply
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...http_errors import NothingMatchesError, RefusedError
-from ..units import part
+from ..body import part
 from ..world import Outcome, refuse_locked
 from .devices import add_nic, nics_of
 from .guests import plug_in
@@ -14,8 +14,7 @@ from .vms import OnParts, OnVms, change_vm, checked, find
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, World
     from .vms import Apply
 

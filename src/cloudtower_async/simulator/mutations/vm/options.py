@@ -15,8 +15,7 @@ from .vms import OnVms, checked, find_one, of_cluster
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, World
     from .vms import Apply
 

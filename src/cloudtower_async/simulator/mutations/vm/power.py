@@ -13,7 +13,7 @@ from .placement import place, wanted_host
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ...tasks import Failure
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...http_errors import RefusedError
 from ...tasks import Failure, Work
-from ..units import part
+from ..body import part
 from ..world import Outcome, start_on_vm, vms_of
 from .guests import stop
 from .snapshots import remove_snapshot
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
 
 

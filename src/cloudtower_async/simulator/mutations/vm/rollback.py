@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
     from ...tasks import Failure
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
     from .vms import Apply
 

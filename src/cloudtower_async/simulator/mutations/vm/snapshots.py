@@ -12,7 +12,7 @@ from ..world import Outcome, refuse_locked
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, World
 
 

@@ -10,7 +10,7 @@ from .devices import THIN, CdRomDraft, DiskDraft, NicDraft, disks_of, nics_of
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
-    from ..generic.fields import Fields
+    from ..body import Fields
 
 _SETTINGS = (
     *("clock_offset", "cloud_init_supported", "cpu", "cpu_model", "firmware", "guest_os_type"),

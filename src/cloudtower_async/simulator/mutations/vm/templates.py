@@ -17,8 +17,7 @@ from .vms import checked, find, find_one, of_cluster, refuse_status
 
 if TYPE_CHECKING:
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import Effect, World
 
 

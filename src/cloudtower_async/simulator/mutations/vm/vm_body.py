@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...http_errors import RefusedError
-from ..units import amount, limits, part
+from ..body import amount, io_limits, part
 from .devices import THIN, CdRomDraft, DiskDraft, NicDraft
 from .gpu_passthrough import attach_gpu, check_gpu, check_pci_nic
 from .placement import wanted_host
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...store.filters import Document
-    from ..body_types import Body
-    from ..generic.fields import Fields
+    from ..body import Body, Fields
     from ..world import World
     from .vm_builder import VmDraft
 
@@ -28,7 +27,11 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 def settings(values: Body, base: Fields) -> Fields:
     """The fields of a VM: what is asked for, and the rest from what it is made of."""
-    fields = {**base, **{name: values[name] for name in _SAME if name in values}, **limits(values)}
+    fields = {
+        **base,
+        **{name: values[name] for name in _SAME if name in values},
+        **io_limits(values),
+    }
     if (memory := amount(values, "memory")) is not None:
         fields["memory"] = memory
     if "ha_priority" in values and fields.get("ha") is False:
@@ -64,7 +67,7 @@ def _mounted(world: World, values: Body, cluster: str) -> DiskDraft:
         boot=values["boot"],
         key=values.get("key"),
         volume=volume["id"],
-        more=limits(values),
+        more=io_limits(values),
     )
 
 
@@ -88,7 +91,7 @@ def _new_disk(values: Body) -> DiskDraft:
         name=volume["name"],
         size=size,
         policy=policy(volume),
-        more=limits(values),
+        more=io_limits(values),
     )
 
 

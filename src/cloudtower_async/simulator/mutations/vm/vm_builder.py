@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ...store.filters import Document
-    from ..generic.fields import Fields
+    from ..body import Fields
     from ..world import World
 
 _SETTINGS: Fields = {

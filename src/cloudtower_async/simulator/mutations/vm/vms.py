@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...fleet.totals import refresh_around
 from ...http_errors import NothingMatchesError, RefusedError
 from ...tasks import Failure, Work
-from ..body_types import body_of
+from ..body_validation import check_body
 from ..world import Outcome, refuse_locked, vms_of
 from .devices import refresh_vm, renew_ids
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from ...store.filters import Document
-    from ..body_types import Body
+    from ..body import Body
     from ..world import Effect, Outcomes, World
 
     Apply = Callable[[], Failure | None]
@@ -30,7 +30,7 @@ def checked(effects: Mapping[str, Effect]) -> dict[str, Effect]:
 
 def _checked(path: str, effect: Effect) -> Effect:
     def check(world: World, body: object) -> Outcomes:
-        body_of(path).check(body, "body")
+        check_body(path, body)
         return effect(world, body)
 
     return check

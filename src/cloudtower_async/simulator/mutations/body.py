@@ -1,12 +1,14 @@
-"""What bodies hold: amounts as a number and a unit, and objects that may be left out."""
+"""Read request bodies: amounts with their units, optional objects and I/O limits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from .body_types import Body
-    from .generic.fields import Fields
+Body: TypeAlias = dict[str, Any]
+"""The body of a request, and any object inside it."""
+
+Fields: TypeAlias = "dict[str, Any]"
+"""Fields of a document, relations as ids: what ``Store.change`` takes."""
 
 _BYTES = {unit: 1024**power for power, unit in enumerate(("B", "KB", "MB", "GB", "TB", "PB"))}
 _BYTES_PER_SECOND = {f"{unit}ps": factor for unit, factor in _BYTES.items()}
@@ -14,24 +16,25 @@ _BITS = {unit: 1000**power for power, unit in enumerate(("bit", "Kb", "Mb", "Gb"
 _BITS_PER_SECOND = {
     unit: 1000**power for power, unit in enumerate(("bps", "Kbps", "Mbps", "Gbps", "Tbps"))
 }
-FACTORS = {**_BYTES, **_BYTES_PER_SECOND, **_BITS, **_BITS_PER_SECOND}
+UNITS = {**_BYTES, **_BYTES_PER_SECOND, **_BITS, **_BITS_PER_SECOND}
+"""Factor of each unit."""
 
 
 def amount(body: Body, name: str) -> int | None:
-    """The number of this name, by the unit that is given beside it; None when it is not given."""
+    """Return an amount in its base unit, read from a number and its unit; None if left out."""
     number = body.get(name)
     unit = body.get(f"{name}_unit")
-    return None if number is None else int(number * (FACTORS[unit] if unit else 1))
+    return None if number is None else int(number * (UNITS[unit] if unit else 1))
 
 
 def part(body: Body, name: str) -> Body:
-    """An object inside a body; an empty one when it is not given."""
+    """Return an object inside a body; an empty one if it is left out."""
     given: Body | None = body.get(name)
     return given or {}
 
 
-def limits(body: Body) -> Fields:
-    """How much may be read and written, of what was given."""
+def io_limits(body: Body) -> Fields:
+    """Return the limits of bandwidth and IOPS that a body sets."""
     same = ("max_bandwidth_policy", "max_iops", "max_iops_policy")
     given = {name: body[name] for name in same if name in body}
     bandwidth = amount(body, "max_bandwidth")

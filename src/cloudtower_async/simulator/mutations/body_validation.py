@@ -1,0 +1,94 @@
+"""Check request bodies against the schema and the limits that the vendor documents."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from ...calls.arg_types import arguments_of, newest_member
+from ...calls.registry import operation_at
+from ..http_errors import QueryError
+from .body import UNITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ...calls.arg_types import ArgType
+
+_EXPECTED: Mapping[type, tuple[str, tuple[type, ...]]] = {
+    bool: ("true or false", (bool,)),
+    dict: ("an object", (dict,)),
+    float: ("a number", (int, float)),
+    int: ("a whole number", (int,)),
+    list: ("a list", (list,)),
+    str: ("a text", (str,)),
+}
+"""What the error calls each type, and its JSON types. Anything else may hold anything."""
+
+
+def check_body(path: str, body: object) -> None:
+    """Reject what the schema does not allow in the body of an operation (``"create-label"``).
+
+    Filters are checked when they are used.
+
+    Raises:
+        QueryError: A value does not fit the schema; the text names the place.
+    """
+    _check(arguments_of(operation_at(f"/{path}")), body, "body")
+
+
+def _check(wanted: ArgType, value: object, path: str) -> None:
+    if wanted.kind not in _EXPECTED or (value is None and wanted.nullable):
+        return
+    expected, types = _EXPECTED[wanted.kind]
+    if wanted.choices:
+        expected = f"one of {', '.join(sorted(wanted.choices))}"
+    wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+    if wrong or (wanted.choices and value not in wanted.choices):
+        raise QueryError(f"{path}: expected {expected}, got {value!r:.60}")
+    if wanted.item is not None:
+        for place, item in enumerate(cast("list[object]", value)):
+            _check(wanted.item, item, f"{path}[{place}]")
+    elif wanted.record is not None and not wanted.is_filter:
+        _check_members(wanted.record, cast("dict[str, object]", value), path)
+
+
+def _check_members(record: Any, value: dict[str, object], path: str) -> None:  # noqa: ANN401
+    if missing := sorted(record.__required_keys__ - value.keys()):
+        raise QueryError(f"{path}.{missing[0]}: required")
+    for name, part in value.items():
+        found = newest_member(record, name)
+        if found is None:
+            raise QueryError(f"{path}.{name}: there is no such key")
+        _check(found, part, f"{path}.{name}")
+    _check_limits(value, path)
+
+
+def _check_limits(values: Mapping[str, Any], path: str) -> None:
+    """Reject values beyond the documented limits, wherever a body has such a key."""
+    for name in _LIMITS.keys() & values.keys():
+        value = values[name]
+        if value is None:
+            continue
+        if unit := values.get(f"{name}_unit"):
+            value *= UNITS[unit]
+        expected, holds = _LIMITS[name]
+        if not holds(value):
+            raise QueryError(f"{path}.{name}: expected {expected}")
+
+
+_KIB = 1024
+_STRIPE_SIZES = frozenset(4 * _KIB << power for power in range(7))
+_CHAP_SECRET = re.compile("[A-Za-z0-9]{12,16}")
+
+_LIMITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "vlan_id": ("a number from 0 to 4095", lambda number: 0 <= number <= 4095),
+    "stripe_size": ("a power of two from 4 KiB to 256 KiB", lambda size: size in _STRIPE_SIZES),
+    "chap_secret": (
+        "12 to 16 letters or digits",
+        lambda secret: _CHAP_SECRET.fullmatch(secret) is not None,
+    ),
+    "nameservers": ("at most 3 name servers", lambda servers: len(servers) <= 3),
+    "public_keys": ("at most 10 public keys", lambda keys: len(keys) <= 10),
+    "user_data": ("at most 32 KiB", lambda text: len(text.encode()) <= 32 * _KIB),
+}

@@ -1,0 +1,58 @@
+"""Annotations of the generated TypedDicts are read in one place, however they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ForwardRef, Literal, Required
+
+import pytest
+
+from cloudtower_async import inputs
+from cloudtower_async.calls.arg_types import ArgType, arg_type, member, newest_member
+from cloudtower_async.types import FileContent
+
+_FILTER = ArgType(dict, record=inputs.VmWhereInput)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (str, ArgType(str)),
+        (int | None, ArgType(int, nullable=True)),
+        (Required[bool], ArgType(bool)),
+        (FileContent, ArgType(bytes)),
+        (Mapping[str, object], ArgType(dict)),
+        (Literal["a", "b"], ArgType(str, choices=frozenset("ab"))),
+        (list[str] | tuple[str, ...] | None, ArgType(list, True, item=ArgType(str))),
+        (inputs.VmWhereInput, _FILTER),
+        (ForwardRef("VmWhereInput"), _FILTER),
+        (ForwardRef("VmWhereInput2"), _FILTER),
+        (ForwardRef("Sequence[VmWhereInput3]"), ArgType(list, item=_FILTER)),
+        (
+            ForwardRef("Sequence[VmWhereInput] | None"),
+            ArgType(list, True, item=_FILTER),
+        ),
+    ],
+)
+def test_an_annotation_is_read_however_it_is_written(annotation: object, expected: ArgType) -> None:
+    assert arg_type(annotation) == expected
+
+
+def test_the_literals_of_an_enum_are_the_choices_of_a_nullable_string() -> None:
+    found = member(inputs.VmWhereInput, "status")
+    assert found is not None
+    assert (found.kind, found.nullable) == (str, True)
+    assert {"RUNNING", "STOPPED"} <= found.choices
+
+
+def test_a_filter_names_the_resource_that_it_selects() -> None:
+    assert _FILTER.filtered_resource == "Vm"
+    assert arg_type(inputs.VmWhereUniqueInput).filtered_resource == "Vm"
+    assert arg_type(inputs.GetVmsRequestBody).filtered_resource is None
+    assert arg_type(str).filtered_resource is None
+
+
+def test_a_key_that_older_servers_take_in_another_form_may_hold_anything() -> None:
+    assert member(inputs.TaskUpdateParamsData, "description") == ArgType(object)
+    assert newest_member(inputs.TaskUpdateParamsData, "description") != ArgType(object)
+    assert newest_member(inputs.TaskUpdateParamsData, "nothing") is None
